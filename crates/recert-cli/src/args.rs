@@ -1,0 +1,295 @@
+//! The arguments, as raw values.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Certifies how robust a neural network is; recertifies every changed version
+/// of it at a fraction of the cost.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done; 1 internal or other failure; 2 wrong usage; 3 bad model, data \
+                  or ledger file; 4 the ledger is of another run, or in use; 5 an engine is missing \
+                  or cannot compute the network; 6 writing failed (full disk); 130 interrupted (the \
+                  same command again resumes)."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Certify a network from scratch, into a ledger
+    Certify(Certify),
+    /// Predict with the smoothed network, without radii
+    Predict(Predict),
+    /// Recertify a modified network from the ledger of the original
+    Recertify(Recertify),
+    /// Make a half-precision, int8 or pruned version of a network
+    Approximate(Approximate),
+    /// Tables, JSON and an HTML page from ledgers
+    Report(Report),
+    /// The whole job on images and a network that ship with recert
+    Demo(Demo),
+}
+
+/// Which data, and how to read it.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct DataArgs {
+    /// Read the training half of a data set that has both
+    #[arg(long)]
+    pub(crate) train: bool,
+    /// Labels for data that has none: an npy or IDX file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Image folders: folder names, one a line, that number the classes (such as wnids.txt)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) classes: Option<PathBuf>,
+    /// Add this to every label (1 for networks whose class 0 is "background")
+    #[arg(long, value_name = "K", allow_hyphen_values = true)]
+    pub(crate) label_offset: Option<i64>,
+    /// Image folders: scale the shorter side to this many pixels
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) resize: Option<u32>,
+    /// Image folders: cut the central square of this side
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) crop: Option<u32>,
+}
+
+/// Which network, and how to run it.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct NetworkArgs {
+    /// The engine that computes: rten (embedded) or onnxruntime [default: rten, or the ledger's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) engine: Option<String>,
+    /// The graph output to read, if the network has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// Normalisation outside the graph, subtracted: one value or one a channel
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "M,..")]
+    pub(crate) mean: Vec<f32>,
+    /// Normalisation outside the graph, divided by: one value or one a channel
+    #[arg(long, value_delimiter = ',', value_name = "S,..")]
+    pub(crate) std: Vec<f32>,
+    /// Factor after normalisation (255 for networks of 0..255 inputs)
+    #[arg(long, allow_hyphen_values = true, value_name = "F")]
+    pub(crate) scale: Option<f32>,
+}
+
+/// How to go about it.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Images in one call of the engine
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub(crate) batch: usize,
+    /// Also write a log in Cohen's format (idx label predict radius correct time)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// No progress bar
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// Which inputs of the data set.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct SubsetArgs {
+    /// Take every K-th input: 0, K, 2K, ..
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub(crate) every: u32,
+    /// Start with this input instead of input 0
+    #[arg(long, value_name = "IDX", default_value_t = 0)]
+    pub(crate) offset: u32,
+    /// Take at most this many inputs
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Certify {
+    /// The network, an ONNX file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// The inputs: a path, or FORMAT:PATH (cifar10, cifar10-bin, idx, folder, npy, npz)
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: String,
+    /// Standard deviation of the noise, in units of pixels in [0, 1]
+    #[arg(long, value_name = "S")]
+    pub(crate) sigma: f64,
+    /// Noisy copies an input that estimate the probability
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub(crate) n: u64,
+    /// Noisy copies an input that select the class
+    #[arg(long, value_name = "N0", default_value_t = 100)]
+    pub(crate) n0: u64,
+    /// Failure probability of each certificate
+    #[arg(long, value_name = "A", default_value_t = 0.001)]
+    pub(crate) alpha: f64,
+    /// Seed of the noise
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The ledger to write, or to resume
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: PathBuf,
+    #[command(flatten)]
+    pub(crate) subset: SubsetArgs,
+    #[command(flatten)]
+    pub(crate) data_args: DataArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Predict {
+    /// The network, an ONNX file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// The inputs: a path, or FORMAT:PATH (cifar10, cifar10-bin, idx, folder, npy, npz)
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: String,
+    /// Standard deviation of the noise, in units of pixels in [0, 1]
+    #[arg(long, value_name = "S")]
+    pub(crate) sigma: f64,
+    /// Noisy copies an input
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) n: u64,
+    /// Probability of answering with a wrong class instead of abstaining
+    #[arg(long, value_name = "A", default_value_t = 0.001)]
+    pub(crate) alpha: f64,
+    /// Seed of the noise
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The ledger to write, or to resume
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: PathBuf,
+    #[command(flatten)]
+    pub(crate) subset: SubsetArgs,
+    #[command(flatten)]
+    pub(crate) data_args: DataArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// How to recertify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    /// Incremental randomized smoothing certification, sound over both branches
+    Irs,
+    /// From scratch on the same copies, to stand beside it
+    Direct,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Recertify {
+    /// The ledger of the original network
+    pub(crate) ledger: PathBuf,
+    /// The modified network, an ONNX file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Method, or several
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "irs")]
+    pub(crate) method: Vec<Method>,
+    /// IRS: from this lower bound of the original's probability on, the modified network's own
+    /// counts come first
+    #[arg(long, value_name = "G", default_value_t = 0.99)]
+    pub(crate) gamma: f64,
+    /// Copies of the modified network an input: a count or a percentage of n, or several
+    #[arg(long = "n-p", value_delimiter = ',', value_name = "N_P,..", default_value = "10%")]
+    pub(crate) n_p: Vec<String>,
+    /// Total failure probability of each new certificate [default: twice the ledger's alpha]
+    #[arg(long, value_name = "A")]
+    pub(crate) alpha: Option<f64>,
+    /// The inputs, where they are no longer where the ledger says
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) data: Option<String>,
+    /// Take at most this many of the ledger's inputs
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) data_args: DataArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Approximate {
+    /// The network, an ONNX file
+    pub(crate) model: PathBuf,
+    /// Where to write [default: beside the model, as NAME.KIND.onnx]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Weights in IEEE half precision
+    #[arg(long, group = "number")]
+    pub(crate) fp16: bool,
+    /// Weights rounded to bfloat16
+    #[arg(long, group = "number")]
+    pub(crate) bf16: bool,
+    /// Static int8: weights per channel, activations by --calibration
+    #[arg(long, group = "number", requires = "calibration")]
+    pub(crate) int8: bool,
+    /// Zero this share of the weights of every layer, smallest first (10% or 0.1)
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) prune: Option<String>,
+    /// Prune over all layers together instead of within each
+    #[arg(long, requires = "prune")]
+    pub(crate) prune_globally: bool,
+    /// Images to calibrate int8 on: a path, or FORMAT:PATH
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) calibration: Option<String>,
+    /// Calibrate on at most this many images
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    pub(crate) calibration_limit: u32,
+    /// Add noise of this standard deviation to the calibration images: the sigma that the network
+    /// will be certified at
+    #[arg(long, value_name = "S")]
+    pub(crate) sigma: Option<f64>,
+    /// Cover the middle P % of the calibration values instead of all
+    #[arg(long, value_name = "P")]
+    pub(crate) percentile: Option<f64>,
+    /// Print what was changed as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) data_args: DataArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Report {
+    /// Ledgers, in the order to show them
+    #[arg(required = true)]
+    pub(crate) ledgers: Vec<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Radii at which to state certified accuracy
+    #[arg(long, value_delimiter = ',', value_name = "R,..")]
+    pub(crate) radii: Vec<f64>,
+    /// Title of the report
+    #[arg(long, default_value = "Robustness certificates")]
+    pub(crate) title: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Demo {
+    /// Folder to write to
+    #[arg(long, value_name = "FOLDER", default_value = "demo-out")]
+    pub(crate) out: PathBuf,
+    /// Worker threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}

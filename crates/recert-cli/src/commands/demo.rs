@@ -1,0 +1,61 @@
+//! `recert demo`: the whole job on images and a network that ship with recert.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::args::{Args, Demo};
+
+/// Drawn and trained by `assets/demo/train.py`.
+const FILES: [(&str, &[u8]); 3] = [
+    ("shapes.onnx", include_bytes!("../../../../assets/demo/shapes.onnx")),
+    ("shapes-test.npz", include_bytes!("../../../../assets/demo/shapes-test.npz")),
+    (
+        "shapes-calibration.npz",
+        include_bytes!("../../../../assets/demo/shapes-calibration.npz"),
+    ),
+];
+
+/// The commands, as a person would type them; `{}` is the folder.
+const COMMANDS: [&str; 8] = [
+    "certify --model {}/shapes.onnx --data {}/shapes-test.npz --sigma 0.5 --n 2000 --every 2 \
+     --ledger {}/shapes.recert --log {}/shapes.tsv",
+    "approximate {}/shapes.onnx --int8 --calibration {}/shapes-calibration.npz --sigma 0.5",
+    "approximate {}/shapes.onnx --bf16",
+    "approximate {}/shapes.onnx --prune 10%",
+    "recertify {}/shapes.recert --model {}/shapes.int8.onnx --n-p 2%,5%,10% --method irs,direct",
+    "recertify {}/shapes.recert --model {}/shapes.bf16.onnx --n-p 2%,5%,10% --method irs,direct",
+    "recertify {}/shapes.recert --model {}/shapes.prune10.onnx --n-p 2%,5%,10% --method irs,direct",
+    "report {}/shapes.recert --html {}/report.html",
+];
+
+pub(crate) fn run(args: &Demo) -> Result<()> {
+    let folder = &args.out;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("creating the folder {} failed", folder.display()))?;
+    for (name, bytes) in FILES {
+        write(&folder.join(name), bytes)?;
+    }
+    for command in COMMANDS {
+        let mut words: Vec<String> = std::iter::once("recert")
+            .chain(command.split_whitespace())
+            .map(|word| word.replace("{}", &folder.display().to_string()))
+            .collect();
+        if let (true, Some(threads)) = (command.contains("certify"), args.threads) {
+            words.extend(["--threads".into(), threads.to_string()]);
+        }
+        eprintln!("\n$ {}", words.join(" "));
+        super::run(&Args::try_parse_from(&words).context("a command of the demo")?)?;
+    }
+    eprintln!("\nOpen {} in a browser.", folder.join("report.html").display());
+    Ok(())
+}
+
+/// Writes a file unless it is there already as it should be.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    std::fs::write(path, bytes).with_context(|| format!("writing {} failed", path.display()))
+}

@@ -1,0 +1,146 @@
+//! The progress bar, the rows, and Ctrl-C.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use recert::ledger::{Certificate, Input};
+use recert::report::cohen::{self, CohenLog, LogRow};
+use recert::smooth::Observer;
+
+/// Set by the first Ctrl-C; the second one ends the process.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Watches for Ctrl-C and termination signals from here on.
+pub(crate) fn watch_for_stop() -> Result<()> {
+    static WATCHING: OnceLock<Result<(), String>> = OnceLock::new();
+    WATCHING
+        .get_or_init(|| {
+            ctrlc::set_handler(|| {
+                if STOP.swap(true, Ordering::SeqCst) {
+                    std::process::exit(super::exit::Code::Interrupted as i32);
+                }
+                eprintln!("\nrecert: stopping; finishing what is in flight (again: at once)");
+            })
+            .map_err(|error| error.to_string())
+        })
+        .clone()
+        .map_err(anyhow::Error::msg)
+        .context("watching for Ctrl-C failed")
+}
+
+/// Prints a row as each input is done, on stdout and to the log, and shows
+/// progress on stderr.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    quiet: bool,
+    log: Option<CohenLog>,
+    /// The method whose certificate makes an input's row.
+    method: &'static str,
+    /// Work done before this run, which says nothing about its speed.
+    before: u64,
+    started: Instant,
+    done: u64,
+    /// The first failure to write a row; the run is stopped for it.
+    failure: Option<anyhow::Error>,
+}
+
+impl Progress {
+    /// `method` is the one whose certificates make the rows.
+    pub(crate) fn new(log: Option<&Path>, method: &'static str, quiet: bool) -> Result<Self> {
+        let log = log.map(CohenLog::open).transpose()?;
+        println!("{}", cohen::HEADER);
+        Ok(Self {
+            bar: ProgressBar::hidden(),
+            quiet: quiet || !std::io::stderr().is_terminal(),
+            log,
+            method,
+            before: 0,
+            started: Instant::now(),
+            done: 0,
+            failure: None,
+        })
+    }
+
+    /// Ends the bar; fails if a row could not be written.
+    pub(crate) fn finish(self, what: &str) -> Result<()> {
+        self.bar.finish_and_clear();
+        let seconds = self.started.elapsed().as_secs_f64();
+        if self.done > 0 {
+            eprintln!(
+                "{what}: {} evaluations in {seconds:.1} s, {:.0} a second",
+                self.done,
+                self.done as f64 / seconds.max(1e-9),
+            );
+        }
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    fn row(&mut self, input: &Input, certificate: &Certificate) -> Result<()> {
+        let row = LogRow {
+            idx: input.idx,
+            label: input.label,
+            predict: certificate.class.map(u32::from),
+            radius: certificate.radius,
+            seconds: certificate.micros as f64 / 1e6,
+        };
+        self.bar.suspend(|| {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{}", row.to_line(CohenLog::DIGITS)).and_then(|()| out.flush())
+        })?;
+        if let Some(log) = &mut self.log {
+            log.append(&row)?;
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Progress {
+    fn start(&mut self, evaluations: u64, done: u64) {
+        self.before = done;
+        self.started = Instant::now();
+        if self.quiet {
+            return;
+        }
+        let style = "{bar:32} {percent:>3}%  {human_pos} of {human_len} evaluations  {msg}";
+        self.bar = ProgressBar::with_draw_target(Some(evaluations), ProgressDrawTarget::stderr())
+            .with_style(ProgressStyle::with_template(style).expect("the template is constant"))
+            .with_position(done);
+        self.bar.enable_steady_tick(Duration::from_millis(500));
+    }
+
+    fn evaluated(&mut self, evaluations: u64) {
+        self.done += evaluations;
+        self.bar.inc(evaluations);
+        // The bar's own estimate counts what the ledger held as work done just
+        // now; the speed of this run is what the rest will take.
+        let rate = self.done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let left = self.bar.length().unwrap_or(0).saturating_sub(self.before + self.done);
+        let left = Duration::from_secs_f64((left as f64 / rate.max(1e-9)).min(1e9));
+        self.bar.set_message(format!(
+            "{rate:.0}/s  {} left",
+            indicatif::HumanDuration(left)
+        ));
+    }
+
+    fn concluded(&mut self, input: &Input, certificates: &[Certificate]) {
+        let of_method = certificates.iter().filter(|c| c.method == self.method);
+        // With several counts of copies, the row is that of the largest.
+        let Some(certificate) = of_method.max_by_key(|c| c.copies) else {
+            return;
+        };
+        if self.failure.is_none()
+            && let Err(error) = self.row(input, certificate)
+        {
+            self.failure = Some(error.context("writing a row failed; the ledger is complete up to it"));
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.failure.is_some() || STOP.load(Ordering::SeqCst)
+    }
+}

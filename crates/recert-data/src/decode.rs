@@ -1,0 +1,135 @@
+//! PNG and JPEG files to 8-bit red, green, blue, as Pillow's `convert("RGB")` does.
+//!
+//! Alpha is dropped, not blended; palettes and greyscale are expanded; 16-bit
+//! colour keeps its high byte; CMYK is converted; EXIF orientation and colour
+//! profiles are ignored. PNG comes out identical to Pillow. JPEG leaves the
+//! rounding of the inverse transform and the upsampling of colour to the
+//! decoder: against libjpeg-turbo 3.2 the largest difference over the 18
+//! `ImageNet` images that the tests use is 5 of 255, the mean at most 0.30 where
+//! colour is subsampled and at most 0.015 where it is not.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageFormat, ImageReader};
+
+use crate::{Error, ErrorKind, Result, files};
+
+/// An 8-bit image, row by row, three bytes a pixel.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rgb {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) data: Vec<u8>,
+}
+
+/// Decodes an image file.
+pub(crate) fn decode(path: &Path) -> Result<Rgb> {
+    let bytes = files::read(path)?;
+    let reader = reader(&bytes, path)?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_whole(&bytes) {
+        // The decoder would fill the missing part with grey.
+        let message = format!(
+            "expected the end of the JPEG image, found the end of the file after {} bytes; \
+             copy or download the file again",
+            bytes.len()
+        );
+        return Err(Error::new(ErrorKind::Length, message).at(path));
+    }
+    let image = reader.decode().map_err(|e| cannot_decode(e, path))?;
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let data = match image {
+        DynamicImage::ImageLuma16(_) => {
+            // Pillow clips such values at 255, which is hardly what anyone wants.
+            let message = "is a 16-bit greyscale image; convert it to 8 bits";
+            return Err(Error::new(ErrorKind::Unsupported, message).at(path));
+        }
+        DynamicImage::ImageLumaA16(image) => (image.into_raw().chunks_exact(2))
+            .flat_map(|pixel| [high_byte(pixel[0]); 3])
+            .collect(),
+        DynamicImage::ImageRgb16(image) => image.into_raw().into_iter().map(high_byte).collect(),
+        DynamicImage::ImageRgba16(image) => (image.into_raw().chunks_exact(4))
+            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]].map(high_byte))
+            .collect(),
+        image => image.into_rgb8().into_raw(),
+    };
+    Ok(Rgb {
+        width,
+        height,
+        data,
+    })
+}
+
+/// Width and height of an image file, read from its header.
+pub(crate) fn dimensions(path: &Path) -> Result<(usize, usize)> {
+    let bytes = files::read(path)?;
+    let dimensions = reader(&bytes, path)?.into_dimensions();
+    let (width, height) = dimensions.map_err(|e| cannot_decode(e, path))?;
+    Ok((width as usize, height as usize))
+}
+
+/// A reader for PNG or JPEG, told apart by content, with the library's limit on
+/// memory (512 MiB), so that a file cannot claim more.
+fn reader<'a>(bytes: &'a [u8], path: &Path) -> Result<ImageReader<Cursor<&'a [u8]>>> {
+    let reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| Error::io(e, path))?;
+    if matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
+        Ok(reader)
+    } else {
+        let error = Error::new(ErrorKind::Corrupt, "is neither a PNG nor a JPEG image");
+        Err(error.at(path))
+    }
+}
+
+fn cannot_decode(e: image::ImageError, path: &Path) -> Error {
+    let error = Error::new(ErrorKind::Corrupt, "cannot be decoded as an image");
+    error.at(path).because(e)
+}
+
+fn high_byte(value: u16) -> u8 {
+    (value >> 8) as u8
+}
+
+/// Whether a JPEG file has the marker that ends its image.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    // Segments before the first scan may hold a thumbnail with an end of its
+    // own, so they are stepped over.
+    let mut at = 2;
+    loop {
+        match bytes.get(at..at + 2) {
+            Some([0xff, 0xff]) => at += 1,
+            // Markers without a segment.
+            Some([0xff, 0x01 | 0xd0..=0xd8]) => at += 2,
+            Some([0xff, 0xda]) => break,
+            Some([0xff, _]) => match bytes.get(at + 2..at + 4) {
+                Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+            // Bytes between segments are an error, but not one of length.
+            Some(_) => at += 1,
+            None => return false,
+        }
+    }
+    // In the data of a scan, 0xff is always followed by 0 or a restart marker.
+    bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_jpeg_is_not_that_of_its_thumbnail() {
+        let thumbnail = [0xff, 0xd8, 0xff, 0xe1, 0, 6, 0xff, 0xd9, 0, 0];
+        let scan = [0xff, 0xda, 0, 2, 1, 2, 3, 0xff, 0];
+        let cut = [&thumbnail[..], &scan].concat();
+        assert!(!jpeg_is_whole(&cut));
+        assert!(jpeg_is_whole(&[&cut[..], &[0xff, 0xd9]].concat()));
+        for length in 0..cut.len() {
+            assert!(!jpeg_is_whole(&cut[..length]));
+        }
+        // A segment whose length leads past the end.
+        assert!(!jpeg_is_whole(&[0xff, 0xd8, 0xff, 0xe1, 0xff, 0xff, 0, 0]));
+    }
+}

@@ -1,0 +1,153 @@
+//! Reading files without trusting a size that stands in them.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use crate::{Error, ErrorKind, Result};
+
+/// The two bytes that begin a gzip stream.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The whole of a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| Error::io(e, path))
+}
+
+/// A file for reading, and its length.
+pub(crate) fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
+    let file = File::open(path).map_err(|e| Error::io(e, path))?;
+    let metadata = file.metadata().map_err(|e| Error::io(e, path))?;
+    if metadata.is_dir() {
+        let error = Error::new(ErrorKind::Io, "is a folder where a file is needed");
+        return Err(error.at(path));
+    }
+    Ok((BufReader::new(file), metadata.len()))
+}
+
+/// A file for reading, decompressed if it begins like gzip; the length of the
+/// content is known only without compression.
+pub(crate) fn open_maybe_gzip(path: &Path) -> Result<(Box<dyn Read>, Option<u64>)> {
+    let begin = beginning(path, GZIP.len())?;
+    let (file, length) = open(path)?;
+    if begin == GZIP {
+        Ok((Box::new(flate2::bufread::MultiGzDecoder::new(file)), None))
+    } else {
+        Ok((Box::new(file), Some(length)))
+    }
+}
+
+/// The first bytes of a file, fewer if it is shorter.
+pub(crate) fn beginning(path: &Path, count: usize) -> Result<Vec<u8>> {
+    let (file, _) = open(path)?;
+    let mut bytes = Vec::with_capacity(count);
+    file.take(count as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::io(e, path))?;
+    Ok(bytes)
+}
+
+/// The first bytes of a file after decompression, for recognition: an error of
+/// decompression leaves fewer bytes and is reported when the file is read.
+pub(crate) fn beginning_decompressed(path: &Path, count: usize) -> Result<Vec<u8>> {
+    let (reader, _) = open_maybe_gzip(path)?;
+    let mut bytes = Vec::with_capacity(count);
+    // What was read before an error stays in the vector.
+    let _ = reader.take(count as u64).read_to_end(&mut bytes);
+    Ok(bytes)
+}
+
+/// Fills a small buffer; an end of the file inside it is an error of length.
+pub(crate) fn read_header(reader: &mut dyn Read, buffer: &mut [u8], path: &Path) -> Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => {
+                let message = format!(
+                    "ends inside its header: expected {} more bytes, found {filled}",
+                    buffer.len()
+                );
+                return Err(Error::new(ErrorKind::Length, message).at(path));
+            }
+            Ok(count) => filled += count,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(stream_error(e, path)),
+        }
+    }
+    Ok(())
+}
+
+/// Reads exactly `expected` bytes up to the end of the stream.
+///
+/// `available` is the number of bytes left where that is known; otherwise the
+/// buffer grows with what arrives, so that a false `expected` costs nothing.
+pub(crate) fn read_rest(
+    reader: &mut dyn Read,
+    expected: u128,
+    available: Option<u64>,
+    path: &Path,
+) -> Result<Vec<u8>> {
+    if let Some(available) = available
+        && u128::from(available) != expected
+    {
+        return Err(Error::length(expected, available).at(path));
+    }
+    let Ok(limit) = u64::try_from(expected) else {
+        return Err(Error::length(expected, "fewer").at(path));
+    };
+    // Reading one byte more than expected finds what should not be there, and
+    // makes the decompressors reach and verify their checksums.
+    let mut reader = reader.take(limit.saturating_add(1));
+    let mut bytes = Vec::new();
+    reader
+        .read_to_end(&mut bytes)
+        .map_err(|e| stream_error(e, path))?;
+    match (bytes.len() as u64).cmp(&limit) {
+        std::cmp::Ordering::Less => Err(Error::length(expected, bytes.len()).at(path)),
+        std::cmp::Ordering::Equal => Ok(bytes),
+        std::cmp::Ordering::Greater => Err(Error::length(expected, "more").at(path)),
+    }
+}
+
+/// An error of reading a stream: of decompression if its kind says so.
+fn stream_error(e: std::io::Error, path: &Path) -> Error {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    let error = match e.kind() {
+        UnexpectedEof => Error::new(
+            ErrorKind::Length,
+            "compressed data ends too early; copy or download the file again",
+        ),
+        InvalidData | InvalidInput => Error::new(
+            ErrorKind::Corrupt,
+            "compressed data is damaged; copy or download the file again",
+        ),
+        _ => Error::new(ErrorKind::Io, "cannot be read"),
+    };
+    error.at(path).because(e)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_has_the_expected_length_or_is_an_error() {
+        let path = Path::new("f");
+        let read = |bytes: &[u8], expected, available| {
+            read_rest(&mut &*bytes, expected, available, path).map_err(|e| e.to_string())
+        };
+        assert_eq!(read(b"abc", 3, None).unwrap(), b"abc");
+        assert_eq!(read(b"abc", 3, Some(3)).unwrap(), b"abc");
+        for (expected, available, found) in [
+            (4, None, "expected 4 bytes, found 3"),
+            (2, None, "expected 2 bytes, found more"),
+            (4, Some(3), "expected 4 bytes, found 3"),
+            (u128::MAX, None, "found fewer"),
+            (u128::from(u64::MAX), None, "found 3"),
+            (1 << 50, None, "found 3"),
+        ] {
+            let error = read(b"abc", expected, available).unwrap_err();
+            assert!(error.contains(found), "{error}");
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! Folders of PNG and JPEG files, one folder a class, as torchvision's `ImageFolder`.
+//!
+//! Classes are the folders in the order of their names, and images are sorted
+//! by the folder that they stand in and then by name; both orders compare code
+//! points. Hidden files and folders, other files, and files beside the folders
+//! of classes are not read. A folder that holds images but no folders with
+//! images is a set without labels.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::dataset::{Parts, Source};
+use crate::decode::{self, Rgb};
+use crate::pixels::of_byte;
+use crate::{Error, ErrorKind, Grid, Image, Options, Result, Shape, resize};
+
+/// File names that are read.
+const READ: [&str; 3] = ["jpeg", "jpg", "png"];
+
+/// File names that torchvision reads and this crate does not.
+const NOT_READ: [&str; 6] = ["bmp", "pgm", "ppm", "tif", "tiff", "webp"];
+
+/// Names of the parts of a data set, each with classes of its own.
+const SPLITS: [&str; 5] = ["test", "train", "val", "valid", "validation"];
+
+/// Deepest nesting of folders; a link that points back would have no end.
+const DEEPEST: usize = 16;
+
+/// An open folder of images.
+pub(crate) struct Folder {
+    root: PathBuf,
+    /// Paths of the images inside the root, with forward slashes.
+    names: Vec<String>,
+    resize: Option<u32>,
+    crop: Option<usize>,
+    /// The shape of the first image, and so of all.
+    shape: Shape,
+}
+
+/// Opens a folder, or a single image as a set of one.
+pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts> {
+    let metadata = fs::metadata(path).map_err(|e| Error::io(e, path))?;
+    let listing = if metadata.is_dir() {
+        Listing::of_folder(path)?
+    } else {
+        Listing::of_file(path)?
+    };
+    let labels = match &options.classes {
+        Some(file) => Some(Labels::by_file(&listing, file)?),
+        None => Labels::by_order(&listing),
+    };
+    let images = Folder::new(listing, options)?;
+    let mut parts = Parts::new(Source::Folder(images));
+    if let Some(labels) = labels {
+        parts.labels = Some(labels.labels);
+        parts.class_names = Some(labels.classes);
+    }
+    Ok(parts)
+}
+
+/// Whether there is an image anywhere inside a folder.
+pub(crate) fn holds_images(path: &Path) -> Result<bool> {
+    let mut found = false;
+    walk(path, "", 0, &mut |_, _| {
+        found = true;
+        false
+    })?;
+    Ok(found)
+}
+
+impl Folder {
+    fn new(listing: Listing, options: &Options) -> Result<Self> {
+        let crop = options.crop.map(resize::check_crop).transpose()?;
+        let mut folder = Self {
+            root: listing.root,
+            names: listing.names,
+            resize: options.resize,
+            crop,
+            shape: Shape {
+                channels: 3,
+                height: 0,
+                width: 0,
+            },
+        };
+        (folder.shape.width, folder.shape.height) = if let Some(size) = crop {
+            (size, size)
+        } else {
+            let first = folder.path(0);
+            let size = decode::dimensions(&first)?;
+            folder.resized(size).map_err(|e| e.at(first))?
+        };
+        Ok(folder)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub(crate) fn name(&self, i: usize) -> Option<&str> {
+        self.names.get(i).map(String::as_str)
+    }
+
+    /// Reads, decodes, scales and crops the image of an index below the length.
+    pub(crate) fn image(&self, i: usize) -> Result<Image> {
+        let path = self.path(i);
+        let mut image = decode::decode(&path)?;
+        let (width, height) = self
+            .resized((image.width, image.height))
+            .map_err(|e| e.at(&path))?;
+        image = resize::resize(image, width, height);
+        if let Some(size) = self.crop {
+            image = resize::center_crop(&image, size);
+        }
+        if (image.width, image.height) != (self.shape.width, self.shape.height) {
+            let message = format!(
+                "the image has {} by {} pixels and the first one of the set {} by {}; \
+                 give a crop so that all have one shape",
+                image.width, image.height, self.shape.width, self.shape.height
+            );
+            return Err(Error::new(ErrorKind::Shape, message).at(path));
+        }
+        Ok(to_image(&image, self.shape))
+    }
+
+    fn path(&self, i: usize) -> PathBuf {
+        self.root.join(&self.names[i])
+    }
+
+    /// Width and height after scaling.
+    fn resized(&self, (width, height): (usize, usize)) -> Result<(usize, usize)> {
+        match self.resize {
+            Some(size) => resize::resized(width, height, size),
+            None => Ok((width, height)),
+        }
+    }
+}
+
+/// Takes the channels of an 8-bit image apart.
+fn to_image(image: &Rgb, shape: Shape) -> Image {
+    let channel = |c| image.data.iter().skip(c).step_by(3).copied().map(of_byte);
+    Image {
+        shape,
+        pixels: (0..3).flat_map(channel).collect(),
+        grid: Grid::EightBit,
+    }
+}
+
+/// The files of a folder, in order.
+struct Listing {
+    root: PathBuf,
+    names: Vec<String>,
+    /// Names of the folders of classes in order, and how many images each holds;
+    /// `None` for a folder without classes.
+    classes: Option<Vec<(String, usize)>>,
+}
+
+impl Listing {
+    fn of_file(path: &Path) -> Result<Self> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| not_utf8(path))?.to_owned();
+        Ok(Self {
+            root: path.parent().unwrap_or(Path::new("")).to_owned(),
+            names: vec![name],
+            classes: None,
+        })
+    }
+
+    fn of_folder(root: &Path) -> Result<Self> {
+        let entries = entries(root)?;
+        let mut names = Vec::new();
+        let mut classes = Vec::new();
+        for class in entries.iter().filter(|entry| entry.is_dir) {
+            let images = images_below(&root.join(&class.name), &class.name)?;
+            classes.push((class.name.clone(), images.len()));
+            names.extend(images);
+        }
+        if names.is_empty() {
+            return Self::without_classes(root, &entries);
+        }
+        if classes.iter().all(|(name, _)| SPLITS.contains(&&**name)) {
+            refuse_splits(root, &names, &classes)?;
+        }
+        if let Some((empty, _)) = classes.iter().find(|(_, images)| *images == 0) {
+            let message = "the folder of this class holds no image, so labels would be uncertain; \
+                           fill it or remove it";
+            return Err(Error::new(ErrorKind::Empty, message).at(root.join(empty)));
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            names,
+            classes: Some(classes),
+        })
+    }
+
+    fn without_classes(root: &Path, entries: &[Entry]) -> Result<Self> {
+        let mut names = Vec::new();
+        for entry in entries.iter().filter(|entry| !entry.is_dir) {
+            match kind(&entry.name) {
+                Kind::Read => names.push(entry.name.clone()),
+                Kind::NotRead => return Err(not_read(&root.join(&entry.name))),
+                Kind::Other => {}
+            }
+        }
+        if names.is_empty() {
+            let message = "the folder holds no image; PNG and JPEG files are read, \
+                           one folder a class or all in one";
+            return Err(Error::new(ErrorKind::Empty, message).at(root));
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            names,
+            classes: None,
+        })
+    }
+}
+
+/// Labels of all images, and the classes that they number.
+struct Labels {
+    labels: Vec<i64>,
+    classes: Vec<String>,
+}
+
+impl Labels {
+    /// Numbers classes as their folders are sorted.
+    fn by_order(listing: &Listing) -> Option<Self> {
+        let classes = listing.classes.as_ref()?;
+        let labels = classes
+            .iter()
+            .enumerate()
+            .flat_map(|(label, (_, images))| std::iter::repeat_n(label as i64, *images))
+            .collect();
+        Some(Self {
+            labels,
+            classes: classes.iter().map(|(name, _)| name.clone()).collect(),
+        })
+    }
+
+    /// Numbers classes by the lines of a text file.
+    fn by_file(listing: &Listing, file: &Path) -> Result<Self> {
+        let Some(folders) = &listing.classes else {
+            let message = "a list of classes needs folders of classes, and there are none";
+            return Err(Error::new(ErrorKind::Options, message).at(&listing.root));
+        };
+        let text = fs::read_to_string(file).map_err(|e| Error::io(e, file))?;
+        let classes: Vec<String> = text
+            .trim_end()
+            .lines()
+            .map(|l| l.trim().to_owned())
+            .collect();
+        let mut numbers = HashMap::new();
+        for (number, class) in classes.iter().enumerate() {
+            if class.is_empty() || numbers.insert(class.as_str(), number as i64).is_some() {
+                let message = format!(
+                    "line {} is empty or repeats a class; each line names one class",
+                    number + 1
+                );
+                return Err(Error::new(ErrorKind::Corrupt, message).at(file));
+            }
+        }
+        let mut labels = Vec::with_capacity(listing.names.len());
+        for (folder, images) in folders {
+            let Some(&number) = numbers.get(folder.as_str()) else {
+                let message = format!("has no line for the folder '{folder}'");
+                return Err(Error::new(ErrorKind::Label, message).at(file));
+            };
+            labels.extend(std::iter::repeat_n(number, *images));
+        }
+        Ok(Self { labels, classes })
+    }
+}
+
+/// A visible file or folder in a folder.
+struct Entry {
+    name: String,
+    is_dir: bool,
+}
+
+/// The visible entries of a folder, sorted by name; links are followed.
+fn entries(folder: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| Error::io(e, folder))? {
+        let entry = entry.map_err(|e| Error::io(e, folder))?;
+        let path = entry.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            return Err(not_utf8(&path));
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        // The type comes with the entry; only for links is another look needed.
+        let mut kind = entry.file_type().map_err(|e| Error::io(e, &path))?;
+        if kind.is_symlink() {
+            let target = fs::metadata(&path).map_err(|e| Error::io(e, &path))?;
+            kind = target.file_type();
+        }
+        entries.push(Entry {
+            name: name.to_owned(),
+            is_dir: kind.is_dir(),
+        });
+    }
+    entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// Calls `visit` for every image file below a folder, with the path of its
+/// folder and its name, until that returns false.
+fn walk(
+    folder: &Path,
+    name: &str,
+    depth: usize,
+    visit: &mut dyn FnMut(&str, String) -> bool,
+) -> Result<bool> {
+    if depth > DEEPEST {
+        let message = format!("folders nest more than {DEEPEST} deep; a link may point back");
+        return Err(Error::new(ErrorKind::Unsupported, message).at(folder));
+    }
+    for entry in entries(folder)? {
+        let path = folder.join(&entry.name);
+        let go_on = if entry.is_dir {
+            let name = match name {
+                "" => entry.name,
+                _ => format!("{name}/{}", entry.name),
+            };
+            walk(&path, &name, depth + 1, visit)?
+        } else {
+            match kind(&entry.name) {
+                Kind::Read => visit(name, entry.name),
+                Kind::NotRead => return Err(not_read(&path)),
+                Kind::Other => true,
+            }
+        };
+        if !go_on {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Paths of all images below the folder of a class, in torchvision's order: by
+/// the whole path of their folder, then by name.
+fn images_below(folder: &Path, class: &str) -> Result<Vec<String>> {
+    let mut images = Vec::new();
+    walk(folder, class, 1, &mut |folder, name| {
+        images.push((folder.to_owned(), name));
+        true
+    })?;
+    images.sort_unstable();
+    let paths = images.into_iter();
+    Ok(paths
+        .map(|(folder, name)| format!("{folder}/{name}"))
+        .collect())
+}
+
+/// Refuses a folder of `train` and `val`, whose classes are one level deeper.
+fn refuse_splits(root: &Path, names: &[String], classes: &[(String, usize)]) -> Result<()> {
+    if names.iter().any(|name| name.matches('/').count() < 2) {
+        // Images directly in a folder: it is a class with such a name.
+        return Ok(());
+    }
+    let list: Vec<_> = classes
+        .iter()
+        .map(|(name, _)| format!("'{name}'"))
+        .collect();
+    let message = format!(
+        "the folder holds {} instead of classes; choose one of them",
+        list.join(", ")
+    );
+    Err(Error::new(ErrorKind::Unrecognised, message).at(root))
+}
+
+/// What a file is by the end of its name.
+enum Kind {
+    Read,
+    NotRead,
+    Other,
+}
+
+fn kind(name: &str) -> Kind {
+    let extension = Path::new(name).extension().and_then(|e| e.to_str());
+    let is_one_of =
+        |list: &[&str]| extension.is_some_and(|e| list.iter().any(|l| e.eq_ignore_ascii_case(l)));
+    if is_one_of(&READ) {
+        Kind::Read
+    } else if is_one_of(&NOT_READ) {
+        Kind::NotRead
+    } else {
+        Kind::Other
+    }
+}
+
+fn not_read(path: &Path) -> Error {
+    let message = "images of this format are not read; convert them to PNG";
+    Error::new(ErrorKind::Unsupported, message).at(path)
+}
+
+fn not_utf8(path: &Path) -> Error {
+    let message = "the name is not valid UTF-8; rename it";
+    Error::new(ErrorKind::Unsupported, message).at(path)
+}

@@ -1,0 +1,62 @@
+//! Images and labels from CIFAR-10, IDX, image folders, npy and npz.
+//!
+//! This crate turns files into images of `f32` pixels in [0, 1] and into
+//! labels, and it does nothing else: it knows no network, no noise and no SQL.
+//! What an image is, byte by byte, is part of what a certificate says, so every
+//! conversion here is exact and documented: byte `b` becomes `b as f32 / 255.0`
+//! as in torchvision's `ToTensor`, and [`Image::sha256`] fingerprints the result.
+//!
+//! Files are taken to be hostile. Sizes that they claim are compared with the
+//! bytes that are there before anything is allocated, the pickle reader builds
+//! no object and calls nothing, and every defect is an [`Error`] that names the
+//! file and the place.
+//!
+//! ```
+//! use recert_data::{DataSpec, Dataset, Options, Subset};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("test.bin");
+//! # std::fs::write(&path, vec![3_u8; 2 * 3073])?;
+//! // Two CIFAR-10 records: a byte of label and 3072 bytes of pixels each.
+//! let spec: DataSpec = format!("cifar10-bin:{}", path.display()).parse()?;
+//! let data = Dataset::open(&spec, &Options::default())?;
+//! for i in Subset::new(data.len(), 1, None)? {
+//!     let image = data.image(i)?;
+//!     assert_eq!(data.label(i), Some(3));
+//!     assert_eq!(image.pixels[0], 3.0 / 255.0);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod cifar;
+mod cifar_binary;
+mod cifar_python;
+mod dataset;
+mod decode;
+mod detect;
+mod error;
+mod files;
+mod folder;
+mod idx;
+mod labels;
+mod npy;
+mod npy_header;
+mod npz;
+mod pickle;
+mod pixels;
+mod resize;
+mod spec;
+mod strided;
+mod subset;
+
+pub use dataset::Dataset;
+pub use error::{Error, ErrorKind};
+pub use pixels::{Grid, Image, Shape};
+pub use spec::{DataSpec, Format, Options, Split};
+pub use subset::Subset;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,254 @@
+//! What to open and how: the data spec as people type it, formats and options.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::{Error, ErrorKind, Result};
+
+/// A format of image data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Torchvision's `cifar-10-batches-py`: pickles of numpy arrays.
+    Cifar10Python,
+    /// CIFAR-10 binary records: a byte of label and 3072 bytes of pixels each.
+    Cifar10Binary,
+    /// IDX as of MNIST, plain or compressed by gzip.
+    Idx,
+    /// PNG and JPEG files, one folder a class, or one folder without classes.
+    ImageFolder,
+    /// One numpy array.
+    Npy,
+    /// A zip file of numpy arrays.
+    Npz,
+}
+
+impl Format {
+    /// All formats, in the order in which messages list them.
+    pub const ALL: [Self; 6] = [
+        Self::Cifar10Python,
+        Self::Cifar10Binary,
+        Self::Idx,
+        Self::ImageFolder,
+        Self::Npy,
+        Self::Npz,
+    ];
+
+    /// What forces this format in a [`DataSpec`], without the colon.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Cifar10Python => "cifar10",
+            Self::Cifar10Binary => "cifar10-bin",
+            Self::Idx => "idx",
+            Self::ImageFolder => "folder",
+            Self::Npy => "npy",
+            Self::Npz => "npz",
+        }
+    }
+
+    /// The list of formats and prefixes that ends messages about unknown formats.
+    pub(crate) fn list() -> String {
+        let list: Vec<_> = Self::ALL
+            .iter()
+            .map(|format| format!("'{}:' ({format})", format.prefix()))
+            .collect();
+        list.join(", ")
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cifar10Python => "CIFAR-10 python batches",
+            Self::Cifar10Binary => "CIFAR-10 binary records",
+            Self::Idx => "IDX",
+            Self::ImageFolder => "image folder",
+            Self::Npy => "npy",
+            Self::Npz => "npz",
+        })
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    /// Reads a prefix such as `cifar10-bin`, without the colon.
+    fn from_str(prefix: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|f| f.prefix() == prefix);
+        known.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unrecognised,
+                format!("no format is called '{prefix}'; there are {}", Self::list()),
+            )
+        })
+    }
+}
+
+/// Where data is, and in which format if that is not left to recognition.
+///
+/// Parsed from `path` or `format:path`. A text that names an existing file or
+/// folder is a path even if it begins like a format, and the letter of a
+/// Windows drive is not a format.
+///
+/// ```
+/// use recert_data::{DataSpec, Format};
+///
+/// let spec: DataSpec = "idx:mnist/raw".parse()?;
+/// assert_eq!(spec.format, Some(Format::Idx));
+/// assert_eq!(spec.path.to_str(), Some("mnist/raw"));
+/// assert_eq!(r"C:\data\mnist".parse::<DataSpec>()?.format, None);
+/// assert!("mnist:raw".parse::<DataSpec>().is_err());
+/// # Ok::<(), recert_data::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DataSpec {
+    /// The format, or `None` to recognise it by the contents of the path.
+    pub format: Option<Format>,
+    /// A file or a folder.
+    pub path: PathBuf,
+}
+
+impl FromStr for DataSpec {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Missing,
+                "the path of the data is empty",
+            ));
+        }
+        let plain = |format, path: &str| Self {
+            format,
+            path: PathBuf::from(path),
+        };
+        if Path::new(text).exists() {
+            return Ok(plain(None, text));
+        }
+        match text.split_once(':') {
+            Some((prefix, path)) if looks_like_format(prefix) => {
+                let format: Format = prefix.parse()?;
+                if path.is_empty() {
+                    return Err(Error::new(
+                        ErrorKind::Missing,
+                        format!("no path follows '{prefix}:'"),
+                    ));
+                }
+                Ok(plain(Some(format), path))
+            }
+            _ => Ok(plain(None, text)),
+        }
+    }
+}
+
+/// Whether the text before a colon is meant as a format: words of two letters
+/// or more, joined by hyphens. One letter is a Windows drive.
+fn looks_like_format(prefix: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    prefix.len() > 1 && prefix.chars().all(is_word)
+}
+
+impl fmt::Display for DataSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(format) = self.format {
+            write!(f, "{}:", format.prefix())?;
+        }
+        write!(f, "{}", self.path.display())
+    }
+}
+
+impl From<PathBuf> for DataSpec {
+    /// A path whose format is to be recognised.
+    fn from(path: PathBuf) -> Self {
+        Self { format: None, path }
+    }
+}
+
+/// Which half of a data set that has both is meant.
+///
+/// It chooses among the files of a CIFAR-10 or IDX folder and among the arrays
+/// of an npz file. Where the path names a single file or array, that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Split {
+    /// The test set.
+    #[default]
+    Test,
+    /// The training set.
+    Train,
+}
+
+/// How to read a data set; the default takes it as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The test or the training set.
+    pub split: Split,
+    /// Image folders only: scales the shorter side to this many pixels, exactly
+    /// as torchvision's `Resize` does with Pillow's antialiased bilinear filter.
+    pub resize: Option<u32>,
+    /// Image folders only: cuts the central square of this side, after resizing,
+    /// exactly as torchvision's `CenterCrop`, which pads smaller images with black.
+    pub crop: Option<u32>,
+    /// Is added to every label, whichever file it comes from: 1 for a network
+    /// whose class 0 is "background".
+    pub label_offset: i64,
+    /// Labels to use in place of the format's own: an npy file of integers or an
+    /// IDX file of labels, one label an image in the order of the images.
+    pub labels: Option<PathBuf>,
+    /// Image folders only: a text file of folder names, one a line; the label of
+    /// a class is then the number of its line, from 0. Needed where the folder
+    /// holds only some of the classes, such as a part of `ImageNet` (`wnids.txt`).
+    pub classes: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn specs_are_read_as_people_write_them() {
+        let table = [
+            ("data/x.npy", None, "data/x.npy"),
+            ("cifar10:a", Some(Format::Cifar10Python), "a"),
+            ("cifar10-bin:a.bin", Some(Format::Cifar10Binary), "a.bin"),
+            ("idx:/m/raw", Some(Format::Idx), "/m/raw"),
+            (r"folder:C:\val", Some(Format::ImageFolder), r"C:\val"),
+            ("npy:x:y", Some(Format::Npy), "x:y"),
+            ("npz:x", Some(Format::Npz), "x"),
+            (r"C:\data", None, r"C:\data"),
+            ("d:data", None, "d:data"),
+            ("./npy:x", None, "./npy:x"),
+            ("a b:c", None, "a b:c"),
+        ];
+        for (text, format, path) in table {
+            let spec: DataSpec = text.parse().unwrap();
+            assert_eq!(spec.format, format, "{text}");
+            assert_eq!(spec.path, Path::new(path), "{text}");
+            assert_eq!(spec.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_existing_path_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("npy:x");
+        // Such a name cannot be made on every system.
+        if std::fs::write(&path, b"x").is_ok() && path.exists() {
+            let spec: DataSpec = path.to_str().unwrap().parse().unwrap();
+            assert_eq!(spec, DataSpec::from(path));
+        }
+    }
+
+    #[test]
+    fn wrong_specs_say_what_there_is() {
+        for text in ["mnist:raw", "CIFAR10:x", "no_such:"] {
+            let error = text.parse::<DataSpec>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unrecognised, "{text}");
+            assert!(error.to_string().contains("'cifar10-bin:'"), "{error}");
+        }
+        for text in ["", "npy:"] {
+            let error = text.parse::<DataSpec>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Missing, "{text}");
+        }
+    }
+}

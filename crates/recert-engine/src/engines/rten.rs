@@ -1,0 +1,263 @@
+//! The embedded default: [`rten`](https://github.com/robertknight/rten), pure Rust.
+
+mod arg_max;
+mod defaults;
+mod wrong;
+
+use std::sync::Arc;
+
+use recert_net::Model;
+use rten::{ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueView};
+use rten_onnx::onnx::ModelProto;
+use rten_tensor::prelude::*;
+
+use self::arg_max::ArgMax;
+use crate::{EngineIdentity, Error, ErrorKind, Output, Runtime, Session};
+
+/// The version of rten in the workspace's `Cargo.toml`; a test compares it
+/// with `Cargo.lock`.
+const VERSION: &str = "0.27.0";
+
+/// The pure-Rust runtime `rten`, in float32 (integer operators as in the model).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rten;
+
+impl Rten {
+    /// The engine's name.
+    pub const NAME: &'static str = "rten";
+}
+
+impl Runtime for Rten {
+    fn identity(&self) -> EngineIdentity {
+        EngineIdentity {
+            name: Self::NAME.into(),
+            version: VERSION.into(),
+            precision: "float32".into(),
+            batch_invariant: true,
+        }
+    }
+
+    fn load(
+        &self,
+        model: &Model,
+        input: &str,
+        outputs: &[&str],
+    ) -> Result<Box<dyn Session>, Error> {
+        let cannot_load = |source: &dyn std::error::Error| {
+            let message = format!(
+                "{}: rten {VERSION} cannot load the network: {source}",
+                model.name()
+            );
+            Error::new(ErrorKind::Unsupported, message)
+        };
+        // rten's own reader, so that what is judged is what rten sees.
+        let mut proto =
+            ModelProto::parse_buf(model.bytes()).map_err(|e| cannot_load(&e).because(e))?;
+        let heads = heads(&proto, outputs);
+        refuse_wrong(model, &proto, &heads)?;
+        let double_lone = batch_is_free(&proto, input);
+        let bytes = if defaults::state(&mut proto) {
+            proto.write_buf().map_err(|e| cannot_load(&e).because(e))?
+        } else {
+            model.to_bytes()
+        };
+        let loaded = ModelOptions::with_all_ops()
+            .prepack_weights(true)
+            .load(bytes)
+            .map_err(|e| cannot_load(&e).because(e))?;
+        let node = |name: &str| {
+            loaded.node_id(name).map_err(|source| {
+                Error::new(
+                    ErrorKind::Model,
+                    format!("{}: the graph has no tensor '{name}'", model.name()),
+                )
+                .because(source)
+            })
+        };
+        let input = node(input)?;
+        let outputs = heads
+            .iter()
+            .map(|head| node(&head.tensor))
+            .collect::<Result<_, _>>()?;
+        Ok(Box::new(RtenSession {
+            name: model.name().to_owned(),
+            model: Arc::new(loaded),
+            input,
+            outputs,
+            heads,
+            double_lone,
+            pool: Arc::new(ThreadPool::with_num_threads(1)),
+        }))
+    }
+}
+
+/// What to read for an output of the network.
+#[derive(Debug, Clone)]
+struct Head {
+    /// The tensor to read.
+    tensor: String,
+    /// What makes the output of it, if it is not the output itself.
+    arg_max: Option<ArgMax>,
+}
+
+/// How to read `outputs`.
+fn heads(proto: &ModelProto, outputs: &[&str]) -> Vec<Head> {
+    let head = |&output: &&str| {
+        let arg_max = ArgMax::of(proto, output);
+        let scores = arg_max.as_ref().map(|arg_max| arg_max.scores.clone());
+        Head {
+            tensor: scores.unwrap_or_else(|| output.to_owned()),
+            arg_max,
+        }
+    };
+    outputs.iter().map(head).collect()
+}
+
+/// Refuses a network of which rten computes wrongly what `heads` do not take over.
+fn refuse_wrong(model: &Model, proto: &ModelProto, heads: &[Head]) -> Result<(), Error> {
+    let taken_over = heads.iter().filter_map(|head| head.arg_max.as_ref());
+    let taken_over: Vec<_> = taken_over.map(|arg_max| arg_max.classes.as_str()).collect();
+    let Some(found) = wrong::find(proto, &taken_over) else {
+        return Ok(());
+    };
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "{}: node '{}' ({}): rten {VERSION} is known to compute {} wrongly: {}",
+            model.name(),
+            found.node,
+            found.operator,
+            found.what,
+            found.advice,
+        ),
+    ))
+}
+
+/// Whether the graph leaves the batch size open.
+fn batch_is_free(proto: &ModelProto, input: &str) -> bool {
+    let mut inputs = proto.graph.iter().flat_map(|graph| &graph.input);
+    let info = inputs.find(|info| info.name.as_deref() == Some(input));
+    let tensor = info.and_then(|info| info.r#type.as_ref()?.tensor_type.as_ref());
+    let batch = tensor.and_then(|tensor| tensor.shape.as_ref()?.dim.first()?.dim_value);
+    batch.is_none_or(|batch| batch <= 0)
+}
+
+struct RtenSession {
+    name: String,
+    model: Arc<rten::Model>,
+    input: NodeId,
+    outputs: Vec<NodeId>,
+    heads: Vec<Head>,
+    /// Whether a lone image is to be computed twice. rten multiplies a vector
+    /// and a matrix by other code than two matrices, which sums in another
+    /// order: alone, an image would not get bit for bit the answer that it
+    /// gets in every larger batch.
+    double_lone: bool,
+    pool: Arc<ThreadPool>,
+}
+
+impl Session for RtenSession {
+    fn run(&mut self, input: &[f32], shape: &[usize]) -> Result<Vec<Output>, Error> {
+        let failed = |why: String| Error::new(ErrorKind::Run, format!("{}: {why}", self.name));
+        let doubled = self.double_lone && shape.first() == Some(&1);
+        let (twice, two);
+        let (input, shape) = if doubled {
+            twice = input.repeat(2);
+            two = [&[2], &shape[1..]].concat();
+            (twice.as_slice(), two.as_slice())
+        } else {
+            (input, shape)
+        };
+        let view = ValueView::from_shape(shape, input)
+            .map_err(|e| failed(format!("the batch does not have shape {shape:?}: {e}")))?;
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
+        let values = self
+            .model
+            .run(
+                vec![(self.input, view.into())],
+                &self.outputs,
+                Some(options),
+            )
+            .map_err(|e| failed(format!("rten {VERSION} failed to run: {e}")).because(e))?;
+        let read = |(value, head): (Value, &Head)| match (value, &head.arg_max) {
+            (Value::FloatTensor(tensor), None) => Ok(Output::Float {
+                shape: tensor.shape().to_vec(),
+                values: tensor.into_data(),
+            }),
+            (Value::FloatTensor(tensor), Some(arg_max)) => {
+                let shape = tensor.shape().to_vec();
+                let classes = arg_max.classes(&shape, &tensor.into_data());
+                let values = classes.ok_or_else(|| {
+                    failed(format!(
+                        "ArgMax of a tensor of shape {shape:?} gives no classes"
+                    ))
+                })?;
+                Ok(Output::Integer {
+                    shape: vec![values.len()],
+                    values,
+                })
+            }
+            (Value::Int32Tensor(tensor), None) => Ok(Output::Integer {
+                shape: tensor.shape().to_vec(),
+                values: tensor.into_data().into_iter().map(i64::from).collect(),
+            }),
+            _ => Err(failed(
+                "an output is neither a float32 nor an integer tensor".into(),
+            )),
+        };
+        let outputs = values.into_iter().zip(&self.heads).map(read);
+        outputs
+            .map(|output| {
+                if doubled {
+                    output.map(first_half)
+                } else {
+                    output
+                }
+            })
+            .collect()
+    }
+
+    fn fork(&self) -> Result<Box<dyn Session>, Error> {
+        Ok(Box::new(Self {
+            name: self.name.clone(),
+            model: Arc::clone(&self.model),
+            input: self.input,
+            outputs: self.outputs.clone(),
+            heads: self.heads.clone(),
+            double_lone: self.double_lone,
+            pool: Arc::new(ThreadPool::with_num_threads(1)),
+        }))
+    }
+}
+
+/// The first half of an output along the batch; an output of odd or no batch,
+/// which the images have no part in, as it is.
+fn first_half(output: Output) -> Output {
+    fn cut<T>(shape: &mut [usize], values: &mut Vec<T>) {
+        if let Some(batch) = shape.first_mut().filter(|batch| **batch % 2 == 0) {
+            *batch /= 2;
+            values.truncate(values.len() / 2);
+        }
+    }
+    let mut output = output;
+    match &mut output {
+        Output::Float { shape, values } => cut(shape, values),
+        Output::Integer { shape, values } => cut(shape, values),
+    }
+    output
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VERSION;
+
+    #[test]
+    fn the_version_stated_is_the_one_locked() {
+        let lock = include_str!("../../../../Cargo.lock");
+        let wanted = format!("name = \"rten\"\nversion = \"{VERSION}\"");
+        assert!(
+            lock.contains(&wanted),
+            "Cargo.lock holds another rten than {VERSION}"
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! The one error type of this crate.
+
+use std::fmt;
+
+/// What went wrong while loading or running a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The ONNX file could not be read or is not a classifier.
+    Model,
+    /// The engine cannot compute this network, or is known to compute it wrongly.
+    Unsupported,
+    /// The engine asked for is not installed or could not be loaded.
+    EngineMissing,
+    /// Shapes of data, network and preprocessing do not fit together.
+    Shape,
+    /// A preprocessing parameter is out of range.
+    Preprocess,
+    /// The engine failed while running, or answered with the wrong shape.
+    Run,
+}
+
+/// A failure to load or to run a network: what, where, and what to do.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn because(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// A failure of an engine outside this crate, for its own implementation
+    /// of [`Runtime`](crate::Runtime), [`Session`](crate::Session) or
+    /// [`Classifier`](crate::Classifier).
+    pub fn external(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}

@@ -1,0 +1,33 @@
+//! The trait a classifier answers through, and the runtimes behind it.
+//!
+//! Two levels, each with one job:
+//!
+//! - [`Runtime`] is what an inference engine implements, one file an engine
+//!   under `engines/`: take an ONNX model, run float32 batches through it.
+//! - [`Classifier`] is what certification asks: how does the network answer
+//!   these noisy images? [`Network`] turns any runtime's session into one: it
+//!   normalises, changes the layout, cuts batches to a fixed batch dimension,
+//!   and marks every answer with a NaN or infinite logit as invalid, as it
+//!   does the answer to an image with a NaN or infinite value, whatever the
+//!   engine makes of it.
+//!
+//! This crate knows no noise, no statistics, no ledger and no data format.
+//! `docs/adding-an-engine.md` walks through a new engine.
+
+mod answers;
+mod classifier;
+pub mod engines;
+mod error;
+mod network;
+mod preprocess;
+mod probe;
+mod runtime;
+mod tap;
+
+pub use answers::{Answers, Class};
+pub use classifier::{Classifier, FnClassifier};
+pub use error::{Error, ErrorKind};
+pub use network::{ImageShape, Network, NetworkOptions};
+pub use preprocess::Preprocess;
+pub use runtime::{EngineIdentity, Output, Runtime, Session};
+pub use tap::Tap;

@@ -1,0 +1,356 @@
+//! A loaded network as a classifier of images: layout, normalisation, batches.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use recert_net::{ElementType, InputLayout, Model, OutputKind, Signature};
+
+use crate::probe;
+use crate::{
+    Answers, Class, Classifier, EngineIdentity, Error, ErrorKind, Output, Preprocess, Runtime,
+    Session,
+};
+
+/// The shape of an image: channels, height, width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageShape {
+    /// Channels.
+    pub channels: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+}
+
+impl ImageShape {
+    /// Values an image.
+    pub fn len(self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Whether an image has no values at all.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {} x {}", self.channels, self.height, self.width)
+    }
+}
+
+/// How to read and feed a network.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkOptions {
+    /// The graph output to read, if not the obvious one.
+    pub output: Option<String>,
+    /// Normalisation outside the graph.
+    pub preprocess: Preprocess,
+}
+
+/// A network loaded into an engine for images of one shape.
+///
+/// Everything that decides which function is computed is in
+/// [`Network::engine`], [`Network::preprocess`] and the model's own bytes.
+pub struct Network {
+    session: Mutex<Box<dyn Session>>,
+    identity: EngineIdentity,
+    preprocess: Preprocess,
+    output: String,
+    plan: Plan,
+}
+
+/// How images become the engine's input, and its output answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) image: ImageShape,
+    nhwc: bool,
+    /// Dimensions of the engine's input after the batch.
+    dims: Vec<usize>,
+    pub(crate) fixed_batch: Option<usize>,
+    classes: usize,
+    pub(crate) logits: bool,
+}
+
+impl Network {
+    /// Loads `model` into `runtime` for images of shape `image`, and runs it on
+    /// a few images to see that it works, how many classes it has, and that it
+    /// is a function of a single image: the same image must get the same
+    /// answer, alone or in company.
+    pub fn load(
+        model: &Model,
+        runtime: &dyn Runtime,
+        image: ImageShape,
+        options: &NetworkOptions,
+    ) -> Result<Self, Error> {
+        let (mut plan, signature) = Plan::of(model, image, options)?;
+        let mut session = runtime.load(model, &signature.input.name, &[&signature.output.name])?;
+        plan.classes = plan.probe(session.as_mut(), &options.preprocess)?;
+        Ok(Self {
+            session: Mutex::new(session),
+            identity: runtime.identity(),
+            preprocess: options.preprocess.clone(),
+            output: signature.output.name.clone(),
+            plan,
+        })
+    }
+
+    /// Name, version and arithmetic of the engine that computes.
+    pub fn engine(&self) -> &EngineIdentity {
+        &self.identity
+    }
+
+    /// Normalisation outside the graph.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// The name of the graph output that is read.
+    pub fn output(&self) -> &str {
+        &self.output
+    }
+
+    /// The number of classes; for a network that answers with class numbers,
+    /// which does not say, the largest number supported.
+    pub fn classes(&self) -> usize {
+        self.plan.classes
+    }
+
+    /// The shape of the images it was loaded for.
+    pub fn image(&self) -> ImageShape {
+        self.plan.image
+    }
+
+    /// The batch size, where the network takes only one.
+    pub fn fixed_batch(&self) -> Option<usize> {
+        self.plan.fixed_batch
+    }
+
+    /// One worker's instance, computing on one thread.
+    pub fn worker(&self) -> Result<Box<dyn Classifier>, Error> {
+        let session = self
+            .session
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fork()?;
+        Ok(Box::new(Worker {
+            session,
+            preprocess: self.preprocess.clone(),
+            plan: self.plan.clone(),
+            input: Vec::new(),
+        }))
+    }
+}
+
+/// The engine's input dimensions after the batch, and whether channels are last.
+fn dims(
+    name: &str,
+    image: ImageShape,
+    layout: InputLayout,
+    rank: usize,
+) -> Result<(Vec<usize>, bool), Error> {
+    let ImageShape {
+        channels,
+        height,
+        width,
+    } = image;
+    let fits = |wanted: Option<usize>, given: usize| wanted.is_none_or(|w| w == given);
+    let (ok, wanted, dims, nhwc) = match layout {
+        InputLayout::Nchw { c, h, w } => (
+            c == channels && fits(h, height) && fits(w, width),
+            format!("{c} x {} x {}", show(h), show(w)),
+            vec![channels, height, width],
+            false,
+        ),
+        InputLayout::Nhwc { h, w, c } => (
+            c == channels && fits(h, height) && fits(w, width),
+            format!("{c} x {} x {}", show(h), show(w)),
+            vec![height, width, channels],
+            true,
+        ),
+        InputLayout::Flat { d } => {
+            let mut dims = vec![image.len()];
+            dims.resize(rank.max(2) - 1, 1);
+            (
+                fits(d, image.len()),
+                format!("{} values", show(d)),
+                dims,
+                false,
+            )
+        }
+        _ => {
+            let message = format!("{name}: its input layout {layout:?} is not supported");
+            return Err(Error::new(ErrorKind::Shape, message));
+        }
+    };
+    if !ok {
+        let message = format!(
+            "{name} takes images of {wanted} (channels x height x width), but the data's are {image}: \
+             give the data this network was trained on (for image folders, --crop sets the size)"
+        );
+        return Err(Error::new(ErrorKind::Shape, message));
+    }
+    Ok((dims, nhwc))
+}
+
+fn show(size: Option<usize>) -> String {
+    size.map_or_else(|| "any".to_owned(), |size| size.to_string())
+}
+
+impl Plan {
+    /// How to feed `model` with images of shape `image`; the class count is
+    /// left open.
+    pub(crate) fn of(
+        model: &Model,
+        image: ImageShape,
+        options: &NetworkOptions,
+    ) -> Result<(Self, Signature), Error> {
+        let signature = model
+            .signature_with_output(options.output.as_deref())
+            .map_err(|source| {
+                let message = format!("{}: {source}", model.name());
+                Error::new(ErrorKind::Model, message).because(source)
+            })?;
+        let input = &signature.input;
+        if input.element != ElementType::Float32 {
+            let message = format!(
+                "{}: input '{}' holds {:?}: only float32 inputs are supported; export it with one",
+                model.name(),
+                input.name,
+                input.element,
+            );
+            return Err(Error::new(ErrorKind::Model, message));
+        }
+        let (dims, nhwc) = dims(model.name(), image, input.layout, input.dims.len())?;
+        options.preprocess.check(image.channels)?;
+        let logits = matches!(signature.output.kind, OutputKind::Scores { .. });
+        let plan = Plan {
+            name: model.name().to_owned(),
+            image,
+            nhwc,
+            dims,
+            fixed_batch: probe::batch(model, input.fixed_batch)?,
+            classes: 0,
+            logits,
+        };
+        Ok((plan, signature))
+    }
+
+    pub(crate) fn answered(&self, what: &str) -> Error {
+        Error::new(
+            ErrorKind::Run,
+            format!("{}: the network answered with {what}", self.name),
+        )
+    }
+
+    pub(crate) fn shape(&self, batch: usize) -> Vec<usize> {
+        std::iter::once(batch)
+            .chain(self.dims.iter().copied())
+            .collect()
+    }
+
+    /// Writes `images` (CHW), normalised and in the network's layout, to
+    /// `input`, padded with black images to `batch`.
+    pub(crate) fn fill(
+        &self,
+        images: &[f32],
+        batch: usize,
+        preprocess: &Preprocess,
+        input: &mut Vec<f32>,
+    ) {
+        let plane = self.image.height * self.image.width;
+        input.clear();
+        input.extend_from_slice(images);
+        input.resize(batch * self.image.len(), 0.0);
+        for image in input.chunks_exact_mut(self.image.len()) {
+            for (channel, values) in image.chunks_exact_mut(plane).enumerate() {
+                preprocess.apply(channel, values);
+            }
+        }
+        if self.nhwc && self.image.channels > 1 {
+            let mut hwc = vec![0.0; self.image.len()];
+            for image in input.chunks_exact_mut(self.image.len()) {
+                for (place, pixel) in hwc.chunks_exact_mut(self.image.channels).enumerate() {
+                    for (channel, value) in pixel.iter_mut().enumerate() {
+                        *value = image[channel * plane + place];
+                    }
+                }
+                image.copy_from_slice(&hwc);
+            }
+        }
+    }
+
+    /// The first `count` answers in the engine's output for a batch of `batch`.
+    fn answers(&self, output: Output, batch: usize, count: usize) -> Result<Answers, Error> {
+        match output {
+            Output::Float {
+                mut values,
+                ref shape,
+            } if self.logits
+                && shape.first() == Some(&batch)
+                && values.len() == batch * self.classes =>
+            {
+                values.truncate(count * self.classes);
+                Ok(Answers::Logits {
+                    classes: self.classes,
+                    values,
+                })
+            }
+            Output::Integer { values, .. } if !self.logits && values.len() == batch => {
+                let class = |&v: &i64| Class::try_from(v).ok().filter(|&c| c != Class::MAX);
+                Ok(Answers::Classes(
+                    values[..count].iter().map(class).collect(),
+                ))
+            }
+            Output::Float { shape, .. } | Output::Integer { shape, .. } => {
+                Err(self.answered(&format!("shape {shape:?} for a batch of {batch}")))
+            }
+        }
+    }
+}
+
+/// One worker's instance of a network.
+struct Worker {
+    session: Box<dyn Session>,
+    preprocess: Preprocess,
+    plan: Plan,
+    input: Vec<f32>,
+}
+
+impl Classifier for Worker {
+    fn classes(&self) -> usize {
+        self.plan.classes
+    }
+
+    fn image_len(&self) -> usize {
+        self.plan.image.len()
+    }
+
+    fn classify(&mut self, images: &[f32]) -> Result<Answers, Error> {
+        let length = self.image_len();
+        let count = images.len() / length;
+        let piece = self.plan.fixed_batch.unwrap_or(count.max(1));
+        let mut all: Option<Answers> = None;
+        for images in images.chunks(piece * length) {
+            let count = images.len() / length;
+            let batch = self.plan.fixed_batch.unwrap_or(count);
+            self.plan
+                .fill(images, batch, &self.preprocess, &mut self.input);
+            let mut outputs = self.session.run(&self.input, &self.plan.shape(batch))?;
+            let output = outputs.pop().expect("one output was asked for");
+            let mut answers = self.plan.answers(output, batch, count)?;
+            for (i, image) in images.chunks_exact(length).enumerate() {
+                if !image.iter().all(|pixel| pixel.is_finite()) {
+                    answers.invalidate(i);
+                }
+            }
+            match &mut all {
+                Some(all) => all.extend(answers),
+                None => all = Some(answers),
+            }
+        }
+        Ok(all.unwrap_or(Answers::Classes(Vec::new())))
+    }
+}

@@ -1,0 +1,65 @@
+//! What an inference engine has to offer: the one trait to implement.
+
+use recert_net::Model;
+
+use crate::Error;
+
+/// Which program computes, and how: part of a ledger's identity, because the
+/// same file computed otherwise is, strictly, another function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineIdentity {
+    /// The engine's name, such as `rten`.
+    pub name: String,
+    /// The version of the code that computes.
+    pub version: String,
+    /// The arithmetic, such as `float32`.
+    pub precision: String,
+    /// Whether an image's answer is bit for bit the same whatever the batch
+    /// it is in. Where not, counts may differ between batch sizes (the noise
+    /// never does), and the ledger says so.
+    pub batch_invariant: bool,
+}
+
+/// One output of one run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// A float output: its shape and its values, row-major.
+    Float {
+        /// The output's dimensions, batch first.
+        shape: Vec<usize>,
+        /// Its values.
+        values: Vec<f32>,
+    },
+    /// An integer output (a network that ends in `ArgMax`).
+    Integer {
+        /// The output's dimensions, batch first.
+        shape: Vec<usize>,
+        /// Its values.
+        values: Vec<i64>,
+    },
+}
+
+/// An inference engine: loads ONNX models.
+pub trait Runtime: Send + Sync {
+    /// Name, version and arithmetic.
+    fn identity(&self) -> EngineIdentity;
+
+    /// Loads `model`, refusing by name every operator that this engine lacks
+    /// or is known to compute wrongly: a wrong result is an error, never an
+    /// answer.
+    ///
+    /// `input` and `outputs` are the names of the graph's image input and of
+    /// the outputs to read (one for a classifier; calibration reads many).
+    fn load(&self, model: &Model, input: &str, outputs: &[&str])
+    -> Result<Box<dyn Session>, Error>;
+}
+
+/// A loaded model, one worker's instance, computing on one thread.
+pub trait Session: Send {
+    /// Runs the network on `input`, of dimensions `shape` (batch first), and
+    /// returns the outputs in the order in which they were named.
+    fn run(&mut self, input: &[f32], shape: &[usize]) -> Result<Vec<Output>, Error>;
+
+    /// A further instance for another worker; weights may be shared.
+    fn fork(&self) -> Result<Box<dyn Session>, Error>;
+}

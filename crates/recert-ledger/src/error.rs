@@ -1,0 +1,98 @@
+//! The one error type of this crate.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// What went wrong with a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The file is missing or cannot be opened.
+    Open,
+    /// The file is not a ledger, or is damaged.
+    Corrupt,
+    /// The ledger was written by a newer version of this program.
+    TooNew,
+    /// The ledger is of another run: another network, sigma, data, ...
+    Mismatch,
+    /// Another process is writing to the ledger.
+    InUse,
+    /// The disk is full.
+    DiskFull,
+    /// The ledger does not hold what was asked for.
+    Missing,
+    /// Reading or writing failed for another reason.
+    Io,
+}
+
+/// A failure to read or to write a ledger, naming its file.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    path: PathBuf,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, path: &Path, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            path: path.to_owned(),
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn sql(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let (kind, message) = match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => (
+                ErrorKind::DiskFull,
+                "the disk is full; everything up to the last finished chunk is kept: \
+                 free some space and run the same command again"
+                    .to_owned(),
+            ),
+            Some(ErrorCode::NotADatabase) => (ErrorKind::Corrupt, "is not a recert ledger".into()),
+            Some(ErrorCode::DatabaseCorrupt) => {
+                (ErrorKind::Corrupt, "is damaged or truncated".into())
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                (ErrorKind::InUse, "is in use by another process".into())
+            }
+            Some(ErrorCode::ReadOnly) => (ErrorKind::Io, "cannot be written to".into()),
+            Some(ErrorCode::CannotOpen) => (ErrorKind::Open, "cannot be opened".into()),
+            _ => (ErrorKind::Io, format!("failed: {source}")),
+        };
+        Self {
+            kind,
+            path: path.to_owned(),
+            message,
+            source: Some(Box::new(source)),
+        }
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The ledger's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ledger {}: {}", self.path.display(), self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}

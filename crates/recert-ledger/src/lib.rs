@@ -1,0 +1,29 @@
+//! The durable record of a certification run: one SQLite file.
+//!
+//! The only crate that knows SQL and the format on disk, which
+//! `docs/ledger.md` describes table by table. A ledger binds to the network
+//! (SHA-256 of its file, engine, arithmetic, preprocessing), to the bytes of
+//! every input, to sigma, n0, n and alpha, and to the noise generator and its
+//! seed; it keeps every network's class on every noisy copy and a coarse code
+//! of the margin, entropy-coded, and the certificates drawn from them.
+//!
+//! Every write is one transaction in write-ahead mode: a process killed at any
+//! moment loses what it had not yet written and nothing else.
+//!
+//! This crate knows no network, no noise and no statistics; probabilities are
+//! numbers to it.
+
+mod codes;
+mod error;
+mod ledger;
+mod lock;
+mod records;
+mod schema;
+
+pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
+pub use error::{Error, ErrorKind};
+pub use ledger::{Ledger, Series};
+pub use records::{
+    Certificate, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
+};
+pub use schema::SCHEMA_VERSION;

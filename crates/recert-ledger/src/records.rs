@@ -1,0 +1,169 @@
+//! The records that a ledger holds, as plain types.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a run computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Task {
+    /// Certified radii.
+    Certify,
+    /// The smoothed classifier's class alone.
+    Predict,
+}
+
+impl Task {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Certify => "certify",
+            Self::Predict => "predict",
+        }
+    }
+}
+
+/// Which of an input's noise streams; the numbers are those of the generator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stream(pub u32);
+
+/// A network as a ledger knows it: the file and everything that decides what
+/// function it computes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// SHA-256 of the model file's bytes.
+    pub sha256: [u8; 32],
+    /// The file's name, without its folder; for people only.
+    pub file: String,
+    /// The file's size in bytes.
+    pub bytes: u64,
+    /// The engine's name, such as `rten`.
+    pub engine: String,
+    /// The engine's version.
+    pub engine_version: String,
+    /// The arithmetic, such as `float32`.
+    pub precision: String,
+    /// Whether the engine's answers are bit for bit independent of the batch.
+    pub batch_invariant: bool,
+    /// Normalisation outside the graph, in canonical text; `none` without.
+    pub preprocess: String,
+    /// The graph output that is read.
+    pub output: String,
+    /// The number of classes.
+    pub classes: u32,
+    /// What the model file says of its own arithmetic, in words, if anything.
+    pub note: Option<String>,
+}
+
+/// A network's number within one ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NetworkId(pub(crate) i64);
+
+/// What a run binds to. Two runs with equal headers draw the same copies of
+/// the same inputs through the same network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// What the run computes.
+    pub task: Task,
+    /// Standard deviation of the noise, in the units of the images.
+    pub sigma: f64,
+    /// Copies that select the class (0 for [`Task::Predict`]).
+    pub n0: u64,
+    /// Copies that estimate its probability.
+    pub n: u64,
+    /// Failure probability of one certificate.
+    pub alpha: f64,
+    /// The noise generator, by name and version.
+    pub generator: String,
+    /// The generator's seed.
+    pub seed: u64,
+    /// The network certified.
+    pub network: Network,
+    /// The data set, in words; for people only (inputs bind by their bytes).
+    pub data: String,
+    /// Channels, height and width of an input.
+    pub shape: [u32; 3],
+}
+
+/// One input of the data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its position in the whole set.
+    pub idx: u32,
+    /// SHA-256 of its pixels, as the data crate defines it.
+    pub sha256: [u8; 32],
+    /// Its label, used for reporting alone.
+    pub label: Option<u32>,
+    /// Its file name, where it has one.
+    pub name: Option<String>,
+}
+
+/// The outcome of the selection copies of one network on one input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection {
+    /// Copies drawn, n0.
+    pub copies: u64,
+    /// Answers counted by class; their sum is `copies - invalid`.
+    pub counts: BTreeMap<u16, u64>,
+    /// Copies with a NaN or infinite logit.
+    pub invalid: u64,
+    /// The class selected: most answers, ties to the lower index.
+    pub class: u16,
+    /// Upper edges of the margin buckets but the last, ascending, in logit
+    /// units; `None` where the classifier gives no logits.
+    pub edges: Option<Vec<f32>>,
+    /// Time spent, in microseconds of one worker.
+    pub micros: u64,
+}
+
+/// One conclusion about one network on one input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Certificate {
+    /// The input's position.
+    pub idx: u32,
+    /// The method: `certify`, `predict`, `irs`, `direct`, ...
+    pub method: String,
+    /// Copies of this network that the conclusion rests on, selection apart.
+    pub copies: u64,
+    /// Total failure probability of the conclusion.
+    pub alpha: f64,
+    /// Everything else that decides the conclusion, as canonical JSON: the
+    /// shares of alpha, gamma, ...
+    pub parameters: String,
+    /// The class certified; `None` for an abstention.
+    pub class: Option<u16>,
+    /// The certified L2 radius in the units of the images, rounded down; 0
+    /// for an abstention.
+    pub radius: f64,
+    /// The lower bound of the class's probability that the radius is from, or
+    /// the best one had when abstaining.
+    pub p_lower: Option<f64>,
+    /// Which bound certified, such as `zeta`.
+    pub bound: Option<String>,
+    /// The counts that the bounds were computed from, as canonical JSON.
+    pub counts: String,
+    /// Evaluations of this network paid for, selection included.
+    pub evaluations: u64,
+    /// Time spent on them, in microseconds of one worker.
+    pub micros: u64,
+    /// What is claimed, in words.
+    pub statement: String,
+}
+
+/// Lower-case hexadecimal text of a hash.
+pub fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The inverse of [`hex`] for a SHA-256; `None` if it is not one.
+pub fn parse_hex(text: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}

@@ -1,0 +1,89 @@
+//! The schema, version by version.
+
+/// The version this program writes; older ones are upgraded on opening (there
+/// are none yet), newer ones refused.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// `RCRT` in ASCII: marks the file as a ledger (`PRAGMA application_id`).
+pub(crate) const APPLICATION_ID: i64 = 0x5243_5254;
+
+/// Version 1. Times are microseconds, hashes lower-case hexadecimal, the seed
+/// decimal text (SQLite's integers are signed), blobs as `codes.rs` says.
+pub(crate) const CREATE: &str = "
+CREATE TABLE network (
+    id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    file TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    engine TEXT NOT NULL,
+    engine_version TEXT NOT NULL,
+    precision TEXT NOT NULL,
+    batch_invariant INTEGER NOT NULL,
+    preprocess TEXT NOT NULL,
+    output TEXT NOT NULL,
+    classes INTEGER NOT NULL,
+    note TEXT,
+    UNIQUE (sha256, engine, engine_version, precision, preprocess, output)
+);
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    task TEXT NOT NULL,
+    sigma REAL NOT NULL,
+    n0 INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    alpha REAL NOT NULL,
+    generator TEXT NOT NULL,
+    seed TEXT NOT NULL,
+    network INTEGER NOT NULL REFERENCES network (id),
+    data TEXT NOT NULL,
+    channels INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    tool TEXT NOT NULL
+);
+CREATE TABLE input (
+    idx INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    label INTEGER,
+    name TEXT
+);
+CREATE TABLE selection (
+    network INTEGER NOT NULL REFERENCES network (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
+    copies INTEGER NOT NULL,
+    counts TEXT NOT NULL,
+    invalid INTEGER NOT NULL,
+    class INTEGER NOT NULL,
+    edges TEXT,
+    micros INTEGER NOT NULL,
+    PRIMARY KEY (network, idx)
+);
+CREATE TABLE answers (
+    network INTEGER NOT NULL REFERENCES network (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
+    stream INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    copies INTEGER NOT NULL,
+    classes BLOB NOT NULL,
+    margins BLOB,
+    micros INTEGER NOT NULL,
+    PRIMARY KEY (network, idx, stream, first)
+);
+CREATE TABLE certificate (
+    network INTEGER NOT NULL REFERENCES network (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
+    method TEXT NOT NULL,
+    copies INTEGER NOT NULL,
+    alpha REAL NOT NULL,
+    parameters TEXT NOT NULL,
+    class INTEGER,
+    radius REAL NOT NULL,
+    p_lower REAL,
+    bound TEXT,
+    counts TEXT NOT NULL,
+    evaluations INTEGER NOT NULL,
+    micros INTEGER NOT NULL,
+    statement TEXT NOT NULL,
+    PRIMARY KEY (network, idx, method, copies, alpha, parameters)
+);
+";

@@ -1,0 +1,574 @@
+//! A network read from an ONNX file: its bytes, fingerprint and operators.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::{fmt, fs, process};
+
+use prost::Message;
+use prost::bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::external;
+use crate::proto::onnx::{GraphProto, ModelProto, NodeProto};
+use crate::proto::wire;
+use crate::signature::Signature;
+
+/// Protobuf, and so ONNX, ends at two gigabytes.
+pub(crate) const MAX_BYTES: u64 = (1 << 31) - 1;
+
+/// A network as read from an ONNX file, immutable.
+///
+/// Reading checks that the file is a whole ONNX network and that every stored
+/// tensor holds the data its shape asks for; it does not check operators, so
+/// a network of unknown operators reads fine and fails in the engine.
+///
+/// # Fingerprint
+///
+/// [`Model::sha256`] is always the SHA-256 of [`Model::bytes`]. These are the
+/// file's bytes exactly as read, so `sha256sum network.onnx` prints the same.
+/// The one exception is a network whose tensor data lies in other files: its
+/// bytes are the network encoded anew with the data inside (as [`Model::write`]
+/// writes it), so that the fingerprint covers the data too.
+#[derive(Clone)]
+pub struct Model {
+    name: String,
+    bytes: Bytes,
+    sha256: [u8; 32],
+    proto: ModelProto,
+    unknown: Option<String>,
+}
+
+impl Model {
+    /// Reads a network from a file, and its external tensor data from files in
+    /// the same folder.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`], [`ErrorKind::NotOnnx`], [`ErrorKind::Tensor`] or
+    /// [`ErrorKind::ExternalData`], with the file's name.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let name = path.file_name().map_or_else(
+            || path.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let bytes = read_bytes(path).map_err(|error| error.at(path.display()))?;
+        Self::decode(name, bytes, Some(folder)).map_err(|error| error.at(path.display()))
+    }
+
+    /// Reads a network from the bytes of a file called `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::read`]; a network with external tensor data is refused.
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self> {
+        let name = name.into();
+        Self::decode(name.clone(), bytes, None).map_err(|error| error.at(name))
+    }
+
+    fn decode(name: String, bytes: Vec<u8>, folder: Option<&Path>) -> Result<Self> {
+        check_size(bytes.len() as u64)?;
+        let bytes = Bytes::from(bytes);
+        let unknown = wire::survey(&bytes)?.unknown;
+        let mut proto = ModelProto::decode(bytes.clone()).map_err(|error| {
+            not_onnx("it is damaged or no network at all; fetch or export the file again")
+                .with_source(error)
+        })?;
+        check_header(&proto)?;
+        if external::read_in(&mut proto, folder)? {
+            if let Some(field) = unknown {
+                return Err(lossy(
+                    &field,
+                    "its tensor data cannot be read in from other files",
+                ));
+            }
+            return Self::from_proto(name, proto);
+        }
+        Ok(Model {
+            name,
+            sha256: Sha256::digest(&bytes).into(),
+            bytes,
+            proto,
+            unknown,
+        })
+    }
+
+    /// Encodes a network that a rewrite made.
+    pub(crate) fn from_proto(name: String, proto: ModelProto) -> Result<Self> {
+        check_size(proto.encoded_len() as u64)?;
+        let bytes = Bytes::from(proto.encode_to_vec());
+        Ok(Model {
+            name,
+            sha256: Sha256::digest(&bytes).into(),
+            bytes,
+            proto,
+            unknown: None,
+        })
+    }
+
+    /// The file's name without its folder, as given or read.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The network as one self-contained ONNX file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// A copy of [`Model::bytes`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.bytes.to_vec()
+    }
+
+    /// The length of [`Model::bytes`].
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The SHA-256 of [`Model::bytes`].
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    /// The fingerprint in hexadecimal, as `sha256sum` prints it.
+    pub fn sha256_hex(&self) -> String {
+        hex(&self.sha256)
+    }
+
+    /// Writes the network to a file: whole or not at all. An existing file is
+    /// replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] with the file's name.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".{}.partial", process::id()));
+        let written = File::create(&temporary)
+            .and_then(|mut file| {
+                file.write_all(&self.bytes)?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&temporary, path));
+        written.map_err(|error| {
+            // The partial file is of no use; that it may be gone already is fine.
+            drop(fs::remove_file(&temporary));
+            let text = format!("{}: cannot be written: {error}", path.display());
+            Error::new(ErrorKind::Io, text).with_source(error)
+        })
+    }
+
+    /// The image input and the class output, the output chosen by the rule of
+    /// [`Signature`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Signature`] where the network is no image classifier.
+    pub fn signature(&self) -> Result<Signature> {
+        self.signature_with_output(None)
+    }
+
+    /// As [`Model::signature`], with the output named where `output` is given.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Signature`] where the network is no image classifier or
+    /// has no such output.
+    pub fn signature_with_output(&self, output: Option<&str>) -> Result<Signature> {
+        Signature::of(self.graph(), output).map_err(|error| error.at(&self.name))
+    }
+
+    /// Every operator in file order, those of subgraphs and local functions
+    /// included, so that an engine can refuse a network by an operator's name.
+    pub fn operators(&self) -> impl Iterator<Item = Operator> + '_ {
+        let mut list = Vec::new();
+        collect(&self.graph().node, &mut list);
+        for function in &self.proto.functions {
+            collect(&function.node, &mut list);
+        }
+        list.into_iter()
+    }
+
+    /// The version of the standard operator set (domain `""` or `ai.onnx`), if
+    /// the network imports it.
+    pub fn opset(&self) -> Option<i64> {
+        self.opsets()
+            .find(|(domain, _)| is_standard(domain))
+            .map(|(_, version)| version)
+    }
+
+    /// All imported operator sets: domain and version.
+    pub fn opsets(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.proto
+            .opset_import
+            .iter()
+            .map(|set| (set.domain(), set.version()))
+    }
+
+    /// An entry of the file's free-form metadata.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.proto
+            .metadata_props
+            .iter()
+            .find(|entry| entry.key() == key)
+            .map(super::proto::onnx::StringStringEntryProto::value)
+    }
+
+    pub(crate) fn graph(&self) -> &GraphProto {
+        self.proto
+            .graph
+            .as_ref()
+            .expect("reading has checked that there is a graph")
+    }
+
+    /// A copy to rewrite.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] where encoding it again would lose content.
+    pub(crate) fn proto_to_rewrite(&self) -> Result<ModelProto> {
+        match &self.unknown {
+            Some(field) => Err(lossy(field, "a rewrite would lose it").at(&self.name)),
+            None => Ok(self.proto.clone()),
+        }
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("name", &self.name)
+            .field("size", &self.size())
+            .field("sha256", &self.sha256_hex())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One operator of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Operator {
+    /// The node's name, or `#` and its position among its neighbours where the
+    /// file gives none.
+    pub name: String,
+    /// The operator, for example `Conv`.
+    pub op_type: String,
+    /// The operator set, empty for ONNX's own.
+    pub domain: String,
+}
+
+pub(crate) fn is_standard(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx")
+}
+
+/// What to call a node in messages and reports.
+pub(crate) fn node_name(node: &NodeProto, index: usize) -> String {
+    match node.name() {
+        "" => format!("#{index}"),
+        name => name.to_owned(),
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}
+
+fn collect(nodes: &[NodeProto], into: &mut Vec<Operator>) {
+    for (index, node) in nodes.iter().enumerate() {
+        into.push(Operator {
+            name: node_name(node, index),
+            op_type: node.op_type().to_owned(),
+            domain: if is_standard(node.domain()) {
+                String::new()
+            } else {
+                node.domain().to_owned()
+            },
+        });
+        for attribute in &node.attribute {
+            for graph in attribute.g.iter().chain(&attribute.graphs) {
+                collect(&graph.node, into);
+            }
+        }
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| {
+        Error::new(ErrorKind::Io, format!("cannot be read: {error}")).with_source(error)
+    };
+    let file = File::open(path).map_err(failed)?;
+    check_size(file.metadata().map_err(failed)?.len())?;
+    let mut bytes = Vec::new();
+    // The limit holds for pipes and growing files too, whose length says nothing.
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(bytes)
+}
+
+fn check_size(size: u64) -> Result<()> {
+    if size > MAX_BYTES {
+        return Err(not_onnx(&format!(
+            "it takes {size} bytes, and ONNX files end at 2 GiB"
+        )));
+    }
+    Ok(())
+}
+
+fn check_header(proto: &ModelProto) -> Result<()> {
+    match &proto.graph {
+        _ if proto.ir_version() <= 0 => Err(not_onnx("it states no version of the format")),
+        None => Err(not_onnx("it holds no graph")),
+        Some(graph) if graph.node.is_empty() => Err(not_onnx("its graph has no operators")),
+        Some(graph) if graph.output.is_empty() => Err(not_onnx("its graph has no outputs")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn not_onnx(why: &str) -> Error {
+    Error::new(ErrorKind::NotOnnx, format!("not an ONNX network: {why}"))
+}
+
+fn lossy(field: &str, consequence: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the file holds {field}, which this version of ONNX does not know: {consequence}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Net, golden};
+    use proptest::prelude::*;
+
+    fn small() -> Net {
+        Net::new(13)
+            .input("x", &[1, 2])
+            .output("y", &[1, 2])
+            .floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0])
+            .node("MatMul", &["x", "w"], "y")
+    }
+
+    #[test]
+    fn the_fingerprint_is_of_the_bytes_as_read() {
+        // The SHA-256 of "abc" is the standard's own example.
+        let digest: [u8; 32] = Sha256::digest(b"abc").into();
+        assert!(hex(&digest).starts_with("ba7816bf8f01cfea"));
+        let bytes = small().bytes();
+        let model = Model::from_bytes("small.onnx", bytes.clone()).unwrap();
+        assert_eq!(model.bytes(), bytes);
+        assert_eq!(model.sha256_hex(), hex(&Sha256::digest(&bytes)));
+        assert_eq!(
+            (model.name(), model.size(), model.opset()),
+            ("small.onnx", bytes.len(), Some(13))
+        );
+    }
+
+    #[test]
+    fn writing_replaces_whole_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.onnx");
+        fs::write(&path, "old").unwrap();
+        small().model().write(&path).unwrap();
+        assert_eq!(Model::read(&path).unwrap().bytes(), small().bytes());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let error = small()
+            .model()
+            .write(folder.path().join("missing/net.onnx"))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        let error = Model::read(folder.path().join("other.onnx")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().contains("other.onnx"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        let mut no_graph = small();
+        no_graph.0.graph = None;
+        let mut no_nodes = small();
+        no_nodes.graph().node.clear();
+        let mut no_version = small();
+        no_version.0.ir_version = None;
+        let table = [
+            Vec::new(),
+            b"<!DOCTYPE html><html>not found</html>".to_vec(),
+            b"PK\x03\x04".to_vec(),
+            no_graph.bytes(),
+            no_nodes.bytes(),
+            no_version.bytes(),
+        ];
+        for bytes in table {
+            let error = Model::from_bytes("bad.onnx", bytes).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotOnnx, "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("bad.onnx: not an ONNX network"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_the_file_allocates_nothing() {
+        // Field 7 (the graph) of 2^62 bytes.
+        let mut bytes = vec![0x08, 0x07, 0x3a];
+        bytes.extend([0x80; 8]);
+        bytes.push(0x40);
+        assert_eq!(
+            Model::from_bytes("bad", bytes).unwrap_err().kind(),
+            ErrorKind::NotOnnx
+        );
+    }
+
+    #[test]
+    fn a_million_empty_messages_are_refused() {
+        // Two bytes each, but some three hundred once decoded.
+        let graph = [0x0a, 0x00].repeat(1 << 21);
+        let mut bytes = vec![0x08, 0x07, 0x3a];
+        prost::encoding::encode_varint(graph.len() as u64, &mut bytes);
+        bytes.extend(graph);
+        assert_eq!(
+            Model::from_bytes("bad", bytes).unwrap_err().kind(),
+            ErrorKind::NotOnnx
+        );
+    }
+
+    #[test]
+    fn damaged_tensors_are_named() {
+        // (shape, how many bytes of data)
+        for (dims, bytes) in [
+            (&[2, 2][..], 15),
+            (&[-1, 4], 16),
+            (&[1 << 40, 1 << 40], 16),
+            (&[0, i64::MAX, 2], 0),
+        ] {
+            let mut net = small();
+            let tensor = &mut net.graph().initializer[0];
+            tensor.dims = dims.to_vec();
+            tensor.raw_data = Some(vec![0; bytes].into());
+            let error = Model::from_bytes("bad", net.bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Tensor, "{error}");
+            assert!(error.to_string().contains("`w`"), "{error}");
+        }
+        let mut net = small();
+        net.graph().initializer[0].data_type = Some(99);
+        assert_eq!(
+            Model::from_bytes("bad", net.bytes()).unwrap_err().kind(),
+            ErrorKind::Tensor
+        );
+    }
+
+    #[test]
+    fn unknown_content_can_be_read_but_not_rewritten() {
+        let mut bytes = small().bytes();
+        // Field 1000 of the model, a number.
+        bytes.extend([0xc0, 0x3e, 0x05]);
+        let model = Model::from_bytes("new.onnx", bytes.clone()).unwrap();
+        assert_eq!(model.bytes(), bytes);
+        assert!(model.signature().is_ok());
+        let error = crate::prune(&model, 0.5, crate::PruneScope::PerLayer).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(
+            error.to_string().contains("field 1000 of ModelProto"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn operators_are_listed_with_those_of_subgraphs() {
+        let mut net = small();
+        let mut branch = Net::new(13).node("Relu", &["x"], "r");
+        branch.graph().node[0].name = None;
+        let attribute = crate::proto::onnx::AttributeProto {
+            name: Some("then_branch".to_owned()),
+            g: branch.0.graph,
+            ..Default::default()
+        };
+        net.graph().node[0].domain = Some("com.example".to_owned());
+        let net = net.node_with("If", &["x"], "z", vec![attribute]);
+        let model = net.model();
+        let list: Vec<_> = model
+            .operators()
+            .map(|o| (o.name, o.op_type, o.domain))
+            .collect();
+        let entry = |name: &str, op: &str, domain: &str| {
+            (name.to_owned(), op.to_owned(), domain.to_owned())
+        };
+        let expected = [
+            entry("make_y", "MatMul", "com.example"),
+            entry("make_z", "If", ""),
+            entry("#0", "Relu", ""),
+        ];
+        assert_eq!(list, expected);
+        let error = crate::half(&model, crate::HalfFormat::Float16).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("make_z"), "{error}");
+    }
+
+    /// Calls everything that takes a network; none of it may panic.
+    fn exercise(bytes: Vec<u8>) {
+        let Ok(model) = Model::from_bytes("fuzzed", bytes) else {
+            return;
+        };
+        drop(model.signature());
+        drop(model.weights());
+        drop(crate::state_kernel_shapes(&model));
+        drop(crate::prune(&model, 0.5, crate::PruneScope::Global));
+        drop(crate::half(&model, crate::HalfFormat::Float16));
+        drop(crate::fold_batchnorm(&model));
+        let Ok(points) = crate::calibration_points(&model) else {
+            return;
+        };
+        drop(crate::instrument(&model, &points));
+        let mut calibration = crate::Calibration::new(crate::RangeMethod::MinMax).unwrap();
+        for point in &points {
+            calibration.observe(point, &[-1.0, 1.0]).unwrap();
+        }
+        drop(crate::quantize_int8(&model, &calibration));
+    }
+
+    #[test]
+    fn every_truncation_is_an_error_or_a_network() {
+        let bytes = golden::network().to_bytes();
+        (0..bytes.len()).for_each(|length| exercise(bytes[..length].to_vec()));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            exercise(bytes);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        #[test]
+        fn damaged_networks_never_panic(
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let mut bytes = golden::network().to_bytes();
+            for (place, value) in edits {
+                let length = bytes.len();
+                bytes[place.index(length)] = value;
+            }
+            exercise(bytes);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The number of axes of tensors, as far as the operators fix it.
+
+use std::collections::HashMap;
+
+use crate::constant;
+use crate::error::Result;
+use crate::graph::{Index, attribute, input, int_attribute, output, standard_op};
+use crate::proto::onnx::GraphProto;
+use crate::signature::tensor_type;
+use crate::tensor;
+
+/// The known ranks by tensor name: stated in the file, or following from the
+/// operator that makes the tensor.
+pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<&'a str, usize>> {
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for info in graph
+        .input
+        .iter()
+        .chain(&graph.value_info)
+        .chain(&graph.output)
+    {
+        if let Some((_, Some(dims))) = tensor_type(info) {
+            known.insert(info.name(), dims.len());
+        }
+    }
+    for stored in &graph.initializer {
+        known.insert(stored.name(), stored.dims.len());
+    }
+    for node in &graph.node {
+        let name = output(node);
+        if known.contains_key(name) {
+            continue;
+        }
+        let of = |at: usize| input(node, at).and_then(|name| known.get(name).copied());
+        let rank = match standard_op(node) {
+            "Constant" => {
+                constant::stored(graph, index, name).map(|source| source.tensor(graph).dims.len())
+            }
+            // The weights of a convolution have as many axes as its images.
+            "Conv" | "ConvTranspose" => of(0).or(of(1)),
+            "Gemm" | "Flatten" => Some(2),
+            "MatMul" => match (of(0), of(1)) {
+                (Some(a), Some(b)) if a >= 2 && b >= 2 => Some(a.max(b)),
+                _ => None,
+            },
+            "Add" | "Sub" | "Mul" | "Div" | "Pow" => match (of(0), of(1)) {
+                (Some(a), Some(b)) => Some(a.max(b)),
+                _ => None,
+            },
+            "Reshape" => {
+                match input(node, 1).and_then(|shape| constant::stored(graph, index, shape)) {
+                    Some(source) => tensor::shape(source.tensor(graph))?.first().copied(),
+                    None => None,
+                }
+            }
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" => {
+                match (
+                    int_attribute(node, "keepdims", 1),
+                    attribute(node, "axes"),
+                    of(0),
+                ) {
+                    (1, _, rank) => rank,
+                    (_, Some(axes), Some(rank)) => rank.checked_sub(axes.ints.len()),
+                    _ => None,
+                }
+            }
+            "Relu"
+            | "Clip"
+            | "LeakyRelu"
+            | "PRelu"
+            | "Elu"
+            | "Selu"
+            | "Sigmoid"
+            | "HardSigmoid"
+            | "HardSwish"
+            | "Tanh"
+            | "Softplus"
+            | "Softmax"
+            | "LogSoftmax"
+            | "Exp"
+            | "Log"
+            | "Sqrt"
+            | "Erf"
+            | "Gelu"
+            | "Abs"
+            | "Neg"
+            | "Identity"
+            | "Dropout"
+            | "MaxPool"
+            | "AveragePool"
+            | "GlobalAveragePool"
+            | "GlobalMaxPool"
+            | "BatchNormalization"
+            | "InstanceNormalization"
+            | "LayerNormalization"
+            | "LRN"
+            | "Slice"
+            | "Pad"
+            | "Transpose"
+            | "Concat"
+            | "Cast"
+            | "QuantizeLinear"
+            | "DequantizeLinear" => of(0),
+            _ => None,
+        };
+        if let Some(rank) = rank {
+            known.insert(name, rank);
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,230 @@
+//! The inner loops, compiled once for each set of vector instructions, and their choice.
+
+#![expect(
+    clippy::inline_always,
+    reason = "the loops must be compiled with the target features of their caller"
+)]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "calling code compiled for instructions that were found at run time"
+    )
+)]
+
+use crate::gaussian::pair;
+use crate::philox::philox4x32_10;
+
+/// Blocks of a tile, and vector lanes of the widest path.
+pub(crate) const LANES: usize = 16;
+/// Elements of a tile: four normals a block.
+pub(crate) const TILE: usize = 4 * LANES;
+/// A run of elements that is always made as a whole.
+pub(crate) type Tile = [f32; TILE];
+
+/// Which copy's noise: everything that Philox is given but the block number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CopyId {
+    /// Low and high half of the seed.
+    pub(crate) key: [u32; 2],
+    /// The stream's tag.
+    pub(crate) stream: u32,
+    /// Number of the input in its data set.
+    pub(crate) input: u32,
+    /// Number of the copy.
+    pub(crate) copy: u32,
+}
+
+/// One of the compiled forms of the generator; all give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CodePath {
+    /// For any processor, with the build's own target features: NEON on
+    /// aarch64; on x86-64 exact but slow unless the build enables FMA.
+    Portable,
+    /// AVX2 and FMA, 8 lanes.
+    Avx2,
+    /// AVX-512 F, DQ, VL and BW, 16 lanes.
+    Avx512,
+}
+
+impl CodePath {
+    /// All paths, slowest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// Whether this machine can run the path.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        Supported::new(self).is_some()
+    }
+
+    /// A short name, for logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2+fma",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+impl std::fmt::Display for CodePath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A path that was found to run on this machine; only `new` makes one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Supported(CodePath);
+
+impl Supported {
+    /// The path, if this machine has its instructions.
+    pub(crate) fn new(path: CodePath) -> Option<Self> {
+        let found = match path {
+            CodePath::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            CodePath::Avx2 => {
+                std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
+            }
+            #[cfg(target_arch = "x86_64")]
+            CodePath::Avx512 => {
+                std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512dq")
+                    && std::arch::is_x86_feature_detected!("avx512vl")
+                    && std::arch::is_x86_feature_detected!("avx512bw")
+                    && std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            CodePath::Avx2 | CodePath::Avx512 => false,
+        };
+        found.then_some(Self(path))
+    }
+
+    /// The fastest path of this machine.
+    pub(crate) fn best() -> Self {
+        CodePath::ALL
+            .into_iter()
+            .rev()
+            .find_map(Self::new)
+            .unwrap_or(Self(CodePath::Portable))
+    }
+
+    /// The path itself.
+    pub(crate) fn path(self) -> CodePath {
+        self.0
+    }
+
+    /// Writes the copy's normals from tile number `first` on into `out`.
+    pub(crate) fn fill(self, id: &CopyId, first: usize, out: &mut [Tile]) {
+        match self.0 {
+            // SAFETY: `self` exists only if `Supported::new` found every
+            // feature that the function was compiled for.
+            #[cfg(target_arch = "x86_64")]
+            CodePath::Avx512 => unsafe { x86::fill_avx512(id, first, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            CodePath::Avx2 => unsafe { x86::fill_avx2(id, first, out) },
+            _ => fill_tiles(id, first, out),
+        }
+    }
+
+    /// Writes image + sigma * normal, rounded once, from tile number `first` on;
+    /// `image` and `out` are equally long.
+    pub(crate) fn add(
+        self,
+        id: &CopyId,
+        first: usize,
+        sigma: f32,
+        image: &[Tile],
+        out: &mut [Tile],
+    ) {
+        match self.0 {
+            // SAFETY: as in `fill`.
+            #[cfg(target_arch = "x86_64")]
+            CodePath::Avx512 => unsafe { x86::add_avx512(id, first, sigma, image, out) },
+            // SAFETY: as in `fill`.
+            #[cfg(target_arch = "x86_64")]
+            CodePath::Avx2 => unsafe { x86::add_avx2(id, first, sigma, image, out) },
+            _ => add_tiles(id, first, sigma, image, out),
+        }
+    }
+}
+
+/// The four normals of one block, in the order of the tile's quarters.
+#[inline(always)]
+fn block(id: &CopyId, number: u32) -> [f32; 4] {
+    let words = philox4x32_10([number, id.copy, id.input, id.stream], id.key);
+    let (a, b) = pair(words[0], words[1]);
+    let (c, d) = pair(words[2], words[3]);
+    [a, b, c, d]
+}
+
+/// The loop of `Supported::fill`.
+#[inline(always)]
+fn fill_tiles(id: &CopyId, first: usize, out: &mut [Tile]) {
+    for (tile, z) in out.iter_mut().enumerate() {
+        for lane in 0..LANES {
+            let [a, b, c, d] = block(id, ((first + tile) * LANES + lane) as u32);
+            z[lane] = a;
+            z[LANES + lane] = b;
+            z[2 * LANES + lane] = c;
+            z[3 * LANES + lane] = d;
+        }
+    }
+}
+
+/// The loop of `Supported::add`.
+#[inline(always)]
+fn add_tiles(id: &CopyId, first: usize, sigma: f32, image: &[Tile], out: &mut [Tile]) {
+    for (tile, (x, y)) in image.iter().zip(out).enumerate() {
+        for lane in 0..LANES {
+            let [a, b, c, d] = block(id, ((first + tile) * LANES + lane) as u32);
+            y[lane] = sigma.mul_add(a, x[lane]);
+            y[LANES + lane] = sigma.mul_add(b, x[LANES + lane]);
+            y[2 * LANES + lane] = sigma.mul_add(c, x[2 * LANES + lane]);
+            y[3 * LANES + lane] = sigma.mul_add(d, x[3 * LANES + lane]);
+        }
+    }
+}
+
+/// The same loops for the vector units of x86-64.
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{CopyId, Tile, add_tiles, fill_tiles};
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+    pub(super) fn fill_avx512(id: &CopyId, first: usize, out: &mut [Tile]) {
+        fill_tiles(id, first, out);
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn fill_avx2(id: &CopyId, first: usize, out: &mut [Tile]) {
+        fill_tiles(id, first, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+    pub(super) fn add_avx512(
+        id: &CopyId,
+        first: usize,
+        sigma: f32,
+        image: &[Tile],
+        out: &mut [Tile],
+    ) {
+        add_tiles(id, first, sigma, image, out);
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn add_avx2(
+        id: &CopyId,
+        first: usize,
+        sigma: f32,
+        image: &[Tile],
+        out: &mut [Tile],
+    ) {
+        add_tiles(id, first, sigma, image, out);
+    }
+}

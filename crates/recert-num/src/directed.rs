@@ -1,0 +1,165 @@
+//! The four operations on `f64`, rounded down or up instead of to nearest.
+//!
+//! Every `*_down` is at most the exact result and every `*_up` at least it, both
+//! by at most one ulp; exact results come back unchanged where exactness can be
+//! told cheaply (always for sums; for products and quotients where no
+//! intermediate can overflow or underflow, and where an operand is zero).
+//! Overflow rounds to the largest finite number on the inner side and to
+//! infinity on the outer one. A NaN operand gives NaN.
+//!
+//! ```
+//! use recert_num::directed::{add_down, add_up, mul_down};
+//! assert!(add_down(0.1, 0.2) < add_up(0.1, 0.2)); // 0.1 + 0.2 is no f64
+//! assert_eq!(add_down(1.0, 2.0), 3.0);
+//! assert_eq!(mul_down(0.5, 0.25), 0.125);
+//! ```
+
+use crate::dd::{two_prod, two_sum};
+
+/// `a + b`, rounded down.
+pub fn add_down(a: f64, b: f64) -> f64 {
+    let (sum, error) = two_sum(a, b);
+    step_down(
+        sum,
+        error < 0.0,
+        error.is_nan(),
+        a.is_finite() && b.is_finite(),
+    )
+}
+
+/// `a + b`, rounded up.
+pub fn add_up(a: f64, b: f64) -> f64 {
+    -add_down(-a, -b)
+}
+
+/// `a - b`, rounded down.
+pub fn sub_down(a: f64, b: f64) -> f64 {
+    add_down(a, -b)
+}
+
+/// `a - b`, rounded up.
+pub fn sub_up(a: f64, b: f64) -> f64 {
+    add_up(a, -b)
+}
+
+/// `a * b`, rounded down.
+pub fn mul_down(a: f64, b: f64) -> f64 {
+    let product = a * b;
+    if a == 0.0 || b == 0.0 {
+        return product;
+    }
+    if is_moderate(a) && is_moderate(b) {
+        let (product, error) = two_prod(a, b);
+        return step_down(product, error < 0.0, false, true);
+    }
+    step_down(product, true, true, a.is_finite() && b.is_finite())
+}
+
+/// `a * b`, rounded up.
+pub fn mul_up(a: f64, b: f64) -> f64 {
+    -mul_down(-a, b)
+}
+
+/// `a / b`, rounded down.
+pub fn div_down(a: f64, b: f64) -> f64 {
+    let quotient = a / b;
+    if a == 0.0 || b == 0.0 {
+        return quotient;
+    }
+    if is_moderate(a) && is_moderate(b) {
+        // The rest a - quotient * b is an f64 (the remainder of a division
+        // always is), so its sign is computed without error.
+        let (high, low) = two_prod(quotient, b);
+        let rest = (a - high) - low;
+        let below = if b > 0.0 { rest < 0.0 } else { rest > 0.0 };
+        return step_down(quotient, below, false, true);
+    }
+    step_down(quotient, true, true, a.is_finite() && b.is_finite())
+}
+
+/// `a / b`, rounded up.
+pub fn div_up(a: f64, b: f64) -> f64 {
+    -div_down(-a, b)
+}
+
+/// Whether products and quotients of such numbers, and their rounding errors,
+/// stay clear of overflow and of the subnormal numbers.
+fn is_moderate(x: f64) -> bool {
+    (1e-120..=1e120).contains(&x.abs())
+}
+
+/// Turns a result rounded to nearest into one rounded down. `below`: the exact
+/// result is known to be, or may be, smaller. `unknown`: its error is unknown.
+/// `finite`: both operands were finite, so that an infinity is an overflow.
+fn step_down(nearest: f64, below: bool, unknown: bool, finite: bool) -> f64 {
+    if nearest == f64::INFINITY && finite {
+        f64::MAX
+    } else if nearest.is_finite() && (below || unknown) {
+        nearest.next_down()
+    } else {
+        nearest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn edges() {
+        let tiny = f64::from_bits(1);
+        for (got, want) in [
+            (add_down(f64::MAX, f64::MAX), f64::MAX),
+            (add_up(f64::MAX, f64::MAX), f64::INFINITY),
+            (add_down(-f64::MAX, -f64::MAX), f64::NEG_INFINITY),
+            (add_up(-f64::MAX, -f64::MAX), -f64::MAX),
+            (add_down(f64::INFINITY, 1.0), f64::INFINITY),
+            (add_down(1.0, tiny), 1.0),
+            (add_up(1.0, tiny), 1.0_f64.next_up()),
+            (mul_down(tiny, 0.5), -tiny),
+            (mul_up(tiny, 0.25), tiny),
+            (mul_down(1e300, 1e300), f64::MAX),
+            (mul_up(1e300, 1e300), f64::INFINITY),
+            (div_down(1.0, 3.0), 1.0 / 3.0),
+            (div_up(1.0, 3.0), (1.0_f64 / 3.0).next_up()),
+            (div_down(-1.0, 3.0), (-1.0_f64 / 3.0).next_down()),
+            (div_down(6.0, 3.0), 2.0),
+            (div_up(6.0, -3.0), -2.0),
+            (sub_down(1.0, 1.0), 0.0),
+        ] {
+            assert_eq!(got, want);
+        }
+        assert!(add_down(f64::NAN, 1.0).is_nan());
+        assert!(mul_up(f64::NAN, 1.0).is_nan());
+        assert!(add_down(f64::INFINITY, f64::NEG_INFINITY).is_nan());
+    }
+
+    /// Compares `a op b` with `c` exactly for integers of up to 53 bits.
+    fn integer() -> impl Strategy<Value = i64> {
+        prop_oneof![-(1_i64 << 53)..(1_i64 << 53), -1000_i64..1000]
+    }
+
+    proptest! {
+        #[test]
+        fn sums_products_and_quotients_enclose(a in integer(), b in integer()) {
+            let (x, y) = (a as f64, b as f64);
+            let (a, b) = (i128::from(a), i128::from(b));
+            prop_assert!((add_down(x, y) as i128) <= a + b && a + b <= add_up(x, y) as i128);
+            prop_assert!(add_up(x, y) <= add_down(x, y).next_up());
+            prop_assert!((mul_down(x, y) as i128) <= a * b && a * b <= mul_up(x, y) as i128);
+            prop_assert!(mul_up(x, y) <= mul_down(x, y).next_up());
+            if b != 0 {
+                let (low, high) = (div_down(x, y), div_up(x, y));
+                prop_assert!(high <= low.next_up());
+                // low * |b| <= |a| sign, checked through the exact product.
+                let check = |q: f64| {
+                    let (p, e) = crate::dd::two_prod(q, y);
+                    let (d, f) = crate::dd::two_sum(p, -x);
+                    (d + (f + e)) * y.signum()
+                };
+                prop_assert!(check(low) <= 0.0 && check(high) >= 0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The report as a JSON document with a versioned schema.
+//!
+//! Schema `recert-report/1`, an object with
+//!
+//! | field | content |
+//! |---|---|
+//! | `schema` | the text `recert-report/1` |
+//! | `title`, `generated`, `notes` | as in [`Report`] |
+//! | `runs` | the runs, in order; each has the fields of [`Run`] and `metrics` |
+//!
+//! where a run's fields are named as in [`Run`] and [`Row`](crate::Row), with these rules:
+//!
+//! - a field that is `None` may be absent, except a row's `label` and `class`,
+//!   which are `null` for an unknown class and an abstention;
+//! - `method` is `{"kind": "certify"}` or `{"kind": "recertify", "name": ..,
+//!   "base": .., "gamma": ..}`, where `base` counts runs from 0;
+//! - `metrics` holds what can be derived from the rows: the fields of
+//!   [`Metrics`], `radii` with `certified` (exact counts of
+//!   inputs certified with at least that radius, for their label where there
+//!   are labels), and for recertifications `speed_up` (a
+//!   [`SpeedUp`] or null). It is for readers;
+//!   [`from_str`] ignores it and derives it afresh.
+//!
+//! Numbers are written with as many digits as bring back the same double, so
+//! no bound changes on the way. Fields may be added under the same version;
+//! nothing is renamed, removed or given another meaning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+use crate::metrics::{Metrics, default_radii, share_at};
+use crate::model::{Report, Run};
+use crate::speed_up::{SpeedUp, speed_ups};
+
+/// The schema that [`to_string`] writes and [`from_str`] reads.
+pub const SCHEMA: &str = "recert-report/1";
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    title: &'a str,
+    generated: &'a str,
+    notes: &'a [String],
+    runs: Vec<RunOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct RunOut<'a> {
+    metrics: Derived,
+    #[serde(flatten)]
+    run: &'a Run,
+}
+
+#[derive(Serialize)]
+struct Derived {
+    #[serde(flatten)]
+    metrics: Metrics,
+    radii: Vec<f64>,
+    certified: Vec<u64>,
+    speed_up: Option<SpeedUp>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    schema: String,
+}
+
+/// Writes the report as indented JSON, with certified counts at
+/// [`default_radii`]. Fails if the report does not pass [`Report::check`].
+pub fn to_string(report: &Report) -> Result<String, Error> {
+    report.check()?;
+    let metrics: Vec<Metrics> = report.runs.iter().map(Metrics::of).collect();
+    let speed_ups = speed_ups(report, &metrics);
+    let radii = default_radii(report.largest_radius());
+    let runs = report.runs.iter().zip(metrics).zip(speed_ups);
+    let document = Document {
+        schema: SCHEMA,
+        title: &report.title,
+        generated: &report.generated,
+        notes: &report.notes,
+        runs: runs
+            .map(|((run, metrics), speed_up)| RunOut {
+                metrics: Derived {
+                    metrics,
+                    certified: radii.iter().map(|r| share_at(run, *r).count).collect(),
+                    radii: radii.clone(),
+                    speed_up,
+                },
+                run,
+            })
+            .collect(),
+    };
+    serde_json::to_string_pretty(&document)
+        .map_err(|e| Error::format("cannot write the report as JSON").because(e))
+}
+
+/// Reads a report that [`to_string`] wrote.
+///
+/// Text that is not such JSON is [`ErrorKind::Format`], another schema or
+/// version [`ErrorKind::Schema`], and a report that does not pass
+/// [`Report::check`] [`ErrorKind::Value`].
+pub fn from_str(text: &str) -> Result<Report, Error> {
+    let malformed = |e: serde_json::Error| Error::format("this is no JSON report").because(e);
+    let head: Head = serde_json::from_str(text).map_err(malformed)?;
+    if head.schema != SCHEMA {
+        return Err(Error::new(
+            ErrorKind::Schema,
+            format!(
+                "the report has schema {:?}, but this reads {SCHEMA:?}",
+                head.schema
+            ),
+        ));
+    }
+    let report: Report = serde_json::from_str(text).map_err(malformed)?;
+    report.check()?;
+    Ok(report)
+}

@@ -1,0 +1,37 @@
+//! Metrics, tables, plots, HTML and Cohen-format logs.
+//!
+//! A [`Report`] is a plain struct that the caller fills: runs (one network on
+//! one set of inputs at one noise level by one method), each with a row an
+//! input. From it this crate makes
+//!
+//! - [`Metrics`]: certified accuracy, average certified radius, cost, and the
+//!   [speed-up](speed_up) of recertifying over certifying from scratch;
+//! - [`table::render`]: tables for a terminal;
+//! - [`json::to_string`]: a versioned JSON document, which can be read back;
+//! - [`html::render`]: one self-contained HTML page with plots;
+//! - [`cohen`]: the field's tab-separated logs, written line by line and read.
+//!
+//! It knows no ledger, no network, no noise and no statistics: the bounds that
+//! it is given, it prints. It does so without ever rounding a lower bound up or
+//! an upper bound down.
+#![forbid(unsafe_code)]
+
+pub mod cohen;
+pub mod html;
+pub mod json;
+pub mod speed_up;
+pub mod table;
+
+mod decimal;
+mod error;
+mod mean;
+mod metrics;
+mod model;
+mod plot;
+mod series;
+mod summary;
+mod text;
+
+pub use error::{Error, ErrorKind};
+pub use metrics::{Metrics, Share, certified_accuracy, certified_share, default_radii};
+pub use model::{Method, Report, Row, Run};

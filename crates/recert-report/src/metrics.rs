@@ -1,0 +1,317 @@
+//! What a run comes to: certified accuracy, average certified radius, cost.
+//!
+//! An abstention counts as wrong everywhere, at radius 0 too. For inputs
+//! without labels nothing can be correct or wrong; what is reported then are
+//! the certified share and the average radius, under these names.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::decimal;
+use crate::mean;
+use crate::model::Run;
+
+/// An exact share of a set of inputs: `count` of `of`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Share {
+    /// How many.
+    pub count: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Share {
+    /// The share as a fraction in [0, 1]; `None` of an empty set.
+    pub fn fraction(self) -> Option<f64> {
+        (self.of > 0).then(|| self.count as f64 / self.of as f64)
+    }
+
+    /// The share in per cent with one decimal, rounded down (in integers, so
+    /// exactly), without the sign; `–` of an empty set.
+    ///
+    /// ```
+    /// let share = recert_report::Share { count: 2, of: 3 };
+    /// assert_eq!(share.percent_down(), "66.6");
+    /// ```
+    pub fn percent_down(self) -> String {
+        if self.of == 0 {
+            return crate::summary::NONE.to_owned();
+        }
+        let tenths = u128::from(self.count) * 1000 / u128::from(self.of);
+        format!("{}.{}", tenths / 10, tenths % 10)
+    }
+}
+
+/// The figures of one run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Inputs, abstentions included.
+    pub inputs: u64,
+    /// Whether every input has a label; if not, [`Metrics::acr`] and
+    /// [`Metrics::correct`] are `None`.
+    pub labelled: bool,
+    /// Inputs with a certificate, right or wrong.
+    pub certified: u64,
+    /// Inputs without one.
+    pub abstained: u64,
+    /// Inputs certified for their label.
+    pub correct: Option<u64>,
+    /// Average certified radius: the mean over ALL inputs of radius where the
+    /// certified class is the label, 0 elsewhere. Rounded down.
+    pub acr: Option<f64>,
+    /// The mean over all inputs of the radius, right or wrong, 0 for an
+    /// abstention. Rounded down. `None` of no input.
+    pub average_radius: Option<f64>,
+    /// Network evaluations of all inputs together.
+    pub evaluations: u64,
+    /// Wall-clock seconds of all inputs together.
+    pub seconds: f64,
+    /// Mean of the disagreement bounds (zeta) over the inputs that have one.
+    /// Rounded up.
+    pub mean_disagreement: Option<f64>,
+    /// Mean of the observed disagreement rates over the inputs that have one.
+    pub mean_disagreement_rate: Option<f64>,
+    /// Copies whose logits held a NaN or an infinity.
+    pub invalid: u64,
+    /// Certificates by the name of the bound that gave them.
+    pub bounds: BTreeMap<String, u64>,
+}
+
+impl Metrics {
+    /// Computes the figures of a run.
+    ///
+    /// The rows are taken to pass [`Report::check`](crate::Report::check).
+    pub fn of(run: &Run) -> Self {
+        let rows = &run.rows;
+        let labelled = run.is_labelled();
+        let certified = rows.iter().filter(|row| row.class.is_some()).count() as u64;
+        let mut bounds = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.class.is_some()) {
+            if let Some(bound) = &row.bound {
+                *bounds.entry(bound.clone()).or_insert(0) += 1;
+            }
+        }
+        let correct_radius = rows
+            .iter()
+            .map(|row| if row.is_correct() { row.radius } else { 0.0 });
+        Self {
+            inputs: rows.len() as u64,
+            labelled,
+            certified,
+            abstained: rows.len() as u64 - certified,
+            correct: labelled.then(|| rows.iter().filter(|row| row.is_correct()).count() as u64),
+            acr: mean::down(correct_radius).filter(|_| labelled),
+            average_radius: mean::down(rows.iter().map(|row| row.radius)),
+            evaluations: rows
+                .iter()
+                .fold(0, |sum: u64, row| sum.saturating_add(row.evaluations)),
+            seconds: rows.iter().map(|row| row.seconds).sum(),
+            mean_disagreement: mean::up(rows.iter().filter_map(|row| row.disagreement)),
+            mean_disagreement_rate: mean::plain(
+                rows.iter().filter_map(|row| row.disagreement_rate),
+            ),
+            invalid: rows
+                .iter()
+                .fold(0, |sum: u64, row| sum.saturating_add(row.invalid)),
+            bounds,
+        }
+    }
+
+    /// What runs are compared by: the average certified radius, or, without
+    /// labels, the average radius.
+    pub fn quality(&self) -> Option<f64> {
+        if self.labelled {
+            self.acr
+        } else {
+            self.average_radius
+        }
+    }
+
+    /// [`Metrics::quality`] with three decimals, rounded down; `–` if there is none.
+    pub fn quality_text(&self) -> String {
+        self.quality().map_or_else(
+            || crate::summary::NONE.to_owned(),
+            |acr| decimal::down(acr, 3),
+        )
+    }
+}
+
+/// Certified accuracy at `radius`: the share of ALL inputs that are certified
+/// for their label with at least this radius. `None` without labels.
+///
+/// ```
+/// use recert_report::{Row, Run, Share, certified_accuracy};
+/// let row = |idx, class, radius| Row { idx, label: Some(1), class, radius, ..Row::default() };
+/// let run = Run {
+///     rows: vec![row(0, Some(1), 0.5), row(1, Some(2), 0.7), row(2, None, 0.0)],
+///     ..Run::default()
+/// };
+/// assert_eq!(certified_accuracy(&run, 0.5), Some(Share { count: 1, of: 3 }));
+/// ```
+pub fn certified_accuracy(run: &Run, radius: f64) -> Option<Share> {
+    let reached = |row: &&crate::Row| row.is_correct() && row.radius >= radius;
+    run.is_labelled().then(|| Share {
+        count: run.rows.iter().filter(reached).count() as u64,
+        of: run.rows.len() as u64,
+    })
+}
+
+/// Certified share at `radius`: the share of all inputs that are certified for
+/// any class with at least this radius. Needs no labels.
+pub fn certified_share(run: &Run, radius: f64) -> Share {
+    let reached = |row: &&crate::Row| row.class.is_some() && row.radius >= radius;
+    Share {
+        count: run.rows.iter().filter(reached).count() as u64,
+        of: run.rows.len() as u64,
+    }
+}
+
+/// Certified accuracy at `radius` where the run has labels, else the certified share.
+pub(crate) fn share_at(run: &Run, radius: f64) -> Share {
+    certified_accuracy(run, radius).unwrap_or_else(|| certified_share(run, radius))
+}
+
+/// The radii at which certified accuracy is shown where the caller names none.
+///
+/// The field's two grids: 0 to 1.5 in steps of 0.25 while the largest radius is
+/// below 2 (as for CIFAR-10), else 0 to 3 in steps of 0.5 (as for `ImageNet`).
+pub fn default_radii(largest_radius: f64) -> Vec<f64> {
+    let step = if largest_radius < 2.0 { 0.25 } else { 0.5 };
+    (0..=6).map(|k| f64::from(k) * step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Row;
+
+    fn row(idx: u32, label: u32, class: Option<u32>, radius: f64) -> Row {
+        Row {
+            idx,
+            label: Some(label),
+            class,
+            radius,
+            evaluations: 110,
+            seconds: 0.25,
+            ..Row::default()
+        }
+    }
+
+    /// Four inputs by hand: right at 0.5, right at 1.0, wrong at 2.0, abstained.
+    fn run() -> Run {
+        let mut rows = vec![
+            row(0, 3, Some(3), 0.5),
+            row(1, 4, Some(4), 1.0),
+            row(2, 5, Some(6), 2.0),
+            row(3, 0, None, 0.0),
+        ];
+        rows[0].disagreement = Some(0.25);
+        rows[1].disagreement = Some(0.125);
+        rows[0].disagreement_rate = Some(0.1);
+        rows[0].bound = Some("zeta".to_owned());
+        rows[1].bound = Some("direct".to_owned());
+        rows[2].bound = Some("direct".to_owned());
+        rows[3].bound = Some("direct".to_owned());
+        rows[2].invalid = 7;
+        Run {
+            rows,
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn figures_by_hand() {
+        let metrics = Metrics::of(&run());
+        assert_eq!(metrics.inputs, 4);
+        assert!(metrics.labelled);
+        assert_eq!((metrics.certified, metrics.abstained), (3, 1));
+        assert_eq!(metrics.correct, Some(2));
+        assert_eq!(metrics.acr, Some(0.375));
+        assert_eq!(metrics.average_radius, Some(0.875));
+        assert_eq!(metrics.quality(), Some(0.375));
+        assert_eq!(metrics.evaluations, 440);
+        assert_eq!(metrics.seconds, 1.0);
+        assert_eq!(metrics.mean_disagreement, Some(0.1875));
+        assert_eq!(metrics.mean_disagreement_rate, Some(0.1));
+        assert_eq!(metrics.invalid, 7);
+        // The abstention's bound certified nothing.
+        let expected = [("direct".to_owned(), 2), ("zeta".to_owned(), 1)];
+        assert_eq!(metrics.bounds, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn certified_accuracy_by_hand() {
+        for (radius, count) in [
+            (0.0, 2),
+            (0.5, 2),
+            (0.5_f64.next_up(), 1),
+            (1.0, 1),
+            (1.5, 0),
+        ] {
+            let expected = Share { count, of: 4 };
+            assert_eq!(
+                certified_accuracy(&run(), radius),
+                Some(expected),
+                "{radius}"
+            );
+        }
+        for (radius, count) in [(0.0, 3), (1.0, 2), (2.0, 1), (2.5, 0)] {
+            assert_eq!(
+                certified_share(&run(), radius),
+                Share { count, of: 4 },
+                "{radius}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_abstention_is_wrong_at_radius_zero() {
+        let run = Run {
+            rows: vec![row(0, 0, None, 0.0)],
+            ..Run::default()
+        };
+        assert_eq!(
+            certified_accuracy(&run, 0.0),
+            Some(Share { count: 0, of: 1 })
+        );
+        assert_eq!(certified_share(&run, 0.0), Share { count: 0, of: 1 });
+    }
+
+    #[test]
+    fn one_missing_label_takes_the_accuracy_away() {
+        let mut run = run();
+        run.rows[0].label = None;
+        let metrics = Metrics::of(&run);
+        assert!(!metrics.labelled);
+        assert_eq!((metrics.correct, metrics.acr), (None, None));
+        assert_eq!(metrics.quality(), Some(0.875));
+        assert_eq!(certified_accuracy(&run, 0.0), None);
+    }
+
+    #[test]
+    fn no_input_gives_no_mean() {
+        let metrics = Metrics::of(&Run::default());
+        assert_eq!((metrics.acr, metrics.average_radius), (None, None));
+        assert_eq!(metrics.quality(), None);
+        assert_eq!(certified_accuracy(&Run::default(), 0.0), None);
+        assert_eq!(certified_share(&Run::default(), 0.0).fraction(), None);
+        assert_eq!(certified_share(&Run::default(), 0.0).percent_down(), "–");
+    }
+
+    #[test]
+    fn shares_print_rounded_down() {
+        let text = |count, of| Share { count, of }.percent_down();
+        assert_eq!(text(1, 1), "100.0");
+        assert_eq!(text(9_999, 10_000), "99.9");
+        assert_eq!(text(7_665, 10_000), "76.6");
+        assert_eq!(text(u64::MAX, u64::MAX), "100.0");
+    }
+
+    #[test]
+    fn grids_follow_the_field() {
+        assert_eq!(default_radii(0.95), [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]);
+        assert_eq!(default_radii(3.8), [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+    }
+}

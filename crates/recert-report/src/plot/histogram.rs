@@ -1,0 +1,113 @@
+//! The distribution of the lower bounds of the class probability, one run a panel.
+
+use std::fmt::Write;
+
+use super::scale::{Label, Scale};
+use super::{Frame, Look, Svg, number};
+use crate::model::Run;
+use crate::text;
+
+const BINS: usize = 40;
+const WIDTH: f64 = 290.0;
+const HEIGHT: f64 = 180.0;
+
+/// How many inputs have their bound in each of [`BINS`] equal parts of [0, 1],
+/// the upper end belonging to the last.
+fn counts(run: &Run) -> [u64; BINS] {
+    let mut counts = [0; BINS];
+    for p in run.rows.iter().filter_map(|row| row.p_lower) {
+        counts[((p * BINS as f64) as usize).min(BINS - 1)] += 1;
+    }
+    counts
+}
+
+/// The largest share of inputs in one bin; `None` if no input has a bound.
+pub(crate) fn tallest(run: &Run) -> Option<f64> {
+    let counts = counts(run);
+    let total: u64 = counts.iter().sum();
+    (total > 0).then(|| counts.into_iter().max().unwrap_or(0) as f64 / total as f64)
+}
+
+/// Draws one run's histogram; `top` is the share at the top of the scale, the
+/// same for all panels that are to be compared.
+pub(crate) fn histogram(index: usize, run: &Run, look: Look, top: f64) -> String {
+    let counts = counts(run);
+    let total: u64 = counts.iter().sum();
+    let frame = Frame {
+        class: "panel",
+        width: WIDTH,
+        height: HEIGHT,
+        left: 44.0,
+        right: WIDTH - 10.0,
+        top: 8.0,
+        bottom: HEIGHT - 44.0,
+        x: Scale::linear(0.0, 1.0, Label::Plain),
+        y: Scale::from_zero(top, 5, Label::Percent),
+        x_ticks: 6,
+    };
+    let label = format!("run {}: lower bounds of the class probability", index + 1);
+    let mut svg = Svg::open(&frame, &label, "lower bound of pA", "");
+    svg.group(&look.classes());
+    for (bin, count) in counts
+        .into_iter()
+        .enumerate()
+        .filter(|(_, count)| *count > 0)
+    {
+        let edge = |bin: usize| bin as f64 / BINS as f64;
+        let share = count as f64 / total as f64;
+        let (left, height) = frame.at(edge(bin), share);
+        let (right, bottom) = frame.at(edge(bin + 1), 0.0);
+        // Bounds up to 1/2 certify nothing.
+        let class = if bin < BINS / 2 { "bar idle" } else { "bar" };
+        svg.tooltip(&format!(
+            "{} to {}: {} of {} inputs ({:.1} %)",
+            text::short(edge(bin)),
+            text::short(edge(bin + 1)),
+            text::grouped(count),
+            text::grouped(total),
+            share * 100.0
+        ));
+        let _ = write!(
+            svg.0,
+            r#"<rect class="{class}" x="{}" y="{}" width="{}" height="{}"/>"#,
+            number(left + 0.4),
+            number(height),
+            number(right - left - 0.8),
+            number((bottom - height).max(0.6))
+        );
+        svg.end();
+    }
+    svg.end();
+    let (x, _) = frame.at(0.5, 0.0);
+    svg.line("threshold", (x, frame.top), (x, frame.bottom));
+    svg.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Row;
+
+    #[test]
+    fn every_bound_falls_into_one_bin() {
+        let bounds = [0.0, 0.024, 0.025, 0.5, 0.999, 1.0];
+        let row = |(idx, p): (u32, f64)| Row {
+            idx,
+            p_lower: Some(p),
+            ..Row::default()
+        };
+        let mut run = Run {
+            rows: (0..).zip(bounds).map(row).collect(),
+            ..Run::default()
+        };
+        run.rows.push(Row {
+            idx: 9,
+            ..Row::default()
+        });
+        let counts = counts(&run);
+        assert_eq!(counts.iter().sum::<u64>(), 6);
+        assert_eq!((counts[0], counts[1], counts[20], counts[39]), (2, 1, 1, 2));
+        assert_eq!(tallest(&run), Some(2.0 / 6.0));
+        assert_eq!(tallest(&Run::default()), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! Which runs belong together: the same thing done with more and more copies.
+
+use crate::model::{Method, Report, Run};
+
+/// Runs that differ in the number of copies alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Series {
+    /// Positions in the report, fewest copies first.
+    pub(crate) runs: Vec<usize>,
+    /// Whether these are recertifications.
+    pub(crate) recertified: bool,
+    /// Equal for series whose cost and quality may be compared.
+    pub(crate) comparable: usize,
+}
+
+impl Series {
+    /// The series of a report, in the order of their first runs.
+    pub(crate) fn all(report: &Report) -> Vec<Self> {
+        let inputs: Vec<_> = report.runs.iter().map(inputs).collect();
+        let comparable: Vec<usize> = (0..report.runs.len())
+            .map(|run| {
+                let alike = |other: &usize| {
+                    same_question(&report.runs[*other], &report.runs[run])
+                        && inputs[*other] == inputs[run]
+                };
+                (0..run).find(alike).unwrap_or(run)
+            })
+            .collect();
+        let mut all: Vec<Self> = Vec::new();
+        for (run, group) in comparable.into_iter().enumerate() {
+            let method = &report.runs[run].method;
+            let found = all
+                .iter_mut()
+                .find(|one| one.comparable == group && report.runs[one.runs[0]].method == *method);
+            match found {
+                Some(one) => one.runs.push(run),
+                None => all.push(Self {
+                    runs: vec![run],
+                    recertified: *method != Method::Certify,
+                    comparable: group,
+                }),
+            }
+        }
+        for one in &mut all {
+            one.runs.sort_by_key(|run| report.runs[*run].n);
+        }
+        all
+    }
+
+    /// The run with the most copies.
+    pub(crate) fn best(&self) -> usize {
+        self.runs[self.runs.len() - 1]
+    }
+}
+
+fn same_question(a: &Run, b: &Run) -> bool {
+    a.network == b.network
+        && a.network_sha256 == b.network_sha256
+        && a.arithmetic == b.arithmetic
+        && a.data == b.data
+        && a.sigma == b.sigma
+        && a.alpha == b.alpha
+}
+
+fn inputs(run: &Run) -> Vec<(u32, Option<u32>)> {
+    let mut inputs: Vec<_> = run.rows.iter().map(|row| (row.idx, row.label)).collect();
+    inputs.sort_unstable();
+    inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Row;
+
+    fn run(n: u64, method: Method, change: impl FnOnce(&mut Run)) -> Run {
+        let row = |idx| Row {
+            idx,
+            ..Row::default()
+        };
+        let mut run = Run {
+            n,
+            method,
+            rows: vec![row(0), row(1)],
+            ..Run::default()
+        };
+        change(&mut run);
+        run
+    }
+
+    #[test]
+    fn only_the_number_of_copies_and_the_order_may_differ() {
+        let irs = |base| Method::Recertify {
+            name: "irs".to_owned(),
+            base: Some(base),
+            gamma: None,
+        };
+        let report = Report {
+            runs: vec![
+                run(200, Method::Certify, |_| {}),
+                run(100, Method::Certify, |r| r.rows.reverse()),
+                run(10, irs(0), |_| {}),
+                run(20, irs(0), |_| {}),
+                run(20, irs(1), |_| {}),
+                run(300, Method::Certify, |r| r.sigma = 1.0),
+                run(300, Method::Certify, |r| r.rows[0].idx = 7),
+                run(300, Method::Certify, |r| {
+                    r.network_sha256 = "other".to_owned();
+                }),
+            ],
+            ..Report::default()
+        };
+        let series = Series::all(&report);
+        let runs: Vec<&[usize]> = series.iter().map(|one| one.runs.as_slice()).collect();
+        assert_eq!(runs, [&[1, 0][..], &[2, 3], &[4], &[5], &[6], &[7]]);
+        let comparable: Vec<usize> = series.iter().map(|one| one.comparable).collect();
+        assert_eq!(comparable, [0, 0, 0, 5, 6, 7]);
+        assert_eq!(series[0].best(), 0);
+        assert!(series[1].recertified && !series[0].recertified);
+    }
+}

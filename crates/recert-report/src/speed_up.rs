@@ -1,0 +1,329 @@
+//! How many times cheaper a recertification is than certifying from scratch.
+//!
+//! The comparison is at equal quality. A *point* is one run: what it cost and
+//! the quality (average certified radius) that it reached. A *curve* is what
+//! several runs with different numbers of copies make together: between two
+//! neighbouring points the cost is interpolated linearly in the quality, and a
+//! point that costs more than another without being better is left out, so
+//! that the cost rises with the quality. Nothing is extrapolated: a quality
+//! that a curve does not reach is said to lie beyond or below it.
+//!
+//! - [`SpeedUp::evaluations`]: for one run, the cost of its quality on the
+//!   from-scratch curve over its own cost.
+//! - [`SpeedUp::average_evaluations`]: for the curve that the run belongs to,
+//!   the ratio of the areas under cost against quality, both over the range of
+//!   qualities that both curves reach. This is the ratio of the mean costs of a
+//!   quality drawn from that range, and the average that Ugare et al. 2024 give.
+//!
+//! Quality rises ever more slowly with cost, so a chord of the from-scratch
+//! curve lies at or to the right of it: far-apart points overstate what
+//! certifying from scratch costs, and with it the speed-up. Take the points
+//! close together (the paper takes ten).
+
+use serde::Serialize;
+
+use crate::decimal;
+use crate::metrics::Metrics;
+use crate::model::Report;
+use crate::series::Series;
+
+/// What one run cost and how good its certificates are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Evaluations or seconds; finite, from 0 on.
+    pub cost: f64,
+    /// Average certified radius; finite, from 0 on.
+    pub quality: f64,
+}
+
+/// Cost against quality, increasing in both.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Curve {
+    points: Vec<Point>,
+}
+
+/// Where a quality lies on a curve, and what it costs there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CostAt {
+    /// The curve reaches the quality at this cost.
+    Reached(f64),
+    /// The curve ends below the quality; this is the cost of its last point.
+    Beyond(f64),
+    /// The curve starts above the quality; this is the cost of its first point.
+    Below(f64),
+}
+
+/// A speed-up at one point, or what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "ratio", rename_all = "snake_case")]
+pub enum Ratio {
+    /// From scratch costs this many times more.
+    Exactly(f64),
+    /// No from-scratch run reached the quality; the costliest cost this many
+    /// times more, so the speed-up is at least this.
+    AtLeast(f64),
+    /// Even the cheapest from-scratch run did better; it cost this many times
+    /// more, so the speed-up is at most this.
+    AtMost(f64),
+}
+
+impl Ratio {
+    /// The ratio with two decimals and its relation: `2.41`, `≥ 3.20`, `≤ 0.83`.
+    /// An interpolated ratio is an estimate and rounded to nearest; the others
+    /// are bounds and rounded outwards.
+    pub fn text(self) -> String {
+        match self {
+            Self::Exactly(ratio) => format!("{ratio:.2}"),
+            Self::AtLeast(ratio) => format!("\u{2265} {}", decimal::down(ratio, 2)),
+            Self::AtMost(ratio) => format!("\u{2264} {}", decimal::up(ratio, 2)),
+        }
+    }
+}
+
+impl Curve {
+    /// Makes a curve of points in any order; points that are not finite,
+    /// negative, or no better than a cheaper one are left out.
+    pub fn new(points: impl IntoIterator<Item = Point>) -> Self {
+        let mut points: Vec<Point> = points
+            .into_iter()
+            .filter(|p| p.cost.is_finite() && p.quality.is_finite())
+            .filter(|p| p.cost >= 0.0 && p.quality >= 0.0)
+            .collect();
+        points.sort_by(|a, b| {
+            (a.cost.total_cmp(&b.cost)).then_with(|| b.quality.total_cmp(&a.quality))
+        });
+        let mut best = f64::NEG_INFINITY;
+        points.retain(|point| {
+            let better = point.quality > best;
+            best = best.max(point.quality);
+            better
+        });
+        Self { points }
+    }
+
+    /// The points that make the curve, cheapest first.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// What `quality` costs on this curve; `None` if it has no point.
+    pub fn cost_at(&self, quality: f64) -> Option<CostAt> {
+        let (first, last) = (self.points.first()?, self.points.last()?);
+        if quality > last.quality {
+            return Some(CostAt::Beyond(last.cost));
+        }
+        if quality < first.quality {
+            return Some(CostAt::Below(first.cost));
+        }
+        let after = self.points.partition_point(|p| p.quality < quality);
+        let to = self.points[after];
+        let cost = match after.checked_sub(1).map(|before| self.points[before]) {
+            Some(from) => interpolate(from, to, quality),
+            None => to.cost,
+        };
+        Some(CostAt::Reached(cost))
+    }
+
+    /// The integral of the cost over qualities from `low` to `high`, both of
+    /// which the curve reaches.
+    fn area(&self, low: f64, high: f64) -> f64 {
+        let segment = |pair: &[Point]| {
+            let (from, to) = (pair[0], pair[1]);
+            let left = low.max(from.quality);
+            let right = high.min(to.quality);
+            if left >= right {
+                return 0.0;
+            }
+            let ends = interpolate(from, to, left) + interpolate(from, to, right);
+            (right - left) * ends / 2.0
+        };
+        self.points.windows(2).map(segment).sum()
+    }
+}
+
+fn interpolate(from: Point, to: Point, quality: f64) -> f64 {
+    let share = (quality - from.quality) / (to.quality - from.quality);
+    from.cost + share * (to.cost - from.cost)
+}
+
+/// The speed-up at one recertified point: the from-scratch cost of its quality
+/// over its own cost. `None` if there is no from-scratch point or the point
+/// cost nothing.
+pub fn ratio_at(scratch: &Curve, point: Point) -> Option<Ratio> {
+    if !(point.cost > 0.0 && point.quality.is_finite()) {
+        return None;
+    }
+    Some(match scratch.cost_at(point.quality)? {
+        CostAt::Reached(cost) => Ratio::Exactly(cost / point.cost),
+        CostAt::Beyond(cost) => Ratio::AtLeast(cost / point.cost),
+        CostAt::Below(cost) => Ratio::AtMost(cost / point.cost),
+    })
+}
+
+/// The average speed-up of one curve over another: the ratio of the areas under
+/// cost against quality over the qualities that both reach.
+///
+/// `None` where they share no more than one quality (a single point is no
+/// curve), or where the second cost nothing there.
+pub fn average_ratio(scratch: &Curve, recertified: &Curve) -> Option<f64> {
+    let ends = |curve: &Curve| {
+        let (first, last) = (curve.points.first()?, curve.points.last()?);
+        Some((first.quality, last.quality))
+    };
+    let (scratch_ends, own_ends) = (ends(scratch)?, ends(recertified)?);
+    let low = scratch_ends.0.max(own_ends.0);
+    let high = scratch_ends.1.min(own_ends.1);
+    if low >= high {
+        return None;
+    }
+    let own = recertified.area(low, high);
+    (own > 0.0).then(|| scratch.area(low, high) / own)
+}
+
+/// The speed-ups of one recertified run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SpeedUp {
+    /// In evaluations, at this run.
+    pub evaluations: Option<Ratio>,
+    /// In time, at this run.
+    pub time: Option<Ratio>,
+    /// In evaluations, on average over the curve that the run belongs to.
+    pub average_evaluations: Option<f64>,
+    /// In time, on average over that curve.
+    pub average_time: Option<f64>,
+}
+
+/// The speed-ups of every run of a report, in its order; `None` for runs from
+/// scratch and for those that no run from scratch can be compared with.
+///
+/// Compared are runs of the same network file in the same arithmetic, on the
+/// same inputs with the same labels, at the same sigma and alpha; they may
+/// differ in the number of copies, the engine and the method. Runs that also
+/// share method and base make one curve.
+pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
+    let mut all = vec![None; report.runs.len()];
+    let series = Series::all(report);
+    let point = |cost: fn(&Metrics) -> f64, run: usize| {
+        let metrics = metrics.get(run)?;
+        Some(Point {
+            cost: cost(metrics),
+            quality: metrics.quality()?,
+        })
+    };
+    let curve = |cost: fn(&Metrics) -> f64, runs: &[usize]| {
+        Curve::new(runs.iter().filter_map(|run| point(cost, *run)))
+    };
+    let evaluations: fn(&Metrics) -> f64 = |metrics| metrics.evaluations as f64;
+    let seconds: fn(&Metrics) -> f64 = |metrics| metrics.seconds;
+    for one in series.iter().filter(|one| one.recertified) {
+        let scratch: Vec<usize> = series
+            .iter()
+            .filter(|other| !other.recertified && other.comparable == one.comparable)
+            .flat_map(|other| other.runs.iter().copied())
+            .collect();
+        if scratch.is_empty() {
+            continue;
+        }
+        let at = |cost, run| ratio_at(&curve(cost, &scratch), point(cost, run)?);
+        let average = |cost| average_ratio(&curve(cost, &scratch), &curve(cost, &one.runs));
+        for run in &one.runs {
+            all[*run] = Some(SpeedUp {
+                evaluations: at(evaluations, *run),
+                time: at(seconds, *run),
+                average_evaluations: average(evaluations),
+                average_time: average(seconds),
+            });
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(points: &[(f64, f64)]) -> Curve {
+        Curve::new(
+            points
+                .iter()
+                .map(|&(cost, quality)| Point { cost, quality }),
+        )
+    }
+
+    #[test]
+    fn a_curve_keeps_only_what_is_better() {
+        let made = curve(&[
+            (300.0, 0.4),
+            (100.0, 0.2),
+            (100.0, 0.1),
+            (200.0, 0.2),
+            (400.0, 0.3),
+            (f64::NAN, 0.9),
+            (500.0, f64::INFINITY),
+        ]);
+        assert_eq!(made, curve(&[(100.0, 0.2), (300.0, 0.4)]));
+    }
+
+    #[test]
+    fn cost_is_interpolated_and_never_extrapolated() {
+        let made = curve(&[(100.0, 0.25), (300.0, 0.5), (900.0, 1.0)]);
+        for (quality, expected) in [
+            (0.25, CostAt::Reached(100.0)),
+            (0.375, CostAt::Reached(200.0)),
+            (0.5, CostAt::Reached(300.0)),
+            (0.75, CostAt::Reached(600.0)),
+            (1.0, CostAt::Reached(900.0)),
+            (1.25, CostAt::Beyond(900.0)),
+            (0.125, CostAt::Below(100.0)),
+        ] {
+            assert_eq!(made.cost_at(quality), Some(expected), "{quality}");
+        }
+        assert_eq!(Curve::default().cost_at(0.5), None);
+        assert_eq!(
+            curve(&[(7.0, 0.5)]).cost_at(0.5),
+            Some(CostAt::Reached(7.0))
+        );
+    }
+
+    #[test]
+    fn ratios_at_a_point_by_hand() {
+        let scratch = curve(&[(100.0, 0.25), (300.0, 0.5)]);
+        let at = |cost, quality| ratio_at(&scratch, Point { cost, quality });
+        assert_eq!(at(50.0, 0.375), Some(Ratio::Exactly(4.0)));
+        assert_eq!(at(50.0, 0.75), Some(Ratio::AtLeast(6.0)));
+        assert_eq!(at(50.0, 0.125), Some(Ratio::AtMost(2.0)));
+        assert_eq!(at(0.0, 0.375), None);
+        assert_eq!(at(50.0, f64::NAN), None);
+        let nothing = Point {
+            cost: 1.0,
+            quality: 1.0,
+        };
+        assert_eq!(ratio_at(&Curve::default(), nothing), None);
+        assert_eq!(Ratio::Exactly(2.419).text(), "2.42");
+        assert_eq!(Ratio::AtLeast(6.0).text(), "≥ 6.00");
+        assert_eq!(Ratio::AtMost(0.831).text(), "≤ 0.84");
+    }
+
+    #[test]
+    fn average_ratio_by_hand() {
+        // Over qualities 0.5 to 1: from scratch the cost runs from 300 to 900,
+        // recertified from 100 to 200. Mean costs 600 and 150.
+        let scratch = curve(&[(100.0, 0.25), (300.0, 0.5), (900.0, 1.0)]);
+        let own = curve(&[(100.0, 0.5), (300.0, 1.5)]);
+        assert_eq!(average_ratio(&scratch, &own), Some(600.0 / 150.0));
+        assert_eq!(average_ratio(&scratch, &scratch), Some(1.0));
+        // Nothing shared, one quality shared, single points, no points, no cost.
+        assert_eq!(
+            average_ratio(&scratch, &curve(&[(1.0, 2.0), (2.0, 3.0)])),
+            None
+        );
+        assert_eq!(
+            average_ratio(&scratch, &curve(&[(1.0, 1.0), (2.0, 3.0)])),
+            None
+        );
+        assert_eq!(average_ratio(&scratch, &curve(&[(1.0, 0.5)])), None);
+        assert_eq!(average_ratio(&scratch, &Curve::default()), None);
+        assert_eq!(average_ratio(&scratch, &curve(&[(0.0, 0.5)])), None);
+    }
+}

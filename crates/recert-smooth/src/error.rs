@@ -1,0 +1,76 @@
+//! The one error type of this crate.
+
+use std::fmt;
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A parameter is out of range or does not fit the ledger.
+    Parameter,
+    /// Reading an input failed.
+    Data,
+    /// The classifier failed.
+    Engine,
+    /// Reading or writing the ledger failed.
+    Ledger,
+    /// A bound could not be computed.
+    Numbers,
+}
+
+/// A failure of a certification run; all that was computed before is in the
+/// ledger.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn parameter(message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Parameter,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+macro_rules! from {
+    ($source:ty, $kind:ident) => {
+        impl From<$source> for Error {
+            fn from(source: $source) -> Self {
+                Self {
+                    kind: ErrorKind::$kind,
+                    message: source.to_string(),
+                    source: Some(Box::new(source)),
+                }
+            }
+        }
+    };
+}
+
+from!(recert_data::Error, Data);
+from!(recert_engine::Error, Engine);
+from!(recert_ledger::Error, Ledger);
+from!(recert_num::Error, Numbers);

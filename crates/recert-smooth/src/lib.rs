@@ -1,0 +1,30 @@
+//! Certify and recertify by randomized smoothing.
+//!
+//! Two halves that meet in the ledger:
+//!
+//! - [`run`] *collects*: it sends noisy copies of inputs through a classifier
+//!   and writes every answer to the ledger, in any order, on any number of
+//!   threads, interrupted as often as it likes.
+//! - [`bound`] *concludes*: pure functions from counts to certificates.
+//!
+//! [`certify`], [`predict`] and [`recertify`] are one collection and one
+//! conclusion each. What each claims, and why it holds, is in `SOUNDNESS.md`.
+
+#![forbid(unsafe_code)]
+
+pub mod bound;
+mod certify;
+mod error;
+mod margin;
+mod predict;
+mod recertify;
+pub mod run;
+mod source;
+
+pub use certify::{certify, certify_plan};
+pub use error::{Error, ErrorKind};
+pub use margin::{edges, margin_code};
+pub use predict::{predict, predict_plan};
+pub use recertify::{Irs, Recertify, finished_inputs, recertify};
+pub use run::{Observer, Outcome, Silent, noise_sigma};
+pub use source::Source;

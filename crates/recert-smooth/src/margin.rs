@@ -1,0 +1,57 @@
+//! Coarse codes of f's margin, one a copy.
+//!
+//! Where f is undecided is where a modified network disagrees with it, so the
+//! ledger keeps, beside f's class, the bucket that the absolute margin of the
+//! selected class falls into. The bucket edges come from the selection copies
+//! alone: a copy's code is then a function of that copy only, which is what
+//! conditioning on the codes needs (`SOUNDNESS.md`, margin codes).
+
+use recert_ledger::MARGIN_BUCKETS;
+
+/// The quantiles of the selection copies' absolute margins that separate the
+/// buckets: finer where f is undecided, since that is where modified networks
+/// disagree.
+const QUANTILES: [f64; MARGIN_BUCKETS as usize - 1] = [0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8];
+
+/// Bucket edges from the margins of the selection copies (signed, in logit
+/// units): order statistics of their absolute values, ascending. `None` if
+/// there is no margin at all.
+pub fn edges(margins: &[f32]) -> Option<Vec<f32>> {
+    let mut sizes: Vec<f32> = margins.iter().map(|m| m.abs()).collect();
+    sizes.sort_unstable_by(f32::total_cmp);
+    let last = sizes.len().checked_sub(1)?;
+    let at = |q: f64| sizes[((q * sizes.len() as f64) as usize).min(last)];
+    Some(QUANTILES.iter().map(|&q| at(q)).collect())
+}
+
+/// The bucket of a signed margin: how many edges its absolute value reaches.
+pub fn margin_code(edges: &[f32], margin: f32) -> u8 {
+    edges.partition_point(|&edge| edge <= margin.abs()) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_follow_the_quantiles_of_the_absolute_margin() {
+        let margins: Vec<f32> = (0..100)
+            .map(|i| if i % 2 == 0 { i as f32 } else { -(i as f32) })
+            .collect();
+        let edges = edges(&margins).unwrap();
+        assert_eq!(edges, [5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0]);
+        let cases = [(0.0, 0), (-4.9, 0), (5.0, 1), (-10.0, 2), (79.0, 6), (-1e9, 7)];
+        for (margin, code) in cases {
+            assert_eq!(margin_code(&edges, margin), code, "{margin}");
+        }
+    }
+
+    #[test]
+    fn few_margins_still_make_edges() {
+        assert_eq!(edges(&[]), None);
+        let one = edges(&[-3.0]).unwrap();
+        assert_eq!(one, [3.0; 7]);
+        assert_eq!(margin_code(&one, 2.9), 0);
+        assert_eq!(margin_code(&one, 3.0), 7);
+    }
+}

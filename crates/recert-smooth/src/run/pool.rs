@@ -1,0 +1,206 @@
+//! Worker threads: each owns a classifier and evaluates jobs one by one.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
+use std::time::Instant;
+
+use recert_engine::{Answers, Classifier};
+use recert_ledger::{Codes, INVALID, Selection};
+use recert_noise::{NoiseKey, Stream};
+
+use crate::margin::{edges, margin_code};
+use crate::Error;
+
+/// What all jobs of a run have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Noise {
+    pub(super) key: NoiseKey,
+    pub(super) sigma: f32,
+    pub(super) stream: Stream,
+    pub(super) batch: usize,
+}
+
+/// Copies of one input to evaluate.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) idx: u32,
+    pub(super) image: Arc<[f32]>,
+    pub(super) work: Work,
+}
+
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Draw this many selection copies.
+    Select { copies: u32, margins: bool },
+    /// Answer these copies, coding the margin of the class by the edges.
+    Answer {
+        copies: Range<u32>,
+        margins: Option<(u16, Arc<[f32]>)>,
+    },
+}
+
+/// A finished job.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) idx: u32,
+    pub(super) result: Result<Output, Error>,
+}
+
+#[derive(Debug)]
+pub(super) enum Output {
+    Selection(Selection),
+    Answers {
+        first: u64,
+        codes: Codes,
+        micros: u64,
+    },
+}
+
+/// The ends of the queues to and from the workers.
+pub(super) struct Pool {
+    jobs: Sender<Job>,
+    done: Receiver<Done>,
+}
+
+impl Pool {
+    /// Starts one thread a classifier; they end when the pool is dropped.
+    pub(super) fn start<'scope, 'env: 'scope>(
+        scope: &'scope Scope<'scope, 'env>,
+        classifiers: &'env mut [Box<dyn Classifier>],
+        noise: Noise,
+    ) -> Self {
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        let (results, done) = channel();
+        for classifier in classifiers {
+            let queue = Arc::clone(&queue);
+            let results = results.clone();
+            scope.spawn(move || {
+                let mut worker = Worker {
+                    classifier: classifier.as_mut(),
+                    noise,
+                    noisy: Vec::new(),
+                };
+                loop {
+                    // The lock is held while waiting: one idle worker waits on
+                    // the queue, the others on the lock.
+                    let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(job) = job else { break };
+                    let idx = job.idx;
+                    let result = worker.evaluate(&job);
+                    if results.send(Done { idx, result }).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Self { jobs, done }
+    }
+
+    pub(super) fn submit(&self, job: Job) {
+        // Workers end only when this sender is gone.
+        self.jobs.send(job).expect("the workers are running");
+    }
+
+    pub(super) fn next(&self) -> Done {
+        self.done.recv().expect("the workers are running")
+    }
+}
+
+struct Worker<'a> {
+    classifier: &'a mut dyn Classifier,
+    noise: Noise,
+    noisy: Vec<f32>,
+}
+
+impl Worker<'_> {
+    fn evaluate(&mut self, job: &Job) -> Result<Output, Error> {
+        let start = Instant::now();
+        let micros = || start.elapsed().as_micros() as u64;
+        match &job.work {
+            Work::Select { copies, margins } => {
+                let answers = self.run(job, Stream::Selection, 0..*copies)?;
+                let mut selection = select(&answers, *margins);
+                selection.micros = micros();
+                Ok(Output::Selection(selection))
+            }
+            Work::Answer { copies, margins } => {
+                let answers = self.run(job, self.noise.stream, copies.clone())?;
+                Ok(Output::Answers {
+                    first: copies.start.into(),
+                    codes: encode(&answers, margins.as_ref()),
+                    micros: micros(),
+                })
+            }
+        }
+    }
+
+    /// The answers on `copies` of the job's input, batch by batch.
+    fn run(&mut self, job: &Job, stream: Stream, copies: Range<u32>) -> Result<Vec<Answers>, Error> {
+        let Noise {
+            key, sigma, batch, ..
+        } = self.noise;
+        let mut answers = Vec::new();
+        for first in copies.clone().step_by(batch) {
+            let piece = first..copies.end.min(first.saturating_add(batch as u32));
+            self.noisy.resize(piece.len() * job.image.len(), 0.0);
+            key.add_batch(stream, job.idx, piece, sigma, &job.image, &mut self.noisy);
+            answers.push(self.classifier.classify(&self.noisy)?);
+        }
+        Ok(answers)
+    }
+}
+
+/// Counts the selection copies: the class answered most often, ties to the
+/// lower index, and the margin buckets' edges.
+fn select(answers: &[Answers], margins: bool) -> Selection {
+    let mut counts = BTreeMap::new();
+    let (mut copies, mut invalid) = (0, 0);
+    for batch in answers {
+        for i in 0..batch.len() {
+            copies += 1;
+            match batch.class(i) {
+                Some(class) => *counts.entry(class).or_insert(0) += 1,
+                None => invalid += 1,
+            }
+        }
+    }
+    // `max_by_key` keeps the last of equals, so the order is reversed.
+    let class = counts
+        .iter()
+        .rev()
+        .max_by_key(|(_, count)| **count)
+        .map_or(0, |(class, _)| *class);
+    let margins: Vec<f32> = answers
+        .iter()
+        .filter(|_| margins)
+        .flat_map(|batch| (0..batch.len()).filter_map(|i| batch.margin(i, class)))
+        .collect();
+    Selection {
+        copies,
+        counts,
+        invalid,
+        class,
+        edges: edges(&margins),
+        micros: 0,
+    }
+}
+
+fn encode(answers: &[Answers], margins: Option<&(u16, Arc<[f32]>)>) -> Codes {
+    let mut codes = Codes {
+        classes: Vec::new(),
+        margins: margins.map(|_| Vec::new()),
+    };
+    for batch in answers {
+        for i in 0..batch.len() {
+            codes.classes.push(batch.class(i).unwrap_or(INVALID));
+            if let (Some(list), Some((class, edges))) = (&mut codes.margins, margins) {
+                list.push(batch.margin(i, *class).map_or(0, |m| margin_code(edges, m)));
+            }
+        }
+    }
+    codes
+}

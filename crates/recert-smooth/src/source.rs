@@ -1,0 +1,25 @@
+//! Where inputs come from.
+
+use recert_ledger::Input;
+
+use crate::Error;
+
+/// A set of inputs, by position.
+pub trait Source {
+    /// The input at position `idx`: its record, and its pixels as flat
+    /// `[channels, height, width]` values in `[0, 1]`.
+    fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error>;
+}
+
+impl Source for recert_data::Dataset {
+    fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
+        let image = self.image(idx)?;
+        let input = Input {
+            idx,
+            sha256: image.sha256(),
+            label: self.label(idx),
+            name: self.name(idx),
+        };
+        Ok((input, image.pixels))
+    }
+}

@@ -1,0 +1,142 @@
+//! From ledgers to a report.
+
+use std::collections::BTreeMap;
+
+use recert_ledger::{Certificate, Input, Ledger, Network, hex};
+use recert_report::{Method, Report, Row, Run};
+
+/// A report of everything that `ledgers` hold, in their order: for each, the
+/// network certified from scratch, then each recertification, one run for each
+/// method and number of copies. Prediction ledgers hold no certificates and
+/// are an error the caller should catch first; they give runs without radii.
+///
+/// # Errors
+/// If a ledger cannot be read.
+pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<Report, recert_ledger::Error> {
+    let mut report = Report {
+        title: title.to_owned(),
+        generated: generated.to_owned(),
+        ..Report::default()
+    };
+    for ledger in ledgers {
+        let inputs: BTreeMap<u32, Input> =
+            ledger.inputs()?.into_iter().map(|input| (input.idx, input)).collect();
+        let mut base = None;
+        for (id, network) in ledger.networks()? {
+            for group in groups(ledger.certificates(id)?) {
+                let run = run(ledger, &network, &inputs, &group, base);
+                if id == ledger.base() && base.is_none() {
+                    base = Some(report.runs.len());
+                }
+                report.runs.push(run);
+            }
+            note_invalid(&mut report, &network);
+        }
+    }
+    Ok(report)
+}
+
+/// Certificates of one network that differ in the input alone.
+fn groups(certificates: Vec<Certificate>) -> Vec<Vec<Certificate>> {
+    let mut groups: Vec<Vec<Certificate>> = Vec::new();
+    for c in certificates {
+        let same = |other: &Certificate| {
+            (&other.method, &other.parameters, other.copies) == (&c.method, &c.parameters, c.copies)
+                && other.alpha == c.alpha
+        };
+        match groups.last_mut() {
+            Some(group) if same(&group[0]) => group.push(c),
+            _ => groups.push(vec![c]),
+        }
+    }
+    groups
+}
+
+fn run(
+    ledger: &Ledger,
+    network: &Network,
+    inputs: &BTreeMap<u32, Input>,
+    group: &[Certificate],
+    base: Option<usize>,
+) -> Run {
+    let header = ledger.header();
+    let first = &group[0];
+    let parameters: serde_json::Value = serde_json::from_str(&first.parameters).unwrap_or_default();
+    let method = match first.method.as_str() {
+        // From scratch, whether of f or of h.
+        "certify" | "direct" | "predict" => Method::Certify,
+        name => Method::Recertify {
+            name: name.to_owned(),
+            base,
+            gamma: parameters.get("gamma").and_then(serde_json::Value::as_f64),
+        },
+    };
+    let drawn_selection = group.iter().any(|c| c.evaluations > c.copies);
+    let mut named: BTreeMap<String, String> = BTreeMap::new();
+    named.insert("seed".into(), header.seed.to_string());
+    named.insert("noise".into(), header.generator.clone());
+    named.insert("preprocessing".into(), network.preprocess.clone());
+    if let Some(shares) = parameters.as_object() {
+        for (name, value) in shares {
+            named.insert(name.clone(), value.to_string());
+        }
+    }
+    Run {
+        network: network.file.clone(),
+        network_sha256: hex(&network.sha256),
+        engine: format!("{} {}, {}", network.engine, network.engine_version, network.precision),
+        arithmetic: network.note.clone(),
+        data: format!("{} inputs of {}", group.len(), describe(&header.data)),
+        sigma: header.sigma,
+        method,
+        n: first.copies,
+        n0: if drawn_selection { header.n0 } else { 0 },
+        alpha: first.alpha,
+        statement: first.statement.clone(),
+        parameters: named,
+        rows: group.iter().map(|c| row(c, inputs.get(&c.idx))).collect(),
+    }
+}
+
+/// The data's path out of the JSON that the command line records, or the text
+/// as it is.
+fn describe(data: &str) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_str(data).ok();
+    json.as_ref()
+        .and_then(|json| json.get("data")?.as_str())
+        .unwrap_or(data)
+        .to_owned()
+}
+
+fn row(c: &Certificate, input: Option<&Input>) -> Row {
+    let counts: serde_json::Value = serde_json::from_str(&c.counts).unwrap_or_default();
+    let count = |name: &str| counts.get(name).and_then(serde_json::Value::as_u64);
+    let rate = match (count("disagreements"), count("m")) {
+        (Some(d), Some(m)) if m > 0 => Some(d as f64 / m as f64),
+        _ => None,
+    };
+    Row {
+        idx: c.idx,
+        label: input.and_then(|input| input.label),
+        class: c.class.map(u32::from),
+        radius: c.radius,
+        p_lower: c.p_lower,
+        evaluations: c.evaluations,
+        seconds: c.micros as f64 / 1e6,
+        disagreement: counts.get("zeta").and_then(serde_json::Value::as_f64),
+        disagreement_rate: rate,
+        bound: c.bound.clone(),
+        invalid: count("invalid").unwrap_or(0),
+    }
+}
+
+fn note_invalid(report: &mut Report, network: &Network) {
+    let runs = report.runs.iter().filter(|run| run.network_sha256 == hex(&network.sha256));
+    let invalid: u64 = runs.flat_map(|run| &run.rows).map(|row| row.invalid).sum();
+    if invalid > 0 {
+        report.notes.push(format!(
+            "{}: {invalid} copies had NaN or infinite logits; each counts against the class.",
+            network.file
+        ));
+    }
+}
