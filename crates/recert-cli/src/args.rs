@@ -4,15 +4,24 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+/// Ends `recert --help`; `exit.rs` has the codes.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    another failure than those below
+  2    wrong usage: a flag or its value
+  3    a bad model, data or ledger file
+  4    the ledger is of another run, of a newer version, or in use
+  5    the engine is missing or cannot compute the network
+  6    writing failed, such as on a full disk
+  130  interrupted: the same command again resumes";
+
 /// Certifies how robust a neural network is; recertifies every changed version
 /// of it at a fraction of the cost.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done; 1 internal or other failure; 2 wrong usage; 3 bad model, data \
-                  or ledger file; 4 the ledger is of another run, or in use; 5 an engine is missing \
-                  or cannot compute the network; 6 writing failed (full disk); 130 interrupted (the \
-                  same command again resumes)."
+    after_help = EXIT_CODES
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -51,10 +60,10 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "K", allow_hyphen_values = true)]
     pub(crate) label_offset: Option<i64>,
     /// Image folders: scale the shorter side to this many pixels
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
     pub(crate) resize: Option<u32>,
     /// Image folders: cut the central square of this side
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, allow_negative_numbers = true, value_name = "PIXELS")]
     pub(crate) crop: Option<u32>,
 }
 
@@ -68,10 +77,20 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) output: Option<String>,
     /// Normalisation outside the graph, subtracted: one value or one a channel
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "M,..")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_name = "M,.."
+    )]
     pub(crate) mean: Vec<f32>,
     /// Normalisation outside the graph, divided by: one value or one a channel
-    #[arg(long, value_delimiter = ',', value_name = "S,..")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        value_name = "S,.."
+    )]
     pub(crate) std: Vec<f32>,
     /// Factor after normalisation (255 for networks of 0..255 inputs)
     #[arg(long, allow_hyphen_values = true, value_name = "F")]
@@ -82,10 +101,15 @@ pub(crate) struct NetworkArgs {
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct RunArgs {
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Images in one call of the engine
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value_t = 32
+    )]
     pub(crate) batch: usize,
     /// Also write a log in Cohen's format (idx label predict radius correct time)
     #[arg(long, value_name = "FILE")]
@@ -99,13 +123,23 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SubsetArgs {
     /// Take every K-th input: 0, K, 2K, ..
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "K",
+        default_value_t = 1
+    )]
     pub(crate) every: u32,
     /// Start with this input instead of input 0
-    #[arg(long, value_name = "IDX", default_value_t = 0)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "IDX",
+        default_value_t = 0
+    )]
     pub(crate) offset: u32,
     /// Take at most this many inputs
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, allow_negative_numbers = true, value_name = "COUNT")]
     pub(crate) limit: Option<u32>,
 }
 
@@ -118,19 +152,39 @@ pub(crate) struct Certify {
     #[arg(long, value_name = "SPEC")]
     pub(crate) data: String,
     /// Standard deviation of the noise, in units of pixels in [0, 1]
-    #[arg(long, value_name = "S")]
+    #[arg(long, allow_negative_numbers = true, value_name = "S")]
     pub(crate) sigma: f64,
     /// Noisy copies an input that estimate the probability
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value_t = 100_000
+    )]
     pub(crate) n: u64,
     /// Noisy copies an input that select the class
-    #[arg(long, value_name = "N0", default_value_t = 100)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N0",
+        default_value_t = 100
+    )]
     pub(crate) n0: u64,
     /// Failure probability of each certificate
-    #[arg(long, value_name = "A", default_value_t = 0.001)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "A",
+        default_value_t = 0.001
+    )]
     pub(crate) alpha: f64,
     /// Seed of the noise
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SEED",
+        default_value_t = 0
+    )]
     pub(crate) seed: u64,
     /// The ledger to write, or to resume
     #[arg(long, value_name = "FILE")]
@@ -154,16 +208,31 @@ pub(crate) struct Predict {
     #[arg(long, value_name = "SPEC")]
     pub(crate) data: String,
     /// Standard deviation of the noise, in units of pixels in [0, 1]
-    #[arg(long, value_name = "S")]
+    #[arg(long, allow_negative_numbers = true, value_name = "S")]
     pub(crate) sigma: f64,
     /// Noisy copies an input
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value_t = 1000
+    )]
     pub(crate) n: u64,
     /// Probability of answering with a wrong class instead of abstaining
-    #[arg(long, value_name = "A", default_value_t = 0.001)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "A",
+        default_value_t = 0.001
+    )]
     pub(crate) alpha: f64,
     /// Seed of the noise
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SEED",
+        default_value_t = 0
+    )]
     pub(crate) seed: u64,
     /// The ledger to write, or to resume
     #[arg(long, value_name = "FILE")]
@@ -199,19 +268,30 @@ pub(crate) struct Recertify {
     pub(crate) method: Vec<Method>,
     /// IRS: from this lower bound of the original's probability on, the modified network's own
     /// counts come first
-    #[arg(long, value_name = "G", default_value_t = 0.99)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "G",
+        default_value_t = 0.99
+    )]
     pub(crate) gamma: f64,
     /// Copies of the modified network an input: a count or a percentage of n, or several
-    #[arg(long = "n-p", value_delimiter = ',', value_name = "N_P,..", default_value = "10%")]
+    #[arg(
+        long = "n-p",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_name = "N_P,..",
+        default_value = "10%"
+    )]
     pub(crate) n_p: Vec<String>,
     /// Total failure probability of each new certificate [default: twice the ledger's alpha]
-    #[arg(long, value_name = "A")]
+    #[arg(long, allow_negative_numbers = true, value_name = "A")]
     pub(crate) alpha: Option<f64>,
     /// The inputs, where they are no longer where the ledger says
     #[arg(long, value_name = "SPEC")]
     pub(crate) data: Option<String>,
     /// Take at most this many of the ledger's inputs
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, allow_negative_numbers = true, value_name = "COUNT")]
     pub(crate) limit: Option<usize>,
     #[command(flatten)]
     pub(crate) data_args: DataArgs,
@@ -222,6 +302,7 @@ pub(crate) struct Recertify {
 }
 
 #[derive(Debug, Clone, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are booleans")]
 pub(crate) struct Approximate {
     /// The network, an ONNX file
     pub(crate) model: PathBuf,
@@ -238,7 +319,7 @@ pub(crate) struct Approximate {
     #[arg(long, group = "number", requires = "calibration")]
     pub(crate) int8: bool,
     /// Zero this share of the weights of every layer, smallest first (10% or 0.1)
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, allow_hyphen_values = true, value_name = "SHARE")]
     pub(crate) prune: Option<String>,
     /// Prune over all layers together instead of within each
     #[arg(long, requires = "prune")]
@@ -247,14 +328,19 @@ pub(crate) struct Approximate {
     #[arg(long, value_name = "SPEC")]
     pub(crate) calibration: Option<String>,
     /// Calibrate on at most this many images
-    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "COUNT",
+        default_value_t = 500
+    )]
     pub(crate) calibration_limit: u32,
     /// Add noise of this standard deviation to the calibration images: the sigma that the network
     /// will be certified at
-    #[arg(long, value_name = "S")]
+    #[arg(long, allow_negative_numbers = true, value_name = "S")]
     pub(crate) sigma: Option<f64>,
     /// Cover the middle P % of the calibration values instead of all
-    #[arg(long, value_name = "P")]
+    #[arg(long, allow_negative_numbers = true, value_name = "P")]
     pub(crate) percentile: Option<f64>,
     /// Print what was changed as JSON
     #[arg(long)]
@@ -290,6 +376,6 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "FOLDER", default_value = "demo-out")]
     pub(crate) out: PathBuf,
     /// Worker threads [default: all cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
 }

@@ -5,15 +5,15 @@ use recert::data::{DataSpec, Dataset, Options, Split, Subset};
 use recert::engine::{ImageShape, Network, NetworkOptions, Preprocess, Runtime, engines};
 use recert::ledger;
 use recert::net::Model;
-use recert::num::{Alpha, Sigma};
+use recert::num::{Alpha, MAX_ALPHA, MIN_ALPHA, Sigma};
 use serde_json::json;
 
 use crate::args::{DataArgs, NetworkArgs, RunArgs, SubsetArgs};
-use crate::exit::Usage;
+use crate::exit::Failure;
 
 /// A wrong value of a flag.
 pub(crate) fn usage<T>(message: impl Into<String>) -> Result<T> {
-    Err(Usage(message.into()).into())
+    Err(Failure::usage(message).into())
 }
 
 pub(crate) fn sigma(value: f64) -> Result<Sigma> {
@@ -22,8 +22,21 @@ pub(crate) fn sigma(value: f64) -> Result<Sigma> {
     Ok(sigma)
 }
 
-pub(crate) fn alpha(value: f64) -> Result<Alpha> {
-    Alpha::new(value).or_else(|e| usage(format!("--alpha: {e}")))
+/// A failure probability of which the bounds need `parts`, in proportion to
+/// the whole: each must be one that they are proved for.
+pub(crate) fn alpha(value: f64, parts: &[f64]) -> Result<Alpha> {
+    let alpha = Alpha::new(value).or_else(|e| usage(format!("--alpha: {e}")))?;
+    let bounded = |share: &Alpha| (MIN_ALPHA..=MAX_ALPHA).contains(&share.get());
+    if alpha
+        .split(parts)
+        .is_ok_and(|shares| shares.iter().all(bounded))
+    {
+        return Ok(alpha);
+    }
+    usage(format!(
+        "--alpha: failure probability {value:?} is out of the range that the bounds are proved \
+         for: from {MIN_ALPHA:e} to {MAX_ALPHA} for every share of it"
+    ))
 }
 
 /// A count of copies: at least 1, and within the generator's 32-bit counter.
@@ -31,7 +44,10 @@ pub(crate) fn copies(flag: &str, value: u64) -> Result<u64> {
     if (1..=u64::from(u32::MAX)).contains(&value) {
         return Ok(value);
     }
-    usage(format!("{flag} must be from 1 to {}, but is {value}", u32::MAX))
+    usage(format!(
+        "{flag} must be from 1 to {}, but is {value}",
+        u32::MAX
+    ))
 }
 
 /// A share of `n` given as a count (`500`) or a percentage (`2.5%`).
@@ -43,11 +59,11 @@ pub(crate) fn share_of(text: &str, n: u64) -> Result<u64> {
                 .or_else(|_| usage(format!("--n-p: '{text}' is no percentage")))?;
             (percent / 100.0 * n as f64).round()
         }
-        None => text
-            .trim()
-            .parse::<u64>()
-            .or_else(|_| usage(format!("--n-p: '{text}' is neither a count nor a percentage")))?
-            as f64,
+        None => text.trim().parse::<u64>().or_else(|_| {
+            usage(format!(
+                "--n-p: '{text}' is neither a count nor a percentage"
+            ))
+        })? as f64,
     };
     if value >= 1.0 && value <= n as f64 {
         return Ok(value as u64);
@@ -81,7 +97,11 @@ impl Data {
     pub(crate) fn open(spec: &str, args: &DataArgs) -> Result<Self> {
         let parsed: DataSpec = spec.parse()?;
         let options = Options {
-            split: if args.train { Split::Train } else { Split::Test },
+            split: if args.train {
+                Split::Train
+            } else {
+                Split::Test
+            },
             resize: args.resize,
             crop: args.crop,
             label_offset: args.label_offset.unwrap_or(0),
@@ -114,8 +134,14 @@ impl Data {
         };
         let merged = DataArgs {
             train: args.train || recorded.get("train").is_some_and(|v| v == true),
-            labels: args.labels.clone().or_else(|| text("labels").map(Into::into)),
-            classes: args.classes.clone().or_else(|| text("classes").map(Into::into)),
+            labels: args
+                .labels
+                .clone()
+                .or_else(|| text("labels").map(Into::into)),
+            classes: args
+                .classes
+                .clone()
+                .or_else(|| text("classes").map(Into::into)),
             label_offset: args
                 .label_offset
                 .or_else(|| recorded.get("label_offset")?.as_i64()),

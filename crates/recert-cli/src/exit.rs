@@ -27,29 +27,45 @@ pub(crate) enum Code {
     Interrupted = 130,
 }
 
-/// A flag's value that is out of range.
+/// A failure that this crate finds itself, and the code it ends with.
 #[derive(Debug)]
-pub(crate) struct Usage(pub(crate) String);
+pub(crate) struct Failure {
+    code: Code,
+    message: String,
+}
 
-impl std::fmt::Display for Usage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// A flag's value that is out of range.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Code::Usage, message)
+    }
+
+    /// The run was stopped from outside.
+    pub(crate) fn interrupted() -> Self {
+        let message = "interrupted; everything computed is in the ledger: the same command resumes";
+        Self::new(Code::Interrupted, message)
+    }
+
+    /// What could not be written, and why.
+    pub(crate) fn output(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
+        Self::new(Code::Output, format!("writing {what} failed: {why}"))
     }
 }
 
-impl std::error::Error for Usage {}
-
-/// The run was stopped from outside.
-#[derive(Debug)]
-pub(crate) struct Interrupted;
-
-impl std::fmt::Display for Interrupted {
+impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupted; everything computed is in the ledger: the same command resumes")
+        f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Interrupted {}
+impl std::error::Error for Failure {}
 
 impl Code {
     /// The code for an error, by the innermost cause that says.
@@ -59,11 +75,8 @@ impl Code {
 }
 
 fn code(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
-    if cause.is::<Usage>() {
-        return Some(Code::Usage);
-    }
-    if cause.is::<Interrupted>() {
-        return Some(Code::Interrupted);
+    if let Some(failure) = cause.downcast_ref::<Failure>() {
+        return Some(failure.code);
     }
     if let Some(error) = cause.downcast_ref::<ledger::Error>() {
         use ledger::ErrorKind as K;
@@ -82,7 +95,19 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
         });
     }
     if let Some(error) = cause.downcast_ref::<smooth::Error>() {
-        return (error.kind() == smooth::ErrorKind::Parameter).then_some(Code::Usage);
+        use smooth::ErrorKind as K;
+        return match error.kind() {
+            K::Parameter => Some(Code::Usage),
+            K::Ledger => Some(Code::Ledger),
+            K::Engine => Some(Code::Engine),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<net::Error>() {
+        return Some(match error.kind() {
+            net::ErrorKind::Argument => Code::Usage,
+            _ => Code::Input,
+        });
     }
     if cause.is::<recert::num::Error>() {
         return Some(Code::Usage);
@@ -90,13 +115,32 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
     if cause.is::<report::Error>() {
         return Some(Code::Output);
     }
-    (cause.is::<data::Error>() || cause.is::<net::Error>()).then_some(Code::Input)
+    cause.is::<data::Error>().then_some(Code::Input)
 }
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(code as u8)
     }
+}
+
+/// An error whose kind of cause the interface it came through does not tell,
+/// made one whose exit code is known.
+pub(crate) fn typed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    error
+        .downcast::<net::Error>()
+        .map(|known| Error::new(*known))
+        .or_else(|error| {
+            error
+                .downcast::<engine::Error>()
+                .map(|known| Error::new(*known))
+        })
+        .or_else(|error| {
+            error
+                .downcast::<data::Error>()
+                .map(|known| Error::new(*known))
+        })
+        .unwrap_or_else(Error::from_boxed)
 }
 
 /// The error and its causes on one line, without saying the same thing twice.
@@ -108,6 +152,11 @@ pub(crate) fn message(error: &Error) -> String {
             message = text;
         } else if !message.contains(&text) {
             message = format!("{message}: {text}");
+        }
+        // A ledger's error says all there is; the database's own words below
+        // it are of no use to anybody.
+        if cause.is::<ledger::Error>() {
+            break;
         }
     }
     message

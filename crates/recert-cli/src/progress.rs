@@ -12,6 +12,8 @@ use recert::ledger::{Certificate, Input};
 use recert::report::cohen::{self, CohenLog, LogRow};
 use recert::smooth::Observer;
 
+use crate::exit::Failure;
+
 /// Set by the first Ctrl-C; the second one ends the process.
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -33,6 +35,15 @@ pub(crate) fn watch_for_stop() -> Result<()> {
         .context("watching for Ctrl-C failed")
 }
 
+/// Writes to stdout. Unlike `println!` it fails, and does not panic, where
+/// stdout is a full disk or a pipe that nobody reads any more.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|why| Failure::output("to standard output", why).into())
+}
+
 /// Prints a row as each input is done, on stdout and to the log, and shows
 /// progress on stderr.
 pub(crate) struct Progress {
@@ -45,6 +56,8 @@ pub(crate) struct Progress {
     before: u64,
     started: Instant,
     done: u64,
+    /// Copies of the rows that got no valid answer.
+    invalid: u64,
     /// The first failure to write a row; the run is stopped for it.
     failure: Option<anyhow::Error>,
 }
@@ -52,21 +65,26 @@ pub(crate) struct Progress {
 impl Progress {
     /// `method` is the one whose certificates make the rows.
     pub(crate) fn new(log: Option<&Path>, method: &'static str, quiet: bool) -> Result<Self> {
-        let log = log.map(CohenLog::open).transpose()?;
-        println!("{}", cohen::HEADER);
         Ok(Self {
             bar: ProgressBar::hidden(),
             quiet: quiet || !std::io::stderr().is_terminal(),
-            log,
+            log: log.map(CohenLog::open).transpose()?,
             method,
             before: 0,
             started: Instant::now(),
             done: 0,
+            invalid: 0,
             failure: None,
         })
     }
 
-    /// Ends the bar; fails if a row could not be written.
+    /// Prints the names of the columns.
+    pub(crate) fn header() -> Result<()> {
+        print(&format!("{}\n", cohen::HEADER))
+    }
+
+    /// Ends the bar and says how `what` ended; fails if a row could not be
+    /// written.
     pub(crate) fn finish(self, what: &str) -> Result<()> {
         self.bar.finish_and_clear();
         let seconds = self.started.elapsed().as_secs_f64();
@@ -75,6 +93,14 @@ impl Progress {
                 "{what}: {} evaluations in {seconds:.1} s, {:.0} a second",
                 self.done,
                 self.done as f64 / seconds.max(1e-9),
+            );
+        } else {
+            eprintln!("{what}: 0 evaluations");
+        }
+        if self.invalid > 0 {
+            eprintln!(
+                "recert: {} copies had NaN or infinite logits; each counts against the class",
+                self.invalid,
             );
         }
         self.failure.map_or(Ok(()), Err)
@@ -88,10 +114,8 @@ impl Progress {
             radius: certificate.radius,
             seconds: certificate.micros as f64 / 1e6,
         };
-        self.bar.suspend(|| {
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "{}", row.to_line(CohenLog::DIGITS)).and_then(|()| out.flush())
-        })?;
+        let line = format!("{}\n", row.to_line(CohenLog::DIGITS));
+        self.bar.suspend(|| print(&line))?;
         if let Some(log) = &mut self.log {
             log.append(&row)?;
         }
@@ -119,7 +143,11 @@ impl Observer for Progress {
         // The bar's own estimate counts what the ledger held as work done just
         // now; the speed of this run is what the rest will take.
         let rate = self.done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let left = self.bar.length().unwrap_or(0).saturating_sub(self.before + self.done);
+        let left = self
+            .bar
+            .length()
+            .unwrap_or(0)
+            .saturating_sub(self.before + self.done);
         let left = Duration::from_secs_f64((left as f64 / rate.max(1e-9)).min(1e9));
         self.bar.set_message(format!(
             "{rate:.0}/s  {} left",
@@ -128,15 +156,21 @@ impl Observer for Progress {
     }
 
     fn concluded(&mut self, input: &Input, certificates: &[Certificate]) {
-        let of_method = certificates.iter().filter(|c| c.method == self.method);
+        let of_method = certificates
+            .iter()
+            .filter(|c| c.claim.method == self.method);
         // With several counts of copies, the row is that of the largest.
-        let Some(certificate) = of_method.max_by_key(|c| c.copies) else {
+        let Some(certificate) = of_method.max_by_key(|c| c.claim.copies) else {
             return;
         };
+        let counts: serde_json::Value =
+            serde_json::from_str(&certificate.counts).unwrap_or_default();
+        self.invalid += counts["invalid"].as_u64().unwrap_or(0);
         if self.failure.is_none()
             && let Err(error) = self.row(input, certificate)
         {
-            self.failure = Some(error.context("writing a row failed; the ledger is complete up to it"));
+            self.failure =
+                Some(error.context("writing a row failed; the ledger is complete up to it"));
         }
     }
 

@@ -33,10 +33,10 @@ const PLAIN: [&str; 11] = [
 const TREACHEROUS: [(&str, &str, &str); 11] = [
     ("average_pool_same_lower", "AveragePool", "lower"),
     ("cast_to_bool", "Cast", "to_bool"),
-    ("conv_integer", "ConvInteger", "conv_integer"),
+    ("conv_integer", "ConvInteger", "integer_product"),
     ("conv_same_lower", "Conv", "lower"),
     ("conv_transpose_same_lower", "ConvTranspose", "lower"),
-    ("matmul_integer", "MatMulInteger", "matmul_integer"),
+    ("matmul_integer", "MatMulInteger", "integer_product"),
     ("max_pool_same_lower", "MaxPool", "lower"),
     ("old_softmax_of_planes", "Softmax", "softmax"),
     ("resize_cubic", "Resize", "resize"),

@@ -72,7 +72,11 @@ impl Codes {
 }
 
 /// Encodes `symbols`, symbol `i` in context `context(i) < contexts`.
-pub(crate) fn encode(symbols: &[u16], contexts: usize, context: impl Fn(usize) -> usize) -> Vec<u8> {
+pub(crate) fn encode(
+    symbols: &[u16],
+    contexts: usize,
+    context: impl Fn(usize) -> usize,
+) -> Vec<u8> {
     let mut tables = vec![Vec::new(); contexts];
     for (i, &symbol) in symbols.iter().enumerate() {
         count(&mut tables[context(i)], symbol);
@@ -156,8 +160,7 @@ pub(crate) fn decode(
         .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four bytes")))
         .collect();
     let models: Vec<_> = tables.iter().map(|table| model(table)).collect();
-    let mut coder =
-        DefaultAnsCoder::from_compressed(words).map_err(|_| "ends in a zero word")?;
+    let mut coder = DefaultAnsCoder::from_compressed(words).map_err(|_| "ends in a zero word")?;
     let mut seen: Vec<Vec<u64>> = tables.iter().map(|table| vec![0; table.len()]).collect();
     let mut symbols = Vec::with_capacity(expected as usize);
     for i in 0..expected as usize {
@@ -169,7 +172,9 @@ pub(crate) fn decode(
             }
             None => 0,
         };
-        let (symbol, _) = tables[c].get(index).ok_or("has a copy in an empty context")?;
+        let (symbol, _) = tables[c]
+            .get(index)
+            .ok_or("has a copy in an empty context")?;
         seen[c][index] += 1;
         symbols.push(*symbol);
     }

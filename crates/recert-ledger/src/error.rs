@@ -46,8 +46,13 @@ impl Error {
 
     pub(crate) fn sql(path: &Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
+        // The index of the write-ahead log could not be made longer.
+        let no_room = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+        let full = source
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == no_room);
         let (kind, message) = match source.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => (
+            code if full || code == Some(ErrorCode::DiskFull) => (
                 ErrorKind::DiskFull,
                 "the disk is full; everything up to the last finished chunk is kept: \
                  free some space and run the same command again"

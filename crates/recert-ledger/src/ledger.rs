@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::codes::{self, Codes};
 use crate::lock::Lock;
 use crate::records::{
-    Certificate, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
+    Certificate, Claim, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 use crate::schema::{APPLICATION_ID, CREATE, SCHEMA_VERSION};
 use crate::{Error, ErrorKind};
@@ -45,12 +46,12 @@ impl Ledger {
     /// [`ErrorKind::Mismatch`] if the ledger there is of another run; the
     /// message says which of network, sigma, n0, n, alpha, seed, ... differs.
     pub fn resume(path: &Path, header: &Header) -> Result<Self, Error> {
-        if path.exists() {
-            let ledger = Self::open(path)?;
-            ledger.check(header)?;
-            return Ok(ledger);
+        if !path.exists() || is_unborn(path) {
+            return Self::make(path, header);
         }
-        Self::create(path, header)
+        let ledger = Self::open(path)?;
+        ledger.check(header)?;
+        Ok(ledger)
     }
 
     /// Creates the ledger of a new run; the file must not exist.
@@ -59,7 +60,14 @@ impl Ledger {
             let message = "exists already: choose another name, or resume it";
             return Err(Error::new(ErrorKind::Open, path, message));
         }
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir()) {
+        Self::make(path, header)
+    }
+
+    fn make(path: &Path, header: &Header) -> Result<Self, Error> {
+        if let Some(folder) = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty() && !p.is_dir())
+        {
             let message = format!("cannot be created: there is no folder {}", folder.display());
             return Err(Error::new(ErrorKind::Open, path, message));
         }
@@ -179,20 +187,44 @@ impl Ledger {
         let (own, given) = (&self.header, header);
         let (f, g) = (&own.network, &given.network);
         let pairs = [
-            ("the task", own.task.name().to_owned(), given.task.name().to_owned()),
+            (
+                "the task",
+                own.task.name().to_owned(),
+                given.task.name().to_owned(),
+            ),
             ("the model file (SHA-256)", hex(&f.sha256), hex(&g.sha256)),
-            ("the model's preprocessing", f.preprocess.clone(), g.preprocess.clone()),
+            (
+                "the model's preprocessing",
+                f.preprocess.clone(),
+                g.preprocess.clone(),
+            ),
             ("the model's output", f.output.clone(), g.output.clone()),
             ("the engine", f.engine.clone(), g.engine.clone()),
-            ("the engine's version", f.engine_version.clone(), g.engine_version.clone()),
-            ("the engine's precision", f.precision.clone(), g.precision.clone()),
+            (
+                "the engine's version",
+                f.engine_version.clone(),
+                g.engine_version.clone(),
+            ),
+            (
+                "the engine's precision",
+                f.precision.clone(),
+                g.precision.clone(),
+            ),
             ("sigma", own.sigma.to_string(), given.sigma.to_string()),
             ("n0", own.n0.to_string(), given.n0.to_string()),
             ("n", own.n.to_string(), given.n.to_string()),
             ("alpha", own.alpha.to_string(), given.alpha.to_string()),
-            ("the noise generator", own.generator.clone(), given.generator.clone()),
+            (
+                "the noise generator",
+                own.generator.clone(),
+                given.generator.clone(),
+            ),
             ("the seed", own.seed.to_string(), given.seed.to_string()),
-            ("the image shape", format!("{:?}", own.shape), format!("{:?}", given.shape)),
+            (
+                "the image shape",
+                format!("{:?}", own.shape),
+                format!("{:?}", given.shape),
+            ),
         ];
         let differing: Vec<_> = pairs
             .iter()
@@ -226,7 +258,8 @@ impl Ledger {
         if let Some(known) = self.input(input.idx)? {
             if known.sha256 != input.sha256 {
                 let message = format!(
-                    "is of other data: input {} has SHA-256 {} in the ledger, {} given",
+                    "is of other data: input {} has SHA-256 {} in the ledger, {} given (see --data; \
+                     a new run needs another --ledger)",
                     input.idx,
                     hex(&known.sha256),
                     hex(&input.sha256),
@@ -438,16 +471,13 @@ impl Ledger {
                 )?;
             }
             for c in certificates {
+                let claim = insert_claim(&transaction, series.network, &c.claim)?;
                 transaction.execute(
                     "INSERT OR REPLACE INTO certificate VALUES
-                     (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                     (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                     params![
-                        series.network.0,
+                        claim,
                         c.idx,
-                        c.method,
-                        c.copies as i64,
-                        c.alpha,
-                        c.parameters,
                         c.class,
                         c.radius,
                         c.p_lower,
@@ -455,7 +485,6 @@ impl Ledger {
                         c.counts,
                         c.evaluations as i64,
                         c.micros as i64,
-                        c.statement,
                     ],
                 )?;
             }
@@ -465,7 +494,10 @@ impl Ledger {
     }
 
     /// The groups of adjacent pieces worth merging, decoded.
-    #[expect(clippy::type_complexity, reason = "a private tuple, taken apart at once")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "a private tuple, taken apart at once"
+    )]
     fn segments(&self, series: Series) -> Result<Vec<(u64, u64, Codes, u16, u64)>, Error> {
         let class = self
             .selection(series.network, series.idx)?
@@ -473,7 +505,12 @@ impl Ledger {
         let pieces = self.rows(
             "SELECT first, copies, classes, margins, micros FROM answers
              WHERE network = ?1 AND idx = ?2 AND stream = ?3 AND copies < ?4 ORDER BY first",
-            params![series.network.0, series.idx, series.stream.0, SEGMENT as i64],
+            params![
+                series.network.0,
+                series.idx,
+                series.stream.0,
+                SEGMENT as i64
+            ],
             |row| {
                 Ok((
                     unsigned(row, "first")?,
@@ -511,19 +548,27 @@ impl Ledger {
         Ok(segments)
     }
 
-    /// All certificates of a network, ordered by method, copies and input.
+    /// All certificates of a network, ordered by claim (method, alpha,
+    /// parameters, copies), then by input. Certificates of one claim share it.
     pub fn certificates(&self, network: NetworkId) -> Result<Vec<Certificate>, Error> {
+        let mut last: Option<(i64, Arc<Claim>)> = None;
         self.rows(
-            "SELECT * FROM certificate WHERE network = ?1
-             ORDER BY method, alpha, parameters, copies, idx",
+            "SELECT * FROM claim JOIN certificate ON claim.id = certificate.claim
+             WHERE network = ?1 ORDER BY method, alpha, parameters, copies, claim.id, idx",
             [network.0],
             |row| {
+                let id: i64 = row.get("id")?;
+                let claim = match &last {
+                    Some((of, claim)) if *of == id => Arc::clone(claim),
+                    _ => {
+                        let claim = Arc::new(read_claim(row)?);
+                        last = Some((id, Arc::clone(&claim)));
+                        claim
+                    }
+                };
                 Ok(Certificate {
                     idx: row.get("idx")?,
-                    method: row.get("method")?,
-                    copies: unsigned(row, "copies")?,
-                    alpha: row.get("alpha")?,
-                    parameters: row.get("parameters")?,
+                    claim,
                     class: row.get("class")?,
                     radius: row.get("radius")?,
                     p_lower: row.get("p_lower")?,
@@ -531,7 +576,6 @@ impl Ledger {
                     counts: row.get("counts")?,
                     evaluations: unsigned(row, "evaluations")?,
                     micros: unsigned(row, "micros")?,
-                    statement: row.get("statement")?,
                 })
             },
         )
@@ -600,8 +644,26 @@ fn exists(path: &Path) -> Result<(), Error> {
     if path.is_file() {
         return Ok(());
     }
-    let message = "there is no such file: certify a network first (`recert certify --ledger ..`)";
+    let message = if path.exists() {
+        "is no file: give the name of the ledger itself"
+    } else {
+        "there is no such file: certify a network first (`recert certify --ledger ..`)"
+    };
     Err(Error::new(ErrorKind::Open, path, message))
+}
+
+/// Whether the file is what a process leaves that was killed, or found the disk
+/// full, while it made a ledger: nothing, or a database without a table. What
+/// cannot be read is not: opening it says why.
+fn is_unborn(path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else {
+        return false;
+    };
+    let tables = || -> rusqlite::Result<i64> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+    };
+    metadata.is_file() && (metadata.len() == 0 || tables().is_ok_and(|tables| tables == 0))
 }
 
 /// Write-ahead log: a killed process loses no finished transaction.
@@ -636,7 +698,14 @@ fn insert_network(connection: &Connection, network: &Network) -> rusqlite::Resul
     connection.query_row(
         "SELECT id FROM network WHERE sha256 = ?1 AND engine = ?2 AND engine_version = ?3
          AND precision = ?4 AND preprocess = ?5 AND output = ?6",
-        params![hex(&n.sha256), n.engine, n.engine_version, n.precision, n.preprocess, n.output],
+        params![
+            hex(&n.sha256),
+            n.engine,
+            n.engine_version,
+            n.precision,
+            n.preprocess,
+            n.output
+        ],
         |row| Ok(NetworkId(row.get(0)?)),
     )
 }
@@ -663,6 +732,43 @@ fn read_input(row: &Row<'_>) -> rusqlite::Result<Input> {
         sha256: hash(row, "sha256")?,
         label: row.get("label")?,
         name: row.get("name")?,
+    })
+}
+
+fn insert_claim(
+    connection: &Connection,
+    network: NetworkId,
+    claim: &Claim,
+) -> rusqlite::Result<i64> {
+    let values = params![
+        network.0,
+        claim.method,
+        claim.copies as i64,
+        claim.alpha,
+        claim.parameters,
+        claim.statement,
+    ];
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO claim (network, method, copies, alpha, parameters, statement)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(values)?;
+    connection
+        .prepare_cached(
+            "SELECT id FROM claim WHERE network = ?1 AND method = ?2 AND copies = ?3
+             AND alpha = ?4 AND parameters = ?5 AND statement = ?6",
+        )?
+        .query_row(values, |row| row.get(0))
+}
+
+fn read_claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
+    Ok(Claim {
+        method: row.get("method")?,
+        copies: unsigned(row, "copies")?,
+        alpha: row.get("alpha")?,
+        parameters: row.get("parameters")?,
+        statement: row.get("statement")?,
     })
 }
 
@@ -713,7 +819,12 @@ fn encode(answers: &Codes, class: u16) -> (Vec<u8>, Option<Vec<u8>>) {
     (classes, margins)
 }
 
-fn decode(classes: &[u8], margins: Option<&[u8]>, copies: u64, class: u16) -> Result<Codes, String> {
+fn decode(
+    classes: &[u8],
+    margins: Option<&[u8]>,
+    copies: u64,
+    class: u16,
+) -> Result<Codes, String> {
     let classes = codes::decode(classes, copies, 1, |_| 0)?;
     let margins = margins
         .map(|blob| {

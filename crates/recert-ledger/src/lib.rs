@@ -1,4 +1,4 @@
-//! The durable record of a certification run: one SQLite file.
+//! The durable record of a certification run: one `SQLite` file.
 //!
 //! The only crate that knows SQL and the format on disk, which
 //! `docs/ledger.md` describes table by table. A ledger binds to the network
@@ -24,6 +24,6 @@ pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
 pub use ledger::{Ledger, Series};
 pub use records::{
-    Certificate, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
+    Certificate, Claim, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 pub use schema::SCHEMA_VERSION;

@@ -1,8 +1,8 @@
 //! One writer a ledger: an advisory lock on a file beside it.
 //!
-//! SQLite would serialise two writers, but they would compute the same copies
+//! `SQLite` would serialise two writers, but they would compute the same copies
 //! twice. The lock is on `<ledger>.lock`, not on the ledger itself, because
-//! closing a second descriptor of a database file drops SQLite's own locks.
+//! closing a second descriptor of a database file drops `SQLite`'s own locks.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

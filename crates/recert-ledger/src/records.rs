@@ -1,6 +1,7 @@
 //! The records that a ledger holds, as plain types.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -117,20 +118,29 @@ pub struct Selection {
     pub micros: u64,
 }
 
+/// What certificates of one network by one method claim, whatever the input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// The method: `certify`, `predict`, `irs`, `direct`, ...
+    pub method: String,
+    /// Copies of this network that the conclusion rests on, selection apart.
+    pub copies: u64,
+    /// Total failure probability of one certificate.
+    pub alpha: f64,
+    /// Everything else that decides the conclusion, as canonical JSON: the
+    /// shares of alpha, gamma, ...
+    pub parameters: String,
+    /// What is claimed of one certificate, in words.
+    pub statement: String,
+}
+
 /// One conclusion about one network on one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Certificate {
     /// The input's position.
     pub idx: u32,
-    /// The method: `certify`, `predict`, `irs`, `direct`, ...
-    pub method: String,
-    /// Copies of this network that the conclusion rests on, selection apart.
-    pub copies: u64,
-    /// Total failure probability of the conclusion.
-    pub alpha: f64,
-    /// Everything else that decides the conclusion, as canonical JSON: the
-    /// shares of alpha, gamma, ...
-    pub parameters: String,
+    /// What is claimed.
+    pub claim: Arc<Claim>,
     /// The class certified; `None` for an abstention.
     pub class: Option<u16>,
     /// The certified L2 radius in the units of the images, rounded down; 0
@@ -147,13 +157,13 @@ pub struct Certificate {
     pub evaluations: u64,
     /// Time spent on them, in microseconds of one worker.
     pub micros: u64,
-    /// What is claimed, in words.
-    pub statement: String,
 }
 
 /// Lower-case hexadecimal text of a hash.
 pub fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    let digits = |&byte: &u8| [digit(byte >> 4), digit(byte & 15)];
+    hash.iter().flat_map(digits).collect()
 }
 
 /// The inverse of [`hex`] for a SHA-256; `None` if it is not one.

@@ -8,7 +8,7 @@ pub const SCHEMA_VERSION: i64 = 1;
 pub(crate) const APPLICATION_ID: i64 = 0x5243_5254;
 
 /// Version 1. Times are microseconds, hashes lower-case hexadecimal, the seed
-/// decimal text (SQLite's integers are signed), blobs as `codes.rs` says.
+/// decimal text (`SQLite`'s integers are signed), blobs as `codes.rs` says.
 pub(crate) const CREATE: &str = "
 CREATE TABLE network (
     id INTEGER PRIMARY KEY,
@@ -69,13 +69,19 @@ CREATE TABLE answers (
     micros INTEGER NOT NULL,
     PRIMARY KEY (network, idx, stream, first)
 );
-CREATE TABLE certificate (
+CREATE TABLE claim (
+    id INTEGER PRIMARY KEY,
     network INTEGER NOT NULL REFERENCES network (id),
-    idx INTEGER NOT NULL REFERENCES input (idx),
     method TEXT NOT NULL,
     copies INTEGER NOT NULL,
     alpha REAL NOT NULL,
     parameters TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    UNIQUE (network, method, copies, alpha, parameters, statement)
+);
+CREATE TABLE certificate (
+    claim INTEGER NOT NULL REFERENCES claim (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
     class INTEGER,
     radius REAL NOT NULL,
     p_lower REAL,
@@ -83,7 +89,6 @@ CREATE TABLE certificate (
     counts TEXT NOT NULL,
     evaluations INTEGER NOT NULL,
     micros INTEGER NOT NULL,
-    statement TEXT NOT NULL,
-    PRIMARY KEY (network, idx, method, copies, alpha, parameters)
-);
+    PRIMARY KEY (claim, idx)
+) WITHOUT ROWID;
 ";

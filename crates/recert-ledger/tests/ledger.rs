@@ -1,10 +1,11 @@
 //! The ledger's promises: it survives, it binds, it refuses.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use recert_ledger::{
-    Certificate, Codes, ErrorKind, Header, INVALID, Input, Ledger, Network, Selection, Series,
-    Stream, Task,
+    Certificate, Claim, Codes, ErrorKind, Header, INVALID, Input, Ledger, Network, Selection,
+    Series, Stream, Task,
 };
 
 fn network(byte: u8) -> Network {
@@ -89,22 +90,32 @@ fn answers_survive_reopening_and_merging() {
     let (mut ledger, series) = ledger(&path);
     // Chunks arrive out of order; a gap stays open until it is filled.
     for first in [0, 2000] {
-        ledger.put_answers(series, first, &codes(first, 1000), 3, 500).unwrap();
+        ledger
+            .put_answers(series, first, &codes(first, 1000), 3, 500)
+            .unwrap();
     }
     assert_eq!(ledger.answered(series).unwrap(), [0..1000, 2000..3000]);
-    assert_eq!(ledger.answers(series, 3000).unwrap_err().kind(), ErrorKind::Missing);
+    assert_eq!(
+        ledger.answers(series, 3000).unwrap_err().kind(),
+        ErrorKind::Missing
+    );
     assert_eq!(ledger.answers(series, 700).unwrap(), (codes(0, 700), 350));
     drop(ledger); // as a killed process would leave it: nothing folded in
 
     ledger = Ledger::resume(&path, &header()).unwrap();
-    ledger.put_answers(series, 1000, &codes(1000, 1000), 3, 500).unwrap();
+    ledger
+        .put_answers(series, 1000, &codes(1000, 1000), 3, 500)
+        .unwrap();
     let before = ledger.answers(series, 3000).unwrap();
     let certificate = Certificate {
         idx: 0,
-        method: "certify".into(),
-        copies: 3000,
-        alpha: 0.001,
-        parameters: "{}".into(),
+        claim: Arc::new(Claim {
+            method: "certify".into(),
+            copies: 3000,
+            alpha: 0.001,
+            parameters: "{}".into(),
+            statement: "words".into(),
+        }),
         class: Some(3),
         radius: 0.1,
         p_lower: Some(0.9),
@@ -112,9 +123,10 @@ fn answers_survive_reopening_and_merging() {
         counts: "{\"k\":2700}".into(),
         evaluations: 3100,
         micros: 1511,
-        statement: "words".into(),
     };
-    ledger.conclude(series, std::slice::from_ref(&certificate)).unwrap();
+    ledger
+        .conclude(series, std::slice::from_ref(&certificate))
+        .unwrap();
     assert_eq!(ledger.answered(series).unwrap(), vec![0..3000]);
     assert_eq!(ledger.answers(series, 3000).unwrap(), before);
     assert_eq!(before, (codes(0, 3000), 1500));
@@ -132,13 +144,44 @@ fn answers_survive_reopening_and_merging() {
 }
 
 #[test]
+fn what_is_left_of_making_a_ledger_is_no_hindrance() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.recert");
+    std::fs::write(&path, "").unwrap();
+    Ledger::resume(&path, &header()).unwrap().close().unwrap();
+    assert_eq!(Ledger::open(&path).unwrap().header(), &header());
+
+    std::fs::remove_file(&path).unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .pragma_update(None, "journal_mode", "WAL")
+        .unwrap();
+    drop(connection);
+    assert!(path.metadata().unwrap().len() > 0);
+    Ledger::resume(&path, &header()).unwrap().close().unwrap();
+    assert_eq!(Ledger::open(&path).unwrap().header(), &header());
+
+    // Somebody else's database is left alone.
+    std::fs::remove_file(&path).unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("CREATE TABLE mine (x)").unwrap();
+    drop(connection);
+    let error = Ledger::resume(&path, &header()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+}
+
+#[test]
 fn another_run_is_refused_and_named() {
     type Change = fn(&mut Header);
     let changes: [(&str, Change); 9] = [
         ("sigma", |h| h.sigma = 0.3),
         ("model file", |h| h.network.sha256 = [8; 32]),
-        ("preprocessing", |h| h.network.preprocess = "scale=255".into()),
-        ("engine's version", |h| h.network.engine_version = "0.28.0".into()),
+        ("preprocessing", |h| {
+            h.network.preprocess = "scale=255".into();
+        }),
+        ("engine's version", |h| {
+            h.network.engine_version = "0.28.0".into();
+        }),
         ("n0", |h| h.n0 = 10),
         ("n:", |h| h.n = 10),
         ("alpha", |h| h.alpha = 0.01),
@@ -204,7 +247,9 @@ fn damaged_answers_are_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.recert");
     let (ledger, series) = ledger(&path);
-    ledger.put_answers(series, 0, &codes(0, 1000), 3, 1).unwrap();
+    ledger
+        .put_answers(series, 0, &codes(0, 1000), 3, 1)
+        .unwrap();
     ledger.close().unwrap();
     let connection = rusqlite::Connection::open(&path).unwrap();
     let blob: Vec<u8> = connection

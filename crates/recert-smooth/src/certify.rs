@@ -1,7 +1,7 @@
 //! CERTIFY [Cohen, Rosenfeld, Kolter 2019]: certified radii from scratch.
 
 use recert_engine::Classifier;
-use recert_ledger::{Certificate, Header, Ledger, NetworkId, Series};
+use recert_ledger::{Certificate, Claim, Header, Ledger, NetworkId, Series};
 use recert_noise::Stream;
 use recert_num::{Alpha, Sigma};
 use serde_json::json;
@@ -34,9 +34,24 @@ pub fn certify(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let plan = certify_plan(ledger, batch);
-    collect(ledger, source, inputs, &plan, classifiers, observer, &mut |ledger, idx| {
-        conclude(ledger, ledger.base(), idx, &[ledger.header().n], ledger.header().alpha, "certify")
-    })
+    collect(
+        ledger,
+        source,
+        inputs,
+        &plan,
+        classifiers,
+        observer,
+        &mut |ledger, idx| {
+            conclude(
+                ledger,
+                ledger.base(),
+                idx,
+                &[ledger.header().n],
+                ledger.header().alpha,
+                "certify",
+            )
+        },
+    )
 }
 
 /// The certificates of `network` on input `idx` from its own first copies,
@@ -68,29 +83,44 @@ pub(crate) fn conclude(
             let p = bound::direct(k, n, level)?;
             let conclusion = Conclusion::one_sided(class, p, sigma, "direct")?;
             let counts = json!({"class": class, "k": k, "n": n, "invalid": codes.invalid()});
+            let claim = claim(method, n, alpha, &json!({}));
+            let evaluations = selection.copies + n;
+            let micros = selection.micros + micros;
             Ok(certificate(
                 idx,
-                method,
-                n,
-                alpha,
-                json!({}),
+                claim,
                 &conclusion,
                 &counts,
-                selection.copies + n,
-                selection.micros + micros,
+                evaluations,
+                micros,
             ))
         })
         .collect()
 }
 
-/// Puts a conclusion into the ledger's form.
-#[expect(clippy::too_many_arguments, reason = "one for each column it fills")]
-pub(crate) fn certificate(
-    idx: u32,
+/// The claim of a radius by `method`.
+pub(crate) fn claim(
     method: &str,
     copies: u64,
     alpha: f64,
-    parameters: serde_json::Value,
+    parameters: &serde_json::Value,
+) -> Claim {
+    Claim {
+        method: method.into(),
+        copies,
+        alpha,
+        parameters: parameters.to_string(),
+        statement: format!(
+            "for this network and this input, named in advance: the radius is wrong with \
+             probability at most {alpha}"
+        ),
+    }
+}
+
+/// Puts a conclusion into the ledger's form.
+pub(crate) fn certificate(
+    idx: u32,
+    claim: Claim,
     conclusion: &Conclusion,
     counts: &serde_json::Value,
     evaluations: u64,
@@ -102,10 +132,7 @@ pub(crate) fn certificate(
     };
     Certificate {
         idx,
-        method: method.into(),
-        copies,
-        alpha,
-        parameters: parameters.to_string(),
+        claim: claim.into(),
         class,
         radius,
         p_lower: Some(conclusion.p_lower.get()),
@@ -113,9 +140,5 @@ pub(crate) fn certificate(
         counts: counts.to_string(),
         evaluations,
         micros,
-        statement: format!(
-            "for this network and this input, named in advance: the radius is wrong with \
-             probability at most {alpha}"
-        ),
     }
 }

@@ -28,12 +28,16 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn parameter(message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
-            kind: ErrorKind::Parameter,
+            kind,
             message: message.into(),
             source: None,
         }
+    }
+
+    pub(crate) fn parameter(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Parameter, message)
     }
 
     /// The kind of failure.

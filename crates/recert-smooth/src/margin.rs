@@ -40,7 +40,14 @@ mod tests {
             .collect();
         let edges = edges(&margins).unwrap();
         assert_eq!(edges, [5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0]);
-        let cases = [(0.0, 0), (-4.9, 0), (5.0, 1), (-10.0, 2), (79.0, 6), (-1e9, 7)];
+        let cases = [
+            (0.0, 0),
+            (-4.9, 0),
+            (5.0, 1),
+            (-10.0, 2),
+            (79.0, 6),
+            (-1e9, 7),
+        ];
         for (margin, code) in cases {
             assert_eq!(margin_code(&edges, margin), code, "{margin}");
         }

@@ -27,10 +27,6 @@ pub struct Irs {
     pub gamma: f64,
 }
 
-/// The weights by which alpha is split: f's probability, zeta, h's own counts.
-/// The first has n copies to rest on and needs little.
-const SHARES: [f64; 3] = [2.0, 9.0, 9.0];
-
 /// What to conclude about h, and from how much.
 #[derive(Debug, Clone)]
 pub struct Recertify {
@@ -53,9 +49,10 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     let mut finished = Vec::new();
     for input in ledger.inputs()? {
         let series = certify_series(ledger.base(), input.idx);
-        let complete = ledger.answered(series)?.first().is_some_and(|range| {
-            range.start == 0 && range.end >= ledger.header().n
-        });
+        let complete = ledger
+            .answered(series)?
+            .first()
+            .is_some_and(|range| range.start == 0 && range.end >= ledger.header().n);
         if complete {
             finished.push(input.idx);
         }
@@ -88,24 +85,32 @@ pub fn recertify(
         margins: false,
         batch: what.batch,
     };
-    collect(ledger, source, inputs, &plan, classifiers, observer, &mut |ledger, idx| {
-        let mut certificates = Vec::new();
-        if let Some(irs) = what.irs {
-            certificates.extend(conclude_irs(ledger, idx, what, irs)?);
-        }
-        if what.direct {
-            let alpha = what.alpha.get();
-            certificates.extend(certify::conclude(
-                ledger,
-                what.network,
-                idx,
-                &what.copies,
-                alpha,
-                "direct",
-            )?);
-        }
-        Ok(certificates)
-    })
+    collect(
+        ledger,
+        source,
+        inputs,
+        &plan,
+        classifiers,
+        observer,
+        &mut |ledger, idx| {
+            let mut certificates = Vec::new();
+            if let Some(irs) = what.irs {
+                certificates.extend(conclude_irs(ledger, idx, what, irs)?);
+            }
+            if what.direct {
+                let alpha = what.alpha.get();
+                certificates.extend(certify::conclude(
+                    ledger,
+                    what.network,
+                    idx,
+                    &what.copies,
+                    alpha,
+                    "direct",
+                )?);
+            }
+            Ok(certificates)
+        },
+    )
 }
 
 fn certify_series(network: NetworkId, idx: u32) -> Series {
@@ -142,20 +147,34 @@ fn conclude_irs(
                 "own": pairs.own, "lost": pairs.lost, "gained": pairs.gained,
                 "invalid": pairs.invalid, "zeta": zeta,
             });
-            let shares: Vec<f64> = what.alpha.split(&SHARES)?.iter().map(|a| a.get()).collect();
+            let shares: Vec<f64> = what
+                .alpha
+                .split(&Irs::SHARES)?
+                .iter()
+                .map(|a| a.get())
+                .collect();
             let parameters = json!({
                 "gamma": irs.gamma,
                 "alpha_f": shares[0], "alpha_zeta": shares[1], "alpha_direct": shares[2],
             });
-            let alpha = what.alpha.get();
+            let claim = certify::claim("irs", m, what.alpha.get(), &parameters);
             Ok(certify::certificate(
-                idx, "irs", m, alpha, parameters, &conclusion, &counts, m, micros,
+                idx,
+                claim,
+                &conclusion,
+                &counts,
+                m,
+                micros,
             ))
         })
         .collect()
 }
 
 impl Irs {
+    /// The weights by which alpha is split: f's probability, zeta, h's own
+    /// counts. The first has n copies to rest on and needs little.
+    pub const SHARES: [f64; 3] = [2.0, 9.0, 9.0];
+
     /// The conclusion about h, and zeta, from f's `k` of `n` and the pairs.
     pub fn conclude(
         self,
@@ -166,7 +185,7 @@ impl Irs {
         alpha: Alpha,
         sigma: Sigma,
     ) -> Result<(Conclusion, f64), Error> {
-        let shares = alpha.split(&SHARES)?;
+        let shares = alpha.split(&Self::SHARES)?;
         let p_f = bound::direct(k, n, shares[0])?;
         let (by_zeta, zeta) = bound::zeta(k, n, shares[0], pairs, shares[1])?;
         let by_own = bound::direct(pairs.own, pairs.m, shares[2])?;

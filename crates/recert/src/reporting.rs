@@ -12,17 +12,25 @@ use recert_report::{Method, Report, Row, Run};
 ///
 /// # Errors
 /// If a ledger cannot be read.
-pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<Report, recert_ledger::Error> {
+pub fn from_ledgers(
+    ledgers: &[Ledger],
+    title: &str,
+    generated: &str,
+) -> Result<Report, recert_ledger::Error> {
     let mut report = Report {
         title: title.to_owned(),
         generated: generated.to_owned(),
         ..Report::default()
     };
     for ledger in ledgers {
-        let inputs: BTreeMap<u32, Input> =
-            ledger.inputs()?.into_iter().map(|input| (input.idx, input)).collect();
+        let inputs: BTreeMap<u32, Input> = ledger
+            .inputs()?
+            .into_iter()
+            .map(|input| (input.idx, input))
+            .collect();
         let mut base = None;
         for (id, network) in ledger.networks()? {
+            let first = report.runs.len();
             for group in groups(ledger.certificates(id)?) {
                 let run = run(ledger, &network, &inputs, &group, base);
                 if id == ledger.base() && base.is_none() {
@@ -30,7 +38,7 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
                 }
                 report.runs.push(run);
             }
-            note_invalid(&mut report, &network);
+            add_notes(&mut report, &network, first);
         }
     }
     Ok(report)
@@ -40,12 +48,8 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
 fn groups(certificates: Vec<Certificate>) -> Vec<Vec<Certificate>> {
     let mut groups: Vec<Vec<Certificate>> = Vec::new();
     for c in certificates {
-        let same = |other: &Certificate| {
-            (&other.method, &other.parameters, other.copies) == (&c.method, &c.parameters, c.copies)
-                && other.alpha == c.alpha
-        };
         match groups.last_mut() {
-            Some(group) if same(&group[0]) => group.push(c),
+            Some(group) if group[0].claim == c.claim => group.push(c),
             _ => groups.push(vec![c]),
         }
     }
@@ -60,7 +64,7 @@ fn run(
     base: Option<usize>,
 ) -> Run {
     let header = ledger.header();
-    let first = &group[0];
+    let first = &group[0].claim;
     let parameters: serde_json::Value = serde_json::from_str(&first.parameters).unwrap_or_default();
     let method = match first.method.as_str() {
         // From scratch, whether of f or of h.
@@ -71,7 +75,7 @@ fn run(
             gamma: parameters.get("gamma").and_then(serde_json::Value::as_f64),
         },
     };
-    let drawn_selection = group.iter().any(|c| c.evaluations > c.copies);
+    let drawn_selection = group.iter().any(|c| c.evaluations > first.copies);
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     named.insert("seed".into(), header.seed.to_string());
     named.insert("noise".into(), header.generator.clone());
@@ -84,9 +88,12 @@ fn run(
     Run {
         network: network.file.clone(),
         network_sha256: hex(&network.sha256),
-        engine: format!("{} {}, {}", network.engine, network.engine_version, network.precision),
-        arithmetic: network.note.clone(),
-        data: format!("{} inputs of {}", group.len(), describe(&header.data)),
+        engine: format!(
+            "{} {}, {}",
+            network.engine, network.engine_version, network.precision
+        ),
+        arithmetic: None,
+        data: describe(&header.data),
         sigma: header.sigma,
         method,
         n: first.copies,
@@ -130,13 +137,29 @@ fn row(c: &Certificate, input: Option<&Input>) -> Row {
     }
 }
 
-fn note_invalid(report: &mut Report, network: &Network) {
-    let runs = report.runs.iter().filter(|run| run.network_sha256 == hex(&network.sha256));
-    let invalid: u64 = runs.flat_map(|run| &run.rows).map(|row| row.invalid).sum();
+/// Remarks on a network: what its file says of its own arithmetic, and copies
+/// that it gave no valid answer on. Its runs in this ledger are those from
+/// `first` on.
+fn add_notes(report: &mut Report, network: &Network, first: usize) {
+    let mut notes = Vec::new();
+    if let Some(words) = &network.note {
+        notes.push(format!("{}: {words}.", network.file));
+    }
+    // The runs of a network rest on prefixes of the same copies, so the longest
+    // has the invalid ones of all.
+    let mut invalid: BTreeMap<u32, u64> = BTreeMap::new();
+    for row in report.runs[first..].iter().flat_map(|run| &run.rows) {
+        let most = invalid.entry(row.idx).or_default();
+        *most = row.invalid.max(*most);
+    }
+    let invalid: u64 = invalid.values().sum();
     if invalid > 0 {
-        report.notes.push(format!(
+        notes.push(format!(
             "{}: {invalid} copies had NaN or infinite logits; each counts against the class.",
             network.file
         ));
     }
+    // A network in several ledgers is remarked on once.
+    notes.retain(|note| !report.notes.contains(note));
+    report.notes.extend(notes);
 }

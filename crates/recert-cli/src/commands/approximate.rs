@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use recert::CalibrationNoise;
 use recert::data::Subset;
-use recert::net::{self, Changes, HalfFormat, Model, PruneScope, RangeMethod};
+use recert::net::{self, Changes, HalfFormat, LayerChange, Model, PruneScope, RangeMethod};
 use serde_json::json;
 
 use crate::args::{Approximate, SubsetArgs};
 use crate::config::{self, Data, usage};
+use crate::exit::{Failure, typed};
+use crate::progress::print;
 
 pub(crate) fn run(args: &Approximate) -> Result<()> {
     let mut model = Model::read(&args.model)?;
@@ -47,33 +49,78 @@ pub(crate) fn run(args: &Approximate) -> Result<()> {
     if steps.is_empty() {
         return usage("nothing to do: give --fp16, --bf16, --int8 or --prune SHARE");
     }
-    let out = args.out.clone().unwrap_or_else(|| beside(&args.model, &kinds.join(".")));
-    model.write(&out)?;
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| beside(&args.model, &kinds.join(".")));
+    check_place(&out, &args.model)?;
+    model
+        .write(&out)
+        .map_err(|why| Failure::output("the network", why))?;
     if args.json {
-        println!("{}", to_json(&out, &model, &steps));
+        print(&format!("{}\n", to_json(&out, &model, &steps)))?;
     } else {
         for changes in &steps {
-            print!("{changes}");
+            print(&format!("{changes}{}", largest_error(changes)))?;
         }
     }
     eprintln!("wrote {} ({} bytes)", out.display(), model.size());
     Ok(())
 }
 
+/// The file is put in its place by renaming, which would replace a device, and
+/// it must not replace the network it is made from: ledgers are bound to that.
+fn check_place(out: &Path, model: &Path) -> Result<()> {
+    if out.exists() && !out.is_file() {
+        return Err(Failure::output(out.display(), "it is no file").into());
+    }
+    if std::fs::canonicalize(out)
+        .is_ok_and(|out| std::fs::canonicalize(model).is_ok_and(|m| m == out))
+    {
+        return usage(format!(
+            "--out: {} is the network itself; choose another name",
+            out.display()
+        ));
+    }
+    Ok(())
+}
+
+/// The share of weights changed and the largest error, as a line.
+fn largest_error(changes: &Changes) -> String {
+    let percent = |count: usize| 100.0 * count as f64 / (changes.weights() as f64).max(1.0);
+    let Some(layer) = largest(changes) else {
+        return String::new();
+    };
+    format!(
+        "{:.2} % of the weights changed, {:.2} % became zero; largest error of a weight {:.3e}, in {}\n",
+        percent(changes.changed()),
+        percent(changes.zeroed()),
+        layer.max_abs_error,
+        layer.layer,
+    )
+}
+
 fn int8(model: &Model, args: &Approximate) -> Result<(Model, Changes)> {
     let Some(spec) = &args.calibration else {
         return usage("--int8 needs --calibration: images to observe activations on");
     };
+    if args.calibration_limit == 0 {
+        return usage("--calibration-limit must be at least 1");
+    }
     let data = Data::open(spec, &args.data_args)?;
     // Spread over the whole set, which may be sorted by class.
-    let every = (data.set.len() as u32).div_ceil(args.calibration_limit.max(1)).max(1);
+    let every = (data.set.len() as u32)
+        .div_ceil(args.calibration_limit)
+        .max(1);
     let subset = SubsetArgs {
         every,
         offset: 0,
         limit: Some(args.calibration_limit),
     };
     let images: Subset = Subset::new(data.set.len(), subset.every, subset.limit)?;
-    let method = args.percentile.map_or(RangeMethod::MinMax, RangeMethod::Percentile);
+    let method = args
+        .percentile
+        .map_or(RangeMethod::MinMax, RangeMethod::Percentile);
     let noise = match args.sigma {
         Some(sigma) => Some(CalibrationNoise {
             sigma: recert::smooth::noise_sigma(config::sigma(sigma)?)?,
@@ -83,10 +130,23 @@ fn int8(model: &Model, args: &Approximate) -> Result<(Model, Changes)> {
     };
     let runtime = config::runtime(args.network.engine.as_deref())?;
     let options = config::options(&args.network)?;
-    let calibration =
-        recert::calibrate(model, runtime.as_ref(), &options, &data.set, images, noise, method)
-            .map_err(|error| anyhow!(error))?;
+    let calibration = recert::calibrate(
+        model,
+        runtime.as_ref(),
+        &options,
+        &data.set,
+        images,
+        noise,
+        method,
+    )
+    .map_err(typed)?;
     Ok(net::quantize_int8(model, &calibration)?)
+}
+
+/// The layer with the largest error of a weight.
+fn largest(changes: &Changes) -> Option<&LayerChange> {
+    let layers = changes.layers.iter();
+    layers.max_by(|a, b| a.max_abs_error.total_cmp(&b.max_abs_error))
 }
 
 /// `net.onnx` becomes `net.KIND.onnx`.
@@ -111,6 +171,7 @@ fn to_json(out: &Path, model: &Model, steps: &[Changes]) -> serde_json::Value {
         json!({
             "approximation": c.approximation, "arithmetic": c.arithmetic,
             "weights": c.weights(), "changed": c.changed(), "zeroed": c.zeroed(),
+            "max_abs_error": largest(c).map(|layer| layer.max_abs_error),
             "folded_batchnorms": c.folded_batchnorms,
             "bytes_before": c.size_before, "bytes_after": c.size_after,
             "notes": c.notes, "layers": layers,

@@ -6,11 +6,18 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::args::{Args, Demo};
+use crate::exit::Failure;
 
 /// Drawn and trained by `assets/demo/train.py`.
 const FILES: [(&str, &[u8]); 3] = [
-    ("shapes.onnx", include_bytes!("../../../../assets/demo/shapes.onnx")),
-    ("shapes-test.npz", include_bytes!("../../../../assets/demo/shapes-test.npz")),
+    (
+        "shapes.onnx",
+        include_bytes!("../../../../assets/demo/shapes.onnx"),
+    ),
+    (
+        "shapes-test.npz",
+        include_bytes!("../../../../assets/demo/shapes-test.npz"),
+    ),
     (
         "shapes-calibration.npz",
         include_bytes!("../../../../assets/demo/shapes-calibration.npz"),
@@ -33,7 +40,7 @@ const COMMANDS: [&str; 8] = [
 pub(crate) fn run(args: &Demo) -> Result<()> {
     let folder = &args.out;
     std::fs::create_dir_all(folder)
-        .with_context(|| format!("creating the folder {} failed", folder.display()))?;
+        .map_err(|why| Failure::output(format!("to the folder {}", folder.display()), why))?;
     for (name, bytes) in FILES {
         write(&folder.join(name), bytes)?;
     }
@@ -48,7 +55,10 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
         eprintln!("\n$ {}", words.join(" "));
         super::run(&Args::try_parse_from(&words).context("a command of the demo")?)?;
     }
-    eprintln!("\nOpen {} in a browser.", folder.join("report.html").display());
+    eprintln!(
+        "\nOpen {} in a browser.",
+        folder.join("report.html").display()
+    );
     Ok(())
 }
 
@@ -57,5 +67,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if std::fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    std::fs::write(path, bytes).with_context(|| format!("writing {} failed", path.display()))
+    std::fs::write(path, bytes).map_err(|why| Failure::output(path.display(), why).into())
 }

@@ -8,12 +8,13 @@ mod recertify;
 mod report;
 
 use anyhow::Result;
+use recert::engine::Classifier;
 use recert::ledger::{Header, Ledger, Task};
 use recert::smooth::Outcome;
 
 use crate::args::{Args, Command, RunArgs};
 use crate::config::{Data, Loaded};
-use crate::exit::Interrupted;
+use crate::exit::Failure;
 use crate::progress::Progress;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -49,39 +50,60 @@ fn header(
     }
 }
 
-/// Runs `task` on an open ledger with progress and rows, and leaves the ledger
-/// closed whether it finished, failed or was stopped.
-fn drive(
-    mut ledger: Ledger,
-    loaded: &Loaded,
-    args: &RunArgs,
-    method: &'static str,
-    what: &str,
-    task: impl FnOnce(
-        &mut Ledger,
-        &mut [Box<dyn recert::engine::Classifier>],
-        &mut Progress,
-    ) -> Result<Outcome, recert::smooth::Error>,
-) -> Result<()> {
-    let mut workers = loaded.workers(args)?;
-    if !loaded.network.engine().batch_invariant {
-        eprintln!(
-            "recert: {}'s arithmetic may depend on the batch an image is in: counts can differ \
-             in a few copies between values of --batch (the noise never does)",
-            loaded.network.engine().name,
-        );
+/// What a run needs beside its ledger. It is made before a new ledger is, so
+/// that a flag that is wrong leaves no ledger behind.
+struct Runner<'a> {
+    loaded: &'a Loaded,
+    workers: Vec<Box<dyn Classifier>>,
+    progress: Progress,
+}
+
+impl<'a> Runner<'a> {
+    /// `method` is the one whose certificates make the rows.
+    fn new(loaded: &'a Loaded, args: &RunArgs, method: &'static str) -> Result<Self> {
+        Ok(Self {
+            loaded,
+            workers: loaded.workers(args)?,
+            progress: Progress::new(args.log.as_deref(), method, args.quiet)?,
+        })
     }
-    crate::progress::watch_for_stop()?;
-    let mut progress = Progress::new(args.log.as_deref(), method, args.quiet)?;
-    let outcome = task(&mut ledger, &mut workers, &mut progress);
-    let finished = progress.finish(what);
-    // A failure to close comes last: what went wrong before explains it.
-    let closed = ledger.close();
-    let outcome = outcome?;
-    finished?;
-    closed?;
-    match outcome {
-        Outcome::Finished => Ok(()),
-        Outcome::Stopped => Err(Interrupted.into()),
+
+    /// Runs `task` on an open ledger with progress and rows, and leaves the
+    /// ledger closed whether it finished, failed or was stopped. If it finished,
+    /// the inputs are what the verb says, such as certified.
+    fn drive(
+        mut self,
+        mut ledger: Ledger,
+        (verb, inputs): (&str, String),
+        task: impl FnOnce(
+            &mut Ledger,
+            &mut [Box<dyn Classifier>],
+            &mut Progress,
+        ) -> Result<Outcome, recert::smooth::Error>,
+    ) -> Result<()> {
+        let engine = self.loaded.network.engine();
+        if !engine.batch_invariant {
+            eprintln!(
+                "recert: {}'s arithmetic may depend on the batch an image is in: counts can differ \
+                 in a few copies between values of --batch (the noise never does)",
+                engine.name,
+            );
+        }
+        crate::progress::watch_for_stop()?;
+        Progress::header()?;
+        let outcome = task(&mut ledger, &mut self.workers, &mut self.progress);
+        let finished = self.progress.finish(&match outcome {
+            Ok(Outcome::Finished) => format!("{verb} {inputs}"),
+            _ => format!("not all of {inputs} {verb}"),
+        });
+        // A failure to close comes last: what went wrong before explains it.
+        let closed = ledger.close();
+        let outcome = outcome?;
+        finished?;
+        closed?;
+        match outcome {
+            Outcome::Finished => Ok(()),
+            Outcome::Stopped => Err(Failure::interrupted().into()),
+        }
     }
 }

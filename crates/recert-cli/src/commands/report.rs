@@ -1,11 +1,13 @@
 //! `recert report`.
 
-use anyhow::{Context, Result};
-use recert::ledger::Ledger;
+use anyhow::Result;
+use recert::ledger::{Ledger, Task};
 use recert::report::{html, json, table};
 
 use crate::args::Report;
 use crate::config::usage;
+use crate::exit::Failure;
+use crate::progress::print;
 
 pub(crate) fn run(args: &Report) -> Result<()> {
     if args.radii.iter().any(|r| !(r.is_finite() && *r >= 0.0)) {
@@ -16,21 +18,28 @@ pub(crate) fn run(args: &Report) -> Result<()> {
         .iter()
         .map(|path| Ledger::open_read_only(path))
         .collect::<Result<Vec<_>, _>>()?;
+    if let Some(predictions) = ledgers.iter().find(|l| l.header().task == Task::Predict) {
+        return usage(format!(
+            "{} holds predictions, which have no radii to report: its rows are what \
+             `recert predict` prints",
+            predictions.path().display(),
+        ));
+    }
     let generated = format!("made by recert {}", env!("CARGO_PKG_VERSION"));
     let report = recert::reporting::from_ledgers(&ledgers, &args.title, &generated)?;
     let radii = (!args.radii.is_empty()).then(|| args.radii.clone());
     if args.json {
-        println!("{}", json::to_string(&report)?);
+        print(&format!("{}\n", json::to_string(&report)?))?;
     } else {
         let mut options = table::Options::default();
         options.radii.clone_from(&radii);
-        print!("{}", table::render(&report, &options)?);
+        print(&table::render(&report, &options)?)?;
     }
     if let Some(path) = &args.html {
         let mut options = html::Options::default();
         options.radii = radii;
         std::fs::write(path, html::render(&report, &options)?)
-            .with_context(|| format!("writing {} failed", path.display()))?;
+            .map_err(|why| Failure::output(path.display(), why))?;
         eprintln!("wrote {}", path.display());
     }
     Ok(())

@@ -25,6 +25,11 @@ const ADVICE: &str = "install it with `pip install onnxruntime` in the active Py
 const UNFAITHFUL: &str = "WeightBiasQuantization";
 
 /// ONNX Runtime's CPU provider, in the precision of the model.
+///
+/// With version 1.32 on a processor with AVX-512, every shared network answers
+/// bit for bit alike in all batches. The identity does not claim it: the
+/// library is the one that happens to be installed, and chooses its code by
+/// the processor and the shapes.
 pub struct OnnxRuntime {
     environment: Environment,
     version: String,

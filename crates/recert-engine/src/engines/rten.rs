@@ -18,7 +18,12 @@ use crate::{EngineIdentity, Error, ErrorKind, Output, Runtime, Session};
 /// with `Cargo.lock`.
 const VERSION: &str = "0.27.0";
 
-/// The pure-Rust runtime `rten`, in float32 (integer operators as in the model).
+/// The pure-Rust runtime `rten`, in float32 (integer operators as in the model,
+/// float16 and float64 tensors converted to float32).
+///
+/// An image gets bit for bit the same answer in every batch: measured for the
+/// shared networks in batches of 1 to 256, on a processor with AVX-512. rten
+/// alone does not keep that for a lone image, so a lone image is computed twice.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rten;
 

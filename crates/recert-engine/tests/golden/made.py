@@ -89,31 +89,35 @@ def arg_max(**attributes):
     return nodes
 
 
-def dynamic_quantization(operator):
-    """A dynamically quantized linear layer or convolution, as ONNX Runtime's
-    quantize_dynamic writes it."""
+def integer_product(operator):
+    """A linear layer or convolution of integers, the weights with a zero point
+    other than 0."""
     rng = np.random.default_rng(2)
+    constants = {
+        "qs": np.array(1 / 255, F32),
+        "qz": np.array(7, np.uint8),
+        "scale": np.array(1e-4, F32),
+    }
     if operator == "ConvInteger":
-        weight = rng.integers(0, 256, (5, 3, 3, 3)).astype(np.uint8)
-        node = N(operator, ["q", "qw", "qz", "wz"], ["sums"], "conv_integer", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-        head, tail = [], body("unused")[1:]
-        scaled = "conv_out"
+        constants["qw"] = rng.integers(0, 256, (5, 3, 3, 3)).astype(np.uint8)
+        constants["wz"] = np.array(128, np.uint8)
+        attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+        head, source, target, tail = [], "image", "conv_out", body("unused")[1:]
     else:
-        weight = rng.integers(-128, 128, (192, CLASSES)).astype(np.int8)
-        node = N(operator, ["q", "qw", "qz", "wz"], ["sums"], "matmul_integer")
-        head, tail = [N("Flatten", ["image"], ["flat"], "flatten")], []
-        scaled = "logits"
+        constants["qw"] = rng.integers(-128, 128, (192, CLASSES)).astype(np.int8)
+        constants["wz"] = np.array(3, np.int8)
+        attributes = {}
+        head = [N("Flatten", ["image"], ["flat"], "flatten_image")]
+        source, target, tail = "flat", "logits", []
     nodes = [
         *head,
-        N("DynamicQuantizeLinear", ["flat" if head else "image"], ["q", "qs", "qz"], "dynamic"),
-        node,
+        N("QuantizeLinear", [source, "qs", "qz"], ["q"], "quantize"),
+        N(operator, ["q", "qw", "qz", "wz"], ["sums"], "integer_product", **attributes),
         N("Cast", ["sums"], ["float_sums"], "cast", to=TensorProto.FLOAT),
-        N("Mul", ["qs", "ws"], ["scales"], "scales"),
-        N("Mul", ["float_sums", "scales"], [scaled], "scale"),
+        N("Mul", ["float_sums", "scale"], [target], "scaled"),
         *tail,
     ]
-    zero = np.array(128, np.uint8) if operator == "ConvInteger" else np.array(3, np.int8)
-    return nodes, {"qw": weight, "wz": zero, "ws": np.array(0.01, F32)}
+    return model(nodes, LOGITS, constants)
 
 
 def with_feature(node, constants=None, opset=17):
@@ -147,8 +151,6 @@ def networks():
     to_nchw = N("Transpose", ["image"], ["image2"], "to_nchw", perm=[0, 3, 1, 2])
     four = ["N", CLASSES]
     integer = {"class": (TensorProto.INT64, ["N"])}
-    conv_integer, conv_constants = dynamic_quantization("ConvInteger")
-    matmul_integer, matmul_constants = dynamic_quantization("MatMulInteger")
     # Times 8 is exact, so that truncation is all that happens.
     truncated = [
         N("Mul", ["image", "eight"], ["eightfold"], "eightfold"),
@@ -237,8 +239,8 @@ def networks():
         "mixes_the_batch": model(mixed, LOGITS),
         "nan_constant": model(constant_nan, LOGITS, {"minus_one": np.array(-1, F32)}),
         "nan_for_dark_images": model(nan_of_mean, LOGITS, {"one": np.array([1])}),
-        "conv_integer": model(conv_integer, LOGITS, conv_constants),
-        "matmul_integer": model(matmul_integer, LOGITS, matmul_constants),
+        "conv_integer": integer_product("ConvInteger"),
+        "matmul_integer": integer_product("MatMulInteger"),
         "dynamic_quantization": model(
             [
                 N("DynamicQuantizeLinear", ["image"], ["q", "qs", "qz"], "dynamic"),

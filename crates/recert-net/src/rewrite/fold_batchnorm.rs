@@ -402,11 +402,19 @@ mod tests {
         let an_output = norm_node(start().node("Conv", &["x", "w"], "c"), "n", "c", "y")
             .output("c", &[1, 2, 4, 4]);
         let first = norm_node(start(), "n", "x", "z").node("Conv", &["z", "w"], "y");
+        // A bias of one number a row of the batch, not a channel.
+        let by_row = Net::new(13)
+            .input("x", &[2, 3])
+            .output("y", &[2, 2])
+            .noise("w", &[3, 2])
+            .noise("b", &[2, 1])
+            .node("Gemm", &["x", "w", "b"], "c");
+        let by_row = norm_node(norm(by_row, "n", 2), "n", "c", "y");
         let mut training = norm_node(start().node("Conv", &["x", "w"], "c"), "n", "c", "y");
         training.graph().node[1]
             .attribute
             .push(int("training_mode", 1));
-        for net in [used_twice, an_output, first, training] {
+        for net in [used_twice, an_output, first, by_row, training] {
             assert_eq!(
                 fold_batchnorm(&net.model()).unwrap_err().kind(),
                 ErrorKind::Unchanged

@@ -250,6 +250,20 @@ mod tests {
     }
 
     #[test]
+    fn layers_out_of_reach_are_noted() {
+        let net = Net::new(13)
+            .input("x", &[2, 2])
+            .output("y", &[2, 2])
+            .floats("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0])
+            .node("Mul", &["w", "w"], "square")
+            .node("Gemm", &["x", "square"], "h")
+            .node("Gemm", &["h", "w"], "y");
+        let (_, changes) = prune(&net.model(), 0.5, PruneScope::PerLayer).unwrap();
+        assert_eq!(changes.layers.len(), 1);
+        assert!(changes.notes[0].contains("`make_h`"), "{:?}", changes.notes);
+    }
+
+    #[test]
     fn refusals() {
         let model = linear(&[1.0, 2.0]).model();
         for fraction in [0.0, -0.1, 1.1, f64::NAN] {

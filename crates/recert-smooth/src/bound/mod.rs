@@ -4,9 +4,11 @@
 //! one, c the class selected, n the copies of f, m <= n those that h ran on.
 
 mod direct;
+mod prediction;
 mod zeta;
 
 pub use direct::direct;
+pub use prediction::{Prediction, prediction};
 pub use zeta::zeta;
 
 use recert_ledger::{Codes, INVALID};

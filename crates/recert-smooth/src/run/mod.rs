@@ -9,7 +9,7 @@
 mod pool;
 mod scheduler;
 
-pub use scheduler::{Collect, collect};
+pub use scheduler::{Collect, Conclude, collect};
 
 use recert_ledger::{Certificate, Input};
 use recert_num::Sigma;
@@ -76,7 +76,10 @@ mod tests {
     fn noise_is_never_narrower_than_stated() {
         for sigma in [0.1, 0.12, 0.25, 0.3, 0.5, 1.0, 1e-30, 1e30] {
             let noise = f64::from(noise_sigma(Sigma::new(sigma).unwrap()).unwrap());
-            assert!(noise >= sigma && noise <= sigma * (1.0 + 1.2e-7), "{sigma} {noise}");
+            assert!(
+                noise >= sigma && noise <= sigma * (1.0 + 1.2e-7),
+                "{sigma} {noise}"
+            );
         }
         for sigma in [1e-60, 1e60] {
             assert!(noise_sigma(Sigma::new(sigma).unwrap()).is_err());

@@ -1,7 +1,9 @@
 //! Worker threads: each owns a classifier and evaluates jobs one by one.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
@@ -12,7 +14,7 @@ use recert_ledger::{Codes, INVALID, Selection};
 use recert_noise::{NoiseKey, Stream};
 
 use crate::margin::{edges, margin_code};
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// What all jobs of a run have in common.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +85,7 @@ impl Pool {
                     classifier: classifier.as_mut(),
                     noise,
                     noisy: Vec::new(),
+                    panicked: None,
                 };
                 loop {
                     // The lock is held while waiting: one idle worker waits on
@@ -90,7 +93,7 @@ impl Pool {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { break };
                     let idx = job.idx;
-                    let result = worker.evaluate(&job);
+                    let result = worker.guarded(&job);
                     if results.send(Done { idx, result }).is_err() {
                         break;
                     }
@@ -114,9 +117,31 @@ struct Worker<'a> {
     classifier: &'a mut dyn Classifier,
     noise: Noise,
     noisy: Vec<f32>,
+    /// What the classifier panicked with, if it did.
+    panicked: Option<String>,
 }
 
 impl Worker<'_> {
+    /// As [`Self::evaluate`], with a panic of the classifier made an error, so
+    /// that a job lost with its thread is never waited for. What a classifier
+    /// answers after a panic is not to be trusted, so it is not asked again.
+    fn guarded(&mut self, job: &Job) -> Result<Output, Error> {
+        if self.panicked.is_none() {
+            match catch_unwind(AssertUnwindSafe(|| self.evaluate(job))) {
+                Ok(result) => return result,
+                Err(payload) => self.panicked = Some(words(payload.as_ref())),
+            }
+        }
+        let words = self.panicked.as_deref().unwrap_or_default();
+        Err(Error::new(
+            ErrorKind::Engine,
+            format!(
+                "the classifier panicked on input {}, a fault of the engine: {words}",
+                job.idx
+            ),
+        ))
+    }
+
     fn evaluate(&mut self, job: &Job) -> Result<Output, Error> {
         let start = Instant::now();
         let micros = || start.elapsed().as_micros() as u64;
@@ -139,7 +164,12 @@ impl Worker<'_> {
     }
 
     /// The answers on `copies` of the job's input, batch by batch.
-    fn run(&mut self, job: &Job, stream: Stream, copies: Range<u32>) -> Result<Vec<Answers>, Error> {
+    fn run(
+        &mut self,
+        job: &Job,
+        stream: Stream,
+        copies: Range<u32>,
+    ) -> Result<Vec<Answers>, Error> {
         let Noise {
             key, sigma, batch, ..
         } = self.noise;
@@ -187,6 +217,18 @@ fn select(answers: &[Answers], margins: bool) -> Selection {
         edges: edges(&margins),
         micros: 0,
     }
+}
+
+/// The text that a panic came with, if it is one.
+fn words(payload: &(dyn Any + Send)) -> String {
+    let owned = payload.downcast_ref::<String>().cloned();
+    owned
+        .or_else(|| {
+            payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+        })
+        .unwrap_or_else(|| "no reason given".to_owned())
 }
 
 fn encode(answers: &[Answers], margins: Option<&(u16, Arc<[f32]>)>) -> Codes {

@@ -12,7 +12,7 @@ use recert_num::Sigma;
 
 use super::pool::{Done, Job, Noise, Output, Pool, Work};
 use super::{Observer, Outcome, noise_sigma};
-use crate::{Error, Source};
+use crate::{Error, ErrorKind, Source};
 
 /// Work aimed at in one chunk: what a killed process loses a worker.
 const CHUNK_TIME: Duration = Duration::from_millis(800);
@@ -37,6 +37,10 @@ pub struct Collect {
     pub batch: usize,
 }
 
+/// What to conclude about an input, by its position, once the ledger has all
+/// its answers.
+pub type Conclude<'a> = dyn FnMut(&Ledger, u32) -> Result<Vec<Certificate>, Error> + 'a;
+
 /// Draws everything that `collect` asks for and the ledger lacks, for the
 /// inputs at positions `inputs`, with one worker a classifier; and calls
 /// `conclude` on each input, in order, once its answers are complete. The
@@ -48,18 +52,22 @@ pub fn collect(
     collect: &Collect,
     classifiers: &mut [Box<dyn Classifier>],
     observer: &mut dyn Observer,
-    conclude: &mut dyn FnMut(&Ledger, u32) -> Result<Vec<Certificate>, Error>,
+    conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
     if classifiers.is_empty() || collect.batch == 0 {
-        return Err(Error::parameter("at least one worker and a batch of at least 1 are needed"));
+        return Err(Error::parameter(
+            "at least one worker and a batch of at least 1 are needed",
+        ));
     }
+    same_data(ledger, source)?;
     let (needed, done) = demand(ledger, inputs, collect)?;
     observer.start(needed, done);
     let noise = Noise {
         key: NoiseKey::new(ledger.header().seed),
         sigma: noise_sigma(Sigma::new(ledger.header().sigma)?)?,
         stream: collect.stream,
-        batch: collect.batch,
+        // No job has more copies, and the counter of copies no more bits.
+        batch: collect.batch.min(u32::MAX as usize),
     };
     let workers = classifiers.len();
     std::thread::scope(|scope| {
@@ -80,6 +88,23 @@ pub fn collect(
     })
 }
 
+/// Fails if the source is not the data set that the ledger is of. Every input
+/// is checked when its turn comes; this notices another data set also where it
+/// is asked for inputs that the ledger does not have yet.
+fn same_data(ledger: &Ledger, source: &dyn Source) -> Result<(), Error> {
+    let Some(first) = ledger.inputs()?.into_iter().next() else {
+        return Ok(());
+    };
+    let (given, _) = source.input(first.idx).map_err(|error| {
+        Error::new(ErrorKind::Ledger, format!(
+            "ledger {}: is of other data: it has input {}, which the data given does not: {error}",
+            ledger.path().display(),
+            first.idx,
+        ))
+    })?;
+    Ok(ledger.add_input(&given)?)
+}
+
 /// Evaluations that the whole run needs, and how many the ledger holds.
 fn demand(ledger: &Ledger, inputs: &[u32], collect: &Collect) -> Result<(u64, u64), Error> {
     let mut done = 0;
@@ -91,7 +116,10 @@ fn demand(ledger: &Ledger, inputs: &[u32], collect: &Collect) -> Result<(u64, u6
             done += range.end.min(collect.copies).saturating_sub(range.start);
         }
     }
-    Ok(((collect.selection + collect.copies) * inputs.len() as u64, done))
+    Ok((
+        (collect.selection + collect.copies) * inputs.len() as u64,
+        done,
+    ))
 }
 
 fn series(collect: &Collect, idx: u32) -> Series {
@@ -126,7 +154,7 @@ struct Scheduler<'a> {
     source: &'a dyn Source,
     collect: &'a Collect,
     observer: &'a mut dyn Observer,
-    conclude: &'a mut dyn FnMut(&Ledger, u32) -> Result<Vec<Certificate>, Error>,
+    conclude: &'a mut Conclude<'a>,
     waiting: std::slice::Iter<'a, u32>,
     active: VecDeque<Active>,
     in_flight: usize,
@@ -168,7 +196,9 @@ impl Scheduler<'_> {
                 self.in_flight += 1;
                 pool.submit(job);
             } else if self.active.len() <= self.limit {
-                let Some(&idx) = self.waiting.next() else { break };
+                let Some(&idx) = self.waiting.next() else {
+                    break;
+                };
                 self.activate(idx)?;
                 self.conclude_front()?;
             } else {
@@ -263,8 +293,7 @@ impl Scheduler<'_> {
             Output::Selection(selection) => {
                 self.ledger.put_selection(network, done.idx, &selection)?;
                 self.observer.evaluated(selection.copies);
-                active.selection =
-                    Selected::Yes(selection.class, selection.edges.map(Into::into));
+                active.selection = Selected::Yes(selection.class, selection.edges.map(Into::into));
             }
             Output::Answers {
                 first,
@@ -276,7 +305,8 @@ impl Scheduler<'_> {
                     Selected::No | Selected::Soon => 0,
                 };
                 let series = series(self.collect, done.idx);
-                self.ledger.put_answers(series, first, &codes, class, micros)?;
+                self.ledger
+                    .put_answers(series, first, &codes, class, micros)?;
                 let copies = codes.classes.len() as u64;
                 self.observer.evaluated(copies);
                 // Aim at the chunk time; one chunk at most doubles the next.
@@ -300,7 +330,8 @@ impl Scheduler<'_> {
             }
             let idx = front.input.idx;
             let certificates = (self.conclude)(self.ledger, idx)?;
-            self.ledger.conclude(series(self.collect, idx), &certificates)?;
+            self.ledger
+                .conclude(series(self.collect, idx), &certificates)?;
             self.observer.concluded(&front.input, &certificates);
             self.active.pop_front();
         }

@@ -34,18 +34,19 @@ const STATIC: &str =
 const OPSET: &str = "export it with opset 13 or later, or choose --engine onnxruntime";
 
 const WRONG: [Fault; 10] = [
-    // Padding counts as 0 instead of as the input's zero point, and a zero
-    // point of the weights spoils every value: wrong in 66 of 96 cases, by up
-    // to the size of the values themselves. Without VNNI it saturates, too.
+    // Wrong in 49 of 96 cases, by up to 5 times the largest value: wherever
+    // there is padding, and wherever the weights are int8 or have a zero point
+    // (but for plain 1x1 and depthwise convolutions). Without VNNI as the next.
     Fault {
         operators: &["ConvInteger"],
         when: |_| true,
         what: "integer convolutions",
         advice: STATIC,
     },
-    // Wrong for int8 weights with a zero point other than 0 (6 of 36 cases, by
-    // up to a third of the largest value). And on x86 processors without VNNI
-    // sums of two products saturate at 16 bits, as its source says.
+    // Wrong in 6 of 40 cases, by up to a fifth of the largest value: for
+    // constant int8 weights with a zero point other than 0. And on x86
+    // processors without VNNI sums of two products saturate at 16 bits, as
+    // rten's own documentation of its kernels says.
     Fault {
         operators: &["MatMulInteger", "DynamicQuantizeLSTM"],
         when: |_| true,
