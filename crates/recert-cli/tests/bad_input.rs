@@ -4,7 +4,7 @@
 mod common;
 
 use common::{
-    Failure, Place, asset, certify_demo, fails, held, ok, rows, run, small_data, with, words,
+    Failure, Place, Said, asset, certify_demo, fails, held, ok, rows, run, small_data, with, words,
 };
 use recert::ledger::INVALID;
 
@@ -295,59 +295,48 @@ fn flags_of_the_other_commands_out_of_range_are_named() {
     }
 }
 
+/// `certify` of a network made by hand on a black image and another one.
+fn certify_small(place: &Place, network: &str) -> Said {
+    let ledger = place.text(&format!("{network}.recert"));
+    let model = asset(&format!("made/{network}.onnx"));
+    let how = words("certify --sigma 0.05 --n 200 --n0 20 --limit 2");
+    let what = ["--model", &model, "--ledger", &ledger];
+    ok(&[with(&how, &what), small_data(place)].concat())
+}
+
+#[track_caller]
+fn assert_abstained(said: &Said) {
+    let rows = rows(&said.stdout);
+    assert!(
+        rows.iter()
+            .all(|row| row.predict == -1 && row.radius == 0.0),
+        "{rows:?}"
+    );
+}
+
+#[track_caller]
+fn assert_says(text: &str, part: &str) {
+    assert!(text.contains(part), "'{part}' is not in: {text}");
+}
+
 #[test]
 fn nan_logits_count_against_the_class_and_are_reported() {
     let place = Place::new();
-    let data = small_data(&place);
-    let certify = |network: &str| {
-        let ledger = place.text(&format!("{network}.recert"));
-        let model = asset(&format!("made/{network}.onnx"));
-        let words = [
-            "certify", "--model", &model, "--ledger", &ledger, "--sigma", "0.05",
-        ];
-        let words = with(
-            &with(&[], &words),
-            &["--n", "200", "--n0", "20", "--limit", "2"],
-        );
-        ok(&[words, data.clone()].concat())
-    };
     // A network that never answers: every copy invalid, an abstention.
-    let said = certify("nan_constant");
-    assert!(
-        rows(&said.stdout)
-            .iter()
-            .all(|row| row.predict == -1 && row.radius == 0.0)
-    );
-    assert!(
-        said.stderr
-            .contains("400 copies had NaN or infinite logits"),
-        "{}",
-        said.stderr
-    );
+    let said = certify_small(&place, "nan_constant");
+    assert_abstained(&said);
+    assert_says(&said.stderr, "400 copies had NaN or infinite logits");
     let network = &held(&place.path("nan_constant.recert")).networks[0];
-    assert!(
-        network
-            .classes
-            .values()
-            .flatten()
-            .all(|&class| class == INVALID)
-    );
-    assert!(
-        network
-            .selections
-            .values()
-            .all(|s| s.invalid == 20 && s.counts.is_empty())
-    );
+    let mut classes = network.classes.values().flatten();
+    assert!(classes.all(|&class| class == INVALID));
+    let mut selections = network.selections.values();
+    assert!(selections.all(|s| s.invalid == 20 && s.counts.is_empty()));
     let report = ok(&with(&[], &["report", &place.text("nan_constant.recert")]));
-    assert!(
-        report.stdout.contains("400 copies had NaN"),
-        "{}",
-        report.stdout
-    );
+    assert_says(&report.stdout, "400 copies had NaN");
 
     // One that fails on dark images only: the black one's copies are dark
     // about half of the time, the other's never.
-    let said = certify("nan_for_dark_images");
+    let said = certify_small(&place, "nan_for_dark_images");
     let network = &held(&place.path("nan_for_dark_images.recert")).networks[0];
     let invalid = |idx| {
         let classes = &network.classes[&(idx, recert::noise::Stream::Certify.tag())];
@@ -355,59 +344,31 @@ fn nan_logits_count_against_the_class_and_are_reported() {
     };
     assert!((50..150).contains(&invalid(0)), "{}", invalid(0));
     assert_eq!(invalid(1), 0);
-    let [dark, light] = &rows(&said.stdout)[..] else {
-        panic!("two rows")
-    };
-    assert_eq!(
-        dark.predict,
-        -1,
-        "at most {} copies of 200 are of a class",
-        200 - invalid(0)
-    );
-    assert!(light.predict >= 0 && light.radius > 0.05, "{light:?}");
-    assert!(
-        said.stderr
-            .contains(&format!("{} copies had NaN", invalid(0))),
-        "{}",
-        said.stderr
-    );
+    let rows = rows(&said.stdout);
+    assert_eq!(rows[0].predict, -1, "{} of 200 are invalid", invalid(0));
+    assert!(rows[1].predict >= 0 && rows[1].radius > 0.05, "{rows:?}");
+    assert_says(&said.stderr, &format!("{} copies had NaN", invalid(0)));
+}
 
-    // As a modified network: disagrees with everything, certifies nothing.
-    certify("plain");
+#[test]
+fn nan_logits_of_a_modified_network_disagree_and_certify_nothing() {
+    let place = Place::new();
+    certify_small(&place, "plain");
     let (ledger, model) = (place.text("plain.recert"), asset("made/nan_constant.onnx"));
-    let words = [
-        "recertify",
-        &ledger,
-        "--model",
-        &model,
-        "--n-p",
-        "25%",
-        "--method",
-        "irs,direct",
-    ];
-    let said = ok(&with(&[], &words));
-    assert!(rows(&said.stdout).iter().all(|row| row.predict == -1));
-    assert!(
-        said.stderr.contains("100 copies had NaN"),
-        "{}",
-        said.stderr
-    );
+    let how = words("recertify --n-p 25% --method irs,direct");
+    let said = ok(&with(&how, &[&ledger, "--model", &model]));
+    assert_abstained(&said);
+    assert_says(&said.stderr, "100 copies had NaN");
     for certificate in &held(&place.path("plain.recert")).networks[1].certificates {
         let counts = &certificate.counts;
         assert_eq!(certificate.class, None, "{counts}");
-        assert_eq!(
-            certificate.claim.method == "irs",
-            counts.contains("\"disagreements\":50")
-        );
-        assert!(counts.contains("\"invalid\":50"), "{counts}");
+        let disagree = counts.contains("\"disagreements\":50");
+        assert_eq!(disagree, certificate.claim.method == "irs", "{counts}");
+        assert_says(counts, "\"invalid\":50");
     }
-    // Of one network, the copies are counted once, not once a method.
+    // The copies are counted once, not once a method.
     let report = ok(&with(&[], &["report", &ledger]));
-    assert!(
-        report.stdout.contains(": 100 copies had NaN"),
-        "{}",
-        report.stdout
-    );
+    assert_says(&report.stdout, ": 100 copies had NaN");
 }
 
 /// A full standard output is an error like any other, and a closed one ends

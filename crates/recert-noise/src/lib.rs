@@ -56,7 +56,7 @@
 //! The law is standard normal up to rounding: pairs that are independent of one
 //! another, every coordinate within 2e-7 of the normal law in Kolmogorov
 //! distance, symmetric about 0, with tails up to 7.53 sigma. Certificates are
-//! for N(0, sigma^2) up to this rounding. `SOUNDNESS-noise.md` beside this crate
+//! for N(0, sigma^2) up to this rounding. `SOUNDNESS.md`, section 9,
 //! has the figures and what they mean for a certificate.
 //!
 //! # Why not an existing crate

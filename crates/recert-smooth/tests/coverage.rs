@@ -191,129 +191,103 @@ struct Setting {
     gamma: f64,
 }
 
-/// Settings in which the branches part where f's bound usually lies, decisions
-/// flip near 1/2, m is tiny, f is nearly certain, and f and h disagree in all
-/// the ways there are.
-fn irs_settings(level: f64) -> Vec<Setting> {
-    let shares: Vec<f64> = alpha(level)
-        .split(&Irs::SHARES)
-        .unwrap()
-        .iter()
-        .map(|a| a.get())
-        .collect();
-    let middle = |p: f64, n: u64| {
-        let k = (p * n as f64).round() as u64;
-        clopper_pearson_lower(k, n, alpha(shares[0])).unwrap().get()
-    };
-    let mut settings = Vec::new();
-    let mut add = |name: &str, joint: Joint, n: u64, m: u64, gamma: f64| {
-        settings.push(Setting {
+/// Settings for IRS at one failure probability.
+struct Settings {
+    /// The shares of f's probability, zeta, and h's own counts.
+    shares: [f64; 3],
+    all: Vec<Setting>,
+}
+
+impl Settings {
+    fn add(&mut self, name: &str, joint: Joint, (m, n): (u64, u64), gamma: f64) {
+        self.all.push(Setting {
             name: format!("{name}, m = {m} of {n}, gamma {gamma:.4}"),
             joint,
             n,
             m,
             gamma,
         });
+    }
+
+    /// With the branching point in the middle of where f's bounds lie.
+    fn add_parted(&mut self, name: &str, joint: Joint, (m, n): (u64, u64)) {
+        let k = (joint.f() * n as f64).round() as u64;
+        let gamma = clopper_pearson_lower(k, n, alpha(self.shares[0])).unwrap();
+        self.add(name, joint, (m, n), gamma.get());
+    }
+
+    /// f and h much alike, and disagreeing in all the ways there are.
+    fn alike(&mut self) {
+        for copies in [
+            (1, 1000),
+            (10, 1000),
+            (100, 1000),
+            (1000, 1000),
+            (500, 20_000),
+        ] {
+            for p in [0.6, 0.9, 0.99] {
+                self.add_parted("h is f", Joint::new(p, 0.0, 0.0, 0.0), copies);
+                self.add_parted("h only loses", Joint::new(p, 0.01, 0.0, 0.0), copies);
+                let joint = Joint::new(p, 0.005, 0.004, 0.001);
+                self.add_parted("h loses and gains", joint, copies);
+            }
+        }
+        for m in [1, 2, 10, 100] {
+            let copies = (m, 1000);
+            self.add("f certain", Joint::new(1.0, 0.001, 0.0, 0.0), copies, 0.99);
+            let joint = Joint::new(0.9995, 0.001, 0.0002, 0.0002);
+            self.add_parted("f nearly certain", joint, copies);
+            self.add_parted("others differ", Joint::new(0.7, 0.0, 0.0, 0.3), copies);
+        }
+    }
+
+    /// True probabilities at which one of the bounds fails as often as it may.
+    fn hardest(&mut self) {
+        // Zeta does where no disagreement is seen that is there, f's part being
+        // known well.
+        for m in [10, 100, 1000] {
+            let zeta = clopper_pearson_upper(0, m, alpha(self.shares[1])).unwrap();
+            let lost = zeta.get() * (1.0 + 1e-12);
+            let joint = Joint::new(0.95_f64.max(lost), lost, 0.0, 0.0);
+            self.add("no loss seen", joint, (m, 100_000), 1.0);
+            self.add_parted("no loss seen, half of each", joint, (m, 100_000));
+        }
+        // h's own count, with f better and f worse.
+        for (k, m) in [(9, 10), (90, 100), (99, 100), (100, 100), (950, 1000)] {
+            let h = hardest(k, m, self.shares[2]);
+            if h > 0.5 {
+                let f = (h + 0.02).min(1.0);
+                let better = Joint::new(f, f - h, 0.0, 0.0);
+                self.add("h at its hardest", better, (m, 5000), 0.0);
+                let worse = Joint::new(h - 0.02, 0.0, 0.02, 0.0);
+                self.add_parted("h at its hardest, f worse", worse, (m, 5000));
+            }
+        }
+    }
+
+    /// Decisions flip near 1/2, and every certificate is wrong: the class is
+    /// not that of smoothed h.
+    fn half(&mut self) {
+        for copies in [(10, 1000), (100, 1000), (1000, 1000), (1000, 100_000)] {
+            self.add_parted("h at one half", Joint::new(0.52, 0.02, 0.0, 0.0), copies);
+            let certain = Joint::new(0.99, 0.49, 0.0, 0.0);
+            self.add_parted("h at one half, f certain", certain, copies);
+            let below = Joint::new(0.55, 0.07, 0.01, 0.05);
+            self.add("h below one half", below, copies, 0.99);
+        }
+    }
+}
+
+fn irs_settings(level: f64) -> Vec<Setting> {
+    let shares = alpha(level).split(&Irs::SHARES).unwrap();
+    let mut settings = Settings {
+        shares: [0, 1, 2].map(|i: usize| shares[i].get()),
+        all: Vec::new(),
     };
-    // The branching point in the middle of f's bounds, h like f.
-    for (n, m) in [
-        (1000, 1),
-        (1000, 10),
-        (1000, 100),
-        (1000, 1000),
-        (20_000, 500),
-    ] {
-        for p in [0.6, 0.9, 0.99] {
-            let gamma = middle(p, n);
-            add("h is f", Joint::new(p, 0.0, 0.0, 0.0), n, m, gamma);
-            add("h only loses", Joint::new(p, 0.01, 0.0, 0.0), n, m, gamma);
-            add(
-                "h loses and gains",
-                Joint::new(p, 0.005, 0.004, 0.001),
-                n,
-                m,
-                gamma,
-            );
-        }
-    }
-    // Zeta fails most where no disagreement is seen that is there, f's part
-    // being known well.
-    for m in [10, 100, 1000] {
-        let lost = clopper_pearson_upper(0, m, alpha(shares[1])).unwrap().get() * (1.0 + 1e-12);
-        let joint = Joint::new(0.95_f64.max(lost), lost, 0.0, 0.0);
-        add("no loss seen", joint, 100_000, m, 1.0);
-        add(
-            "no loss seen, half of each",
-            joint,
-            100_000,
-            m,
-            middle(joint.f(), 100_000),
-        );
-    }
-    // h's own count at its hardest, with f better and f worse.
-    for (k, m) in [(9, 10), (90, 100), (99, 100), (100, 100), (950, 1000)] {
-        let h = hardest(k, m, shares[2]);
-        if h > 0.5 {
-            let f = (h + 0.02).min(1.0);
-            add(
-                "h at its hardest",
-                Joint::new(f, f - h, 0.0, 0.0),
-                5000,
-                m,
-                0.0,
-            );
-            add(
-                "h at its hardest, f worse",
-                Joint::new(h - 0.02, 0.0, 0.02, 0.0),
-                5000,
-                m,
-                middle(h - 0.02, 5000),
-            );
-        }
-    }
-    // A class that is not the smoothed one's: every certificate is wrong.
-    for (n, m) in [(1000, 10), (1000, 100), (1000, 1000), (100_000, 1000)] {
-        add(
-            "h at one half",
-            Joint::new(0.52, 0.02, 0.0, 0.0),
-            n,
-            m,
-            middle(0.52, n),
-        );
-        add(
-            "h at one half, f certain",
-            Joint::new(0.99, 0.49, 0.0, 0.0),
-            n,
-            m,
-            middle(0.99, n),
-        );
-        add(
-            "h below one half",
-            Joint::new(0.55, 0.07, 0.01, 0.05),
-            n,
-            m,
-            0.99,
-        );
-    }
-    // f nearly or quite certain.
-    for m in [1, 2, 10, 100] {
-        add("f certain", Joint::new(1.0, 0.001, 0.0, 0.0), 1000, m, 0.99);
-        add(
-            "f nearly certain",
-            Joint::new(0.9995, 0.001, 0.0002, 0.0002),
-            1000,
-            m,
-            middle(0.9995, 1000),
-        );
-        add(
-            "others differ",
-            Joint::new(0.7, 0.0, 0.0, 0.3),
-            1000,
-            m,
-            middle(0.7, 1000),
-        );
-    }
-    settings
+    settings.alike();
+    settings.hardest();
+    settings.half();
+    settings.all
 }
 
 fn irs_failures(seed: u64, trials: u64, setting: &Setting, level: f64) -> u64 {
@@ -379,6 +353,9 @@ fn published_failures(seed: u64, trials: u64, setting: &Setting, total: f64) -> 
 /// Settings made to hurt the published choice of branches: h's own count is
 /// too good just where f's is, which is where the own count is looked at, and
 /// zeta fails on its own where it is not.
+///
+/// None of them makes it fail significantly more often than `alpha +
+/// alpha_zeta` in a million draws; that it never does is not proved.
 fn published_settings(total: f64) -> Vec<Setting> {
     let half = alpha(total / 2.0);
     let mut settings = irs_settings(total);
