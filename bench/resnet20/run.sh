@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Certifies ResNet-20 at three sigmas, makes six approximations of each,
-# recertifies all of them, and writes the raw results beside this script.
+# recertifies all of them; summarize.py then writes the raw results beside this
+# script.
 # Stopped at any point, the same command goes on where it was.
 #
 #   bench/resnet20/run.sh WORK [EVERY]
 #
-# WORK is a folder for ledgers and networks (about 1 MB a ledger); EVERY takes
+# WORK is a folder for ledgers and networks (about 3 MB a ledger of 100 inputs); EVERY takes
 # every EVERY-th of the 500 test images given (1: all of them). Needs
 # ../shared beside the repository and, unless ENGINE=rten, ONNX Runtime
 # (pip install onnxruntime in the active environment).

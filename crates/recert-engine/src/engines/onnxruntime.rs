@@ -178,7 +178,8 @@ impl Loader {
             Error::new(
                 ErrorKind::Unsupported,
                 format!(
-                    "{}: ONNX Runtime cannot load the network: {source}",
+                    "{}: ONNX Runtime cannot load the network: {source} (export it without what is \
+                     named)",
                     self.name
                 ),
             )

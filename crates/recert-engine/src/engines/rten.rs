@@ -50,7 +50,8 @@ impl Runtime for Rten {
     ) -> Result<Box<dyn Session>, Error> {
         let cannot_load = |source: &dyn std::error::Error| {
             let message = format!(
-                "{}: rten {VERSION} cannot load the network: {source}",
+                "{}: rten {VERSION} cannot load the network: {source} (try --engine onnxruntime, or \
+                 export the network without what is named)",
                 model.name()
             );
             Error::new(ErrorKind::Unsupported, message)

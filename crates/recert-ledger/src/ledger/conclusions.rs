@@ -1,0 +1,134 @@
+//! Conclusions: the claims and the certificates drawn from answers.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params};
+
+use super::answers::insert_answers;
+use super::{Ledger, Series, unsigned};
+use crate::Error;
+use crate::records::{Certificate, Claim, NetworkId};
+
+impl Ledger {
+    /// Merges the pieces of a finished series into few segments and records
+    /// what was concluded: one transaction.
+    pub fn conclude(&mut self, series: Series, certificates: &[Certificate]) -> Result<(), Error> {
+        let class = self.margin_class(series)?;
+        let segments = self.segments(series, class)?;
+        let path = &self.path;
+        let write = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            for piece in segments {
+                transaction.execute(
+                    "DELETE FROM answers WHERE network = ?1 AND idx = ?2 AND stream = ?3
+                     AND first >= ?4 AND first < ?5",
+                    params![
+                        series.network.0,
+                        series.idx,
+                        series.stream.0,
+                        piece.first as i64,
+                        (piece.first + piece.copies) as i64
+                    ],
+                )?;
+                insert_answers(
+                    &transaction,
+                    series,
+                    piece.first,
+                    &piece.codes,
+                    class,
+                    piece.micros,
+                )?;
+            }
+            for c in certificates {
+                let claim = insert_claim(&transaction, series.network, &c.claim)?;
+                transaction.execute(
+                    "INSERT OR REPLACE INTO certificate VALUES
+                     (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    params![
+                        claim,
+                        c.idx,
+                        c.class,
+                        c.radius,
+                        c.p_lower,
+                        c.bound,
+                        c.counts,
+                        c.evaluations as i64,
+                        c.micros as i64,
+                    ],
+                )?;
+            }
+            transaction.commit()
+        };
+        write(&mut self.connection).map_err(|source| Error::sql(path, source))
+    }
+
+    /// All certificates of a network, ordered by claim (method, alpha,
+    /// parameters, copies), then by input. Certificates of one claim share it.
+    pub fn certificates(&self, network: NetworkId) -> Result<Vec<Certificate>, Error> {
+        let mut last: Option<(i64, Arc<Claim>)> = None;
+        self.rows(
+            "SELECT * FROM claim JOIN certificate ON claim.id = certificate.claim
+             WHERE network = ?1 ORDER BY method, alpha, parameters, copies, claim.id, idx",
+            [network.0],
+            |row| {
+                let id: i64 = row.get("id")?;
+                let claim = match &last {
+                    Some((of, claim)) if *of == id => Arc::clone(claim),
+                    _ => {
+                        let claim = Arc::new(read_claim(row)?);
+                        last = Some((id, Arc::clone(&claim)));
+                        claim
+                    }
+                };
+                Ok(Certificate {
+                    idx: row.get("idx")?,
+                    claim,
+                    class: row.get("class")?,
+                    radius: row.get("radius")?,
+                    p_lower: row.get("p_lower")?,
+                    bound: row.get("bound")?,
+                    counts: row.get("counts")?,
+                    evaluations: unsigned(row, "evaluations")?,
+                    micros: unsigned(row, "micros")?,
+                })
+            },
+        )
+    }
+}
+
+fn insert_claim(
+    connection: &Connection,
+    network: NetworkId,
+    claim: &Claim,
+) -> rusqlite::Result<i64> {
+    let values = params![
+        network.0,
+        claim.method,
+        claim.copies as i64,
+        claim.alpha,
+        claim.parameters,
+        claim.statement,
+    ];
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO claim (network, method, copies, alpha, parameters, statement)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(values)?;
+    connection
+        .prepare_cached(
+            "SELECT id FROM claim WHERE network = ?1 AND method = ?2 AND copies = ?3
+             AND alpha = ?4 AND parameters = ?5 AND statement = ?6",
+        )?
+        .query_row(values, |row| row.get(0))
+}
+
+fn read_claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
+    Ok(Claim {
+        method: row.get("method")?,
+        copies: unsigned(row, "copies")?,
+        alpha: row.get("alpha")?,
+        parameters: row.get("parameters")?,
+        statement: row.get("statement")?,
+    })
+}

@@ -1,0 +1,219 @@
+//! What answers are of: the run's header, networks, inputs and selections.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{Ledger, unsigned};
+use crate::records::{Header, Input, Network, NetworkId, Selection, Task, hex, parse_hex};
+use crate::{Error, ErrorKind};
+
+impl Ledger {
+    /// Registers a network (or finds it) and returns its number.
+    pub fn add_network(&self, network: &Network) -> Result<NetworkId, Error> {
+        insert_network(&self.connection, network).map_err(|e| self.sql(e))
+    }
+
+    /// All networks with answers here, f first.
+    pub fn networks(&self) -> Result<Vec<(NetworkId, Network)>, Error> {
+        self.rows("SELECT * FROM network ORDER BY id", [], |row| {
+            Ok((NetworkId(row.get("id")?), read_network(row)?))
+        })
+    }
+
+    /// Registers an input, or checks that its bytes are those registered.
+    pub fn add_input(&self, input: &Input) -> Result<(), Error> {
+        if let Some(known) = self.input(input.idx)? {
+            if known.sha256 != input.sha256 {
+                let message = format!(
+                    "is of other data: input {} has SHA-256 {} in the ledger, {} given (see --data; \
+                     a new run needs another --ledger)",
+                    input.idx,
+                    hex(&known.sha256),
+                    hex(&input.sha256),
+                );
+                return Err(Error::new(ErrorKind::Mismatch, &self.path, message));
+            }
+            return Ok(());
+        }
+        self.execute(
+            "INSERT INTO input VALUES (?1, ?2, ?3, ?4)",
+            params![input.idx, hex(&input.sha256), input.label, input.name],
+        )
+    }
+
+    /// The input at position `idx` of the set, if registered.
+    pub fn input(&self, idx: u32) -> Result<Option<Input>, Error> {
+        let mut found = self.rows("SELECT * FROM input WHERE idx = ?1", [idx], read_input)?;
+        Ok(found.pop())
+    }
+
+    /// All inputs, in order of position.
+    pub fn inputs(&self) -> Result<Vec<Input>, Error> {
+        self.rows("SELECT * FROM input ORDER BY idx", [], read_input)
+    }
+
+    /// Records the outcome of the selection copies.
+    pub fn put_selection(
+        &self,
+        network: NetworkId,
+        idx: u32,
+        selection: &Selection,
+    ) -> Result<(), Error> {
+        let counts = serde_json::to_string(&selection.counts).expect("counts are JSON");
+        let edges = selection
+            .edges
+            .as_ref()
+            .map(|edges| serde_json::to_string(edges).expect("edges are finite"));
+        self.execute(
+            "INSERT OR IGNORE INTO selection VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                network.0,
+                idx,
+                selection.copies as i64,
+                counts,
+                selection.invalid as i64,
+                selection.class,
+                edges,
+                selection.micros as i64,
+            ],
+        )
+    }
+
+    /// The outcome of the selection copies, if drawn.
+    pub fn selection(&self, network: NetworkId, idx: u32) -> Result<Option<Selection>, Error> {
+        let mut found = self.rows(
+            "SELECT * FROM selection WHERE network = ?1 AND idx = ?2",
+            params![network.0, idx],
+            |row| {
+                let json = |column: &str| row.get::<_, Option<String>>(column);
+                let counts = json("counts")?.unwrap_or_default();
+                let edges = json("edges")?;
+                Ok(Selection {
+                    copies: unsigned(row, "copies")?,
+                    counts: parse_json(&counts)?,
+                    invalid: unsigned(row, "invalid")?,
+                    class: row.get("class")?,
+                    edges: edges.as_deref().map(parse_json).transpose()?,
+                    micros: unsigned(row, "micros")?,
+                })
+            },
+        )?;
+        Ok(found.pop())
+    }
+}
+
+/// The header, or `None` if its text fields are not what they should be.
+pub(super) fn read_header(
+    connection: &Connection,
+) -> rusqlite::Result<Option<(Header, NetworkId)>> {
+    let run = connection
+        .query_row("SELECT * FROM run WHERE id = 1", [], |row| {
+            let task: String = row.get("task")?;
+            let seed: String = row.get("seed")?;
+            let network: i64 = row.get("network")?;
+            let task = match task.as_str() {
+                "certify" => Some(Task::Certify),
+                "predict" => Some(Task::Predict),
+                _ => None,
+            };
+            let (Some(task), Ok(seed)) = (task, seed.parse()) else {
+                return Ok(None);
+            };
+            let network_row = connection.query_row(
+                "SELECT * FROM network WHERE id = ?1",
+                [network],
+                read_network,
+            )?;
+            let header = Header {
+                task,
+                sigma: row.get("sigma")?,
+                n0: unsigned(row, "n0")?,
+                n: unsigned(row, "n")?,
+                alpha: row.get("alpha")?,
+                generator: row.get("generator")?,
+                seed,
+                network: network_row,
+                data: row.get("data")?,
+                shape: [row.get("channels")?, row.get("height")?, row.get("width")?],
+            };
+            Ok(Some((header, NetworkId(network))))
+        })
+        .optional()?;
+    Ok(run.flatten())
+}
+
+pub(super) fn insert_network(
+    connection: &Connection,
+    network: &Network,
+) -> rusqlite::Result<NetworkId> {
+    let n = network;
+    connection.execute(
+        "INSERT OR IGNORE INTO network
+         (sha256, file, bytes, engine, engine_version, precision, batch_invariant, preprocess,
+          output, classes, note)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            hex(&n.sha256),
+            n.file,
+            n.bytes as i64,
+            n.engine,
+            n.engine_version,
+            n.precision,
+            n.batch_invariant,
+            n.preprocess,
+            n.output,
+            n.classes,
+            n.note,
+        ],
+    )?;
+    connection.query_row(
+        "SELECT id FROM network WHERE sha256 = ?1 AND engine = ?2 AND engine_version = ?3
+         AND precision = ?4 AND preprocess = ?5 AND output = ?6",
+        params![
+            hex(&n.sha256),
+            n.engine,
+            n.engine_version,
+            n.precision,
+            n.preprocess,
+            n.output
+        ],
+        |row| Ok(NetworkId(row.get(0)?)),
+    )
+}
+
+fn read_network(row: &Row<'_>) -> rusqlite::Result<Network> {
+    Ok(Network {
+        sha256: hash(row, "sha256")?,
+        file: row.get("file")?,
+        bytes: unsigned(row, "bytes")?,
+        engine: row.get("engine")?,
+        engine_version: row.get("engine_version")?,
+        precision: row.get("precision")?,
+        batch_invariant: row.get("batch_invariant")?,
+        preprocess: row.get("preprocess")?,
+        output: row.get("output")?,
+        classes: row.get("classes")?,
+        note: row.get("note")?,
+    })
+}
+
+fn read_input(row: &Row<'_>) -> rusqlite::Result<Input> {
+    Ok(Input {
+        idx: row.get("idx")?,
+        sha256: hash(row, "sha256")?,
+        label: row.get("label")?,
+        name: row.get("name")?,
+    })
+}
+
+fn hash(row: &Row<'_>, column: &str) -> rusqlite::Result<[u8; 32]> {
+    let text: String = row.get(column)?;
+    parse_hex(&text).ok_or_else(|| malformed(format!("'{text}' is no SHA-256")))
+}
+
+fn parse_json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|e| malformed(format!("'{text}': {e}")))
+}
+
+fn malformed(what: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, what.into())
+}
