@@ -143,8 +143,9 @@ pub(crate) struct SubsetArgs {
     pub(crate) limit: Option<u32>,
 }
 
+/// What certifying and predicting have in common.
 #[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct Certify {
+pub(crate) struct ScratchArgs {
     /// The network, an ONNX file
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
@@ -154,23 +155,7 @@ pub(crate) struct Certify {
     /// Standard deviation of the noise, in units of pixels in [0, 1]
     #[arg(long, allow_negative_numbers = true, value_name = "S")]
     pub(crate) sigma: f64,
-    /// Noisy copies an input that estimate the probability
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "N",
-        default_value_t = 100_000
-    )]
-    pub(crate) n: u64,
-    /// Noisy copies an input that select the class
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "N0",
-        default_value_t = 100
-    )]
-    pub(crate) n0: u64,
-    /// Failure probability of each certificate
+    /// Probability that an answer is wrong (a radius, or a predicted class)
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -200,16 +185,31 @@ pub(crate) struct Certify {
 }
 
 #[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Certify {
+    #[command(flatten)]
+    pub(crate) scratch: ScratchArgs,
+    /// Noisy copies an input that estimate the probability
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        default_value_t = 100_000
+    )]
+    pub(crate) n: u64,
+    /// Noisy copies an input that select the class
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N0",
+        default_value_t = 100
+    )]
+    pub(crate) n0: u64,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Predict {
-    /// The network, an ONNX file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) model: PathBuf,
-    /// The inputs: a path, or FORMAT:PATH (cifar10, cifar10-bin, idx, folder, npy, npz)
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) data: String,
-    /// Standard deviation of the noise, in units of pixels in [0, 1]
-    #[arg(long, allow_negative_numbers = true, value_name = "S")]
-    pub(crate) sigma: f64,
+    #[command(flatten)]
+    pub(crate) scratch: ScratchArgs,
     /// Noisy copies an input
     #[arg(
         long,
@@ -218,33 +218,6 @@ pub(crate) struct Predict {
         default_value_t = 1000
     )]
     pub(crate) n: u64,
-    /// Probability of answering with a wrong class instead of abstaining
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "A",
-        default_value_t = 0.001
-    )]
-    pub(crate) alpha: f64,
-    /// Seed of the noise
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "SEED",
-        default_value_t = 0
-    )]
-    pub(crate) seed: u64,
-    /// The ledger to write, or to resume
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ledger: PathBuf,
-    #[command(flatten)]
-    pub(crate) subset: SubsetArgs,
-    #[command(flatten)]
-    pub(crate) data_args: DataArgs,
-    #[command(flatten)]
-    pub(crate) network: NetworkArgs,
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
 }
 
 /// How to recertify.

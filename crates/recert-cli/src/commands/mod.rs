@@ -1,52 +1,29 @@
-//! The subcommands, one a file.
+//! The subcommands.
 
 mod approximate;
-mod certify;
 mod demo;
-mod predict;
 mod recertify;
 mod report;
+mod scratch;
 
 use anyhow::Result;
 use recert::engine::Classifier;
-use recert::ledger::{Header, Ledger, Task};
+use recert::ledger::Ledger;
 use recert::smooth::Outcome;
 
 use crate::args::{Args, Command, RunArgs};
-use crate::config::{Data, Loaded};
+use crate::config::Loaded;
 use crate::exit::Failure;
 use crate::progress::Progress;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.command {
-        Command::Certify(args) => certify::run(args),
-        Command::Predict(args) => predict::run(args),
+        Command::Certify(args) => scratch::certify(args),
+        Command::Predict(args) => scratch::predict(args),
         Command::Recertify(args) => recertify::run(args),
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
         Command::Demo(args) => demo::run(args),
-    }
-}
-
-/// The header of a run on `data` by `loaded`.
-fn header(
-    task: Task,
-    (sigma, n0, n, alpha, seed): (f64, u64, u64, f64, u64),
-    data: &Data,
-    loaded: &Loaded,
-) -> Header {
-    let shape = data.shape();
-    Header {
-        task,
-        sigma,
-        n0,
-        n,
-        alpha,
-        generator: recert::noise::GENERATOR.to_owned(),
-        seed,
-        network: loaded.identity(),
-        data: data.record.clone(),
-        shape: [shape.channels, shape.height, shape.width].map(|size| size as u32),
     }
 }
 
