@@ -129,7 +129,9 @@ impl Runtime for OnnxRuntime {
         EngineIdentity {
             name: Self::NAME.into(),
             version: self.version.clone(),
-            precision: "as in the model".into(),
+            // What is switched off changes answers, so it is part of who answers:
+            // a ledger made with other settings is not resumed with these.
+            precision: format!("as in the model, precise 8-bit products, no {UNFAITHFUL}"),
             batch_invariant: false,
         }
     }
