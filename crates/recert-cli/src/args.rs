@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use recert::smooth::Sides;
 
 /// Ends `recert --help`; `exit.rs` has the codes.
 const EXIT_CODES: &str = "\
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Approximate(Approximate),
     /// Tables, JSON and an HTML page from ledgers
     Report(Report),
+    /// How many noisy copies a radius, or an error, takes
+    Samples(Samples),
     /// The whole job on images and a network that ship with recert
     Demo(Demo),
 }
@@ -143,9 +146,10 @@ pub(crate) struct SubsetArgs {
     pub(crate) limit: Option<u32>,
 }
 
-/// What certifying and predicting have in common.
+/// What certifying and predicting are about. It stands apart from the rest of
+/// their flags so that the numbers of copies come between in the help.
 #[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct ScratchArgs {
+pub(crate) struct SubjectArgs {
     /// The network, an ONNX file
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
@@ -163,6 +167,21 @@ pub(crate) struct ScratchArgs {
         default_value_t = 0.001
     )]
     pub(crate) alpha: f64,
+}
+
+/// Which noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NoiseLaw {
+    /// Normal, in 32-bit floats
+    Gaussian,
+    /// Normal, rounded to grey levels: for 8-bit images, whose certificates then hold for every
+    /// 8-bit image within the radius without any proviso on floating-point rounding
+    Integer,
+}
+
+/// What else certifying and predicting have in common.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ScratchArgs {
     /// Seed of the noise
     #[arg(
         long,
@@ -171,6 +190,9 @@ pub(crate) struct ScratchArgs {
         default_value_t = 0
     )]
     pub(crate) seed: u64,
+    /// The law of the noise
+    #[arg(long, value_enum, default_value = "gaussian")]
+    pub(crate) noise: NoiseLaw,
     /// The ledger to write, or to resume
     #[arg(long, value_name = "FILE")]
     pub(crate) ledger: PathBuf,
@@ -184,10 +206,29 @@ pub(crate) struct ScratchArgs {
     pub(crate) run: RunArgs,
 }
 
+/// What a certificate from scratch bounds.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(crate) struct SidesArgs {
+    /// From scratch: bound the class's probability alone, as Cohen et al. 2019 do, and not the
+    /// runner-up's too
+    #[arg(long)]
+    pub(crate) one_sided: bool,
+}
+
+impl SidesArgs {
+    pub(crate) fn sides(self) -> Sides {
+        if self.one_sided {
+            Sides::One
+        } else {
+            Sides::Two
+        }
+    }
+}
+
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Certify {
     #[command(flatten)]
-    pub(crate) scratch: ScratchArgs,
+    pub(crate) subject: SubjectArgs,
     /// Noisy copies an input that estimate the probability
     #[arg(
         long,
@@ -204,12 +245,37 @@ pub(crate) struct Certify {
         default_value_t = 100
     )]
     pub(crate) n0: u64,
+    #[command(flatten)]
+    pub(crate) sides: SidesArgs,
+    /// Stop an input as soon as it is certified at this radius or cannot be; n copies at most
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "R",
+        conflicts_with_all = ["one_sided", "via"]
+    )]
+    pub(crate) until_radius: Option<f64>,
+    /// Certify through this faster version of the network: n copies of it, and of the network only
+    /// as many as --via-budget allows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) via: Option<PathBuf>,
+    /// Evaluations of the network itself with --via: a count, or a percentage of n an input
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        requires = "via",
+        value_name = "B",
+        default_value = "5%"
+    )]
+    pub(crate) via_budget: String,
+    #[command(flatten)]
+    pub(crate) scratch: ScratchArgs,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Predict {
     #[command(flatten)]
-    pub(crate) scratch: ScratchArgs,
+    pub(crate) subject: SubjectArgs,
     /// Noisy copies an input
     #[arg(
         long,
@@ -218,14 +284,24 @@ pub(crate) struct Predict {
         default_value_t = 1000
     )]
     pub(crate) n: u64,
+    #[command(flatten)]
+    pub(crate) scratch: ScratchArgs,
 }
 
 /// How to recertify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Method {
+    /// Copies chosen by the original's codes, spent where they gain most
+    Auto,
     /// Incremental randomized smoothing certification, sound over both branches
     Irs,
-    /// From scratch on the same copies, to stand beside it
+    /// The original's probability less how often the two differ, on the first n_p copies
+    Zeta,
+    /// The original's probability less what is lost, on the first n_p copies
+    Loss,
+    /// The same with what is gained added
+    Paired,
+    /// From scratch on the first n_p copies, to stand beside the others
     Direct,
 }
 
@@ -233,12 +309,50 @@ pub(crate) enum Method {
 pub(crate) struct Recertify {
     /// The ledger of the original network
     pub(crate) ledger: PathBuf,
-    /// The modified network, an ONNX file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) model: PathBuf,
+    /// The modified network, an ONNX file; given several times: candidates, every certificate of
+    /// which stays valid if one of them is then chosen by its results
+    #[arg(long, required = true, value_name = "FILE")]
+    pub(crate) model: Vec<PathBuf>,
     /// Method, or several
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "irs")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "auto")]
     pub(crate) method: Vec<Method>,
+    /// auto: evaluations over all inputs, as a count or as a percentage of n on average, or
+    /// several [default: --n-p, or 10%]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_name = "B,.."
+    )]
+    pub(crate) budget: Vec<String>,
+    /// auto: as few evaluations as lead to this average certified radius over all inputs, whatever
+    /// their labels
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "R",
+        conflicts_with = "budget"
+    )]
+    pub(crate) target_acr: Option<f64>,
+    /// auto: stop an input as soon as it is certified at this radius, or seems never to be
+    #[arg(
+        long,
+        visible_alias = "target-radius",
+        allow_negative_numbers = true,
+        value_name = "R",
+        conflicts_with_all = ["budget", "target_acr", "plan"]
+    )]
+    pub(crate) until_radius: Option<f64>,
+    /// Print what may be expected of budgets, and of certifying from scratch, and run nothing
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// With --plan: print JSON
+    #[arg(long, requires = "plan")]
+    pub(crate) json: bool,
+    /// Candidates that the network may be chosen among by its results [default: the number of
+    /// --model]
+    #[arg(long, allow_negative_numbers = true, value_name = "K")]
+    pub(crate) among: Option<u32>,
     /// IRS: from this lower bound of the original's probability on, the modified network's own
     /// counts come first
     #[arg(
@@ -248,15 +362,17 @@ pub(crate) struct Recertify {
         default_value_t = 0.99
     )]
     pub(crate) gamma: f64,
-    /// Copies of the modified network an input: a count or a percentage of n, or several
+    /// Other methods than auto: copies of the modified network an input, a count or a percentage
+    /// of n, or several [default: 10%]
     #[arg(
         long = "n-p",
         value_delimiter = ',',
         allow_hyphen_values = true,
-        value_name = "N_P,..",
-        default_value = "10%"
+        value_name = "N_P,.."
     )]
     pub(crate) n_p: Vec<String>,
+    #[command(flatten)]
+    pub(crate) sides: SidesArgs,
     /// Total failure probability of each new certificate [default: twice the ledger's alpha]
     #[arg(long, allow_negative_numbers = true, value_name = "A")]
     pub(crate) alpha: Option<f64>,
@@ -343,6 +459,74 @@ pub(crate) struct Report {
     pub(crate) title: String,
 }
 
+/// Ends `recert samples --help`.
+const SAMPLES: &str = "\
+Three questions:
+  recert samples                              copies against p for a target error
+  recert samples --radius 0.5 --sigma 0.25    copies that certify a radius, by p
+  recert samples --copies 10000 --sigma 0.5   the largest radius of so many copies
+
+p is the share of the noisy copies that answer the class.
+
+Target error: the copies with which the two-sided Clopper-Pearson interval for p,
+its failure probability alpha on either side, is no wider than the error, when p n
+of the n copies, rounded to a count, are successes. This is Figure 2 of Ugare et
+al., Incremental randomized smoothing certification, ICLR 2024.
+
+Radius: the smallest n for which floor(p n) copies of the class certify the radius
+as `recert certify --one-sided` would. This is what to expect, not what is certain: the count of
+a run scatters around p n, and where it is smaller so is the radius. Leave some room.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = SAMPLES)]
+pub(crate) struct Samples {
+    /// Ask for the copies that certify this L2 radius, or several
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        value_name = "R,.."
+    )]
+    pub(crate) radius: Vec<f64>,
+    /// Ask for the radius that so many copies certify, or several numbers
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        value_name = "N,.."
+    )]
+    pub(crate) copies: Vec<u64>,
+    /// Standard deviation of the noise, in units of pixels in [0, 1], for --radius and --copies
+    #[arg(long, allow_negative_numbers = true, value_name = "S")]
+    pub(crate) sigma: Option<f64>,
+    /// Shares of copies that answer the class [default: several from 1/2 on; 1 for --copies]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        value_name = "P,.."
+    )]
+    pub(crate) p: Vec<f64>,
+    /// Widths of the interval for p, as 0.005 or 0.5% [default: 0.5%]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_delimiter = ',',
+        value_name = "E,.."
+    )]
+    pub(crate) error: Vec<String>,
+    /// Failure probability: of a radius [default: 0.001], or on either side of the interval
+    /// [default: 0.01]
+    #[arg(long, allow_negative_numbers = true, value_name = "A")]
+    pub(crate) alpha: Option<f64>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a plot of the copies against p for the target errors
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Demo {
     /// Folder to write to
@@ -351,4 +535,26 @@ pub(crate) struct Demo {
     /// Worker threads [default: all cores]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_puts_first_what_a_certificate_depends_on() {
+        let mut all = Args::command();
+        all.build();
+        let first = |command: &str, count: usize| -> Vec<String> {
+            let command = all.find_subcommand(command).expect("the command");
+            let flags = command.get_arguments().take(count);
+            flags.map(|flag| flag.get_id().to_string()).collect()
+        };
+        let certify = ["model", "data", "sigma", "alpha", "n", "n0", "seed"];
+        assert_eq!(first("certify", 7), certify);
+        let predict = ["model", "data", "sigma", "alpha", "n", "seed"];
+        assert_eq!(first("predict", 6), predict);
+    }
 }

@@ -5,7 +5,7 @@ use recert::data::{DataSpec, Dataset, Options, Split, Subset};
 use recert::engine::{ImageShape, Network, NetworkOptions, Preprocess, Runtime, engines};
 use recert::ledger;
 use recert::net::Model;
-use recert::num::{Alpha, MAX_ALPHA, MIN_ALPHA, Sigma};
+use recert::num::{Alpha, MAX_ALPHA, MIN_ALPHA, Radius, Sigma};
 use serde_json::json;
 
 use crate::args::{DataArgs, NetworkArgs, RunArgs, SubsetArgs};
@@ -50,18 +50,26 @@ pub(crate) fn copies(flag: &str, value: u64) -> Result<u64> {
     ))
 }
 
+/// A radius to reach, above 0.
+pub(crate) fn radius(flag: &str, value: f64) -> Result<Radius> {
+    match Radius::new(value) {
+        Ok(radius) if value > 0.0 => Ok(radius),
+        _ => usage(format!("{flag} must be above 0, but is {value}")),
+    }
+}
+
 /// A share of `n` given as a count (`500`) or a percentage (`2.5%`).
-pub(crate) fn share_of(text: &str, n: u64) -> Result<u64> {
+pub(crate) fn share_of(flag: &str, text: &str, n: u64) -> Result<u64> {
     let value = match text.trim().strip_suffix('%') {
         Some(percent) => {
             let percent: f64 = percent
                 .parse()
-                .or_else(|_| usage(format!("--n-p: '{text}' is no percentage")))?;
+                .or_else(|_| usage(format!("{flag}: '{text}' is no percentage")))?;
             (percent / 100.0 * n as f64).round()
         }
         None => text.trim().parse::<u64>().or_else(|_| {
             usage(format!(
-                "--n-p: '{text}' is neither a count nor a percentage"
+                "{flag}: '{text}' is neither a count nor a percentage"
             ))
         })? as f64,
     };
@@ -69,7 +77,7 @@ pub(crate) fn share_of(text: &str, n: u64) -> Result<u64> {
         return Ok(value as u64);
     }
     usage(format!(
-        "--n-p: {text} is {value} copies, but must be from 1 to n = {n}, the copies in the ledger"
+        "{flag}: {text} is {value} copies, but must be from 1 to {n}, the copies in the ledger"
     ))
 }
 
@@ -250,10 +258,10 @@ mod tests {
     #[test]
     fn shares_are_counts_or_percentages() {
         for (text, expected) in [("10%", 1000), ("0.5%", 50), ("250", 250), ("100%", 10_000)] {
-            assert_eq!(share_of(text, 10_000).unwrap(), expected, "{text}");
+            assert_eq!(share_of("--n-p", text, 10_000).unwrap(), expected, "{text}");
         }
         for text in ["0", "0%", "101%", "10001", "-1", "x", "1.5", "NaN%"] {
-            assert!(share_of(text, 10_000).is_err(), "{text}");
+            assert!(share_of("--n-p", text, 10_000).is_err(), "{text}");
         }
     }
 

@@ -100,6 +100,7 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
             K::Parameter => Some(Code::Usage),
             K::Ledger => Some(Code::Ledger),
             K::Engine => Some(Code::Engine),
+            K::Data => Some(Code::Input),
             _ => None,
         };
     }

@@ -63,6 +63,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// The name of no method: for a run that is a means to another.
+    pub(crate) const NO_ROWS: &'static str = "";
+
     /// `method` is the one whose certificates make the rows.
     pub(crate) fn new(log: Option<&Path>, method: &'static str, quiet: bool) -> Result<Self> {
         Ok(Self {
@@ -78,8 +81,11 @@ impl Progress {
         })
     }
 
-    /// Prints the names of the columns.
-    pub(crate) fn header() -> Result<()> {
+    /// Prints the names of the columns, if there will be rows.
+    pub(crate) fn header(&self) -> Result<()> {
+        if self.method == Self::NO_ROWS {
+            return Ok(());
+        }
         print(&format!("{}\n", cohen::HEADER))
     }
 

@@ -11,7 +11,7 @@ use recert::engine::{Classifier, ImageShape, Network, NetworkOptions, engines};
 use recert::ledger::{Header, Ledger, Task};
 use recert::net::Model;
 use recert::num::Alpha;
-use recert::smooth::{Irs, Outcome, Recertify, Silent};
+use recert::smooth::{Irs, Method, Outcome, Recertify, Sides, Silent};
 
 const COPIES: u32 = 150;
 const SELECTION: u32 = 20;
@@ -146,6 +146,7 @@ fn in_order(path: &Path, f: &Loaded, h: &Loaded, inputs: &[u32], workers: usize)
         &mut ledger,
         &f.data,
         inputs,
+        Sides::Two,
         16,
         &mut classifiers,
         &mut Silent,
@@ -157,8 +158,7 @@ fn in_order(path: &Path, f: &Loaded, h: &Loaded, inputs: &[u32], workers: usize)
             .unwrap(),
         copies: vec![10, 60],
         alpha: Alpha::new(0.002).unwrap(),
-        irs: Some(Irs { gamma: 0.99 }),
-        direct: true,
+        methods: vec![Method::Irs(Irs { gamma: 0.99 }), Method::Direct(Sides::Two)],
         batch: 16,
     };
     let mut classifiers = h.workers(workers);

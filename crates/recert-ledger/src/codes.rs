@@ -32,7 +32,7 @@ const VERSION: u8 = 1;
 
 type Model = ContiguousCategoricalEntropyModel<u32, Vec<u32>, PRECISION>;
 
-/// One network's answers on consecutive copies of one input.
+/// One network's answers on copies of one input, one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Codes {
     /// The class answered on each copy, or [`INVALID`].
@@ -52,22 +52,6 @@ impl Codes {
     /// How many answers are invalid.
     pub fn invalid(&self) -> u64 {
         self.count(INVALID)
-    }
-
-    /// Appends further copies.
-    pub fn extend(&mut self, more: Self) {
-        if self.classes.is_empty() {
-            *self = more;
-            return;
-        }
-        self.margins = match (self.margins.take(), more.margins) {
-            (Some(mut all), Some(more)) => {
-                all.extend(more);
-                Some(all)
-            }
-            _ => None,
-        };
-        self.classes.extend(more.classes);
     }
 }
 
@@ -217,7 +201,7 @@ fn model(table: &[(u16, u64)]) -> Option<Model> {
 }
 
 /// Appends an unsigned LEB128 integer.
-fn put(blob: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put(blob: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         blob.push(value as u8 | 0x80);
         value >>= 7;
@@ -226,7 +210,7 @@ fn put(blob: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes an unsigned LEB128 integer off the front.
-fn take(rest: &mut &[u8]) -> Result<u64, String> {
+pub(crate) fn take(rest: &mut &[u8]) -> Result<u64, String> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let byte = *rest.split_off_first().ok_or("is cut off")?;

@@ -21,6 +21,10 @@ pub enum ErrorKind {
     DiskFull,
     /// The ledger does not hold what was asked for.
     Missing,
+    /// A network answered a copy otherwise than before.
+    Conflict,
+    /// What is to be recorded, or the list of copies asked for, is malformed.
+    Malformed,
     /// Reading or writing failed for another reason.
     Io,
 }
@@ -51,7 +55,15 @@ impl Error {
         let full = source
             .sqlite_error()
             .is_some_and(|error| error.extended_code == no_room);
+        // A value in the file that is not what its column is to hold.
+        let odd = matches!(
+            source,
+            rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+        );
         let (kind, message) = match source.sqlite_error_code() {
+            _ if odd => (ErrorKind::Corrupt, format!("is damaged: {source}")),
             code if full || code == Some(ErrorCode::DiskFull) => (
                 ErrorKind::DiskFull,
                 "the disk is full; everything up to the last finished chunk is kept: \

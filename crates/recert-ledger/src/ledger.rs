@@ -3,15 +3,21 @@
 mod answers;
 mod conclusions;
 mod networks;
+pub mod raw;
+mod rows;
+mod seal;
+
+pub use answers::StoredBytes;
+pub use seal::Seal;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
 use self::networks::{insert_network, read_header};
 use crate::lock::Lock;
 use crate::records::{Header, NetworkId, Stream, hex};
-use crate::schema::{APPLICATION_ID, CREATE, SCHEMA_VERSION};
+use crate::schema::{APPLICATION_ID, READ_VERSION_1, SCHEMA_VERSION, VERSIONS};
 use crate::{Error, ErrorKind};
 
 /// An open ledger.
@@ -45,9 +51,7 @@ impl Ledger {
         if !path.exists() || is_unborn(path) {
             return Self::make(path, header);
         }
-        let ledger = Self::open(path)?;
-        ledger.check(header)?;
-        Ok(ledger)
+        Self::open_checked(path, |ledger| ledger.check(header))
     }
 
     /// Creates the ledger of a new run; the file must not exist.
@@ -73,9 +77,8 @@ impl Ledger {
         configure(&connection).map_err(sql)?;
         let create = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
-            transaction.execute_batch(CREATE)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            upgrade(&transaction, 0)?;
             let network = insert_network(&transaction, &header.network)?;
             transaction.execute(
                 "INSERT INTO run VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
@@ -108,27 +111,52 @@ impl Ledger {
         })
     }
 
-    /// Opens an existing ledger for reading and writing.
+    /// Opens an existing ledger for reading and writing. One of an older
+    /// version is upgraded, in one transaction.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_checked(path, |_| Ok(()))
+    }
+
+    /// Opens a ledger for writing; one that `check` refuses is left as it is.
+    fn open_checked(
+        path: &Path,
+        check: impl FnOnce(&Self) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
         exists(path)?;
         let lock = Lock::take(path)?;
-        let mut ledger = Self::read(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let (mut ledger, version) = Self::read(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         ledger.lock = Some(lock);
         configure(&ledger.connection).map_err(|e| ledger.sql(e))?;
+        check(&ledger)?;
+        if version < SCHEMA_VERSION {
+            let write = |connection: &mut Connection| {
+                let transaction = connection.transaction()?;
+                upgrade(&transaction, version)?;
+                transaction.commit()
+            };
+            write(&mut ledger.connection).map_err(|source| Error::sql(path, source))?;
+        }
+        ledger.unseal()?;
         Ok(ledger)
     }
 
     /// Opens an existing ledger for reading only, also while another process
-    /// writes to it.
+    /// writes to it. One of an older version is read as it is.
     pub fn open_read_only(path: &Path) -> Result<Self, Error> {
         exists(path)?;
         // The write-ahead log of a run that was killed can only be replayed
         // with write access; without that access the file is complete as it is.
-        Self::read(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .or_else(|_| Self::read(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
+        let (ledger, version) = Self::read(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .or_else(|_| Self::read(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+        if version == 1 {
+            let make = ledger.connection.execute_batch(READ_VERSION_1);
+            make.map_err(|e| ledger.sql(e))?;
+        }
+        Ok(ledger)
     }
 
-    fn read(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
+    /// Opens a file that must be a ledger, and says of which version it is.
+    fn read(path: &Path, flags: OpenFlags) -> Result<(Self, i64), Error> {
         let sql = |source| Error::sql(path, source);
         let corrupt = |message: &str| Error::new(ErrorKind::Corrupt, path, message);
         let connection = Connection::open_with_flags(path, flags).map_err(sql)?;
@@ -145,6 +173,9 @@ impl Ledger {
             );
             return Err(Error::new(ErrorKind::TooNew, path, message));
         }
+        if version < 1 {
+            return Err(corrupt(&format!("has no such schema as {version}")));
+        }
         let check: String = connection
             .pragma_query_value(None, "quick_check", |row| row.get(0))
             .map_err(sql)?;
@@ -154,13 +185,14 @@ impl Ledger {
         let (header, network) = read_header(&connection)
             .map_err(sql)?
             .ok_or_else(|| corrupt("has a malformed header"))?;
-        Ok(Self {
+        let ledger = Self {
             connection,
             path: path.to_owned(),
             header,
             network,
             lock: None,
-        })
+        };
+        Ok((ledger, version))
     }
 
     /// The file.
@@ -238,9 +270,11 @@ impl Ledger {
     }
 
     /// Closes the ledger so that the one file holds everything and can be
-    /// copied: the write-ahead log is folded in and removed.
+    /// copied: it is [sealed](Seal), and the write-ahead log is folded in and
+    /// removed.
     pub fn close(self) -> Result<(), Error> {
         if self.lock.is_some() {
+            self.seal_now()?;
             self.connection
                 .pragma_update(None, "journal_mode", "DELETE")
                 .map_err(|e| self.sql(e))?;
@@ -300,6 +334,14 @@ fn is_unborn(path: &Path) -> bool {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
     };
     metadata.is_file() && (metadata.len() == 0 || tables().is_ok_and(|tables| tables == 0))
+}
+
+/// Makes this program's version from version `from`; 0 is an empty database.
+fn upgrade(transaction: &Transaction<'_>, from: i64) -> rusqlite::Result<()> {
+    for version in &VERSIONS[from as usize..] {
+        transaction.execute_batch(version)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
 /// Write-ahead log: a killed process loses no finished transaction.

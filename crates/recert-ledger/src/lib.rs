@@ -4,8 +4,9 @@
 //! `docs/ledger.md` describes table by table. A ledger binds to the network
 //! (SHA-256 of its file, engine, arithmetic, preprocessing), to the bytes of
 //! every input, to sigma, n0, n and alpha, and to the noise generator and its
-//! seed; it keeps every network's class on every noisy copy and a coarse code
-//! of the margin, entropy-coded, and the certificates drawn from them.
+//! seed; it keeps a network's class on every noisy copy that it was shown and a
+//! coarse code of the margin, entropy-coded, and the certificates drawn from
+//! them. The copies may be the first m of a noise stream or any chosen ones.
 //!
 //! Every write is one transaction in write-ahead mode: a process killed at any
 //! moment loses what it had not yet written and nothing else.
@@ -17,12 +18,13 @@ mod codes;
 mod error;
 mod ledger;
 mod lock;
+mod numbers;
 mod records;
 mod schema;
 
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
-pub use ledger::{Ledger, Series};
+pub use ledger::{Ledger, Seal, Series, StoredBytes, raw};
 pub use records::{
     Certificate, Claim, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };

@@ -1,15 +1,29 @@
 //! The schema, version by version.
 
-/// The version this program writes; older ones are upgraded on opening (there
-/// are none yet), newer ones refused.
-pub const SCHEMA_VERSION: i64 = 1;
+/// The version this program writes. Older ones are read as they are and
+/// upgraded on opening for writing; newer ones are refused.
+pub const SCHEMA_VERSION: i64 = VERSIONS.len() as i64;
 
 /// `RCRT` in ASCII: marks the file as a ledger (`PRAGMA application_id`).
 pub(crate) const APPLICATION_ID: i64 = 0x5243_5254;
 
-/// Version 1. Times are microseconds, hashes lower-case hexadecimal, the seed
-/// decimal text (`SQLite`'s integers are signed), blobs as `codes.rs` says.
-pub(crate) const CREATE: &str = "
+/// What makes each version from the one before: the first from nothing, the
+/// second from the first, ...
+pub(crate) const VERSIONS: [&str; 2] = [VERSION_1, VERSION_2];
+
+/// What a reader of version 1 runs in place of [`VERSION_2`]: the new table,
+/// empty, beside the file. It stands before one of that name in the file, so
+/// that the reader sees version 1 also where a writer upgrades it meanwhile.
+pub(crate) const READ_VERSION_1: &str = "
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE chosen (
+    network, idx, stream, first, last, copies, numbers, classes, margins, micros
+);
+";
+
+/// Times are microseconds, hashes lower-case hexadecimal, the seed decimal text
+/// (`SQLite`'s integers are signed), blobs as `codes.rs` says.
+const VERSION_1: &str = "
 CREATE TABLE network (
     id INTEGER PRIMARY KEY,
     sha256 TEXT NOT NULL,
@@ -91,4 +105,26 @@ CREATE TABLE certificate (
     micros INTEGER NOT NULL,
     PRIMARY KEY (claim, idx)
 ) WITHOUT ROWID;
+";
+
+/// Answers on copies that are not consecutive (`numbers.rs` says how their
+/// numbers are stored), and the seal of a closed ledger (`ledger/seal.rs`).
+const VERSION_2: &str = "
+CREATE TABLE chosen (
+    network INTEGER NOT NULL REFERENCES network (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
+    stream INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    copies INTEGER NOT NULL,
+    numbers BLOB NOT NULL,
+    classes BLOB NOT NULL,
+    margins BLOB,
+    micros INTEGER NOT NULL,
+    PRIMARY KEY (network, idx, stream, first)
+);
+CREATE TABLE seal (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    sha256 TEXT NOT NULL
+);
 ";

@@ -159,7 +159,7 @@ impl NoiseKey {
 }
 
 /// Panics where the 32-bit block number would wrap and noise would repeat.
-fn check_len(len: usize) {
+pub(crate) fn check_len(len: usize) {
     assert!(
         len as u64 <= MAX_LEN,
         "a copy of {len} elements is longer than the 2^34 of the generator"

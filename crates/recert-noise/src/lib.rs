@@ -1,4 +1,4 @@
-//! Counter-based Gaussian noise: every copy a pure function of (seed, stream, input, copy).
+//! Counter-based noise: every copy a pure function of (seed, stream, input, copy).
 //!
 //! A smoothing certificate counts how a network answers on noisy copies of an
 //! input, and a recertification shows a changed network *the same* copies
@@ -19,6 +19,10 @@
 //! key.add(Stream::Certify, 7, 99_999, 0.25, &image[..10], &mut start);
 //! assert_eq!(start, noisy[..10]);
 //! ```
+//!
+//! There are two [laws](Law): Gaussian noise in float32, described here, and
+//! normal noise rounded to whole grey levels, for 8-bit images ([`integer`]),
+//! whose certificates need no proviso on floating-point rounding.
 //!
 //! # Definition of the stream
 //!
@@ -56,7 +60,7 @@
 //! The law is standard normal up to rounding: pairs that are independent of one
 //! another, every coordinate within 2e-7 of the normal law in Kolmogorov
 //! distance, symmetric about 0, with tails up to 7.53 sigma. Certificates are
-//! for N(0, sigma^2) up to this rounding. `SOUNDNESS.md`, section 9,
+//! for N(0, sigma^2) up to this rounding. `SOUNDNESS.md`, section 10,
 //! has the figures and what they mean for a certificate.
 //!
 //! # Why not an existing crate
@@ -72,18 +76,24 @@
 //! `j` depend on all before it. `examples/noise_rate.rs` prints the figures of
 //! the machine it runs on.
 
+mod error;
 mod gaussian;
+pub mod integer;
 mod kernel;
 mod key;
+mod law;
 mod philox;
 mod stream;
 
+pub use error::{Error, ErrorKind};
 pub use gaussian::{MAX_ABS, MAX_RELATIVE_ERROR};
+pub use integer::{GENERATOR_INTEGER, IntegerNoise};
 pub use kernel::CodePath;
 pub use key::{MAX_LEN, NoiseKey};
+pub use law::Law;
 pub use stream::Stream;
 
-/// The name of the exact stream that this crate makes, for ledgers.
+/// The name of the exact stream of Gaussian noise, for ledgers.
 ///
 /// Two runs with equal generator names, seeds, streams, inputs and copies saw
 /// the same noise, bit by bit. The parts: generator, transform with its bits

@@ -1,4 +1,4 @@
-//! The four operations on `f64`, rounded down or up instead of to nearest.
+//! The four operations and the logarithm on `f64`, rounded down or up instead of to nearest.
 //!
 //! Every `*_down` is at most the exact result and every `*_up` at least it, both
 //! by at most one ulp; exact results come back unchanged where exactness can be
@@ -14,7 +14,8 @@
 //! assert_eq!(mul_down(0.5, 0.25), 0.125);
 //! ```
 
-use crate::dd::{two_prod, two_sum};
+use crate::dd::{Dd, two_prod, two_sum};
+use crate::elementary::{LN_ERROR, ln};
 
 /// `a + b`, rounded down.
 pub fn add_down(a: f64, b: f64) -> f64 {
@@ -80,6 +81,56 @@ pub fn div_down(a: f64, b: f64) -> f64 {
 /// `a / b`, rounded up.
 pub fn div_up(a: f64, b: f64) -> f64 {
     -div_down(-a, b)
+}
+
+/// `ln x`, rounded down, by at most two ulps of it. `-inf` for `x` below
+/// `2^-300`; NaN for negative `x` and NaN; for `x` above `2^300` the value there.
+///
+/// ```
+/// use recert_num::directed::{ln_down, ln_up};
+/// assert!(ln_down(2.0) <= std::f64::consts::LN_2 && std::f64::consts::LN_2 <= ln_up(2.0));
+/// assert_eq!((ln_down(1.0), ln_up(1.0)), (0.0, 0.0));
+/// ```
+pub fn ln_down(x: f64) -> f64 {
+    if x.is_nan() || x < 0.0 {
+        f64::NAN
+    } else if x < SMALLEST_LN {
+        f64::NEG_INFINITY
+    } else {
+        enclosed_ln(x.min(1.0 / SMALLEST_LN)).0
+    }
+}
+
+/// `ln x`, rounded up, by at most two ulps of it. `+inf` for `x` above
+/// `2^300`; NaN for negative `x` and NaN; for `x` below `2^-300` the value
+/// there, but `-inf` for 0.
+pub fn ln_up(x: f64) -> f64 {
+    if x.is_nan() || x < 0.0 {
+        f64::NAN
+    } else if x == 0.0 {
+        f64::NEG_INFINITY
+    } else if x > 1.0 / SMALLEST_LN {
+        f64::INFINITY
+    } else {
+        enclosed_ln(x.max(SMALLEST_LN)).1
+    }
+}
+
+/// `2^-300`, the least argument that the logarithm is computed for.
+const SMALLEST_LN: f64 = f64::from_bits((1023 - 300) << 52);
+
+/// Encloses `ln x` for `2^-300 <= x <= 2^300`: the double-double value errs by
+/// at most `LN_ERROR (1 + |ln x|)`, and its parts are added with direction.
+fn enclosed_ln(x: f64) -> (f64, f64) {
+    if x == 1.0 {
+        return (0.0, 0.0);
+    }
+    let value = ln(Dd::from_f64(x));
+    let error = 2.0 * LN_ERROR * (1.0 + value.hi.abs());
+    (
+        add_down(value.hi, sub_down(value.lo, error)),
+        add_up(value.hi, add_up(value.lo, error)),
+    )
 }
 
 /// Whether products and quotients of such numbers, and their rounding errors,

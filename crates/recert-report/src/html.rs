@@ -12,7 +12,7 @@ mod tables;
 use std::fmt::Write;
 
 use crate::error::Error;
-use crate::model::{Method, Report};
+use crate::model::Report;
 use crate::plot::Look;
 use crate::series::Series;
 use crate::summary::Summary;
@@ -184,7 +184,7 @@ impl Page<'_> {
     }
 
     fn is_recertified(&self, run: usize) -> bool {
-        self.summary.report.runs[run].method != Method::Certify
+        !self.summary.report.runs[run].method.is_from_scratch()
     }
 
     fn foot(&mut self) {

@@ -12,8 +12,8 @@
 //!
 //! - a field that is `None` may be absent, except a row's `label` and `class`,
 //!   which are `null` for an unknown class and an abstention;
-//! - `method` is `{"kind": "certify"}` or `{"kind": "recertify", "name": ..,
-//!   "base": .., "gamma": ..}`, where `base` counts runs from 0;
+//! - `method` is `{"kind": "certify", "sides": ..}` or `{"kind": "recertify",
+//!   "name": .., "base": .., "gamma": ..}`, where `base` counts runs from 0;
 //! - `metrics` holds what can be derived from the rows: the fields of
 //!   [`Metrics`], `radii` with `certified` (exact counts of
 //!   inputs certified with at least that radius, for their label where there

@@ -58,13 +58,17 @@ pub struct Run {
 }
 
 /// How the certificates of a run were made.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Method {
     /// From scratch [Cohen, Rosenfeld, Kolter 2019].
-    #[default]
-    Certify,
+    Certify {
+        /// Which probabilities are bounded: 1 is that of the class alone, 2
+        /// that of the next best too. `None` where it is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sides: Option<u8>,
+    },
     /// From what another network answered on the same noisy copies
     /// [Ugare et al. 2024 and its refinements].
     Recertify {
@@ -79,6 +83,19 @@ pub enum Method {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gamma: Option<f64>,
     },
+}
+
+impl Default for Method {
+    fn default() -> Self {
+        Self::Certify { sides: None }
+    }
+}
+
+impl Method {
+    /// Whether certificates are from scratch, whatever they bound.
+    pub fn is_from_scratch(&self) -> bool {
+        matches!(self, Self::Certify { .. })
+    }
 }
 
 /// What came out for one input.
@@ -96,7 +113,8 @@ pub struct Row {
     /// 0 for an abstention.
     pub radius: f64,
     /// Lower bound of the probability of the class under noise, in [0, 1].
-    /// An abstention may have one too; it is then at most 1/2.
+    /// An abstention may have one too; it is then at most 1/2. A certified
+    /// class may have one below 1/2 where the next best is bounded too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_lower: Option<f64>,
     /// Network evaluations that this input cost, selection copies included.
@@ -131,10 +149,15 @@ impl Run {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.label.is_some())
     }
 
-    /// The method in a few words: `certify`, `irs (gamma 0.99)`.
+    /// The method in a few words: `certify`, `certify (two-sided)`, `irs (gamma
+    /// 0.99)`.
     pub fn method_name(&self) -> String {
         match &self.method {
-            Method::Certify => "certify".to_owned(),
+            Method::Certify { sides } => match sides {
+                Some(1) => "certify (one-sided)".to_owned(),
+                Some(2) => "certify (two-sided)".to_owned(),
+                _ => "certify".to_owned(),
+            },
             Method::Recertify {
                 name,
                 gamma: Some(gamma),
@@ -147,7 +170,7 @@ impl Run {
     /// The position of the run that this one was recertified from, if it is known.
     pub fn base(&self) -> Option<usize> {
         match self.method {
-            Method::Certify => None,
+            Method::Certify { .. } => None,
             Method::Recertify { base, .. } => base,
         }
     }

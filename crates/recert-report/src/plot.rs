@@ -9,12 +9,14 @@
 mod accuracy;
 mod cost;
 mod histogram;
+mod samples;
 mod scale;
 
 pub(crate) use accuracy::{Line, accuracy};
 pub(crate) use cost::Mark;
 pub(crate) use cost::cost;
 pub(crate) use histogram::{histogram, tallest};
+pub(crate) use samples::{Curve, samples};
 
 use std::fmt::Write;
 

@@ -1,6 +1,6 @@
 //! Which runs belong together: the same thing done with more and more copies.
 
-use crate::model::{Method, Report, Run};
+use crate::model::{Report, Run};
 
 /// Runs that differ in the number of copies alone.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Series {
                 Some(one) => one.runs.push(run),
                 None => all.push(Self {
                     runs: vec![run],
-                    recertified: *method != Method::Certify,
+                    recertified: !method.is_from_scratch(),
                     comparable: group,
                 }),
             }
@@ -71,7 +71,7 @@ fn inputs(run: &Run) -> Vec<(u32, Option<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Row;
+    use crate::model::{Method, Row};
 
     fn run(n: u64, method: Method, change: impl FnOnce(&mut Run)) -> Run {
         let row = |idx| Row {
@@ -90,6 +90,7 @@ mod tests {
 
     #[test]
     fn only_the_number_of_copies_and_the_order_may_differ() {
+        let certify = |sides| Method::Certify { sides };
         let irs = |base| Method::Recertify {
             name: "irs".to_owned(),
             base: Some(base),
@@ -97,24 +98,29 @@ mod tests {
         };
         let report = Report {
             runs: vec![
-                run(200, Method::Certify, |_| {}),
-                run(100, Method::Certify, |r| r.rows.reverse()),
+                run(200, certify(None), |_| {}),
+                run(100, certify(None), |r| r.rows.reverse()),
                 run(10, irs(0), |_| {}),
                 run(20, irs(0), |_| {}),
                 run(20, irs(1), |_| {}),
-                run(300, Method::Certify, |r| r.sigma = 1.0),
-                run(300, Method::Certify, |r| r.rows[0].idx = 7),
-                run(300, Method::Certify, |r| {
+                run(300, certify(None), |r| r.sigma = 1.0),
+                run(300, certify(None), |r| r.rows[0].idx = 7),
+                run(300, certify(None), |r| {
                     r.network_sha256 = "other".to_owned();
                 }),
+                run(400, certify(Some(2)), |_| {}),
+                run(200, certify(Some(2)), |_| {}),
             ],
             ..Report::default()
         };
         let series = Series::all(&report);
         let runs: Vec<&[usize]> = series.iter().map(|one| one.runs.as_slice()).collect();
-        assert_eq!(runs, [&[1, 0][..], &[2, 3], &[4], &[5], &[6], &[7]]);
+        assert_eq!(
+            runs,
+            [&[1, 0][..], &[2, 3], &[4], &[5], &[6], &[7], &[9, 8]]
+        );
         let comparable: Vec<usize> = series.iter().map(|one| one.comparable).collect();
-        assert_eq!(comparable, [0, 0, 0, 5, 6, 7]);
+        assert_eq!(comparable, [0, 0, 0, 5, 6, 7, 0]);
         assert_eq!(series[0].best(), 0);
         assert!(series[1].recertified && !series[0].recertified);
     }

@@ -181,7 +181,7 @@ fn cost(summary: &Summary<'_>, options: &Options) -> Vec<String> {
 }
 
 /// Sets a table; the columns named in `words` hold words, the others numbers.
-fn lines(
+pub(crate) fn lines(
     heads: &[&str],
     rows: impl Iterator<Item = Vec<String>>,
     words: &[usize],

@@ -1,13 +1,14 @@
-//! CERTIFY [Cohen, Rosenfeld, Kolter 2019]: certified radii from scratch.
+//! Certified radii from scratch: CERTIFY [Cohen, Rosenfeld, Kolter 2019], and with
+//! a bound of its own for the runner-up.
 
 use recert_engine::Classifier;
-use recert_ledger::{Certificate, Claim, Header, Ledger, NetworkId, Series};
-use recert_noise::Stream;
+use recert_ledger::{Certificate, Claim, Codes, Header, Ledger, NetworkId, Selection, Series};
+use recert_noise::{Law, Stream};
 use recert_num::{Alpha, Sigma};
 use serde_json::json;
 
-use crate::bound::{self, Conclusion, Verdict};
-use crate::run::{Collect, collect};
+use crate::bound::{self, Conclusion, Shares, Verdict};
+use crate::run::{Collect, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
 /// What certifying the ledger's network needs: n0 selection copies, then n
@@ -24,16 +25,60 @@ pub fn certify_plan(ledger: &Ledger, batch: usize) -> Collect {
     }
 }
 
+/// Which probabilities a certificate from scratch bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Sides {
+    /// That of the class alone; the next best may have all the rest (Cohen,
+    /// Rosenfeld, Kolter 2019, CERTIFY).
+    One,
+    /// That of the class, and through their ratio that of the next best
+    /// ([`bound::two_sided`]).
+    #[default]
+    Two,
+}
+
+impl Sides {
+    /// The weights of the most uneven split of alpha that a certificate may ask
+    /// for: every share that is ever taken lies between the ends of this one.
+    pub fn shares(self) -> &'static [f64] {
+        match self {
+            Self::One => &[1.0],
+            Self::Two => &Shares::WEIGHTS[0],
+        }
+    }
+
+    /// What decides the conclusion beside counts and alpha, for the claim.
+    fn parameters(self) -> serde_json::Value {
+        match self {
+            Self::One => json!({"sides": 1}),
+            Self::Two => json!({"sides": 2, "rule": Shares::RULE}),
+        }
+    }
+}
+
 /// Certifies the inputs at positions `inputs`, resuming where the ledger ends.
+///
+/// Certificates of one and of two sides rest on the same copies and stand side
+/// by side in a ledger, as different claims. Neither of them is for choosing the
+/// better one afterwards: each holds at alpha by itself.
 pub fn certify(
     ledger: &mut Ledger,
     source: &dyn Source,
     inputs: &[u32],
+    sides: Sides,
     batch: usize,
     classifiers: &mut [Box<dyn Classifier>],
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let plan = certify_plan(ledger, batch);
+    let copies = [ledger.header().n];
+    let what = FromScratch {
+        network: ledger.base(),
+        copies: &copies,
+        alpha: Alpha::new(ledger.header().alpha)?,
+        sides,
+        method: "certify",
+    };
     collect(
         ledger,
         source,
@@ -41,78 +86,134 @@ pub fn certify(
         &plan,
         classifiers,
         observer,
-        &mut |ledger, idx| {
-            conclude(
-                ledger,
-                ledger.base(),
-                idx,
-                &[ledger.header().n],
-                ledger.header().alpha,
-                "certify",
-            )
-        },
+        &mut |ledger, idx| conclude(ledger, idx, &what),
     )
 }
 
-/// The certificates of `network` on input `idx` from its own first copies,
-/// for each count in `copies`.
+/// Certificates to draw from a network's own copies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FromScratch<'a> {
+    pub(crate) network: NetworkId,
+    /// Copies to rest on; one certificate for each count of them.
+    pub(crate) copies: &'a [u64],
+    pub(crate) alpha: Alpha,
+    pub(crate) sides: Sides,
+    /// The name the claim goes by.
+    pub(crate) method: &'a str,
+}
+
+/// The certificates of a network on input `idx` from its own first copies.
 pub(crate) fn conclude(
     ledger: &Ledger,
-    network: NetworkId,
     idx: u32,
-    copies: &[u64],
-    alpha: f64,
-    method: &str,
+    what: &FromScratch<'_>,
 ) -> Result<Vec<Certificate>, Error> {
-    let Header { sigma, .. } = *ledger.header();
-    let (sigma, level) = (Sigma::new(sigma)?, Alpha::new(alpha)?);
+    let sigma = Sigma::new(ledger.header().sigma)?;
     let series = Series {
-        network,
+        network: what.network,
         idx,
         stream: recert_ledger::Stream(Stream::Certify.tag()),
     };
-    let selection = ledger.selection(network, idx)?.ok_or_else(|| {
+    let selection = ledger.selection(what.network, idx)?.ok_or_else(|| {
         Error::parameter(format!("input {idx} has no selection copies in the ledger"))
     })?;
-    let class = selection.class;
-    copies
+    what.copies
         .iter()
         .map(|&n| {
             let (codes, micros) = ledger.answers(series, n)?;
-            let k = codes.count(class);
-            let p = bound::direct(k, n, level)?;
-            let conclusion = Conclusion::one_sided(class, p, sigma, "direct")?;
-            let counts = json!({"class": class, "k": k, "n": n, "invalid": codes.invalid()});
-            let claim = claim(method, n, alpha, &json!({}));
-            let evaluations = selection.copies + n;
-            let micros = selection.micros + micros;
+            let alpha = level(ledger.header(), what.alpha, n)?;
+            let (conclusion, counts) = match what.sides {
+                Sides::One => one_sided(&selection, &codes, alpha, sigma)?,
+                Sides::Two => two_sided(&selection, &codes, alpha, sigma)?,
+            };
             Ok(certificate(
                 idx,
-                claim,
+                claim(
+                    ledger.header(),
+                    (what.method, n, what.alpha),
+                    &what.sides.parameters(),
+                    1,
+                ),
                 &conclusion,
                 &counts,
-                evaluations,
-                micros,
+                selection.copies + n,
+                selection.micros + micros,
             ))
         })
         .collect()
 }
 
-/// The claim of a radius by `method`.
+/// CERTIFY's conclusion, and the counts that it is from.
+fn one_sided(
+    selection: &Selection,
+    codes: &Codes,
+    alpha: Alpha,
+    sigma: Sigma,
+) -> Result<(Conclusion, serde_json::Value), Error> {
+    let (class, n) = (selection.class, codes.classes.len() as u64);
+    let k = codes.count(class);
+    let p = bound::direct(k, n, alpha)?;
+    let counts = json!({"class": class, "k": k, "n": n, "invalid": codes.invalid()});
+    Ok((Conclusion::one_sided(class, p, sigma, "direct")?, counts))
+}
+
+/// The conclusion from the class and the runner-up, and the counts, shares of
+/// alpha and bounds that it is from.
+fn two_sided(
+    selection: &Selection,
+    codes: &Codes,
+    alpha: Alpha,
+    sigma: Sigma,
+) -> Result<(Conclusion, serde_json::Value), Error> {
+    let (class, n) = (selection.class, codes.classes.len() as u64);
+    let votes = |class| selection.counts.get(&class).copied().unwrap_or(0);
+    let against = bound::runner_up(&selection.counts, class).map_or(0, |(_, votes)| votes);
+    let shares = Shares::from_votes(votes(class), against, alpha)?;
+    let answered = bound::class_counts(codes);
+    let k = answered.get(&class).copied().unwrap_or(0);
+    let other = bound::runner_up(&answered, class);
+    let k_other = other.map_or(0, |(_, count)| count);
+    let found = bound::two_sided(k, k_other, n, shares)?;
+    let counts = json!({
+        "class": class, "k": k, "n": n, "invalid": codes.invalid(),
+        "runner_up": other.map(|(class, _)| class), "k_runner_up": k_other,
+        "alpha_class": shares.class.get(), "alpha_ratio": shares.ratio.get(),
+        "ratio_lower": found.ratio_lower.get(), "p_upper": found.p_upper.get(),
+    });
+    let bounds = (found.p_lower, found.p_upper);
+    Ok((
+        Conclusion::two_sided(class, bounds, sigma, "two-sided")?,
+        counts,
+    ))
+}
+
+/// The claim of a radius by `method`, resting on `copies`, at `alpha` in total;
+/// of a network named in advance, or of one chosen among several.
 pub(crate) fn claim(
-    method: &str,
-    copies: u64,
-    alpha: f64,
+    header: &Header,
+    (method, copies, alpha): (&str, u64, Alpha),
     parameters: &serde_json::Value,
+    among: u32,
 ) -> Claim {
+    let network = if among == 1 {
+        "for this network and this input, named in advance".to_owned()
+    } else {
+        format!(
+            "for this input, named in advance, and a network chosen among {among} by their results"
+        )
+    };
+    let images = match Law::of_generator(&header.generator) {
+        Ok(Law::Integer) => " for images of 8-bit pixels",
+        _ => "",
+    };
+    let alpha = alpha.get();
     Claim {
         method: method.into(),
         copies,
         alpha,
         parameters: parameters.to_string(),
         statement: format!(
-            "for this network and this input, named in advance: the radius is wrong with \
-             probability at most {alpha}"
+            "{network}: the radius is wrong{images} with probability at most {alpha}"
         ),
     }
 }

@@ -77,4 +77,5 @@ macro_rules! from {
 from!(recert_data::Error, Data);
 from!(recert_engine::Error, Engine);
 from!(recert_ledger::Error, Ledger);
+from!(recert_noise::Error, Parameter);
 from!(recert_num::Error, Numbers);

@@ -12,19 +12,24 @@
 
 #![forbid(unsafe_code)]
 
+mod auto;
 pub mod bound;
 mod certify;
 mod error;
 mod margin;
+pub mod plan;
 mod predict;
 mod recertify;
 pub mod run;
 mod source;
+mod until;
 
-pub use certify::{certify, certify_plan};
+pub use auto::{Auto, recertify_auto, recertify_until};
+pub use certify::{Sides, certify, certify_plan};
 pub use error::{Error, ErrorKind};
 pub use margin::{edges, margin_code};
 pub use predict::{predict, predict_plan};
-pub use recertify::{Irs, Recertify, finished_inputs, recertify};
+pub use recertify::{Irs, Method, Recertify, finished_inputs, recertify};
 pub use run::{Observer, Outcome, Silent, noise_sigma};
 pub use source::Source;
+pub use until::certify_until;

@@ -4,7 +4,7 @@
 //! ledger keeps, beside f's class, the bucket that the absolute margin of the
 //! selected class falls into. The bucket edges come from the selection copies
 //! alone: a copy's code is then a function of that copy only, which is what
-//! conditioning on the codes needs (`SOUNDNESS.md`, margin codes).
+//! conditioning on the codes needs (`SOUNDNESS.md`, section 4).
 
 use recert_ledger::MARGIN_BUCKETS;
 

@@ -9,7 +9,7 @@ use recert_num::Alpha;
 use serde_json::json;
 
 use crate::bound::{self, Prediction};
-use crate::run::{Collect, collect};
+use crate::run::{Collect, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
 /// What predicting needs: n copies, from a stream of their own.
@@ -63,7 +63,7 @@ pub fn predict(
                 first,
                 second,
                 decided,
-            } = bound::prediction(&counts, Alpha::new(alpha)?)?;
+            } = bound::prediction(&counts, level(ledger.header(), Alpha::new(alpha)?, n)?)?;
             let claim = Claim {
                 method: "predict".into(),
                 copies: n,

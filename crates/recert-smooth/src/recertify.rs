@@ -6,9 +6,9 @@ use recert_noise::Stream;
 use recert_num::{Alpha, Sigma};
 use serde_json::json;
 
-use crate::bound::{self, Conclusion, Pairs};
-use crate::certify;
-use crate::run::{Collect, collect};
+use crate::bound::{self, Conclusion, PairBound, Pairs};
+use crate::certify::{self, FromScratch, Sides};
+use crate::run::{Collect, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
 /// Incremental randomized smoothing certification [Ugare et al. 2024,
@@ -27,6 +27,17 @@ pub struct Irs {
     pub gamma: f64,
 }
 
+/// How to conclude about h from the first m copies.
+#[derive(Debug, Clone, Copy)]
+pub enum Method {
+    /// Incremental randomized smoothing certification.
+    Irs(Irs),
+    /// A bound from the pairs.
+    Pairs(&'static dyn PairBound),
+    /// Certify h from scratch on the same copies, to stand beside the others.
+    Direct(Sides),
+}
+
 /// What to conclude about h, and from how much.
 #[derive(Debug, Clone)]
 pub struct Recertify {
@@ -36,12 +47,30 @@ pub struct Recertify {
     pub copies: Vec<u64>,
     /// Total failure probability of each certificate.
     pub alpha: Alpha,
-    /// Recertify with IRS.
-    pub irs: Option<Irs>,
-    /// Certify h from scratch on the same copies, to stand beside it.
-    pub direct: bool,
+    /// How to conclude; one certificate for each.
+    pub methods: Vec<Method>,
     /// Images in one call of the classifier.
     pub batch: usize,
+}
+
+impl Method {
+    /// The name it goes by in ledgers and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Irs(_) => "irs",
+            Self::Pairs(bound) => bound.name(),
+            Self::Direct(_) => "direct",
+        }
+    }
+
+    /// The weights by which alpha is split between its events.
+    pub fn weights(self) -> Vec<f64> {
+        match self {
+            Self::Irs(_) => Irs::SHARES.to_vec(),
+            Self::Pairs(bound) => bound.shares().iter().map(|share| share.1).collect(),
+            Self::Direct(sides) => sides.shares().to_vec(),
+        }
+    }
 }
 
 /// The inputs whose certification in the ledger is complete, in order.
@@ -77,11 +106,12 @@ pub fn recertify(
             "n_p must be from 1 to n = {n}, the copies in the ledger, but is {largest}"
         )));
     }
+    let direct = (what.methods.iter()).any(|method| matches!(method, Method::Direct(_)));
     let plan = Collect {
         network: what.network,
         stream: Stream::Certify,
         copies: largest,
-        selection: if what.direct { ledger.header().n0 } else { 0 },
+        selection: if direct { ledger.header().n0 } else { 0 },
         margins: false,
         batch: what.batch,
     };
@@ -94,19 +124,20 @@ pub fn recertify(
         observer,
         &mut |ledger, idx| {
             let mut certificates = Vec::new();
-            if let Some(irs) = what.irs {
-                certificates.extend(conclude_irs(ledger, idx, what, irs)?);
-            }
-            if what.direct {
-                let alpha = what.alpha.get();
-                certificates.extend(certify::conclude(
-                    ledger,
-                    what.network,
-                    idx,
-                    &what.copies,
-                    alpha,
-                    "direct",
-                )?);
+            for &method in &what.methods {
+                certificates.extend(match method {
+                    Method::Direct(sides) => {
+                        let direct = FromScratch {
+                            network: what.network,
+                            copies: &what.copies,
+                            alpha: what.alpha,
+                            sides,
+                            method: "direct",
+                        };
+                        certify::conclude(ledger, idx, &direct)?
+                    }
+                    _ => conclude_pairs(ledger, idx, what, method)?,
+                });
             }
             Ok(certificates)
         },
@@ -121,15 +152,16 @@ fn certify_series(network: NetworkId, idx: u32) -> Series {
     }
 }
 
-/// The IRS certificates of h on input `idx`, one for each count of copies.
-fn conclude_irs(
+/// The certificates of h on input `idx` from pairs, one for each count of copies.
+fn conclude_pairs(
     ledger: &Ledger,
     idx: u32,
     what: &Recertify,
-    irs: Irs,
+    method: Method,
 ) -> Result<Vec<Certificate>, Error> {
     let n = ledger.header().n;
     let sigma = Sigma::new(ledger.header().sigma)?;
+    let alpha = level(ledger.header(), what.alpha, n)?;
     let class = ledger
         .selection(ledger.base(), idx)?
         .ok_or_else(|| Error::parameter(format!("input {idx} is not certified in the ledger")))?
@@ -141,23 +173,39 @@ fn conclude_irs(
         .map(|&m| {
             let (h, micros) = ledger.answers(certify_series(what.network, idx), m)?;
             let pairs = Pairs::count(&f, &h, class);
-            let (conclusion, zeta) = irs.conclude(class, k, n, &pairs, what.alpha, sigma)?;
-            let counts = json!({
+            let mut counts = json!({
                 "class": class, "k": k, "n": n, "m": m, "disagreements": pairs.disagreements,
                 "own": pairs.own, "lost": pairs.lost, "gained": pairs.gained,
-                "invalid": pairs.invalid, "zeta": zeta,
+                "invalid": pairs.invalid,
             });
-            let shares: Vec<f64> = what
-                .alpha
-                .split(&Irs::SHARES)?
-                .iter()
-                .map(|a| a.get())
-                .collect();
-            let parameters = json!({
-                "gamma": irs.gamma,
-                "alpha_f": shares[0], "alpha_zeta": shares[1], "alpha_direct": shares[2],
-            });
-            let claim = certify::claim("irs", m, what.alpha.get(), &parameters);
+            let shares = alpha.split(&method.weights())?;
+            let mut parameters = json!({});
+            let conclusion = match method {
+                Method::Irs(irs) => {
+                    let (conclusion, zeta) = irs.conclude(class, k, n, &pairs, alpha, sigma)?;
+                    counts["zeta"] = json!(zeta);
+                    parameters["gamma"] = json!(irs.gamma);
+                    let names = ["alpha_f", "alpha_zeta", "alpha_direct"];
+                    for (name, share) in names.iter().zip(&shares) {
+                        parameters[*name] = json!(share.get());
+                    }
+                    conclusion
+                }
+                Method::Pairs(bound) => {
+                    for ((name, _), share) in bound.shares().iter().zip(&shares) {
+                        parameters[*name] = json!(share.get());
+                    }
+                    let p_lower = bound.lower(k, n, &pairs, &shares)?;
+                    Conclusion::one_sided(class, p_lower, sigma, bound.name())?
+                }
+                Method::Direct(_) => unreachable!("it rests on h's own copies, not on pairs"),
+            };
+            let claim = certify::claim(
+                ledger.header(),
+                (method.name(), m, what.alpha),
+                &parameters,
+                1,
+            );
             Ok(certify::certificate(
                 idx,
                 claim,

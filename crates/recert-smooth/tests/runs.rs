@@ -2,14 +2,18 @@
 //! what the ledger's own answers allow, and a classifier that fails or panics
 //! ends a run as an error, with everything before it kept.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use proptest::prelude::*;
 use recert_engine::{Classifier, FnClassifier};
-use recert_ledger::{Header, INVALID, Input, Ledger, Network, Series, Stream, Task};
-use recert_num::{Alpha, Sigma, clopper_pearson_lower, clopper_pearson_upper};
+use recert_ledger::{Certificate, Header, INVALID, Input, Ledger, Network, Series, Stream, Task};
+use recert_num::{
+    Alpha, LowerBound, Radius, Sigma, UpperBound, clopper_pearson_lower, clopper_pearson_upper,
+};
 use recert_smooth::bound::{Conclusion, Verdict};
-use recert_smooth::{Error, ErrorKind, Irs, Outcome, Recertify, Silent, Source};
+use recert_smooth::{Error, ErrorKind, Irs, Method, Outcome, Recertify, Sides, Silent, Source};
+use serde_json::{Value, json};
 
 /// Images of two pixels that say their number.
 struct Numbers;
@@ -67,7 +71,8 @@ fn by_limits(limits: [f32; 3]) -> Box<dyn Classifier> {
 }
 
 fn run(ledger: &mut Ledger, f: Box<dyn Classifier>, inputs: &[u32]) -> Result<Outcome, Error> {
-    recert_smooth::certify(ledger, &Numbers, inputs, 5, &mut [f], &mut Silent)
+    let (sides, mut f) = (Sides::default(), [f]);
+    recert_smooth::certify(ledger, &Numbers, inputs, sides, 5, &mut f, &mut Silent)
 }
 
 fn series(ledger: &Ledger, which: usize, idx: u32) -> Series {
@@ -120,7 +125,12 @@ fn check_certificates(ledger: &Ledger, gamma: f64) {
                 } else {
                     first
                 }
+            } else if claim.parameters.contains("\"sides\":2") {
+                let votes = ledger.selection(chosen_by, idx).unwrap().unwrap().counts;
+                check_two_sided(&certificate, &own, &votes, class);
+                continue;
             } else {
+                assert_eq!(certificate.bound.as_deref(), Some("direct"));
                 clopper_pearson_lower(count(&own), m, whole).unwrap()
             };
             assert_eq!(certificate.p_lower, Some(p.get()), "{certificate:?}");
@@ -139,6 +149,74 @@ fn check_certificates(ledger: &Ledger, gamma: f64) {
     }
 }
 
+/// Recomputes a two-sided certificate from the answers and the selection's
+/// votes; its record holds all that it rests on.
+fn check_two_sided(
+    certificate: &Certificate,
+    answers: &[u16],
+    votes: &BTreeMap<u16, u64>,
+    class: u16,
+) {
+    let claim = &certificate.claim;
+    let parameters = json!({"sides": 2, "rule": "votes-1"});
+    assert_eq!(claim.parameters, parameters.to_string());
+    let count = |of: u16| answers.iter().filter(|&&c| c == of).count() as u64;
+    // The networks here have four classes.
+    let other = (0..4).filter(|&c| c != class).map(count).max().unwrap();
+    let votes_of = |c: u16| votes.get(&c).copied().unwrap_or(0);
+    let against = (0..4).filter(|&c| c != class).map(votes_of).max().unwrap();
+    let weights = match (votes_of(class), against) {
+        (_, 0) => [15.0, 1.0],
+        (own, next) if own >= 3 * next => [1.0, 1.0],
+        _ => [1.0, 7.0],
+    };
+    let shares = Alpha::new(claim.alpha).unwrap().split(&weights).unwrap();
+    let (k, n) = (count(class), claim.copies);
+    let p = clopper_pearson_lower(k, n, shares[0]).unwrap().get();
+    let ratio = if k + other == 0 {
+        0.0
+    } else {
+        clopper_pearson_lower(k, k + other, shares[1])
+            .unwrap()
+            .get()
+    };
+    let counts: Value = serde_json::from_str(&certificate.counts).unwrap();
+    let number = |name: &str| counts[name].as_f64().unwrap();
+    for (name, exact) in [
+        ("class", f64::from(class)),
+        ("k", k as f64),
+        ("n", n as f64),
+        ("invalid", count(INVALID) as f64),
+        ("k_runner_up", other as f64),
+        ("alpha_class", shares[0].get()),
+        ("alpha_ratio", shares[1].get()),
+        ("ratio_lower", ratio),
+    ] {
+        assert_eq!(number(name), exact, "{name} of {certificate:?}");
+    }
+    match counts["runner_up"].as_u64() {
+        Some(class) => assert_eq!(count(class as u16), other),
+        None => assert_eq!(other, 0),
+    }
+    assert_eq!(certificate.p_lower, Some(p), "{certificate:?}");
+    assert_eq!(certificate.bound.as_deref(), Some("two-sided"));
+    let most = if ratio > 0.5 {
+        (1.0 - p).min(p * (1.0 - ratio) / ratio)
+    } else {
+        1.0 - p
+    };
+    // Rounded up, by no more than a few units in the last place.
+    let next = number("p_upper");
+    assert!(
+        next >= most * (1.0 - 1e-15) && next <= most + 1e-15,
+        "{certificate:?}"
+    );
+    let bounds = (LowerBound::new(p).unwrap(), UpperBound::new(next).unwrap());
+    let radius = Radius::two_sided(Sigma::new(0.5).unwrap(), bounds.0, bounds.1).unwrap();
+    assert_eq!(certificate.radius, radius.map_or(0.0, Radius::get));
+    assert_eq!(certificate.class, radius.map(|_| class));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -150,10 +228,20 @@ proptest! {
         part in 0.0_f64..1.0,
         gamma in 0.0_f64..=1.0,
         seed in any::<u64>(),
+        sides in prop::sample::select(&[Sides::One, Sides::Two][..]),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::create(&folder.path().join("run.recert"), &header(n, seed)).unwrap();
         prop_assert_eq!(run(&mut ledger, by_limits(limits), &[0, 3]).unwrap(), Outcome::Finished);
+        // The other conclusion from the same copies evaluates nothing.
+        let idle: Box<dyn Classifier> = Box::new(FnClassifier::new(4, 2, |_: &[f32]| {
+            unreachable!("all copies are in the ledger")
+        }));
+        let other = recert_smooth::certify(
+            &mut ledger, &Numbers, &[0, 3], Sides::One, 5, &mut [idle], &mut Silent,
+        );
+        prop_assert_eq!(other.unwrap(), Outcome::Finished);
+        prop_assert_eq!(ledger.certificates(ledger.base()).unwrap().len(), 4);
         let mut shifted = limits;
         for (limit, shift) in shifted.iter_mut().zip(shift) {
             *limit += shift;
@@ -163,8 +251,7 @@ proptest! {
             network: ledger.add_network(&network(2)).unwrap(),
             copies: if m < n { vec![m, n] } else { vec![n] },
             alpha: Alpha::new(0.02).unwrap(),
-            irs: Some(Irs { gamma }),
-            direct: true,
+            methods: vec![Method::Irs(Irs { gamma }), Method::Direct(sides)],
             batch: 3,
         };
         let mut h = [by_limits(shifted)];
@@ -193,7 +280,8 @@ fn a_panic_in_a_classifier_is_an_error_and_what_was_done_is_kept() {
         };
         let mut classifiers: Vec<_> = (0..workers).map(|_| trap()).collect();
         let mut ledger_of = |ledger: &mut Ledger, inputs: &[u32]| {
-            recert_smooth::certify(ledger, &Numbers, inputs, 5, &mut classifiers, &mut Silent)
+            let (sides, f) = (Sides::default(), &mut classifiers);
+            recert_smooth::certify(ledger, &Numbers, inputs, sides, 5, f, &mut Silent)
         };
         assert_eq!(ledger_of(&mut ledger, &[1]).unwrap(), Outcome::Finished);
         let error = ledger_of(&mut ledger, &[1, 9]).unwrap_err();
@@ -239,13 +327,15 @@ fn other_data_is_noticed_before_anything_is_computed() {
     );
     let mut f = [by_limits([0.0, 1.0, 2.0])];
     // Asked for an input that the ledger does not have.
-    let error =
-        recert_smooth::certify(&mut ledger, &Changed, &[7], 5, &mut f, &mut Silent).unwrap_err();
+    let mut certify = |ledger: &mut Ledger, source: &dyn Source, batch| {
+        let sides = Sides::default();
+        recert_smooth::certify(ledger, source, &[7], sides, batch, &mut f, &mut Silent)
+    };
+    let error = certify(&mut ledger, &Changed, 5).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Ledger);
     assert!(error.to_string().contains("other data: input 2"), "{error}");
     assert_eq!(inputs(&ledger), 1);
-    let outcome =
-        recert_smooth::certify(&mut ledger, &Numbers, &[7], usize::MAX, &mut f, &mut Silent);
+    let outcome = certify(&mut ledger, &Numbers, usize::MAX);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     assert_eq!(inputs(&ledger), 2);
 }

@@ -4,6 +4,7 @@ mod approximate;
 mod demo;
 mod recertify;
 mod report;
+mod samples;
 mod scratch;
 
 use anyhow::Result;
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Recertify(args) => recertify::run(args),
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
+        Command::Samples(args) => samples::run(args),
         Command::Demo(args) => demo::run(args),
     }
 }
@@ -67,7 +69,7 @@ impl<'a> Runner<'a> {
             );
         }
         crate::progress::watch_for_stop()?;
-        Progress::header()?;
+        self.progress.header()?;
         let outcome = task(&mut ledger, &mut self.workers, &mut self.progress);
         let finished = self.progress.finish(&match outcome {
             Ok(Outcome::Finished) => format!("{verb} {inputs}"),

@@ -1,62 +1,56 @@
 //! `recert recertify`.
 
+mod plan;
+
+use std::path::Path;
+
 use anyhow::Result;
 use recert::engine::Preprocess;
-use recert::ledger::{Ledger, Task};
+use recert::ledger::{Certificate, Header, Input, Ledger, Task};
 use recert::net::Model;
-use recert::num::Alpha;
-use recert::smooth::{Irs, Recertify as Plan, finished_inputs};
+use recert::noise::Law;
+use recert::num::{Alpha, Radius};
+use recert::smooth::bound::{Loss, Paired, Zeta};
+use recert::smooth::plan::{Goal, Levels};
+use recert::smooth::{
+    Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, finished_inputs, recertify,
+    recertify_auto, recertify_until,
+};
 
 use super::Runner;
 use crate::args::{Method, NetworkArgs, Recertify};
 use crate::config::{self, Data, Loaded, usage};
 use crate::exit::{Code, Failure};
+use crate::progress::Progress;
 
 pub(crate) fn run(args: &Recertify) -> Result<()> {
-    if !(0.0..=1.0).contains(&args.gamma) {
-        return usage(format!(
-            "--gamma must be from 0 to 1, but is {}",
-            args.gamma
-        ));
+    let among = match args.among {
+        Some(0) => return usage("--among must be at least 1"),
+        Some(among) if (among as usize) < args.model.len() => {
+            return usage(format!(
+                "--among is {among}, but --model names {} candidates",
+                args.model.len()
+            ));
+        }
+        Some(among) => among,
+        None => args.model.len() as u32,
+    };
+    if among > 1 && !(args.method.iter().all(|&method| method == Method::Auto)) {
+        return usage("several candidates, or --among, are for --method auto alone");
     }
+    for model in &args.model {
+        one(args, model, among)?;
+    }
+    Ok(())
+}
+
+/// Recertifies one network.
+fn one(args: &Recertify, model: &Path, among: u32) -> Result<()> {
     let ledger = Ledger::open(&args.ledger)?;
     let header = ledger.header().clone();
-    if header.task != Task::Certify {
-        return usage(format!(
-            "{} holds predictions: recertifying starts from a ledger of `recert certify`",
-            args.ledger.display()
-        ));
-    }
-    let mut copies = args
-        .n_p
-        .iter()
-        .map(|text| config::share_of(text, header.n))
-        .collect::<Result<Vec<_>>>()?;
-    copies.sort_unstable();
-    copies.dedup();
-    let irs = args.method.contains(&Method::Irs);
-    let direct = args.method.contains(&Method::Direct);
-    let whole = args.alpha.unwrap_or(2.0 * header.alpha);
-    if irs {
-        config::alpha(whole, &Irs::SHARES)?;
-    }
-    if direct {
-        config::alpha(whole, &[1.0])?;
-    }
-    let alpha = Alpha::new(whole)?;
-    let mut inputs = finished_inputs(&ledger)?;
-    if inputs.is_empty() {
-        return usage(format!(
-            "{} has no finished input yet: let `recert certify` finish one",
-            args.ledger.display()
-        ));
-    }
-    if args.limit == Some(0) {
-        return usage("--limit must be at least 1");
-    }
-    inputs.truncate(args.limit.unwrap_or(usize::MAX));
+    let asked = Asked::check(args, &ledger, among)?;
     let data = Data::reopen(&header.data, args.data.as_deref(), &args.data_args)?;
-    if let Some(missing) = inputs.iter().find(|&&idx| idx as usize >= data.set.len()) {
+    if let Some(missing) = (asked.inputs.iter()).find(|&&idx| idx as usize >= data.set.len()) {
         let message = format!(
             "ledger {} is of other data: it has input {missing}, but the data given has only {} \
              inputs (see --data)",
@@ -65,45 +59,255 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
         );
         return Err(Failure::new(Code::Ledger, message).into());
     }
-    let loaded = Loaded::open(
-        &args.model,
-        &like_the_base(args, &header.network)?,
-        data.shape(),
-    )?;
+    let like = like_the_base(args, model, &header.network)?;
+    let loaded = Loaded::open(model, &like, data.shape())?;
     if loaded.network.classes() != header.network.classes as usize {
         let message = format!(
             "{} has {} classes, but the ledger's network has {}: only networks of the same classes \
              can be recertified",
-            args.model.display(),
+            model.display(),
             loaded.network.classes(),
             header.network.classes,
         );
         return Err(Failure::new(Code::Input, message).into());
     }
-    let rows = if irs { "irs" } else { "direct" };
-    let runner = Runner::new(&loaded, &args.run, rows)?;
-    let plan = Plan {
-        network: ledger.add_network(&loaded.identity())?,
-        copies,
-        alpha,
-        irs: irs.then_some(Irs { gamma: args.gamma }),
-        direct,
-        batch: args.run.batch,
-    };
-    let what = format!("{} inputs of {}", inputs.len(), args.ledger.display());
+    if args.plan {
+        return plan::print(args, &ledger, &asked, &loaded.identity());
+    }
+    let runner = Runner::new(&loaded, &args.run, asked.rows)?;
+    let network = ledger.add_network(&loaded.identity())?;
+    let what = format!("{} inputs of {}", asked.inputs.len(), args.ledger.display());
     runner.drive(
         ledger,
         ("recertified", what),
         |ledger, workers, progress| {
-            recert::smooth::recertify(ledger, &data.set, &inputs, &plan, workers, progress)
+            let (source, inputs) = (&data.set, &asked.inputs);
+            let last = asked.goals.len().saturating_sub(1);
+            if !asked.methods.is_empty() {
+                let what = Prefix {
+                    network,
+                    copies: asked.copies.clone(),
+                    alpha: asked.alpha,
+                    methods: asked.methods.clone(),
+                    batch: args.run.batch,
+                };
+                let outcome = recertify(ledger, source, inputs, &what, workers, progress)?;
+                if outcome == Outcome::Stopped {
+                    return Ok(outcome);
+                }
+            }
+            let auto = |goal: Goal| Auto {
+                network,
+                alpha: asked.alpha,
+                among,
+                goal,
+                batch: args.run.batch,
+            };
+            if let Some(radius) = asked.until {
+                let what = auto(Goal::Each(UNTIL_PILOT));
+                return recertify_until(ledger, source, inputs, &what, radius, workers, progress);
+            }
+            for (i, &goal) in asked.goals.iter().enumerate() {
+                let what = auto(goal);
+                let mut muted = Muted(progress, i < last);
+                let outcome = recertify_auto(ledger, source, inputs, &what, workers, &mut muted)?;
+                if outcome == Outcome::Stopped {
+                    return Ok(outcome);
+                }
+            }
+            Ok(Outcome::Finished)
         },
     )
+}
+
+/// The copies an input that `--until-radius` sizes its pilot by: twenty each.
+const UNTIL_PILOT: u64 = 400;
+
+/// Progress without rows, while another budget is to come.
+struct Muted<'a>(&'a mut Progress, bool);
+
+impl Observer for Muted<'_> {
+    fn start(&mut self, evaluations: u64, done: u64) {
+        self.0.start(evaluations, done);
+    }
+
+    fn evaluated(&mut self, evaluations: u64) {
+        self.0.evaluated(evaluations);
+    }
+
+    fn concluded(&mut self, input: &Input, certificates: &[Certificate]) {
+        if !self.1 {
+            self.0.concluded(input, certificates);
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.0.stop()
+    }
+}
+
+/// What the flags ask for, checked against the ledger.
+struct Asked {
+    inputs: Vec<u32>,
+    alpha: Alpha,
+    among: u32,
+    /// For the methods on the first copies.
+    methods: Vec<Rule>,
+    copies: Vec<u64>,
+    /// For `auto`, ascending.
+    goals: Vec<Goal>,
+    /// For `auto`, instead of goals.
+    until: Option<Radius>,
+    /// The method whose certificates make the rows.
+    rows: &'static str,
+}
+
+impl Asked {
+    fn check(args: &Recertify, ledger: &Ledger, among: u32) -> Result<Self> {
+        let header = ledger.header();
+        usable(args, header)?;
+        if !(0.0..=1.0).contains(&args.gamma) {
+            return usage(format!(
+                "--gamma must be from 0 to 1, but is {}",
+                args.gamma
+            ));
+        }
+        let mut inputs = finished_inputs(ledger)?;
+        if inputs.is_empty() {
+            return usage(format!(
+                "{} has no finished input yet: let `recert certify` finish one",
+                args.ledger.display()
+            ));
+        }
+        if args.limit == Some(0) {
+            return usage("--limit must be at least 1");
+        }
+        inputs.truncate(args.limit.unwrap_or(usize::MAX));
+        let auto = args.method.contains(&Method::Auto);
+        let methods = methods(args);
+        let whole = args.alpha.unwrap_or(2.0 * header.alpha);
+        for method in &methods {
+            config::alpha(whole, &method.weights())?;
+        }
+        if auto {
+            let share = 9.0 / f64::from(among);
+            config::alpha(
+                whole,
+                &[vec![1.0, 1.0], vec![2.0 * share; among as usize]].concat(),
+            )?;
+        }
+        let alpha = Alpha::new(whole)?;
+        let until = args.until_radius;
+        let until = until
+            .map(|r| config::radius("--until-radius", r))
+            .transpose()?;
+        let copies = shares("--n-p", &args.n_p, header.n)?;
+        let goals = if auto {
+            goals(args, header, inputs.len() as u64)?
+        } else if args.budget.is_empty() && args.target_acr.is_none() && until.is_none() {
+            Vec::new()
+        } else {
+            return usage(
+                "--budget, --target-acr and --until-radius are for --method auto: add it, or use \
+                 --n-p",
+            );
+        };
+        if auto {
+            Levels::new(alpha, among)?;
+        }
+        let rows = if auto {
+            "auto"
+        } else {
+            methods.first().map_or("auto", |method| method.name())
+        };
+        Ok(Self {
+            inputs,
+            alpha,
+            among,
+            methods,
+            copies,
+            goals,
+            until,
+            rows,
+        })
+    }
+}
+
+/// Fails where the ledger is none to recertify from.
+fn usable(args: &Recertify, header: &Header) -> Result<()> {
+    // Unknown noise could not be regenerated; nothing is written to the ledger.
+    if let Err(error) = Law::of_generator(&header.generator) {
+        let message = format!("ledger {}: {error}", args.ledger.display());
+        return Err(Failure::new(Code::Ledger, message).into());
+    }
+    if header.task != Task::Certify {
+        return usage(format!(
+            "{} holds predictions: recertifying starts from a ledger of `recert certify`",
+            args.ledger.display()
+        ));
+    }
+    Ok(())
+}
+
+/// The methods on the first copies, in the order in which a row is made by.
+fn methods(args: &Recertify) -> Vec<Rule> {
+    let all = [
+        (Method::Irs, Rule::Irs(Irs { gamma: args.gamma })),
+        (Method::Paired, Rule::Pairs(&Paired)),
+        (Method::Loss, Rule::Pairs(&Loss)),
+        (Method::Zeta, Rule::Pairs(&Zeta)),
+        (Method::Direct, Rule::Direct(args.sides.sides())),
+    ];
+    let asked = |(name, _): &(Method, Rule)| args.method.contains(name);
+    all.into_iter()
+        .filter(asked)
+        .map(|(_, rule)| rule)
+        .collect()
+}
+
+/// Counts or percentages of n, ascending; 10 % if none are given.
+fn shares(flag: &str, texts: &[String], n: u64) -> Result<Vec<u64>> {
+    let default = ["10%".to_owned()];
+    let texts = if texts.is_empty() { &default } else { texts };
+    let mut copies = texts
+        .iter()
+        .map(|text| config::share_of(flag, text, n))
+        .collect::<Result<Vec<_>>>()?;
+    copies.sort_unstable();
+    copies.dedup();
+    Ok(copies)
+}
+
+/// What `auto` is to reach, cheapest first.
+fn goals(args: &Recertify, header: &Header, inputs: u64) -> Result<Vec<Goal>> {
+    if let Some(radius) = args.target_acr {
+        if !(radius.is_finite() && radius > 0.0) {
+            return usage(format!("--target-acr must be above 0, but is {radius}"));
+        }
+        return Ok(vec![Goal::MeanRadius(radius / header.sigma)]);
+    }
+    if args.budget.is_empty() {
+        let each = shares("--n-p", &args.n_p, header.n)?;
+        return Ok((each.iter())
+            .map(|each| Goal::Budget(each * inputs))
+            .collect());
+    }
+    let mut totals = (args.budget.iter())
+        .map(|text| config::share_of("--budget", text, header.n * inputs))
+        .collect::<Result<Vec<_>>>()?;
+    totals.sort_unstable();
+    totals.dedup();
+    Ok(totals.into_iter().map(Goal::Budget).collect())
 }
 
 /// The network flags, with what was not given taken from the ledger's network:
 /// a modified network wants the same engine, normalisation and, where it has
 /// an output of that name, output.
-fn like_the_base(args: &Recertify, base: &recert::ledger::Network) -> Result<NetworkArgs> {
+fn like_the_base(
+    args: &Recertify,
+    model: &Path,
+    base: &recert::ledger::Network,
+) -> Result<NetworkArgs> {
     let mut network = args.network.clone();
     network.engine.get_or_insert_with(|| base.engine.clone());
     if network.mean.is_empty() && network.std.is_empty() && network.scale.is_none() {
@@ -111,7 +315,7 @@ fn like_the_base(args: &Recertify, base: &recert::ledger::Network) -> Result<Net
         (network.mean, network.std, network.scale) = (mean, std, scale);
     }
     if network.output.is_none() {
-        let model = Model::read(&args.model)?;
+        let model = Model::read(model)?;
         let has_it = model.signature_with_output(Some(&base.output)).is_ok();
         network.output = has_it.then(|| base.output.clone());
     }

@@ -1,32 +1,79 @@
 //! `recert certify` and `recert predict`: from scratch, into a ledger.
 
 use anyhow::Result;
+use recert::data::Grid;
 use recert::ledger::{Header, Ledger, Task};
+use recert::noise::Law;
+use recert::smooth::certify_until;
 
-use super::Runner;
-use crate::args::{Certify, Predict, ScratchArgs};
-use crate::config::{self, Data, Loaded};
+use super::{Runner, recertify};
+use crate::args::{Certify, Method, NoiseLaw, Predict, Recertify, ScratchArgs, SubjectArgs};
+use crate::config::{self, Data, Loaded, usage};
+use crate::exit::{Code, Failure};
+use crate::progress::Progress;
 
 pub(crate) fn certify(args: &Certify) -> Result<()> {
+    let Some(fast) = &args.via else {
+        return from_scratch(args, "certify");
+    };
+    let mut through = args.clone();
+    through.subject.model.clone_from(fast);
+    through.scratch.run.log = None;
+    from_scratch(&through, Progress::NO_ROWS)?;
+    recertify::run(&Recertify {
+        ledger: args.scratch.ledger.clone(),
+        model: vec![args.subject.model.clone()],
+        method: vec![Method::Auto],
+        budget: vec![args.via_budget.clone()],
+        target_acr: None,
+        until_radius: None,
+        plan: false,
+        json: false,
+        among: None,
+        gamma: 0.99,
+        n_p: Vec::new(),
+        sides: args.sides,
+        alpha: Some(args.subject.alpha),
+        data: Some(args.subject.data.clone()),
+        limit: None,
+        data_args: args.scratch.data_args.clone(),
+        network: args.scratch.network.clone(),
+        run: args.scratch.run.clone(),
+    })
+}
+
+/// Certifies from n copies of the network itself; certificates of the method
+/// `rows` make the rows.
+fn from_scratch(args: &Certify, rows: &'static str) -> Result<()> {
+    let sides = args.sides.sides();
+    let until = args.until_radius;
+    let until = until
+        .map(|r| config::radius("--until-radius", r))
+        .transpose()?;
+    let rows = if until.is_some() { "until" } else { rows };
     let scratch = Scratch {
-        alpha: config::alpha(args.scratch.alpha, &[1.0])?.get(),
+        alpha: config::alpha(args.subject.alpha, sides.shares())?.get(),
         n: config::copies("--n", args.n)?,
         n0: config::copies("--n0", args.n0)?,
-        ..Scratch::open(&args.scratch)?
+        ..Scratch::open(&args.subject, &args.scratch)?
     };
-    let (runner, ledger, what) = scratch.start(Task::Certify, "certify")?;
+    let (runner, ledger, what) = scratch.start(Task::Certify, rows)?;
     runner.drive(ledger, ("certified", what), |ledger, workers, progress| {
         let (source, inputs) = (&scratch.data.set, &scratch.inputs);
-        recert::smooth::certify(ledger, source, inputs, scratch.batch(), workers, progress)
+        let batch = scratch.batch();
+        if let Some(radius) = until {
+            return certify_until(ledger, source, inputs, radius, batch, workers, progress);
+        }
+        recert::smooth::certify(ledger, source, inputs, sides, batch, workers, progress)
     })
 }
 
 pub(crate) fn predict(args: &Predict) -> Result<()> {
     let scratch = Scratch {
         // The test is two-sided: half for each side.
-        alpha: config::alpha(args.scratch.alpha, &[1.0, 1.0])?.get(),
+        alpha: config::alpha(args.subject.alpha, &[1.0, 1.0])?.get(),
         n: config::copies("--n", args.n)?,
-        ..Scratch::open(&args.scratch)?
+        ..Scratch::open(&args.subject, &args.scratch)?
     };
     let (runner, ledger, what) = scratch.start(Task::Predict, "predict")?;
     runner.drive(ledger, ("predicted", what), |ledger, workers, progress| {
@@ -37,7 +84,9 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
 
 /// A run from scratch, checked and loaded.
 struct Scratch<'a> {
+    subject: &'a SubjectArgs,
     args: &'a ScratchArgs,
+    law: Law,
     sigma: f64,
     alpha: f64,
     n: u64,
@@ -49,16 +98,27 @@ struct Scratch<'a> {
 
 impl<'a> Scratch<'a> {
     /// Everything but the numbers of copies and alpha, which differ by task.
-    fn open(args: &'a ScratchArgs) -> Result<Self> {
-        let sigma = config::sigma(args.sigma)?.get();
-        let data = Data::open(&args.data, &args.data_args)?;
+    fn open(subject: &'a SubjectArgs, args: &'a ScratchArgs) -> Result<Self> {
+        let law = match args.noise {
+            NoiseLaw::Gaussian => Law::Gaussian,
+            NoiseLaw::Integer => Law::Integer,
+        };
+        let sigma = config::sigma(subject.sigma)?.get();
+        law.check_sigma(sigma)
+            .or_else(|e| usage(format!("--sigma: {e}")))?;
+        let data = Data::open(&subject.data, &args.data_args)?;
         let inputs = data.subset(&args.subset)?;
-        let loaded = Loaded::open(&args.model, &args.network, data.shape())?;
+        let loaded = Loaded::open(&subject.model, &args.network, data.shape())?;
         data.check_labels(&inputs, loaded.network.classes())?;
+        if law == Law::Integer {
+            check_8_bit(&data, inputs[0])?;
+        }
         Ok(Self {
+            subject,
             args,
+            law,
             sigma,
-            alpha: args.alpha,
+            alpha: subject.alpha,
             n: 0,
             n0: 0,
             data,
@@ -73,9 +133,13 @@ impl<'a> Scratch<'a> {
 
     /// Opens the ledger, last of all: a wrong flag leaves none behind.
     fn start(&self, task: Task, rows: &'static str) -> Result<(Runner<'_>, Ledger, String)> {
+        let dims = self.data.shape().len() as u64;
+        self.law
+            .charged_alpha(self.alpha, self.n, dims)
+            .or_else(|e| usage(format!("--alpha: {e}")))?;
         let runner = Runner::new(&self.loaded, &self.args.run, rows)?;
         let ledger = Ledger::resume(&self.args.ledger, &self.header(task))?;
-        let what = format!("{} inputs of {}", self.inputs.len(), self.args.data);
+        let what = format!("{} inputs of {}", self.inputs.len(), self.subject.data);
         Ok((runner, ledger, what))
     }
 
@@ -87,11 +151,21 @@ impl<'a> Scratch<'a> {
             n0: self.n0,
             n: self.n,
             alpha: self.alpha,
-            generator: recert::noise::GENERATOR.to_owned(),
+            generator: self.law.generator().to_owned(),
             seed: self.args.seed,
             network: self.loaded.identity(),
             data: self.data.record.clone(),
             shape: [shape.channels, shape.height, shape.width].map(|size| size as u32),
         }
     }
+}
+
+/// Fails if an input is not one that integer noise can be added to. The run
+/// checks every input; the first is looked at here, before there is a ledger.
+fn check_8_bit(data: &Data, idx: u32) -> Result<()> {
+    if data.set.image(idx)?.grid == Grid::EightBit {
+        return Ok(());
+    }
+    let message = format!("input {idx} is not 8-bit: integer noise needs pixels k/255");
+    Err(Failure::new(Code::Input, message).into())
 }

@@ -1,33 +1,25 @@
-//! Answers: writing, reading and merging the coded classes and margins.
+//! Answers: recording them and reading them back.
 
 use std::ops::Range;
 
-use rusqlite::{Connection, params};
-
+use super::rows::{Piece, ascending, consecutive, insert, share};
 use super::{Ledger, Series, unsigned};
-use crate::codes::{self, Codes};
+use crate::codes::{Codes, INVALID};
 use crate::records::NetworkId;
 use crate::{Error, ErrorKind};
 
-/// Chunks are merged into segments of up to this many copies once an input is
-/// done; a multiple of any sensible chunk, small enough to decode at once.
-const SEGMENT: u64 = 1 << 16;
-
-/// The answers on adjacent copies, decoded.
-pub(super) struct Piece {
-    pub(super) first: u64,
-    pub(super) copies: u64,
-    pub(super) codes: Codes,
-    pub(super) micros: u64,
-}
-
-/// A row of answers as it is stored.
-struct Stored {
-    first: u64,
-    copies: u64,
-    classes: Vec<u8>,
-    margins: Option<Vec<u8>>,
-    micros: u64,
+/// What a network's answers take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredBytes {
+    /// Answers held, over all inputs and streams: evaluations paid for, without
+    /// those of selection copies.
+    pub copies: u64,
+    /// Bytes of the numbers of the copies that are not consecutive.
+    pub numbers: u64,
+    /// Bytes of the classes.
+    pub classes: u64,
+    /// Bytes of the margins.
+    pub margins: u64,
 }
 
 impl Ledger {
@@ -35,6 +27,9 @@ impl Ledger {
     ///
     /// `class` is the class whose margins are coded (f's selected class);
     /// needed only where `answers` has margins.
+    ///
+    /// # Errors
+    /// As [`Ledger::put_chosen`].
     pub fn put_answers(
         &self,
         series: Series,
@@ -43,23 +38,74 @@ impl Ledger {
         class: u16,
         micros: u64,
     ) -> Result<(), Error> {
-        insert_answers(&self.connection, series, first, answers, class, micros)
-            .map_err(|e| self.sql(e))
+        let copies = consecutive(first, answers.classes.len() as u64)
+            .map_err(|what| self.malformed(&format!("the list of answers {what}")))?;
+        self.put_chosen(series, &copies, answers, class, micros)
+    }
+
+    /// Records the answers on the copies with the ascending numbers `copies`:
+    /// one transaction. An answer that is held already is not recorded twice.
+    ///
+    /// `class` is the class whose margins are coded (the selected one); needed
+    /// only where `answers` has margins.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if any of the copies has been answered otherwise
+    /// before; nothing is recorded then. [`ErrorKind::Malformed`] if the copies
+    /// are not strictly ascending, or not as many as the answers.
+    pub fn put_chosen(
+        &self,
+        series: Series,
+        copies: &[u32],
+        answers: &Codes,
+        class: u16,
+        micros: u64,
+    ) -> Result<(), Error> {
+        let lengths = [
+            Some(answers.classes.len()),
+            answers.margins.as_ref().map(Vec::len),
+        ];
+        if lengths.into_iter().flatten().any(|l| l != copies.len()) {
+            return Err(self.malformed("the answers are not one for each copy"));
+        }
+        let known = self.classes_at(series, copies)?;
+        for (i, known) in known.iter().enumerate() {
+            match known {
+                Some(known) if *known != answers.classes[i] => {
+                    return Err(self.conflict(series, copies[i], *known, answers.classes[i]));
+                }
+                _ => {}
+            }
+        }
+        let new = || (0..copies.len()).filter(|&i| known[i].is_none());
+        let piece = Piece {
+            copies: new().map(|i| copies[i]).collect(),
+            codes: Codes {
+                classes: new().map(|i| answers.classes[i]).collect(),
+                margins: answers
+                    .margins
+                    .as_ref()
+                    .map(|margins| new().map(|i| margins[i]).collect()),
+            },
+            micros: share(micros, new().count(), copies.len()),
+        };
+        let write = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            insert(&transaction, series, &piece, class)?;
+            transaction.commit()
+        };
+        write().map_err(|e| self.sql(e))
     }
 
     /// The ranges of copies answered so far, ascending and merged.
     pub fn answered(&self, series: Series) -> Result<Vec<Range<u64>>, Error> {
-        let pieces = self.rows(
-            "SELECT first, copies FROM answers
-             WHERE network = ?1 AND idx = ?2 AND stream = ?3 ORDER BY first",
-            params![series.network.0, series.idx, series.stream.0],
-            |row| Ok((unsigned(row, "first")?, unsigned(row, "copies")?)),
-        )?;
+        let mut runs = self.runs(series)?;
+        runs.sort_by_key(|run| run.start);
         let mut ranges: Vec<Range<u64>> = Vec::new();
-        for (first, copies) in pieces {
+        for run in runs {
             match ranges.last_mut() {
-                Some(last) if last.end == first => last.end += copies,
-                _ => ranges.push(first..first + copies),
+                Some(last) if last.end >= run.start => last.end = last.end.max(run.end),
+                _ => ranges.push(run),
             }
         }
         Ok(ranges)
@@ -67,55 +113,89 @@ impl Ledger {
 
     /// The answers on copies `0..copies`, and the time they took in
     /// microseconds of one worker (in proportion where a stored piece reaches
-    /// beyond `copies`).
+    /// beyond `copies`). Margins only if all of these copies have them.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if any of them has not been answered yet.
     pub fn answers(&self, series: Series, copies: u64) -> Result<(Codes, u64), Error> {
+        let Some(last) = copies.checked_sub(1) else {
+            return Ok((Codes::default(), 0));
+        };
+        let last = u32::try_from(last).unwrap_or(u32::MAX);
         let class = self.margin_class(series)?;
-        let mut all = Codes::default();
-        let mut time = 0;
-        for stored in self.stored(series, "first < ?4", copies)? {
-            // What lies beyond a gap is of no use and need not be intact.
-            if stored.first != all.classes.len() as u64 {
-                break;
-            }
-            let mut piece = self.decoded(series, &stored, class)?;
-            let used = piece.copies.min(copies - piece.first);
-            piece.codes.classes.truncate(used as usize);
+        let mut pieces = Vec::new();
+        for stored in self.stored(series, 0..=last, usize::MAX)? {
+            let numbers = self.copies(series, &stored)?;
+            let mut piece = self.decoded(series, &stored, numbers, class)?;
+            let whole = piece.copies.len();
+            let used = piece.copies.partition_point(|&copy| copy <= last);
+            piece.copies.truncate(used);
+            piece.codes.classes.truncate(used);
             if let Some(margins) = &mut piece.codes.margins {
-                margins.truncate(used as usize);
+                margins.truncate(used);
             }
-            time += (u128::from(piece.micros) * u128::from(used) / u128::from(piece.copies.max(1)))
-                as u64;
-            all.extend(piece.codes);
+            piece.micros = share(piece.micros, used, whole);
+            pieces.push(piece);
         }
-        if (all.classes.len() as u64) < copies {
-            let message = format!(
-                "has only {} of {copies} copies of input {}",
-                all.classes.len(),
-                series.idx
-            );
-            return Err(Error::new(ErrorKind::Missing, &self.path, message));
+        let all = self.gathered(series, &pieces)?;
+        if (all.copies.len() as u64) < copies {
+            return Err(self.missing(series, all.copies.len(), copies));
         }
-        Ok((all, time))
+        Ok((all.codes, all.micros))
     }
 
-    /// Bytes stored for the classes and for the margins of a network's
-    /// answers, and the number of copies they are of.
-    pub fn stored_bytes(&self, network: NetworkId) -> Result<(u64, u64, u64), Error> {
+    /// The class answered on each of `copies`, [`INVALID`] for an invalid
+    /// answer, `None` where not answered yet. `copies` must be strictly
+    /// ascending.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Malformed`] if it is not.
+    pub fn classes_at(&self, series: Series, copies: &[u32]) -> Result<Vec<Option<u16>>, Error> {
+        Ok(self.find(series, copies)?.0)
+    }
+
+    /// The class answered on each of `copies`, [`INVALID`] for an invalid
+    /// answer, and the time that these took in microseconds of one worker (in
+    /// proportion where they were stored with others). `copies` must be
+    /// strictly ascending.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] if any of them has not been answered yet,
+    /// [`ErrorKind::Malformed`] if they are not ascending.
+    pub fn answers_at(&self, series: Series, copies: &[u32]) -> Result<(Vec<u16>, u64), Error> {
+        let (classes, micros) = self.find(series, copies)?;
+        let held = classes.iter().flatten().count();
+        if held < copies.len() {
+            return Err(self.missing(series, held, copies.len() as u64));
+        }
+        Ok((classes.into_iter().flatten().collect(), micros))
+    }
+
+    /// How many copies of a series have been answered.
+    pub fn answered_count(&self, series: Series) -> Result<u64, Error> {
+        let ranges = self.answered(series)?;
+        Ok(ranges.iter().map(|range| range.end - range.start).sum())
+    }
+
+    /// What a network's answers take in the ledger, and how many they are.
+    pub fn stored_bytes(&self, network: NetworkId) -> Result<StoredBytes, Error> {
         let sums = self.rows(
-            "SELECT coalesce(sum(length(classes)), 0) AS classes,
-                    coalesce(sum(length(margins)), 0) AS margins,
-                    coalesce(sum(copies), 0) AS copies
-             FROM answers WHERE network = ?1",
+            "SELECT coalesce(sum(copies), 0) AS copies,
+                    coalesce(sum(length(numbers)), 0) AS numbers,
+                    coalesce(sum(length(classes)), 0) AS classes,
+                    coalesce(sum(length(margins)), 0) AS margins
+             FROM (SELECT copies, NULL AS numbers, classes, margins FROM answers
+                   WHERE network = ?1
+                   UNION ALL
+                   SELECT copies, numbers, classes, margins FROM chosen WHERE network = ?1)",
             [network.0],
             |row| {
-                Ok((
-                    unsigned(row, "classes")?,
-                    unsigned(row, "margins")?,
-                    unsigned(row, "copies")?,
-                ))
+                Ok(StoredBytes {
+                    copies: unsigned(row, "copies")?,
+                    numbers: unsigned(row, "numbers")?,
+                    classes: unsigned(row, "classes")?,
+                    margins: unsigned(row, "margins")?,
+                })
             },
         )?;
         Ok(sums[0])
@@ -127,124 +207,86 @@ impl Ledger {
         Ok(selection.map_or(0, |selection| selection.class))
     }
 
-    /// The groups of adjacent pieces worth merging, each as one piece.
-    pub(super) fn segments(&self, series: Series, class: u16) -> Result<Vec<Piece>, Error> {
-        let mut segments: Vec<Piece> = Vec::new();
-        let mut merged = Vec::new();
-        for stored in self.stored(series, "copies < ?4", SEGMENT)? {
-            let piece = self.decoded(series, &stored, class)?;
-            match segments.last_mut() {
-                Some(last)
-                    if last.first + last.copies == piece.first
-                        && last.copies + piece.copies <= SEGMENT =>
-                {
-                    last.copies += piece.copies;
-                    last.micros += piece.micros;
-                    last.codes.extend(piece.codes);
-                    *merged.last_mut().expect("one flag a segment") = true;
-                }
-                _ => {
-                    segments.push(piece);
-                    merged.push(false);
+    /// The class on each of `copies`, and the time that those held took.
+    fn find(&self, series: Series, copies: &[u32]) -> Result<(Vec<Option<u16>>, u64), Error> {
+        if !ascending(copies) {
+            return Err(self.malformed("the list of copies is not strictly ascending"));
+        }
+        let mut found = vec![None; copies.len()];
+        let mut time = 0;
+        let (Some(&first), Some(&last)) = (copies.first(), copies.last()) else {
+            return Ok((found, time));
+        };
+        for stored in self.stored(series, first..=last, usize::MAX)? {
+            let held = self.copies(series, &stored)?;
+            let shared = common(copies, &held);
+            if shared.is_empty() {
+                continue;
+            }
+            let classes = self.classes(series, &stored)?;
+            time += share(stored.micros, shared.len(), held.len());
+            for (asked, at) in shared {
+                let class = classes[at];
+                match found[asked].replace(class) {
+                    Some(other) if other != class => {
+                        return Err(self.two_answers(series, copies[asked], [other, class]));
+                    }
+                    _ => {}
                 }
             }
         }
-        let mut flags = merged.into_iter();
-        segments.retain(|_| flags.next().unwrap_or(false));
-        Ok(segments)
+        Ok((found, time))
     }
 
-    /// The stored rows of a series that meet `condition`, a comparison of one
-    /// column with `bound` (`?4`), in order of their first copy.
-    fn stored(&self, series: Series, condition: &str, bound: u64) -> Result<Vec<Stored>, Error> {
-        self.rows(
-            &format!(
-                "SELECT first, copies, classes, margins, micros FROM answers
-                 WHERE network = ?1 AND idx = ?2 AND stream = ?3 AND {condition} ORDER BY first"
-            ),
-            params![series.network.0, series.idx, series.stream.0, bound as i64],
-            |row| {
-                Ok(Stored {
-                    first: unsigned(row, "first")?,
-                    copies: unsigned(row, "copies")?,
-                    classes: row.get("classes")?,
-                    margins: row.get("margins")?,
-                    micros: unsigned(row, "micros")?,
-                })
-            },
-        )
+    fn malformed(&self, what: &str) -> Error {
+        let message = format!("cannot take or give answers: {what}");
+        Error::new(ErrorKind::Malformed, &self.path, message)
     }
 
-    /// A stored row of `series`, decoded; `class` is the one its margins were
-    /// coded with.
-    fn decoded(&self, series: Series, stored: &Stored, class: u16) -> Result<Piece, Error> {
-        let margins = stored.margins.as_deref();
-        let codes = decode(&stored.classes, margins, stored.copies, class).map_err(|what| {
-            let message = format!(
-                "is damaged: the answers of input {} from copy {}: the blob {what}",
-                series.idx, stored.first
-            );
-            Error::new(ErrorKind::Corrupt, &self.path, message)
-        })?;
-        Ok(Piece {
-            first: stored.first,
-            copies: stored.copies,
-            codes,
-            micros: stored.micros,
-        })
+    fn missing(&self, series: Series, held: usize, wanted: u64) -> Error {
+        let message = format!("has only {held} of {wanted} copies of input {}", series.idx);
+        Error::new(ErrorKind::Missing, &self.path, message)
     }
-}
 
-/// Writes the answers on the copies from `first` on as one row.
-pub(super) fn insert_answers(
-    connection: &Connection,
-    series: Series,
-    first: u64,
-    answers: &Codes,
-    class: u16,
-    micros: u64,
-) -> rusqlite::Result<()> {
-    let (classes, margins) = encode(answers, class);
-    connection
-        .prepare_cached("INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-        .execute(params![
+    fn conflict(&self, series: Series, copy: u32, known: u16, given: u16) -> Error {
+        let file = self
+            .networks()
+            .ok()
+            .and_then(|all| all.into_iter().find(|(id, _)| *id == series.network))
+            .map_or_else(String::new, |(_, network)| format!(" ({})", network.file));
+        let words = |class| match class {
+            INVALID => "no valid class".to_owned(),
+            class => format!("class {class}"),
+        };
+        let message = format!(
+            "network {}{file} now answers copy {copy} of input {} (stream {}) with {}, but the \
+             ledger has {}: its answers cannot be reproduced; use another ledger for it, and an \
+             engine whose answers do not depend on the batch",
             series.network.0,
             series.idx,
             series.stream.0,
-            first as i64,
-            answers.classes.len() as i64,
-            classes,
-            margins,
-            micros as i64,
-        ])?;
-    Ok(())
+            words(given),
+            words(known),
+        );
+        Error::new(ErrorKind::Conflict, &self.path, message)
+    }
 }
 
-fn encode(answers: &Codes, class: u16) -> (Vec<u8>, Option<Vec<u8>>) {
-    let classes = codes::encode(&answers.classes, 1, |_| 0);
-    let margins = answers.margins.as_ref().map(|margins| {
-        let symbols: Vec<u16> = margins.iter().map(|&m| m.into()).collect();
-        codes::encode(&symbols, 2, |i| usize::from(answers.classes[i] == class))
-    });
-    (classes, margins)
-}
-
-fn decode(
-    classes: &[u8],
-    margins: Option<&[u8]>,
-    copies: u64,
-    class: u16,
-) -> Result<Codes, String> {
-    let classes = codes::decode(classes, copies, 1, |_| 0)?;
-    let margins = margins
-        .map(|blob| {
-            let symbols = codes::decode(blob, copies, 2, |i| usize::from(classes[i] == class))?;
-            symbols
-                .into_iter()
-                .map(|m| u8::try_from(m).ok().filter(|&m| m < codes::MARGIN_BUCKETS))
-                .collect::<Option<Vec<u8>>>()
-                .ok_or_else(|| "has a margin out of range".to_owned())
-        })
-        .transpose()?;
-    Ok(Codes { classes, margins })
+/// Where two ascending lists agree: pairs of places in the first and in the
+/// second.
+fn common(asked: &[u32], held: &[u32]) -> Vec<(usize, usize)> {
+    let (Some(&from), Some(&to)) = (held.first(), held.last()) else {
+        return Vec::new();
+    };
+    let start = asked.partition_point(|&copy| copy < from);
+    let end = asked.partition_point(|&copy| copy <= to);
+    let mut at = 0;
+    let mut pairs = Vec::new();
+    for (i, &copy) in asked[start..end].iter().enumerate() {
+        at += held[at..].partition_point(|&number| number < copy);
+        if held.get(at) == Some(&copy) {
+            pairs.push((start + i, at));
+        }
+    }
+    pairs
 }

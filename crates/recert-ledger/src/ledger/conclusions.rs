@@ -4,41 +4,23 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
-use super::answers::insert_answers;
 use super::{Ledger, Series, unsigned};
 use crate::Error;
 use crate::records::{Certificate, Claim, NetworkId};
 
 impl Ledger {
-    /// Merges the pieces of a finished series into few segments and records
-    /// what was concluded: one transaction.
+    /// Merges the rows of a finished series into few and records what was
+    /// concluded, which may be nothing: one transaction.
     pub fn conclude(&mut self, series: Series, certificates: &[Certificate]) -> Result<(), Error> {
         let class = self.margin_class(series)?;
-        let segments = self.segments(series, class)?;
+        let merge = self.merged(series, class)?;
+        if merge.is_empty() && certificates.is_empty() {
+            return Ok(());
+        }
         let path = &self.path;
         let write = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
-            for piece in segments {
-                transaction.execute(
-                    "DELETE FROM answers WHERE network = ?1 AND idx = ?2 AND stream = ?3
-                     AND first >= ?4 AND first < ?5",
-                    params![
-                        series.network.0,
-                        series.idx,
-                        series.stream.0,
-                        piece.first as i64,
-                        (piece.first + piece.copies) as i64
-                    ],
-                )?;
-                insert_answers(
-                    &transaction,
-                    series,
-                    piece.first,
-                    &piece.codes,
-                    class,
-                    piece.micros,
-                )?;
-            }
+            merge.write(&transaction, series, class)?;
             for c in certificates {
                 let claim = insert_claim(&transaction, series.network, &c.claim)?;
                 transaction.execute(

@@ -72,7 +72,7 @@ impl Page<'_> {
         self.open_figure(
             "Lower bounds of the class probability",
             "Share of inputs by the lower bound pA of the probability of their class under noise. \
-             Up to 1/2, in grey, nothing is certified; the radius is \u{3c3} \u{3a6}\u{207b}\u{b9}(pA) beyond.",
+             Of the inputs in grey none is certified. One-sided, the radius is \u{3c3} \u{3a6}\u{207b}\u{b9}(pA) beyond 1/2; where the next best class is bounded too, it is larger, and there is one below 1/2 as well.",
         );
         self.push("<div class=\"panels\">\n");
         for run in shown {

@@ -16,9 +16,24 @@ const HEIGHT: f64 = 180.0;
 fn counts(run: &Run) -> [u64; BINS] {
     let mut counts = [0; BINS];
     for p in run.rows.iter().filter_map(|row| row.p_lower) {
-        counts[((p * BINS as f64) as usize).min(BINS - 1)] += 1;
+        counts[bin(p)] += 1;
     }
     counts
+}
+
+/// In which parts some input is certified.
+fn certified(run: &Run) -> [bool; BINS] {
+    let mut certified = [false; BINS];
+    for row in run.rows.iter().filter(|row| row.class.is_some()) {
+        if let Some(p) = row.p_lower {
+            certified[bin(p)] = true;
+        }
+    }
+    certified
+}
+
+fn bin(p: f64) -> usize {
+    ((p * BINS as f64) as usize).min(BINS - 1)
 }
 
 /// The largest share of inputs in one bin; `None` if no input has a bound.
@@ -32,6 +47,7 @@ pub(crate) fn tallest(run: &Run) -> Option<f64> {
 /// same for all panels that are to be compared.
 pub(crate) fn histogram(index: usize, run: &Run, look: Look, top: f64) -> String {
     let counts = counts(run);
+    let certified = certified(run);
     let total: u64 = counts.iter().sum();
     let frame = Frame {
         class: "panel",
@@ -57,8 +73,7 @@ pub(crate) fn histogram(index: usize, run: &Run, look: Look, top: f64) -> String
         let share = count as f64 / total as f64;
         let (left, height) = frame.at(edge(bin), share);
         let (right, bottom) = frame.at(edge(bin + 1), 0.0);
-        // Bounds up to 1/2 certify nothing.
-        let class = if bin < BINS / 2 { "bar idle" } else { "bar" };
+        let class = if certified[bin] { "bar" } else { "bar idle" };
         svg.tooltip(&format!(
             "{} to {}: {} of {} inputs ({:.1} %)",
             text::short(edge(bin)),
@@ -109,5 +124,27 @@ mod tests {
         assert_eq!((counts[0], counts[1], counts[20], counts[39]), (2, 1, 1, 2));
         assert_eq!(tallest(&run), Some(2.0 / 6.0));
         assert_eq!(tallest(&Run::default()), None);
+    }
+
+    #[test]
+    fn bars_without_a_certificate_are_grey() {
+        let row = |idx, p, class| Row {
+            idx,
+            p_lower: Some(p),
+            class,
+            ..Row::default()
+        };
+        // Certified below one half, where the next best class is bounded too.
+        let run = Run {
+            rows: vec![
+                row(0, 0.3, None),
+                row(1, 0.4, Some(2)),
+                row(2, 0.9, Some(1)),
+            ],
+            ..Run::default()
+        };
+        let svg = histogram(0, &run, Look::new(0, 0, false), 1.0);
+        assert_eq!(svg.matches("class=\"bar idle\"").count(), 1, "{svg}");
+        assert_eq!(svg.matches("class=\"bar\"").count(), 2, "{svg}");
     }
 }

@@ -3,16 +3,31 @@
 //! Notation (`SOUNDNESS.md`): f is the network certified first, h the modified
 //! one, c the class selected, n the copies of f, m <= n those that h ran on.
 
+mod anytime;
 mod direct;
+mod joint;
+mod mixture;
+mod paired;
 mod prediction;
+mod strata;
+mod two_sided;
 mod zeta;
 
+pub use anytime::{Anytime, anytime, anytime_loss};
 pub use direct::direct;
+pub use joint::{Cell, Joint, joint_upper, joint_upper_at};
+pub use mixture::Beta;
+pub(crate) use mixture::peak;
+pub use paired::{Loss, Paired, loss, paired};
 pub use prediction::{Prediction, prediction};
-pub use zeta::zeta;
+pub use strata::{CUT, Codes as StrataCodes, Strata, Tally, coded_loss, strata};
+pub use two_sided::{Shares, TwoSided, runner_up, two_sided};
+pub use zeta::{Zeta, zeta};
+
+use std::collections::BTreeMap;
 
 use recert_ledger::{Codes, INVALID};
-use recert_num::{LowerBound, Radius, Sigma};
+use recert_num::{Alpha, LowerBound, Radius, Sigma, UpperBound};
 
 use crate::Error;
 
@@ -37,6 +52,10 @@ pub struct Conclusion {
     pub verdict: Verdict,
     /// The lower bound of the probability of the class.
     pub p_lower: LowerBound,
+    /// The largest probability that another class can have where the class has
+    /// `p_lower`; `None` where all that is known of it is that it is at most
+    /// `1 - p_lower`.
+    pub p_upper: Option<UpperBound>,
     /// Which bound it is.
     pub bound: &'static str,
 }
@@ -58,6 +77,28 @@ impl Conclusion {
         Ok(Self {
             verdict,
             p_lower,
+            p_upper: None,
+            bound,
+        })
+    }
+
+    /// The conclusion from probabilities of the class and of the next best:
+    /// the radius is `sigma/2 (Phi^-1(pA) - Phi^-1(pB))` where `pA > pB` (Cohen,
+    /// Rosenfeld, Kolter 2019, Theorem 1).
+    pub fn two_sided(
+        class: u16,
+        (p_lower, p_upper): (LowerBound, UpperBound),
+        sigma: Sigma,
+        bound: &'static str,
+    ) -> Result<Self, Error> {
+        let verdict = match Radius::two_sided(sigma, p_lower, p_upper)? {
+            Some(radius) => Verdict::Certified { class, radius },
+            None => Verdict::Abstained,
+        };
+        Ok(Self {
+            verdict,
+            p_lower,
+            p_upper: Some(p_upper),
             bound,
         })
     }
@@ -66,6 +107,15 @@ impl Conclusion {
     pub fn is_certified(&self) -> bool {
         matches!(self.verdict, Verdict::Certified { .. })
     }
+}
+
+/// How often each class was answered; invalid answers are no class.
+pub fn class_counts(codes: &Codes) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
+    for &class in codes.classes.iter().filter(|&&class| class != INVALID) {
+        *counts.entry(class).or_insert(0) += 1;
+    }
+    counts
 }
 
 /// How f and h answered the same m copies, as far as class c is concerned.
@@ -104,6 +154,27 @@ impl Pairs {
         pairs
     }
 }
+
+/// A lower bound of `P(h = c)` from f's count and the first m copies, that both
+/// networks answered; one module each.
+pub trait PairBound: std::fmt::Debug + Sync {
+    /// The name it goes by in ledgers and on the command line.
+    fn name(&self) -> &'static str;
+
+    /// The events it rests on, by the names that their shares of alpha have in
+    /// ledgers, and the weights these shares are split by.
+    fn shares(&self) -> &'static [(&'static str, f64)];
+
+    /// The bound from f's `k` of `n` and the pairs, with one share of alpha an
+    /// event. Fails with probability at most the sum of the shares.
+    ///
+    /// # Errors
+    /// Of a Clopper-Pearson bound.
+    fn lower(&self, k: u64, n: u64, pairs: &Pairs, shares: &[Alpha]) -> Result<LowerBound, Error>;
+}
+
+/// The bounds of the first m copies, loosest first.
+pub const PAIR_BOUNDS: [&dyn PairBound; 3] = [&Zeta, &Loss, &Paired];
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, clopper_pearson_upper};
 
-use super::Pairs;
+use super::{PairBound, Pairs};
 use crate::Error;
 
 /// `P(h = c) >= pA - zeta` with `pA = CP_lo(k, n, alpha_f)` and
@@ -20,4 +20,22 @@ pub fn zeta(
     let p_f = clopper_pearson_lower(k, n, alpha_f)?;
     let zeta = clopper_pearson_upper(pairs.disagreements, pairs.m, alpha_zeta)?;
     Ok((p_f.minus(zeta), zeta))
+}
+
+/// [`zeta`] as a method.
+#[derive(Debug, Clone, Copy)]
+pub struct Zeta;
+
+impl PairBound for Zeta {
+    fn name(&self) -> &'static str {
+        "zeta"
+    }
+
+    fn shares(&self) -> &'static [(&'static str, f64)] {
+        &[("alpha_f", 1.0), ("alpha_zeta", 9.0)]
+    }
+
+    fn lower(&self, k: u64, n: u64, pairs: &Pairs, shares: &[Alpha]) -> Result<LowerBound, Error> {
+        Ok(zeta(k, n, shares[0], pairs, shares[1])?.0)
+    }
 }

@@ -1,18 +1,24 @@
 //! Collecting: noisy copies through a classifier, answers into the ledger.
 //!
-//! The scheduler (this file) decides what to evaluate next and is the only one
-//! that writes; workers (`pool.rs`) evaluate chunks of copies of one input. A
-//! chunk's size follows the speed seen, so that about a second of work is in
-//! flight a worker, and has no influence on any count: each copy's noise is a
-//! pure function of (seed, stream, input, copy).
+//! A run asks for copies of a noise stream of each input: the first m
+//! ([`collect`]) or any chosen ones ([`collect_chosen`]). What the ledger lacks of
+//! them, the scheduler (`scheduler.rs`) hands out, and it is the only one that
+//! writes; workers (`pool.rs`) evaluate chunks of copies of one input. A chunk's
+//! size follows the speed seen, so that about a second of work is in flight a
+//! worker, and has no influence on any answer: each copy's noise is a pure
+//! function of (seed, stream, input, copy).
 
+mod collect;
+mod copies;
+mod noise;
 mod pool;
 mod scheduler;
 
-pub use scheduler::{Collect, Conclude, collect};
+pub use collect::{Chosen, Collect, Conclude, Request, collect, collect_chosen};
 
-use recert_ledger::{Certificate, Input};
-use recert_num::Sigma;
+use recert_ledger::{Certificate, Header, Input};
+use recert_noise::Law;
+use recert_num::{Alpha, Sigma};
 
 use crate::Error;
 
@@ -45,6 +51,19 @@ pub enum Outcome {
     Finished,
     /// The observer stopped it; the same call again goes on from there.
     Stopped,
+}
+
+/// What is left of `alpha` for bounds on up to `copies` copies of an input, once
+/// the distance of the noise's law from the stated one is charged to it: all of
+/// it for Gaussian noise, whose law is stated up to rounding, and less by the
+/// total variation of `copies` copies for integer noise.
+///
+/// # Errors
+/// If the charge is half of alpha or more.
+pub(crate) fn level(header: &Header, alpha: Alpha, copies: u64) -> Result<Alpha, Error> {
+    let dims = header.shape.iter().map(|&size| u64::from(size)).product();
+    let law = Law::of_generator(&header.generator)?;
+    Ok(Alpha::new(law.charged_alpha(alpha.get(), copies, dims)?)?)
 }
 
 /// The standard deviation that float32 noise is scaled by: the least float32

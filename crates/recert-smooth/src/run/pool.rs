@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,25 +10,28 @@ use std::time::Instant;
 
 use recert_engine::{Answers, Classifier};
 use recert_ledger::{Codes, INVALID, Selection};
-use recert_noise::{NoiseKey, Stream};
+use recert_noise::Stream;
 
+use super::copies::Copies;
+use super::noise::{Noise, Pixels};
 use crate::margin::{edges, margin_code};
 use crate::{Error, ErrorKind};
 
 /// What all jobs of a run have in common.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Noise {
-    pub(super) key: NoiseKey,
-    pub(super) sigma: f32,
-    pub(super) stream: Stream,
+#[derive(Debug, Clone)]
+pub(super) struct Setting {
+    pub(super) noise: Noise,
     pub(super) batch: usize,
 }
 
 /// Copies of one input to evaluate.
 #[derive(Debug)]
 pub(super) struct Job {
+    /// What was asked for, by its place.
+    pub(super) request: usize,
     pub(super) idx: u32,
-    pub(super) image: Arc<[f32]>,
+    pub(super) stream: Stream,
+    pub(super) image: Pixels,
     pub(super) work: Work,
 }
 
@@ -39,7 +41,7 @@ pub(super) enum Work {
     Select { copies: u32, margins: bool },
     /// Answer these copies, coding the margin of the class by the edges.
     Answer {
-        copies: Range<u32>,
+        copies: Copies,
         margins: Option<(u16, Arc<[f32]>)>,
     },
 }
@@ -47,7 +49,7 @@ pub(super) enum Work {
 /// A finished job.
 #[derive(Debug)]
 pub(super) struct Done {
-    pub(super) idx: u32,
+    pub(super) request: usize,
     pub(super) result: Result<Output, Error>,
 }
 
@@ -55,7 +57,7 @@ pub(super) struct Done {
 pub(super) enum Output {
     Selection(Selection),
     Answers {
-        first: u64,
+        copies: Vec<u32>,
         codes: Codes,
         micros: u64,
     },
@@ -72,7 +74,7 @@ impl Pool {
     pub(super) fn start<'scope, 'env: 'scope>(
         scope: &'scope Scope<'scope, 'env>,
         classifiers: &'env mut [Box<dyn Classifier>],
-        noise: Noise,
+        setting: &Setting,
     ) -> Self {
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
@@ -80,10 +82,11 @@ impl Pool {
         for classifier in classifiers {
             let queue = Arc::clone(&queue);
             let results = results.clone();
+            let setting = setting.clone();
             scope.spawn(move || {
                 let mut worker = Worker {
                     classifier: classifier.as_mut(),
-                    noise,
+                    setting,
                     noisy: Vec::new(),
                     panicked: None,
                 };
@@ -92,9 +95,9 @@ impl Pool {
                     // the queue, the others on the lock.
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { break };
-                    let idx = job.idx;
+                    let request = job.request;
                     let result = worker.guarded(&job);
-                    if results.send(Done { idx, result }).is_err() {
+                    if results.send(Done { request, result }).is_err() {
                         break;
                     }
                 }
@@ -115,7 +118,7 @@ impl Pool {
 
 struct Worker<'a> {
     classifier: &'a mut dyn Classifier,
-    noise: Noise,
+    setting: Setting,
     noisy: Vec<f32>,
     /// What the classifier panicked with, if it did.
     panicked: Option<String>,
@@ -147,15 +150,15 @@ impl Worker<'_> {
         let micros = || start.elapsed().as_micros() as u64;
         match &job.work {
             Work::Select { copies, margins } => {
-                let answers = self.run(job, Stream::Selection, 0..*copies)?;
+                let answers = self.run(job, Stream::Selection, Copies::first(*copies))?;
                 let mut selection = select(&answers, *margins);
                 selection.micros = micros();
                 Ok(Output::Selection(selection))
             }
             Work::Answer { copies, margins } => {
-                let answers = self.run(job, self.noise.stream, copies.clone())?;
+                let answers = self.run(job, job.stream, copies.clone())?;
                 Ok(Output::Answers {
-                    first: copies.start.into(),
+                    copies: copies.numbers(),
                     codes: encode(&answers, margins.as_ref()),
                     micros: micros(),
                 })
@@ -168,16 +171,20 @@ impl Worker<'_> {
         &mut self,
         job: &Job,
         stream: Stream,
-        copies: Range<u32>,
+        mut copies: Copies,
     ) -> Result<Vec<Answers>, Error> {
-        let Noise {
-            key, sigma, batch, ..
-        } = self.noise;
+        let Setting { noise, batch, .. } = &self.setting;
+        let pixels = job.image.len();
         let mut answers = Vec::new();
-        for first in copies.clone().step_by(batch) {
-            let piece = first..copies.end.min(first.saturating_add(batch as u32));
-            self.noisy.resize(piece.len() * job.image.len(), 0.0);
-            key.add_batch(stream, job.idx, piece, sigma, &job.image, &mut self.noisy);
+        while !copies.is_empty() {
+            let piece = copies.take(*batch as u64);
+            self.noisy.resize(piece.len() as usize * pixels, 0.0);
+            let mut rest = self.noisy.as_mut_slice();
+            for range in piece.ranges() {
+                let (rows, others) = rest.split_at_mut(range.len() * pixels);
+                noise.add_batch(stream, job.idx, range, &job.image, rows);
+                rest = others;
+            }
             answers.push(self.classifier.classify(&self.noisy)?);
         }
         Ok(answers)

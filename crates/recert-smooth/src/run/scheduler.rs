@@ -5,14 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use recert_engine::Classifier;
-use recert_ledger::{Certificate, Input, Ledger, NetworkId, Series};
-use recert_noise::{NoiseKey, Stream};
-use recert_num::Sigma;
+use recert_ledger::{Input, Ledger, Series};
 
-use super::pool::{Done, Job, Noise, Output, Pool, Work};
-use super::{Observer, Outcome, noise_sigma};
-use crate::{Error, ErrorKind, Source};
+use super::collect::{Conclude, Plan, Wanted};
+use super::copies::Copies;
+use super::noise::{Noise, Pixels};
+use super::pool::{Done, Job, Output, Pool, Work};
+use super::{Observer, Outcome};
+use crate::{Error, Source};
 
 /// Work aimed at in one chunk: what a killed process loses a worker.
 const CHUNK_TIME: Duration = Duration::from_millis(800);
@@ -20,123 +20,17 @@ const CHUNK_TIME: Duration = Duration::from_millis(800);
 /// Chunks stay within these many copies whatever the speed.
 const CHUNK_COPIES: Range<u64> = 64..8192;
 
-/// Which answers a run needs from which network.
-#[derive(Debug, Clone, Copy)]
-pub struct Collect {
-    /// The network that answers.
-    pub network: NetworkId,
-    /// The noise stream of its copies.
-    pub stream: Stream,
-    /// Copies to answer, `0..copies` of every input.
-    pub copies: u64,
-    /// Selection copies of its own to draw before; 0 for none.
-    pub selection: u64,
-    /// Whether to code margins (needs selection copies and logits).
-    pub margins: bool,
-    /// Images in one call of the classifier.
-    pub batch: usize,
-}
-
-/// What to conclude about an input, by its position, once the ledger has all
-/// its answers.
-pub type Conclude<'a> = dyn FnMut(&Ledger, u32) -> Result<Vec<Certificate>, Error> + 'a;
-
-/// Draws everything that `collect` asks for and the ledger lacks, for the
-/// inputs at positions `inputs`, with one worker a classifier; and calls
-/// `conclude` on each input, in order, once its answers are complete. The
-/// certificates it returns are recorded in one transaction.
-pub fn collect(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    inputs: &[u32],
-    collect: &Collect,
-    classifiers: &mut [Box<dyn Classifier>],
-    observer: &mut dyn Observer,
-    conclude: &mut Conclude<'_>,
-) -> Result<Outcome, Error> {
-    if classifiers.is_empty() || collect.batch == 0 {
-        return Err(Error::parameter(
-            "at least one worker and a batch of at least 1 are needed",
-        ));
-    }
-    same_data(ledger, source)?;
-    let (needed, done) = demand(ledger, inputs, collect)?;
-    observer.start(needed, done);
-    let noise = Noise {
-        key: NoiseKey::new(ledger.header().seed),
-        sigma: noise_sigma(Sigma::new(ledger.header().sigma)?)?,
-        stream: collect.stream,
-        // No job has more copies, and the counter of copies no more bits.
-        batch: collect.batch.min(u32::MAX as usize),
-    };
-    let workers = classifiers.len();
-    std::thread::scope(|scope| {
-        let pool = Pool::start(scope, classifiers, noise);
-        Scheduler {
-            ledger,
-            source,
-            collect,
-            observer,
-            conclude,
-            waiting: inputs.iter(),
-            active: VecDeque::new(),
-            in_flight: 0,
-            limit: 2 * workers,
-            chunk: CHUNK_COPIES.start,
-        }
-        .run(&pool)
-    })
-}
-
-/// Fails if the source is not the data set that the ledger is of. Every input
-/// is checked when its turn comes; this notices another data set also where it
-/// is asked for inputs that the ledger does not have yet.
-fn same_data(ledger: &Ledger, source: &dyn Source) -> Result<(), Error> {
-    let Some(first) = ledger.inputs()?.into_iter().next() else {
-        return Ok(());
-    };
-    let (given, _) = source.input(first.idx).map_err(|error| {
-        Error::new(ErrorKind::Ledger, format!(
-            "ledger {}: is of other data: it has input {}, which the data given does not: {error}",
-            ledger.path().display(),
-            first.idx,
-        ))
-    })?;
-    Ok(ledger.add_input(&given)?)
-}
-
-/// Evaluations that the whole run needs, and how many the ledger holds.
-fn demand(ledger: &Ledger, inputs: &[u32], collect: &Collect) -> Result<(u64, u64), Error> {
-    let mut done = 0;
-    for &idx in inputs {
-        if collect.selection > 0 && ledger.selection(collect.network, idx)?.is_some() {
-            done += collect.selection;
-        }
-        for range in ledger.answered(series(collect, idx))? {
-            done += range.end.min(collect.copies).saturating_sub(range.start);
-        }
-    }
-    Ok((
-        (collect.selection + collect.copies) * inputs.len() as u64,
-        done,
-    ))
-}
-
-fn series(collect: &Collect, idx: u32) -> Series {
-    Series {
-        network: collect.network,
-        idx,
-        stream: recert_ledger::Stream(collect.stream.tag()),
-    }
-}
-
-/// An input being worked on.
-struct Active {
+/// A request being worked on.
+struct Active<'a> {
+    /// Its place among all.
+    request: usize,
+    wanted: &'a Wanted<'a>,
+    series: Series,
     input: Input,
-    image: Arc<[f32]>,
+    image: Pixels,
     selection: Selected,
-    /// Ranges of copies not yet handed out.
-    missing: VecDeque<Range<u64>>,
+    /// Copies not yet handed out.
+    missing: Copies,
     in_flight: usize,
 }
 
@@ -149,21 +43,48 @@ enum Selected {
     Yes(u16, Option<Arc<[f32]>>),
 }
 
-struct Scheduler<'a> {
+pub(super) struct Scheduler<'a> {
     ledger: &'a mut Ledger,
     source: &'a dyn Source,
-    collect: &'a Collect,
+    plan: &'a Plan,
+    noise: &'a Noise,
     observer: &'a mut dyn Observer,
     conclude: &'a mut Conclude<'a>,
-    waiting: std::slice::Iter<'a, u32>,
-    active: VecDeque<Active>,
+    waiting: std::iter::Enumerate<std::slice::Iter<'a, Wanted<'a>>>,
+    active: VecDeque<Active<'a>>,
     in_flight: usize,
     limit: usize,
     chunk: u64,
 }
 
-impl Scheduler<'_> {
-    fn run(mut self, pool: &Pool) -> Result<Outcome, Error> {
+impl<'a> Scheduler<'a> {
+    /// A scheduler of everything wanted, for this many workers.
+    pub(super) fn new(
+        ledger: &'a mut Ledger,
+        source: &'a dyn Source,
+        (plan, wanted): (&'a Plan, &'a [Wanted<'a>]),
+        noise: &'a Noise,
+        observer: &'a mut dyn Observer,
+        conclude: &'a mut Conclude<'a>,
+        workers: usize,
+    ) -> Self {
+        Self {
+            ledger,
+            source,
+            plan,
+            noise,
+            observer,
+            conclude,
+            waiting: wanted.iter().enumerate(),
+            active: VecDeque::new(),
+            in_flight: 0,
+            limit: 2 * workers,
+            chunk: CHUNK_COPIES.start,
+        }
+    }
+
+    /// Works until all is done, the observer stops it or something fails.
+    pub(super) fn run(mut self, pool: &Pool) -> Result<Outcome, Error> {
         let mut failure = None;
         loop {
             let halted = failure.is_some() || self.observer.stop();
@@ -196,10 +117,10 @@ impl Scheduler<'_> {
                 self.in_flight += 1;
                 pool.submit(job);
             } else if self.active.len() <= self.limit {
-                let Some(&idx) = self.waiting.next() else {
+                let Some((request, wanted)) = self.waiting.next() else {
                     break;
                 };
-                self.activate(idx)?;
+                self.activate(request, wanted)?;
                 self.conclude_front()?;
             } else {
                 break;
@@ -208,7 +129,7 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    /// The first job that some active input is ready for.
+    /// The first job that some active request is ready for.
     fn next_job(&mut self) -> Option<Job> {
         for active in &mut self.active {
             let work = match &active.selection {
@@ -216,65 +137,57 @@ impl Scheduler<'_> {
                 Selected::No => {
                     active.selection = Selected::Soon;
                     Work::Select {
-                        copies: self.collect.selection as u32,
-                        margins: self.collect.margins,
+                        copies: self.plan.selection,
+                        margins: self.plan.margins,
                     }
                 }
                 Selected::Yes(class, edges) => {
-                    let Some(range) = active.missing.front_mut() else {
+                    let copies = active.missing.take(self.chunk);
+                    if copies.is_empty() {
                         continue;
-                    };
-                    let first = range.start;
-                    let end = range.end.min(first + self.chunk);
-                    range.start = end;
-                    if range.is_empty() {
-                        active.missing.pop_front();
                     }
                     Work::Answer {
-                        copies: first as u32..end as u32,
+                        copies,
                         margins: edges.clone().map(|edges| (*class, edges)),
                     }
                 }
             };
             active.in_flight += 1;
             return Some(Job {
+                request: active.request,
                 idx: active.input.idx,
-                image: Arc::clone(&active.image),
+                stream: active.wanted.stream,
+                image: active.image.clone(),
                 work,
             });
         }
         None
     }
 
-    /// Starts on an input: reads it, checks it against the ledger, and finds
-    /// what is missing.
-    fn activate(&mut self, idx: u32) -> Result<(), Error> {
-        let (input, pixels) = self.source.input(idx)?;
+    /// Starts on a request: reads its input, checks it against the ledger, and
+    /// finds what is missing.
+    fn activate(&mut self, request: usize, wanted: &'a Wanted<'a>) -> Result<(), Error> {
+        let (input, pixels) = self.source.input(wanted.idx)?;
+        let image = self.noise.prepare(wanted.idx, pixels)?;
         self.ledger.add_input(&input)?;
-        let selection = if self.collect.selection == 0 {
+        let network = self.plan.network;
+        let selection = if self.plan.selection == 0 {
             Selected::Yes(0, None)
         } else {
-            match self.ledger.selection(self.collect.network, idx)? {
+            match self.ledger.selection(network, wanted.idx)? {
                 Some(s) => Selected::Yes(s.class, s.edges.map(Into::into)),
                 None => Selected::No,
             }
         };
-        let mut missing = VecDeque::new();
-        let mut next = 0;
-        for range in self.ledger.answered(series(self.collect, idx))? {
-            if next < range.start.min(self.collect.copies) {
-                missing.push_back(next..range.start.min(self.collect.copies));
-            }
-            next = next.max(range.end);
-        }
-        if next < self.collect.copies {
-            missing.push_back(next..self.collect.copies);
-        }
+        let series = wanted.series(network);
         self.active.push_back(Active {
+            request,
+            wanted,
+            series,
             input,
-            image: pixels.into(),
+            image,
             selection,
-            missing,
+            missing: wanted.copies().without(&self.ledger.answered(series)?),
             in_flight: 0,
         });
         Ok(())
@@ -282,21 +195,21 @@ impl Scheduler<'_> {
 
     /// Writes what a worker computed.
     fn receive(&mut self, done: Done) -> Result<(), Error> {
-        let network = self.collect.network;
         let active = self
             .active
             .iter_mut()
-            .find(|active| active.input.idx == done.idx)
-            .expect("a job's input stays active until its jobs are done");
+            .find(|active| active.request == done.request)
+            .expect("a request stays active until its jobs are done");
         active.in_flight -= 1;
         match done.result? {
             Output::Selection(selection) => {
-                self.ledger.put_selection(network, done.idx, &selection)?;
+                let Series { network, idx, .. } = active.series;
+                self.ledger.put_selection(network, idx, &selection)?;
                 self.observer.evaluated(selection.copies);
                 active.selection = Selected::Yes(selection.class, selection.edges.map(Into::into));
             }
             Output::Answers {
-                first,
+                copies,
                 codes,
                 micros,
             } => {
@@ -304,22 +217,22 @@ impl Scheduler<'_> {
                     Selected::Yes(class, _) => class,
                     Selected::No | Selected::Soon => 0,
                 };
-                let series = series(self.collect, done.idx);
                 self.ledger
-                    .put_answers(series, first, &codes, class, micros)?;
-                let copies = codes.classes.len() as u64;
+                    .put_chosen(active.series, &copies, &codes, class, micros)?;
+                let copies = copies.len() as u64;
                 self.observer.evaluated(copies);
-                // Aim at the chunk time; one chunk at most doubles the next.
+                // Aim at the chunk time; one chunk at most doubles the next,
+                // and a small one says how fast it went, not how large to be.
                 let aimed = copies * CHUNK_TIME.as_micros() as u64 / micros.max(1);
                 self.chunk = aimed
-                    .min(2 * copies.max(1))
+                    .min(2 * copies.max(self.chunk))
                     .clamp(CHUNK_COPIES.start, CHUNK_COPIES.end);
             }
         }
         Ok(())
     }
 
-    /// Concludes the inputs at the front that are complete.
+    /// Concludes the requests at the front that are complete.
     fn conclude_front(&mut self) -> Result<(), Error> {
         while let Some(front) = self.active.front() {
             let complete = matches!(front.selection, Selected::Yes(..))
@@ -328,11 +241,15 @@ impl Scheduler<'_> {
             if !complete {
                 break;
             }
-            let idx = front.input.idx;
-            let certificates = (self.conclude)(self.ledger, idx)?;
-            self.ledger
-                .conclude(series(self.collect, idx), &certificates)?;
-            self.observer.concluded(&front.input, &certificates);
+            let certificates = if front.wanted.last {
+                (self.conclude)(self.ledger, front.input.idx)?
+            } else {
+                Vec::new()
+            };
+            self.ledger.conclude(front.series, &certificates)?;
+            if front.wanted.last {
+                self.observer.concluded(&front.input, &certificates);
+            }
             self.active.pop_front();
         }
         Ok(())

@@ -1,0 +1,279 @@
+//! Rows as they are stored, for whoever checks a ledger instead of trusting it.
+//!
+//! The typed readers elsewhere stop at the first value that is not what it
+//! should be. Here a row is read whatever it holds, and whether it is what it
+//! should be is the reader's business.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Params, params};
+
+use super::rows::decode;
+use super::{Ledger, rows};
+use crate::codes::Codes;
+use crate::schema::VERSIONS;
+use crate::{Error, NetworkId, numbers};
+
+/// A table of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// The run's header, one row.
+    Run,
+    /// Networks with answers.
+    Network,
+    /// Inputs.
+    Input,
+    /// Outcomes of selection copies.
+    Selection,
+    /// Answers on consecutive copies.
+    Answers,
+    /// Answers on copies that are not consecutive.
+    Chosen,
+    /// What certificates claim.
+    Claim,
+    /// Conclusions.
+    Certificate,
+}
+
+impl Table {
+    /// Every table but that of the seal.
+    pub const ALL: [Self; 8] = [
+        Self::Run,
+        Self::Network,
+        Self::Input,
+        Self::Selection,
+        Self::Answers,
+        Self::Chosen,
+        Self::Claim,
+        Self::Certificate,
+    ];
+
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Network => "network",
+            Self::Input => "input",
+            Self::Selection => "selection",
+            Self::Answers => "answers",
+            Self::Chosen => "chosen",
+            Self::Claim => "claim",
+            Self::Certificate => "certificate",
+        }
+    }
+
+    /// The columns of its key, by which its rows are ordered.
+    pub fn key(self) -> &'static [&'static str] {
+        match self {
+            Self::Run | Self::Network | Self::Claim => &["id"],
+            Self::Input => &["idx"],
+            Self::Selection => &["network", "idx"],
+            Self::Answers | Self::Chosen => &["network", "idx", "stream", "first"],
+            Self::Certificate => &["claim", "idx"],
+        }
+    }
+}
+
+/// A stored value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A 64-bit float, never NaN.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes, and text that is not UTF-8.
+    Blob(Vec<u8>),
+}
+
+impl std::fmt::Display for Value {
+    /// Blobs are shown by their length alone.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str("NULL"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Real(value) => write!(f, "{value:?}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Blob(bytes) => write!(f, "a blob of {} bytes", bytes.len()),
+        }
+    }
+}
+
+/// A stored row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    table: Table,
+    values: Vec<(String, Value)>,
+}
+
+impl Row {
+    /// The table it is of.
+    pub fn table(&self) -> Table {
+        self.table
+    }
+
+    /// The value of a column; [`Value::Null`] if the table has no such column.
+    pub fn get(&self, column: &str) -> &Value {
+        self.values
+            .iter()
+            .find(|(name, _)| name == column)
+            .map_or(&Value::Null, |(_, value)| value)
+    }
+
+    /// The key in words, such as `network 2, idx 5`.
+    pub fn key(&self) -> String {
+        let words = self.table.key().iter();
+        let words = words.map(|column| format!("{column} {}", self.get(column)));
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Decodes the blobs of a row of `answers` or `chosen` with `copies` copies;
+/// `class` is the class whose margins are coded (the selected one).
+///
+/// # Errors
+/// What is wrong with them, in words that follow "the blob".
+pub fn decode_answers(
+    classes: &[u8],
+    margins: Option<&[u8]>,
+    copies: u64,
+    class: u16,
+) -> Result<Codes, String> {
+    decode(classes, margins, copies, class)
+}
+
+/// The numbers of the `copies` copies of a row of `answers` that starts with
+/// copy `first`, or of a row of `chosen`, whose blob of numbers is `blob`.
+///
+/// # Errors
+/// What is wrong with them, in words that follow "the blob".
+pub fn decode_copies(blob: Option<&[u8]>, first: u64, copies: u64) -> Result<Vec<u32>, String> {
+    match blob {
+        Some(blob) => numbers::decode(blob, first, copies),
+        None => rows::consecutive(first, copies),
+    }
+}
+
+impl Ledger {
+    /// From here on reads see the ledger as it is now, also where another
+    /// process writes to it, and only a run that starts meanwhile may find it
+    /// in use.
+    pub fn freeze(&self) -> Result<(), Error> {
+        self.connection
+            .execute_batch("BEGIN; SELECT count(*) FROM run")
+            .map_err(|e| self.sql(e))
+    }
+
+    /// The schema's version of the file.
+    pub fn version(&self) -> Result<i64, Error> {
+        self.connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(|e| self.sql(e))
+    }
+
+    /// What is wrong with the file as a database, in words, by table (or empty
+    /// for the whole): damaged pages and indices, values that a column may not
+    /// have, rows that refer to none, tables that are not the version's.
+    pub fn faults(&self) -> Result<Vec<(String, String)>, Error> {
+        let mut faults: Vec<(String, String)> = self
+            .rows("PRAGMA main.integrity_check", [], |row| row.get(0))?
+            .into_iter()
+            .filter(|found: &String| found != "ok")
+            .map(|found| (String::new(), found))
+            .collect();
+        let dangling = self.rows("PRAGMA main.foreign_key_check", [], |row| {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+            Ok((
+                table,
+                format!("has a row that refers to no row of {parent}"),
+            ))
+        })?;
+        faults.extend(dangling);
+        let tables = |connection: &Connection| -> rusqlite::Result<Vec<(String, Option<String>)>> {
+            // But for the database's own bookkeeping, where somebody analysed it.
+            let mut query = connection.prepare(
+                "SELECT type || ' ' || name, sql FROM main.sqlite_schema
+                 WHERE name NOT GLOB 'sqlite_stat*' ORDER BY 1",
+            )?;
+            let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+            rows.collect()
+        };
+        let version = self.version()?;
+        let due = || -> rusqlite::Result<_> {
+            let empty = Connection::open_in_memory()?;
+            for step in &VERSIONS[..(version as usize).min(VERSIONS.len())] {
+                empty.execute_batch(step)?;
+            }
+            Ok((tables(&empty)?, tables(&self.connection)?))
+        };
+        let (wanted, found) = due().map_err(|e| self.sql(e))?;
+        let only =
+            |a: &[(String, Option<String>)], b: &[(String, Option<String>)]| -> Vec<String> {
+                let here = a.iter().filter(|entry| !b.contains(entry));
+                here.map(|(name, _)| name.clone()).collect()
+            };
+        for name in only(&wanted, &found) {
+            let what = format!("the {name} is not as in schema {version}");
+            faults.push((String::new(), what));
+        }
+        for name in only(&found, &wanted) {
+            if !wanted.iter().any(|(known, _)| *known == name) {
+                let what = format!("schema {version} has no {name}");
+                faults.push((String::new(), what));
+            }
+        }
+        Ok(faults)
+    }
+
+    /// All rows of a table, in the order of their keys.
+    pub fn raw_rows(&self, table: Table) -> Result<Vec<Row>, Error> {
+        self.raw(table, "", [])
+    }
+
+    /// The rows of `answers` or `chosen` that are a network's on one input.
+    pub fn raw_answers(
+        &self,
+        table: Table,
+        network: NetworkId,
+        idx: u32,
+    ) -> Result<Vec<Row>, Error> {
+        self.raw(
+            table,
+            "WHERE network = ?1 AND idx = ?2",
+            params![network.0, idx],
+        )
+    }
+
+    fn raw(&self, table: Table, filter: &str, parameters: impl Params) -> Result<Vec<Row>, Error> {
+        let sql = format!(
+            "SELECT * FROM {} {filter} ORDER BY {}",
+            table.name(),
+            table.key().join(", ")
+        );
+        self.rows(&sql, parameters, |row| {
+            let names = row.as_ref().column_names();
+            let values = names
+                .enumerate()
+                .map(|(i, name)| Ok(((*name).to_owned(), value(row.get_ref(i)?))));
+            Ok(Row {
+                table,
+                values: values.collect::<rusqlite::Result<_>>()?,
+            })
+        })
+    }
+}
+
+fn value(stored: ValueRef<'_>) -> Value {
+    match stored {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(value) => Value::Integer(value),
+        ValueRef::Real(value) => Value::Real(value),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Blob(bytes.to_vec()),
+        },
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}

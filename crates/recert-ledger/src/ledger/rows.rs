@@ -1,0 +1,387 @@
+//! Rows of answers: how they lie in the two tables, and merging them.
+//!
+//! Answers on consecutive copies are rows of `answers`, those on any others
+//! rows of `chosen`; which of the two holds a copy makes no difference to
+//! anyone outside this module.
+
+use std::ops::{Range, RangeInclusive};
+
+use rusqlite::{Connection, Row, params};
+
+use super::{Ledger, Series, unsigned};
+use crate::codes::{self, Codes, MAX_COPIES};
+use crate::{Error, ErrorKind, numbers};
+
+/// Chunks are merged into segments of up to this many copies once an input is
+/// done; a multiple of any sensible chunk, small enough to decode at once.
+pub(super) const SEGMENT: usize = 1 << 16;
+
+/// Answers on ascending copies, decoded.
+pub(super) struct Piece {
+    pub(super) copies: Vec<u32>,
+    pub(super) codes: Codes,
+    pub(super) micros: u64,
+}
+
+/// A row of either table as it is stored.
+pub(super) struct Stored {
+    pub(super) copies: u64,
+    pub(super) micros: u64,
+    place: Place,
+    classes: Vec<u8>,
+    margins: Option<Vec<u8>>,
+}
+
+/// Which copies a row is of.
+struct Place {
+    first: u64,
+    /// The last copy and the coded numbers, if it is a row of `chosen`.
+    chosen: Option<(u64, Vec<u8>)>,
+}
+
+/// What merging a series changes.
+#[derive(Default)]
+pub(super) struct Merge {
+    /// The rows that go: whether of `chosen`, and their first copy.
+    gone: Vec<(bool, u64)>,
+    /// What comes in their place.
+    pieces: Vec<Piece>,
+}
+
+impl Ledger {
+    /// The rows of a series with any copy in `range` and fewer than `below`
+    /// copies in all, by their first copy.
+    pub(super) fn stored(
+        &self,
+        series: Series,
+        range: RangeInclusive<u32>,
+        below: usize,
+    ) -> Result<Vec<Stored>, Error> {
+        self.rows(
+            "SELECT first, NULL AS last, copies, NULL AS numbers, classes, margins, micros
+             FROM answers WHERE network = ?1 AND idx = ?2 AND stream = ?3
+             AND first <= ?5 AND first + copies > ?4 AND copies < ?6
+             UNION ALL
+             SELECT first, last, copies, numbers, classes, margins, micros
+             FROM chosen WHERE network = ?1 AND idx = ?2 AND stream = ?3
+             AND first <= ?5 AND last >= ?4 AND copies < ?6
+             ORDER BY first",
+            params![
+                series.network.0,
+                series.idx,
+                series.stream.0,
+                range.start(),
+                range.end(),
+                i64::try_from(below).unwrap_or(i64::MAX),
+            ],
+            |row| {
+                Ok(Stored {
+                    copies: unsigned(row, "copies")?,
+                    micros: unsigned(row, "micros")?,
+                    place: place(row)?,
+                    classes: row.get("classes")?,
+                    margins: row.get("margins")?,
+                })
+            },
+        )
+    }
+
+    /// The copies of every row of a series, in pieces without gaps.
+    pub(super) fn runs(&self, series: Series) -> Result<Vec<Range<u64>>, Error> {
+        let rows = self.rows(
+            "SELECT first, NULL AS last, copies, NULL AS numbers FROM answers
+             WHERE network = ?1 AND idx = ?2 AND stream = ?3
+             UNION ALL
+             SELECT first, last, copies, numbers FROM chosen
+             WHERE network = ?1 AND idx = ?2 AND stream = ?3",
+            params![series.network.0, series.idx, series.stream.0],
+            |row| Ok((place(row)?, unsigned(row, "copies")?)),
+        )?;
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        for (place, copies) in rows {
+            if place.chosen.is_none() {
+                runs.push(place.first..place.first.saturating_add(copies));
+                continue;
+            }
+            for copy in self.numbers(series, &place, copies)? {
+                let copy = u64::from(copy);
+                match runs.last_mut() {
+                    Some(last) if last.end == copy => last.end += 1,
+                    _ => runs.push(copy..copy + 1),
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    /// The numbers of a stored row's copies.
+    pub(super) fn copies(&self, series: Series, stored: &Stored) -> Result<Vec<u32>, Error> {
+        self.numbers(series, &stored.place, stored.copies)
+    }
+
+    fn numbers(&self, series: Series, place: &Place, copies: u64) -> Result<Vec<u32>, Error> {
+        let decoded = match &place.chosen {
+            Some((last, blob)) => numbers::decode(blob, place.first, copies).and_then(|numbers| {
+                match numbers.last() {
+                    Some(&end) if u64::from(end) == *last => Ok(numbers),
+                    _ => Err(format!("does not end with copy {last}")),
+                }
+            }),
+            None => consecutive(place.first, copies),
+        };
+        decoded.map_err(|what| self.damaged(series, place.first, "copy numbers", &what))
+    }
+
+    /// A stored row of `series` with the copies found for it, decoded; `class`
+    /// is the one its margins were coded with.
+    pub(super) fn decoded(
+        &self,
+        series: Series,
+        stored: &Stored,
+        copies: Vec<u32>,
+        class: u16,
+    ) -> Result<Piece, Error> {
+        let margins = stored.margins.as_deref();
+        let codes = decode(&stored.classes, margins, stored.copies, class)
+            .map_err(|what| self.damaged(series, stored.place.first, "answers", &what))?;
+        Ok(Piece {
+            copies,
+            codes,
+            micros: stored.micros,
+        })
+    }
+
+    /// The classes of a stored row alone.
+    pub(super) fn classes(&self, series: Series, stored: &Stored) -> Result<Vec<u16>, Error> {
+        codes::decode(&stored.classes, stored.copies, 1, |_| 0)
+            .map_err(|what| self.damaged(series, stored.place.first, "answers", &what))
+    }
+
+    fn damaged(&self, series: Series, first: u64, of: &str, what: &str) -> Error {
+        let message = format!(
+            "is damaged: the {of} of input {} from copy {first} of network {} (stream {}): the \
+             blob {what}",
+            series.idx, series.network.0, series.stream.0
+        );
+        Error::new(ErrorKind::Corrupt, &self.path, message)
+    }
+
+    /// Pieces as one, ascending; copies that several of them have are kept
+    /// once. Margins are kept if all pieces have them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if two pieces disagree about a copy.
+    pub(super) fn gathered(&self, series: Series, pieces: &[Piece]) -> Result<Piece, Error> {
+        let micros = pieces.iter().map(|piece| piece.micros).sum();
+        let with_margins = pieces.iter().all(|piece| piece.codes.margins.is_some());
+        let mut entries = Vec::with_capacity(pieces.iter().map(|p| p.copies.len()).sum());
+        for piece in pieces {
+            let margin = |i: usize| piece.codes.margins.as_ref().map_or(0, |list| list[i]);
+            let classes = piece.codes.classes.iter().enumerate();
+            let answers = classes.map(|(i, &class)| (class, margin(i)));
+            entries.extend(piece.copies.iter().copied().zip(answers));
+        }
+        // Mostly runs that are sorted already, which a stable sort only merges.
+        entries.sort_by_key(|&(copy, _)| copy);
+        let apart =
+            |pair: &&[(u32, (u16, u8))]| pair[0].0 == pair[1].0 && pair[0].1.0 != pair[1].1.0;
+        if let Some(pair) = entries.windows(2).find(apart) {
+            let (copy, classes) = (pair[0].0, [pair[0].1.0, pair[1].1.0]);
+            return Err(self.two_answers(series, copy, classes));
+        }
+        entries.dedup_by_key(|entry| entry.0);
+        Ok(Piece {
+            copies: entries.iter().map(|entry| entry.0).collect(),
+            codes: Codes {
+                classes: entries.iter().map(|entry| entry.1.0).collect(),
+                margins: with_margins.then(|| entries.iter().map(|entry| entry.1.1).collect()),
+            },
+            micros,
+        })
+    }
+
+    /// The error of a ledger that holds two answers to one copy.
+    pub(super) fn two_answers(&self, series: Series, copy: u32, classes: [u16; 2]) -> Error {
+        let message = format!(
+            "is damaged: it has both class {} and class {} for copy {copy} of input {} from \
+             network {} (stream {})",
+            classes[0], classes[1], series.idx, series.network.0, series.stream.0
+        );
+        Error::new(ErrorKind::Corrupt, &self.path, message)
+    }
+
+    /// The small rows of a series as few segments. Rows with margins stay apart
+    /// from rows without, so that none are lost.
+    pub(super) fn merged(&self, series: Series, class: u16) -> Result<Merge, Error> {
+        let mut merge = Merge::default();
+        let small = self.stored(series, 0..=u32::MAX, SEGMENT)?;
+        let (with, without): (Vec<_>, Vec<_>) =
+            small.into_iter().partition(|row| row.margins.is_some());
+        for rows in [with, without] {
+            if rows.len() < 2 {
+                continue;
+            }
+            let mut pieces = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let copies = self.copies(series, row)?;
+                pieces.push(self.decoded(series, row, copies, class)?);
+                merge
+                    .gone
+                    .push((row.place.chosen.is_some(), row.place.first));
+            }
+            merge.pieces.push(self.gathered(series, &pieces)?);
+        }
+        Ok(merge)
+    }
+}
+
+impl Merge {
+    /// Whether there is nothing to change.
+    pub(super) fn is_empty(&self) -> bool {
+        self.gone.is_empty()
+    }
+
+    /// Makes the changes; `class` is the one whose margins are coded.
+    pub(super) fn write(
+        &self,
+        connection: &Connection,
+        series: Series,
+        class: u16,
+    ) -> rusqlite::Result<()> {
+        for &(chosen, first) in &self.gone {
+            let table = if chosen { "chosen" } else { "answers" };
+            connection
+                .prepare_cached(&format!(
+                    "DELETE FROM {table}
+                     WHERE network = ?1 AND idx = ?2 AND stream = ?3 AND first = ?4"
+                ))?
+                .execute(params![
+                    series.network.0,
+                    series.idx,
+                    series.stream.0,
+                    first as i64
+                ])?;
+        }
+        for piece in &self.pieces {
+            insert(connection, series, piece, class)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a piece as one row for each segment of it.
+pub(super) fn insert(
+    connection: &Connection,
+    series: Series,
+    piece: &Piece,
+    class: u16,
+) -> rusqlite::Result<()> {
+    let total = piece.copies.len();
+    for start in (0..total).step_by(SEGMENT) {
+        let range = start..total.min(start + SEGMENT);
+        let copies = &piece.copies[range.clone()];
+        let (first, last) = (copies[0], copies[copies.len() - 1]);
+        let (classes, margins) = encode(&piece.codes, range.clone(), class);
+        // The parts add up to the whole.
+        let until = |end| share(piece.micros, end, total);
+        let micros = until(range.end) - until(range.start);
+        let head = params![
+            series.network.0,
+            series.idx,
+            series.stream.0,
+            first,
+            copies.len() as i64,
+            classes,
+            margins,
+            micros as i64,
+        ];
+        if (last - first) as usize == copies.len() - 1 {
+            connection
+                .prepare_cached(
+                    "INSERT INTO answers
+                     (network, idx, stream, first, copies, classes, margins, micros)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                )?
+                .execute(head)?;
+        } else {
+            let numbers = numbers::encode(copies);
+            let whole: Vec<&dyn rusqlite::ToSql> = head
+                .iter()
+                .copied()
+                .chain([&last as &dyn rusqlite::ToSql, &numbers])
+                .collect();
+            connection
+                .prepare_cached(
+                    "INSERT INTO chosen
+                     (network, idx, stream, first, copies, classes, margins, micros, last, numbers)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                )?
+                .execute(whole.as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+/// The share of `micros` that `part` of `whole` copies took.
+pub(super) fn share(micros: u64, part: usize, whole: usize) -> u64 {
+    (u128::from(micros) * part as u128 / whole.max(1) as u128) as u64
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    let numbers: Option<Vec<u8>> = row.get("numbers")?;
+    let chosen = match numbers {
+        Some(numbers) => Some((unsigned(row, "last")?, numbers)),
+        None => None,
+    };
+    Ok(Place {
+        first: unsigned(row, "first")?,
+        chosen,
+    })
+}
+
+/// The numbers of `copies` copies from `first` on, or what is wrong with them.
+pub(super) fn consecutive(first: u64, copies: u64) -> Result<Vec<u32>, String> {
+    if copies > MAX_COPIES {
+        return Err(format!("claims {copies} copies"));
+    }
+    let end = first
+        .checked_add(copies)
+        .filter(|end| *end <= 1 << u32::BITS)
+        .ok_or("is of copies with numbers too large")?;
+    Ok((first..end).map(|copy| copy as u32).collect())
+}
+
+/// Whether `copies` are strictly ascending.
+pub(super) fn ascending(copies: &[u32]) -> bool {
+    copies.windows(2).all(|pair| pair[0] < pair[1])
+}
+
+fn encode(codes: &Codes, range: Range<usize>, class: u16) -> (Vec<u8>, Option<Vec<u8>>) {
+    let own = &codes.classes[range.clone()];
+    let classes = codes::encode(own, 1, |_| 0);
+    let margins = codes.margins.as_ref().map(|margins| {
+        let symbols: Vec<u16> = margins[range].iter().map(|&m| m.into()).collect();
+        codes::encode(&symbols, 2, |i| usize::from(own[i] == class))
+    });
+    (classes, margins)
+}
+
+pub(super) fn decode(
+    classes: &[u8],
+    margins: Option<&[u8]>,
+    copies: u64,
+    class: u16,
+) -> Result<Codes, String> {
+    let classes = codes::decode(classes, copies, 1, |_| 0)?;
+    let margins = margins
+        .map(|blob| {
+            let symbols = codes::decode(blob, copies, 2, |i| usize::from(classes[i] == class))?;
+            symbols
+                .into_iter()
+                .map(|m| u8::try_from(m).ok().filter(|&m| m < codes::MARGIN_BUCKETS))
+                .collect::<Option<Vec<u8>>>()
+                .ok_or_else(|| "has a margin out of range".to_owned())
+        })
+        .transpose()?;
+    Ok(Codes { classes, margins })
+}

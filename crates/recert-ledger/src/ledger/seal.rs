@@ -1,0 +1,130 @@
+//! The seal: one hash over every row of a ledger that is closed.
+//!
+//! Much of a ledger follows from the rest of it and can be derived again. The
+//! rest (labels, names, times, the hash of a model file) cannot, and a slip of a
+//! disk or of an editor there would go unnoticed; so closing a ledger hashes all
+//! of it, and opening it for writing takes the hash away until the next close.
+//! The seal is no signature: who rewrites a row on purpose can seal it again.
+//!
+//! What is hashed, in order: the text [`PREFIX`]; then for each table of
+//! [`Table::ALL`] its name, its rows in the order of their keys, and how many
+//! they are. A row is its values in the order of the columns: a byte (0 null, 1
+//! integer, 2 real, 3 text, 4 blob) and eight bytes, little-endian (the integer,
+//! the bits of the real, the length of text or blob, absent for null), then the
+//! text or blob itself.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension};
+use sha2::{Digest, Sha256};
+
+use super::Ledger;
+use super::raw::Table;
+use crate::Error;
+use crate::records::hex;
+
+/// Begins what is hashed.
+const PREFIX: &str = "recert ledger seal 1";
+
+/// What a ledger's seal says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seal {
+    /// There is none: the ledger is of a version without, or a run is writing to
+    /// it, or ended without closing it.
+    Absent,
+    /// Every row is as it was when the ledger was closed.
+    Holds,
+    /// Some row is not: the seal and the hash of the rows differ.
+    Broken {
+        /// The seal.
+        stored: String,
+        /// The hash of the rows.
+        computed: String,
+    },
+}
+
+impl Ledger {
+    /// Compares the seal with the rows.
+    pub fn seal(&self) -> Result<Seal, Error> {
+        seal(&self.connection).map_err(|e| self.sql(e))
+    }
+
+    /// Takes a seal that holds away, before rows change. One that does not is
+    /// left: closing the ledger must not make good what is wrong with it.
+    pub(super) fn unseal(&self) -> Result<(), Error> {
+        if self.seal()? == Seal::Holds {
+            self.execute("DELETE FROM seal", [])?;
+        }
+        Ok(())
+    }
+
+    /// Seals the rows as they are, unless there is a seal.
+    pub(super) fn seal_now(&self) -> Result<(), Error> {
+        let write = || {
+            if seal(&self.connection)? == Seal::Absent {
+                let insert = "INSERT INTO seal VALUES (1, ?1)";
+                self.connection.execute(insert, [hash(&self.connection)?])?;
+            }
+            Ok(())
+        };
+        write().map_err(|e| self.sql(e))
+    }
+}
+
+fn seal(connection: &Connection) -> rusqlite::Result<Seal> {
+    let there: bool = connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'seal')",
+        [],
+        |row| row.get(0),
+    )?;
+    if !there {
+        return Ok(Seal::Absent);
+    }
+    let stored: Option<String> = connection
+        .query_row("SELECT CAST(sha256 AS TEXT) FROM main.seal", [], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let Some(stored) = stored else {
+        return Ok(Seal::Absent);
+    };
+    let computed = hash(connection)?;
+    Ok(if stored == computed {
+        Seal::Holds
+    } else {
+        Seal::Broken { stored, computed }
+    })
+}
+
+/// The hash of all rows, as the module documentation says.
+fn hash(connection: &Connection) -> rusqlite::Result<String> {
+    let mut hasher = Sha256::new();
+    hasher.update(PREFIX);
+    for table in Table::ALL {
+        let (name, key) = (table.name(), table.key().join(", "));
+        hasher.update(name);
+        let mut query = connection.prepare(&format!("SELECT * FROM main.{name} ORDER BY {key}"))?;
+        let columns = query.column_count();
+        let mut rows = query.query([])?;
+        let mut count = 0_u64;
+        while let Some(row) = rows.next()? {
+            for column in 0..columns {
+                let (tag, word, bytes): (u8, u64, &[u8]) = match row.get_ref(column)? {
+                    ValueRef::Null => {
+                        hasher.update([0]);
+                        continue;
+                    }
+                    ValueRef::Integer(value) => (1, value as u64, &[]),
+                    ValueRef::Real(value) => (2, value.to_bits(), &[]),
+                    ValueRef::Text(text) => (3, text.len() as u64, text),
+                    ValueRef::Blob(blob) => (4, blob.len() as u64, blob),
+                };
+                hasher.update([tag]);
+                hasher.update(word.to_le_bytes());
+                hasher.update(bytes);
+            }
+            count += 1;
+        }
+        hasher.update(count.to_le_bytes());
+    }
+    Ok(hex(&hasher.finalize()))
+}

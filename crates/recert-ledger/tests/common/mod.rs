@@ -1,0 +1,59 @@
+//! What the tests' ledgers are of.
+
+#![allow(dead_code, reason = "each test program uses some of it")]
+
+use recert_ledger::{Codes, Header, INVALID, Input, Network, Task};
+
+/// A network of its own for each `byte`.
+pub(crate) fn network(byte: u8) -> Network {
+    Network {
+        sha256: [byte; 32],
+        file: "net.onnx".into(),
+        bytes: 1234,
+        engine: "rten".into(),
+        engine_version: "0.27.0".into(),
+        precision: "float32".into(),
+        batch_invariant: true,
+        preprocess: "none".into(),
+        output: "logits".into(),
+        classes: 10,
+        note: None,
+    }
+}
+
+pub(crate) fn header() -> Header {
+    Header {
+        task: Task::Certify,
+        sigma: 0.1 + 0.2,
+        n0: 100,
+        n: 3000,
+        alpha: 0.001,
+        generator: "test/v1".into(),
+        seed: u64::MAX,
+        network: network(7),
+        data: "made here".into(),
+        shape: [3, 32, 32],
+    }
+}
+
+pub(crate) fn input(idx: u32) -> Input {
+    Input {
+        idx,
+        sha256: [idx as u8; 32],
+        label: (idx != 20).then_some(3),
+        name: None,
+    }
+}
+
+/// Class 3 mostly, 2 and invalid now and then; all margins.
+pub(crate) fn codes(first: u64, count: u64) -> Codes {
+    let class = |i: u64| match i % 50 {
+        0 => INVALID,
+        1..5 => 2,
+        _ => 3,
+    };
+    Codes {
+        classes: (first..first + count).map(class).collect(),
+        margins: Some((first..first + count).map(|i| (i % 8) as u8).collect()),
+    }
+}

@@ -1,0 +1,193 @@
+//! The inner loops of integer noise, compiled once for each set of vector instructions.
+
+#![expect(
+    clippy::inline_always,
+    reason = "the loops must be compiled with the target features of their caller"
+)]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "calling code compiled for instructions that were found at run time"
+    )
+)]
+
+use super::LEVELS;
+use super::table::{FURTHER_BITS, Table, WORD_BITS};
+use crate::kernel::{CodePath, CopyId, LANES, Supported, TILE};
+use crate::philox::philox4x32_10;
+
+/// The noise of a tile, in grey levels.
+pub(super) type Levels = [i32; TILE];
+
+/// What no noise is: the place must be looked at again.
+const OPEN: i32 = i32::MIN;
+
+/// Writes the copy's noise from tile number `first` on into `out`.
+pub(super) fn fill(path: Supported, id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
+    match path.path() {
+        // SAFETY: a `Supported` exists only where every feature that the
+        // function was compiled for was found.
+        #[cfg(target_arch = "x86_64")]
+        CodePath::Avx512 => unsafe { x86::fill_avx512(id, table, first, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        CodePath::Avx2 => unsafe { x86::fill_avx2(id, table, first, out) },
+        _ => fill_tiles(id, table, first, out),
+    }
+}
+
+/// Writes (level + noise)/255, rounded once, from tile number `first` on;
+/// `image` and `out` are equally long.
+pub(super) fn add(
+    path: Supported,
+    id: &CopyId,
+    table: &Table,
+    first: usize,
+    image: &[[u8; TILE]],
+    out: &mut [[f32; TILE]],
+) {
+    match path.path() {
+        // SAFETY: as in `fill`.
+        #[cfg(target_arch = "x86_64")]
+        CodePath::Avx512 => unsafe { x86::add_avx512(id, table, first, image, out) },
+        // SAFETY: as in `fill`.
+        #[cfg(target_arch = "x86_64")]
+        CodePath::Avx2 => unsafe { x86::add_avx2(id, table, first, image, out) },
+        _ => add_tiles(id, table, first, image, out),
+    }
+}
+
+/// The four words of a block.
+#[inline(always)]
+fn block(id: &CopyId, number: u32, stream: u32) -> [u32; 4] {
+    philox4x32_10([number, id.copy, id.input, stream], id.key)
+}
+
+/// The noise with this magnitude and the sign of a word's leading bit.
+#[inline(always)]
+fn signed(word: u32, magnitude: u32) -> i32 {
+    // All ones for minus: x ^ -1 is -x - 1.
+    let sign = (word as i32) >> WORD_BITS;
+    (magnitude as i32 ^ sign) - sign
+}
+
+/// The noise of tile number `tile`.
+#[inline(always)]
+fn noise(id: &CopyId, table: &Table, tile: usize) -> Levels {
+    let mut words = [0; TILE];
+    for lane in 0..LANES {
+        let four = block(id, (tile * LANES + lane) as u32, id.stream);
+        for (part, word) in four.into_iter().enumerate() {
+            words[part * LANES + lane] = word;
+        }
+    }
+    let mut levels = [0; TILE];
+    if look_up(table, &words, &mut levels) {
+        settle(id, table, tile, &words, &mut levels);
+    }
+    levels
+}
+
+/// The noise that the table's guide gives, with [`OPEN`] where it leaves it
+/// open; whether it does anywhere.
+#[inline(always)]
+fn look_up(table: &Table, words: &[u32; TILE], levels: &mut Levels) -> bool {
+    let mut any_open = 0;
+    for (level, &word) in levels.iter_mut().zip(words) {
+        let (magnitude, open) = table.look_up(word & ((1 << WORD_BITS) - 1));
+        *level = if open { OPEN } else { signed(word, magnitude) };
+        any_open |= u32::from(open);
+    }
+    any_open != 0
+}
+
+/// Searches the table where the guide left the noise open.
+#[cold]
+#[inline(never)]
+fn settle(id: &CopyId, table: &Table, tile: usize, words: &[u32; TILE], levels: &mut Levels) {
+    for (r, (level, &word)) in levels.iter_mut().zip(words).enumerate() {
+        if *level == OPEN {
+            let further = || further_bits(id, tile * LANES + r % LANES, r / LANES);
+            let magnitude = table.search(word & ((1 << WORD_BITS) - 1), further);
+            *level = signed(word, magnitude);
+        }
+    }
+}
+
+/// The 96 further bits of word `part` of a block: the first three words of the
+/// block of the same number in a stream of their own.
+pub(super) fn further_bits(id: &CopyId, number: usize, part: usize) -> u128 {
+    let stream = id.stream | (part as u32 + 1) << FURTHER_STREAM_SHIFT;
+    let four = block(id, number as u32, stream);
+    four[..(FURTHER_BITS / 32) as usize]
+        .iter()
+        .fold(0, |bits, &word| (bits << 32) | u128::from(word))
+}
+
+/// Where a stream's number says which word of a block the bits belong to. The
+/// numbers of [`crate::Stream`] stay far below.
+const FURTHER_STREAM_SHIFT: u32 = 24;
+
+/// The loop of [`fill`].
+#[inline(always)]
+fn fill_tiles(id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
+    for (tile, levels) in out.iter_mut().enumerate() {
+        *levels = noise(id, table, first + tile);
+    }
+}
+
+/// The loop of [`add`].
+#[inline(always)]
+fn add_tiles(
+    id: &CopyId,
+    table: &Table,
+    first: usize,
+    image: &[[u8; TILE]],
+    out: &mut [[f32; TILE]],
+) {
+    for (tile, (x, y)) in image.iter().zip(out).enumerate() {
+        let levels = noise(id, table, first + tile);
+        for ((y, &x), level) in y.iter_mut().zip(x).zip(levels) {
+            *y = (i32::from(x) + level) as f32 / LEVELS;
+        }
+    }
+}
+
+/// The same loops for the vector units of x86-64.
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{CopyId, Levels, TILE, Table, add_tiles, fill_tiles};
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+    pub(super) fn fill_avx512(id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
+        fill_tiles(id, table, first, out);
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn fill_avx2(id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
+        fill_tiles(id, table, first, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
+    pub(super) fn add_avx512(
+        id: &CopyId,
+        table: &Table,
+        first: usize,
+        image: &[[u8; TILE]],
+        out: &mut [[f32; TILE]],
+    ) {
+        add_tiles(id, table, first, image, out);
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn add_avx2(
+        id: &CopyId,
+        table: &Table,
+        first: usize,
+        image: &[[u8; TILE]],
+        out: &mut [[f32; TILE]],
+    ) {
+        add_tiles(id, table, first, image, out);
+    }
+}

@@ -1,0 +1,214 @@
+//! Noisy copies against the fraction of successes, one line an error, as a file of its own.
+//!
+//! It holds a style sheet with fixed colours (those of the page, in
+//! `standalone.css`) instead of the page's own one with variables, which programs
+//! that draw SVG files outside a browser often cannot follow.
+
+use std::fmt::Write;
+
+use super::scale::{Label, Scale};
+use super::{Frame, Look, Size, Svg, number};
+use crate::html::escape;
+use crate::text;
+
+/// One line and the points on it that tell their numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct Curve {
+    /// The error, in words.
+    pub(crate) name: String,
+    /// Fractions and copies, in increasing order of the fractions.
+    pub(crate) line: Vec<(f64, u64)>,
+    /// Fractions and copies, in any order.
+    pub(crate) dots: Vec<(f64, u64)>,
+}
+
+/// The room around the plot: left and right, above, below.
+const MARGIN: (f64, f64, f64) = (20.0, 78.0, 14.0);
+
+/// Draws the curves under a title and a subtitle.
+pub(crate) fn samples(curves: &[Curve], title: &str, subtitle: &str) -> String {
+    let most = curves
+        .iter()
+        .flat_map(|curve| curve.line.iter().chain(&curve.dots))
+        .map(|(_, copies)| *copies)
+        .max()
+        .unwrap_or(0);
+    let frame = Frame::new(
+        Size::Wide,
+        Scale::linear(0.0, 1.0, Label::Plain),
+        Scale::from_zero(most as f64, 6, Label::Count),
+    );
+    let plot = plot(curves, &frame);
+    let (side, above, below) = MARGIN;
+    let mut out = String::new();
+    let _ = write!(
+        out,
+        concat!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" "#,
+            r#"height="{h}" role="img" aria-label="{title}">"#,
+            "\n<style>\n{style}</style>\n",
+            r#"<rect class="paper" width="{w}" height="{h}"/>"#,
+            r#"<text class="head" x="{side}" y="34">{title}</text>"#,
+            r#"<text class="sub" x="{side}" y="56">{subtitle}</text>"#,
+            r#"<g transform="translate({side} {above})">{plot}</g></svg>"#,
+            "\n"
+        ),
+        w = number(frame.width + 2.0 * side),
+        h = number(frame.height + above + below),
+        title = escape(title),
+        subtitle = escape(subtitle),
+        side = number(side),
+        above = number(above),
+        style = include_str!("standalone.css"),
+        plot = plot,
+    );
+    out
+}
+
+fn plot(curves: &[Curve], frame: &Frame) -> String {
+    let mut svg = Svg::open(
+        frame,
+        "copies against the fraction of successes, one line an error",
+        "fraction p of the copies that are successes",
+        "copies",
+    );
+    // The lines come first, so that none covers another's dots.
+    let mut named: Vec<f64> = Vec::new();
+    for (curve, look) in looks(curves) {
+        svg.group(&look.classes());
+        let points: Vec<_> = curve.line.iter().map(|point| at(frame, *point)).collect();
+        svg.path("line", &points);
+        // The highest point names the line; of several the middle one. Names that would
+        // cover one another are left to the tooltips.
+        let highest = curve.line.iter().map(|(_, copies)| *copies).max();
+        let top: Vec<_> = curve
+            .line
+            .iter()
+            .filter(|(_, copies)| Some(*copies) == highest)
+            .collect();
+        if let Some(point) = top.get(top.len() / 2) {
+            let (x, y) = at(frame, **point);
+            if named.iter().all(|other| (other - y).abs() > 14.0) {
+                named.push(y);
+                let name = format!("error {}", curve.name);
+                svg.text("name", "middle", (x, y - 9.0), &name);
+            }
+        }
+        svg.end();
+    }
+    for (curve, look) in looks(curves) {
+        svg.group(&look.classes());
+        for (p, copies) in &curve.dots {
+            let place = at(frame, (*p, *copies));
+            svg.tooltip(&format!(
+                "p = {}, error {}: n = {}",
+                text::short(*p),
+                curve.name,
+                text::grouped(*copies)
+            ));
+            svg.target(place);
+            let _ = write!(
+                svg.0,
+                r#"<circle class="dot" cx="{}" cy="{}" r="3"/>"#,
+                number(place.0),
+                number(place.1)
+            );
+            svg.end();
+        }
+        svg.end();
+    }
+    svg.close()
+}
+
+fn looks(curves: &[Curve]) -> impl Iterator<Item = (&Curve, Look)> {
+    let look = |(number, curve)| (curve, Look::new(number, 0, false));
+    curves.iter().enumerate().map(look)
+}
+
+fn at(frame: &Frame, (p, copies): (f64, u64)) -> (f64, f64) {
+    frame.at(p, copies as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../html/style.css");
+    const FILE: &str = include_str!("standalone.css");
+
+    /// The colours of a style sheet, light or dark, by the names of the page's.
+    fn variables(part: &str) -> Vec<(&str, &str)> {
+        let lines = part.lines().map(str::trim);
+        lines
+            .filter_map(|line| line.strip_prefix("--")?.strip_suffix(';')?.split_once(": "))
+            .collect()
+    }
+
+    #[test]
+    fn the_colours_are_those_of_the_page() {
+        let split = |css: &'static str| {
+            let (light, dark) = css.split_once("@media").expect("a dark mode");
+            // The page's dark colours end where its classes begin.
+            (light, dark.split(".k0 {").next().unwrap_or(dark))
+        };
+        let (page_light, page_dark) = split(PAGE);
+        let (light, dark) = FILE.split_once("@media").expect("a dark mode");
+        for (page, file) in [(page_light, light), (page_dark, dark)] {
+            let colours = variables(page);
+            let colour = |name: &str| {
+                let found = colours.iter().find(|(known, _)| *known == name);
+                found.expect("the page has the colour").1
+            };
+            for number in 0..super::super::COLOURS {
+                let colour = colour(&format!("k{number}"));
+                let line = format!(".k{number} .line {{ stroke: {colour}; }}");
+                let fill = format!(".k{number} .dot, .k{number} .name {{ fill: {colour}; }}");
+                assert!(file.contains(&line), "{line}");
+                assert!(file.contains(&fill), "{fill}");
+            }
+            for (class, property, name) in [
+                (".paper", "fill", "paper"),
+                ("text", "fill", "muted"),
+                ("text.head", "fill", "ink"),
+                (".grid", "stroke", "faint"),
+                (".axis", "stroke", "rule"),
+            ] {
+                let rule = format!("{class} {{ {property}: {}; }}", colour(name));
+                assert!(file.contains(&rule), "{rule}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_dots_and_names_stand_where_they_should() {
+        let curve = |name: &str, height: u64| Curve {
+            name: name.to_owned(),
+            line: vec![(0.0, 0), (0.5, height), (1.0, 0)],
+            dots: vec![(0.5, height), (0.25, height / 2)],
+        };
+        let svg = samples(
+            &[curve("1 %", 1000), curve("2 %", 500), curve("2.01 %", 498)],
+            "A <title>",
+            "and more",
+        );
+        assert!(svg.contains("A &lt;title&gt;"));
+        assert_eq!(svg.matches(r#"class="line""#).count(), 3);
+        assert_eq!(svg.matches(r#"class="dot""#).count(), 6);
+        // The third line's name would cover the second's.
+        assert_eq!(svg.matches(r#"class="name""#).count(), 2);
+        // The plot lies between 58 and 946 across and 16 and 360 down: half-way
+        // across, and the highest point at the top of an axis that ends at 1000.
+        assert!(svg.contains(r#"<path class="line" d="M58 360L502 16L946 360"/>"#));
+        assert!(svg.contains(r#"<circle class="dot" cx="280" cy="188" r="3"/>"#));
+        assert!(svg.contains("<title>p = 0.5, error 1 %: n = 1,000</title>"));
+        // One drawing stands in another; both end.
+        assert_eq!(svg.matches("<svg").count(), 2);
+        assert_eq!(svg.matches("</svg>").count(), 2);
+        assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());
+    }
+
+    #[test]
+    fn nothing_to_draw_is_drawn() {
+        assert!(samples(&[], "t", "s").contains("</svg>"));
+    }
+}

@@ -1,0 +1,466 @@
+//! How many noisy copies a certificate needs: tables, JSON and a plot.
+//!
+//! Three questions, each a plain struct that the caller fills with the answers:
+//!
+//! - [`ByWidth`]: copies for an interval of a given width, against the fraction of
+//!   successes (Figure 2 of Ugare et al., "Incremental randomized smoothing
+//!   certification", ICLR 2024), which has a plot too;
+//! - [`ByRadius`]: copies for a certified radius, against the fraction of successes;
+//! - [`ByCopies`]: the radius that a number of copies certifies.
+//!
+//! Each is written as a table for a terminal, as wide as its numbers are, and as JSON of
+//! schema `recert-samples/1`: an object with
+//!
+//! | field | content |
+//! |---|---|
+//! | `schema` | the text `recert-samples/1` |
+//! | `question` | `width`, `radius` or `copies` |
+//! | `meaning` | what the numbers are, in words |
+//! | others | the fields of the struct |
+//!
+//! where a [`Need`] is `{"copies": .., "outcome": ..}` with a count and `found`,
+//! or null and `not_reachable` or `too_many`. Numbers are written with as many digits
+//! as bring back the same double. Fields may be added under the same version; nothing
+//! is renamed, removed or given another meaning.
+//!
+//! Everything fails with [`ErrorKind::Value`](crate::ErrorKind::Value) where a row has
+//! not an entry for every column, or a number is outside its domain.
+
+use serde::Serialize;
+
+use crate::decimal;
+use crate::error::Error;
+use crate::plot;
+use crate::summary::NONE;
+use crate::table::{Options, lines};
+use crate::text;
+
+/// The schema of the JSON documents.
+pub const SCHEMA: &str = "recert-samples/1";
+
+/// Digits after the point of a printed radius.
+const DIGITS: usize = 4;
+
+/// Copies with which a two-sided Clopper-Pearson interval is no wider than an error.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ByWidth {
+    /// Failure probability on either side, in (0, 1).
+    pub alpha: f64,
+    /// The widths asked for, in (0, 1).
+    pub errors: Vec<f64>,
+    /// One row a fraction of successes.
+    pub rows: Vec<WidthRow>,
+}
+
+/// The copies that one fraction of successes takes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WidthRow {
+    /// The fraction, in (0, 1).
+    pub p: f64,
+    /// The copies for each of [`ByWidth::errors`].
+    pub copies: Vec<u64>,
+}
+
+/// Copies that certify a radius where a fraction of them is of the class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ByRadius {
+    /// Standard deviation of the noise, in the units of an input in [0, 1]. Positive.
+    pub sigma: f64,
+    /// Failure probability of the certificate, in (0, 1).
+    pub alpha: f64,
+    /// The L2 radii asked for, positive, in the units of sigma.
+    pub radii: Vec<f64>,
+    /// One row a fraction.
+    pub rows: Vec<RadiusRow>,
+}
+
+/// The copies that one fraction takes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RadiusRow {
+    /// The fraction, in (0, 1].
+    pub p: f64,
+    /// Below this every radius can be reached: `sigma Phi^-1(p)`, which itself cannot,
+    /// rounded down; 0 for a fraction of at most 1/2. `None` (null) where there is no limit.
+    pub limit: Option<f64>,
+    /// The answer for each of [`ByRadius::radii`].
+    pub needs: Vec<Need>,
+}
+
+/// How many copies a radius takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "NeedOut")]
+pub enum Need {
+    /// So many are enough.
+    Copies(u64),
+    /// No number is: the fraction itself gives no such radius.
+    NotReachable,
+    /// More than the search for them covers.
+    TooMany,
+}
+
+#[derive(Serialize)]
+struct NeedOut {
+    copies: Option<u64>,
+    outcome: &'static str,
+}
+
+impl From<Need> for NeedOut {
+    fn from(need: Need) -> Self {
+        let (copies, outcome) = match need {
+            Need::Copies(copies) => (Some(copies), "found"),
+            Need::NotReachable => (None, "not_reachable"),
+            Need::TooMany => (None, "too_many"),
+        };
+        Self { copies, outcome }
+    }
+}
+
+/// The radius that a number of copies certifies where a fraction of them is of the class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ByCopies {
+    /// Standard deviation of the noise, in the units of an input in [0, 1]. Positive.
+    pub sigma: f64,
+    /// Failure probability of the certificate, in (0, 1).
+    pub alpha: f64,
+    /// The fractions, in (0, 1]; 1 gives the largest radius that can be attained.
+    pub fractions: Vec<f64>,
+    /// One row a number of copies.
+    pub rows: Vec<CopiesRow>,
+}
+
+/// The radii that one number of copies certifies.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CopiesRow {
+    /// The number of copies.
+    pub copies: u64,
+    /// What comes out for each of [`ByCopies::fractions`].
+    pub results: Vec<Attained>,
+}
+
+/// What a number of copies certifies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Attained {
+    /// Lower bound of the probability of the class, rounded down, in [0, 1].
+    pub p_lower: f64,
+    /// Certified L2 radius in the units of sigma, rounded down; `None` (null) is an abstention.
+    pub radius: Option<f64>,
+}
+
+/// What every document begins with.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    schema: &'static str,
+    question: &'static str,
+    meaning: &'static str,
+    #[serde(flatten)]
+    answer: &'a T,
+}
+
+const WIDTH: &str = "copies with which a two-sided Clopper-Pearson interval, its failure \
+     probability alpha on either side, is no wider than the error, when a fraction p of the copies \
+     (rounded to the nearest count, halves up) are successes: the number given has this property \
+     and one copy less has not";
+
+const RADIUS: &str = "smallest number n of copies with which floor(p n) of them being of the \
+     class certifies the radius: sigma times the normal quantile of the one-sided Clopper-Pearson \
+     bound at alpha is no less. Leave some room: the count of a run scatters around p n, and \
+     where it is smaller so is the radius; because counts are whole, a slightly larger n may fall \
+     short again";
+
+const COPIES: &str = "radius certified when floor(p n) of n copies are of the class: sigma times \
+     the normal quantile of the one-sided Clopper-Pearson bound at alpha, rounded down; p = 1 gives \
+     the largest radius that n copies can certify";
+
+impl ByWidth {
+    /// Writes a table, a row a fraction and a column an error.
+    pub fn table(&self) -> Result<String, Error> {
+        self.check()?;
+        let mut heads = vec!["p".to_owned()];
+        heads.extend(self.errors.iter().map(|e| format!("error {}", percent(*e))));
+        let rows = self.rows.iter().map(|row| {
+            let counts = row.copies.iter().map(|n| text::grouped(*n));
+            std::iter::once(text::short(row.p)).chain(counts).collect()
+        });
+        let title = format!(
+            "Copies for an interval as wide as the error, alpha {} on either side",
+            text::short(self.alpha)
+        );
+        let notes = [
+            sentence(WIDTH),
+            "p and 1 - p need the same number, but for that rounding. Figure 2 of Ugare et al., \
+             Incremental randomized smoothing certification, ICLR 2024."
+                .to_owned(),
+        ];
+        Ok(page(&title, &heads, rows, &[0], &notes))
+    }
+
+    /// Writes the JSON document.
+    pub fn json(&self) -> Result<String, Error> {
+        self.check()?;
+        json("width", WIDTH, self)
+    }
+
+    /// Draws copies against the fraction as an SVG file that refers to no other: a line
+    /// an error through the rows of `curve`, which are in increasing order of their
+    /// fractions, and a dot for each of the own rows. Its colours follow the reader's
+    /// light or dark mode.
+    pub fn svg(&self, curve: &[WidthRow]) -> Result<String, Error> {
+        self.check()?;
+        check_rows(self.errors.len(), curve)?;
+        if !curve.is_sorted_by(|a, b| a.p < b.p) {
+            return Err(Error::value(
+                "the fractions of the curve are not in increasing order",
+            ));
+        }
+        let points = |rows: &[WidthRow], column: usize| {
+            let point = |row: &WidthRow| (row.p, row.copies[column]);
+            rows.iter().map(point).collect()
+        };
+        let curves: Vec<_> = self
+            .errors
+            .iter()
+            .enumerate()
+            .map(|(column, error)| plot::Curve {
+                name: percent(*error),
+                line: points(curve, column),
+                dots: points(&self.rows, column),
+            })
+            .collect();
+        let subtitle = format!(
+            "two-sided Clopper-Pearson interval as wide as the error, alpha {} on either side",
+            text::short(self.alpha)
+        );
+        Ok(plot::samples(
+            &curves,
+            "Noisy copies for a target error",
+            &subtitle,
+        ))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_open("alpha", self.alpha)?;
+        for error in &self.errors {
+            check_open("error", *error)?;
+        }
+        check_rows(self.errors.len(), &self.rows)
+    }
+}
+
+impl ByRadius {
+    /// Writes a table, a row a fraction and a column a radius, and last the limit of the
+    /// radii, rounded down.
+    pub fn table(&self) -> Result<String, Error> {
+        self.check()?;
+        let mut heads = vec!["p".to_owned()];
+        heads.extend(
+            self.radii
+                .iter()
+                .map(|r| format!("r = {}", text::short(*r))),
+        );
+        heads.push("limit".to_owned());
+        let need = |need: &Need| match need {
+            Need::Copies(copies) => text::grouped(*copies),
+            Need::NotReachable => "not reachable".to_owned(),
+            Need::TooMany => "too many".to_owned(),
+        };
+        let rows = self.rows.iter().map(|row| {
+            let limit = match row.limit {
+                None => "no limit".to_owned(),
+                Some(0.0) => NONE.to_owned(),
+                Some(limit) => decimal::down(limit, DIGITS),
+            };
+            std::iter::once(text::short(row.p))
+                .chain(row.needs.iter().map(need))
+                .chain(std::iter::once(limit))
+                .collect()
+        });
+        let title = format!(
+            "Copies that certify a radius r at \u{3c3} {}, alpha {}",
+            text::short(self.sigma),
+            text::short(self.alpha)
+        );
+        let mut notes = vec![
+            sentence(RADIUS),
+            "Last column: the limit of what p can reach, however many the copies: \u{3c3} \
+             \u{3a6}\u{207b}\u{b9}(p), rounded down."
+                .to_owned(),
+        ];
+        if self.needs().any(|need| need == Need::TooMany) {
+            notes.push(
+                "Too many: so close to what p reaches, or so large, that more copies are needed \
+                 than the search covers."
+                    .to_owned(),
+            );
+        }
+        Ok(page(&title, &heads, rows, &[0], &notes))
+    }
+
+    /// Writes the JSON document.
+    pub fn json(&self) -> Result<String, Error> {
+        self.check()?;
+        json("radius", RADIUS, self)
+    }
+
+    fn needs(&self) -> impl Iterator<Item = Need> {
+        self.rows.iter().flat_map(|row| row.needs.iter().copied())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_open("alpha", self.alpha)?;
+        check_positive("sigma", self.sigma)?;
+        for radius in &self.radii {
+            check_positive("radius", *radius)?;
+        }
+        for row in &self.rows {
+            check_fraction(row.p)?;
+            check_columns(row.p, self.radii.len(), row.needs.len())?;
+            check_length("limit", row.limit.unwrap_or(0.0))?;
+        }
+        Ok(())
+    }
+}
+
+impl ByCopies {
+    /// Writes a table, a row a number of copies and a column a fraction.
+    pub fn table(&self) -> Result<String, Error> {
+        self.check()?;
+        let mut heads = vec!["copies".to_owned()];
+        heads.extend(self.fractions.iter().map(|p| match *p {
+            1.0 => "largest (p = 1)".to_owned(),
+            p => format!("p = {}", text::short(p)),
+        }));
+        let radius = |attained: &Attained| {
+            let radius = attained.radius.map(|radius| decimal::down(radius, DIGITS));
+            radius.unwrap_or_else(|| "abstains".to_owned())
+        };
+        let rows = self.rows.iter().map(|row| {
+            std::iter::once(text::grouped(row.copies))
+                .chain(row.results.iter().map(radius))
+                .collect()
+        });
+        let title = format!(
+            "Radius that a number of copies certifies at \u{3c3} {}, alpha {}",
+            text::short(self.sigma),
+            text::short(self.alpha)
+        );
+        Ok(page(&title, &heads, rows, &[], &[sentence(COPIES)]))
+    }
+
+    /// Writes the JSON document.
+    pub fn json(&self) -> Result<String, Error> {
+        self.check()?;
+        json("copies", COPIES, self)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_open("alpha", self.alpha)?;
+        check_positive("sigma", self.sigma)?;
+        for p in &self.fractions {
+            check_fraction(*p)?;
+        }
+        for row in &self.rows {
+            check_columns(row.copies, self.fractions.len(), row.results.len())?;
+            for result in &row.results {
+                check_length("bound", result.p_lower)?;
+                check_length("radius", result.radius.unwrap_or(0.0))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A title, a table, and what its numbers are. The columns in `words` stand on the left.
+fn page(
+    title: &str,
+    heads: &[String],
+    rows: impl Iterator<Item = Vec<String>>,
+    words: &[usize],
+    notes: &[String],
+) -> String {
+    let options = Options::default();
+    // A narrower table would break numbers in two.
+    let natural = Options {
+        width: u16::MAX,
+        ..Options::default()
+    };
+    let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
+    let mut out = vec![title.to_owned()];
+    out.extend(lines(&heads, rows, words, &natural));
+    for note in notes {
+        out.extend(text::wrapped(note, options.width.into()));
+    }
+    out.push(String::new());
+    out.join("\n")
+}
+
+fn json<T: Serialize>(
+    question: &'static str,
+    meaning: &'static str,
+    answer: &T,
+) -> Result<String, Error> {
+    let document = Document {
+        schema: SCHEMA,
+        question,
+        meaning,
+        answer,
+    };
+    serde_json::to_string_pretty(&document)
+        .map_err(|e| Error::format("cannot write the numbers of copies as JSON").because(e))
+}
+
+/// A meaning, as it stands under a table.
+fn sentence(meaning: &str) -> String {
+    let mut sentence = format!("{meaning}.");
+    sentence[..1].make_ascii_uppercase();
+    sentence
+}
+
+/// A fraction as per cent, without the rounding errors of the conversion.
+fn percent(fraction: f64) -> String {
+    let percent = text::short((fraction * 1e14).round() / 1e12);
+    format!("{percent}\u{a0}%")
+}
+
+fn check_rows(columns: usize, rows: &[WidthRow]) -> Result<(), Error> {
+    for row in rows {
+        check_open("fraction", row.p)?;
+        check_columns(row.p, columns, row.copies.len())?;
+    }
+    Ok(())
+}
+
+fn check_columns(row: impl std::fmt::Display, wanted: usize, found: usize) -> Result<(), Error> {
+    if wanted == found {
+        return Ok(());
+    }
+    Err(Error::value(format!(
+        "the row of {row} has {found} entries, but there are {wanted} columns"
+    )))
+}
+
+fn check(name: &str, value: f64, good: bool, domain: &str) -> Result<(), Error> {
+    if good {
+        return Ok(());
+    }
+    Err(Error::value(format!("{name} {value} is not {domain}")))
+}
+
+fn check_open(name: &str, value: f64) -> Result<(), Error> {
+    let good = value > 0.0 && value < 1.0;
+    check(name, value, good, "strictly between 0 and 1")
+}
+
+fn check_fraction(value: f64) -> Result<(), Error> {
+    let good = value > 0.0 && value <= 1.0;
+    check("fraction", value, good, "above 0 and at most 1")
+}
+
+fn check_positive(name: &str, value: f64) -> Result<(), Error> {
+    let good = value.is_finite() && value > 0.0;
+    check(name, value, good, "a finite number above 0")
+}
+
+fn check_length(name: &str, value: f64) -> Result<(), Error> {
+    let good = value.is_finite() && value >= 0.0;
+    check(name, value, good, "a finite number from 0 on")
+}

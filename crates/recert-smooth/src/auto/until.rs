@@ -1,0 +1,163 @@
+//! Recertifying until a radius is reached: `recertify --until-radius`.
+//!
+//! The copies planned for the radius are evaluated in rounds; after each, the
+//! bounds that hold at all rounds at once decide whether the input is done.
+
+use std::collections::BTreeMap;
+
+use recert_engine::Classifier;
+use recert_ledger::{Certificate, Ledger};
+use recert_num::{Alpha, Radius};
+use serde_json::json;
+
+use super::{Auto, Known, Of, request};
+use crate::bound::{self, Beta};
+use crate::plan::{Choice, Design, Study, Subject};
+use crate::run::collect_chosen;
+use crate::until::Once;
+use crate::{Error, Observer, Outcome, Source};
+
+/// How much of what is planned has been evaluated after each round.
+const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
+
+/// Recertifies h on `inputs`, all of them finished in the ledger, each until its
+/// radius is at least `radius` or it seems that it never will be; `what.goal`
+/// is not looked at. The certificate states the radius proved when it stopped.
+pub fn recertify_until(
+    ledger: &mut Ledger,
+    source: &dyn Source,
+    inputs: &[u32],
+    what: &Auto,
+    radius: Radius,
+    classifiers: &mut [Box<dyn Classifier>],
+    observer: &mut dyn Observer,
+) -> Result<Outcome, Error> {
+    let (study, known) = what.known(ledger, inputs)?;
+    let Some((rates, pilots)) =
+        what.learn(ledger, source, (&study, &known), classifiers, observer)?
+    else {
+        return Ok(Outcome::Stopped);
+    };
+    let target = radius.get() / ledger.header().sigma;
+    let choices = study.choose_until(rates, target)?;
+    let parameters = json!({"until": radius.get()});
+    let claim = what.claim(ledger, &study, (0, parameters));
+    // Where each input stands: whether it is done.
+    let mut done = vec![false; known.len()];
+    let place: BTreeMap<u32, usize> = known.iter().enumerate().map(|(i, k)| (k.idx, i)).collect();
+    let last = ROUNDS[ROUNDS.len() - 1];
+    let most: u64 = (choices.iter()).map(|c| c.design.scaled(last).cost()).sum();
+    let mut observer = Once {
+        observer,
+        most,
+        started: false,
+    };
+    for round in ROUNDS {
+        let left = (0..known.len()).filter(|&i| !done[i]);
+        let requests: Vec<_> = left
+            .map(|i| request(&known[i], choices[i].design.scaled(round)))
+            .collect();
+        if requests.is_empty() {
+            break;
+        }
+        let outcome = collect_chosen(
+            ledger,
+            source,
+            &what.chosen(&requests),
+            classifiers,
+            &mut observer,
+            &mut |ledger, idx| {
+                let i = place[&idx];
+                let choice = Choice {
+                    design: choices[i].design.scaled(round),
+                    ..choices[i]
+                };
+                let of = Of {
+                    study: &study,
+                    claim: &claim,
+                    known: &known[i],
+                    subject: study.subjects[i],
+                    pilot: pilots[i],
+                };
+                let certificate = what.conclude(ledger, &of, choice, true)?;
+                let more = choices[i]
+                    .design
+                    .scaled(round * 1.5)
+                    .copies(&known[i].f, known[i].class);
+                let exhausted = more.1.len() == certificate_copies(&known[i], choice);
+                let stop = certificate.radius >= radius.get()
+                    || round == last
+                    || choice.design == Design::Nothing
+                    || exhausted
+                    || round >= 1.0 && hopeless(&certificate, target);
+                done[i] = stop;
+                Ok(if stop { vec![certificate] } else { Vec::new() })
+            },
+        )?;
+        if outcome == Outcome::Stopped {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::Finished)
+}
+
+fn certificate_copies(known: &Known, choice: Choice) -> usize {
+    choice.design.copies(&known.f, known.class).1.len()
+}
+
+/// Whether the counts themselves, without any doubt about them, fall short of
+/// the radius (in units of sigma).
+fn hopeless(certificate: &Certificate, target: f64) -> bool {
+    let counts: serde_json::Value = serde_json::from_str(&certificate.counts).unwrap_or_default();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or(0.0);
+    let count = |name: &str| number(&counts[name]);
+    let share = |of: f64, whole: f64| if whole > 0.0 { of / whole } else { 0.0 };
+    let kept = |i: usize| 1.0 - share(number(&counts["other"][i]), number(&counts["pairs"][i]));
+    let p = match certificate.bound.as_deref() {
+        Some("mixture") => share(count("k"), count("n")),
+        Some("loss-mixture") => {
+            share(count("k"), count("n")) * (1.0 - share(count("other"), count("pairs")))
+        }
+        Some("strata") => {
+            let n = count("n");
+            share(count("decided"), n) * kept(0) + share(count("undecided"), n) * kept(1)
+        }
+        _ => 0.0,
+    };
+    // Phi(target), from below.
+    recert_num::normal_cdf_lower(target.min(37.0)).is_ok_and(|needed| p < needed.get())
+}
+
+/// The laws of another answer that the anytime bounds of one cell start from:
+/// on fresh copies, as f's selection copies suggest; on copies that f answered
+/// with c, as the rates do.
+pub(super) fn prior(subject: Subject, choice: Choice) -> Result<Beta, Error> {
+    match choice.design {
+        Design::Fresh { .. } => Beta::new(
+            (subject.n0 - subject.k0) as f64 + 0.5,
+            subject.k0 as f64 + 0.5,
+        ),
+        _ => Beta::new(0.5, 0.5 / choice.rates.lost(subject.q()).max(1e-7)),
+    }
+}
+
+/// The bound of one cell that holds at any time: its lower bound, its name, and
+/// what its counts have beside the plain ones.
+pub(super) fn one_cell(
+    study: &Study,
+    subject: Subject,
+    choice: Choice,
+    (pairs, other): (u64, u64),
+) -> Result<(bound::Anytime, Beta), Error> {
+    let prior = prior(subject, choice)?;
+    let h: Alpha = study.levels.h;
+    let found = match choice.design {
+        Design::Loss { .. } => {
+            let f = (subject.k, subject.codes.n);
+            let tally = bound::Tally { pairs, other };
+            bound::anytime_loss(f, study.levels.f, tally, prior, h)?
+        }
+        _ => bound::anytime(pairs - other, pairs, prior, h)?,
+    };
+    Ok((found, prior))
+}

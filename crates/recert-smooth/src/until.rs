@@ -1,0 +1,186 @@
+//! Certifying until a radius is reached: `certify --until-radius`.
+//!
+//! Copies are looked at after fixed numbers of them, by bounds that hold at all
+//! of these at once ([`bound::anytime`]); an input is done as soon as it is
+//! certified at the radius, or as the same bound from above says that it never
+//! will be, or when all n copies are used up.
+
+use std::collections::BTreeSet;
+
+use recert_engine::Classifier;
+use recert_ledger::{Certificate, Ledger, Selection, Series};
+use recert_noise::Stream;
+use recert_num::{Alpha, Radius, Sigma, normal_cdf_lower};
+use serde_json::json;
+
+use crate::bound::{self, Beta, Conclusion};
+use crate::certify::{self, certify_plan};
+use crate::run::{Collect, collect, level};
+use crate::{Error, Observer, Outcome, Source};
+
+/// The numbers of copies after which an input is looked at: 32, then 15 % more
+/// each time, at last n.
+pub(crate) fn looks(n: u64) -> Vec<u64> {
+    let mut looks = Vec::new();
+    let mut next = 32;
+    while next < n {
+        looks.push(next);
+        next = next * 23 / 20;
+    }
+    looks.push(n);
+    looks
+}
+
+/// Certifies the inputs at positions `inputs`, each until its radius is at
+/// least `radius` or cannot be, with at most the ledger's n copies. The
+/// certificate states the radius proved when it stopped, whichever it is.
+pub fn certify_until(
+    ledger: &mut Ledger,
+    source: &dyn Source,
+    inputs: &[u32],
+    radius: Radius,
+    batch: usize,
+    classifiers: &mut [Box<dyn Classifier>],
+    observer: &mut dyn Observer,
+) -> Result<Outcome, Error> {
+    let mut left: BTreeSet<u32> = inputs.iter().copied().collect();
+    let n = ledger.header().n;
+    let mut observer = Once {
+        observer,
+        most: inputs.len() as u64 * (n + ledger.header().n0),
+        started: false,
+    };
+    for copies in looks(n) {
+        let now: Vec<u32> = inputs
+            .iter()
+            .copied()
+            .filter(|i| left.contains(i))
+            .collect();
+        if now.is_empty() {
+            break;
+        }
+        let plan = Collect {
+            copies,
+            ..certify_plan(ledger, batch)
+        };
+        let outcome = collect(
+            ledger,
+            source,
+            &now,
+            &plan,
+            classifiers,
+            &mut observer,
+            &mut |ledger, idx| {
+                let certificate = look(ledger, idx, copies, radius)?;
+                if certificate.is_some() {
+                    left.remove(&idx);
+                }
+                Ok(certificate.into_iter().collect())
+            },
+        )?;
+        if outcome == Outcome::Stopped {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::Finished)
+}
+
+/// Counts the whole of a run that goes on in rounds as one.
+pub(crate) struct Once<'a> {
+    pub(crate) observer: &'a mut dyn Observer,
+    /// The most evaluations that it can take.
+    pub(crate) most: u64,
+    pub(crate) started: bool,
+}
+
+impl Observer for Once<'_> {
+    fn start(&mut self, _evaluations: u64, done: u64) {
+        if !self.started {
+            self.observer.start(self.most, done);
+            self.started = true;
+        }
+    }
+
+    fn evaluated(&mut self, evaluations: u64) {
+        self.observer.evaluated(evaluations);
+    }
+
+    fn concluded(&mut self, input: &recert_ledger::Input, certificates: &[Certificate]) {
+        if !certificates.is_empty() {
+            self.observer.concluded(input, certificates);
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.observer.stop()
+    }
+}
+
+/// The law of another answer than the class, as the selection copies suggest it.
+fn prior(selection: &Selection) -> Result<Beta, Error> {
+    let votes = selection.counts.get(&selection.class).copied().unwrap_or(0);
+    Beta::new((selection.copies - votes) as f64 + 0.5, votes as f64 + 0.5)
+}
+
+/// The certificate of an input after its first `copies`, if it stops there.
+fn look(
+    ledger: &Ledger,
+    idx: u32,
+    copies: u64,
+    radius: Radius,
+) -> Result<Option<Certificate>, Error> {
+    let header = ledger.header();
+    let sigma = Sigma::new(header.sigma)?;
+    let alpha = Alpha::new(header.alpha)?;
+    let share = level(header, alpha, header.n)?;
+    let series = Series {
+        network: ledger.base(),
+        idx,
+        stream: recert_ledger::Stream(Stream::Certify.tag()),
+    };
+    let selection = ledger.selection(ledger.base(), idx)?.ok_or_else(|| {
+        Error::parameter(format!("input {idx} has no selection copies in the ledger"))
+    })?;
+    let (codes, micros) = ledger.answers(series, copies)?;
+    let (class, prior) = (selection.class, prior(&selection)?);
+    let k = codes.count(class);
+    let found = bound::anytime(k, copies, prior, share)?;
+    let conclusion = Conclusion::one_sided(class, found.p_lower, sigma, "mixture")?;
+    let certified = match conclusion.verdict {
+        bound::Verdict::Certified { radius: found, .. } => found.get() >= radius.get(),
+        bound::Verdict::Abstained => false,
+    };
+    // Whether the class is too rare ever to be certified there, by the bound of
+    // the other answers: a wrong guess here costs a certificate, never truth.
+    let others = bound::anytime(copies - k, copies, Beta::new(prior.b(), prior.a())?, share)?;
+    let needed = normal_cdf_lower((radius.get() / sigma.get()).min(37.0))?;
+    let hopeless = 1.0 - others.p_lower.get() < needed.get();
+    if !(certified || hopeless || copies == header.n) {
+        return Ok(None);
+    }
+    let counts = json!({
+        "class": class, "k": k, "n": copies, "invalid": codes.invalid(),
+        "prior": [prior.a(), prior.b()], "witness": found.witness,
+    });
+    let parameters = json!({"alpha_any": share.get(), "until": radius.get()});
+    Ok(Some(certify::certificate(
+        idx,
+        certify::claim(header, ("until", header.n, alpha), &parameters, 1),
+        &conclusion,
+        &counts,
+        selection.copies + copies,
+        selection.micros + micros,
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_end_with_n() {
+        assert_eq!(looks(20), [20]);
+        assert_eq!(looks(50), [32, 36, 41, 47, 50]);
+        assert!(looks(100_000).len() < 62);
+    }
+}
