@@ -15,6 +15,7 @@ Exit codes:
   4    the ledger is of another run, of a newer version, or in use
   5    the engine is missing or cannot compute the network
   6    writing failed, such as on a full disk
+  7    check: a certificate or a field does not hold
   130  interrupted: the same command again resumes";
 
 /// Certifies how robust a neural network is; recertifies every changed version
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Approximate(Approximate),
     /// Tables, JSON and an HTML page from ledgers
     Report(Report),
+    /// Derive everything a ledger states from the answers in it, independently
+    Check(Check),
     /// How many noisy copies a radius, or an error, takes
     Samples(Samples),
     /// The whole job on images and a network that ship with recert
@@ -295,13 +298,13 @@ pub(crate) enum Method {
     Auto,
     /// Incremental randomized smoothing certification, sound over both branches
     Irs,
-    /// The original's probability less how often the two differ, on the first n_p copies
+    /// The original's probability less how often the two differ, on the first `n_p` copies
     Zeta,
-    /// The original's probability less what is lost, on the first n_p copies
+    /// The original's probability less what is lost, on the first `n_p` copies
     Loss,
     /// The same with what is gained added
     Paired,
-    /// From scratch on the first n_p copies, to stand beside the others
+    /// From scratch on the first `n_p` copies, to stand beside the others
     Direct,
 }
 
@@ -457,6 +460,48 @@ pub(crate) struct Report {
     /// Title of the report
     #[arg(long, default_value = "Robustness certificates")]
     pub(crate) title: String,
+}
+
+/// Ends `recert check --help`.
+const CHECK: &str = "\
+Every count, share of alpha, bound, radius and statement is derived again by code that
+shares nothing with what made it, and compared; docs/checking.md says what that proves.
+Whether the answers are the networks' own is another question: --rerun N regenerates
+the noise of N copies and asks the networks again.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = CHECK)]
+pub(crate) struct Check {
+    /// Ledgers
+    #[arg(required = true)]
+    pub(crate) ledgers: Vec<PathBuf>,
+    /// Also run this many copies of each ledger again, chosen at random
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        requires = "model"
+    )]
+    pub(crate) rerun: Option<u64>,
+    /// For --rerun: a network of the ledgers, an ONNX file; or several times
+    #[arg(long, value_name = "FILE", requires = "rerun")]
+    pub(crate) model: Vec<PathBuf>,
+    /// For --rerun: chooses the copies, to repeat a check [default: random]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SEED",
+        requires = "rerun"
+    )]
+    pub(crate) seed: Option<u64>,
+    /// For --rerun: the inputs, where they are no longer where the ledger says
+    #[arg(long, value_name = "SPEC", requires = "rerun")]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) data_args: DataArgs,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Ends `recert samples --help`.

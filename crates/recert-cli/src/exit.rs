@@ -23,6 +23,8 @@ pub(crate) enum Code {
     Engine = 5,
     /// Writing failed, such as on a full disk.
     Output = 6,
+    /// A ledger was checked, and a certificate or a field does not hold.
+    Check = 7,
     /// Stopped by Ctrl-C or a termination signal; the same command resumes.
     Interrupted = 130,
 }

@@ -79,6 +79,8 @@ impl Error {
             }
             Some(ErrorCode::ReadOnly) => (ErrorKind::Io, "cannot be written to".into()),
             Some(ErrorCode::CannotOpen) => (ErrorKind::Open, "cannot be opened".into()),
+            // A stored value is not what its column should have.
+            None if is_misread(&source) => (ErrorKind::Corrupt, format!("is damaged: {source}")),
             _ => (ErrorKind::Io, format!("failed: {source}")),
         };
         Self {
@@ -98,6 +100,18 @@ impl Error {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether a value was read that cannot be what it is read as.
+fn is_misread(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    matches!(
+        error,
+        E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+            | E::InvalidColumnType(..)
+            | E::Utf8Error(..)
+    )
 }
 
 impl fmt::Display for Error {

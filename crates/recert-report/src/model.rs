@@ -364,6 +364,24 @@ mod tests {
     }
 
     #[test]
+    fn methods_from_scratch_are_told_apart() {
+        for (json, name) in [
+            (r#"{"kind":"certify"}"#, "certify"),
+            (r#"{"kind":"certify","sides":1}"#, "certify (one-sided)"),
+            (r#"{"kind":"certify","sides":2}"#, "certify (two-sided)"),
+        ] {
+            let method: Method = serde_json::from_str(json).unwrap();
+            assert!(method.is_from_scratch());
+            assert_eq!(serde_json::to_string(&method).unwrap(), json);
+            let run = Run {
+                method,
+                ..Run::default()
+            };
+            assert_eq!(run.method_name(), name);
+        }
+    }
+
+    #[test]
     fn an_abstention_is_never_correct() {
         assert!(!Row::default().is_correct());
         let row = |label, class| Row {

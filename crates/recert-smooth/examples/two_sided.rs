@@ -18,7 +18,7 @@ use recert_num::{
     Alpha, LowerBound, Sigma, UpperBound, clopper_pearson_lower, clopper_pearson_upper,
 };
 use recert_smooth::bound::{
-    Conclusion, Shares, Verdict, class_counts, direct, runner_up, two_sided,
+    Conclusion, Shares, Verdict, answer_counts, direct, runner_up, two_sided,
 };
 
 type Failure = Box<dyn Error>;
@@ -71,10 +71,8 @@ fn main() -> Result<(), Failure> {
                 .collect::<Result<Vec<_>, Failure>>()?;
             let row = Row::of(&found);
             let ratio = row.mean / *first.get_or_insert(row.mean);
-            let shares: String = row
-                .reached(sigma)
-                .map(|share| format!("{share:>8.1}"))
-                .collect();
+            let share = |r| format!("{:>8.1}", row.at(r * sigma.get()));
+            let shares = RADII.map(share).concat();
             println!(
                 "{n:>6} {name:<20} {:.4} x{ratio:.3} {:>9.1} {:>7.1}{shares}",
                 row.mean,
@@ -98,7 +96,7 @@ fn counted(ledger: &Ledger, n: u64) -> Result<Vec<Counts>, Failure> {
         let Some(selection) = ledger.selection(series.network, input.idx)? else {
             continue;
         };
-        let answered = class_counts(&ledger.answers(series, n)?.0);
+        let answered = answer_counts(&ledger.answers(series, n)?.0);
         let class = selection.class;
         let count = |of: Option<(u16, u64)>| of.map_or(0, |(_, count)| count);
         all.push(Counts {
@@ -176,9 +174,5 @@ impl Row {
     fn at(&self, radius: f64) -> f64 {
         let reached = self.radii.iter().flatten().filter(|&&r| r >= radius);
         100.0 * reached.count() as f64 / self.radii.len() as f64
-    }
-
-    fn reached(&self, sigma: Sigma) -> impl Iterator<Item = f64> {
-        RADII.into_iter().map(move |r| self.at(r * sigma.get()))
     }
 }

@@ -14,16 +14,16 @@ use std::collections::BTreeMap;
 use recert_engine::Classifier;
 use recert_ledger::{Certificate, Claim, Codes, INVALID, Ledger, NetworkId, Series};
 use recert_noise::Stream;
-use recert_num::{Alpha, LowerBound, Sigma};
+use recert_num::{Alpha, LowerBound, Sigma, UpperBound};
 use serde_json::json;
 
-use crate::bound::{self, CUT, Conclusion, Tally};
+use crate::bound::{self, Answered, CUT, Conclusion, Tally};
 use crate::certify;
 use crate::plan::{
     Choice, Design, Goal, Levels, Pilot, Rates, Study, Subject, strata_codes, stratum,
 };
 use crate::run::{Chosen, Request, collect_chosen, level};
-use crate::{Error, Observer, Outcome, Source};
+use crate::{Error, Observer, Outcome, Sides, Source};
 
 /// What to recertify, and with how much.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,8 @@ pub struct Auto {
     pub among: u32,
     /// How much to spend.
     pub goal: Goal,
+    /// Whether to bound the runner-up too, where that may certify more.
+    pub sides: Sides,
     /// Images in one call of the classifier.
     pub batch: usize,
 }
@@ -86,6 +88,7 @@ impl Auto {
             subjects.push(Subject {
                 n0: selection.copies,
                 k0: selection.counts.get(&class).copied().unwrap_or(0),
+                rival: bound::runner_up(&selection.counts, class).map_or(0, |(_, votes)| votes),
                 k: f.count(class),
                 codes: strata_codes(&f, class),
             });
@@ -93,6 +96,7 @@ impl Auto {
         }
         let study = Study {
             subjects,
+            both_sides: self.sides == Sides::Two,
             margins: known.iter().all(|known| known.f.margins.is_some()),
             // Fresh copies may come on top of the cached ones.
             levels: Levels::new(level(ledger.header(), self.alpha, 2 * n)?, self.among)?,
@@ -119,6 +123,7 @@ impl Auto {
         let parameters = json!({
             "alpha_f": study.levels.f.get(), "alpha_h": study.levels.h.get(),
             "among": self.among, "cut": CUT, "goal": goal, "inputs": study.subjects.len(),
+            "sides": if self.sides == Sides::Two { 2 } else { 1 },
         });
         let what = ("auto", copies, self.alpha);
         certify::claim(ledger.header(), what, &parameters, self.among)
@@ -133,8 +138,7 @@ impl Auto {
         }
     }
 
-    /// Evaluates the pilot copies: the rates for either half, and how many
-    /// copies each input's pilot has; `None` if the observer stopped it.
+    /// Evaluates the pilot copies; `None` if the observer stopped it.
     fn learn(
         &self,
         ledger: &mut Ledger,
@@ -142,7 +146,7 @@ impl Auto {
         (study, known): (&Study, &[Known]),
         classifiers: &mut [Box<dyn Classifier>],
         observer: &mut dyn Observer,
-    ) -> Result<Option<([Rates; 2], Vec<u64>)>, Error> {
+    ) -> Result<Option<Learned>, Error> {
         let pilots: Vec<u64> = (0..known.len()).map(|i| study.pilot(i)).collect();
         let requests: Vec<Request> = (known.iter().zip(&pilots))
             .map(|(known, &pairs)| request(known, Design::Loss { pairs }))
@@ -161,7 +165,10 @@ impl Auto {
         let seen = (known.iter().zip(&requests))
             .map(|(known, request)| self.pairs(ledger, known, &request.copies))
             .collect::<Result<Vec<Pilot>, Error>>()?;
-        Ok(Some((study.rates(&seen), pilots)))
+        Ok(Some(Learned {
+            rates: study.rates(&seen),
+            pilots,
+        }))
     }
 
     /// h's answers on copies that f answered with c.
@@ -185,92 +192,135 @@ impl Auto {
         choice: Choice,
         anytime: bool,
     ) -> Result<Certificate, Error> {
-        let &Of {
-            study,
-            known,
-            subject,
-            pilot,
-            ..
-        } = of;
+        let known = of.known;
         let sigma = Sigma::new(ledger.header().sigma)?;
-        let Levels { f, h } = study.levels;
-        let (class, n, k) = (known.class, subject.codes.n, subject.k);
-        let (stream, copies) = choice.design.copies(&known.f, class);
+        let (stream, copies) = choice.design.copies(&known.f, known.class);
         let at = series(self.network, known.idx, stream);
         let (answers, mut micros) = ledger.answers_at(at, &copies)?;
-        let invalid = answers.iter().filter(|&&a| a == INVALID).count();
-        let other = answers.iter().filter(|&&a| a != class).count() as u64;
-        let pairs = copies.len() as u64;
-        let (p_lower, name, counts) = match choice.design {
-            Design::Nothing => (
-                LowerBound::ZERO,
-                "none",
-                json!({"class": class, "k": k, "n": n}),
-            ),
-            Design::Fresh { .. } if anytime => {
-                let (found, prior) = until::one_cell(study, subject, choice, (pairs, other))?;
-                let counts = json!({
-                    "class": class, "k": pairs - other, "n": pairs, "invalid": invalid,
-                    "prior": [prior.a(), prior.b()], "witness": found.witness,
-                });
-                (found.p_lower, "mixture", counts)
+        let found = of.bound(choice, &copies, &answers, anytime)?;
+        let conclusion = match found.p_upper {
+            Some(p_upper) => {
+                let bounds = (found.p_lower, p_upper);
+                Conclusion::two_sided(known.class, bounds, sigma, found.name)?
             }
-            Design::Loss { .. } if anytime => {
-                let (found, prior) = until::one_cell(study, subject, choice, (pairs, other))?;
-                let counts = json!({
-                    "class": class, "k": k, "n": n, "pairs": pairs, "other": other,
-                    "invalid": invalid,
-                    "prior": [prior.a(), prior.b()], "witness": found.witness,
-                });
-                (found.p_lower, "loss-mixture", counts)
-            }
-            Design::Fresh { .. } => (
-                bound::direct(pairs - other, pairs, h)?,
-                "fresh",
-                json!({"class": class, "k": pairs - other, "n": pairs, "invalid": invalid}),
-            ),
-            Design::Loss { .. } => (
-                bound::coded_loss(k, n, f, Tally { pairs, other }, h)?,
-                "loss",
-                json!({"class": class, "k": k, "n": n, "pairs": pairs, "other": other,
-                    "invalid": invalid}),
-            ),
-            Design::Strata { .. } => {
-                let mut tallies = [Tally::default(); 2];
-                for (&copy, &answer) in copies.iter().zip(&answers) {
-                    if let Some(stratum) = stratum(&known.f, class, copy as usize) {
-                        tallies[stratum].pairs += 1;
-                        tallies[stratum].other += u64::from(answer != class);
-                    }
-                }
-                let priors = subject.priors(choice.rates)?;
-                let found = bound::strata(subject.codes, f, tallies, priors, h)?;
-                let counts = json!({
-                    "class": class, "n": n,
-                    "decided": subject.codes.decided, "undecided": subject.codes.undecided,
-                    "pairs": tallies.map(|t| t.pairs), "other": tallies.map(|t| t.other),
-                    "invalid": invalid, "priors": priors.map(|p| [p.a(), p.b()]),
-                    "witness": found.witness,
-                });
-                (found.p_lower, "strata", counts)
-            }
+            None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
         };
-        let conclusion = Conclusion::one_sided(class, p_lower, sigma, name)?;
         // The pilot is paid for, whether or not its copies count.
-        let (_, piloted) = Design::Loss { pairs: pilot }.copies(&known.f, class);
+        let (_, piloted) = Design::Loss { pairs: of.pilot }.copies(&known.f, known.class);
         let extra: Vec<u32> = (piloted.into_iter())
             .filter(|copy| stream != Stream::Certify || copies.binary_search(copy).is_err())
             .collect();
-        micros += (ledger.answers_at(series(self.network, known.idx, Stream::Certify), &extra)?).1;
-        let evaluations = pairs + extra.len() as u64;
+        let pilot_at = series(self.network, known.idx, Stream::Certify);
+        micros += ledger.answers_at(pilot_at, &extra)?.1;
         Ok(certify::certificate(
             known.idx,
             of.claim.clone(),
             &conclusion,
-            &counts,
-            evaluations,
+            &found.counts,
+            (copies.len() + extra.len()) as u64,
             micros,
         ))
+    }
+}
+
+/// What h's answers on the copies of a design prove.
+struct Found {
+    p_lower: LowerBound,
+    /// For a certificate of both sides.
+    p_upper: Option<UpperBound>,
+    name: &'static str,
+    counts: serde_json::Value,
+}
+
+impl Of<'_> {
+    /// The bound of a design from h's answers on its copies.
+    fn bound(
+        &self,
+        choice: Choice,
+        copies: &[u32],
+        answers: &[u16],
+        anytime: bool,
+    ) -> Result<Found, Error> {
+        let Levels { f, h } = self.study.levels;
+        let (class, n, k) = (self.known.class, self.subject.codes.n, self.subject.k);
+        let pairs = answers.len() as u64;
+        let other = answers.iter().filter(|&&a| a != class).count() as u64;
+        let mut p_upper = None;
+        let (p_lower, name, mut counts) = match choice.design {
+            Design::Nothing => (LowerBound::ZERO, "none", json!({"k": k, "n": n})),
+            Design::Fresh { .. } => {
+                let counts = json!({"k": pairs - other, "n": pairs});
+                if anytime {
+                    self.mixture(choice, (pairs, other), counts, "mixture")?
+                } else {
+                    (bound::direct(pairs - other, pairs, h)?, "fresh", counts)
+                }
+            }
+            Design::Loss { .. } => {
+                let counts = json!({"k": k, "n": n, "pairs": pairs, "other": other});
+                if anytime {
+                    self.mixture(choice, (pairs, other), counts, "loss-mixture")?
+                } else {
+                    let found = bound::coded_loss(k, n, f, Tally { pairs, other }, h)?;
+                    (found, "loss", counts)
+                }
+            }
+            Design::Both { .. } => {
+                let moved = moved(&self.known.f, class, answers);
+                let runner_up = runner_up(&self.known.f, class);
+                let found = bound::both(Answered { n, k, runner_up }, f, moved, h)?;
+                p_upper = Some(found.p_upper);
+                let counts = json!({
+                    "k": k, "n": n, "runner_up": runner_up, "pairs": pairs,
+                    "lost": moved.lost, "arrived": moved.arrived,
+                    "p_upper": found.p_upper.get(),
+                });
+                (found.p_lower, "both", counts)
+            }
+            Design::Strata { .. } => {
+                let mut tallies = [Tally::default(); 2];
+                for (&copy, &answer) in copies.iter().zip(answers) {
+                    if let Some(stratum) = stratum(&self.known.f, class, copy as usize) {
+                        tallies[stratum].pairs += 1;
+                        tallies[stratum].other += u64::from(answer != class);
+                    }
+                }
+                let codes = self.subject.codes;
+                let priors = self.subject.priors(choice.rates)?;
+                let found = bound::strata(codes, f, tallies, priors, h)?;
+                let counts = json!({
+                    "n": n, "decided": codes.decided, "undecided": codes.undecided,
+                    "pairs": tallies.map(|t| t.pairs), "other": tallies.map(|t| t.other),
+                    "priors": priors.map(|p| [p.a(), p.b()]), "witness": found.witness,
+                });
+                (found.p_lower, "strata", counts)
+            }
+        };
+        counts["class"] = json!(class);
+        if choice.design != Design::Nothing {
+            counts["invalid"] = json!(answers.iter().filter(|&&a| a == INVALID).count());
+        }
+        Ok(Found {
+            p_lower,
+            p_upper,
+            name,
+            counts,
+        })
+    }
+
+    /// A bound of one cell that holds at any time, its prior and witness added to
+    /// the counts.
+    fn mixture(
+        &self,
+        choice: Choice,
+        tally: (u64, u64),
+        mut counts: serde_json::Value,
+        name: &'static str,
+    ) -> Result<(LowerBound, &'static str, serde_json::Value), Error> {
+        let (found, prior) = until::one_cell(self.study, self.subject, choice, tally)?;
+        counts["prior"] = json!([prior.a(), prior.b()]);
+        counts["witness"] = json!(found.witness);
+        Ok((found.p_lower, name, counts))
     }
 }
 
@@ -286,7 +336,7 @@ pub fn recertify_auto(
 ) -> Result<Outcome, Error> {
     let (study, known) = what.known(ledger, inputs)?;
     let learned = what.learn(ledger, source, (&study, &known), classifiers, observer)?;
-    let Some((rates, pilots)) = learned else {
+    let Some(Learned { rates, pilots }) = learned else {
         return Ok(Outcome::Stopped);
     };
     let choices = study.choose(rates)?;
@@ -315,6 +365,14 @@ pub fn recertify_auto(
     )
 }
 
+/// What the pilot taught.
+struct Learned {
+    /// For either half of the inputs.
+    rates: [Rates; 2],
+    /// Copies of each input's pilot.
+    pilots: Vec<u64>,
+}
+
 /// What an input's certificate rests on beside h's answers.
 struct Of<'a> {
     study: &'a Study,
@@ -332,6 +390,32 @@ fn request(known: &Known, design: Design) -> Request {
         stream,
         copies,
     }
+}
+
+/// f's largest count of a class other than `class`.
+fn runner_up(f: &Codes, class: u16) -> u64 {
+    largest(f.classes.iter().filter(|&&c| c != class && c != INVALID))
+}
+
+/// How h's answers on the first copies differ from f's, as far as the class
+/// and any one other go.
+fn moved(f: &Codes, class: u16, h: &[u16]) -> bound::Moved {
+    let pairs = || f.classes.iter().zip(h);
+    let arrived = pairs().filter(|&(f, h)| f != h && *h != class && *h != INVALID);
+    bound::Moved {
+        pairs: h.len() as u64,
+        lost: pairs().filter(|&(&f, &h)| f == class && h != class).count() as u64,
+        arrived: largest(arrived.map(|(_, h)| h)),
+    }
+}
+
+/// The count of the most frequent of `classes`.
+fn largest<'a>(classes: impl Iterator<Item = &'a u16>) -> u64 {
+    let mut counts = BTreeMap::new();
+    for class in classes {
+        *counts.entry(class).or_insert(0) += 1;
+    }
+    counts.into_values().max().unwrap_or(0)
 }
 
 fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {

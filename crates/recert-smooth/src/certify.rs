@@ -169,7 +169,7 @@ fn two_sided(
     let votes = |class| selection.counts.get(&class).copied().unwrap_or(0);
     let against = bound::runner_up(&selection.counts, class).map_or(0, |(_, votes)| votes);
     let shares = Shares::from_votes(votes(class), against, alpha)?;
-    let answered = bound::class_counts(codes);
+    let answered = bound::answer_counts(codes);
     let k = answered.get(&class).copied().unwrap_or(0);
     let other = bound::runner_up(&answered, class);
     let k_other = other.map_or(0, |(_, count)| count);

@@ -1,67 +1,93 @@
 //! Scratch.
 use rand::rngs::StdRng;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use recert_num::Alpha;
-use recert_smooth::bound::StrataCodes;
+use recert_smooth::bound::{self, StrataCodes, Tally};
 use recert_smooth::plan::*;
+
+fn pmf(n: u64, p: f64) -> Vec<f64> {
+    let mut v = vec![(1.0 - p).powi(n as i32)];
+    for k in 1..=n { let last = v[k as usize - 1]; v.push(last * (n - k + 1) as f64 / k as f64 * p / (1.0 - p)); }
+    v
+}
+
+fn wrong(design: Design, n: u64, other: u64, levels: Levels, truth: f64) -> bool {
+    let p = match design {
+        Design::Fresh { copies } => bound::direct(copies - other, copies, levels.h).unwrap(),
+        Design::Loss { pairs } => bound::coded_loss(n, n, levels.f, Tally { pairs, other }, levels.h).unwrap(),
+        _ => return false,
+    };
+    p.get() > truth && p.get() > 0.5
+}
+
+/// Failure probability, exactly, where h leaves c with `theta`.
+fn failure(designs: &[Design], p: u64, n: u64, levels: Levels, theta: f64) -> f64 {
+    let truth = 1.0 - theta;
+    let mut sum = 0.0;
+    for (l, w) in pmf(p, theta).into_iter().enumerate() {
+        let design = designs[l.min(designs.len() - 1)];
+        let (m, seen) = match design { Design::Fresh { copies } => (copies, 0), Design::Loss { pairs } if pairs >= p => (pairs - p, l as u64), _ => continue };
+        for (x, v) in pmf(m, theta).into_iter().enumerate().take(60) {
+            if wrong(design, n, x as u64 + seen, levels, truth) { sum += w * v } else { break }
+        }
+    }
+    sum
+}
+
 
 #[test]
 fn leak() {
-    let mut rng = StdRng::seed_from_u64(7);
-    let levels = Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap();
+    let mut rng = StdRng::seed_from_u64(std::env::var("SEED").map_or(1, |s| s.parse().unwrap()));
     let t = std::time::Instant::now();
-    let mut calls = 0;
-    let mut found = 0;
-    for _ in 0..3000 {
-        let n = [1000, 10_000, 100_000][rng.random_range(0..3)];
-        let subject = |rng: &mut StdRng| {
-            let q: f64 = 10f64.powf(-rng.random_range(0.3..5.0));
-            let u: f64 = 10f64.powf(-rng.random_range(0.5..5.0));
-            let k = ((1.0 - q) * n as f64) as u64;
-            let und = ((u * n as f64) as u64).min(k);
-            Subject {
-                n0: 100,
-                k0: rng.random_range(55..=100),
-                k,
-                codes: StrataCodes {
-                    n,
-                    decided: k - und / 2,
-                    undecided: und,
-                },
-            }
+    let (mut found, mut tried, mut best) = (0, 0, 0.0);
+    while t.elapsed().as_secs() < 400 {
+        let alpha = [0.002, 0.05][rng.random_range(0..2)];
+        let levels = Levels::new(Alpha::new(alpha).unwrap(), 1).unwrap();
+        let n = 5000;
+        let n0 = [10, 20, 30, 50, 100][rng.random_range(0..5)];
+        let half = rng.random_range(1..8usize);
+        let lost_inputs = rng.random_range(0..=half.min(2));
+        let s = Subject { n0, k0: n0, rival: 0, k: n, codes: StrataCodes { n, decided: n, undecided: 0 } };
+        let subjects = vec![s; 2 * half];
+        let p: u64 = [5, 10, 20, 35, 50][rng.random_range(0..5)];
+        let base = Study { subjects, margins: true, both_sides: false, levels, goal: Goal::Budget(p * 40 * half as u64 + 20) };
+        assert_eq!(base.pilot(0), p);
+        let pilots = |l: u64| -> Vec<Pilot> { (0..2 * half).map(|i| (0..p).map(|j| (true, if i == 0 { j < l } else { i % 2 == 1 && i / 2 < lost_inputs })).collect()).collect() };
+        let curve = |r: Rates| [Coding::Answered, Coding::Decided].map(|c| Curve::expected(s.by_selection(), c, r, levels).unwrap());
+        let r0 = base.rates(&pilots(0))[0];
+        let c0 = curve(r0);
+        let u0 = Curve::union(&c0);
+        let u1: Vec<Curve> = (0..3).map(|l| Curve::union(&curve(base.rates(&pilots(l))[1]))).collect();
+        let codings = |b: u64| -> Vec<bool> {
+            u1.iter().map(|u1| {
+                let curves: Vec<Curve> = (0..2 * half).map(|i| if i % 2 == 0 { u0.clone() } else { u1.clone() }).collect();
+                let price = allocate(&curves, b).price;
+                let net = |c: &Curve| c.at_price(price).map_or(0.0, |p| p.radius - price * p.cost as f64);
+                net(&c0[1]) > net(&c0[0])
+            }).collect()
         };
-        let subjects = vec![subject(&mut rng), subject(&mut rng)];
-        let goal = if rng.random_range(0..2) == 0 {
-            Goal::MeanRadius(rng.random_range(0.05..2.5))
-        } else {
-            Goal::Budget(10f64.powf(rng.random_range(1.5..4.0)) as u64)
-        };
-        let study = Study {
-            subjects,
-            margins: true,
-            levels,
-            goal,
-        };
-        let p = study.pilot(0);
-        let designs: Vec<_> = (0..=p.min(12))
-            .map(|l| {
-                let pilots: Vec<Pilot> = vec![
-                    (0..p).map(|i| (true, i < l)).collect(),
-                    (0..study.pilot(1)).map(|_| (true, false)).collect(),
-                ];
-                calls += 1;
-                study.choose(study.rates(&pilots)).unwrap()[0].design
-            })
-            .collect();
-        if designs.iter().any(|d| d != &designs[0]) {
+        let (low, high) = if p == 50 { (2000 * half as u64, 20000 * half as u64) } else { (40 * half as u64 * p, 40 * half as u64 * (p + 1) - 1) };
+        let mut seen = std::collections::HashSet::new();
+        for i in 0..40 {
+            tried += 1;
+            let b = low + (high - low) * i / 40;
+            let codings = codings(b);
+            if !codings.iter().any(|c| c != &codings[0]) || !seen.insert(codings) { continue }
             found += 1;
-            if found < 40 {
-                println!(
-                    "{goal:?} pilot {p} {:?} {:?}\n   {designs:?}",
-                    study.subjects[0], study.subjects[1]
-                );
+            let study = Study { goal: Goal::Budget(b), ..base.clone() };
+            let designs: Vec<Design> = (0..=4).map(|l| study.choose(study.rates(&pilots(l))).unwrap()[0].design).collect();
+            let mut top = (0.0, 0.0);
+            for i in 0..300 {
+                let theta = 0.4 * 0.975f64.powi(i);
+                let f = failure(&designs, p, n, levels, theta);
+                if f > top.0 { top = (f, theta); }
+            }
+            let ratio = top.0 / alpha;
+            if ratio > best || ratio > 1.0 {
+                best = f64::max(ratio, best);
+                println!("ratio {ratio:.3} alpha {alpha} theta {:.5} n0 {n0} inputs {} lost {lost_inputs} {b} pilot {p}\n   {designs:?}", top.1, 2 * half);
             }
         }
     }
-    println!("{found} of 3000; {:?} a call", t.elapsed() / calls);
+    println!("{found} of {tried}");
 }

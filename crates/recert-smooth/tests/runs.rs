@@ -162,7 +162,8 @@ fn check_two_sided(
     assert_eq!(claim.parameters, parameters.to_string());
     let count = |of: u16| answers.iter().filter(|&&c| c == of).count() as u64;
     // The networks here have four classes.
-    let other = (0..4).filter(|&c| c != class).map(count).max().unwrap();
+    let others = (0..4).chain([INVALID]).filter(|&c| c != class);
+    let other = others.map(count).max().unwrap();
     let votes_of = |c: u16| votes.get(&c).copied().unwrap_or(0);
     let against = (0..4).filter(|&c| c != class).map(votes_of).max().unwrap();
     let weights = match (votes_of(class), against) {

@@ -8,9 +8,11 @@
 //! - [`engine`]: run them; [`identity`] ties a loaded network to a ledger.
 //! - [`data`]: the inputs; [`noise`]: the copies; [`num`]: the bounds.
 //! - [`report`]: metrics, tables, HTML; [`reporting`] fills it from ledgers.
+//! - [`check`]: independent re-verification of a ledger.
 
 #![forbid(unsafe_code)]
 
+pub use recert_check as check;
 pub use recert_data as data;
 pub use recert_engine as engine;
 pub use recert_ledger as ledger;

@@ -31,9 +31,13 @@ pub fn from_ledgers(
         let mut base = None;
         for (id, network) in ledger.networks()? {
             let first = report.runs.len();
-            for group in groups(ledger.certificates(id)?) {
+            let mut groups = groups(ledger.certificates(id)?);
+            // What others are compared with comes first, whenever it was concluded.
+            groups.sort_by_key(|group| group[0].claim.method == "auto");
+            for group in groups {
                 let run = run(ledger, &network, &inputs, &group, base);
-                if id == ledger.base() && base.is_none() {
+                let certifies = matches!(group[0].claim.method.as_str(), "certify" | "until");
+                if id == ledger.base() && certifies && base.is_none() {
                     base = Some(report.runs.len());
                 }
                 report.runs.push(run);
@@ -68,14 +72,22 @@ fn run(
     let parameters: serde_json::Value = serde_json::from_str(&first.parameters).unwrap_or_default();
     let method = match first.method.as_str() {
         // From scratch, whether of f or of h.
-        "certify" | "direct" | "predict" => Method::Certify,
+        "certify" | "direct" | "predict" => Method::Certify {
+            sides: parameters
+                .get("sides")
+                .and_then(serde_json::Value::as_u64)
+                .and_then(|sides| sides.try_into().ok()),
+        },
         name => Method::Recertify {
             name: name.to_owned(),
             base,
             gamma: parameters.get("gamma").and_then(serde_json::Value::as_f64),
         },
     };
-    let drawn_selection = group.iter().any(|c| c.evaluations > first.copies);
+    // Recertifications take f's class; what some inputs get beyond the average
+    // number of copies is no selection.
+    let drawn_selection = matches!(method, Method::Certify { .. })
+        && group.iter().any(|c| c.evaluations > first.copies);
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     named.insert("seed".into(), header.seed.to_string());
     named.insert("noise".into(), header.generator.clone());
@@ -96,7 +108,11 @@ fn run(
         data: describe(&header.data),
         sigma: header.sigma,
         method,
-        n: first.copies,
+        n: match first.method.as_str() {
+            // Each input got its own number of copies: their mean.
+            "auto" => group.iter().map(|c| c.evaluations).sum::<u64>() / group.len() as u64,
+            _ => first.copies,
+        },
         n0: if drawn_selection { header.n0 } else { 0 },
         alpha: first.alpha,
         statement: first.statement.clone(),

@@ -79,6 +79,39 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
+fn the_checker_builds_without_any_prover() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let graph = built(&root.join("crates"));
+    let mut needed = BTreeSet::from(["recert-check".to_owned()]);
+    loop {
+        let more: BTreeSet<String> = needed
+            .iter()
+            .flat_map(|name| graph[name].iter().cloned())
+            .chain(needed.iter().cloned())
+            .collect();
+        if more == needed {
+            break;
+        }
+        needed = more;
+    }
+    let allowed = ["recert-check", "recert-ledger", "recert-num"];
+    assert_eq!(needed, allowed.map(str::to_owned).into());
+    // Nor does anything from elsewhere make certificates for it.
+    let manifest = std::fs::read_to_string(root.join("crates/recert-check/Cargo.toml"));
+    let manifest = manifest.expect("the checker's manifest");
+    let own = manifest
+        .split("\n[")
+        .find_map(|section| section.strip_prefix("dependencies]"))
+        .expect("it has dependencies");
+    let others: BTreeSet<&str> = own
+        .lines()
+        .filter_map(|line| line.split(['.', '=', ' ']).next())
+        .filter(|name| !name.is_empty() && !name.starts_with(['#', 'r']))
+        .collect();
+    assert_eq!(others, BTreeSet::from(["serde", "serde_json"]));
+}
+
+#[test]
 fn only_the_ledger_crate_contains_sql() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for entry in std::fs::read_dir(root.join("crates")).expect("the crates' folder") {

@@ -31,9 +31,12 @@ const COMMANDS: [&str; 8] = [
     "approximate {}/shapes.onnx --int8 --calibration {}/shapes-calibration.npz --sigma 0.5",
     "approximate {}/shapes.onnx --bf16",
     "approximate {}/shapes.onnx --prune 10%",
-    "recertify {}/shapes.recert --model {}/shapes.int8.onnx --n-p 2%,5%,10% --method irs,direct",
-    "recertify {}/shapes.recert --model {}/shapes.bf16.onnx --n-p 2%,5%,10% --method irs,direct",
-    "recertify {}/shapes.recert --model {}/shapes.prune10.onnx --n-p 2%,5%,10% --method irs,direct",
+    "recertify {}/shapes.recert --model {}/shapes.int8.onnx --method auto,irs,direct \
+     --n-p 2%,5%,10%",
+    "recertify {}/shapes.recert --model {}/shapes.bf16.onnx --method auto,irs,direct \
+     --n-p 2%,5%,10%",
+    "recertify {}/shapes.recert --model {}/shapes.prune10.onnx --method auto,irs,direct \
+     --n-p 2%,5%,10%",
     "report {}/shapes.recert --html {}/report.html",
 ];
 

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 mod approximate;
+mod check;
 mod demo;
 mod recertify;
 mod report;
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Recertify(args) => recertify::run(args),
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
+        Command::Check(args) => check::run(args),
         Command::Samples(args) => samples::run(args),
         Command::Demo(args) => demo::run(args),
     }

@@ -101,6 +101,7 @@ fn one(args: &Recertify, model: &Path, among: u32) -> Result<()> {
                 alpha: asked.alpha,
                 among,
                 goal,
+                sides: args.sides.sides(),
                 batch: args.run.batch,
             };
             if let Some(radius) = asked.until {

@@ -189,12 +189,23 @@ pub(crate) struct HeldOf {
     pub(crate) selections: BTreeMap<u32, Selection>,
     pub(crate) classes: BTreeMap<(u32, u32), Vec<u16>>,
     pub(crate) margins: BTreeMap<(u32, u32), Option<Vec<u8>>>,
+    /// For each input and stream, every copy answered, in whatever order.
+    pub(crate) answered: BTreeMap<(u32, u32), BTreeMap<u32, u16>>,
     pub(crate) certificates: Vec<Certificate>,
 }
 
+impl HeldOf {
+    /// How many copies of an input are answered, in all streams.
+    pub(crate) fn answered_of(&self, idx: u32) -> u64 {
+        let of_input = self.answered.iter().filter(|((i, _), _)| *i == idx);
+        of_input.map(|(_, copies)| copies.len() as u64).sum()
+    }
+}
+
 /// The noise streams in which a network may have answers.
-pub(crate) const STREAMS: [recert::noise::Stream; 2] = [
+pub(crate) const STREAMS: [recert::noise::Stream; 3] = [
     recert::noise::Stream::Certify,
+    recert::noise::Stream::Fresh,
     recert::noise::Stream::Predict,
 ];
 
@@ -217,6 +228,7 @@ pub(crate) fn held(path: &Path) -> Held {
             selections: BTreeMap::new(),
             classes: BTreeMap::new(),
             margins: BTreeMap::new(),
+            answered: BTreeMap::new(),
             certificates: ledger.certificates(id).expect("certificates can be read"),
         };
         for certificate in &mut all.certificates {
@@ -230,6 +242,13 @@ pub(crate) fn held(path: &Path) -> Held {
             for stream in STREAMS {
                 let series = series(id, input.idx, stream);
                 let answered = ledger.answered(series).expect("ranges can be read");
+                let numbers = answered.iter().flat_map(|r| r.start as u32..r.end as u32);
+                let numbers: Vec<u32> = numbers.collect();
+                if !numbers.is_empty() {
+                    let (classes, _) = ledger.answers_at(series, &numbers).expect("answers");
+                    let each = numbers.into_iter().zip(classes).collect();
+                    all.answered.insert((input.idx, stream.tag()), each);
+                }
                 let Some(whole) = answered.first().filter(|range| range.start == 0) else {
                     continue;
                 };

@@ -11,7 +11,7 @@ use super::rows::decode;
 use super::{Ledger, rows};
 use crate::codes::Codes;
 use crate::schema::VERSIONS;
-use crate::{Error, NetworkId, numbers};
+use crate::{Error, numbers};
 
 /// A table of a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -232,18 +232,11 @@ impl Ledger {
         self.raw(table, "", [])
     }
 
-    /// The rows of `answers` or `chosen` that are a network's on one input.
-    pub fn raw_answers(
-        &self,
-        table: Table,
-        network: NetworkId,
-        idx: u32,
-    ) -> Result<Vec<Row>, Error> {
-        self.raw(
-            table,
-            "WHERE network = ?1 AND idx = ?2",
-            params![network.0, idx],
-        )
+    /// The rows of `answers` or `chosen` that are of the network with this
+    /// number on one input.
+    pub fn raw_answers(&self, table: Table, network: i64, idx: u32) -> Result<Vec<Row>, Error> {
+        let filter = "WHERE network = ?1 AND idx = ?2";
+        self.raw(table, filter, params![network, idx])
     }
 
     fn raw(&self, table: Table, filter: &str, parameters: impl Params) -> Result<Vec<Row>, Error> {

@@ -10,7 +10,7 @@ use recert_ledger::{Certificate, Ledger};
 use recert_num::{Alpha, Radius};
 use serde_json::json;
 
-use super::{Auto, Known, Of, request};
+use super::{Auto, Known, Learned, Of, request};
 use crate::bound::{self, Beta};
 use crate::plan::{Choice, Design, Study, Subject};
 use crate::run::collect_chosen;
@@ -33,7 +33,7 @@ pub fn recertify_until(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let (study, known) = what.known(ledger, inputs)?;
-    let Some((rates, pilots)) =
+    let Some(Learned { rates, pilots }) =
         what.learn(ledger, source, (&study, &known), classifiers, observer)?
     else {
         return Ok(Outcome::Stopped);

@@ -158,7 +158,7 @@ mod tests {
         assert!((got - MPMATH).abs() < 1e-10 && got <= MPMATH, "{got}");
     }
 
-    const MPMATH: f64 = -16.058_435_607_507_508;
+    const MPMATH: f64 = -16.058_435_607_507_51;
 
     #[test]
     fn the_largest_value_is_enclosed_from_above() {

@@ -4,6 +4,7 @@
 //! one, c the class selected, n the copies of f, m <= n those that h ran on.
 
 mod anytime;
+mod both;
 mod direct;
 mod joint;
 mod mixture;
@@ -14,6 +15,7 @@ mod two_sided;
 mod zeta;
 
 pub use anytime::{Anytime, anytime, anytime_loss};
+pub use both::{Answered, Both, Moved, both};
 pub use direct::direct;
 pub use joint::{Cell, Joint, joint_upper, joint_upper_at};
 pub use mixture::Beta;
@@ -109,11 +111,11 @@ impl Conclusion {
     }
 }
 
-/// How often each class was answered; invalid answers are no class.
-pub fn class_counts(codes: &Codes) -> BTreeMap<u16, u64> {
+/// How often each answer was given, [`INVALID`] among them.
+pub fn answer_counts(codes: &Codes) -> BTreeMap<u16, u64> {
     let mut counts = BTreeMap::new();
-    for &class in codes.classes.iter().filter(|&&class| class != INVALID) {
-        *counts.entry(class).or_insert(0) += 1;
+    for &answer in &codes.classes {
+        *counts.entry(answer).or_insert(0) += 1;
     }
     counts
 }

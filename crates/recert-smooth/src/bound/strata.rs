@@ -67,14 +67,14 @@ pub struct Strata {
 
 /// `P(h = c) >= P(decided) theta_d + P(undecided) theta_u`, bounded jointly.
 ///
-/// With `g1 = CP_lo(decided, n, alpha_f/2)` and `g2 = CP_lo(decided + undecided,
-/// n, alpha_f/2)`, where both hold the sum is at least the lesser of `g1 theta_d
-/// + (g2 - g1) theta_u` (it falls with `P(decided)` where `theta_d >= theta_u`)
-/// and `g2 theta_d` (where `theta_d < theta_u`, as `P(decided)` is at most the
-/// probability of both). Each is its weights less the
-/// [joint upper bound](super::joint_upper) of the weighted chances of another
-/// answer; both follow from the one event that the joint bound speaks of. Fails
-/// with probability at most `alpha_f + alpha_h`.
+/// With `g1 = CP_lo(decided, n, alpha_f/2)` and
+/// `g2 = CP_lo(decided + undecided, n, alpha_f/2)`, where both hold the sum is at
+/// least the lesser of `g1 theta_d + (g2 - g1) theta_u` (it falls with
+/// `P(decided)` where `theta_d >= theta_u`) and `g2 theta_d` (where `theta_d <
+/// theta_u`, as `P(decided)` is at most the probability of both). Each is its
+/// weights less the [joint upper bound](super::joint_upper) of the weighted
+/// chances of another answer; both follow from the one event that the joint
+/// bound speaks of. Fails with probability at most `alpha_f + alpha_h`.
 ///
 /// `tallies` and `priors` are of the decided and of the undecided copies. The
 /// priors must not depend on h's answers on this input.

@@ -3,16 +3,17 @@
 //! Pearson.
 //!
 //! Let `p` be the probability of the class selected, c, and `q` the largest of
-//! any other class, that of class j. Two events, each of a probability known
+//! any other answer, j: another class, or none (an invalid answer, which so
+//! counts against the class as it does one-sided). Two events, each of a probability known
 //! from below whatever the network does:
 //!
 //! - A: `p >= a` with `a = CP_lo(k, n, alpha_a)`;
 //! - R: `p / (p + q) >= t` with `t = CP_lo(k, k + k_j, alpha_ratio)`, for among
 //!   the copies answered c or j the count of c is binomial with just this ratio.
 //!
-//! Class j is one class, fixed before any copy is drawn, though unknown: R needs
-//! no union over the classes, and the largest count of another class in place
-//! of `k_j` only lowers t. Where A and R hold, `q <= min(1 - p, p (1 - t) / t)`,
+//! j is one answer, fixed before any copy is drawn, though unknown: R needs no
+//! union over the classes, and the largest count of another answer in place of
+//! `k_j` only lowers t. Where A and R hold, `q <= min(1 - p, p (1 - t) / t)`,
 //! and the radius `sigma/2 (Phi^-1(p) - Phi^-1(q))` is least at `p = a`
 //! (`SOUNDNESS.md`, section 1).
 
@@ -78,17 +79,17 @@ pub struct TwoSided {
     /// rounded down; 0 where there are none.
     pub ratio_lower: LowerBound,
     /// `min(1 - a, a (1 - t) / t)`, rounded up: the largest probability that
-    /// another class can have where the class has `p_lower`.
+    /// another answer can have where the class has `p_lower`.
     pub p_upper: UpperBound,
 }
 
 /// Bounds the class and the runner-up from `k` and `runner_up` of `n`
-/// independent copies, `runner_up` being the largest count of any other class.
+/// independent copies, `runner_up` being the largest count of any other answer.
 ///
 /// With probability at least `1 - shares.class - shares.ratio`, the radius
 /// `sigma/2 (Phi^-1(p_lower) - Phi^-1(p_upper))`, if positive, is at most
 /// `sigma/2 (Phi^-1(p) - Phi^-1(q))`, with `p` the class's probability and `q`
-/// the largest of any other (module documentation). Never below what the class
+/// the largest of any other answer (module documentation). Never below what the class
 /// alone would give at `shares.class`.
 ///
 /// # Errors
@@ -127,8 +128,8 @@ fn at_ratio(p: LowerBound, t: LowerBound) -> UpperBound {
     UpperBound::new(bound.min(1.0)).unwrap_or(UpperBound::ONE)
 }
 
-/// The class other than `class` with the largest count, ties to the lower
-/// index, and its count; `None` if there are no answers for another class.
+/// The answer other than `class` with the largest count, ties to the lower
+/// index, and its count; `None` if there is no other.
 pub fn runner_up(counts: &BTreeMap<u16, u64>, class: u16) -> Option<(u16, u64)> {
     let others = counts
         .iter()

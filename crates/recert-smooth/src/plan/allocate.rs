@@ -93,13 +93,6 @@ fn take(curves: &[Curve], mut fits: impl FnMut(u64, f64) -> bool) -> Allocation 
     allocation
 }
 
-/// What one evaluation's price makes of a curve: the largest radius less what
-/// it costs, in units of sigma.
-pub fn choose_at_price(curve: &Curve, price: f64) -> f64 {
-    let worth = |point: &super::Point| point.radius - price * point.cost as f64;
-    curve.points().iter().map(worth).fold(0.0, f64::max)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Point;

@@ -4,7 +4,7 @@ use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper
 
 use super::{Coding, Design, Rates};
 use crate::Error;
-use crate::bound::{Beta, StrataCodes, peak};
+use crate::bound::{self, Beta, StrataCodes, peak};
 
 /// The shares of alpha of a recertification that decides by codes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +46,8 @@ pub struct Subject {
     pub n0: u64,
     /// Those on which f answered c.
     pub k0: u64,
+    /// Those on which it answered with the next best class.
+    pub rival: u64,
     /// Cached copies of f that it answered with c.
     pub k: u64,
     /// Its strata; `decided + undecided` is 0 where the ledger has no margins.
@@ -147,13 +149,14 @@ impl Curve {
         } = subject.codes;
         let mut points = Vec::new();
         let own = match coding {
+            Coding::Votes => 0.0,
             Coding::Answered => 1.0 - subject.q(),
             Coding::Decided => {
                 let other = Rates::other_undecided(subject.q0());
                 (decided as f64 + undecided as f64 * (1.0 - other)) / n as f64
             }
         };
-        for cost in costs(n) {
+        for cost in costs(if coding == Coding::Votes { 0 } else { n }) {
             points.push(Point {
                 cost,
                 radius: fresh(own, cost, levels)?,
@@ -161,6 +164,15 @@ impl Curve {
             });
         }
         match coding {
+            Coding::Votes => {
+                for cost in costs(n) {
+                    points.push(Point {
+                        cost,
+                        radius: both(subject, rates, cost, levels)?,
+                        design: Design::Both { pairs: cost },
+                    });
+                }
+            }
             Coding::Answered => {
                 let p_f = clopper_pearson_lower(subject.k, n, levels.f)?;
                 let lost = rates.lost(subject.q());
@@ -215,6 +227,23 @@ impl Curve {
             return Ok(0.0);
         }
         fresh(1.0 - subject.q(), cost - n0, levels)
+    }
+
+    /// All the points of several curves.
+    #[must_use]
+    pub fn union(curves: &[Self]) -> Self {
+        Self::new(curves.iter().flat_map(|curve| &curve.points).copied())
+    }
+
+    /// The point of the largest radius less what it costs at a price in units
+    /// of sigma an evaluation, if that is above 0.
+    pub fn at_price(&self, price: f64) -> Option<Point> {
+        let worth = |point: &Point| point.radius - price * point.cost as f64;
+        let best = self
+            .points
+            .iter()
+            .max_by(|a, b| worth(a).total_cmp(&worth(b)));
+        best.copied().filter(|point| worth(point) > 0.0)
     }
 
     /// All points, by ascending cost.
@@ -298,6 +327,33 @@ fn loss(p_f: LowerBound, lost: f64, m: u64, levels: Levels) -> Result<f64, Error
     })
 }
 
+/// The radius of both sides where probabilities are what the votes say.
+fn both(subject: Subject, rates: Rates, m: u64, levels: Levels) -> Result<f64, Error> {
+    let n = subject.codes.n;
+    let votes = subject.n0 as f64 + 1.0;
+    let count = |votes_of: u64| ((votes_of as f64 + 0.5) / votes * n as f64) as u64;
+    let f = bound::Answered {
+        n,
+        k: (n as f64 * (1.0 - subject.q0())) as u64,
+        runner_up: count(subject.rival).min(n),
+    };
+    // What leaves the class is taken to be as much as what comes to another.
+    let moved = (1.0 - subject.q0()) * rates.lost(subject.q0());
+    between(moved * m as f64, |count| {
+        let h = bound::Moved {
+            pairs: m,
+            lost: count.min(m),
+            arrived: count.min(m),
+        };
+        let found = bound::both(f, levels.f, h, levels.h)?;
+        let normal = |p: f64| recert_num::normal_quantile_lower(p.clamp(1e-12, 1.0 - 1e-12));
+        if found.p_lower.get() <= found.p_upper.get() {
+            return Ok(0.0);
+        }
+        Ok((normal(found.p_lower.get())? - normal(found.p_upper.get())?) / 2.0)
+    })
+}
+
 /// The bound over strata at the expected counts, in plain arithmetic.
 fn strata(
     bounds: [f64; 2],
@@ -341,12 +397,13 @@ fn strata(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bound::{self, Tally};
+    use crate::bound::Tally;
 
     fn subject() -> Subject {
         Subject {
             n0: 100,
             k0: 81,
+            rival: 9,
             k: 80_000,
             codes: StrataCodes {
                 n: 100_000,
@@ -402,6 +459,24 @@ mod tests {
         let curve = Curve::expected(sure, Coding::Answered, rates, levels).unwrap();
         let best = curve.within(20_000).unwrap();
         assert!(matches!(best.design, Design::Fresh { .. }), "{best:?}");
+    }
+
+    #[test]
+    fn votes_promise_a_contested_class_a_radius() {
+        let levels = Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap();
+        let contested = Subject {
+            k0: 45,
+            rival: 20,
+            ..subject()
+        };
+        let curve = Curve::expected(contested, Coding::Votes, Rates::default(), levels).unwrap();
+        assert!(curve.within(2_000).unwrap().radius > 0.2);
+        let hopeless = Subject {
+            rival: 45,
+            ..contested
+        };
+        let curve = Curve::expected(hopeless, Coding::Votes, Rates::default(), levels).unwrap();
+        assert_eq!(curve.points().len(), 0);
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod curve;
 mod rates;
 mod study;
 
-pub use allocate::{Allocation, allocate, allocate_to_reach, choose_at_price};
+pub use allocate::{Allocation, allocate, allocate_to_reach};
 pub use curve::{Curve, Levels, Point, Subject};
 pub use rates::Rates;
 pub use study::{Choice, Forecast, Goal, Pilot, Study};
@@ -35,6 +35,11 @@ pub enum Design {
     Fresh {
         /// How many.
         copies: u64,
+    },
+    /// The first copies, whatever f answered: for a certificate of both sides.
+    Both {
+        /// How many.
+        pairs: u64,
     },
     /// The first copies that f answered with c.
     Loss {
@@ -55,6 +60,8 @@ pub enum Design {
 /// strata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
+    /// None: they look at the selection copies alone.
+    Votes,
     /// Whether f answered c.
     Answered,
     /// Whether f decided for c, was undecided, or neither.
@@ -67,7 +74,7 @@ impl Design {
         match self {
             Self::Nothing => 0,
             Self::Fresh { copies } => copies,
-            Self::Loss { pairs } => pairs,
+            Self::Both { pairs } | Self::Loss { pairs } => pairs,
             Self::Strata { decided, undecided } => decided + undecided,
         }
     }
@@ -80,6 +87,9 @@ impl Design {
             Self::Nothing => Self::Nothing,
             Self::Fresh { copies } => Self::Fresh {
                 copies: scale(copies),
+            },
+            Self::Both { pairs } => Self::Both {
+                pairs: scale(pairs),
             },
             Self::Loss { pairs } => Self::Loss {
                 pairs: scale(pairs),
@@ -102,6 +112,7 @@ impl Design {
                 let copies = copies.min(u64::from(cached.end)) as u32;
                 return (Stream::Fresh, (0..copies).collect());
             }
+            Self::Both { pairs } => cached.take(pairs as usize).collect(),
             Self::Loss { pairs } => cached
                 .filter(|&i| f.classes[i as usize] == class)
                 .take(pairs as usize)

@@ -8,7 +8,7 @@ use recert_num::Alpha;
 
 use super::rates::Seen;
 use super::{Allocation, Coding, Curve, Design, Levels, Rates, Subject};
-use super::{allocate, allocate_to_reach, choose_at_price};
+use super::{allocate, allocate_to_reach};
 use crate::Error;
 
 /// How much to spend.
@@ -30,6 +30,8 @@ pub struct Study {
     pub subjects: Vec<Subject>,
     /// Whether f's margins are known, so that strata can be told apart.
     pub margins: bool,
+    /// Whether certificates of both sides are wanted.
+    pub both_sides: bool,
     /// The shares of alpha.
     pub levels: Levels,
     /// How much to spend.
@@ -43,6 +45,15 @@ pub struct Choice {
     pub design: Design,
     /// Rates from the other half of the inputs.
     pub rates: Rates,
+}
+
+/// What is fixed before any code is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Settled {
+    /// Which codes decide.
+    Coding(Coding),
+    /// The design, and the radius expected of it.
+    Point(super::Point),
 }
 
 /// The radius to expect, against what it costs.
@@ -142,23 +153,33 @@ impl Study {
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn choose(&self, rates: [Rates; 2]) -> Result<Vec<Choice>, Error> {
-        let codings = self.codings(rates)?;
-        let mut choices: Vec<Choice> = (0..self.subjects.len())
-            .map(|input| Choice {
-                design: Design::Nothing,
+        let settled = self.settle(rates)?;
+        let mut choices: Vec<Choice> = (settled.iter().enumerate())
+            .map(|(input, settled)| Choice {
+                design: match settled {
+                    Settled::Point(point) => point.design,
+                    Settled::Coding(_) => Design::Nothing,
+                },
                 rates: rates[Self::half(input)],
             })
             .collect();
-        for half in 0..2 {
-            let inputs: Vec<usize> = (half..self.subjects.len()).step_by(2).collect();
-            let curves = inputs
-                .iter()
-                .map(|&i| {
-                    let curve =
-                        Curve::expected(self.subjects[i], codings[i], rates[half], self.levels)?;
-                    Ok(self.less_the_pilot(curve, self.pilot(i)))
-                })
-                .collect::<Result<Vec<Curve>, Error>>()?;
+        let pilots: u64 = (0..self.subjects.len()).map(|i| self.pilot(i)).sum();
+        for (half, &rates) in rates.iter().enumerate() {
+            let all: Vec<usize> = (half..self.subjects.len()).step_by(2).collect();
+            let part = all.len() as f64 / self.subjects.len() as f64;
+            let spent: u64 = all.iter().map(|&i| choices[i].design.cost()).sum();
+            let (mut inputs, mut curves) = (Vec::new(), Vec::new());
+            let mut expected = 0.0;
+            for &i in &all {
+                match settled[i] {
+                    Settled::Coding(coding) => {
+                        let curve = Curve::expected(self.subjects[i], coding, rates, self.levels)?;
+                        inputs.push(i);
+                        curves.push(less_the_pilot(&curve, self.pilot(i)));
+                    }
+                    Settled::Point(point) => expected += point.radius,
+                }
+            }
             let designs = match self.goal {
                 Goal::Each(copies) => (inputs.iter().zip(&curves))
                     .map(|(&i, curve)| {
@@ -167,16 +188,14 @@ impl Study {
                     })
                     .collect(),
                 Goal::Budget(total) => {
-                    let pilots: u64 = (0..self.subjects.len()).map(|i| self.pilot(i)).sum();
-                    let left = total.saturating_sub(pilots) as f64;
-                    let part = inputs.len() as f64 / self.subjects.len() as f64;
-                    allocate(&curves, (left * part) as u64).designs
+                    let left = (total.saturating_sub(pilots) as f64 * part) as u64;
+                    allocate(&curves, left.saturating_sub(spent)).designs
                 }
                 Goal::MeanRadius(radius) => {
-                    allocate_to_reach(&curves, radius * inputs.len() as f64).designs
+                    allocate_to_reach(&curves, radius * all.len() as f64 - expected).designs
                 }
             };
-            for (&input, design) in inputs.iter().zip(designs) {
+            for (input, design) in inputs.into_iter().zip(designs) {
                 choices[input].design = design;
             }
         }
@@ -209,54 +228,82 @@ impl Study {
         Ok(sum / self.subjects.len().max(1) as f64)
     }
 
-    /// Which codes each input's decisions look at: whichever promises more at
-    /// the price of an evaluation, by the selection copies alone.
-    fn codings(&self, rates: [Rates; 2]) -> Result<Vec<Coding>, Error> {
-        let expected = |coding: Coding| {
-            let each = self.subjects.iter().enumerate().map(|(i, subject)| {
-                Curve::expected(
-                    subject.by_selection(),
-                    coding,
-                    rates[Self::half(i)],
-                    self.levels,
-                )
-            });
-            each.collect::<Result<Vec<Curve>, Error>>()
-        };
-        if !self.margins {
-            return Ok(vec![Coding::Answered; self.subjects.len()]);
+    /// Settles by the selection copies alone what each input's decisions look at:
+    /// whichever codes promise most at the price of an evaluation; or the design
+    /// itself, where none do.
+    fn settle(&self, rates: [Rates; 2]) -> Result<Vec<Settled>, Error> {
+        let codings = self.codings();
+        let mut curves = Vec::new();
+        for (i, subject) in self.subjects.iter().enumerate() {
+            let by_votes = subject.by_selection();
+            let rates = rates[Self::half(i)];
+            let expected = |&coding: &Coding| Curve::expected(by_votes, coding, rates, self.levels);
+            curves.push(
+                codings
+                    .iter()
+                    .map(expected)
+                    .collect::<Result<Vec<_>, _>>()?,
+            );
         }
-        let (answered, decided) = (expected(Coding::Answered)?, expected(Coding::Decided)?);
-        let union: Vec<Curve> = (answered.iter().zip(&decided))
-            .map(|(a, b)| Curve::new(a.points().iter().chain(b.points()).copied()))
-            .collect();
-        let price = self.spend(&union).price;
-        let worth = |curve: &Curve| match self.goal {
-            Goal::Each(copies) => curve.within(copies).map_or(0.0, |p| p.radius),
-            _ => choose_at_price(curve, price),
+        let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
+        let price = self.spend(&united).price;
+        let best = |curve: &Curve| match self.goal {
+            Goal::Each(copies) => curve.within(copies),
+            _ => curve.at_price(price),
         };
-        Ok((answered.iter().zip(&decided))
-            .map(|(a, b)| {
-                if worth(b) > worth(a) {
-                    Coding::Decided
-                } else {
-                    Coding::Answered
+        let worth = |curve: &Curve| {
+            let net = |p: super::Point| match self.goal {
+                Goal::Each(_) => p.radius,
+                _ => p.radius - price * p.cost as f64,
+            };
+            best(curve).map_or(0.0, net)
+        };
+        // What two-sided designs may take of a half's budget, which its other
+        // inputs are to have a part of too.
+        let mut room = match self.goal {
+            Goal::Budget(total) => [total / 4; 2],
+            _ => [u64::MAX; 2],
+        };
+        let mut settled = Vec::new();
+        for (i, curves) in curves.iter().enumerate() {
+            let mut coding = Coding::Answered;
+            let mut most = 0.0;
+            for (&each, curve) in codings.iter().zip(curves) {
+                let fits = each != Coding::Votes
+                    || best(curve).is_some_and(|p| p.cost <= room[Self::half(i)]);
+                if fits && worth(curve) > most {
+                    (coding, most) = (each, worth(curve));
                 }
-            })
-            .collect())
+            }
+            settled.push(match (coding, best(&curves[codings.len() - 1])) {
+                (Coding::Votes, Some(point)) => {
+                    room[Self::half(i)] -= point.cost;
+                    Settled::Point(point)
+                }
+                (coding, _) => Settled::Coding(coding),
+            });
+        }
+        Ok(settled)
     }
 
-    /// The better of both codings for every input, for forecasts.
+    /// The codings to choose among; that by votes, if any, comes last.
+    fn codings(&self) -> Vec<Coding> {
+        let mut codings = vec![Coding::Answered];
+        if self.margins {
+            codings.push(Coding::Decided);
+        }
+        if self.both_sides {
+            codings.push(Coding::Votes);
+        }
+        codings
+    }
+
+    /// The best of all codings for every input, for forecasts.
     fn curves(&self, rates: Rates) -> Result<Vec<Curve>, Error> {
         let each = self.subjects.iter().map(|&subject| {
-            let answered = Curve::expected(subject, Coding::Answered, rates, self.levels)?;
-            if !self.margins {
-                return Ok(answered);
-            }
-            let decided = Curve::expected(subject, Coding::Decided, rates, self.levels)?;
-            Ok(Curve::new(
-                answered.points().iter().chain(decided.points()).copied(),
-            ))
+            let expected = |coding| Curve::expected(subject, coding, rates, self.levels);
+            let curves = self.codings().into_iter().map(expected);
+            Ok(Curve::union(&curves.collect::<Result<Vec<_>, Error>>()?))
         });
         each.collect()
     }
@@ -278,21 +325,21 @@ impl Study {
             }
         }
     }
+}
 
-    /// The curve with the pilot's copies, which are paid for, taken off the
-    /// cost of designs that contain them: all of them for pairs on which f
-    /// answered c; half, which is fewer than there are, for strata.
-    fn less_the_pilot(&self, curve: Curve, pilot: u64) -> Curve {
-        let points = curve.points().iter().map(|&point| {
-            let paid = match point.design {
-                Design::Loss { .. } => pilot,
-                Design::Strata { .. } => pilot / 2,
-                Design::Nothing | Design::Fresh { .. } => 0,
-            };
-            let mut point = point;
-            point.cost = point.cost.saturating_sub(paid).max(1);
-            point
-        });
-        Curve::new(points)
-    }
+/// The curve with the pilot's copies, which are paid for, taken off the
+/// cost of designs that contain them: all of them for pairs on which f
+/// answered c; half, which is fewer than there are, for strata.
+fn less_the_pilot(curve: &Curve, pilot: u64) -> Curve {
+    let points = curve.points().iter().map(|&point| {
+        let paid = match point.design {
+            Design::Loss { .. } => pilot,
+            Design::Strata { .. } => pilot / 2,
+            Design::Nothing | Design::Fresh { .. } | Design::Both { .. } => 0,
+        };
+        let mut point = point;
+        point.cost = point.cost.saturating_sub(paid).max(1);
+        point
+    });
+    Curve::new(points)
 }

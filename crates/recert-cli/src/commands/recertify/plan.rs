@@ -1,5 +1,7 @@
 //! `recert recertify --plan`: what to expect, before anything is run.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 use recert::ledger::{Ledger, Network};
 use recert::num::format_down;
@@ -41,6 +43,7 @@ pub(super) fn print(
         alpha: asked.alpha,
         among: asked.among,
         goal,
+        sides: args.sides.sides(),
         batch: args.run.batch,
     };
     let mut study = auto(Goal::Budget(0)).study(ledger, &asked.inputs)?;
@@ -125,8 +128,10 @@ fn as_text(lines: &[Line], basis: &str, inputs: u64, n: u64) -> String {
             Some(other) => format!("{:.1}", other as f64 / line.evaluations.max(1) as f64),
             None => "beyond n".to_owned(),
         };
-        text += &format!(
-            "{:>12} {:>8.2} {:>8} {:>13} {speed_up:>9}\n",
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{:>12} {:>8.2} {:>8} {:>13} {speed_up:>9}",
             line.evaluations,
             100.0 * line.evaluations as f64 / (inputs * n) as f64,
             format_down(line.auto, 4),

@@ -1,0 +1,225 @@
+//! Answers: decoding every blob, and what each network answered on an input.
+
+use std::collections::BTreeMap;
+
+use recert_ledger::raw::{Row, Table, decode_answers, decode_copies};
+use recert_ledger::{Error, INVALID, Ledger};
+
+use crate::fields::Fields;
+use crate::report::Report;
+use crate::tables::Tables;
+
+/// The noise streams by the numbers that ledgers keep: copies that certificates
+/// are counted on.
+pub(crate) const CERTIFY: u32 = 1;
+/// Copies that no cached answer has seen.
+pub(crate) const FRESH: u32 = 2;
+/// Copies for prediction.
+pub(crate) const PREDICT: u32 = 4;
+
+/// A network's answers on copies of one stream of one input, by copy.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Series {
+    /// The numbers of the copies, ascending.
+    pub(crate) copies: Vec<u32>,
+    /// The class of each, [`INVALID`] for an invalid answer.
+    pub(crate) classes: Vec<u16>,
+    /// The margin's bucket of each, where all of them have one.
+    pub(crate) margins: Option<Vec<u8>>,
+    /// The time that they took together.
+    pub(crate) micros: u64,
+}
+
+impl Series {
+    /// The classes of the copies `0..count`; `None` if not all of them are here.
+    pub(crate) fn first(&self, count: u64) -> Option<&[u16]> {
+        let count = usize::try_from(count).ok()?;
+        let last = count.checked_sub(1)?;
+        // Ascending and distinct: the last being in place, all before it are.
+        (*self.copies.get(last)? as usize == last).then(|| &self.classes[..count])
+    }
+
+    /// The classes of some ascending copies; `None` if not all of them are here.
+    pub(crate) fn at(&self, copies: &[u32]) -> Option<Vec<u16>> {
+        let place = |copy: &u32| self.copies.binary_search(copy).ok();
+        let places = copies.iter().map(place);
+        places.map(|at| at.map(|at| self.classes[at])).collect()
+    }
+}
+
+/// Answers on one input, by network and stream.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    pub(crate) idx: u32,
+    series: BTreeMap<(i64, u32), Series>,
+}
+
+impl Answers {
+    /// A network's answers on a stream; none if there are none.
+    pub(crate) fn of(&self, network: i64, stream: u32) -> Option<&Series> {
+        self.series.get(&(network, stream))
+    }
+}
+
+/// A decoded row.
+struct Piece {
+    copies: Vec<u32>,
+    classes: Vec<u16>,
+    margins: Option<Vec<u8>>,
+    micros: u64,
+}
+
+/// Decodes all answers on an input.
+pub(crate) fn of_input(
+    ledger: &Ledger,
+    tables: &Tables,
+    idx: u32,
+    report: &mut Report,
+) -> Result<Answers, Error> {
+    let mut answers = Answers {
+        idx,
+        series: BTreeMap::new(),
+    };
+    for &network in tables.networks.keys() {
+        let mut pieces: BTreeMap<u32, Vec<Piece>> = BTreeMap::new();
+        for table in [Table::Answers, Table::Chosen] {
+            for row in ledger.raw_answers(table, network, idx)? {
+                if let Some((stream, piece)) = decode(&row, tables, (network, idx), report) {
+                    report.answers += piece.copies.len() as u64;
+                    pieces.entry(stream).or_default().push(piece);
+                }
+            }
+        }
+        for (stream, pieces) in pieces {
+            let place = (network, stream);
+            if let Some(series) = gather(pieces, place, idx, report) {
+                answers.series.insert(place, series);
+            }
+        }
+    }
+    Ok(answers)
+}
+
+/// Decodes a row; `None` if it is not what it should be.
+fn decode(
+    row: &Row,
+    tables: &Tables,
+    (network, idx): (i64, u32),
+    report: &mut Report,
+) -> Option<(u32, Piece)> {
+    let mut fields = Fields::new(row, report);
+    let stream = fields.integer("stream", 0..=u64::from(u32::MAX))? as u32;
+    if ![CERTIFY, FRESH, PREDICT].contains(&stream) {
+        let known = "1 (certify), 2 (fresh) or 4 (predict)";
+        fields.wrong("stream", stream, known);
+    }
+    let first = fields.integer("first", 0..=u64::from(u32::MAX))?;
+    let count = fields.integer("copies", 1..=1 << 24)?;
+    let micros = fields.integer("micros", 0..=i64::MAX as u64)?;
+    let classes = fields.blob("classes")?;
+    let margins = fields.blob_or_null("margins")?;
+    let chosen = row.table() == Table::Chosen;
+    let numbers = if chosen {
+        Some(fields.blob("numbers")?)
+    } else {
+        None
+    };
+    let copies = match decode_copies(numbers, first, count) {
+        Ok(copies) => copies,
+        Err(what) => {
+            let field = if chosen { "numbers" } else { "copies" };
+            fields.wrong(field, format!("a blob that {what}"), "copy numbers");
+            return None;
+        }
+    };
+    if chosen {
+        let last = copies.last().map_or(0, |&last| u64::from(last));
+        fields.integer("last", last..=last)?;
+    }
+    let selected = tables.selections.get(&(network, idx));
+    if margins.is_some() && !selected.is_some_and(|selection| selection.edges) {
+        let what = "nothing: there are no edges of buckets";
+        fields.wrong("margins", "margins", what);
+    }
+    let class = selected.map_or(0, |selection| selection.class);
+    let codes = match decode_answers(classes, margins, count, class) {
+        Ok(codes) => codes,
+        Err(what) => {
+            // Which of the two blobs it is: the classes alone may be in order.
+            let whole = decode_answers(classes, None, count, class).is_ok();
+            let field = if whole { "margins" } else { "classes" };
+            fields.wrong(field, format!("a blob that {what}"), "answers");
+            return None;
+        }
+    };
+    let known = tables.networks.get(&network).map_or(0, |n| n.classes);
+    let largest = codes
+        .classes
+        .iter()
+        .filter(|&&class| class != INVALID)
+        .max();
+    if let Some(&class) = largest.filter(|&&class| u64::from(class) >= known) {
+        let what = format!("classes below {known}");
+        fields.wrong("classes", format!("an answer {class}"), what);
+        return None;
+    }
+    let piece = Piece {
+        copies,
+        classes: codes.classes,
+        margins: codes.margins,
+        micros,
+    };
+    Some((stream, piece))
+}
+
+/// The rows of a series as one; `None` if two of them have the same copy.
+fn gather(
+    pieces: Vec<Piece>,
+    (network, stream): (i64, u32),
+    idx: u32,
+    report: &mut Report,
+) -> Option<Series> {
+    let coded = pieces.iter().all(|piece| piece.margins.is_some());
+    let mut all: Vec<(u32, u16, u8)> = Vec::new();
+    let mut micros = 0_u64;
+    for piece in pieces {
+        micros = micros.saturating_add(piece.micros);
+        for (i, (&copy, &class)) in piece.copies.iter().zip(&piece.classes).enumerate() {
+            let margin = piece.margins.as_ref().map_or(0, |margins| margins[i]);
+            all.push((copy, class, margin));
+        }
+    }
+    all.sort_by_key(|entry| entry.0);
+    if let Some(pair) = all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        let row = format!("network {network}, idx {idx}, stream {stream}");
+        let stored = format!("copy {} in two rows", pair[0].0);
+        report.violation("answers", &row, "first", stored, "every copy in one row");
+        return None;
+    }
+    Some(Series {
+        copies: all.iter().map(|entry| entry.0).collect(),
+        classes: all.iter().map(|entry| entry.1).collect(),
+        margins: coded.then(|| all.iter().map(|entry| entry.2).collect()),
+        micros,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_and_choices() {
+        let series = Series {
+            copies: vec![0, 1, 2, 5],
+            classes: vec![7, 8, 9, 1],
+            ..Series::default()
+        };
+        assert_eq!(series.first(3), Some(&[7, 8, 9][..]));
+        assert_eq!(series.first(4), None);
+        assert_eq!(series.first(0), None);
+        assert_eq!(series.at(&[1, 5]), Some(vec![8, 1]));
+        assert_eq!(series.at(&[1, 4]), None);
+        assert_eq!(series.at(&[]), Some(vec![]));
+    }
+}

@@ -1,0 +1,159 @@
+//! Certificates: what is stored against what is derived.
+
+use std::collections::BTreeMap;
+
+use recert_ledger::raw::{Row, Table, Value};
+use recert_ledger::{Error, Ledger};
+use serde_json::Value as Json;
+
+use crate::answers::Answers;
+use crate::claim::{Claim, Claims};
+use crate::fields::Fields;
+use crate::method::{self, Bound, Context, Derived, Evaluations};
+use crate::report::Report;
+use crate::tables::Tables;
+
+/// The certificates of every input.
+pub(crate) fn by_input(
+    ledger: &Ledger,
+    report: &mut Report,
+) -> Result<BTreeMap<u32, Vec<Row>>, Error> {
+    let mut all: BTreeMap<u32, Vec<Row>> = BTreeMap::new();
+    for row in ledger.raw_rows(Table::Certificate)? {
+        let idx = Fields::new(&row, report).integer("idx", 0..=u64::from(u32::MAX));
+        if let Some(idx) = idx {
+            all.entry(idx as u32).or_default().push(row);
+        }
+    }
+    Ok(all)
+}
+
+/// Derives a certificate again and compares it with what is stored.
+pub(crate) fn check(
+    row: &Row,
+    tables: &Tables,
+    claims: &Claims,
+    answers: &Answers,
+    report: &mut Report,
+) {
+    let mut fields = Fields::new(row, report);
+    let Some(id) = fields.integer("claim", 1..=i64::MAX as u64) else {
+        return;
+    };
+    let (Some(claim), Some(run)) = (claims.get(&(id as i64)), &tables.run) else {
+        fields.wrong("claim", id, "a claim that is what it should be");
+        return;
+    };
+    let (method, network) = (&claim.method_name, claim.network);
+    fields.key = format!(
+        "claim {id} ({method} from {} copies of network {network}), idx {}",
+        claim.copies, answers.idx
+    );
+    if claim.count() {
+        fields.wrong("", "a certificate", "no more than the claim's inputs");
+    }
+    let Some(text) = fields.text("counts") else {
+        return;
+    };
+    let stored: Json = serde_json::from_str(text).unwrap_or_default();
+    let p_lower = match fields.row.get("p_lower") {
+        Value::Real(value) => Some(*value),
+        _ => None,
+    };
+    let context = Context {
+        run,
+        tables,
+        answers,
+        network,
+        copies: claim.copies,
+        stored: &stored,
+        bound: fields.row.get("bound").to_string(),
+        p_lower,
+        abstains: *fields.row.get("class") == Value::Null,
+    };
+    let derived = match method::derive(&claim.method, &context) {
+        Ok(derived) => derived,
+        Err((field, what)) => {
+            let shown = match field {
+                "counts" => text.to_owned(),
+                "" => "a certificate".to_owned(),
+                field => fields.row.get(field).to_string(),
+            };
+            fields.wrong(field, shown, what);
+            return;
+        }
+    };
+    compare(&mut fields, text, &derived);
+    tally(report, claim, &derived);
+}
+
+fn tally(report: &mut Report, claim: &Claim, derived: &Derived) {
+    let tally = report.methods.entry(claim.method_name.clone()).or_default();
+    tally.certificates += 1;
+    tally.certified += u64::from(derived.class.is_some());
+    tally.copies += derived.copies;
+}
+
+fn compare(fields: &mut Fields<'_>, counts: &str, derived: &Derived) {
+    fields.compare_json("counts", counts, &derived.counts);
+    let class = fields.integer_or_null("class", 0..=u64::from(u16::MAX));
+    let due = derived.class.map(u64::from);
+    let show = |class: Option<u64>| class.map_or("an abstention".to_owned(), |c| c.to_string());
+    if let Some(class) = class.filter(|&class| class != due) {
+        fields.wrong("class", show(class), show(due));
+    }
+    let finite = |value: f64| value >= 0.0 && value.to_bits() != (-0.0_f64).to_bits();
+    let radius = fields.real("radius", "a number of at least 0", finite);
+    if let Some(radius) = radius.filter(|radius| radius.to_bits() != derived.radius.to_bits()) {
+        fields.wrong(
+            "radius",
+            format!("{radius:?}"),
+            format!("{:?}", derived.radius),
+        );
+    }
+    match derived.p_lower {
+        Bound::Nothing => {
+            let stored = fields.row.get("p_lower").to_string();
+            if stored != "NULL" {
+                fields.wrong("p_lower", stored, "NULL");
+            }
+        }
+        Bound::Exactly(value) => {
+            let p = fields.real("p_lower", "a probability", finite);
+            if let Some(p) = p.filter(|p| p.to_bits() != value.to_bits()) {
+                fields.wrong("p_lower", format!("{p:?}"), format!("{value:?}"));
+            }
+        }
+        Bound::Below(most) => {
+            let p = fields.real("p_lower", "a probability", finite);
+            let outside = |p: &f64| !(*p <= most && *p >= most - method::SLACK);
+            if let Some(p) = p.filter(outside) {
+                let range = format!(
+                    "at most {most:?}, and less by no more than {:e}",
+                    method::SLACK
+                );
+                fields.wrong("p_lower", format!("{p:?}"), range);
+            }
+        }
+    }
+    let bound = fields.text("bound");
+    if let Some(bound) = bound.filter(|&bound| bound != derived.bound) {
+        fields.wrong("bound", bound, derived.bound);
+    }
+    let evaluations = fields.integer("evaluations", 0..=i64::MAX as u64);
+    match (evaluations, &derived.evaluations) {
+        (Some(stored), Evaluations::Exactly(due)) if stored != *due => {
+            fields.wrong("evaluations", stored, due);
+        }
+        (Some(stored), Evaluations::OneOf(due)) if !due.contains(&stored) => {
+            fields.wrong("evaluations", stored, format!("one of {due:?}"));
+        }
+        _ => {}
+    }
+    let micros = fields.integer("micros", 0..=i64::MAX as u64);
+    if let (Some(stored), Some(due)) = (micros, derived.micros)
+        && stored != due
+    {
+        fields.wrong("micros", stored, due);
+    }
+}

@@ -1,0 +1,204 @@
+//! Deriving certificates from answers, one family of methods a file.
+
+mod chosen;
+mod pairs;
+mod scratch;
+
+use std::collections::BTreeMap;
+
+use recert_num::{Alpha, LowerBound, Radius, Sigma, UpperBound};
+use serde_json::Value as Json;
+
+use crate::answers::Answers;
+use crate::claim::Method;
+use crate::tables::{Run, Selection, Tables};
+
+/// How far a stored bound may stay below the checker's own where the prover
+/// rounds on the way. It may never be above.
+pub(crate) const SLACK: f64 = 1e-12;
+
+/// What a certificate is derived from.
+pub(crate) struct Context<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) tables: &'a Tables,
+    pub(crate) answers: &'a Answers,
+    /// The network the certificate is of.
+    pub(crate) network: i64,
+    /// The copies that the claim states.
+    pub(crate) copies: u64,
+    /// The stored counts: for what is free to be chosen (how many copies of a
+    /// code, a prior, a witness), and nothing else.
+    pub(crate) stored: &'a Json,
+    /// The stored name of the bound, as SQL would show it, for the same.
+    pub(crate) bound: String,
+    /// The stored bound, where the prover rounds on the way.
+    pub(crate) p_lower: Option<f64>,
+    /// Whether no class is stored, for a test whose two forms differ by rounding.
+    pub(crate) abstains: bool,
+}
+
+/// A certificate as it should be.
+#[derive(Debug)]
+pub(crate) struct Derived {
+    pub(crate) counts: Json,
+    /// `None` for an abstention.
+    pub(crate) class: Option<u16>,
+    pub(crate) radius: f64,
+    pub(crate) p_lower: Bound,
+    pub(crate) bound: &'static str,
+    pub(crate) evaluations: Evaluations,
+    /// The time, where it is the sum of what the ledger holds whole.
+    pub(crate) micros: Option<u64>,
+    /// Answers counted.
+    pub(crate) copies: u64,
+}
+
+/// What `p_lower` should be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Bound {
+    /// NULL.
+    Nothing,
+    /// This number: prover and checker round alike.
+    Exactly(f64),
+    /// At most this number, and not below it by more than [`SLACK`].
+    Below(f64),
+}
+
+/// What `evaluations` should be.
+#[derive(Debug, Clone)]
+pub(crate) enum Evaluations {
+    Exactly(u64),
+    OneOf(Vec<u64>),
+}
+
+/// The field that keeps a certificate from being derived, and why.
+pub(crate) type Wrong = (&'static str, String);
+
+/// Derives the certificate of one input by a method.
+pub(crate) fn derive(method: &Method, context: &Context<'_>) -> Result<Derived, Wrong> {
+    match method {
+        Method::Scratch { level, two_sided } => scratch::derive(context, *level, *two_sided),
+        Method::Predict { level } => scratch::predict(context, *level),
+        Method::Until { level } => scratch::until(context, *level),
+        Method::Pairs { kind, shares } => pairs::derive(context, *kind, shares),
+        Method::Auto { f, h, anytime } => chosen::derive(context, [*f, *h], *anytime),
+    }
+}
+
+impl Context<'_> {
+    fn selection(&self, network: i64) -> Result<&Selection, Wrong> {
+        let place = (network, self.answers.idx);
+        let found = self.tables.selections.get(&place);
+        found.ok_or_else(|| missing(format!("the selection copies of network {network}")))
+    }
+
+    /// The classes of a network on the first copies of a stream.
+    fn first(&self, network: i64, stream: u32, copies: u64) -> Result<&[u16], Wrong> {
+        let series = self.answers.of(network, stream);
+        let found = series.and_then(|series| series.first(copies));
+        found.ok_or_else(|| {
+            missing(format!(
+                "answers of network {network} on the first {copies} copies of stream {stream}"
+            ))
+        })
+    }
+
+    /// The time that the answers of a network on a stream took, if they are so
+    /// many and no more.
+    fn micros(&self, network: i64, stream: u32, copies: u64) -> Option<u64> {
+        let series = self.answers.of(network, stream)?;
+        (series.copies.len() as u64 == copies).then_some(series.micros)
+    }
+
+    fn sigma(&self) -> Result<Sigma, Wrong> {
+        Sigma::new(self.run.sigma).map_err(numbers)
+    }
+
+    /// Class and radius where the prover's bound is at most `most`: from the
+    /// stored one if it is, so that its rounding is allowed for once.
+    fn from_below(&self, class: u16, most: f64) -> Result<(Option<u16>, f64), Wrong> {
+        let p = self.p_lower.filter(|p| *p <= most && *p >= most - SLACK);
+        one_sided(class, p.unwrap_or(most), self.sigma()?)
+    }
+
+    /// A number of copies that was free to be chosen, at most `most`.
+    fn stored_count(&self, name: &str, most: u64) -> Result<u64, Wrong> {
+        let count = self.stored.get(name).and_then(Json::as_u64);
+        let count = count.filter(|count| *count <= most);
+        count.ok_or_else(|| ("counts", format!("{name}, a count of at most {most}")))
+    }
+
+    /// A witness, which was free to be chosen.
+    fn witness(&self, name: &str) -> Result<f64, Wrong> {
+        positive(self.stored.get(name))
+            .ok_or_else(|| ("counts", format!("{name}, a number above 0")))
+    }
+
+    /// One of two witnesses.
+    fn witness_at(&self, i: usize) -> Result<f64, Wrong> {
+        let witness = positive(self.stored.get("witness").and_then(|list| list.get(i)));
+        witness.ok_or_else(|| ("counts", "witness, two numbers above 0".to_owned()))
+    }
+
+    /// A Beta law by its two weights, which was free to be chosen beforehand; or
+    /// one of several.
+    fn prior(&self, name: &str, of: Option<usize>) -> Result<[f64; 2], Wrong> {
+        let mut law = self.stored.get(name);
+        if let Some(of) = of {
+            law = law.and_then(|laws| laws.get(of));
+        }
+        let weight = |i: usize| positive(law.and_then(|law| law.get(i)));
+        let both = weight(0).zip(weight(1)).map(|(a, b)| [a, b]);
+        both.ok_or_else(|| ("counts", format!("{name}, weights of Beta laws above 0")))
+    }
+}
+
+fn positive(value: Option<&Json>) -> Option<f64> {
+    value?
+        .as_f64()
+        .filter(|value| value.is_finite() && *value > 0.0)
+}
+
+fn missing(what: String) -> Wrong {
+    ("", format!("none: the ledger lacks {what}"))
+}
+
+/// A bound that cannot be computed.
+fn numbers(why: recert_num::Error) -> Wrong {
+    ("", format!("none: {why}"))
+}
+
+fn alpha(value: f64) -> Result<Alpha, Wrong> {
+    Alpha::new(value).map_err(numbers)
+}
+
+/// How often a class was answered.
+fn count(answers: &[u16], class: u16) -> u64 {
+    answers.iter().filter(|&&answer| answer == class).count() as u64
+}
+
+/// Class and radius from bounds of the class and of every other.
+fn two_sided(
+    class: u16,
+    (p, q): (LowerBound, UpperBound),
+    sigma: Sigma,
+) -> Result<(Option<u16>, f64), Wrong> {
+    let radius = Radius::two_sided(sigma, p, q).map_err(numbers)?;
+    Ok(radius.map_or((None, 0.0), |radius| (Some(class), radius.get())))
+}
+
+/// How often each answer was given.
+fn tally<'a>(answers: impl Iterator<Item = &'a u16>) -> BTreeMap<u16, u64> {
+    let mut counts = BTreeMap::new();
+    for &answer in answers {
+        *counts.entry(answer).or_default() += 1;
+    }
+    counts
+}
+
+/// Class and radius from a lower bound of the class's probability alone.
+fn one_sided(class: u16, p: f64, sigma: Sigma) -> Result<(Option<u16>, f64), Wrong> {
+    let p = LowerBound::new(p).map_err(numbers)?;
+    let radius = Radius::one_sided(sigma, p).map_err(numbers)?;
+    Ok(radius.map_or((None, 0.0), |radius| (Some(class), radius.get())))
+}

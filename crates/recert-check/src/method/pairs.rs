@@ -1,0 +1,74 @@
+//! From pairs: f and h on the same first copies.
+
+use recert_ledger::INVALID;
+use recert_num::{clopper_pearson_lower, clopper_pearson_upper};
+use serde_json::json;
+
+use super::{Bound, Context, Derived, Evaluations, Wrong, alpha, count, numbers, one_sided};
+use crate::answers::CERTIFY;
+use crate::claim::Pairs;
+
+/// `irs`, `zeta`, `loss` and `paired`.
+pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Result<Derived, Wrong> {
+    let (base, n, m) = (context.run.base, context.run.n, context.copies);
+    let class = context.selection(base)?.class;
+    let f = context.first(base, CERTIFY, n)?;
+    let h = context.first(context.network, CERTIFY, m)?;
+    let k = count(f, class);
+    let pairs = || f.iter().zip(h);
+    let sum =
+        |what: &dyn Fn(u16, u16) -> bool| pairs().filter(|&(&f, &h)| what(f, h)).count() as u64;
+    // An invalid answer is for no class, so it disagrees with any.
+    let disagreements = sum(&|f, h| f != h || h == INVALID);
+    let own = sum(&|_, h| h == class);
+    let lost = sum(&|f, h| f == class && h != class);
+    let gained = sum(&|f, h| f != class && h == class);
+    let invalid = sum(&|_, h| h == INVALID);
+    let mut counts = json!({
+        "class": class, "k": k, "n": n, "m": m, "disagreements": disagreements, "own": own,
+        "lost": lost, "gained": gained, "invalid": invalid,
+    });
+    let lower =
+        |k: u64, n: u64, share: f64| clopper_pearson_lower(k, n, alpha(share)?).map_err(numbers);
+    let upper = |k: u64, share: f64| clopper_pearson_upper(k, m, alpha(share)?).map_err(numbers);
+    let p_f = lower(k, n, shares[0])?;
+    let sigma = context.sigma()?;
+    let (p, bound) = match kind {
+        Pairs::Irs { gamma } => {
+            let zeta = upper(disagreements, shares[1])?;
+            counts["zeta"] = json!(zeta.get());
+            let by_zeta = (p_f.minus(zeta), "zeta");
+            let by_own = (lower(own, m, shares[2])?, "direct");
+            // Both hold at once; gamma decides which is looked at first, and
+            // the second is taken where it certifies and the first does not.
+            let (first, second) = if p_f.get() < gamma {
+                (by_zeta, by_own)
+            } else {
+                (by_own, by_zeta)
+            };
+            if first.0.get() <= 0.5 && second.0.get() > 0.5 {
+                second
+            } else {
+                first
+            }
+        }
+        Pairs::Zeta => (p_f.minus(upper(disagreements, shares[1])?), "zeta"),
+        Pairs::Loss => (p_f.minus(upper(lost, shares[1])?), "loss"),
+        Pairs::Paired => {
+            // P(f=c) + P(f!=c, h=c) is a probability: that f or h answers c.
+            let either = p_f.plus(lower(gained, m, shares[2])?);
+            (either.minus(upper(lost, shares[1])?), "paired")
+        }
+    };
+    let (certified, radius) = one_sided(class, p.get(), sigma)?;
+    Ok(Derived {
+        counts,
+        class: certified,
+        radius,
+        p_lower: Bound::Exactly(p.get()),
+        bound,
+        evaluations: Evaluations::Exactly(m),
+        micros: context.micros(context.network, CERTIFY, m),
+        copies: n + m,
+    })
+}

@@ -1,0 +1,82 @@
+//! What the law of the noise costs of alpha.
+//!
+//! The checker makes no noise. It knows the laws by the names that ledgers keep,
+//! since bounds are for exact normal noise and the integer law as it is sampled is
+//! at a distance from it that is charged to alpha (`SOUNDNESS.md`, integer noise).
+
+use crate::arithmetic::at_most;
+
+/// A law of noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Law {
+    /// Normal up to rounding; nothing is charged.
+    Gaussian,
+    /// Normal, rounded to grey levels.
+    Integer,
+}
+
+/// Bound of the total variation distance of one coordinate of integer noise from
+/// its law: `2^-100`.
+const COORDINATE: f64 = f64::from_bits((1023 - 100) << 52);
+
+impl Law {
+    /// The laws, by the names of their generators.
+    const NAMES: [(&'static str, Self); 2] = [
+        ("philox4x32-10/box-muller-40-24/tile64/v1", Self::Gaussian),
+        ("philox4x32-10/rounded-normal-128/tile64/v1", Self::Integer),
+    ];
+
+    pub(crate) fn of_generator(name: &str) -> Option<Self> {
+        let mut known = Self::NAMES.iter();
+        known.find(|(known, _)| *known == name).map(|(_, law)| *law)
+    }
+
+    /// The names known, for messages.
+    pub(crate) fn names() -> String {
+        Self::NAMES.map(|(name, _)| name).join(" or ")
+    }
+
+    /// What is left of alpha for bounds over `copies` copies of `dims` values, as
+    /// prover and checker have to agree on it to the last bit: alpha less `copies
+    /// dims 2^-100`, that product rounded to the next `f64` above and the
+    /// difference to the next below what is nearest.
+    ///
+    /// # Errors
+    /// If less than half is left, or what is left and the charge are more than
+    /// alpha.
+    pub(crate) fn left_of(self, alpha: f64, copies: u64, dims: u64) -> Result<f64, String> {
+        if self == Self::Gaussian {
+            return Ok(alpha);
+        }
+        let values = u128::from(copies) * u128::from(dims);
+        if values == 0 {
+            return Err("integer noise on no values".to_owned());
+        }
+        let charge = (values as f64).next_up() * COORDINATE;
+        let left = (alpha - charge).next_down();
+        if charge >= alpha / 2.0 || !at_most(&[(1, left), (1, charge)], alpha) {
+            return Err(format!(
+                "alpha {alpha} does not cover what integer noise is charged, {charge:e}"
+            ));
+        }
+        Ok(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_integer_noise_is_charged() {
+        assert_eq!(Law::Gaussian.left_of(0.001, 1 << 40, 1 << 20), Ok(0.001));
+        let left = Law::Integer.left_of(0.001, 100_000, 150_528);
+        assert_eq!(left, Ok(0.001_f64.next_down()));
+        assert!(Law::Integer.left_of(1e-30, 1 << 40, 1 << 20).is_err());
+        // A charge that is no rounding error: 2^-60.
+        let left = Law::Integer.left_of(1e-17, 1 << 20, 1 << 20).unwrap();
+        let off = 1e-17 - 2_f64.powi(-60) - left;
+        assert!((0.0..1e-32).contains(&off), "{off:e}");
+        assert_eq!(Law::of_generator("other"), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! What a check finds.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::claim::Claims;
+use crate::tables::Tables;
+
+/// The schema of a report as JSON.
+pub const SCHEMA: &str = "recert-check/1";
+
+/// A field that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// The table, or `file` for the database as a whole.
+    pub table: String,
+    /// The row, by its key and what it belongs to; empty for the whole table.
+    pub row: String,
+    /// The column, and within JSON the name after a point; empty for the row.
+    pub field: String,
+    /// What is stored.
+    pub stored: String,
+    /// What it should be, or has to be like.
+    pub derived: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (table, row, field) = (&self.table, &self.row, &self.field);
+        f.write_str(table)?;
+        if !row.is_empty() {
+            write!(f, " ({row})")?;
+        }
+        if !field.is_empty() {
+            write!(f, ", {field}")?;
+        }
+        write!(f, ": stored {}, derived {}", self.stored, self.derived)
+    }
+}
+
+/// What the seal says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SealState {
+    /// There is none.
+    Absent,
+    /// The rows are those that were sealed.
+    Holds,
+    /// They are not.
+    Broken,
+}
+
+/// Certificates of one method.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Certificates derived and compared.
+    pub certificates: u64,
+    /// Those of them with a class.
+    pub certified: u64,
+    /// Answers counted for them, of all networks together.
+    pub copies: u64,
+}
+
+/// What a check of one ledger found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The ledger's file.
+    pub ledger: String,
+    /// Its schema's version.
+    pub version: i64,
+    /// What its seal says.
+    pub seal: SealState,
+    /// Answers decoded, of every network on every input.
+    pub answers: u64,
+    /// Certificates checked, by method.
+    pub methods: BTreeMap<String, Tally>,
+    /// Everything that is not as it should be.
+    pub violations: Vec<Violation>,
+    /// What was not checked, and why.
+    pub unchecked: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn new(ledger: &str, version: i64) -> Self {
+        Self {
+            ledger: ledger.to_owned(),
+            version,
+            seal: SealState::Absent,
+            answers: 0,
+            methods: BTreeMap::new(),
+            violations: Vec::new(),
+            unchecked: Vec::new(),
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_clean(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    /// Certificates checked, by all methods.
+    pub fn certificates(&self) -> u64 {
+        self.methods.values().map(|tally| tally.certificates).sum()
+    }
+
+    pub(crate) fn violation(
+        &mut self,
+        table: &str,
+        row: &str,
+        field: &str,
+        stored: impl std::fmt::Display,
+        derived: impl std::fmt::Display,
+    ) {
+        self.violations.push(Violation {
+            table: table.to_owned(),
+            row: row.to_owned(),
+            field: field.to_owned(),
+            stored: stored.to_string(),
+            derived: derived.to_string(),
+        });
+    }
+
+    /// Says what no certificate was compared for.
+    pub(crate) fn note_what_is_open(&mut self, tables: &Tables, claims: &Claims) {
+        match self.seal {
+            SealState::Absent if self.version < 2 => self.unchecked.push(
+                "no seal: ledgers of schema 1 have none, so fields that nothing can be derived \
+                 from (names, labels, times, hashes) are as they are found"
+                    .to_owned(),
+            ),
+            SealState::Absent => self.unchecked.push(
+                "no seal: a run is writing to the ledger, or ended without closing it (the same \
+                 command again seals it), so fields that nothing can be derived from (names, \
+                 labels, times, hashes) are as they are found"
+                    .to_owned(),
+            ),
+            SealState::Holds | SealState::Broken => {}
+        }
+        for claim in claims.values() {
+            let (made, inputs) = (claim.certificates.get(), tables.inputs.len() as u64);
+            if made < inputs {
+                self.unchecked.push(format!(
+                    "{} of {inputs} inputs have no certificate by {} from {} copies of network {} \
+                     at alpha {}: the run did not include them, or is not finished",
+                    inputs - made,
+                    claim.method_name,
+                    claim.copies,
+                    claim.network,
+                    claim.alpha,
+                ));
+            }
+        }
+        if claims.values().any(|claim| claim.has_priors()) {
+            self.unchecked.push(
+                "that the priors of joint bounds, and the copies chosen by auto, were fixed without \
+                 a look at the answers that they are applied to"
+                    .to_owned(),
+            );
+        }
+        self.unchecked.push(
+            "that the answers are those of the networks named, on the inputs and the noise named: \
+             see --rerun"
+                .to_owned(),
+        );
+    }
+}

@@ -1,0 +1,250 @@
+//! The run, the networks, the inputs and the selections.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recert_ledger::raw::{Row, Table};
+use recert_ledger::{Error, INVALID, Ledger};
+
+use crate::fields::Fields;
+use crate::noise::Law;
+use crate::report::Report;
+
+/// The run's header.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// Whether it predicts instead of certifying.
+    pub(crate) predict: bool,
+    pub(crate) sigma: f64,
+    pub(crate) n0: u64,
+    pub(crate) n: u64,
+    pub(crate) alpha: f64,
+    pub(crate) law: Law,
+    /// Values of an image.
+    pub(crate) dims: u64,
+    /// f's number.
+    pub(crate) base: i64,
+}
+
+/// A network.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) classes: u64,
+}
+
+/// The outcome of selection copies.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    pub(crate) copies: u64,
+    pub(crate) counts: BTreeMap<u16, u64>,
+    pub(crate) class: u16,
+    pub(crate) edges: bool,
+    pub(crate) micros: u64,
+}
+
+/// What certificates are about; rows that are not what they should be are not
+/// in it.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    /// `None` if the header itself is not what it should be: nothing can be
+    /// derived then.
+    pub(crate) run: Option<Run>,
+    pub(crate) networks: BTreeMap<i64, Network>,
+    pub(crate) inputs: BTreeSet<u32>,
+    pub(crate) selections: BTreeMap<(i64, u32), Selection>,
+}
+
+impl Tables {
+    pub(crate) fn read(ledger: &Ledger, report: &mut Report) -> Result<Self, Error> {
+        let mut tables = Self {
+            run: None,
+            networks: BTreeMap::new(),
+            inputs: BTreeSet::new(),
+            selections: BTreeMap::new(),
+        };
+        for row in ledger.raw_rows(Table::Network)? {
+            if let Some((id, network)) = network(&mut Fields::new(&row, report)) {
+                tables.networks.insert(id, network);
+            }
+        }
+        for row in ledger.raw_rows(Table::Run)? {
+            tables.run = run(&mut Fields::new(&row, report), &tables.networks);
+        }
+        for row in ledger.raw_rows(Table::Input)? {
+            tables.inputs.extend(input(&mut Fields::new(&row, report)));
+        }
+        for row in ledger.raw_rows(Table::Selection)? {
+            if let Some((key, found)) = tables.selection(&row, report) {
+                tables.selections.insert(key, found);
+            }
+        }
+        Ok(tables)
+    }
+
+    fn selection(&self, row: &Row, report: &mut Report) -> Option<((i64, u32), Selection)> {
+        let mut fields = Fields::new(row, report);
+        let network = fields.integer("network", 1..=i64::MAX as u64)? as i64;
+        let idx = fields.integer("idx", 0..=u64::from(u32::MAX))? as u32;
+        let classes = self.networks.get(&network).map_or(0, |n| n.classes);
+        // Without a header that is what it should be, any number will do.
+        let n0 = self.run.as_ref().map(|run| run.n0);
+        let (least, most) = (n0.unwrap_or(0), n0.unwrap_or(u64::from(u32::MAX)));
+        let copies = fields.integer("copies", least..=most);
+        let invalid = fields.integer("invalid", 0..=most);
+        let micros = fields.integer("micros", 0..=i64::MAX as u64);
+        let class = fields.integer("class", 0..=classes.saturating_sub(1));
+        let edges = edges(&mut fields);
+        let text = fields.text("counts")?;
+        let counts: BTreeMap<u16, u64> = match serde_json::from_str(text) {
+            Ok(counts) => counts,
+            Err(why) => {
+                fields.wrong("counts", text, why);
+                return None;
+            }
+        };
+        let canonical = serde_json::to_string(&counts).unwrap_or_default();
+        if text != canonical {
+            fields.wrong("counts", text, &canonical);
+        }
+        let fits = |(&class, &count): (&u16, &u64)| u64::from(class) < classes && count > 0;
+        if !counts.iter().all(fits) {
+            let what = format!("counts above 0 of classes below {classes}");
+            fields.wrong("counts", text, what);
+        }
+        let (copies, invalid) = (copies?, invalid?);
+        let sum = counts
+            .values()
+            .try_fold(0, |sum: u64, c| sum.checked_add(*c));
+        if sum.and_then(|sum| sum.checked_add(invalid)) != Some(copies) {
+            let what = format!("counts that sum with {invalid} invalid ones to {copies}");
+            fields.wrong("counts", text, what);
+            return None;
+        }
+        // The most votes, ties to the lower index; class 0 without any.
+        let mut top = (0, 0);
+        for (&class, &count) in &counts {
+            if count > top.1 {
+                top = (class, count);
+            }
+        }
+        let class = class?;
+        if class != u64::from(top.0) {
+            fields.wrong("class", class, top.0);
+            return None;
+        }
+        let selection = Selection {
+            copies,
+            counts,
+            class: top.0,
+            edges: edges?,
+            micros: micros?,
+        };
+        Some(((network, idx), selection))
+    }
+}
+
+/// Whether a selection has edges of margin buckets; `None` if what it has are
+/// none.
+fn edges(fields: &mut Fields<'_>) -> Option<bool> {
+    let Some(text) = fields.text_or_null("edges") else {
+        return Some(false);
+    };
+    let parsed: Option<Vec<f32>> = serde_json::from_str(text).ok();
+    let good = parsed.filter(|edges| {
+        edges.len() == usize::from(recert_ledger::MARGIN_BUCKETS) - 1
+            && edges.iter().all(|edge| edge.is_finite() && *edge >= 0.0)
+            && edges.is_sorted()
+            && serde_json::to_string(edges).is_ok_and(|canonical| canonical == text)
+    });
+    if good.is_none() {
+        fields.wrong("edges", text, "7 ascending sizes of margins");
+    }
+    good.map(|_| true)
+}
+
+fn run(fields: &mut Fields<'_>, networks: &BTreeMap<i64, Network>) -> Option<Run> {
+    let id = fields.integer("id", 1..=1);
+    let task = fields.text("task");
+    let predict = match task {
+        Some("certify") => Some(false),
+        Some("predict") => Some(true),
+        other => {
+            fields.wrong("task", other.unwrap_or("nothing"), "certify or predict");
+            None
+        }
+    };
+    let positive = |value: f64| value > 0.0;
+    let sigma = fields.real("sigma", "a number above 0", positive);
+    // Predicting draws no selection copies.
+    let least = u64::from(predict == Some(false));
+    let most = if predict == Some(true) {
+        0
+    } else {
+        u64::from(u32::MAX)
+    };
+    let n0 = fields.integer("n0", least..=most);
+    let n = fields.integer("n", 1..=u64::from(u32::MAX));
+    let alpha = fields.alpha("alpha");
+    let generator = fields.text("generator")?;
+    let law = Law::of_generator(generator);
+    if law.is_none() {
+        fields.wrong("generator", generator, Law::names());
+    }
+    let seed = fields.text("seed")?;
+    if seed
+        .parse::<u64>()
+        .ok()
+        .map(|seed| seed.to_string())
+        .as_deref()
+        != Some(seed)
+    {
+        fields.wrong("seed", seed, "a whole number below 2^64");
+    }
+    fields.text("data");
+    fields.words("tool");
+    let mut dims = Some(1_u64);
+    for side in ["channels", "height", "width"] {
+        let size = fields.integer(side, 1..=u64::from(u32::MAX));
+        dims = dims
+            .zip(size)
+            .and_then(|(dims, size)| dims.checked_mul(size));
+    }
+    let network = fields.integer("network", 1..=i64::MAX as u64)? as i64;
+    if !networks.contains_key(&network) {
+        fields.wrong("network", network, "a network of the ledger");
+    }
+    id?;
+    Some(Run {
+        predict: predict?,
+        sigma: sigma?,
+        n0: n0?,
+        n: n?,
+        alpha: alpha?,
+        law: law?,
+        dims: dims?,
+        base: network,
+    })
+}
+
+fn network(fields: &mut Fields<'_>) -> Option<(i64, Network)> {
+    let id = fields.integer("id", 1..=i64::MAX as u64);
+    fields.hash("sha256");
+    for name in ["engine", "engine_version", "precision", "preprocess"] {
+        fields.words(name);
+    }
+    for name in ["file", "output"] {
+        fields.text(name);
+    }
+    fields.integer("bytes", 1..=i64::MAX as u64);
+    fields.integer("batch_invariant", 0..=1);
+    fields.text_or_null("note");
+    let classes = fields.integer("classes", 1..=u64::from(INVALID));
+    Some((id? as i64, Network { classes: classes? }))
+}
+
+fn input(fields: &mut Fields<'_>) -> Option<u32> {
+    let idx = fields.integer("idx", 0..=u64::from(u32::MAX));
+    fields.hash("sha256");
+    fields.integer_or_null("label", 0..=u64::from(u32::MAX));
+    fields.text_or_null("name");
+    Some(idx? as u32)
+}

@@ -1,0 +1,369 @@
+//! Running some copies again: is what the ledger says the networks answered
+//! what they answer?
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher};
+
+use anyhow::{Context, Result};
+use recert::data::Dataset;
+use recert::engine::{Classifier, ImageShape, NetworkOptions, Network as Loaded};
+use recert::ledger::{self, Header, INVALID, Ledger, NetworkId, Series, hex};
+use recert::net::Model;
+use recert::noise::{IntegerNoise, Law, NoiseKey, Stream, integer};
+use recert::num::Sigma;
+use serde_json::{Value, json};
+
+use crate::args::Check;
+use crate::config::{self, Data};
+use crate::exit::{Code, Failure};
+
+/// Images in one call of the engine.
+const BATCH: usize = 16;
+
+/// The networks given, and how many copies to run.
+pub(super) struct Models<'a> {
+    args: &'a Check,
+    copies: u64,
+    seed: u64,
+    /// Each with its name and whether a ledger had it.
+    models: Vec<(Model, String, Cell<bool>)>,
+}
+
+/// What came of it.
+pub(super) struct Rerun {
+    pub(super) copies: u64,
+    pub(super) seed: u64,
+    pub(super) differences: Vec<Difference>,
+    /// Networks that were not given.
+    pub(super) skipped: Vec<String>,
+    /// Whether every engine promises answers that do not depend on the batch.
+    pub(super) batch_invariant: bool,
+}
+
+/// A copy that was answered otherwise.
+pub(super) struct Difference {
+    network: String,
+    idx: u32,
+    stream: Stream,
+    copy: u32,
+    stored: u16,
+    found: u16,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let words = |class| match class {
+            INVALID => "no valid class".to_owned(),
+            class => format!("class {class}"),
+        };
+        write!(
+            f,
+            "{} on copy {} of input {} (stream {}): stored {}, run again {}",
+            self.network,
+            self.copy,
+            self.idx,
+            self.stream,
+            words(self.stored),
+            words(self.found)
+        )
+    }
+}
+
+impl Rerun {
+    pub(super) fn json(&self) -> Value {
+        let differences = self.differences.iter().map(|d| {
+            json!({
+                "network": d.network, "idx": d.idx, "stream": d.stream.tag(), "copy": d.copy,
+                "stored": d.stored, "found": d.found,
+            })
+        });
+        json!({
+            "copies": self.copies, "seed": self.seed,
+            "differences": differences.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// A copy to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    network: NetworkId,
+    idx: u32,
+    stream: u32,
+    copy: u32,
+}
+
+impl<'a> Models<'a> {
+    pub(super) fn read(args: &'a Check, copies: u64) -> Result<Self> {
+        let models = args.model.iter().map(|path| {
+            let name = path.display().to_string();
+            Ok((Model::read(path)?, name, Cell::new(false)))
+        });
+        Ok(Self {
+            args,
+            copies,
+            // The standard library's hashers have keys from the system's entropy.
+            seed: args
+                .seed
+                .unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish()),
+            models: models.collect::<Result<_>>()?,
+        })
+    }
+
+    /// A network that no ledger had.
+    pub(super) fn unused(&self) -> Option<&str> {
+        let mut unused = self.models.iter().filter(|(_, _, used)| !used.get());
+        unused.next().map(|(_, name, _)| name.as_str())
+    }
+
+    /// Runs copies of a ledger again, spread over its networks and inputs.
+    pub(super) fn rerun(&self, ledger: &Ledger) -> Result<Rerun> {
+        let header = ledger.header();
+        let data = Data::reopen(&header.data, self.args.data.as_deref(), &self.args.data_args)?;
+        let mut given = BTreeMap::new();
+        let mut rerun = Rerun {
+            copies: 0,
+            seed: self.seed,
+            differences: Vec::new(),
+            skipped: Vec::new(),
+            batch_invariant: true,
+        };
+        for (id, network) in ledger.networks()? {
+            let model = self
+                .models
+                .iter()
+                .find(|(model, ..)| model.sha256() == network.sha256);
+            if let Some((model, _, used)) = model {
+                used.set(true);
+                given.insert(id, (model, network));
+            } else {
+                rerun.skipped.push(format!(
+                    "the answers of {}, whose model was not given",
+                    network.file
+                ));
+            }
+        }
+        let picked = self.pick(ledger, &given.keys().copied().collect::<Vec<_>>())?;
+        for (id, (model, network)) in &given {
+            let copies: Vec<Place> = picked.iter().copied().filter(|c| c.network == *id).collect();
+            if copies.is_empty() {
+                continue;
+            }
+            rerun.batch_invariant &= network.batch_invariant;
+            let mut classifier = load(model, network, data.shape())?;
+            let found = answers(header, &data.set, ledger, classifier.as_mut(), &copies)?;
+            for (copy, found) in copies.iter().zip(found) {
+                rerun.copies += 1;
+                let stored = stored(ledger, *copy)?;
+                if stored != found {
+                    rerun.differences.push(Difference {
+                        network: network.file.clone(),
+                        idx: copy.idx,
+                        stream: Stream::from_tag(copy.stream).unwrap_or(Stream::Certify),
+                        copy: copy.copy,
+                        stored,
+                        found,
+                    });
+                }
+            }
+        }
+        Ok(rerun)
+    }
+
+    /// Chooses copies: one of every network and input (in a random order), then
+    /// a second, and so on.
+    fn pick(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<BTreeSet<Place>> {
+        let mut random = Random(self.seed);
+        let mut held = Vec::new();
+        for &network in networks {
+            for input in ledger.inputs()? {
+                for stream in Stream::ALL {
+                    let series = series(network, input.idx, stream.tag());
+                    let runs = ledger.answered(series)?;
+                    let count: u64 = runs.iter().map(|run| run.end - run.start).sum();
+                    if count > 0 {
+                        held.push((series, runs, count));
+                    }
+                }
+            }
+        }
+        for i in (1..held.len()).rev() {
+            held.swap(i, random.below(i as u64 + 1) as usize);
+        }
+        let all: u64 = held.iter().map(|(_, _, count)| count).sum();
+        let wanted = self.copies.min(all);
+        let mut picked = BTreeSet::new();
+        let mut taken = vec![0_u64; held.len()];
+        while (picked.len() as u64) < wanted {
+            for (i, (series, runs, count)) in held.iter().enumerate() {
+                if (picked.len() as u64) == wanted {
+                    break;
+                }
+                if taken[i] == *count {
+                    continue;
+                }
+                // Where it is taken already, another round will find one.
+                let mut at = random.below(*count);
+                for run in runs {
+                    let length = run.end - run.start;
+                    if at < length {
+                        let place = Place {
+                            network: series.network,
+                            idx: series.idx,
+                            stream: series.stream.0,
+                            copy: (run.start + at) as u32,
+                        };
+                        taken[i] += u64::from(picked.insert(place));
+                        break;
+                    }
+                    at -= length;
+                }
+            }
+        }
+        Ok(picked)
+    }
+}
+
+/// Loads a network as the ledger says it was, or says what is different here.
+fn load(
+    model: &Model,
+    network: &ledger::Network,
+    image: ImageShape,
+) -> Result<Box<dyn Classifier>> {
+    let runtime = config::runtime(Some(&network.engine))?;
+    let options = NetworkOptions {
+        output: Some(network.output.clone()),
+        preprocess: network.preprocess.parse()?,
+    };
+    let loaded = Loaded::load(model, runtime.as_ref(), image, &options)
+        .with_context(|| format!("loading {}", network.file))?;
+    let engine = loaded.engine();
+    for (what, here, there) in [
+        ("version", &engine.version, &network.engine_version),
+        ("arithmetic", &engine.precision, &network.precision),
+    ] {
+        if here != there {
+            let message = format!(
+                "{} was answered by {} with the {what} {there}, which here is {here}: another \
+                 engine may answer otherwise, so its answers cannot be run again here",
+                network.file, network.engine,
+            );
+            return Err(Failure::new(Code::Ledger, message).into());
+        }
+    }
+    Ok(loaded.worker()?)
+}
+
+/// What a network answers on copies of it.
+fn answers(
+    header: &Header,
+    data: &Dataset,
+    ledger: &Ledger,
+    classifier: &mut dyn Classifier,
+    copies: &[Place],
+) -> Result<Vec<u16>> {
+    let noise = Noise::new(header)?;
+    let mut found = Vec::with_capacity(copies.len());
+    let length = classifier.image_len();
+    for batch in copies.chunks(BATCH) {
+        let mut noisy = vec![0.0; batch.len() * length];
+        for (copy, out) in batch.iter().zip(noisy.chunks_exact_mut(length)) {
+            let image = image(data, ledger, copy.idx)?;
+            noise.add(*copy, &image, out)?;
+        }
+        let answers = classifier.classify(&noisy)?;
+        found.extend((0..batch.len()).map(|i| answers.class(i).unwrap_or(INVALID)));
+    }
+    Ok(found)
+}
+
+/// The pixels of an input that has to be the ledger's.
+fn image(data: &Dataset, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
+    let image = data.image(idx).with_context(|| {
+        format!("the data of {} (another place is given with --data)", ledger.path().display())
+    })?;
+    let known = ledger.input(idx)?.map(|input| input.sha256);
+    if known != Some(image.sha256()) {
+        let message = format!(
+            "ledger {}: is of other data: input {idx} has SHA-256 {} in the ledger, {} given (see \
+             --data)",
+            ledger.path().display(),
+            known.map_or_else(String::new, |hash| hex(&hash)),
+            hex(&image.sha256()),
+        );
+        return Err(Failure::new(Code::Ledger, message).into());
+    }
+    Ok(image.pixels)
+}
+
+fn stored(ledger: &Ledger, copy: Place) -> Result<u16> {
+    let series = series(copy.network, copy.idx, copy.stream);
+    let (classes, _) = ledger.answers_at(series, &[copy.copy])?;
+    Ok(classes[0])
+}
+
+fn series(network: NetworkId, idx: u32, stream: u32) -> Series {
+    Series {
+        network,
+        idx,
+        stream: ledger::Stream(stream),
+    }
+}
+
+/// The noise of a ledger.
+enum Noise {
+    Gaussian(NoiseKey, f32),
+    Integer(IntegerNoise),
+}
+
+impl Noise {
+    fn new(header: &Header) -> Result<Self> {
+        let law = Law::of_generator(&header.generator)
+            .map_err(|error| Failure::new(Code::Ledger, error.to_string()))?;
+        Ok(match law {
+            Law::Gaussian => {
+                let sigma = recert::smooth::noise_sigma(Sigma::new(header.sigma)?)?;
+                Self::Gaussian(NoiseKey::new(header.seed), sigma)
+            }
+            Law::Integer => {
+                let noise = IntegerNoise::new(header.seed, header.sigma);
+                Self::Integer(noise.map_err(|e| Failure::new(Code::Ledger, e.to_string()))?)
+            }
+        })
+    }
+
+    fn add(&self, copy: Place, image: &[f32], out: &mut [f32]) -> Result<()> {
+        let Place { idx, copy, stream, .. } = copy;
+        let stream = Stream::from_tag(stream)
+            .with_context(|| format!("stream {stream} is unknown to this version"))?;
+        match self {
+            Self::Gaussian(key, sigma) => key.add(stream, idx, copy, *sigma, image, out),
+            Self::Integer(noise) => {
+                let levels = integer::levels(image).with_context(|| {
+                    format!("input {idx} is not 8-bit, which integer noise needs")
+                })?;
+                noise.add(stream, idx, copy, &levels, out);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Steele, Lea and Flood's SplitMix64: which copies are looked at, no noise.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, nearly evenly.
+    fn below(&mut self, end: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+    }
+}

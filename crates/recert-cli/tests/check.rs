@@ -1,0 +1,610 @@
+//! `recert check`: good ledgers pass, and whatever is changed in one is found.
+//!
+//! The seal is made again here from its description in `docs/ledger.md`, so that
+//! a change is also tried by somebody who seals the ledger after it.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use common::{Place, asset, certify_demo, command, fails, ok, run, with};
+use recert::check::{Report, SealState, check};
+use recert::ledger::raw::Table;
+use rusqlite::Connection;
+use rusqlite::types::{Value, ValueRef};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+const N: u32 = 300;
+const N0: u32 = 30;
+const INPUTS: u32 = 3;
+
+/// Makes the pruned network of the tests.
+fn pruned(place: &Place) -> String {
+    let network = place.text("p20.onnx");
+    if !place.path("p20.onnx").exists() {
+        let words = [
+            "approximate",
+            &asset("shapes.onnx"),
+            "--prune",
+            "20%",
+            "--out",
+            &network,
+        ];
+        ok(&with(&[], &words));
+    }
+    network
+}
+
+/// A ledger with certificates by every method that shares a ledger with
+/// `certify`.
+fn everything(place: &Place, name: &str, flags: &[&str]) -> String {
+    let ledger = place.text(name);
+    let certify = with(&certify_demo(N, N0, INPUTS), &["--ledger", &ledger]);
+    ok(&with(&certify, flags));
+    ok(&with(&with(&certify, flags), &["--one-sided"]));
+    let network = pruned(place);
+    let recertify = with(&[], &["recertify", &ledger, "--model", &network]);
+    for flags in [
+        &[
+            "--method",
+            "irs,zeta,loss,paired,direct",
+            "--n-p",
+            "20%,40%",
+        ][..],
+        &["--method", "direct", "--one-sided", "--n-p", "40%"],
+        &["--budget", "30%"],
+        &["--budget", "40%", "--one-sided", "--among", "3"],
+        &["--until-radius", "0.2"],
+        &["--target-acr", "0.2"],
+    ] {
+        ok(&with(&recertify, flags));
+    }
+    ledger
+}
+
+#[track_caller]
+fn clean(path: &Path) -> Report {
+    let report = check(path).expect("the ledger opens");
+    assert!(report.is_clean(), "{:#?}", report.violations);
+    report
+}
+
+#[test]
+fn good_ledgers_of_all_methods_pass() {
+    let place = Place::new();
+    everything(&place, "all.recert", &[]);
+    let report = clean(&place.path("all.recert"));
+    assert_eq!(report.seal, SealState::Holds);
+    let certificates: BTreeMap<&str, u64> = report
+        .methods
+        .iter()
+        .map(|(method, tally)| (method.as_str(), tally.certificates))
+        .collect();
+    let inputs = u64::from(INPUTS);
+    let wanted = [
+        ("auto", 4 * inputs),
+        ("certify", 2 * inputs),
+        ("direct", 3 * inputs),
+        ("irs", 2 * inputs),
+        ("loss", 2 * inputs),
+        ("paired", 2 * inputs),
+        ("zeta", 2 * inputs),
+    ];
+    assert_eq!(certificates, wanted.into());
+
+    everything(&place, "integer.recert", &["--noise", "integer"]);
+    clean(&place.path("integer.recert"));
+
+    let until = place.text("until.recert");
+    let words = with(&certify_demo(N, N0, INPUTS), &["--ledger", &until]);
+    ok(&with(&words, &["--until-radius", "0.3"]));
+    let report = clean(&place.path("until.recert"));
+    assert_eq!(report.methods["until"].certificates, inputs);
+
+    let predict = place.text("predict.recert");
+    let mut words = with(&certify_demo(N, N0, INPUTS), &["--ledger", &predict]);
+    words[0] = "predict".into();
+    let at = words.iter().position(|word| word == "--n0").unwrap();
+    words.drain(at..at + 2);
+    ok(&words);
+    let report = clean(&place.path("predict.recert"));
+    assert_eq!(report.methods["predict"].certificates, inputs);
+
+    let all =
+        ["all", "integer", "until", "predict"].map(|name| place.text(&format!("{name}.recert")));
+    let words: Vec<&str> = all.iter().map(String::as_str).collect();
+    let said = ok(&with(&with(&[], &["check"]), &words));
+    assert_eq!(said.stdout.matches("all that was checked holds").count(), 4);
+    let said = ok(&with(&with(&[], &["check", "--json"]), &words));
+    let document: Json = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(document["schema"], "recert-check/1");
+    assert!(
+        document["ledgers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|l| l["holds"] == true)
+    );
+}
+
+#[test]
+fn killed_and_resumed_ledgers_pass() {
+    let place = Place::new();
+    let ledger = place.text("killed.recert");
+    let words = with(&certify_demo(4 * N, N0, INPUTS), &["--ledger", &ledger]);
+    for _ in 0..2 {
+        let mut child = command(&words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The header, and the first row.
+        for line in lines.by_ref().take(2) {
+            line.unwrap();
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        let report = clean(&place.path("killed.recert"));
+        assert!(report.methods["certify"].certificates >= 1);
+    }
+    ok(&words);
+    let report = clean(&place.path("killed.recert"));
+    assert_eq!(report.seal, SealState::Holds);
+    assert_eq!(report.methods["certify"].certificates, u64::from(INPUTS));
+}
+
+/// The seal as `docs/ledger.md` describes it.
+fn seal_of(connection: &Connection) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update("recert ledger seal 1");
+    for (name, key) in [
+        ("run", "id"),
+        ("network", "id"),
+        ("input", "idx"),
+        ("selection", "network, idx"),
+        ("answers", "network, idx, stream, first"),
+        ("chosen", "network, idx, stream, first"),
+        ("claim", "id"),
+        ("certificate", "claim, idx"),
+    ] {
+        hasher.update(name);
+        let sql = format!("SELECT * FROM {name} ORDER BY {key}");
+        let mut query = connection.prepare(&sql).unwrap();
+        let columns = query.column_count();
+        let mut rows = query.query([]).unwrap();
+        let mut count = 0_u64;
+        while let Some(row) = rows.next().unwrap() {
+            count += 1;
+            for column in 0..columns {
+                let (tag, word, bytes) = match row.get_ref(column).unwrap() {
+                    ValueRef::Null => (0, None, &[][..]),
+                    ValueRef::Integer(value) => (1, Some(value as u64), &[][..]),
+                    ValueRef::Real(value) => (2, Some(value.to_bits()), &[][..]),
+                    ValueRef::Text(text) => (3, Some(text.len() as u64), text),
+                    ValueRef::Blob(blob) => (4, Some(blob.len() as u64), blob),
+                };
+                hasher.update([tag]);
+                if let Some(word) = word {
+                    hasher.update(word.to_le_bytes());
+                }
+                hasher.update(bytes);
+            }
+        }
+        hasher.update(count.to_le_bytes());
+    }
+    let digits = hasher.finalize();
+    digits.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A ledger to be changed, again and again.
+struct Victim {
+    bytes: Vec<u8>,
+    path: std::path::PathBuf,
+}
+
+impl Victim {
+    fn new(place: &Place, name: &str) -> Self {
+        let path = place.path("victim.recert");
+        let bytes = std::fs::read(place.path(name)).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        Self { bytes, path }
+    }
+
+    fn connection(&self) -> Connection {
+        let connection = Connection::open(&self.path).unwrap();
+        let fast = "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;
+                    PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON";
+        connection.execute_batch(fast).unwrap();
+        connection
+    }
+
+    /// Whether a change is found, with the seal left and with the seal made
+    /// again. The ledger is as before afterwards.
+    fn found(&self, change: impl FnOnce(&Connection)) -> [bool; 2] {
+        let connection = self.connection();
+        change(&connection);
+        let rejected = || check(&self.path).map_or(true, |report| !report.is_clean());
+        let sealed = rejected();
+        let seal = seal_of(&connection);
+        connection
+            .execute("UPDATE seal SET sha256 = ?1", [seal])
+            .unwrap();
+        drop(connection);
+        let resealed = rejected();
+        std::fs::write(&self.path, &self.bytes).unwrap();
+        [sealed, resealed]
+    }
+}
+
+/// The names of the leaves of JSON, and the text with each of them changed.
+fn changed_leaves(text: &str) -> Vec<(String, String)> {
+    fn leaves(value: &Json, path: &str, found: &mut Vec<(String, String)>) {
+        match value {
+            Json::Object(map) => {
+                for (name, value) in map {
+                    leaves(value, &format!("{path}/{name}"), found);
+                }
+            }
+            Json::Array(list) => {
+                for (i, value) in list.iter().enumerate() {
+                    leaves(value, &format!("{path}/{i}"), found);
+                }
+            }
+            _ => found.push((path.to_owned(), String::new())),
+        }
+    }
+    let value: Json = serde_json::from_str(text).unwrap();
+    let mut found = Vec::new();
+    leaves(&value, "", &mut found);
+    for (path, changed) in &mut found {
+        let mut value = value.clone();
+        let leaf = value.pointer_mut(path).unwrap();
+        *leaf = match &*leaf {
+            Json::Number(number) => match number.as_u64() {
+                Some(whole) => (whole + 1).into(),
+                None => number.as_f64().unwrap().next_up().into(),
+            },
+            Json::String(text) => format!("{text}x").into(),
+            _ => 1.into(),
+        };
+        *changed = value.to_string();
+        // Places in lists are not told apart.
+        let names = path.split('/').filter(|name| name.parse::<u8>().is_err());
+        *path = names.collect::<Vec<_>>().join(".");
+    }
+    found
+}
+
+/// Values that a stored one is changed to, with what is changed.
+fn changes(column: &str, stored: &Value) -> Vec<(String, Value)> {
+    let all = |values: Vec<Value>| values.into_iter().map(|v| (String::new(), v)).collect();
+    match stored {
+        Value::Null => all(vec![Value::Integer(1), Value::Text("x".into())]),
+        Value::Integer(value) => all(vec![
+            Value::Integer(value + 1),
+            Value::Integer(-value - 1),
+            Value::Text("many".into()),
+        ]),
+        Value::Real(value) => all(vec![
+            Value::Real(value.next_up()),
+            Value::Real(if *value == 0.0 {
+                -0.0
+            } else {
+                value.next_down()
+            }),
+            Value::Real(-value - 0.25),
+            Value::Null,
+        ]),
+        Value::Text(text) if text.starts_with(['{', '[']) && column != "data" => {
+            let leaves = changed_leaves(text).into_iter();
+            let spaced = (String::new(), format!(" {text}"));
+            leaves
+                .chain([spaced])
+                .map(|(name, text)| (name, Value::Text(text)))
+                .collect()
+        }
+        Value::Text(text) => {
+            // Another character of the same kind, so that a hash stays one.
+            let mut other: Vec<char> = text.chars().collect();
+            match other.last_mut() {
+                Some(last) => *last = if *last == '1' { '2' } else { '1' },
+                None => other.push('1'),
+            }
+            all(vec![Value::Text(other.into_iter().collect())])
+        }
+        Value::Blob(bytes) => {
+            let flipped = |at: usize| {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= 4;
+                Value::Blob(bytes)
+            };
+            all(vec![
+                flipped(0),
+                flipped(bytes.len() / 2),
+                flipped(bytes.len() - 1),
+            ])
+        }
+    }
+}
+
+/// What nothing can be derived from, or which cannot be told from what it might
+/// have been: here the seal is all there is. Everything else is found by
+/// derivation.
+const UNDERIVED: [&str; 0] = [];
+
+/// Rows of a table to change: a few of many.
+fn some_rows(connection: &Connection, table: Table) -> Vec<BTreeMap<String, Value>> {
+    let sql = format!(
+        "SELECT * FROM {} ORDER BY {}",
+        table.name(),
+        table.key().join(", ")
+    );
+    let mut query = connection.prepare(&sql).unwrap();
+    let names: Vec<String> = query.column_names().map(str::to_owned).collect();
+    let rows = query.query_map([], |row| {
+        let cells = names
+            .iter()
+            .map(|name| Ok((name.clone(), row.get(name.as_str())?)));
+        cells.collect::<rusqlite::Result<BTreeMap<_, _>>>()
+    });
+    let rows: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+    // All claims are of their own kind; of each there is a certificate.
+    let wanted = match table {
+        Table::Claim => rows.len(),
+        Table::Certificate => 24,
+        _ => 3,
+    };
+    let step = (rows.len() / wanted.max(1)).max(1);
+    rows.into_iter().step_by(step).collect()
+}
+
+fn filter(table: Table) -> String {
+    let conditions = table.key().iter().enumerate();
+    let conditions = conditions.map(|(i, column)| format!("{column} = ?{}", i + 1));
+    conditions.collect::<Vec<_>>().join(" AND ")
+}
+
+fn key_of(table: Table, row: &BTreeMap<String, Value>) -> Vec<Value> {
+    table
+        .key()
+        .iter()
+        .map(|column| row[*column].clone())
+        .collect()
+}
+
+#[test]
+fn every_changed_field_is_found() {
+    let place = Place::new();
+    everything(&place, "all.recert", &[]);
+    clean(&place.path("all.recert"));
+    let victim = Victim::new(&place, "all.recert");
+    let connection = victim.connection();
+    let rows: Vec<_> = Table::ALL
+        .iter()
+        .flat_map(|&table| {
+            some_rows(&connection, table)
+                .into_iter()
+                .map(move |row| (table, row))
+        })
+        .collect();
+    drop(connection);
+    let mut underived = BTreeSet::new();
+    let mut tried = 0;
+    for (table, row) in rows {
+        for (column, stored) in &row {
+            for (inside, value) in changes(column, stored) {
+                let sql = format!(
+                    "UPDATE OR REPLACE {} SET {column} = ?{} WHERE {}",
+                    table.name(),
+                    table.key().len() + 1,
+                    filter(table),
+                );
+                let mut parameters = key_of(table, &row);
+                parameters.push(value.clone());
+                let mut changed = 1;
+                let found = victim.found(|connection| {
+                    // A column may refuse a value: then nothing was changed.
+                    let update = connection.execute(&sql, rusqlite::params_from_iter(parameters));
+                    changed = update.unwrap_or(0);
+                });
+                if changed == 0 {
+                    continue;
+                }
+                tried += 1;
+                let what = format!("{}.{column}{inside}", table.name());
+                assert!(found[0], "{what}: {stored:?} as {value:?} in {row:?}");
+                if !found[1] {
+                    underived.insert(what);
+                }
+            }
+        }
+    }
+    eprintln!("{tried} changes");
+    let listed: BTreeSet<String> = UNDERIVED.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(underived, listed);
+}
+
+#[test]
+fn rows_that_go_or_are_copied_are_found() {
+    let place = Place::new();
+    everything(&place, "all.recert", &[]);
+    let victim = Victim::new(&place, "all.recert");
+    let connection = victim.connection();
+    for table in Table::ALL {
+        for row in some_rows(&connection, table) {
+            let key = key_of(table, &row);
+            let sql = format!("DELETE FROM {} WHERE {}", table.name(), filter(table));
+            let [sealed, resealed] = victim.found(|connection| {
+                let params = rusqlite::params_from_iter(&key);
+                assert_eq!(connection.execute(&sql, params).unwrap(), 1);
+            });
+            assert!(sealed, "{} {key:?} gone", table.name());
+            // A certificate less claims nothing; it is remarked on.
+            assert!(
+                resealed || table == Table::Certificate,
+                "{} {key:?} gone",
+                table.name()
+            );
+
+            let Some(Value::Integer(idx)) = row.get("idx").filter(|_| table != Table::Input) else {
+                continue;
+            };
+            let other = (idx + 1) % i64::from(INPUTS);
+            let columns: Vec<&str> = row.keys().map(String::as_str).collect();
+            let places: Vec<String> = (1..=columns.len()).map(|i| format!("?{i}")).collect();
+            let sql = format!(
+                "INSERT OR REPLACE INTO {} ({}) VALUES ({})",
+                table.name(),
+                columns.join(", "),
+                places.join(", ")
+            );
+            let mut copied = row.clone();
+            copied.insert("idx".into(), Value::Integer(other));
+            let [sealed, resealed] = victim.found(|connection| {
+                let params = rusqlite::params_from_iter(copied.values());
+                assert_eq!(connection.execute(&sql, params).unwrap(), 1);
+            });
+            assert!(sealed, "{} {key:?} to {other}", table.name());
+            assert!(resealed, "{} {key:?} to {other}", table.name());
+        }
+    }
+    // Nor may there be anything else in the file.
+    for sql in [
+        "CREATE TABLE mine (x)",
+        "CREATE VIEW mine AS SELECT * FROM certificate",
+        "CREATE TRIGGER mine AFTER INSERT ON input BEGIN DELETE FROM claim; END",
+        "DROP TABLE chosen; CREATE VIEW chosen AS SELECT * FROM answers",
+        "PRAGMA user_version = 1",
+    ] {
+        let found = victim.found(|connection| connection.execute_batch(sql).unwrap());
+        assert_eq!(found, [true; 2], "{sql}");
+    }
+}
+
+#[test]
+fn violations_are_named_and_counted() {
+    let place = Place::new();
+    let ledger = place.text("run.recert");
+    ok(&with(&certify_demo(N, N0, INPUTS), &["--ledger", &ledger]));
+    let connection = Connection::open(place.path("run.recert")).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE certificate SET radius = radius + 0.5 WHERE idx = 1;
+             UPDATE certificate SET counts = replace(counts, '\"n\":300', '\"n\":301') WHERE idx = 2;
+             UPDATE input SET label = 7 WHERE idx = 0",
+        )
+        .unwrap();
+    connection.close().unwrap();
+    let failure = fails(7, &["3 fields or answers do not hold, in 1 of 2 ledgers"]);
+    let other = place.text("other.recert");
+    ok(&with(&certify_demo(20, 5, 1), &["--ledger", &other]));
+    let said = failure.check(&with(&[], &["check", &ledger, &other]));
+    for part in [
+        "the seal is broken",
+        "wrong: seal (id 1), sha256: stored ",
+        "wrong: certificate (claim 1 (certify from 300 copies of network 1), idx 1), radius: stored ",
+        "idx 2), counts.n: stored 301, derived 300",
+        "all that was checked holds",
+    ] {
+        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+    }
+    // What cannot be read at all is an error of its own, and the rest is checked.
+    let absent = place.text("absent.recert");
+    let said =
+        fails(3, &["absent.recert", "no such file"]).check(&with(&[], &["check", &absent, &other]));
+    assert!(
+        said.stdout.contains("all that was checked holds"),
+        "{}",
+        said.stdout
+    );
+    let said = fails(7, &["3 fields"]).check(&with(&[], &["check", "--json", &ledger, &absent]));
+    let document: Json = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(
+        document["ledgers"][0]["violations"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    assert!(
+        document["ledgers"][1]["error"]
+            .as_str()
+            .unwrap()
+            .contains("no such file")
+    );
+    // A run that goes on with a broken ledger does not make it good.
+    ok(&with(
+        &certify_demo(N, N0, INPUTS + 1),
+        &["--ledger", &ledger],
+    ));
+    failure.check(&with(&[], &["check", &ledger, &other]));
+}
+
+#[test]
+fn running_copies_again_finds_what_derivation_cannot() {
+    let place = Place::new();
+    for (name, flags) in [("gaussian", &[][..]), ("integer", &["--noise", "integer"])] {
+        let ledger = place.text(&format!("{name}.recert"));
+        let certify = with(&certify_demo(200, N0, INPUTS), &["--ledger", &ledger]);
+        ok(&with(&certify, flags));
+        let network = pruned(&place);
+        let words = ["recertify", &ledger, "--model", &network, "--budget", "40%"];
+        ok(&with(&[], &words));
+        let model = asset("shapes.onnx");
+        let check = with(&[], &["check", &ledger, "--rerun", "60", "--model", &model]);
+        let said = ok(&check);
+        for part in [
+            "run again: 60 copies",
+            " 0 answered otherwise",
+            "p20.onnx, whose model was not",
+        ] {
+            assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+        }
+        let said = ok(&with(
+            &check,
+            &["--model", &network, "--seed", "5", "--json"],
+        ));
+        let document: Json = serde_json::from_str(&said.stdout).unwrap();
+        let rerun = &document["ledgers"][0]["rerun"];
+        assert_eq!((&rerun["copies"], &rerun["seed"]), (&60.into(), &5.into()));
+
+        // Another seed of the noise, sealed again: nothing can be derived that
+        // would say so, but the answers are not those on this noise.
+        let path = place.path(&format!("{name}.recert"));
+        let connection = Connection::open(&path).unwrap();
+        connection.execute("UPDATE run SET seed = '1'", []).unwrap();
+        let seal = seal_of(&connection);
+        connection
+            .execute("UPDATE seal SET sha256 = ?1", [seal])
+            .unwrap();
+        connection.close().unwrap();
+        clean(&path);
+        let said = fails(7, &["do not hold"]).check(&with(&check, &["--seed", "1"]));
+        assert!(
+            said.stdout.contains("wrong: shapes.onnx on copy "),
+            "{}",
+            said.stdout
+        );
+    }
+    let ledger = place.text("gaussian.recert");
+    let made = asset("made/plain.onnx");
+    fails(2, &["plain.onnx", "no network of the ledgers"]).check(&with(
+        &[],
+        &["check", &ledger, "--rerun", "5", "--model", &made],
+    ));
+    assert_eq!(
+        run(&with(&[], &["check", &ledger, "--rerun", "5"])).code,
+        Some(2)
+    );
+    let model = asset("shapes.onnx");
+    let other = asset("shapes-calibration.npz");
+    let words = [
+        "check", &ledger, "--rerun", "5", "--model", &model, "--data", &other,
+    ];
+    fails(4, &["other data", "--data"]).check(&with(&[], &words));
+}
