@@ -27,7 +27,7 @@ run="--engine $engine --batch 16 --quiet ${THREADS:+--threads $THREADS}"
 for sigma in ${SIGMAS:-0.50 1.00 0.25}; do
   base=$work/resnet20_sigma$sigma
   f=$shared/models/cifar10/resnet20_sigma$sigma.onnx
-  $recert certify --model "$f" --data "$images" --every "$every" --sigma "$sigma" \
+  $recert certify --one-sided --model "$f" --data "$images" --every "$every" --sigma "$sigma" \
     --n 10000 --n0 100 --ledger "$base.recert" $run > "$base.certify.tsv"
   approximate() { # name, flags
     local out=$base.$1.onnx
@@ -39,7 +39,7 @@ for sigma in ${SIGMAS:-0.50 1.00 0.25}; do
   approximate int8 --int8 --calibration "$calibration" --sigma "$sigma"
   for share in 5 10 20; do approximate prune$share --prune $share%; done
   for h in int8 prune10 bf16 prune20 fp16 prune5; do
-    $recert recertify "$base.recert" --model "$base.$h.onnx" --method irs,direct \
+    $recert recertify "$base.recert" --model "$base.$h.onnx" --one-sided --method irs,direct \
       --n-p 1%,2%,3%,4%,5%,6%,7%,8%,9%,10% $run > "$base.$h.tsv"
   done
   $recert report "$base.recert" --title "ResNet-20, sigma $sigma" \
