@@ -12,5 +12,5 @@ mod gamma;
 mod joint;
 mod shares;
 
-pub(crate) use joint::{Cell, lower_bound};
+pub(crate) use joint::{Cell, Proved, lower_bound};
 pub(crate) use shares::at_most;

@@ -126,12 +126,9 @@ fn compare(fields: &mut Fields<'_>, counts: &str, derived: &Derived) {
         }
         Bound::Below(most) => {
             let p = fields.real("p_lower", "a probability", finite);
-            let outside = |p: &f64| !(*p <= most && *p >= most - method::SLACK);
-            if let Some(p) = p.filter(outside) {
-                let range = format!(
-                    "at most {most:?}, and less by no more than {:e}",
-                    method::SLACK
-                );
+            if let Some(p) = p.filter(|&p| !most.covers(p)) {
+                let (bound, slack) = (most.bound, most.slack);
+                let range = format!("at most {bound:?}, and less by no more than {slack:e}");
                 fields.wrong("p_lower", format!("{p:?}"), range);
             }
         }

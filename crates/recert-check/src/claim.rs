@@ -48,7 +48,14 @@ pub(crate) enum Method {
     /// From the first copies of f and h, by pairs.
     Pairs { kind: Pairs, shares: Vec<f64> },
     /// On copies that f's codes choose.
-    Auto { f: f64, h: f64, anytime: bool },
+    Auto {
+        f: f64,
+        h: f64,
+        /// Whether the number of copies may depend on what h answered.
+        anytime: bool,
+        /// Whether certificates from both sides are asked for.
+        both: bool,
+    },
     /// From scratch, stopped freely.
     Until { level: f64 },
 }
@@ -288,6 +295,7 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
     };
     let among = whole("among", 1..=MOST_CANDIDATES)?;
     let inputs = whole("inputs", 0..=u64::from(u32::MAX))?;
+    let sides = whole("sides", 1..=2)?;
     // Fresh copies may come on top of the cached ones.
     let left = run.law.left_of(alpha, 2 * run.n, run.dims);
     let level = left.map_err(|what| ("alpha", what))?;
@@ -320,10 +328,11 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
             f,
             h,
             anytime: name == Some("until"),
+            both: sides == 2,
         },
         parameters: json!({
             "alpha_f": f, "alpha_h": h, "among": among, "cut": CUT, "goal": goal,
-            "inputs": inputs,
+            "inputs": inputs, "sides": sides,
         }),
         among,
         copies: Some(copies),
@@ -414,7 +423,8 @@ mod tests {
                 );
             }
             for among in [1, 2, 7, 100] {
-                let stored = json!({"among": among, "inputs": 5, "goal": {"budget": 1003}});
+                let stored =
+                    json!({"among": among, "inputs": 5, "sides": 2, "goal": {"budget": 1003}});
                 let found = shares("auto", &stored, alpha);
                 let sum = found[0] + f64::from(among) * found[1];
                 assert!((sum - alpha).abs() < 1e-13 * alpha, "{among} {alpha}");
@@ -433,12 +443,12 @@ mod tests {
             ("until", json!({"until": -1.0}), "parameters"),
             (
                 "auto",
-                json!({"among": 0, "inputs": 5, "goal": {"each": 9}}),
+                json!({"among": 0, "inputs": 5, "sides": 2, "goal": {"each": 9}}),
                 "parameters",
             ),
             (
                 "auto",
-                json!({"among": 1, "inputs": 5, "goal": {"each": 9, "budget": 1}}),
+                json!({"among": 1, "inputs": 5, "sides": 2, "goal": {"each": 9, "budget": 1}}),
                 "parameters",
             ),
             ("auto", json!({"among": 1, "inputs": 5}), "parameters"),

@@ -10,12 +10,9 @@ use recert_num::{Alpha, LowerBound, Radius, Sigma, UpperBound};
 use serde_json::Value as Json;
 
 use crate::answers::Answers;
+use crate::arithmetic::Proved;
 use crate::claim::Method;
 use crate::tables::{Run, Selection, Tables};
-
-/// How far a stored bound may stay below the checker's own where the prover
-/// rounds on the way. It may never be above.
-pub(crate) const SLACK: f64 = 1e-12;
 
 /// What a certificate is derived from.
 pub(crate) struct Context<'a> {
@@ -60,8 +57,8 @@ pub(crate) enum Bound {
     Nothing,
     /// This number: prover and checker round alike.
     Exactly(f64),
-    /// At most this number, and not below it by more than [`SLACK`].
-    Below(f64),
+    /// One that this covers.
+    Below(Proved),
 }
 
 /// What `evaluations` should be.
@@ -81,7 +78,12 @@ pub(crate) fn derive(method: &Method, context: &Context<'_>) -> Result<Derived, 
         Method::Predict { level } => scratch::predict(context, *level),
         Method::Until { level } => scratch::until(context, *level),
         Method::Pairs { kind, shares } => pairs::derive(context, *kind, shares),
-        Method::Auto { f, h, anytime } => chosen::derive(context, [*f, *h], *anytime),
+        Method::Auto {
+            f,
+            h,
+            anytime,
+            both,
+        } => chosen::derive(context, [*f, *h], *anytime, *both),
     }
 }
 
@@ -114,11 +116,11 @@ impl Context<'_> {
         Sigma::new(self.run.sigma).map_err(numbers)
     }
 
-    /// Class and radius where the prover's bound is at most `most`: from the
-    /// stored one if it is, so that its rounding is allowed for once.
-    fn from_below(&self, class: u16, most: f64) -> Result<(Option<u16>, f64), Wrong> {
-        let p = self.p_lower.filter(|p| *p <= most && *p >= most - SLACK);
-        one_sided(class, p.unwrap_or(most), self.sigma()?)
+    /// Class and radius where the prover's bound is one that `most` covers: from
+    /// the stored one if it is, so that its rounding is allowed for once.
+    fn from_below(&self, class: u16, most: Proved) -> Result<(Option<u16>, f64), Wrong> {
+        let p = self.p_lower.filter(|&p| most.covers(p));
+        one_sided(class, p.unwrap_or(most.bound), self.sigma()?)
     }
 
     /// A number of copies that was free to be chosen, at most `most`.

@@ -280,6 +280,25 @@ fn changed_leaves(text: &str) -> Vec<(String, String)> {
     found
 }
 
+/// What a selection might have been as well: a vote moved between two losers, or
+/// another edge.
+fn plausible(text: &str) -> Option<String> {
+    if let Ok(mut edges) = serde_json::from_str::<Vec<f32>>(text) {
+        *edges.last_mut()? *= 2.0;
+        return serde_json::to_string(&edges).ok();
+    }
+    let mut votes: BTreeMap<u16, u64> = serde_json::from_str(text).ok()?;
+    let top = *votes.iter().rev().max_by_key(|(_, votes)| **votes)?.0;
+    let loser = *votes.keys().find(|&&class| class != top)?;
+    *votes.get_mut(&loser)? += 1;
+    let other = *votes
+        .iter()
+        .find(|&(&class, &votes)| class != top && class != loser && votes > 1)?
+        .0;
+    *votes.get_mut(&other)? -= 1;
+    serde_json::to_string(&votes).ok()
+}
+
 /// Values that a stored one is changed to, with what is changed.
 fn changes(column: &str, stored: &Value) -> Vec<(String, Value)> {
     let all = |values: Vec<Value>| values.into_iter().map(|v| (String::new(), v)).collect();
@@ -287,24 +306,23 @@ fn changes(column: &str, stored: &Value) -> Vec<(String, Value)> {
         Value::Null => all(vec![Value::Integer(1), Value::Text("x".into())]),
         Value::Integer(value) => all(vec![
             Value::Integer(value + 1),
+            Value::Integer(value ^ 1),
             Value::Integer(-value - 1),
             Value::Text("many".into()),
         ]),
         Value::Real(value) => all(vec![
             Value::Real(value.next_up()),
-            Value::Real(if *value == 0.0 {
-                -0.0
-            } else {
-                value.next_down()
-            }),
+            Value::Real(value.next_down()),
             Value::Real(-value - 0.25),
             Value::Null,
         ]),
         Value::Text(text) if text.starts_with(['{', '[']) && column != "data" => {
             let leaves = changed_leaves(text).into_iter();
             let spaced = (String::new(), format!(" {text}"));
+            let plausible = plausible(text).map(|text| (String::new(), text));
             leaves
                 .chain([spaced])
+                .chain(plausible)
                 .map(|(name, text)| (name, Value::Text(text)))
                 .collect()
         }
@@ -333,9 +351,55 @@ fn changes(column: &str, stored: &Value) -> Vec<(String, Value)> {
 }
 
 /// What nothing can be derived from, or which cannot be told from what it might
-/// have been: here the seal is all there is. Everything else is found by
-/// derivation.
-const UNDERIVED: [&str; 0] = [];
+/// have been: here the seal is all there is (`docs/checking.md`). Any change of
+/// anything else is found by derivation.
+const UNDERIVED: [&str; 37] = [
+    // Where a run is from, and on what: `--rerun` looks at these.
+    "run.seed",
+    "run.data",
+    "run.tool",
+    "run.channels",
+    "run.height",
+    "run.width",
+    "network.sha256",
+    "network.file",
+    "network.bytes",
+    "network.engine",
+    "network.engine_version",
+    "network.precision",
+    "network.batch_invariant",
+    "network.preprocess",
+    "network.output",
+    "network.classes",
+    "network.note",
+    "input.sha256",
+    "input.label",
+    "input.name",
+    // Single selection copies are not kept: their votes are known by their sum
+    // and their winner, the margins not at all.
+    "selection.counts",
+    "selection.edges",
+    // Times, where a certificate rests on a part of what was timed together.
+    "selection.micros",
+    "answers.micros",
+    "chosen.micros",
+    "certificate.micros",
+    // What was asked for, where nothing hangs on its last digit.
+    "claim.parameters.gamma",
+    "claim.parameters.goal.budget",
+    "claim.parameters.goal.mean_radius_over_sigma",
+    "claim.parameters.goal.until",
+    "claim.parameters.inputs",
+    "claim.parameters.sides",
+    // A pilot's size is not recorded.
+    "certificate.evaluations",
+    // Joint bounds: any witness proves one, any prior fixed beforehand is as
+    // good as another, and a bound may be rounded down further.
+    "certificate.counts.prior",
+    "certificate.counts.priors",
+    "certificate.counts.witness",
+    "certificate.p_lower",
+];
 
 /// Rows of a table to change: a few of many.
 fn some_rows(connection: &Connection, table: Table) -> Vec<BTreeMap<String, Value>> {
@@ -356,8 +420,8 @@ fn some_rows(connection: &Connection, table: Table) -> Vec<BTreeMap<String, Valu
     // All claims are of their own kind; of each there is a certificate.
     let wanted = match table {
         Table::Claim => rows.len(),
-        Table::Certificate => 24,
-        _ => 3,
+        Table::Certificate => 16,
+        _ => 2,
     };
     let step = (rows.len() / wanted.max(1)).max(1);
     rows.into_iter().step_by(step).collect()
@@ -426,7 +490,16 @@ fn every_changed_field_is_found() {
     }
     eprintln!("{tried} changes");
     let listed: BTreeSet<String> = UNDERIVED.iter().map(|&name| name.to_owned()).collect();
-    assert_eq!(underived, listed);
+    let unlisted: Vec<_> = underived.difference(&listed).collect();
+    assert!(
+        unlisted.is_empty(),
+        "passed when sealed again: {unlisted:?}"
+    );
+    // The list is no longer than it has to be: times and the shapes of joint
+    // bounds differ from run to run.
+    let often = |name: &&String| !name.contains("micros") && !name.starts_with("certificate.");
+    let idle: Vec<_> = listed.difference(&underived).filter(often).collect();
+    assert!(idle.is_empty(), "listed, and found by derivation: {idle:?}");
 }
 
 #[test]
@@ -542,7 +615,12 @@ fn violations_are_named_and_counted() {
         &certify_demo(N, N0, INPUTS + 1),
         &["--ledger", &ledger],
     ));
-    failure.check(&with(&[], &["check", &ledger, &other]));
+    let said = fails(7, &["in 1 of 2 ledgers"]).check(&with(&[], &["check", &ledger, &other]));
+    assert!(
+        said.stdout.contains("the seal is broken"),
+        "{}",
+        said.stdout
+    );
 }
 
 #[test]

@@ -135,6 +135,11 @@ impl Ball {
         add_down(self.middle.hi, sub_down(self.middle.lo, self.radius))
     }
 
+    /// Its size, about.
+    pub(super) fn size(self) -> f64 {
+        self.middle.hi.abs()
+    }
+
     /// The larger of two numbers.
     pub(super) fn max(self, other: Self) -> Self {
         // Whichever is larger, it is within the larger error of the larger middle.

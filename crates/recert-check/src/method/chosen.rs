@@ -16,7 +16,7 @@ use super::{
     two_sided,
 };
 use crate::answers::{CERTIFY, FRESH, Series};
-use crate::arithmetic::{Cell, lower_bound};
+use crate::arithmetic::{Cell, Proved, lower_bound};
 use crate::claim::CUT;
 
 /// The most copies of an input that a pilot takes.
@@ -60,6 +60,7 @@ pub(super) fn derive(
     context: &Context<'_>,
     shares: [f64; 2],
     anytime: bool,
+    two: bool,
 ) -> Result<Derived, Wrong> {
     let (base, n) = (context.run.base, context.run.n);
     let selection = context.selection(base)?;
@@ -78,12 +79,12 @@ pub(super) fn derive(
         ("\"fresh\"", false) | ("\"mixture\"", true) => fresh(context, &f, shares, anytime)?,
         ("\"loss\"", false) | ("\"loss-mixture\"", true) => loss(context, &f, shares, anytime)?,
         ("\"strata\"", _) => strata(context, &f, shares)?,
-        ("\"both\"", false) => both(context, &f, shares)?,
+        ("\"both\"", false) if two => both(context, &f, shares)?,
         _ => {
-            let known = if anytime {
-                "none, mixture, loss-mixture or strata"
-            } else {
-                "none, fresh, loss, strata or both"
+            let known = match (anytime, two) {
+                (true, _) => "none, mixture, loss-mixture or strata",
+                (false, true) => "none, fresh, loss, strata or both",
+                (false, false) => "none, fresh, loss or strata",
             };
             return Err(("bound", known.to_owned()));
         }
@@ -241,7 +242,7 @@ fn strata(
         other[i] = pairs[i] - count(&answers, f.class);
         invalid += count(&answers, INVALID);
     }
-    let mut most = f64::INFINITY;
+    let mut most: Option<Proved> = None;
     for (weights, witness) in [[g1, sub_down(g2, g1).max(0.0)], [g2, 0.0]]
         .into_iter()
         .zip(witnesses)
@@ -253,8 +254,9 @@ fn strata(
             prior: priors[i],
         });
         let bound = lower_bound(&cells, share_h, witness).map_err(|what| ("counts", what))?;
-        most = most.min(bound);
+        most = Some(most.map_or(bound, |most| most.min(bound)));
     }
+    let most = most.ok_or_else(|| missing("strata".to_owned()))?;
     let mut copies = groups.concat();
     copies.sort_unstable();
     Ok(Found {

@@ -74,7 +74,10 @@ pub(crate) fn run(args: &Check) -> Result<()> {
         );
         return Err(Failure::new(Code::Check, message).into());
     }
-    match outcomes.into_iter().find_map(|outcome| outcome.result.err()) {
+    match outcomes
+        .into_iter()
+        .find_map(|outcome| outcome.result.err())
+    {
         Some(error) => Err(error),
         None => Ok(()),
     }
@@ -95,7 +98,9 @@ fn one(path: &std::path::Path, models: Option<&Models<'_>>) -> Result<(Report, O
                 .to_owned(),
         );
     }
-    report.unchecked.retain(|what| !what.ends_with("see --rerun"));
+    report
+        .unchecked
+        .retain(|what| !what.ends_with("see --rerun"));
     report.unchecked.push(format!(
         "that the answers not run again are those of the networks named, on the noise named ({} of \
          {} were run again)",
@@ -126,7 +131,11 @@ fn as_text(outcome: &Outcome) -> String {
     let (report, rerun) = match &outcome.result {
         Ok(checked) => checked,
         Err(error) => {
-            line(&format!("{}: cannot be checked: {}", outcome.ledger, message(error)));
+            line(&format!(
+                "{}: cannot be checked: {}",
+                outcome.ledger,
+                message(error)
+            ));
             return text;
         }
     };
@@ -169,7 +178,10 @@ fn as_text(outcome: &Outcome) -> String {
         line(&format!("  wrong: {what}"));
     }
     if wrong.len() > SHOWN {
-        line(&format!("  wrong: {} more (--json has all)", wrong.len() - SHOWN));
+        line(&format!(
+            "  wrong: {} more (--json has all)",
+            wrong.len() - SHOWN
+        ));
     }
     if wrong.is_empty() {
         line("  all that was checked holds");

@@ -5,7 +5,7 @@ mod plan;
 use std::path::Path;
 
 use anyhow::Result;
-use recert::engine::Preprocess;
+use recert::engine::{ImageShape, Preprocess};
 use recert::ledger::{Certificate, Header, Input, Ledger, Task};
 use recert::net::Model;
 use recert::noise::Law;
@@ -17,15 +17,24 @@ use recert::smooth::{
     recertify_auto, recertify_until,
 };
 
+use plan::Plan;
+
 use super::Runner;
 use crate::args::{Method, NetworkArgs, Recertify};
 use crate::config::{self, Data, Loaded, usage};
 use crate::exit::{Code, Failure};
 use crate::progress::Progress;
 
+/// The largest `--among`: each candidate has its share of alpha.
+const MOST_CANDIDATES: u32 = 1_000_000;
+
 pub(crate) fn run(args: &Recertify) -> Result<()> {
     let among = match args.among {
-        Some(0) => return usage("--among must be at least 1"),
+        Some(among) if !(1..=MOST_CANDIDATES).contains(&among) => {
+            return usage(format!(
+                "--among must be from 1 to {MOST_CANDIDATES}, but is {among}"
+            ));
+        }
         Some(among) if (among as usize) < args.model.len() => {
             return usage(format!(
                 "--among is {among}, but --model names {} candidates",
@@ -38,14 +47,21 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
     if among > 1 && !(args.method.iter().all(|&method| method == Method::Auto)) {
         return usage("several candidates, or --among, are for --method auto alone");
     }
+    if args.plan && !args.method.contains(&Method::Auto) {
+        return usage("--plan is for --method auto: add it");
+    }
+    let mut plans = Vec::new();
     for model in &args.model {
-        one(args, model, among)?;
+        plans.extend(one(args, model, among)?);
+    }
+    if args.plan {
+        plan::print(&plans, args.json)?;
     }
     Ok(())
 }
 
-/// Recertifies one network.
-fn one(args: &Recertify, model: &Path, among: u32) -> Result<()> {
+/// Recertifies one network, or plans to.
+fn one(args: &Recertify, model: &Path, among: u32) -> Result<Option<Plan>> {
     let ledger = Ledger::open(&args.ledger)?;
     let header = ledger.header().clone();
     let asked = Asked::check(args, &ledger, among)?;
@@ -59,20 +75,9 @@ fn one(args: &Recertify, model: &Path, among: u32) -> Result<()> {
         );
         return Err(Failure::new(Code::Ledger, message).into());
     }
-    let like = like_the_base(args, model, &header.network)?;
-    let loaded = Loaded::open(model, &like, data.shape())?;
-    if loaded.network.classes() != header.network.classes as usize {
-        let message = format!(
-            "{} has {} classes, but the ledger's network has {}: only networks of the same classes \
-             can be recertified",
-            model.display(),
-            loaded.network.classes(),
-            header.network.classes,
-        );
-        return Err(Failure::new(Code::Input, message).into());
-    }
+    let loaded = open_like(model, &args.network, &header.network, data.shape())?;
     if args.plan {
-        return plan::print(args, &ledger, &asked, &loaded.identity());
+        return Ok(Some(Plan::new(args, &ledger, &asked, &loaded.identity())?));
     }
     let runner = Runner::new(&loaded, &args.run, asked.rows)?;
     let network = ledger.add_network(&loaded.identity())?;
@@ -118,7 +123,8 @@ fn one(args: &Recertify, model: &Path, among: u32) -> Result<()> {
             }
             Ok(Outcome::Finished)
         },
-    )
+    )?;
+    Ok(None)
 }
 
 /// The copies an input that `--until-radius` sizes its pilot by: twenty each.
@@ -191,11 +197,7 @@ impl Asked {
             config::alpha(whole, &method.weights())?;
         }
         if auto {
-            let share = 9.0 / f64::from(among);
-            config::alpha(
-                whole,
-                &[vec![1.0, 1.0], vec![2.0 * share; among as usize]].concat(),
-            )?;
+            check_alpha(whole, among)?;
         }
         let alpha = Alpha::new(whole)?;
         let until = args.until_radius;
@@ -301,15 +303,24 @@ fn goals(args: &Recertify, header: &Header, inputs: u64) -> Result<Vec<Goal>> {
     Ok(totals.into_iter().map(Goal::Budget).collect())
 }
 
-/// The network flags, with what was not given taken from the ledger's network:
-/// a modified network wants the same engine, normalisation and, where it has
-/// an output of that name, output.
-fn like_the_base(
-    args: &Recertify,
+/// Fails where a share of alpha that `auto` needs is out of the bounds' range.
+pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
+    let share = 9.0 / f64::from(among);
+    let shares = [vec![1.0, 1.0], vec![2.0 * share; among as usize]].concat();
+    config::alpha(alpha, &shares)?;
+    Ok(())
+}
+
+/// Loads a modified network, with what was not given taken from the ledger's
+/// network: it wants the same engine, normalisation and, where it has an output
+/// of that name, output. Fails if it is not of the same classes.
+pub(super) fn open_like(
     model: &Path,
+    args: &NetworkArgs,
     base: &recert::ledger::Network,
-) -> Result<NetworkArgs> {
-    let mut network = args.network.clone();
+    image: ImageShape,
+) -> Result<Loaded> {
+    let mut network = args.clone();
     network.engine.get_or_insert_with(|| base.engine.clone());
     if network.mean.is_empty() && network.std.is_empty() && network.scale.is_none() {
         let Preprocess { mean, std, scale } = base.preprocess.parse()?;
@@ -320,5 +331,16 @@ fn like_the_base(
         let has_it = model.signature_with_output(Some(&base.output)).is_ok();
         network.output = has_it.then(|| base.output.clone());
     }
-    Ok(network)
+    let loaded = Loaded::open(model, &network, image)?;
+    if loaded.network.classes() == base.classes as usize {
+        return Ok(loaded);
+    }
+    let message = format!(
+        "{} has {} classes, but {} has {}: only networks of the same classes can be recertified",
+        model.display(),
+        loaded.network.classes(),
+        base.file,
+        base.classes,
+    );
+    Err(Failure::new(Code::Input, message).into())
 }

@@ -1,5 +1,7 @@
 //! `recert certify` and `recert predict`: from scratch, into a ledger.
 
+use std::path::Path;
+
 use anyhow::Result;
 use recert::data::Grid;
 use recert::ledger::{Header, Ledger, Task};
@@ -16,6 +18,7 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
     let Some(fast) = &args.via else {
         return from_scratch(args, "certify");
     };
+    check_via(args, fast)?;
     let mut through = args.clone();
     through.subject.model.clone_from(fast);
     through.scratch.run.log = None;
@@ -40,6 +43,24 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
         network: args.scratch.network.clone(),
         run: args.scratch.run.clone(),
     })
+}
+
+/// Finds before the fast network is run what recertifying would find wrong
+/// after it.
+fn check_via(args: &Certify, fast: &Path) -> Result<()> {
+    let ScratchArgs {
+        subset,
+        data_args,
+        network,
+        ..
+    } = &args.scratch;
+    let data = Data::open(&args.subject.data, data_args)?;
+    let copies = config::copies("--n", args.n)? * data.subset(subset)?.len() as u64;
+    config::share_of("--via-budget", &args.via_budget, copies)?;
+    recertify::check_alpha(args.subject.alpha, 1)?;
+    let fast = Loaded::open(fast, network, data.shape())?;
+    recertify::open_like(&args.subject.model, network, &fast.identity(), data.shape())?;
+    Ok(())
 }
 
 /// Certifies from n copies of the network itself; certificates of the method

@@ -4,6 +4,8 @@
 //! is not dead.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod recount;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -153,13 +153,9 @@ impl Study {
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn choose(&self, rates: [Rates; 2]) -> Result<Vec<Choice>, Error> {
-        let settled = self.settle(rates)?;
-        let mut choices: Vec<Choice> = (settled.iter().enumerate())
-            .map(|(input, settled)| Choice {
-                design: match settled {
-                    Settled::Point(point) => point.design,
-                    Settled::Coding(_) => Design::Nothing,
-                },
+        let mut choices: Vec<Choice> = (0..self.subjects.len())
+            .map(|input| Choice {
+                design: Design::Nothing,
                 rates: rates[Self::half(input)],
             })
             .collect();
@@ -167,17 +163,20 @@ impl Study {
         for (half, &rates) in rates.iter().enumerate() {
             let all: Vec<usize> = (half..self.subjects.len()).step_by(2).collect();
             let part = all.len() as f64 / self.subjects.len() as f64;
-            let spent: u64 = all.iter().map(|&i| choices[i].design.cost()).sum();
             let (mut inputs, mut curves) = (Vec::new(), Vec::new());
-            let mut expected = 0.0;
-            for &i in &all {
-                match settled[i] {
+            let (mut spent, mut expected) = (0, 0.0);
+            for (&i, settled) in all.iter().zip(self.settle(&all, rates)?) {
+                match settled {
                     Settled::Coding(coding) => {
                         let curve = Curve::expected(self.subjects[i], coding, rates, self.levels)?;
                         inputs.push(i);
                         curves.push(less_the_pilot(&curve, self.pilot(i)));
                     }
-                    Settled::Point(point) => expected += point.radius,
+                    Settled::Point(point) => {
+                        choices[i].design = point.design;
+                        spent += point.cost;
+                        expected += point.radius;
+                    }
                 }
             }
             let designs = match self.goal {
@@ -228,22 +227,18 @@ impl Study {
         Ok(sum / self.subjects.len().max(1) as f64)
     }
 
-    /// Settles by the selection copies alone what each input's decisions look at:
-    /// whichever codes promise most at the price of an evaluation; or the design
-    /// itself, where none do.
-    fn settle(&self, rates: [Rates; 2]) -> Result<Vec<Settled>, Error> {
+    /// Settles by the selection copies alone what the decisions about each of
+    /// `inputs`, one half, look at: whichever codes promise most at the price of
+    /// an evaluation; or the design itself, where none do. The price is this
+    /// half's own: that of the other half would know h's answers on this one.
+    fn settle(&self, inputs: &[usize], rates: Rates) -> Result<Vec<Settled>, Error> {
         let codings = self.codings();
         let mut curves = Vec::new();
-        for (i, subject) in self.subjects.iter().enumerate() {
-            let by_votes = subject.by_selection();
-            let rates = rates[Self::half(i)];
+        for &i in inputs {
+            let by_votes = self.subjects[i].by_selection();
             let expected = |&coding: &Coding| Curve::expected(by_votes, coding, rates, self.levels);
-            curves.push(
-                codings
-                    .iter()
-                    .map(expected)
-                    .collect::<Result<Vec<_>, _>>()?,
-            );
+            let each = codings.iter().map(expected);
+            curves.push(each.collect::<Result<Vec<_>, _>>()?);
         }
         let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
         let price = self.spend(&united).price;
@@ -261,23 +256,22 @@ impl Study {
         // What two-sided designs may take of a half's budget, which its other
         // inputs are to have a part of too.
         let mut room = match self.goal {
-            Goal::Budget(total) => [total / 4; 2],
-            _ => [u64::MAX; 2],
+            Goal::Budget(total) => total / 4,
+            _ => u64::MAX,
         };
         let mut settled = Vec::new();
-        for (i, curves) in curves.iter().enumerate() {
+        for curves in &curves {
             let mut coding = Coding::Answered;
             let mut most = 0.0;
             for (&each, curve) in codings.iter().zip(curves) {
-                let fits = each != Coding::Votes
-                    || best(curve).is_some_and(|p| p.cost <= room[Self::half(i)]);
+                let fits = each != Coding::Votes || best(curve).is_some_and(|p| p.cost <= room);
                 if fits && worth(curve) > most {
                     (coding, most) = (each, worth(curve));
                 }
             }
             settled.push(match (coding, best(&curves[codings.len() - 1])) {
                 (Coding::Votes, Some(point)) => {
-                    room[Self::half(i)] -= point.cost;
+                    room -= point.cost;
                     Settled::Point(point)
                 }
                 (coding, _) => Settled::Coding(coding),
@@ -308,9 +302,13 @@ impl Study {
         each.collect()
     }
 
+    /// Spends on `curves`, of some or all inputs, their part of the goal.
     fn spend(&self, curves: &[Curve]) -> Allocation {
         match self.goal {
-            Goal::Budget(total) => allocate(curves, total),
+            Goal::Budget(total) => {
+                let part = curves.len() as f64 / self.subjects.len().max(1) as f64;
+                allocate(curves, (total as f64 * part) as u64)
+            }
             Goal::MeanRadius(radius) => allocate_to_reach(curves, radius * curves.len() as f64),
             Goal::Each(copies) => {
                 let points: Vec<_> = curves.iter().map(|curve| curve.within(copies)).collect();
@@ -342,4 +340,75 @@ fn less_the_pilot(curve: &Curve, pilot: u64) -> Curve {
         point
     });
     Curve::new(points)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bound::StrataCodes;
+    use recert_num::Alpha;
+
+    fn study(goal: Goal) -> Study {
+        let subjects = (0..24_u64).map(|i| Subject {
+            n0: 100,
+            k0: 40 + 5 * (i % 12),
+            rival: 30 - 2 * (i % 12),
+            k: 4_000 + 500 * (i % 12),
+            codes: StrataCodes {
+                n: 10_000,
+                decided: 3_600 + 500 * (i % 12),
+                undecided: 900,
+            },
+        });
+        Study {
+            subjects: subjects.collect(),
+            margins: true,
+            both_sides: true,
+            levels: Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap(),
+            goal,
+        }
+    }
+
+    #[test]
+    fn no_choice_looks_at_answers_on_its_own_half() {
+        let goals = [
+            Goal::Budget(20_000),
+            Goal::Budget(100_000),
+            Goal::Each(500),
+            Goal::MeanRadius(0.7),
+        ];
+        for goal in goals {
+            let study = study(goal);
+            let pilots = |lost: usize| -> Vec<Pilot> {
+                let of = |i: usize| {
+                    (0..40)
+                        .map(|j| (j % 3 > 0, i % 2 == 0 && j < lost))
+                        .collect()
+                };
+                (0..24).map(of).collect()
+            };
+            let choices = [0, 3, 20, 40].map(|lost| {
+                let choices = study.choose(study.rates(&pilots(lost))).unwrap();
+                choices.into_iter().step_by(2).collect::<Vec<_>>()
+            });
+            // What happened on the even inputs moves the odd ones only.
+            for other in &choices[1..] {
+                assert_eq!(other, &choices[0], "{goal:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn budgets_are_kept() {
+        for total in [500, 5_000, 50_000] {
+            let study = study(Goal::Budget(total));
+            let choices = study.choose([Rates::default(); 2]).unwrap();
+            let pilots: u64 = (0..24).map(|i| study.pilot(i)).sum();
+            let spent: u64 = choices.iter().map(|c| c.design.cost()).sum();
+            assert!(
+                spent <= total && spent + pilots > total / 2,
+                "{total}: {spent}"
+            );
+        }
+    }
 }

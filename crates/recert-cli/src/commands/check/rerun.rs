@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use anyhow::{Context, Result};
 use recert::data::Dataset;
-use recert::engine::{Classifier, ImageShape, NetworkOptions, Network as Loaded};
+use recert::engine::{Classifier, ImageShape, Network as Loaded, NetworkOptions};
 use recert::ledger::{self, Header, INVALID, Ledger, NetworkId, Series, hex};
 use recert::net::Model;
 use recert::noise::{IntegerNoise, Law, NoiseKey, Stream, integer};
@@ -120,7 +120,11 @@ impl<'a> Models<'a> {
     /// Runs copies of a ledger again, spread over its networks and inputs.
     pub(super) fn rerun(&self, ledger: &Ledger) -> Result<Rerun> {
         let header = ledger.header();
-        let data = Data::reopen(&header.data, self.args.data.as_deref(), &self.args.data_args)?;
+        let data = Data::reopen(
+            &header.data,
+            self.args.data.as_deref(),
+            &self.args.data_args,
+        )?;
         let mut given = BTreeMap::new();
         let mut rerun = Rerun {
             copies: 0,
@@ -146,7 +150,11 @@ impl<'a> Models<'a> {
         }
         let picked = self.pick(ledger, &given.keys().copied().collect::<Vec<_>>())?;
         for (id, (model, network)) in &given {
-            let copies: Vec<Place> = picked.iter().copied().filter(|c| c.network == *id).collect();
+            let copies: Vec<Place> = picked
+                .iter()
+                .copied()
+                .filter(|c| c.network == *id)
+                .collect();
             if copies.is_empty() {
                 continue;
             }
@@ -281,7 +289,10 @@ fn answers(
 /// The pixels of an input that has to be the ledger's.
 fn image(data: &Dataset, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
     let image = data.image(idx).with_context(|| {
-        format!("the data of {} (another place is given with --data)", ledger.path().display())
+        format!(
+            "the data of {} (another place is given with --data)",
+            ledger.path().display()
+        )
     })?;
     let known = ledger.input(idx)?.map(|input| input.sha256);
     if known != Some(image.sha256()) {
@@ -334,7 +345,9 @@ impl Noise {
     }
 
     fn add(&self, copy: Place, image: &[f32], out: &mut [f32]) -> Result<()> {
-        let Place { idx, copy, stream, .. } = copy;
+        let Place {
+            idx, copy, stream, ..
+        } = copy;
         let stream = Stream::from_tag(stream)
             .with_context(|| format!("stream {stream} is unknown to this version"))?;
         match self {

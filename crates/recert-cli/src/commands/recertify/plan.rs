@@ -7,7 +7,7 @@ use recert::ledger::{Ledger, Network};
 use recert::num::format_down;
 use recert::smooth::Auto;
 use recert::smooth::plan::{Goal, Study};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Asked;
 use crate::args::Recertify;
@@ -19,72 +19,106 @@ const SCHEMA: &str = "recert-plan/1";
 /// Shares of n that are looked at where no budget is given.
 const SHARES: [f64; 7] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
 
+/// What may be expected of one network.
+pub(super) struct Plan {
+    /// The network's file.
+    network: String,
+    /// What is known of it.
+    basis: String,
+    inputs: u64,
+    n: u64,
+    lines: Vec<Line>,
+}
+
 /// One line: a spending, what it is expected to give, and from scratch.
 struct Line {
     evaluations: u64,
     auto: f64,
     from_scratch: f64,
     /// Evaluations from scratch that are expected to give as much, if any
-    /// number up to n does.
+    /// number up to [`MOST`] times n does and there is anything to give.
     as_much: Option<u64>,
 }
 
-pub(super) fn print(
-    args: &Recertify,
-    ledger: &Ledger,
-    asked: &Asked,
-    identity: &Network,
-) -> Result<()> {
-    let header = ledger.header();
-    let known = ledger.networks()?.into_iter().find(|(_, n)| n == identity);
-    let network = known.map(|(id, _)| id);
-    let auto = |goal: Goal| Auto {
-        network: network.unwrap_or(ledger.base()),
-        alpha: asked.alpha,
-        among: asked.among,
-        goal,
-        sides: args.sides.sides(),
-        batch: args.run.batch,
-    };
-    let mut study = auto(Goal::Budget(0)).study(ledger, &asked.inputs)?;
-    let seen = match network {
-        Some(_) => auto(Goal::Budget(0)).observed(ledger, &asked.inputs)?,
-        None => None,
-    };
-    let rates = seen.map_or_else(Default::default, |(rates, _)| rates);
-    let inputs = asked.inputs.len() as u64;
-    let goals: Vec<Goal> = if args.budget.is_empty() && args.target_acr.is_none() {
-        let total = |share: f64| Goal::Budget((share * header.n as f64) as u64 * inputs);
-        SHARES.iter().map(|&share| total(share)).collect()
-    } else {
-        asked.goals.clone()
-    };
-    let mut lines = Vec::new();
-    for goal in goals {
-        study.goal = goal;
-        let forecast = study.forecast(rates)?;
-        // From scratch is compared at what was given, not at what was used.
-        let given = match goal {
-            Goal::Budget(total) => total,
-            _ => forecast.evaluations,
+/// How many times n is looked at for what certifying from scratch would take.
+const MOST: u64 = 4;
+
+impl Plan {
+    pub(super) fn new(
+        args: &Recertify,
+        ledger: &Ledger,
+        asked: &Asked,
+        identity: &Network,
+    ) -> Result<Self> {
+        let header = ledger.header();
+        let known = ledger.networks()?.into_iter().find(|(_, n)| n == identity);
+        let network = known.map(|(id, _)| id);
+        let auto = |goal: Goal| Auto {
+            network: network.unwrap_or(ledger.base()),
+            alpha: asked.alpha,
+            among: asked.among,
+            goal,
+            sides: args.sides.sides(),
+            batch: args.run.batch,
         };
-        let scratch = |each: u64| study.from_scratch(each, header.n0, asked.alpha);
-        lines.push(Line {
-            evaluations: given,
-            auto: forecast.radius * header.sigma,
-            from_scratch: scratch(given / inputs)? * header.sigma,
-            as_much: as_much(&study, forecast.radius, header.n, &scratch)?
-                .map(|each| each * inputs),
-        });
+        let mut study = auto(Goal::Budget(0)).study(ledger, &asked.inputs)?;
+        let seen = match network {
+            Some(_) => auto(Goal::Budget(0)).observed(ledger, &asked.inputs)?,
+            None => None,
+        };
+        let rates = seen.map_or_else(Default::default, |(rates, _)| rates);
+        let inputs = asked.inputs.len() as u64;
+        let none = args.budget.is_empty() && args.n_p.is_empty() && args.target_acr.is_none();
+        let goals: Vec<Goal> = if none {
+            let each = |share: f64| ((share * header.n as f64) as u64).max(1);
+            let mut goals: Vec<_> = (SHARES.iter())
+                .map(|&share| Goal::Budget(each(share) * inputs))
+                .collect();
+            goals.dedup();
+            goals
+        } else {
+            asked.goals.clone()
+        };
+        let mut lines = Vec::new();
+        for goal in goals {
+            study.goal = goal;
+            let forecast = study.forecast(rates)?;
+            // From scratch is compared at what was given, not at what was used.
+            let given = match goal {
+                Goal::Budget(total) => total,
+                _ => forecast.evaluations,
+            };
+            let scratch = |each: u64| study.from_scratch(each, header.n0, asked.alpha);
+            lines.push(Line {
+                evaluations: given,
+                auto: forecast.radius * header.sigma,
+                from_scratch: scratch(given / inputs)? * header.sigma,
+                as_much: as_much(&study, forecast.radius, header.n, &scratch)?
+                    .map(|each| each * inputs),
+            });
+        }
+        let basis = match seen {
+            Some((_, pairs)) => format!("{pairs} copies that it has answered already"),
+            None => "the rates of an int8 version, as it has answered no copy yet".to_owned(),
+        };
+        Ok(Self {
+            network: identity.file.clone(),
+            basis,
+            inputs,
+            n: header.n,
+            lines,
+        })
     }
-    let basis = match seen {
-        Some((_, pairs)) => format!("{pairs} copies that it has answered already"),
-        None => "the rates of an int8 version, as it has answered no copy yet".to_owned(),
-    };
-    let text = if args.json {
-        as_json(&lines, &basis)
+}
+
+/// Prints plans, as tables or as one JSON document.
+pub(super) fn print(plans: &[Plan], json: bool) -> Result<()> {
+    let text = if json {
+        let plans: Vec<_> = plans.iter().map(as_json).collect();
+        format!("{:#}\n", json!({"schema": SCHEMA, "networks": plans}))
     } else {
-        as_text(&lines, &basis, inputs, header.n)
+        let tables: Vec<_> = plans.iter().map(as_text).collect();
+        tables.join("\n")
     };
     progress::print(&text)
 }
@@ -97,8 +131,8 @@ fn as_much(
     n: u64,
     scratch: &dyn Fn(u64) -> Result<f64, recert::smooth::Error>,
 ) -> Result<Option<u64>> {
-    let (mut low, mut high) = (0, 4 * n);
-    if study.subjects.is_empty() || scratch(high)? < radius {
+    let (mut low, mut high) = (0, MOST * n);
+    if study.subjects.is_empty() || radius <= 0.0 || scratch(high)? < radius {
         return Ok(None);
     }
     while high - low > 1 + high / 200 {
@@ -117,16 +151,26 @@ fn better_from_scratch(line: &Line) -> bool {
     line.from_scratch >= line.auto
 }
 
-fn as_text(lines: &[Line], basis: &str, inputs: u64, n: u64) -> String {
+fn as_text(plan: &Plan) -> String {
+    let Plan {
+        network,
+        basis,
+        inputs,
+        n,
+        lines,
+    } = plan;
     let mut text = format!(
-        "Expected average certified radius of {inputs} inputs, whatever their labels, from {basis}\n\n\
+        "Expected average certified radius of {inputs} inputs under {network}, whatever their \
+         labels, from {basis}\n\n\
          {:>12} {:>8} {:>8} {:>13} {:>9}\n",
         "evaluations", "% of n", "auto", "from scratch", "speed-up",
     );
     for line in lines {
+        let times = |evaluations: u64| evaluations as f64 / line.evaluations.max(1) as f64;
         let speed_up = match line.as_much {
-            Some(other) => format!("{:.1}", other as f64 / line.evaluations.max(1) as f64),
-            None => "beyond n".to_owned(),
+            Some(as_much) => format!("{:.1}", times(as_much)),
+            None if line.auto > 0.0 => format!("> {:.1}", times(MOST * n * inputs)),
+            None => "-".to_owned(),
         };
         // Writing to a string does not fail.
         let _ = writeln!(
@@ -140,13 +184,16 @@ fn as_text(lines: &[Line], basis: &str, inputs: u64, n: u64) -> String {
     }
     if lines.iter().all(better_from_scratch) {
         text += "\nRecertifying promises nothing here: certify from scratch instead.\n";
-    } else if lines.iter().any(better_from_scratch) {
+    } else if lines
+        .iter()
+        .any(|line| line.from_scratch > 0.0 && better_from_scratch(line))
+    {
         text += "\nWhere from scratch is no worse, certify from scratch instead.\n";
     }
     text
 }
 
-fn as_json(lines: &[Line], basis: &str) -> String {
+fn as_json(plan: &Plan) -> Value {
     let line = |line: &Line| {
         json!({
             "evaluations": line.evaluations, "auto": line.auto,
@@ -154,9 +201,6 @@ fn as_json(lines: &[Line], basis: &str) -> String {
             "certify_from_scratch": better_from_scratch(line),
         })
     };
-    let lines: Vec<_> = lines.iter().map(line).collect();
-    format!(
-        "{:#}\n",
-        json!({"schema": SCHEMA, "basis": basis, "budgets": lines})
-    )
+    let lines: Vec<_> = plan.lines.iter().map(line).collect();
+    json!({"network": plan.network, "basis": plan.basis, "budgets": lines})
 }
