@@ -117,7 +117,7 @@ fn decode(
     let count = fields.integer("copies", 1..=1 << 24)?;
     let micros = fields.integer("micros", 0..=i64::MAX as u64)?;
     let classes = fields.blob("classes")?;
-    let margins = fields.blob_or_null("margins")?;
+    let margins = fields.blob_or_null("margins").ok()?;
     let chosen = row.table() == Table::Chosen;
     let numbers = if chosen {
         Some(fields.blob("numbers")?)

@@ -99,7 +99,9 @@ fn compare(fields: &mut Fields<'_>, counts: &str, derived: &Derived) {
     let class = fields.integer_or_null("class", 0..=u64::from(u16::MAX));
     let due = derived.class.map(u64::from);
     let show = |class: Option<u64>| class.map_or("an abstention".to_owned(), |c| c.to_string());
-    if let Some(class) = class.filter(|&class| class != due) {
+    if let Ok(class) = class
+        && class != due
+    {
         fields.wrong("class", show(class), show(due));
     }
     let finite = |value: f64| value >= 0.0 && value.to_bits() != (-0.0_f64).to_bits();

@@ -8,6 +8,10 @@ use serde_json::Value as Json;
 
 use crate::report::Report;
 
+/// A field that is not what it should be; said already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unfit;
+
 /// A row, and where to say what is wrong with it.
 pub(crate) struct Fields<'a> {
     pub(crate) row: &'a Row,
@@ -60,11 +64,11 @@ impl<'a> Fields<'a> {
         &mut self,
         field: &str,
         range: RangeInclusive<u64>,
-    ) -> Option<Option<u64>> {
+    ) -> Result<Option<u64>, Unfit> {
         if *self.row.get(field) == Value::Null {
-            return Some(None);
+            return Ok(None);
         }
-        self.integer(field, range).map(Some)
+        self.integer(field, range).map(Some).ok_or(Unfit)
     }
 
     /// A finite float that `fits`, in words.
@@ -142,16 +146,17 @@ impl<'a> Fields<'a> {
     }
 
     /// Bytes, or nothing.
-    pub(crate) fn blob_or_null(&mut self, field: &str) -> Option<Option<&'a [u8]>> {
+    pub(crate) fn blob_or_null(&mut self, field: &str) -> Result<Option<&'a [u8]>, Unfit> {
         if *self.row.get(field) == Value::Null {
-            return Some(None);
+            return Ok(None);
         }
-        self.blob(field).map(Some)
+        self.blob(field).map(Some).ok_or(Unfit)
     }
 
     /// Compares JSON text with what it should be, name by name.
     pub(crate) fn compare_json(&mut self, field: &str, text: &str, derived: &Json) {
-        if text == derived.to_string() {
+        let canonical = derived.to_string();
+        if text == canonical {
             return;
         }
         let empty = serde_json::Map::new();

@@ -118,7 +118,7 @@ impl Context<'_> {
 
     /// Class and radius where the prover's bound is one that `most` covers: from
     /// the stored one if it is, so that its rounding is allowed for once.
-    fn from_below(&self, class: u16, most: Proved) -> Result<(Option<u16>, f64), Wrong> {
+    fn certified_below(&self, class: u16, most: Proved) -> Result<(Option<u16>, f64), Wrong> {
         let p = self.p_lower.filter(|&p| most.covers(p));
         one_sided(class, p.unwrap_or(most.bound), self.sigma()?)
     }
@@ -161,11 +161,12 @@ fn positive(value: Option<&Json>) -> Option<f64> {
         .filter(|value| value.is_finite() && *value > 0.0)
 }
 
-fn missing(what: String) -> Wrong {
+fn missing(what: impl std::fmt::Display) -> Wrong {
     ("", format!("none: the ledger lacks {what}"))
 }
 
 /// A bound that cannot be computed.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn numbers(why: recert_num::Error) -> Wrong {
     ("", format!("none: {why}"))
 }

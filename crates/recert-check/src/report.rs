@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::claim::Claims;
+use crate::claim::{Claim, Claims};
 use crate::tables::Tables;
 
 /// The schema of a report as JSON.
@@ -151,7 +151,7 @@ impl Report {
                 ));
             }
         }
-        if claims.values().any(|claim| claim.has_priors()) {
+        if claims.values().any(Claim::has_priors) {
             self.unchecked.push(
                 "that the priors of joint bounds, and the copies chosen by auto, were fixed without \
                  a look at the answers that they are applied to"

@@ -244,7 +244,7 @@ fn network(fields: &mut Fields<'_>) -> Option<(i64, Network)> {
 fn input(fields: &mut Fields<'_>) -> Option<u32> {
     let idx = fields.integer("idx", 0..=u64::from(u32::MAX));
     fields.hash("sha256");
-    fields.integer_or_null("label", 0..=u64::from(u32::MAX));
+    let _ = fields.integer_or_null("label", 0..=u64::from(u32::MAX));
     fields.text_or_null("name");
     Some(idx? as u32)
 }

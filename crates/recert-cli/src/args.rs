@@ -597,8 +597,8 @@ mod tests {
             let flags = command.get_arguments().take(count);
             flags.map(|flag| flag.get_id().to_string()).collect()
         };
-        let certify = ["model", "data", "sigma", "alpha", "n", "n0", "seed"];
-        assert_eq!(first("certify", 7), certify);
+        let certify = ["model", "data", "sigma", "alpha", "n", "n0"];
+        assert_eq!(first("certify", 6), certify);
         let predict = ["model", "data", "sigma", "alpha", "n", "seed"];
         assert_eq!(first("predict", 6), predict);
     }

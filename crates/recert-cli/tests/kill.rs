@@ -68,8 +68,8 @@ fn finished(lines: &[String]) -> Vec<u32> {
 fn answered(place: &Place, name: &str) -> BTreeMap<(String, u32, u32), u64> {
     let mut all = BTreeMap::new();
     for network in held(&place.path(name)).networks {
-        for ((idx, stream), classes) in network.classes {
-            all.insert((network.file.clone(), idx, stream), classes.len() as u64);
+        for ((idx, stream), copies) in network.answered {
+            all.insert((network.file.clone(), idx, stream), copies.len() as u64);
         }
     }
     all
@@ -97,9 +97,11 @@ fn killed_often(place: &Place, name: &str, words: &[String], moments: &[Moment])
         for (key, copies) in &before {
             assert!(after[key] >= *copies, "{key:?} after {moment:?}");
         }
+        // The rows are of the network that came last.
         let certificates: Vec<u32> = held(&place.path(name))
             .networks
-            .iter()
+            .last()
+            .into_iter()
             .flat_map(|network| &network.certificates)
             .map(|certificate| certificate.idx)
             .collect();
@@ -203,16 +205,82 @@ fn recertify_ends_the_same_however_often_it_is_killed() {
     assert_eq!(common::rows(&again.stdout), common::rows(&calm.stdout));
 }
 
+/// Writes a pruned version of the demo network.
+fn pruned(place: &Place) -> String {
+    let network = place.text("pruned.onnx");
+    let model = asset("shapes.onnx");
+    let words = ["approximate", &model, "--prune", "20%", "--out", &network];
+    ok(&with(&[], &words));
+    network
+}
+
+/// A run of `auto`, or until a radius, is killed at any moment of its pilot, of
+/// what follows, or between its rounds or budgets.
+#[test]
+fn chosen_copies_end_the_same_however_often_it_is_killed() {
+    let place = Place::new();
+    let base = place.text("base.recert");
+    ok(&with(&certify_demo(400, 30, 5), &["--ledger", &base]));
+    let network = pruned(&place);
+    let moments = [
+        Moment::Millis(0),
+        Moment::Lines(1),
+        Moment::Millis(150),
+        Moment::Lines(2),
+        Moment::Millis(300),
+        Moment::Lines(4),
+    ];
+    for what in [
+        ["--budget", "4%,40%"],
+        ["--until-radius", "0.2"],
+        ["--target-acr", "0.2"],
+    ] {
+        let recertify = |name: &str| {
+            std::fs::copy(&base, place.path(name)).unwrap();
+            let ledger = place.text(name);
+            let words = with(&[], &["recertify", &ledger, "--model", &network]);
+            with(&words, &what)
+        };
+        ok(&recertify("calm.recert"));
+        let words = recertify("killed.recert");
+        let killed = killed_often(&place, "killed.recert", &words, &moments);
+        assert_eq!(killed, held(&place.path("calm.recert")), "{what:?}");
+        assert_eq!(common::evaluations(&ok(&words)), 0);
+    }
+}
+
+#[test]
+fn certify_until_a_radius_ends_the_same_however_often_it_is_killed() {
+    let place = Place::new();
+    let words = with(&certify_demo(900, 50, 4), &["--until-radius", "0.3"]);
+    let calm = place.text("calm.recert");
+    ok(&with(&words, &["--ledger", &calm]));
+    let moments = [
+        Moment::Millis(0),
+        Moment::Lines(1),
+        Moment::Millis(100),
+        Moment::Lines(2),
+        Moment::Millis(300),
+    ];
+    let ledger = place.text("killed.recert");
+    let words = with(&words, &["--ledger", &ledger]);
+    let killed = killed_often(&place, "killed.recert", &words, &moments);
+    assert_eq!(killed, held(&place.path("calm.recert")));
+    assert_eq!(common::evaluations(&ok(&words)), 0);
+}
+
+#[cfg(unix)]
+fn interrupt(child: &mut Child) {
+    let pid = child.id().to_string();
+    let done = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(done.is_ok_and(|status| status.success()), "kill -INT works");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_with_130_and_the_same_command_resumes() {
-    let interrupt = |child: &mut Child| {
-        let pid = child.id().to_string();
-        let done = std::process::Command::new("kill")
-            .args(["-INT", &pid])
-            .status();
-        assert!(done.is_ok_and(|status| status.success()), "kill -INT works");
-    };
     let place = Place::new();
     // Long enough not to be done when the signal comes after the first line.
     let words = certify_demo(1500, 50, 4);
@@ -247,4 +315,41 @@ fn an_interrupt_ends_with_130_and_the_same_command_resumes() {
         held(&place.path("stopped.recert")),
         held(&place.path("calm.recert"))
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_recertification_resumes_with_what_it_has() {
+    let place = Place::new();
+    let base = place.text("base.recert");
+    ok(&with(&certify_demo(900, 50, 3), &["--ledger", &base]));
+    let network = pruned(&place);
+    for what in [["--budget", "90%"], ["--until-radius", "0.5"]] {
+        let recertify = |name: &str| {
+            std::fs::copy(&base, place.path(name)).unwrap();
+            let ledger = place.text(name);
+            let words = with(&[], &["recertify", &ledger, "--model", &network]);
+            with(&words, &what)
+        };
+        let calm = common::evaluations(&ok(&recertify("calm.recert")));
+        let words = recertify("stopped.recert");
+        // After the names of the columns, before most of what is to be done.
+        let (_, said) = end_at(&words, Moment::Lines(1), interrupt);
+        if said.code != Some(0) {
+            assert_eq!(said.code, Some(130), "{}", said.stderr);
+            assert!(said.stderr.contains("the same command resumes"));
+        }
+        assert!(!place.path("stopped.recert-wal").exists());
+        let kept: u64 = answered(&place, "stopped.recert").values().sum();
+        let said = ok(&words);
+        assert_eq!(
+            common::evaluations(&said) + kept,
+            calm + 3 * 900,
+            "{what:?}"
+        );
+        assert_eq!(
+            held(&place.path("stopped.recert")),
+            held(&place.path("calm.recert"))
+        );
+    }
 }

@@ -9,7 +9,8 @@
 //! them. The copies may be the first m of a noise stream or any chosen ones.
 //!
 //! Every write is one transaction in write-ahead mode: a process killed at any
-//! moment loses what it had not yet written and nothing else.
+//! moment loses what it had not yet written and nothing else. Closing a ledger
+//! [seals](Seal) it; [`raw`] reads rows whatever they hold, for checking them.
 //!
 //! This crate knows no network, no noise and no statistics; probabilities are
 //! numbers to it.

@@ -98,14 +98,14 @@ impl Ball {
 
     /// The natural logarithm of an exact number above 0.
     ///
-    /// With `x = 2^e m`, `m` in `[0.7, 1.42]`, it is `e ln 2 + 2 atanh(s)`, `s =
-    /// (m - 1)/(m + 1)`. As `s^2 < 0.0301`, cutting the series of `atanh(s)/s = 1
-    /// + s^2/3 + ..` after `s^44/45` leaves less than `0.0301^23/47 < 2^-117`.
-    /// Horner's rule for positive terms that sum to less than 1.02 errs by less
-    /// than 4 operations in all (each further one is scaled by 0.03), `s` by 3,
-    /// the product by 1, `e ln 2` and the sum by 1 each. `|e| ln 2 <= |ln x| +
-    /// 0.36`, and `|ln x| >= 0.33` where `e` is not 0; so 64 operations of `|ln
-    /// x|` cover everything.
+    /// With `x = 2^e m`, `m` in `[0.7, 1.42]`, it is `e ln 2 + 2 atanh(s)` where
+    /// `s = (m - 1)/(m + 1)`. As `s^2 < 0.0301`, cutting the series
+    /// `atanh(s)/s = 1 + s^2/3 + ..` after `s^44/45` leaves less than
+    /// `0.0301^23/47 < 2^-117`. Horner's rule for positive terms that sum to less
+    /// than 1.02 errs by less than 4 operations in all (each further one is scaled
+    /// by 0.03), `s` by 3, the product by 1, `e ln 2` and the sum by 1 each. Where
+    /// `e` is not 0, `|e| ln 2` is at most `|ln x|` and 0.36 more, and `|ln x|` at
+    /// least 0.33; so 64 operations of `|ln x|` cover everything.
     fn ln_exact(x: Dd) -> Self {
         let mut exponent = ((x.hi.to_bits() >> 52) & 0x7ff) as i64 - 1023;
         let power = |e: i64| f64::from_bits(((1023 - e) as u64) << 52);

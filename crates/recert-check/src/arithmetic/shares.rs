@@ -69,7 +69,11 @@ mod tests {
                 .map(|(i, &(times, share))| (times, scaled(i, share) as f64))
                 .collect();
             let near = sum as f64;
-            let whole = if off < 0 { near.next_down() } else if off > 0 { near.next_up() } else { near };
+            let whole = match off.signum() {
+                -1 => near.next_down(),
+                1 => near.next_up(),
+                _ => near,
+            };
             prop_assert_eq!(at_most(&terms, whole), sum <= whole as u128);
         }
     }

@@ -91,7 +91,7 @@ pub(super) fn derive(
     };
     let sigma = context.sigma()?;
     let (class, radius) = match (found.p, found.q) {
-        (Bound::Below(most), _) => context.from_below(f.class, most)?,
+        (Bound::Below(most), _) => context.certified_below(f.class, most)?,
         (Bound::Exactly(p), None) => one_sided(f.class, p, sigma)?,
         (Bound::Exactly(p), Some(q)) => {
             let p = LowerBound::new(p).map_err(numbers)?;
@@ -256,7 +256,7 @@ fn strata(
         let bound = lower_bound(&cells, share_h, witness).map_err(|what| ("counts", what))?;
         most = Some(most.map_or(bound, |most| most.min(bound)));
     }
-    let most = most.ok_or_else(|| missing("strata".to_owned()))?;
+    let most = most.ok_or_else(|| missing("strata"))?;
     let mut copies = groups.concat();
     copies.sort_unstable();
     Ok(Found {

@@ -145,7 +145,7 @@ pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong>
     let selection = context.selection(network)?;
     let stopped = context.stored.get("n").and_then(serde_json::Value::as_u64);
     let stopped = stopped.filter(|n| (1..=context.run.n).contains(n));
-    let n = stopped.ok_or_else(|| missing("a number of copies to have stopped at".to_owned()))?;
+    let n = stopped.ok_or_else(|| missing("a number of copies to have stopped at"))?;
     let answers = context.first(network, CERTIFY, n)?;
     let class = selection.class;
     let k = count(answers, class);
@@ -160,7 +160,7 @@ pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong>
         prior,
     };
     let most = lower_bound(&[cell], level, witness).map_err(|what| ("counts", what))?;
-    let (certified, radius) = context.from_below(class, most)?;
+    let (certified, radius) = context.certified_below(class, most)?;
     Ok(Derived {
         counts: json!({
             "class": class, "k": k, "n": n, "invalid": count(answers, INVALID),

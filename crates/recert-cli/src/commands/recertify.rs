@@ -182,8 +182,10 @@ impl Asked {
         let mut inputs = finished_inputs(ledger)?;
         if inputs.is_empty() {
             return usage(format!(
-                "{} has no finished input yet: let `recert certify` finish one",
-                args.ledger.display()
+                "{} has no finished input yet, one with all n = {} copies (those that stopped at a \
+                 radius have fewer): let `recert certify` finish one",
+                args.ledger.display(),
+                header.n,
             ));
         }
         if args.limit == Some(0) {

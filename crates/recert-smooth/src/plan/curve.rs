@@ -72,7 +72,7 @@ pub struct Curve {
 }
 
 /// Shares of the pairs that go to the undecided copies.
-const UNDECIDED: [f64; 6] = [0.03, 0.06, 0.12, 0.22, 0.36, 0.5];
+const UNDECIDED: [f64; 4] = [0.04, 0.1, 0.22, 0.4];
 
 /// How firmly the chance of another answer on undecided copies is believed.
 const FIRMNESS: f64 = 25.0;
@@ -287,9 +287,9 @@ impl Curve {
     }
 }
 
-/// Numbers of evaluations to consider, a fifth apart, up to a largest one.
+/// Numbers of evaluations to consider, a quarter apart, up to a largest one.
 fn costs(largest: u64) -> impl Iterator<Item = u64> {
-    let steps = (0..).map(|i| (8.0 * 1.2_f64.powi(i)).round() as u64);
+    let steps = (0..).map(|i| (8.0 * 1.25_f64.powi(i)).round() as u64);
     steps
         .take_while(move |&cost| cost < largest)
         .chain((largest > 0).then_some(largest))
@@ -368,30 +368,29 @@ fn strata(
         let (a, b) = (priors[i].a(), priors[i].b());
         sum + ln_beta(a + seen[i], b + pairs[i] - seen[i]) - ln_beta(a, b)
     });
+    // Of the two choices of weights that the bound is the lesser of, this is the
+    // lesser where decided copies are safer than undecided ones, as expected.
     let [inner, outer] = bounds;
-    [[inner, (outer - inner).max(0.0)], [outer, 0.0]]
-        .iter()
-        .map(|weights| {
-            let at = |eta: f64| [0, 1].map(|i| peak(seen[i], pairs[i], eta * weights[i]));
-            let likelihood = |eta: f64| -> f64 {
-                let each = at(eta).into_iter().enumerate().map(|(i, t)| {
-                    seen[i] * t.max(1e-300).ln() + (pairs[i] - seen[i]) * (-t).ln_1p()
-                });
-                each.sum()
-            };
-            let (mut low, mut high) = (-5.0_f64, 25.0_f64);
-            for _ in 0..30 {
-                let middle = f64::midpoint(low, high);
-                if likelihood(middle.exp()) >= threshold {
-                    low = middle;
-                } else {
-                    high = middle;
-                }
-            }
-            let [first, second] = at(high.exp());
-            quantile(weights[0] * (1.0 - first) + weights[1] * (1.0 - second))
-        })
-        .fold(f64::INFINITY, f64::min)
+    let weights = [inner, (outer - inner).max(0.0)];
+    let at = |eta: f64| [0, 1].map(|i| peak(seen[i], pairs[i], eta * weights[i]));
+    let likelihood = |eta: f64| -> f64 {
+        let each = at(eta)
+            .into_iter()
+            .enumerate()
+            .map(|(i, t)| seen[i] * t.max(1e-300).ln() + (pairs[i] - seen[i]) * (-t).ln_1p());
+        each.sum()
+    };
+    let (mut low, mut high) = (0.0_f64, 25.0_f64);
+    for _ in 0..20 {
+        let middle = f64::midpoint(low, high);
+        if likelihood(middle.exp()) >= threshold {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let [first, second] = at(high.exp());
+    quantile(weights[0] * (1.0 - first) + weights[1] * (1.0 - second))
 }
 
 #[cfg(test)]

@@ -382,7 +382,7 @@ mod tests {
             let pilots = |lost: usize| -> Vec<Pilot> {
                 let of = |i: usize| {
                     (0..40)
-                        .map(|j| (j % 3 > 0, i % 2 == 0 && j < lost))
+                        .map(|j| (j % 3 > 0, i.is_multiple_of(2) && j < lost))
                         .collect()
                 };
                 (0..24).map(of).collect()

@@ -27,7 +27,7 @@ pub(super) struct Models<'a> {
     copies: u64,
     seed: u64,
     /// Each with its name and whether a ledger had it.
-    models: Vec<(Model, String, Cell<bool>)>,
+    given: Vec<(Model, String, Cell<bool>)>,
 }
 
 /// What came of it.
@@ -107,13 +107,13 @@ impl<'a> Models<'a> {
             seed: args
                 .seed
                 .unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish()),
-            models: models.collect::<Result<_>>()?,
+            given: models.collect::<Result<_>>()?,
         })
     }
 
     /// A network that no ledger had.
     pub(super) fn unused(&self) -> Option<&str> {
-        let mut unused = self.models.iter().filter(|(_, _, used)| !used.get());
+        let mut unused = self.given.iter().filter(|(_, _, used)| !used.get());
         unused.next().map(|(_, name, _)| name.as_str())
     }
 
@@ -135,7 +135,7 @@ impl<'a> Models<'a> {
         };
         for (id, network) in ledger.networks()? {
             let model = self
-                .models
+                .given
                 .iter()
                 .find(|(model, ..)| model.sha256() == network.sha256);
             if let Some((model, _, used)) = model {
@@ -363,7 +363,7 @@ impl Noise {
     }
 }
 
-/// Steele, Lea and Flood's SplitMix64: which copies are looked at, no noise.
+/// Steele, Lea and Flood's `SplitMix64`: which copies are looked at, no noise.
 struct Random(u64);
 
 impl Random {
