@@ -1,0 +1,236 @@
+//! The methods compared: certified radii and evaluations of all inputs.
+
+use std::collections::HashMap;
+
+use recert_num::{Alpha, LowerBound, Radius, Sigma};
+use recert_smooth::Irs;
+use recert_smooth::bound::{self, Pairs, Tally};
+use recert_smooth::plan::{self, Design, Goal, Levels, Pilot, Study};
+
+use crate::copies::{Copies, N0, Seen};
+use crate::counts::Error;
+use crate::law::Law;
+
+/// Total failure probability of a recertification.
+const ALPHA: f64 = 0.002;
+
+/// Where the published method certifies h directly.
+const GAMMA: f64 = 0.99;
+
+/// What a method spent on, and certified for, all inputs together.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Spent {
+    /// Evaluations of h.
+    pub evaluations: f64,
+    /// Sum of the radii whose class is the label's.
+    pub radius: f64,
+}
+
+/// The inputs of one replicate.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// Noise.
+    pub sigma: Sigma,
+    /// Their laws.
+    pub laws: &'a [Law],
+    /// Their copies.
+    pub copies: &'a [Copies],
+}
+
+/// Radii from scratch, each worked out once.
+#[derive(Debug, Default)]
+pub struct Memory(HashMap<(u64, u64), f64>);
+
+impl Inputs<'_> {
+    fn sum(&self, radii: impl Iterator<Item = f64>, evaluations: u64) -> Spent {
+        let correct = radii.zip(self.laws).filter(|(_, law)| law.correct);
+        Spent {
+            evaluations: evaluations as f64,
+            radius: correct.map(|(radius, _)| radius).sum(),
+        }
+    }
+
+    fn radius(&self, p: LowerBound) -> Result<f64, Error> {
+        Ok(Radius::one_sided(self.sigma, p)?.map_or(0.0, Radius::get))
+    }
+
+    /// h on the first copies of every input.
+    pub fn seen(&self, numbers: &[u64]) -> Vec<Vec<Seen>> {
+        let each = self.copies.iter().zip(self.laws);
+        each.map(|(copies, law)| copies.first(law, numbers))
+            .collect()
+    }
+
+    /// From scratch: selection copies, then h's own counts.
+    pub fn from_scratch(&self, seen: &[Seen], memory: &mut Memory) -> Result<Spent, Error> {
+        let alpha = Alpha::new(ALPHA)?;
+        let mut radii = Vec::new();
+        for seen in seen {
+            let key = (seen.own, seen.pairs);
+            if !memory.0.contains_key(&key) {
+                let radius = self.radius(bound::direct(seen.own, seen.pairs, alpha)?)?;
+                memory.0.insert(key, radius);
+            }
+            radii.push(memory.0[&key]);
+        }
+        let evaluations = seen.iter().map(|seen| seen.pairs + N0).sum();
+        Ok(self.sum(radii.into_iter(), evaluations))
+    }
+
+    /// The published method: zeta below gamma, h's own counts from there on,
+    /// each at half or all of the same total; nothing else is tried.
+    pub fn published(&self, seen: &[Seen]) -> Result<Spent, Error> {
+        let (half, whole) = (Alpha::new(ALPHA / 2.0)?, Alpha::new(ALPHA)?);
+        let mut radii = Vec::new();
+        for (copies, seen) in self.copies.iter().zip(seen) {
+            let (k, n) = (copies.subject.k, copies.subject.codes.n);
+            let p_f = bound::direct(k, n, half)?;
+            let p = if p_f.get() < GAMMA {
+                bound::zeta(k, n, half, &pairs(*seen), half)?.0
+            } else {
+                bound::direct(seen.own, seen.pairs, whole)?
+            };
+            radii.push(self.radius(p)?);
+        }
+        let evaluations = seen.iter().map(|seen| seen.pairs).sum();
+        Ok(self.sum(radii.into_iter(), evaluations))
+    }
+
+    /// The same with one statement over both branches, as `recert` does it.
+    pub fn irs(&self, seen: &[Seen]) -> Result<Spent, Error> {
+        let irs = Irs { gamma: GAMMA };
+        let mut radii = Vec::new();
+        for (copies, seen) in self.copies.iter().zip(seen) {
+            let (k, n) = (copies.subject.k, copies.subject.codes.n);
+            let (conclusion, _) =
+                irs.conclude(0, k, n, &pairs(*seen), Alpha::new(ALPHA)?, self.sigma)?;
+            radii.push(self.radius(conclusion.p_lower)?);
+        }
+        let evaluations = seen.iter().map(|seen| seen.pairs).sum();
+        Ok(self.sum(radii.into_iter(), evaluations))
+    }
+
+    /// `auto`: a pilot, a plan, and the bound of each input's design.
+    pub fn auto(&self, budget: u64) -> Result<Spent, Error> {
+        let study = Study {
+            subjects: self.copies.iter().map(|copies| copies.subject).collect(),
+            margins: true,
+            both_sides: false,
+            levels: Levels::new(Alpha::new(ALPHA)?, 1)?,
+            goal: Goal::Budget(budget),
+        };
+        let pilots: Vec<u64> = (0..self.copies.len()).map(|i| study.pilot(i)).collect();
+        let seen: Vec<Pilot> = (self.copies.iter().zip(self.laws).zip(&pilots))
+            .map(|((copies, law), &pairs)| copies.pilot(law, pairs))
+            .collect();
+        let choices = study.choose(study.rates(&seen))?;
+        let Levels { f, h } = study.levels;
+        let (mut radii, mut evaluations) = (Vec::new(), 0);
+        for (i, choice) in choices.iter().enumerate() {
+            let (copies, subject) = (&self.copies[i], study.subjects[i]);
+            let answered = copies.run(&self.laws[i], choice.design, pilots[i]);
+            evaluations += answered.pairs.iter().sum::<u64>() + answered.beside;
+            let tally = |i: usize| Tally {
+                pairs: answered.pairs[i],
+                other: answered.other[i],
+            };
+            let Tally { pairs, other } = tally(0);
+            let p = match choice.design {
+                Design::Nothing | Design::Both { .. } => LowerBound::ZERO,
+                Design::Fresh { .. } => bound::direct(pairs - other, pairs, h)?,
+                Design::Loss { .. } => {
+                    bound::coded_loss(subject.k, subject.codes.n, f, tally(0), h)?
+                }
+                Design::Strata { .. } => {
+                    let priors = subject.priors(choice.rates)?;
+                    bound::strata(subject.codes, f, [tally(0), tally(1)], priors, h)?.p_lower
+                }
+            };
+            radii.push(self.radius(p)?);
+        }
+        Ok(self.sum(radii.into_iter(), evaluations))
+    }
+
+    /// What no method without assumptions can beat: h never answers otherwise
+    /// than f, the plan knows it, and the bound is the distribution-free one,
+    /// `pA a^(1/m)`, or h's own on fresh copies where that is better. To be
+    /// compared with certifying f itself from scratch.
+    pub fn limit(&self, budgets: &[u64]) -> Result<Vec<Spent>, Error> {
+        let levels = Levels::new(Alpha::new(ALPHA)?, 1)?;
+        let mut memory = HashMap::new();
+        let curves: Vec<plan::Curve> = (self.copies.iter())
+            .map(|copies| limit_curve(copies, levels, &mut memory))
+            .collect::<Result<_, Error>>()?;
+        let mut spent = Vec::new();
+        for &budget in budgets {
+            let plan = plan::allocate(&curves, budget);
+            let mut radii = Vec::new();
+            for (i, &design) in plan.designs.iter().enumerate() {
+                let point = curves[i].points().iter().find(|p| p.design == design);
+                radii.push(match (design, point) {
+                    (Design::Fresh { copies }, _) => {
+                        let other = self.copies[i].run(&self.laws[i], design, 0).other[0];
+                        self.radius(bound::direct(copies - other, copies, levels.h)?)?
+                    }
+                    (_, Some(point)) => point.radius * self.sigma.get(),
+                    (_, None) => 0.0,
+                });
+            }
+            spent.push(self.sum(radii.into_iter(), plan.evaluations));
+        }
+        Ok(spent)
+    }
+}
+
+fn pairs(seen: Seen) -> Pairs {
+    Pairs {
+        m: seen.pairs,
+        disagreements: seen.differ,
+        own: seen.own,
+        lost: 0,
+        gained: 0,
+        invalid: 0,
+    }
+}
+
+fn limit_curve(
+    copies: &Copies,
+    levels: Levels,
+    memory: &mut HashMap<(u64, u64), f64>,
+) -> Result<plan::Curve, Error> {
+    let one = Sigma::new(1.0)?;
+    let radius = |p: LowerBound| -> Result<f64, Error> {
+        Ok(Radius::one_sided(one, p)?.map_or(0.0, Radius::get))
+    };
+    let (k, n) = (copies.subject.k, copies.subject.codes.n);
+    let p_f = bound::direct(k, n, levels.f)?;
+    let mut points = Vec::new();
+    let costs = (0..).map(|i| (8.0 * 1.1_f64.powi(i)) as u64);
+    for m in costs.take_while(|&m| m <= n) {
+        let unseen = -levels.h.get().ln() / m as f64;
+        let p = p_f.times(LowerBound::new((-unseen).exp())?);
+        points.push(plan::Point {
+            cost: m,
+            radius: radius(p)?,
+            design: Design::Loss { pairs: m },
+        });
+        // The expected radius of h's own counts, between whole counts.
+        let other = (n - k) as f64 / n as f64 * m as f64;
+        let mut at = |other: u64| -> Result<f64, Error> {
+            let key = (other.min(m), m);
+            if !memory.contains_key(&key) {
+                let p = bound::direct(m - key.0, m, levels.h)?;
+                memory.insert(key, radius(p)?);
+            }
+            Ok(memory[&key])
+        };
+        let (below, part) = (other.floor(), other.fract());
+        let expected = at(below as u64)? * (1.0 - part) + at(below as u64 + 1)? * part;
+        points.push(plan::Point {
+            cost: m,
+            radius: expected,
+            design: Design::Fresh { copies: m },
+        });
+    }
+    Ok(plan::Curve::new(points))
+}
