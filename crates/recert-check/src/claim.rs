@@ -285,8 +285,7 @@ fn due(name: &str, stored: &Value, (copies, alpha): (u64, f64), run: &Run) -> Re
     }
 }
 
-/// The claim of `auto`: a tenth for f, which all candidates share, and for each
-/// candidate its part of the rest.
+/// The claim of `auto`: for each candidate its part of alpha, a tenth of it for f.
 fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
     let whole = |name: &str, range: std::ops::RangeInclusive<u64>| {
         let value = stored.get(name).and_then(Value::as_u64);
@@ -299,11 +298,9 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
     // Fresh copies may come on top of the cached ones.
     let left = run.law.left_of(alpha, 2 * run.n, run.dims);
     let level = left.map_err(|what| ("alpha", what))?;
-    let mut weights = vec![1.0];
-    weights.resize(1 + among as usize, 9.0 / among as f64);
-    let shares = split(level, &weights)?;
+    let shares = split(level, &[1.0, 9.0].repeat(among as usize))?;
     let (f, h) = (shares[0], shares[1]);
-    sums(&[(1, f), (among as u32, h)], level)?;
+    sums(&[(among as u32, f), (among as u32, h)], level)?;
     let goal = stored.get("goal").and_then(Value::as_object);
     let name = goal.filter(|goal| goal.len() == 1);
     let name = name.and_then(|goal| goal.keys().next().map(String::as_str));
@@ -426,7 +423,7 @@ mod tests {
                 let stored =
                     json!({"among": among, "inputs": 5, "sides": 2, "goal": {"budget": 1003}});
                 let found = shares("auto", &stored, alpha);
-                let sum = found[0] + f64::from(among) * found[1];
+                let sum = f64::from(among) * (found[0] + found[1]);
                 assert!((sum - alpha).abs() < 1e-13 * alpha, "{among} {alpha}");
             }
         }

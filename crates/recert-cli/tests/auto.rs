@@ -433,7 +433,7 @@ fn candidates_share_the_error_and_say_so() {
         let parameters: Value = serde_json::from_str(&claim.parameters).unwrap();
         let number = |name: &str| parameters[name].as_f64().unwrap();
         assert_eq!(number("among"), 2.0);
-        let whole = number("alpha_f") + 2.0 * number("alpha_h");
+        let whole = 2.0 * (number("alpha_f") + number("alpha_h"));
         // The sum itself is rounded by less than this.
         assert!(whole <= claim.alpha * (1.0 + 1e-15), "{whole}");
         assert!(whole > 0.999 * claim.alpha, "{whole}");

@@ -307,9 +307,8 @@ fn goals(args: &Recertify, header: &Header, inputs: u64) -> Result<Vec<Goal>> {
 
 /// Fails where a share of alpha that `auto` needs is out of the bounds' range.
 pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
-    let share = 9.0 / f64::from(among);
-    let shares = [vec![1.0, 1.0], vec![2.0 * share; among as usize]].concat();
-    config::alpha(alpha, &shares)?;
+    // Each half of a candidate's shares for f and for h bounds something.
+    config::alpha(alpha, &[1.0, 1.0, 9.0, 9.0].repeat(among as usize))?;
     Ok(())
 }
 

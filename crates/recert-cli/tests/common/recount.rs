@@ -139,7 +139,7 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
     // rounded by less than this.
     let (alpha_f, alpha_h) = (parameters.alpha("alpha_f"), parameters.alpha("alpha_h"));
     let among = parameters.number("among");
-    let whole = alpha_f.get() + among * alpha_h.get();
+    let whole = among * (alpha_f.get() + alpha_h.get());
     assert!(whole <= claim.alpha * (1.0 + 1e-15), "{whole}");
     let half = Alpha::new(alpha_f.get() / 2.0).unwrap();
     let half_h = Alpha::new(alpha_h.get() / 2.0).unwrap();

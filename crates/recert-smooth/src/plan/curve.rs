@@ -18,7 +18,8 @@ pub struct Levels {
 impl Levels {
     /// A tenth for f, which has n copies to rest on, and the rest for h. If h is
     /// one of `among` candidates that may be chosen from by their results,
-    /// each gets that part of the rest; f's share is common to all.
+    /// alpha is divided between them first: which statement about f's codes a
+    /// candidate rests on depends on its own rates, so they have none in common.
     ///
     /// # Errors
     /// If a share is below what the bounds are proved for, or `among` is 0.
@@ -28,9 +29,7 @@ impl Levels {
                 "the number of candidates must be at least 1",
             ));
         }
-        let each = 9.0 / f64::from(among);
-        let mut weights = vec![1.0];
-        weights.resize(1 + among as usize, each);
+        let weights = [1.0, 9.0].repeat(among as usize);
         let shares = alpha.split(&weights)?;
         Ok(Self {
             f: shares[0],
@@ -494,14 +493,14 @@ mod tests {
     }
 
     #[test]
-    fn candidates_share_what_is_not_f_s() {
+    fn candidates_divide_alpha() {
         let alpha = Alpha::new(0.002).unwrap();
         let (one, four) = (
             Levels::new(alpha, 1).unwrap(),
             Levels::new(alpha, 4).unwrap(),
         );
         assert!((one.f.get() - 0.0002).abs() < 1e-12 && (one.h.get() - 0.0018).abs() < 1e-12);
-        assert!(four.f.get() + 4.0 * four.h.get() <= 0.002);
+        assert!(4.0 * (four.f.get() + four.h.get()) <= 0.002);
         assert!((four.h.get() - 0.00045).abs() < 1e-12);
         assert!(Levels::new(alpha, 0).is_err());
     }
