@@ -1,0 +1,554 @@
+//! The confidence statements of recertification by simulation: how often is a
+//! bound above the probability that it bounds?
+//!
+//! An input is a law over fine codes of f (class and margin bucket, finer than
+//! any decision may look at) with a chance of h's keeping class c in each, so that
+//! `P(h = c)` is known. A replicate draws selection copies and all n coded copies
+//! of four inputs whose rates have nothing in common, h's answers on the pilot,
+//! the real plan from what a run lets it see, h's answers on exactly the copies of
+//! the design (pilot copies with the answers they gave), and the real bound at the
+//! real levels; best of K, and after every round, where the algorithm allows it. The
+//! first input of a scene is made hard: h's losses are put where the scene says and
+//! scaled until the truth lies just below the bound of its usual design. Wrong is
+//! every bound above the truth, whether or not it certifies anything.
+//!
+//! A scene passes if an input's share of wrong bounds is at most `alpha + 4 s`, `s`
+//! the standard error that there would be at a true rate of alpha (codes are drawn
+//! once a block, and the part of alpha that is f's counts by blocks). False alarms:
+//! below 1e-4 an input and scene by the normal tail, below 1e-3 by Poisson's where
+//! few are expected, for rates at alpha itself, which nothing but `fresh` and `loss`
+//! comes near; seeds are fixed, so whether there is one is settled once. Power:
+//! `the_harness_notices_levels_that_are_not_those_stated` and
+//! `the_harness_notices_a_design_that_knows_its_own_pilot`.
+//!
+//! The ignored test draws more than a million hard certificates an algorithm and
+//! prints a table (minutes on two cores):
+//! `cargo test --release -p recert-smooth --test coverage_auto -- --ignored --nocapture`.
+//! The published algorithm's branches are simulated in `coverage.rs`.
+
+mod simulate;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use recert_num::Alpha;
+use recert_smooth::bound::{CUT, StrataCodes};
+use recert_smooth::plan::{Design, Goal, Levels, Pilot, Rates, Study, Subject};
+use simulate::{C, Cell, Law, Rule, Scene, Score};
+
+/// Where h loses c.
+type Losses = fn(Cell) -> f64;
+
+const WHERE: [(&str, Losses); 5] = [
+    ("everywhere", |cell| f64::from(u8::from(cell.f == C))),
+    ("decided", |cell| {
+        f64::from(u8::from(cell.f == C && cell.bucket >= CUT))
+    }),
+    ("decided by far", |cell| {
+        f64::from(u8::from(cell.f == C && cell.bucket == 7))
+    }),
+    ("undecided", |cell| f64::from(u8::from(cell.bucket < CUT))),
+    ("undecided for c", |cell| {
+        f64::from(u8::from(cell.f == C && cell.bucket < CUT))
+    }),
+];
+
+/// f sure and decided; a tenth undecided; typical; undecided copies of c and of
+/// another class alike in number, all of them h's.
+fn shapes() -> [(&'static str, Law); 4] {
+    let law = |masses, keeps| Law::new(masses, keeps);
+    [
+        ("f sure", law([0.5, 0.5, 0.0, 0.0, 0.0], [1.0; 5])),
+        (
+            "tenth undecided",
+            law([0.45, 0.45, 0.1, 0.0, 0.0], [1.0; 5]),
+        ),
+        (
+            "typical",
+            law([0.4, 0.35, 0.07, 0.05, 0.13], [1.0, 1.0, 1.0, 0.3, 0.01]),
+        ),
+        (
+            "h gains",
+            law([0.3, 0.3, 0.1, 0.1, 0.2], [1.0, 1.0, 1.0, 1.0, 1.0]),
+        ),
+    ]
+}
+
+/// Inputs that have nothing in common with the first: h always another class, h
+/// always c, and what is common.
+fn companions() -> [Law; 3] {
+    [
+        Law::new([0.4, 0.4, 0.1, 0.05, 0.05], [0.0; 5]),
+        Law::new([0.4, 0.3, 0.1, 0.1, 0.1], [1.0; 5]),
+        Law::new(
+            [0.4, 0.35, 0.08, 0.05, 0.12],
+            [0.999, 0.9999, 0.7, 0.3, 0.01],
+        ),
+    ]
+}
+
+fn scene(name: &str, alpha: f64, rule: Rule, law: &Law) -> Scene {
+    let mut laws = vec![law.clone()];
+    laws.extend(companions());
+    Scene {
+        name: name.into(),
+        alpha,
+        among: 1,
+        n0: 50,
+        n: 4_000,
+        rule,
+        laws,
+        rates: None,
+    }
+}
+
+/// Scenes of one algorithm.
+struct Group {
+    algorithm: &'static str,
+    scenes: Vec<Scene>,
+}
+
+/// For each rule the shapes and losses, or some of each in turn; `thorough`
+/// takes all, at three levels.
+fn hard(
+    algorithm: &'static str,
+    rules: &[Rule],
+    thorough: bool,
+    change: impl Fn(&mut Scene),
+) -> Group {
+    let levels: &[f64] = if thorough {
+        &[0.05, 0.01, 0.002]
+    } else {
+        &[0.05]
+    };
+    let mut scenes = Vec::new();
+    let mut turn = 0_usize;
+    for &rule in rules {
+        for (shape, law) in shapes() {
+            for (place, losses) in WHERE {
+                for &alpha in levels {
+                    turn += 1;
+                    if law.0.iter().all(|&cell| losses(cell) == 0.0)
+                        || !turn.is_multiple_of(if thorough { 2 } else { 7 })
+                    {
+                        continue;
+                    }
+                    let others = [0, 1, 3][turn / 7 % 3];
+                    let name = format!("{rule:?}, {shape}, loss {place}, {others} seen");
+                    let mut scene = scene(&name, alpha, rule, &law);
+                    scene.n = if thorough { 30_000 } else { 4_000 };
+                    change(&mut scene);
+                    scenes.push(scene.hardened(losses, others));
+                }
+            }
+        }
+    }
+    Group { algorithm, scenes }
+}
+
+fn goals(goals: &[Goal]) -> Vec<Rule> {
+    goals.iter().map(|&goal| Rule::Plan(goal)).collect()
+}
+
+fn fixed(designs: &[Design]) -> Vec<Rule> {
+    let rules = designs
+        .iter()
+        .map(|&design| Rule::Fixed(design, Rates::default()));
+    rules.collect()
+}
+
+fn strata(decided: u64, undecided: u64) -> Design {
+    Design::Strata { decided, undecided }
+}
+
+fn groups(thorough: bool) -> Vec<Group> {
+    let off = |factor: f64| {
+        let default = Rates::default();
+        let rates = Rates {
+            loss: (default.loss * factor).min(2.0),
+            decided: (default.decided * factor).min(2.0),
+        };
+        move |scene: &mut Scene| scene.rates = Some([rates; 2])
+    };
+    let keep = |_: &mut Scene| {};
+    let small = |n: u64| move |scene: &mut Scene| (scene.n0, scene.n) = (10, n);
+    let budgets = goals(&[400, 1_000, 4_000, 12_000].map(Goal::Budget));
+    let each = goals(&[10, 30, 100, 600].map(Goal::Each));
+    let radii = goals(&[0.2, 0.6, 1.0, 1.5].map(Goal::MeanRadius));
+    let tiny: Vec<Rule> = fixed(&[1, 2, 5].map(|copies| Design::Fresh { copies }))
+        .into_iter()
+        .chain(fixed(&[1, 2, 5].map(|pairs| Design::Loss { pairs })))
+        .chain(fixed(&[strata(1, 1), strata(4, 1), strata(3, 2)]))
+        .collect();
+    let among = |k: u32| move |scene: &mut Scene| scene.among = k;
+    vec![
+        hard(
+            "fresh",
+            &fixed(&[20, 200].map(|copies| Design::Fresh { copies })),
+            thorough,
+            keep,
+        ),
+        hard(
+            "coded loss",
+            &fixed(&[20, 200, 700].map(|pairs| Design::Loss { pairs })),
+            thorough,
+            keep,
+        ),
+        hard(
+            "strata",
+            &fixed(&[strata(30, 20), strata(200, 60), strata(600, 300)]),
+            thorough,
+            keep,
+        ),
+        hard("auto, budget", &budgets, thorough, keep),
+        hard("auto, each", &each, thorough, keep),
+        hard("auto, mean radius", &radii, thorough, keep),
+        hard(
+            "auto, rates 100 times too large",
+            &budgets[1..3],
+            thorough,
+            off(100.0),
+        ),
+        hard(
+            "auto, rates 100 times too small",
+            &budgets[1..3],
+            thorough,
+            off(0.01),
+        ),
+        hard(
+            "auto, n = 50",
+            &goals(&[Goal::Each(20), Goal::Budget(100)]),
+            thorough,
+            small(50),
+        ),
+        hard(
+            "auto, n = 100",
+            &goals(&[Goal::Each(40), Goal::MeanRadius(0.5)]),
+            thorough,
+            small(100),
+        ),
+        hard("m of 1 to 5", &tiny, thorough, keep),
+        hard("best of 2", &[budgets[1], each[2]], thorough, among(2)),
+        hard("best of 5", &[budgets[1], each[2]], thorough, among(5)),
+        hard("best of 10", &[each[2]], thorough, among(10)),
+        hard("until", &[0.3, 0.8, 1.5].map(Rule::Until), thorough, keep),
+    ]
+}
+
+/// Designs change where the budget an input gets does: scenes at the budgets on
+/// both sides of each change of kind, for the laws whose codes vary.
+fn switching() -> Group {
+    let mut scenes = Vec::new();
+    let kind = |design: Design| std::mem::discriminant(&design);
+    for (shape, law) in &shapes()[2..] {
+        let mut last: Option<(u64, Design)> = None;
+        for step in 0..28 {
+            let copies = (10.0 * 1.22_f64.powi(step)) as u64;
+            let rule = Rule::Plan(Goal::Each(copies));
+            let here = scene("", 0.05, rule, law).usual_design();
+            if let Some((before, design)) = last
+                && kind(design) != kind(here)
+            {
+                for copies in [before, copies] {
+                    for (place, losses) in WHERE {
+                        let rule = Rule::Plan(Goal::Each(copies));
+                        let name = format!("{rule:?}, {shape}, loss {place}");
+                        scenes.push(scene(&name, 0.05, rule, law).hardened(losses, 1));
+                    }
+                }
+            }
+            last = Some((copies, here));
+        }
+    }
+    Group {
+        algorithm: "auto, where designs change",
+        scenes,
+    }
+}
+
+/// Truths at exactly one half, constant h, and undecided copies that h treats by
+/// f's class: what decisions must not look at.
+fn special(thorough: bool) -> Group {
+    let laws = [
+        (
+            "one half",
+            Law::new([0.3, 0.3, 0.1, 0.1, 0.2], [0.7, 0.7, 0.5, 0.2, 0.05]),
+        ),
+        ("h never c", Law::new([0.45, 0.45, 0.1, 0.0, 0.0], [0.0; 5])),
+        ("h always c", Law::new([0.4, 0.3, 0.1, 0.1, 0.1], [1.0; 5])),
+        (
+            "undecided as f",
+            Law::new([0.3, 0.3, 0.15, 0.15, 0.1], [0.9, 0.9, 1.0, 0.0, 0.0]),
+        ),
+        (
+            "undecided against f",
+            Law::new([0.3, 0.3, 0.15, 0.15, 0.1], [0.9, 0.9, 0.0, 1.0, 0.0]),
+        ),
+        (
+            "undecided better",
+            Law::new([0.4, 0.3, 0.1, 0.1, 0.1], [0.7, 0.7, 1.0, 1.0, 0.0]),
+        ),
+        (
+            "by far worse",
+            Law::new([0.4, 0.4, 0.1, 0.0, 0.1], [1.0, 0.6, 1.0, 0.0, 0.0]),
+        ),
+    ];
+    let mut scenes = Vec::new();
+    let goals = [
+        Goal::Budget(1_000),
+        Goal::Each(100),
+        Goal::MeanRadius(0.4),
+        Goal::Budget(5_000),
+    ];
+    for (i, (name, law)) in laws.iter().enumerate() {
+        for (j, goal) in goals.into_iter().enumerate() {
+            if thorough || i % 4 == j {
+                let name = format!("{goal:?}, {name}");
+                scenes.push(scene(&name, 0.05, Rule::Plan(goal), law));
+            }
+        }
+    }
+    Group {
+        algorithm: "auto, constant, split and contrary h",
+        scenes,
+    }
+}
+
+/// A fast f that errs more than the slow h, certified through it.
+fn via(thorough: bool) -> Group {
+    let laws = [
+        Law::new([0.45, 0.4, 0.05, 0.05, 0.05], [1.0, 1.0, 0.9, 0.6, 0.4]),
+        Law::new([0.6, 0.39, 0.01, 0.0, 0.0], [1.0; 5]),
+    ];
+    let mut scenes = Vec::new();
+    for law in laws {
+        for goal in [Goal::Each(50), Goal::Budget(2_000)] {
+            for (place, losses) in &WHERE[..if thorough { 3 } else { 1 }] {
+                let name = format!("{goal:?}, loss {place}");
+                let mut scene = scene(&name, 0.02, Rule::Plan(goal), &law);
+                scene.n = 20_000;
+                scenes.push(scene.hardened(losses, 0));
+            }
+        }
+    }
+    Group {
+        algorithm: "via",
+        scenes,
+    }
+}
+
+/// The largest share of wrong bounds that a true rate of alpha explains.
+fn allowed(scene: &Scene, blocks: u64, repeats: u64) -> f64 {
+    let n = (blocks * repeats) as f64;
+    let f = scene.levels().f.get();
+    let certain = scene.laws[0]
+        .0
+        .iter()
+        .all(|cell| cell.f == C && cell.bucket >= CUT);
+    let by_blocks = if certain { 0.0 } else { f / blocks as f64 };
+    scene.alpha + 4.0 * (by_blocks + scene.alpha / n).sqrt()
+}
+
+/// Runs a scene on two threads; returns the first input's score and the worst
+/// share of alpha of any.
+fn run(scene: &Scene, seed: u64, blocks: u64, repeats: u64, threads: u64) -> (Score, f64) {
+    let parts: Vec<Vec<Score>> = std::thread::scope(|scope| {
+        let each = (0..threads)
+            .map(|i| scope.spawn(move || scene.run(seed ^ (i << 40), blocks / threads, repeats)));
+        let running: Vec<_> = each.collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let mut scores = vec![Score::default(); scene.laws.len()];
+    for part in &parts {
+        for (score, part) in scores.iter_mut().zip(part) {
+            score.add(part);
+        }
+    }
+    let allowed = allowed(scene, blocks, repeats);
+    let mut worst = 0.0_f64;
+    for (input, score) in scores.iter().enumerate() {
+        let rate = score.wrong as f64 / score.all as f64;
+        worst = worst.max(rate / scene.alpha);
+        assert!(
+            rate <= allowed,
+            "{} at {}, input {input}: {score:?}, {allowed} allowed",
+            scene.name,
+            scene.alpha
+        );
+    }
+    (scores[0].clone(), worst)
+}
+
+fn check(groups: Vec<Group>, blocks: u64, repeats: u64, threads: u64) {
+    for (i, group) in groups.into_iter().enumerate() {
+        let mut lines = Vec::new();
+        let mut all = 0;
+        let started = std::time::Instant::now();
+        for (j, scene) in group.scenes.iter().enumerate() {
+            let seed = (i as u64) << 20 | j as u64;
+            let (score, worst) = run(scene, seed, blocks, repeats, threads);
+            all += score.all;
+            lines.push((worst, score, scene));
+        }
+        lines.sort_by(|a, b| b.0.total_cmp(&a.0));
+        println!(
+            "{}: {} scenes, {all} hard certificates {:?}",
+            group.algorithm,
+            lines.len(),
+            started.elapsed()
+        );
+        for (worst, score, scene) in lines.iter().take(4) {
+            println!(
+                "  {worst:.3} of alpha = {} ({} wrong, {} of them certificates, of {}; {:?}): {}",
+                scene.alpha, score.wrong, score.certified, score.all, score.designs, scene.name
+            );
+        }
+    }
+}
+
+#[test]
+fn bounds_are_wrong_no_more_often_than_stated() {
+    check(groups(false), 2, 1_000, 1);
+}
+
+#[test]
+fn bounds_of_special_inputs_are_wrong_no_more_often_than_stated() {
+    let groups = vec![special(false), via(false)];
+    check(groups, 3, 700, 1);
+}
+
+#[test]
+#[ignore = "millions of certificates take minutes"]
+fn bounds_are_wrong_no_more_often_than_stated_in_a_million() {
+    let mut all = groups(true);
+    all.extend([special(true), via(true), switching()]);
+    check(all, 20, 2_000, 2);
+}
+
+/// What would become of a design that knew h's answers on its own pilot: both of
+/// the designs hold for themselves, and their failures add up.
+#[test]
+fn the_harness_notices_a_design_that_knows_its_own_pilot() {
+    let law = Law::new([0.5, 0.5, 0.0, 0.0, 0.0], [1.0 - 0.223; 5]);
+    let designs = [Design::Loss { pairs: 20 }, Design::Fresh { copies: 14 }];
+    let mut leaking = scene("", 0.05, Rule::ByOwnPilot(designs), &law);
+    leaking.laws.truncate(1);
+    let (blocks, repeats) = (2, 5_000);
+    let rate = |scene: &Scene| {
+        let score = &scene.run(9, blocks, repeats)[0];
+        score.wrong as f64 / score.all as f64
+    };
+    let found = rate(&leaking);
+    assert!(
+        found > 1.3 * 0.05 && found > allowed(&leaking, blocks, repeats),
+        "{found}"
+    );
+    for design in designs {
+        let mut alone = leaking.clone();
+        alone.rule = Rule::Fixed(design, Rates::default());
+        assert!(rate(&alone) <= allowed(&alone, blocks, repeats));
+    }
+}
+
+#[test]
+fn the_harness_notices_levels_that_are_not_those_stated() {
+    let (blocks, repeats) = (2, 10_000);
+    for design in [Design::Fresh { copies: 60 }, Design::Loss { pairs: 60 }] {
+        let rule = Rule::Fixed(design, Rates::default());
+        let [(_, law), ..] = shapes();
+        let mut scene = scene("", 0.07, rule, &law).hardened(WHERE[0].1, 0);
+        let score = scene.run(5, blocks, repeats)[0].clone();
+        let rate = score.wrong as f64 / score.all as f64;
+        assert!(rate <= allowed(&scene, blocks, repeats), "{score:?}");
+        scene.alpha = 0.05;
+        assert!(rate > allowed(&scene, blocks, repeats), "{score:?}");
+    }
+}
+
+/// An input of a study: any votes, any codes.
+fn any_subject(n: u64, rng: &mut StdRng) -> Subject {
+    let n0 = [10, 50, 100][rng.random_range(0..3)];
+    let k = rng.random_range(n / 2..=n);
+    let undecided = rng.random_range(0..=n / 5);
+    let decided = rng.random_range(0..=k.min(n - undecided));
+    let k0 = rng.random_range(n0 / 2..=n0);
+    Subject {
+        n0,
+        k0,
+        rival: n0 - k0,
+        k,
+        codes: StrataCodes {
+            n,
+            decided,
+            undecided,
+        },
+    }
+}
+
+/// Designs depend on the codes of one coding alone: for strata not on how often f
+/// answered c, for pairs with `f = c` not on who is decided, and for fresh copies
+/// and nothing not on both. And never on the own pilot.
+#[test]
+fn designs_look_at_one_coding_and_not_at_their_own_pilot() {
+    let mut rng = StdRng::seed_from_u64(3);
+    let mut kinds = [0; 3];
+    for turn in 0..240 {
+        let levels = Levels::new(Alpha::new([0.05, 0.002][turn % 2]).unwrap(), 1).unwrap();
+        let goal = match turn % 3 {
+            0 => Goal::Budget(10_f64.powf(rng.random_range(2.0..4.0)) as u64),
+            1 => Goal::Each(10_f64.powf(rng.random_range(1.0..3.0)) as u64),
+            _ => Goal::MeanRadius(rng.random_range(0.1..1.6)),
+        };
+        let n = 2_000;
+        let study = Study {
+            subjects: (0..4).map(|_| any_subject(n, &mut rng)).collect(),
+            margins: true,
+            both_sides: turn % 4 == 3,
+            levels,
+            goal,
+        };
+        let pilots = |lost: u64| -> Vec<Pilot> {
+            let of = |i: usize| -> Pilot {
+                let lost = if i == 0 { lost } else { i as u64 };
+                (0..study.pilot(i)).map(|j| (j % 4 > 0, j < lost)).collect()
+            };
+            (0..study.subjects.len()).map(of).collect()
+        };
+        let chosen =
+            |study: &Study, lost: u64| study.choose(study.rates(&pilots(lost))).unwrap()[0].design;
+        let design = chosen(&study, 0);
+        for lost in [1, 5, 50] {
+            assert_eq!(chosen(&study, lost), design, "{study:?}");
+        }
+        // The same with one code or the other changed.
+        let changed = |change: &dyn Fn(&mut Subject)| {
+            let mut study = study.clone();
+            change(&mut study.subjects[0]);
+            chosen(&study, 0) == design
+        };
+        let answered = changed(&|s| {
+            s.codes.decided /= 2;
+            s.codes.undecided = s.codes.undecided / 3 + 1;
+        });
+        let decided = changed(&|s| s.k = s.k / 2 + 1);
+        match design {
+            Design::Loss { .. } => {
+                kinds[0] += 1;
+                assert!(answered, "{study:?}");
+            }
+            Design::Strata { .. } => {
+                kinds[1] += 1;
+                assert!(decided, "{study:?}");
+            }
+            Design::Both { .. } => assert!(answered && decided, "{study:?}"),
+            Design::Fresh { .. } | Design::Nothing => {
+                kinds[2] += 1;
+                assert!(answered || decided, "{study:?}");
+            }
+        }
+    }
+    eprintln!("{kinds:?} designs of pairs, strata, fresh or nothing");
+    assert!(kinds.iter().all(|&count| count > 3), "{kinds:?}");
+}

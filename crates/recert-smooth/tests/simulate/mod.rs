@@ -1,0 +1,566 @@
+//! Inputs whose law is known, and what a recertification would claim of them:
+//! codes, pilots, plans, answers and bounds as in a real run, without networks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::{Binomial, Distribution};
+use recert_ledger::Codes;
+use recert_noise::Stream;
+use recert_num::{Alpha, normal_cdf_lower};
+use recert_smooth::bound::{self, Beta, CUT, StrataCodes, Tally};
+use recert_smooth::plan::{Choice, Design, Goal, Levels, Pilot, Rates, Study, Subject};
+
+/// The class certified.
+pub(crate) const C: u16 = 0;
+
+/// Copies of one fine code: finer than what decisions may look at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cell {
+    /// f's class.
+    pub(crate) f: u16,
+    /// Its margin's bucket.
+    pub(crate) bucket: u8,
+    /// Probability.
+    pub(crate) mass: f64,
+    /// `P(h = c)` here; every other answer, invalid ones too, is not for c.
+    pub(crate) keeps: f64,
+}
+
+/// The law of an input's copies.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Law(pub(crate) Vec<Cell>);
+
+impl Law {
+    /// Masses of the fine codes: c decided narrowly, c decided by far, c
+    /// undecided, another class undecided, another class decided; and h's
+    /// chances of c there.
+    pub(crate) fn new(masses: [f64; 5], keeps: [f64; 5]) -> Self {
+        let codes = [(C, 3), (C, 7), (C, 0), (1, 1), (1, 6)];
+        let cells = (0..5).map(|i| Cell {
+            f: codes[i].0,
+            bucket: codes[i].1,
+            mass: masses[i],
+            keeps: keeps[i],
+        });
+        Self(cells.filter(|cell| cell.mass > 0.0).collect())
+    }
+
+    /// `P(h = c)`.
+    pub(crate) fn truth(&self) -> f64 {
+        self.0.iter().map(|cell| cell.mass * cell.keeps).sum()
+    }
+
+    fn pick(&self, rng: &mut StdRng) -> usize {
+        let mut left: f64 = rng.random();
+        for (i, cell) in self.0.iter().enumerate() {
+            left -= cell.mass;
+            if left < 0.0 {
+                return i;
+            }
+        }
+        self.0.len() - 1
+    }
+}
+
+/// What decides about the copies, and how they are concluded from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Rule {
+    /// The plan for a goal.
+    Plan(Goal),
+    /// One design for every input, with these rates behind its priors.
+    Fixed(Design, Rates),
+    /// Rounds until a radius in units of sigma; wrong if the bound is after any
+    /// round, wherever it stops.
+    Until(f64),
+    /// What must not be: the first design where h kept c on all of the input's own
+    /// pilot but one at most, else the second.
+    ByOwnPilot([Design; 2]),
+}
+
+/// One simulation: inputs of one study, of which the first is made to be hard.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scene {
+    pub(crate) name: String,
+    pub(crate) alpha: f64,
+    /// Candidates that the best certificate is picked from.
+    pub(crate) among: u32,
+    pub(crate) n0: u64,
+    pub(crate) n: u64,
+    pub(crate) rule: Rule,
+    pub(crate) laws: Vec<Law>,
+    /// Rates to plan with in place of the pilots'.
+    pub(crate) rates: Option<[Rates; 2]>,
+}
+
+/// How the certificates of one input came out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Score {
+    pub(crate) all: u64,
+    /// Bounds above the truth.
+    pub(crate) wrong: u64,
+    /// Those of them that are certificates: above one half.
+    pub(crate) certified: u64,
+    /// What was chosen, how often.
+    pub(crate) designs: BTreeMap<&'static str, u64>,
+}
+
+impl Score {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.all += other.all;
+        self.wrong += other.wrong;
+        self.certified += other.certified;
+        for (name, count) in &other.designs {
+            *self.designs.entry(name).or_default() += count;
+        }
+    }
+
+    fn count(&mut self, (p_lower, wrong): (f64, bool), design: Design) {
+        self.all += 1;
+        self.wrong += u64::from(wrong);
+        self.certified += u64::from(wrong && p_lower > 0.5);
+        let name = match design {
+            Design::Nothing => "nothing",
+            Design::Fresh { .. } => "fresh",
+            Design::Both { .. } => "both",
+            Design::Loss { .. } => "loss",
+            Design::Strata { .. } => "strata",
+        };
+        *self.designs.entry(name).or_default() += 1;
+    }
+}
+
+/// The copies of a design: how many of each fine code that the pilot has not
+/// answered, and which of the pilot's it contains.
+#[derive(Debug, Clone)]
+struct Chosen {
+    fresh: u64,
+    outside: Vec<u64>,
+    inside: Vec<usize>,
+}
+
+/// An input with its copies coded.
+struct Input<'a> {
+    law: &'a Law,
+    subject: Subject,
+    codes: Codes,
+    cells: Vec<u8>,
+    /// The pilot's copies, ascending.
+    pilot: Vec<u32>,
+    chosen: HashMap<Design, Chosen>,
+}
+
+impl<'a> Input<'a> {
+    fn draw(law: &'a Law, (n0, n): (u64, u64), rng: &mut StdRng) -> Self {
+        let for_c = |i: usize| law.0[i].f == C;
+        let k0 = (0..n0).filter(|_| for_c(law.pick(rng))).count() as u64;
+        let cells: Vec<u8> = (0..n).map(|_| law.pick(rng) as u8).collect();
+        let cell = |&i: &u8| law.0[usize::from(i)];
+        let codes = Codes {
+            classes: cells.iter().map(|i| cell(i).f).collect(),
+            margins: Some(cells.iter().map(|i| cell(i).bucket).collect()),
+        };
+        let count = |of: &dyn Fn(Cell) -> bool| cells.iter().filter(|i| of(cell(i))).count() as u64;
+        let subject = Subject {
+            n0,
+            k0,
+            rival: n0 - k0,
+            k: count(&|c| c.f == C),
+            codes: StrataCodes {
+                n,
+                decided: count(&|c| c.f == C && c.bucket >= CUT),
+                undecided: count(&|c| c.bucket < CUT),
+            },
+        };
+        Self {
+            law,
+            subject,
+            codes,
+            cells,
+            pilot: Vec::new(),
+            chosen: HashMap::new(),
+        }
+    }
+
+    fn stratum(&self, cell: usize) -> usize {
+        usize::from(self.law.0[cell].bucket < CUT)
+    }
+
+    fn set_pilot(&mut self, pairs: u64) {
+        self.pilot = Design::Loss { pairs }.copies(&self.codes, C).1;
+        self.chosen.clear();
+    }
+
+    fn cell(&self, copy: u32) -> usize {
+        usize::from(self.cells[copy as usize])
+    }
+
+    /// h's answers on the pilot: whether f was decided, and whether h left c.
+    fn answer_pilot(&self, rng: &mut StdRng) -> Pilot {
+        let each = self.pilot.iter().map(|&copy| {
+            let cell = self.cell(copy);
+            let lost = rng.random::<f64>() >= self.law.0[cell].keeps;
+            (self.stratum(cell) == 0, lost)
+        });
+        each.collect()
+    }
+
+    fn chosen(&mut self, design: Design) -> &Chosen {
+        if !self.chosen.contains_key(&design) {
+            let (stream, copies) = design.copies(&self.codes, C);
+            let mut chosen = Chosen {
+                fresh: 0,
+                outside: vec![0; self.law.0.len()],
+                inside: Vec::new(),
+            };
+            for copy in copies {
+                match self.pilot.binary_search(&copy) {
+                    _ if stream == Stream::Fresh => chosen.fresh += 1,
+                    Ok(i) => chosen.inside.push(i),
+                    Err(_) => chosen.outside[self.cell(copy)] += 1,
+                }
+            }
+            self.chosen.insert(design, chosen);
+        }
+        &self.chosen[&design]
+    }
+}
+
+/// h's answers outside of the pilot, so far: copies and those not of c.
+#[derive(Debug, Clone, Default)]
+struct Answered {
+    fresh: (u64, u64),
+    outside: Vec<(u64, u64)>,
+}
+
+impl Answered {
+    /// Answers what `input`'s `design` asks for beyond what is answered.
+    /// Returns the tallies by stratum; those of fresh copies come first.
+    fn extend(
+        &mut self,
+        input: &mut Input<'_>,
+        design: Design,
+        pilot: &Pilot,
+        rng: &mut StdRng,
+    ) -> [Tally; 2] {
+        let Chosen {
+            fresh,
+            outside,
+            inside,
+        } = input.chosen(design).clone();
+        let mut draw = |(copies, other): &mut (u64, u64), wanted: u64, keeps: f64| {
+            if wanted > *copies {
+                *other += Binomial::new(wanted - *copies, (1.0 - keeps).clamp(0.0, 1.0))
+                    .expect("a probability")
+                    .sample(rng);
+                *copies = wanted;
+            }
+        };
+        let mut tallies = [Tally::default(); 2];
+        let mut tally = |stratum: usize, (pairs, other): (u64, u64)| {
+            tallies[stratum].pairs += pairs;
+            tallies[stratum].other += other;
+        };
+        draw(&mut self.fresh, fresh, input.law.truth());
+        tally(0, self.fresh);
+        self.outside.resize(outside.len(), (0, 0));
+        for (cell, wanted) in outside.into_iter().enumerate() {
+            draw(&mut self.outside[cell], wanted, input.law.0[cell].keeps);
+            tally(input.stratum(cell), self.outside[cell]);
+        }
+        for i in inside {
+            let (decided, lost) = pilot[i];
+            tally(usize::from(!decided), (1, u64::from(lost)));
+        }
+        tallies
+    }
+}
+
+/// What a bound is a function of: whether it holds at any time, counts, rates.
+type Key = (bool, Design, [u64; 3], [u64; 4], [u64; 2]);
+
+/// The bounds of certificates, as the driver draws them, each drawn once.
+struct Bounds {
+    levels: Levels,
+    known: HashMap<Key, f64>,
+}
+
+impl Bounds {
+    fn of(&mut self, s: Subject, choice: Choice, tallies: [Tally; 2], anytime: bool) -> f64 {
+        let [a, b] = tallies;
+        let codes = s.codes;
+        let rates = [choice.rates.loss, choice.rates.decided].map(f64::to_bits);
+        let counts = [a.pairs, a.other, b.pairs, b.other];
+        let key = (
+            anytime,
+            choice.design,
+            [s.k, codes.decided, codes.undecided],
+            counts,
+            rates,
+        );
+        let levels = self.levels;
+        *(self.known.entry(key)).or_insert_with(|| conclude(levels, s, choice, tallies, anytime))
+    }
+}
+
+/// The lower bound of `P(h = c)` that the driver draws.
+fn conclude(levels: Levels, s: Subject, choice: Choice, tallies: [Tally; 2], anytime: bool) -> f64 {
+    let Levels { f, h } = levels;
+    let [a, b] = tallies;
+    let all = Tally {
+        pairs: a.pairs + b.pairs,
+        other: a.other + b.other,
+    };
+    let bound = match choice.design {
+        Design::Nothing | Design::Both { .. } => return 0.0,
+        Design::Fresh { .. } if anytime => {
+            let prior = Beta::new((s.n0 - s.k0) as f64 + 0.5, s.k0 as f64 + 0.5).unwrap();
+            bound::anytime(all.pairs - all.other, all.pairs, prior, h).map(|found| found.p_lower)
+        }
+        Design::Loss { .. } if anytime => {
+            let q = ((s.codes.n - s.k) as f64 + 0.5) / (s.codes.n as f64 + 1.0);
+            let lost = (choice.rates.loss * q).clamp(1e-7, 0.5);
+            let prior = Beta::new(0.5, 0.5 / lost).unwrap();
+            bound::anytime_loss((s.k, s.codes.n), f, all, prior, h).map(|found| found.p_lower)
+        }
+        Design::Fresh { .. } => bound::direct(all.pairs - all.other, all.pairs, h),
+        Design::Loss { .. } => bound::coded_loss(s.k, s.codes.n, f, all, h),
+        Design::Strata { .. } => {
+            let priors = s.priors(choice.rates).unwrap();
+            bound::strata(s.codes, f, tallies, priors, h).map(|found| found.p_lower)
+        }
+    };
+    bound.unwrap().get()
+}
+
+/// What is planned for the inputs, by the rates it is planned with.
+struct Planned<'a> {
+    scene: &'a Scene,
+    study: Study,
+    known: HashMap<[u64; 4], Vec<Choice>>,
+}
+
+impl<'a> Planned<'a> {
+    fn new(scene: &'a Scene, inputs: &[Input<'_>], levels: Levels) -> Self {
+        let study = Study {
+            subjects: inputs.iter().map(|input| input.subject).collect(),
+            margins: true,
+            both_sides: false,
+            levels,
+            goal: match scene.rule {
+                Rule::Plan(goal) => goal,
+                Rule::Fixed(..) => Goal::Each(0),
+                Rule::ByOwnPilot(_) => Goal::MeanRadius(0.0),
+                Rule::Until(radius) => Goal::MeanRadius(radius),
+            },
+        };
+        Self {
+            scene,
+            study,
+            known: HashMap::new(),
+        }
+    }
+
+    fn choices(&mut self, pilots: &[Pilot]) -> &[Choice] {
+        let rates = self.scene.rates.unwrap_or_else(|| self.study.rates(pilots));
+        let [a, b] = rates;
+        let key = [a.loss, a.decided, b.loss, b.decided].map(f64::to_bits);
+        let (study, rule) = (&self.study, self.scene.rule);
+        self.known.entry(key).or_insert_with(|| match rule {
+            Rule::Plan(_) => study.choose(rates).unwrap(),
+            Rule::Until(radius) => study.choose_until(rates, radius).unwrap(),
+            Rule::Fixed(design, rates) => vec![Choice { design, rates }; study.subjects.len()],
+            Rule::ByOwnPilot([design, _]) => vec![
+                Choice {
+                    design,
+                    rates: rates[0]
+                };
+                study.subjects.len()
+            ],
+        })
+    }
+}
+
+/// How much of what is planned has been evaluated after each round.
+const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
+
+impl Scene {
+    /// The shares of alpha.
+    pub(crate) fn levels(&self) -> Levels {
+        Levels::new(Alpha::new(self.alpha).unwrap(), self.among).unwrap()
+    }
+
+    /// Simulates `blocks` times one set of codes and on each of these `repeats`
+    /// times h's answers; one score an input.
+    pub(crate) fn run(&self, seed: u64, blocks: u64, repeats: u64) -> Vec<Score> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut scores = vec![Score::default(); self.laws.len()];
+        let mut bounds = Bounds {
+            levels: self.levels(),
+            known: HashMap::new(),
+        };
+        for _ in 0..blocks {
+            let draw = |law| Input::draw(law, (self.n0, self.n), &mut rng);
+            let mut inputs: Vec<Input<'_>> = self.laws.iter().map(draw).collect();
+            let mut planned = Planned::new(self, &inputs, bounds.levels);
+            for (i, input) in inputs.iter_mut().enumerate() {
+                input.set_pilot(planned.study.pilot(i));
+            }
+            for _ in 0..repeats {
+                // The best certificate of any candidate.
+                let mut best = vec![((0.0, false), Design::Nothing); inputs.len()];
+                for _ in 0..self.among {
+                    let pilots: Vec<Pilot> = inputs
+                        .iter()
+                        .map(|input| input.answer_pilot(&mut rng))
+                        .collect();
+                    let choices = planned.choices(&pilots);
+                    for (i, input) in inputs.iter_mut().enumerate() {
+                        let found =
+                            self.certify(input, choices[i], &pilots[i], &mut bounds, &mut rng);
+                        if found.0 >= best[i].0.0 {
+                            best[i] = (found, choices[i].design);
+                        }
+                    }
+                }
+                for (score, (found, design)) in scores.iter_mut().zip(best) {
+                    score.count(found, design);
+                }
+            }
+        }
+        scores
+    }
+
+    /// The bound of one input's certificate, and whether it is wrong.
+    fn certify(
+        &self,
+        input: &mut Input<'_>,
+        choice: Choice,
+        pilot: &Pilot,
+        bounds: &mut Bounds,
+        rng: &mut StdRng,
+    ) -> (f64, bool) {
+        let truth = input.law.truth();
+        let mut answered = Answered::default();
+        let mut choice = choice;
+        if let Rule::ByOwnPilot([_, second]) = self.rule
+            && pilot.iter().filter(|(_, lost)| *lost).count() > 1
+        {
+            choice.design = second;
+        }
+        let Rule::Until(radius) = self.rule else {
+            let tallies = answered.extend(input, choice.design, pilot, rng);
+            let p = bounds.of(input.subject, choice, tallies, false);
+            return (p, p > truth);
+        };
+        // The worst of all rounds up to the one that it stops at: no rule of
+        // stopping earlier can be wrong more often.
+        let needed = normal_cdf_lower(radius).unwrap().get();
+        let mut worst = 0.0_f64;
+        for round in ROUNDS {
+            let now = Choice {
+                design: choice.design.scaled(round),
+                ..choice
+            };
+            let tallies = answered.extend(input, now.design, pilot, rng);
+            let p = bounds.of(input.subject, now, tallies, true);
+            worst = worst.max(p);
+            if p >= needed || choice.design == Design::Nothing {
+                break;
+            }
+        }
+        (worst, worst > truth)
+    }
+
+    /// The design that the first input gets most often, and its codes then.
+    fn usual(&self) -> (Design, Subject, Rates) {
+        let mut rng = StdRng::seed_from_u64(1);
+        let levels = self.levels();
+        let mut seen: Vec<(Design, u64, Subject, Rates)> = Vec::new();
+        for _ in 0..3 {
+            let draw = |law| Input::draw(law, (self.n0, self.n), &mut rng);
+            let mut inputs: Vec<Input<'_>> = self.laws.iter().map(draw).collect();
+            let mut planned = Planned::new(self, &inputs, levels);
+            for (i, input) in inputs.iter_mut().enumerate() {
+                input.set_pilot(planned.study.pilot(i));
+            }
+            for _ in 0..2 {
+                let pilots: Vec<Pilot> = inputs
+                    .iter()
+                    .map(|input| input.answer_pilot(&mut rng))
+                    .collect();
+                let Choice { design, rates } = planned.choices(&pilots)[0];
+                match seen.iter_mut().find(|known| known.0 == design) {
+                    Some(known) => known.1 += 1,
+                    None => seen.push((design, 1, inputs[0].subject, rates)),
+                }
+            }
+        }
+        let most = seen.into_iter().max_by_key(|known| known.1);
+        let (design, _, subject, rates) = most.expect("a design");
+        (design, subject, rates)
+    }
+
+    /// The design that the first input gets most often.
+    pub(crate) fn usual_design(&self) -> Design {
+        self.usual().0
+    }
+
+    /// Makes the first input hard: where `loses` says how h's losses share out
+    /// over its cells, they are scaled so that the truth is just below the bound
+    /// that its usual design gives with `others` answers not of c.
+    #[must_use]
+    pub(crate) fn hardened(mut self, loses: impl Fn(Cell) -> f64, others: u64) -> Self {
+        let shape = self.laws[0].clone();
+        let scaled = |factor: f64| {
+            let cells = shape.0.iter().map(|&cell| Cell {
+                keeps: cell.keeps * (1.0 - (factor * loses(cell)).clamp(0.0, 1.0)),
+                ..cell
+            });
+            Law(cells.collect())
+        };
+        // The design may change with the losses, as pilots do: twice round.
+        for _ in 0..2 {
+            let (design, subject, rates) = self.usual();
+            let pairs = design.cost();
+            let tallies = match design {
+                // Where h loses says in which stratum its other answers fall.
+                Design::Strata { decided, undecided } => {
+                    let in_undecided = shape.0.iter().any(|c| loses(*c) > 0.0 && c.bucket < CUT);
+                    let in_decided = shape.0.iter().any(|c| loses(*c) > 0.0 && c.bucket >= CUT);
+                    let second = if in_decided { others / 2 } else { others };
+                    let second = if in_undecided {
+                        second.min(undecided)
+                    } else {
+                        0
+                    };
+                    let first = (others - second).min(decided);
+                    [(decided, first), (undecided, second)]
+                        .map(|(pairs, other)| Tally { pairs, other })
+                }
+                _ => [
+                    Tally {
+                        pairs,
+                        other: others.min(pairs),
+                    },
+                    Tally::default(),
+                ],
+            };
+            let choice = Choice { design, rates };
+            let anytime = matches!(self.rule, Rule::Until(_));
+            let bound = conclude(self.levels(), subject, choice, tallies, anytime);
+            let (mut low, mut high) = (0.0_f64, 1.0_f64);
+            for _ in 0..60 {
+                let middle = f64::midpoint(low, high);
+                if scaled(middle).truth() >= bound * (1.0 - 1e-9) {
+                    low = middle;
+                } else {
+                    high = middle;
+                }
+            }
+            self.laws[0] = scaled(high);
+        }
+        self
+    }
+}
