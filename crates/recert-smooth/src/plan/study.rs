@@ -325,18 +325,15 @@ impl Study {
     }
 }
 
-/// The curve with the pilot's copies, which are paid for, taken off the
-/// cost of designs that contain them: all of them for pairs on which f
-/// answered c; half, which is fewer than there are, for strata.
+/// The curve with the pilot's copies, which are paid for, taken off the cost of
+/// designs that contain them: pairs on which f answered c. Strata contain most
+/// of them too, but how many only finer codes than theirs tell.
 fn less_the_pilot(curve: &Curve, pilot: u64) -> Curve {
     let points = curve.points().iter().map(|&point| {
-        let paid = match point.design {
-            Design::Loss { .. } => pilot,
-            Design::Strata { .. } => pilot / 2,
-            Design::Nothing | Design::Fresh { .. } | Design::Both { .. } => 0,
-        };
         let mut point = point;
-        point.cost = point.cost.saturating_sub(paid).max(1);
+        if matches!(point.design, Design::Loss { .. }) {
+            point.cost = point.cost.saturating_sub(pilot).max(1);
+        }
         point
     });
     Curve::new(points)
