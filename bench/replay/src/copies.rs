@@ -1,7 +1,6 @@
 //! The copies of one replicate of one input, and every answer to them.
 
-use recert_smooth::bound::{CUT, StrataCodes};
-use recert_smooth::plan::{Design, Pilot, Subject};
+use recert_smooth::plan::{ByCell, CELLS, Design, Pilot, Subject, cell, early};
 
 use crate::counts::{BUCKETS, CODES};
 use crate::draw::Stream;
@@ -14,6 +13,8 @@ pub const N0: u64 = 100;
 #[derive(Debug, Clone)]
 pub struct Copies {
     codes: Vec<u8>,
+    /// How many of them f answered with c.
+    pub k: u64,
     /// What plans look at.
     pub subject: Subject,
     /// Where h's answers come from: on f's copies, on fresh ones.
@@ -31,13 +32,13 @@ pub struct Seen {
     pub differ: u64,
 }
 
-/// How h answered the copies of a design: decided ones (or all), undecided ones.
+/// How h answered the copies of a design: in each cell, or all in the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {
     /// Copies.
-    pub pairs: [u64; 2],
-    /// Those that h did not answer with c.
-    pub other: [u64; 2],
+    pub pairs: ByCell<u64>,
+    /// Those that h answered with c.
+    pub own: ByCell<u64>,
     /// Pilot copies that are not among the design's.
     pub beside: u64,
 }
@@ -72,29 +73,34 @@ impl Copies {
             code as u8
         };
         let codes: Vec<u8> = (0..n).map(code).collect();
-        let count = |holds: fn(usize) -> bool| {
-            codes
-                .iter()
-                .filter(|&&code| holds(usize::from(code)))
-                .count() as u64
-        };
+        let own = |codes: &[u8]| codes.iter().filter(|&&c| usize::from(c) < BUCKETS).count() as u64;
+        let (first, late) = codes.split_at(early(n) as usize);
+        let mut cells = [0; CELLS];
+        for cell in late.iter().filter_map(|&code| cell_of(usize::from(code))) {
+            cells[cell] += 1;
+        }
         let subject = Subject {
-            n0: N0,
-            k0,
+            votes: N0 + early(n),
+            favour: k0 + own(first),
             // One-sided designs only: of the other classes nothing is recorded.
             rival: 0,
-            k: count(|code| code < BUCKETS),
-            codes: StrataCodes {
-                n,
-                decided: count(|code| stratum(code) == Some(0)),
-                undecided: count(|code| stratum(code) == Some(1)),
-            },
+            n: late.len() as u64,
+            k: own(late),
+            cells,
+            pilot: 0,
+            piloted: [0; CELLS],
         };
         Self {
+            k: own(&codes),
             codes,
             subject,
             answers: [stream(2), stream(3)],
         }
+    }
+
+    /// Cached copies.
+    pub fn n(&self) -> u64 {
+        self.codes.len() as u64
     }
 
     /// Whether h answers copy i with c, and whether otherwise than f.
@@ -127,61 +133,81 @@ impl Copies {
         each
     }
 
-    /// h on the first `pairs` copies that f answered with c: whether f was
-    /// decided, and whether h answered otherwise.
+    /// h on the first `pairs` copies that f answered with c: the cell of each, and
+    /// whether h answered otherwise.
     pub fn pilot(&self, law: &Law, pairs: u64) -> Pilot {
         self.of_c()
             .take(pairs as usize)
-            .map(|i| {
-                (
-                    stratum(usize::from(self.codes[i])) == Some(0),
-                    !self.answer(law, i).0,
-                )
+            .filter_map(|i| {
+                let cell = cell_of(usize::from(self.codes[i]))?;
+                Some((cell, !self.answer(law, i).0))
             })
             .collect()
     }
 
+    /// What plans look at, with a pilot of so many copies.
+    pub fn subject(&self, pilot: u64) -> Subject {
+        let mut subject = Subject {
+            pilot,
+            ..self.subject
+        };
+        for i in self.of_c().take(pilot as usize) {
+            if let Some(cell) = cell_of(usize::from(self.codes[i])) {
+                subject.piloted[cell] += 1;
+            }
+        }
+        subject
+    }
+
     fn of_c(&self) -> impl Iterator<Item = usize> {
-        (0..self.codes.len()).filter(|&i| usize::from(self.codes[i]) < BUCKETS)
+        let late = self.codes.len() - self.subject.n as usize..self.codes.len();
+        late.filter(|&i| usize::from(self.codes[i]) < BUCKETS)
     }
 
     /// h on the copies of a design, after a pilot of this many.
     pub fn run(&self, law: &Law, design: Design, pilot: u64) -> Answered {
         let mut answered = Answered {
-            pairs: [0; 2],
-            other: [0; 2],
+            pairs: [0; CELLS],
+            own: [0; CELLS],
             beside: 0,
         };
-        let mut left = match design {
-            Design::Nothing | Design::Both { .. } => [0; 2],
+        let mut left = [0; CELLS];
+        let by_cell = match design {
+            Design::Nothing | Design::Both { .. } => false,
             Design::Fresh { copies } => {
                 let h = law.h();
-                let other = (0..copies).filter(|&i| self.answers[1].at(i) >= h);
+                let own = (0..copies).filter(|&i| self.answers[1].at(i) < h);
                 answered.pairs[0] = copies;
-                answered.other[0] = other.count() as u64;
+                answered.own[0] = own.count() as u64;
                 answered.beside = pilot;
                 return answered;
             }
-            Design::Loss { pairs } => [pairs, 0],
-            Design::Strata { decided, undecided } => [decided, undecided],
+            Design::Loss { pairs } => {
+                left[0] = pairs;
+                false
+            }
+            Design::Cells { pairs } => {
+                left = pairs;
+                true
+            }
         };
-        let by_stratum = matches!(design, Design::Strata { .. });
         let mut piloted = pilot;
-        for (i, &code) in self.codes.iter().enumerate() {
-            if left == [0; 2] && piloted == 0 {
+        let late = self.codes.len() - self.subject.n as usize;
+        for (i, &code) in self.codes.iter().enumerate().skip(late) {
+            if left == [0; CELLS] && piloted == 0 {
                 break;
             }
             let code = usize::from(code);
-            let stratum = if by_stratum {
-                stratum(code)
+            let cell = if by_cell {
+                cell_of(code)
             } else {
                 (code < BUCKETS).then_some(0)
             };
-            let taken = stratum.filter(|&stratum| left[stratum] > 0);
-            if let Some(stratum) = taken {
-                left[stratum] -= 1;
-                answered.pairs[stratum] += 1;
-                answered.other[stratum] += u64::from(!self.answer(law, i).0);
+            let taken = cell.filter(|&cell| left[cell] > 0);
+            if let Some(cell) = taken {
+                left[cell] -= 1;
+                answered.pairs[cell] += 1;
+                answered.own[cell] += u64::from(self.answer(law, i).0);
             }
             if code < BUCKETS && piloted > 0 {
                 piloted -= 1;
@@ -192,13 +218,9 @@ impl Copies {
     }
 }
 
-/// The stratum of a code: 0 decided for c, 1 undecided, none otherwise.
-fn stratum(code: usize) -> Option<usize> {
-    match (code % BUCKETS < usize::from(CUT), code < BUCKETS) {
-        (true, _) => Some(1),
-        (false, true) => Some(0),
-        (false, false) => None,
-    }
+/// The cell of a code.
+fn cell_of(code: usize) -> Option<usize> {
+    cell(u16::from(code >= BUCKETS), (code % BUCKETS) as u8, 0)
 }
 
 #[cfg(test)]
@@ -232,15 +254,18 @@ mod tests {
             let slack = 5.0 * (p * (1.0 - p) / n as f64).sqrt();
             assert!((count as f64 / n as f64 - p).abs() <= slack, "{count} {p}");
         };
-        near(copies.subject.k, 0.9);
-        near(copies.subject.codes.decided, 0.7);
-        near(copies.subject.codes.undecided, 0.3);
+        near(copies.k, 0.9);
+        let early = n - copies.subject.n;
+        near(copies.subject.k + early * 9 / 10, 0.9);
+        near(copies.subject.cells[4] + early * 7 / 10, 0.7);
+        near(copies.subject.cells[1] + early * 2 / 10, 0.2);
+        near(copies.subject.cells[6] + early / 10, 0.1);
         let seen = copies.first(&law, &[1000, n]);
         assert_eq!(seen[0], copies.first(&law, &[1000])[0]);
         near(seen[1].own, 0.7 + 0.15 + 0.025);
         near(seen[1].differ, 0.05 + 0.05);
         let fresh = copies.run(&law, Design::Fresh { copies: n }, 3);
-        near(n - fresh.other[0], law.h());
+        near(fresh.own[0], law.h());
         assert_eq!(fresh.beside, 3);
     }
 
@@ -250,13 +275,18 @@ mod tests {
         let copies = Copies::draw(&law, 10_000, &[8]);
         let pilot = copies.pilot(&law, 50);
         let loss = copies.run(&law, Design::Loss { pairs: 50 }, 50);
-        assert_eq!((loss.pairs, loss.beside), ([50, 0], 0));
-        assert_eq!(loss.other[0], pilot.iter().filter(|p| p.1).count() as u64);
-        let decided = pilot.iter().filter(|p| p.0).count() as u64;
-        let design = |decided, undecided| Design::Strata { decided, undecided };
+        assert_eq!((loss.pairs[0], loss.beside), (50, 0));
+        assert_eq!(loss.own[0], pilot.iter().filter(|p| !p.1).count() as u64);
+        let piloted = copies.subject(50).piloted;
+        assert_eq!(piloted.iter().sum::<u64>(), 50);
+        let design = |first, second| {
+            let mut pairs = [0; CELLS];
+            (pairs[4], pairs[1]) = (first, second);
+            Design::Cells { pairs }
+        };
         assert_eq!(
-            copies.run(&law, design(decided, 0), 50).beside,
-            50 - decided
+            copies.run(&law, design(piloted[4], 0), 50).beside,
+            piloted[1]
         );
         assert_eq!(copies.run(&law, design(100, 100), 50).beside, 0);
         assert_eq!(copies.run(&law, Design::Nothing, 50).beside, 50);

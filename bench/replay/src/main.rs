@@ -17,7 +17,8 @@ use counts::{Counts, Error};
 
 const USAGE: &str = "usage:
   recert-replay extract LEDGER TABLE.tsv    counts of a ledger, by code
-  recert-replay run OUT.tsv [REPLICATES [H]]  replays data/*.tsv and ../shared/logs
+  recert-replay run OUT.tsv [REPLICATES [ledger|log[/H]]]
+                                            replays data/*.tsv, ../shared/logs
   recert-replay summary RESULTS.tsv         the tables of README.md";
 
 /// Replicates of recorded inputs.
@@ -45,8 +46,8 @@ fn run(arguments: &[String]) -> Result<(), Error> {
         ["run", out, replicates] => {
             replay::run(&root(), Path::new(out), (replicates.parse()?, ""))?;
         }
-        ["run", out, replicates, h] => {
-            replay::run(&root(), Path::new(out), (replicates.parse()?, h))?;
+        ["run", out, replicates, only] => {
+            replay::run(&root(), Path::new(out), (replicates.parse()?, only))?;
         }
         ["summary", results] => print!("{}", summary::tables(&std::fs::read_to_string(results)?)?),
         _ => return Err(USAGE.into()),

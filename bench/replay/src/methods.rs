@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use recert_num::{Alpha, LowerBound, Radius, Sigma};
 use recert_smooth::Irs;
 use recert_smooth::bound::{self, Pairs, Tally};
-use recert_smooth::plan::{self, Design, Goal, Levels, Pilot, Study};
+use recert_smooth::plan::{self, CELLS, Design, Goal, Levels, Pilot, Study};
 
 use crate::copies::{Copies, N0, Seen};
 use crate::counts::Error;
@@ -83,7 +83,7 @@ impl Inputs<'_> {
         let (half, whole) = (Alpha::new(ALPHA / 2.0)?, Alpha::new(ALPHA)?);
         let mut radii = Vec::new();
         for (copies, seen) in self.copies.iter().zip(seen) {
-            let (k, n) = (copies.subject.k, copies.subject.codes.n);
+            let (k, n) = (copies.k, copies.n());
             let p_f = bound::direct(k, n, half)?;
             let p = if p_f.get() < GAMMA {
                 bound::zeta(k, n, half, &pairs(*seen), half)?.0
@@ -101,7 +101,7 @@ impl Inputs<'_> {
         let irs = Irs { gamma: GAMMA };
         let mut radii = Vec::new();
         for (copies, seen) in self.copies.iter().zip(seen) {
-            let (k, n) = (copies.subject.k, copies.subject.codes.n);
+            let (k, n) = (copies.k, copies.n());
             let (conclusion, _) =
                 irs.conclude(0, k, n, &pairs(*seen), Alpha::new(ALPHA)?, self.sigma)?;
             radii.push(self.radius(conclusion.p_lower)?);
@@ -112,38 +112,45 @@ impl Inputs<'_> {
 
     /// `auto`: a pilot, a plan, and the bound of each input's design.
     pub fn auto(&self, budget: u64) -> Result<Spent, Error> {
+        let goal = Goal::Budget(budget);
+        let votes: Vec<(u64, u64)> = (self.copies.iter())
+            .map(|copies| (copies.subject.favour, copies.subject.votes))
+            .collect();
+        let pilots = goal.pilots(&votes);
+        let each = self.copies.iter().zip(&pilots);
         let study = Study {
-            subjects: self.copies.iter().map(|copies| copies.subject).collect(),
+            subjects: each.map(|(copies, &pilot)| copies.subject(pilot)).collect(),
             margins: true,
             both_sides: false,
             levels: Levels::new(Alpha::new(ALPHA)?, 1)?,
-            goal: Goal::Budget(budget),
+            goal,
         };
-        let pilots: Vec<u64> = (0..self.copies.len()).map(|i| study.pilot(i)).collect();
         let seen: Vec<Pilot> = (self.copies.iter().zip(self.laws).zip(&pilots))
             .map(|((copies, law), &pairs)| copies.pilot(law, pairs))
             .collect();
         let choices = study.choose(study.rates(&seen))?;
-        let Levels { f, h } = study.levels;
+        let Levels { f, h, whole } = study.levels;
         let (mut radii, mut evaluations) = (Vec::new(), 0);
         for (i, choice) in choices.iter().enumerate() {
             let (copies, subject) = (&self.copies[i], study.subjects[i]);
             let answered = copies.run(&self.laws[i], choice.design, pilots[i]);
             evaluations += answered.pairs.iter().sum::<u64>() + answered.beside;
-            let tally = |i: usize| Tally {
-                pairs: answered.pairs[i],
-                other: answered.other[i],
-            };
-            let Tally { pairs, other } = tally(0);
+            let (pairs, own) = (answered.pairs[0], answered.own[0]);
             let p = match choice.design {
                 Design::Nothing | Design::Both { .. } => LowerBound::ZERO,
-                Design::Fresh { .. } => bound::direct(pairs - other, pairs, h)?,
+                Design::Fresh { .. } => bound::direct(own, pairs, whole)?,
                 Design::Loss { .. } => {
-                    bound::coded_loss(subject.k, subject.codes.n, f, tally(0), h)?
+                    let other = pairs - own;
+                    bound::coded_loss(subject.k, subject.n, f, Tally { pairs, other }, h)?
                 }
-                Design::Strata { .. } => {
-                    let priors = subject.priors(choice.rates)?;
-                    bound::strata(subject.codes, f, [tally(0), tally(1)], priors, h)?.p_lower
+                Design::Cells { .. } => {
+                    let cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
+                        copies: subject.cells[cell],
+                        pairs: answered.pairs[cell],
+                        own: answered.own[cell],
+                        tilt: choice.tilts.cells[cell],
+                    });
+                    bound::cells(subject.n, choice.tilts.codes, &cells, whole)?
                 }
             };
             radii.push(self.radius(p)?);
@@ -169,8 +176,8 @@ impl Inputs<'_> {
                 let point = curves[i].points().iter().find(|p| p.design == design);
                 radii.push(match (design, point) {
                     (Design::Fresh { copies }, _) => {
-                        let other = self.copies[i].run(&self.laws[i], design, 0).other[0];
-                        self.radius(bound::direct(copies - other, copies, levels.h)?)?
+                        let own = self.copies[i].run(&self.laws[i], design, 0).own[0];
+                        self.radius(bound::direct(own, copies, levels.whole)?)?
                     }
                     (_, Some(point)) => point.radius * self.sigma.get(),
                     (_, None) => 0.0,
@@ -202,7 +209,7 @@ fn limit_curve(
     let radius = |p: LowerBound| -> Result<f64, Error> {
         Ok(Radius::one_sided(one, p)?.map_or(0.0, Radius::get))
     };
-    let (k, n) = (copies.subject.k, copies.subject.codes.n);
+    let (k, n) = (copies.k, copies.n());
     let p_f = bound::direct(k, n, levels.f)?;
     let mut points = Vec::new();
     let costs = (0..).map(|i| (8.0 * 1.1_f64.powi(i)) as u64);
@@ -213,13 +220,14 @@ fn limit_curve(
             cost: m,
             radius: radius(p)?,
             design: Design::Loss { pairs: m },
+            tilt: 0.0,
         });
         // The expected radius of h's own counts, between whole counts.
         let other = (n - k) as f64 / n as f64 * m as f64;
         let mut at = |other: u64| -> Result<f64, Error> {
             let key = (other.min(m), m);
             if !memory.contains_key(&key) {
-                let p = bound::direct(m - key.0, m, levels.h)?;
+                let p = bound::direct(m - key.0, m, levels.whole)?;
                 memory.insert(key, radius(p)?);
             }
             Ok(memory[&key])
@@ -230,6 +238,7 @@ fn limit_curve(
             cost: m,
             radius: expected,
             design: Design::Fresh { copies: m },
+            tilt: 0.0,
         });
     }
     Ok(plan::Curve::new(points))

@@ -69,11 +69,14 @@ struct Row {
     spent: Spent,
 }
 
-/// Replays everything, or one h alone, and writes one row a method, budget and
+/// Replays everything, or `only` the data of one name (`DATA` or `DATA/H`), and writes one row a method, budget and
 /// replicate.
 pub fn run(root: &Path, out: &Path, (replicates, only): (u64, &str)) -> Result<(), Error> {
     let mut cells = cells(root, replicates)?;
-    cells.retain(|cell| only.is_empty() || cell.h == only || cell.h == BASE);
+    let (data, h) = only.split_once('/').unwrap_or((only, ""));
+    cells.retain(|cell| {
+        (data.is_empty() || cell.data == data) && (h.is_empty() || cell.h == h || cell.h == BASE)
+    });
     let next = AtomicUsize::new(0);
     let found: Mutex<Vec<Option<String>>> = Mutex::new(vec![None; cells.len()]);
     let work = || -> Result<(), String> {

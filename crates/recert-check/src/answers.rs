@@ -51,7 +51,7 @@ impl Series {
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) idx: u32,
-    series: BTreeMap<(i64, u32), Series>,
+    pub(crate) series: BTreeMap<(i64, u32), Series>,
 }
 
 impl Answers {

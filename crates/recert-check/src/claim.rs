@@ -18,8 +18,9 @@ use crate::noise::Law;
 use crate::report::Report;
 use crate::tables::{Run, Tables};
 
-/// Copies in margin buckets below this one are undecided.
-pub(crate) const CUT: u8 = 2;
+/// One in so many of f's copies is early: looked at before anything is decided,
+/// and never run on.
+const EARLY: u64 = 32;
 
 /// Candidates that one claim may be about a choice among.
 const MOST_CANDIDATES: u64 = 100_000;
@@ -49,8 +50,7 @@ pub(crate) enum Method {
     Pairs { kind: Pairs, shares: Vec<f64> },
     /// On copies that f's codes choose.
     Auto {
-        f: f64,
-        h: f64,
+        shares: Shares,
         /// Whether the number of copies may depend on what h answered.
         anytime: bool,
         /// Whether certificates from both sides are asked for.
@@ -58,6 +58,17 @@ pub(crate) enum Method {
     },
     /// From scratch, stopped freely.
     Until { level: f64 },
+}
+
+/// What `auto` makes of alpha.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shares {
+    /// For a statement about f's codes.
+    pub(crate) f: f64,
+    /// For one about h beside it.
+    pub(crate) h: f64,
+    /// For a single statement.
+    pub(crate) whole: f64,
 }
 
 /// Which bound from pairs.
@@ -285,7 +296,13 @@ fn due(name: &str, stored: &Value, (copies, alpha): (u64, f64), run: &Run) -> Re
     }
 }
 
-/// The claim of `auto`: for each candidate its part of alpha, a tenth of it for f.
+/// How many of `n` copies of f are early.
+pub(crate) fn early(n: u64) -> u64 {
+    n / EARLY
+}
+
+/// The claim of `auto`: for each candidate its part of alpha; a tenth of it is
+/// for f where there are two statements.
 fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
     let whole = |name: &str, range: std::ops::RangeInclusive<u64>| {
         let value = stored.get(name).and_then(Value::as_u64);
@@ -299,8 +316,14 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
     let left = run.law.left_of(alpha, 2 * run.n, run.dims);
     let level = left.map_err(|what| ("alpha", what))?;
     let shares = split(level, &[1.0, 9.0].repeat(among as usize))?;
-    let (f, h) = (shares[0], shares[1]);
+    let shares = Shares {
+        f: shares[0],
+        h: shares[1],
+        whole: split(level, &vec![1.0; among as usize])?[0],
+    };
+    let Shares { f, h, whole: one } = shares;
     sums(&[(among as u32, f), (among as u32, h)], level)?;
+    sums(&[(among as u32, one)], level)?;
     let goal = stored.get("goal").and_then(Value::as_object);
     let name = goal.filter(|goal| goal.len() == 1);
     let name = name.and_then(|goal| goal.keys().next().map(String::as_str));
@@ -322,14 +345,13 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
     };
     Ok(Due {
         method: Method::Auto {
-            f,
-            h,
+            shares,
             anytime: name == Some("until"),
             both: sides == 2,
         },
         parameters: json!({
-            "alpha_f": f, "alpha_h": h, "among": among, "cut": CUT, "goal": goal,
-            "inputs": inputs, "sides": sides,
+            "alpha_f": f, "alpha_h": h, "alpha_whole": one, "among": among,
+            "early": early(run.n), "goal": goal, "inputs": inputs, "sides": sides,
         }),
         among,
         copies: Some(copies),
@@ -403,7 +425,7 @@ mod tests {
     fn shares(name: &str, stored: &Value, alpha: f64) -> Vec<f64> {
         match due(name, stored, (100, alpha), &run()).unwrap().method {
             Method::Pairs { shares, .. } => shares,
-            Method::Auto { f, h, .. } => vec![f, h],
+            Method::Auto { shares, .. } => vec![shares.f, shares.h, shares.whole],
             other => panic!("{other:?}"),
         }
     }
@@ -423,8 +445,10 @@ mod tests {
                 let stored =
                     json!({"among": among, "inputs": 5, "sides": 2, "goal": {"budget": 1003}});
                 let found = shares("auto", &stored, alpha);
-                let sum = f64::from(among) * (found[0] + found[1]);
-                assert!((sum - alpha).abs() < 1e-13 * alpha, "{among} {alpha}");
+                for part in [found[0] + found[1], found[2]] {
+                    let sum = f64::from(among) * part;
+                    assert!((sum - alpha).abs() < 1e-13 * alpha, "{among} {alpha}");
+                }
             }
         }
     }
@@ -459,6 +483,19 @@ mod tests {
         }
         let found = due("direct", &json!({}), (10_001, 0.001), &run());
         assert_eq!(found.err().map(|wrong| wrong.0), Some("copies"));
+    }
+
+    #[test]
+    fn early_copies_are_those_that_follow_from_n() {
+        let counts = [31, 32, 63, 10_000, 100_000].map(early);
+        assert_eq!(counts, [0, 1, 1, 312, 3125]);
+        let stored = json!({"among": 2, "inputs": 5, "sides": 1, "goal": {"each": 100}});
+        let parameters = due("auto", &stored, (100, 0.002), &run())
+            .unwrap()
+            .parameters;
+        assert_eq!(parameters["early"], 312);
+        assert!(parameters["alpha_whole"].as_f64().unwrap() <= 0.001);
+        assert_eq!(parameters.get("cut"), None);
     }
 
     #[test]

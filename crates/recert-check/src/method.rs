@@ -43,7 +43,7 @@ pub(crate) struct Derived {
     pub(crate) radius: f64,
     pub(crate) p_lower: Bound,
     pub(crate) bound: &'static str,
-    pub(crate) evaluations: Evaluations,
+    pub(crate) evaluations: u64,
     /// The time, where it is the sum of what the ledger holds whole.
     pub(crate) micros: Option<u64>,
     /// Answers counted.
@@ -61,13 +61,6 @@ pub(crate) enum Bound {
     Below(Proved),
 }
 
-/// What `evaluations` should be.
-#[derive(Debug, Clone)]
-pub(crate) enum Evaluations {
-    Exactly(u64),
-    OneOf(Vec<u64>),
-}
-
 /// The field that keeps a certificate from being derived, and why.
 pub(crate) type Wrong = (&'static str, String);
 
@@ -79,11 +72,10 @@ pub(crate) fn derive(method: &Method, context: &Context<'_>) -> Result<Derived, 
         Method::Until { level } => scratch::until(context, *level),
         Method::Pairs { kind, shares } => pairs::derive(context, *kind, shares),
         Method::Auto {
-            f,
-            h,
+            shares,
             anytime,
             both,
-        } => chosen::derive(context, [*f, *h], *anytime, *both),
+        } => chosen::derive(context, *shares, *anytime, *both),
     }
 }
 
@@ -130,28 +122,19 @@ impl Context<'_> {
         count.ok_or_else(|| ("counts", format!("{name}, a count of at most {most}")))
     }
 
-    /// A witness, which was free to be chosen.
-    fn witness(&self, name: &str) -> Result<f64, Wrong> {
+    /// A witness or a tilt, which was free to be chosen.
+    fn number(&self, name: &str) -> Result<f64, Wrong> {
         positive(self.stored.get(name))
             .ok_or_else(|| ("counts", format!("{name}, a number above 0")))
     }
 
-    /// One of two witnesses.
-    fn witness_at(&self, i: usize) -> Result<f64, Wrong> {
-        let witness = positive(self.stored.get("witness").and_then(|list| list.get(i)));
-        witness.ok_or_else(|| ("counts", "witness, two numbers above 0".to_owned()))
-    }
-
-    /// A Beta law by its two weights, which was free to be chosen beforehand; or
-    /// one of several.
-    fn prior(&self, name: &str, of: Option<usize>) -> Result<[f64; 2], Wrong> {
-        let mut law = self.stored.get(name);
-        if let Some(of) = of {
-            law = law.and_then(|laws| laws.get(of));
-        }
-        let weight = |i: usize| positive(law.and_then(|law| law.get(i)));
-        let both = weight(0).zip(weight(1)).map(|(a, b)| [a, b]);
-        both.ok_or_else(|| ("counts", format!("{name}, weights of Beta laws above 0")))
+    /// Tilts or the weights of a law, free to be chosen beforehand.
+    fn numbers<const COUNT: usize>(&self, name: &str) -> Result<[f64; COUNT], Wrong> {
+        let wrong = || ("counts", format!("{name}, {COUNT} numbers above 0"));
+        let stored = self.stored.get(name).and_then(Json::as_array);
+        let list = stored.ok_or_else(wrong)?.iter();
+        let list: Option<Vec<f64>> = list.map(|value| positive(Some(value))).collect();
+        list.and_then(|list| list.try_into().ok()).ok_or_else(wrong)
     }
 }
 

@@ -153,8 +153,8 @@ impl Report {
         }
         if claims.values().any(Claim::has_priors) {
             self.unchecked.push(
-                "that the priors of joint bounds, and the copies chosen by auto, were fixed without \
-                 a look at the answers that they are applied to"
+                "that the priors and tilts of bounds, and the copies chosen by auto, were fixed \
+                 without a look at the answers that they are applied to"
                     .to_owned(),
             );
         }

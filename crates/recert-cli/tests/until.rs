@@ -238,7 +238,7 @@ fn recertifying_stops_at_the_radius_or_without_hope() {
         assert_eq!(held(&place.path("run.recert")), kept);
     }
     // Bounds that hold at one number of copies only are not among them.
-    let anytime = ["loss-mixture", "mixture", "none", "strata"];
+    let anytime = ["loss-mixture", "mixture", "none", "cells"];
     for bound in bounds.keys() {
         assert!(anytime.contains(&bound.as_str()), "{bounds:?}");
     }

@@ -79,7 +79,7 @@ pub fn copies_for_width(p: f64, width: f64, alpha: Alpha) -> Result<u64, Error> 
 ///
 /// Fails unless `0 < p <= 1`, the radius is finite and at least 0, and `alpha` is at most 1/2;
 /// with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where `p` is not above `q`, or more
-/// than `2^40` copies would be needed, or the search would take more than ten million steps.
+/// than `2^40` copies would be needed, or the search would take more than 200,000 steps.
 ///
 /// ```
 /// # fn main() -> Result<(), recert_num::Error> {
@@ -111,7 +111,7 @@ pub fn copies_for_radius(p: f64, radius_in_sigmas: f64, alpha: Alpha) -> Result<
         )));
     }
     let mut first = 1;
-    for _ in 0..10_000_000 {
+    for _ in 0..200_000 {
         if first > MAX_TRIALS {
             return Err(too_many());
         }
@@ -123,7 +123,7 @@ pub fn copies_for_radius(p: f64, radius_in_sigmas: f64, alpha: Alpha) -> Result<
     }
     Err(Error::not_found(format!(
         "the number of copies for a radius of {radius_in_sigmas} sigma at {p} was not found within \
-         ten million steps (it is above {first})"
+         200,000 steps (it is above {first})"
     )))
 }
 

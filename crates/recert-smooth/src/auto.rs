@@ -1,8 +1,7 @@
 //! Recertifying h where f's codes say it pays: `--method auto`.
 //!
-//! A pilot on half of the inputs says how often h leaves f's class; the plan for
-//! the other half follows from it and from f's codes ([`crate::plan`]). Then h
-//! runs on the copies chosen, and each input is concluded by the bound of its
+//! A pilot says how often h leaves f's class; that on one half of the inputs makes,
+//! with f's codes, the plan for the other ([`crate::plan`]). Then h runs on the copies chosen, and each input is concluded by the bound of its
 //! design. `SOUNDNESS.md`, section 4, has the statement and its proof.
 
 mod until;
@@ -17,10 +16,11 @@ use recert_noise::Stream;
 use recert_num::{Alpha, LowerBound, Sigma, UpperBound};
 use serde_json::json;
 
-use crate::bound::{self, Answered, CUT, Conclusion, Tally};
+use crate::bound::{self, Answered, Conclusion, Tally};
 use crate::certify;
 use crate::plan::{
-    Choice, Design, Goal, Levels, Pilot, Rates, Study, Subject, strata_codes, stratum,
+    CELLS, Choice, Design, Goal, Levels, OWN, Pilot, Rates, Study, Subject, cell_of, count_cells,
+    early,
 };
 use crate::run::{Chosen, Request, collect_chosen, level};
 use crate::{Error, Observer, Outcome, Sides, Source};
@@ -85,14 +85,31 @@ impl Auto {
             })?;
             let (f, _) = ledger.answers(series(ledger.base(), idx, Stream::Certify), n)?;
             let class = selection.class;
+            let mut votes = selection.counts;
+            votes.insert(INVALID, selection.invalid);
+            for &answer in &f.classes[..early(n) as usize] {
+                *votes.entry(answer).or_insert(0) += 1;
+            }
+            let late = &f.classes[early(n) as usize..];
             subjects.push(Subject {
-                n0: selection.copies,
-                k0: selection.counts.get(&class).copied().unwrap_or(0),
-                rival: bound::runner_up(&selection.counts, class).map_or(0, |(_, votes)| votes),
-                k: f.count(class),
-                codes: strata_codes(&f, class),
+                votes: votes.values().sum(),
+                favour: votes.get(&class).copied().unwrap_or(0),
+                rival: bound::runner_up(&votes, class).map_or(0, |(_, votes)| votes),
+                n: late.len() as u64,
+                k: late.iter().filter(|&&answer| answer == class).count() as u64,
+                cells: count_cells(&f, class, early(n) as u32..n as u32),
+                pilot: 0,
+                piloted: [0; CELLS],
             });
             known.push(Known { idx, class, f });
+        }
+        let votes: Vec<(u64, u64)> = subjects.iter().map(|s| (s.favour, s.votes)).collect();
+        let pilots = self.goal.pilots(&votes);
+        for ((subject, known), pilot) in subjects.iter_mut().zip(&known).zip(pilots) {
+            let Known { class, f, .. } = known;
+            subject.pilot = pilot;
+            let (_, copies) = Design::Loss { pairs: pilot }.copies(f, *class);
+            subject.piloted = count_cells(f, *class, copies);
         }
         let study = Study {
             subjects,
@@ -122,7 +139,8 @@ impl Auto {
     ) -> Claim {
         let parameters = json!({
             "alpha_f": study.levels.f.get(), "alpha_h": study.levels.h.get(),
-            "among": self.among, "cut": CUT, "goal": goal, "inputs": study.subjects.len(),
+            "alpha_whole": study.levels.whole.get(), "among": self.among, "early": early(ledger.header().n),
+            "goal": goal, "inputs": study.subjects.len(),
             "sides": if self.sides == Sides::Two { 2 } else { 1 },
         });
         let what = ("auto", copies, self.alpha);
@@ -138,7 +156,8 @@ impl Auto {
         }
     }
 
-    /// Evaluates the pilot copies; `None` if the observer stopped it.
+    /// Evaluates the pilot copies: the rates for either half of the inputs; `None`
+    /// if the observer stopped it.
     fn learn(
         &self,
         ledger: &mut Ledger,
@@ -146,10 +165,12 @@ impl Auto {
         (study, known): (&Study, &[Known]),
         classifiers: &mut [Box<dyn Classifier>],
         observer: &mut dyn Observer,
-    ) -> Result<Option<Learned>, Error> {
-        let pilots: Vec<u64> = (0..known.len()).map(|i| study.pilot(i)).collect();
-        let requests: Vec<Request> = (known.iter().zip(&pilots))
-            .map(|(known, &pairs)| request(known, Design::Loss { pairs }))
+    ) -> Result<Option<[Rates; 2]>, Error> {
+        let pilot = |subject: &Subject| Design::Loss {
+            pairs: subject.pilot,
+        };
+        let requests: Vec<Request> = (known.iter().zip(&study.subjects))
+            .map(|(known, subject)| request(known, pilot(subject)))
             .collect();
         let outcome = collect_chosen(
             ledger,
@@ -165,20 +186,18 @@ impl Auto {
         let seen = (known.iter().zip(&requests))
             .map(|(known, request)| self.pairs(ledger, known, &request.copies))
             .collect::<Result<Vec<Pilot>, Error>>()?;
-        Ok(Some(Learned {
-            rates: study.rates(&seen),
-            pilots,
-        }))
+        Ok(Some(study.rates(&seen)))
     }
 
     /// h's answers on copies that f answered with c.
     fn pairs(&self, ledger: &Ledger, known: &Known, copies: &[u32]) -> Result<Pilot, Error> {
         let at = series(self.network, known.idx, Stream::Certify);
         let (answers, _) = ledger.answers_at(at, copies)?;
-        let decided = |copy: u32| stratum(&known.f, known.class, copy as usize) == Some(0);
+        // Without margins every copy counts as decided.
+        let cell = |copy: u32| cell_of(&known.f, known.class, copy as usize).unwrap_or(OWN - 1);
         let each = copies.iter().zip(&answers);
         Ok(each
-            .map(|(&copy, &answer)| (decided(copy), answer != known.class))
+            .map(|(&copy, &answer)| (cell(copy), answer != known.class))
             .collect())
     }
 
@@ -206,7 +225,10 @@ impl Auto {
             None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
         };
         // The pilot is paid for, whether or not its copies count.
-        let (_, piloted) = Design::Loss { pairs: of.pilot }.copies(&known.f, known.class);
+        let (_, piloted) = Design::Loss {
+            pairs: of.subject.pilot,
+        }
+        .copies(&known.f, known.class);
         let extra: Vec<u32> = (piloted.into_iter())
             .filter(|copy| stream != Stream::Certify || copies.binary_search(copy).is_err())
             .collect();
@@ -241,8 +263,9 @@ impl Of<'_> {
         answers: &[u16],
         anytime: bool,
     ) -> Result<Found, Error> {
-        let Levels { f, h } = self.study.levels;
-        let (class, n, k) = (self.known.class, self.subject.codes.n, self.subject.k);
+        let Levels { f, h, whole } = self.study.levels;
+        let Subject { n, k, .. } = self.subject;
+        let class = self.known.class;
         let pairs = answers.len() as u64;
         let other = answers.iter().filter(|&&a| a != class).count() as u64;
         let mut p_upper = None;
@@ -253,7 +276,7 @@ impl Of<'_> {
                 if anytime {
                     self.mixture(choice, (pairs, other), counts, "mixture")?
                 } else {
-                    (bound::direct(pairs - other, pairs, h)?, "fresh", counts)
+                    (bound::direct(pairs - other, pairs, whole)?, "fresh", counts)
                 }
             }
             Design::Loss { .. } => {
@@ -266,8 +289,10 @@ impl Of<'_> {
                 }
             }
             Design::Both { .. } => {
-                let moved = moved(&self.known.f, class, answers);
-                let runner_up = runner_up(&self.known.f, class);
+                let f_on = &self.known.f.classes;
+                let late = &f_on[f_on.len() - n as usize..];
+                let moved = moved(late, class, answers);
+                let runner_up = runner_up(late, class);
                 let found = bound::both(Answered { n, k, runner_up }, f, moved, h)?;
                 p_upper = Some(found.p_upper);
                 let counts = json!({
@@ -277,26 +302,28 @@ impl Of<'_> {
                 });
                 (found.p_lower, "both", counts)
             }
-            Design::Strata { .. } => {
-                let mut tallies = [Tally::default(); 2];
+            Design::Cells { .. } => {
+                let mut cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
+                    copies: self.subject.cells[cell],
+                    tilt: choice.tilts.cells[cell],
+                    ..bound::Cell::default()
+                });
                 for (&copy, &answer) in copies.iter().zip(answers) {
-                    if let Some(stratum) = stratum(&self.known.f, class, copy as usize) {
-                        tallies[stratum].pairs += 1;
-                        tallies[stratum].other += u64::from(answer != class);
+                    if let Some(cell) = cell_of(&self.known.f, class, copy as usize) {
+                        cells[cell].pairs += 1;
+                        cells[cell].own += u64::from(answer == class);
                     }
                 }
-                let codes = self.subject.codes;
-                let priors = self.subject.priors(choice.rates)?;
-                let found = bound::strata(codes, f, tallies, priors, h)?;
+                let tilt = choice.tilts.codes;
                 let counts = json!({
-                    "n": n, "decided": codes.decided, "undecided": codes.undecided,
-                    "pairs": tallies.map(|t| t.pairs), "other": tallies.map(|t| t.other),
-                    "priors": priors.map(|p| [p.a(), p.b()]), "witness": found.witness,
+                    "n": n, "copies": cells.map(|c| c.copies), "pairs": cells.map(|c| c.pairs),
+                    "own": cells.map(|c| c.own), "tilts": cells.map(|c| c.tilt), "tilt": tilt,
                 });
-                (found.p_lower, "strata", counts)
+                (bound::cells(n, tilt, &cells, whole)?, "cells", counts)
             }
         };
         counts["class"] = json!(class);
+        counts["pilot"] = json!(self.subject.pilot.min(k));
         if choice.design != Design::Nothing {
             counts["invalid"] = json!(answers.iter().filter(|&&a| a == INVALID).count());
         }
@@ -317,7 +344,7 @@ impl Of<'_> {
         mut counts: serde_json::Value,
         name: &'static str,
     ) -> Result<(LowerBound, &'static str, serde_json::Value), Error> {
-        let (found, prior) = until::one_cell(self.study, self.subject, choice, tally)?;
+        let (found, prior) = until::one_cell(self.study.levels, self.subject, choice, tally)?;
         counts["prior"] = json!([prior.a(), prior.b()]);
         counts["witness"] = json!(found.witness);
         Ok((found.p_lower, name, counts))
@@ -336,7 +363,7 @@ pub fn recertify_auto(
 ) -> Result<Outcome, Error> {
     let (study, known) = what.known(ledger, inputs)?;
     let learned = what.learn(ledger, source, (&study, &known), classifiers, observer)?;
-    let Some(Learned { rates, pilots }) = learned else {
+    let Some(rates) = learned else {
         return Ok(Outcome::Stopped);
     };
     let choices = study.choose(rates)?;
@@ -358,19 +385,10 @@ pub fn recertify_auto(
                 claim: &claim,
                 known: &known[i],
                 subject: study.subjects[i],
-                pilot: pilots[i],
             };
             Ok(vec![what.conclude(ledger, &of, choices[i], false)?])
         },
     )
-}
-
-/// What the pilot taught.
-struct Learned {
-    /// For either half of the inputs.
-    rates: [Rates; 2],
-    /// Copies of each input's pilot.
-    pilots: Vec<u64>,
 }
 
 /// What an input's certificate rests on beside h's answers.
@@ -379,8 +397,6 @@ struct Of<'a> {
     claim: &'a Claim,
     known: &'a Known,
     subject: Subject,
-    /// Copies of its pilot.
-    pilot: u64,
 }
 
 fn request(known: &Known, design: Design) -> Request {
@@ -392,16 +408,16 @@ fn request(known: &Known, design: Design) -> Request {
     }
 }
 
-/// f's largest count of a class other than `class`.
-fn runner_up(f: &Codes, class: u16) -> u64 {
-    largest(f.classes.iter().filter(|&&c| c != class && c != INVALID))
+/// f's largest count of an answer other than `class`, [`INVALID`] being one.
+fn runner_up(f: &[u16], class: u16) -> u64 {
+    largest(f.iter().filter(|&&answer| answer != class))
 }
 
-/// How h's answers on the first copies differ from f's, as far as the class
-/// and any one other go.
-fn moved(f: &Codes, class: u16, h: &[u16]) -> bound::Moved {
-    let pairs = || f.classes.iter().zip(h);
-    let arrived = pairs().filter(|&(f, h)| f != h && *h != class && *h != INVALID);
+/// How h's answers on some copies differ from f's on these and the next, as far as
+/// the class and any one other answer go.
+fn moved(f: &[u16], class: u16, h: &[u16]) -> bound::Moved {
+    let pairs = || f.iter().zip(h);
+    let arrived = pairs().filter(|&(f, h)| f != h && *h != class);
     bound::Moved {
         pairs: h.len() as u64,
         lost: pairs().filter(|&(&f, &h)| f == class && h != class).count() as u64,

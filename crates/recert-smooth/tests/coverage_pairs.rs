@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Binomial, Distribution};
 use recert_num::{Alpha, clopper_pearson_lower, clopper_pearson_upper};
-use recert_smooth::bound::{Beta, Cell, PAIR_BOUNDS, PairBound, Pairs, joint_upper};
+use recert_smooth::bound::{Beta, JointCell, PAIR_BOUNDS, PairBound, Pairs, joint_upper};
 
 fn alpha(value: f64) -> Alpha {
     Alpha::new(value).unwrap()
@@ -226,7 +226,7 @@ impl Cells {
                 x[i] += u64::from(rng.random::<f64>() < self.theta[i]);
                 if step % every == 0 || step < 6 {
                     let wrong = *known.entry((m, x)).or_insert_with(|| {
-                        let cell = |i: usize| Cell {
+                        let cell = |i: usize| JointCell {
                             weight: self.weight[i],
                             trials: m[i],
                             events: x[i],

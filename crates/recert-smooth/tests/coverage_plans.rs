@@ -21,8 +21,10 @@ use rand::{RngExt, SeedableRng};
 use recert_ledger::Codes;
 use recert_noise::Stream;
 use recert_num::{Alpha, normal_quantile_upper};
-use recert_smooth::bound::{self, Answered, Beta, Moved, StrataCodes, Tally};
-use recert_smooth::plan::{Choice, Design, Goal, Levels, Pilot, Study, Subject};
+use recert_smooth::bound::{self, Answered, Beta, Moved, Tally};
+use recert_smooth::plan::{
+    ByCell, CELLS, Choice, Design, Goal, Levels, Pilot, Study, Subject, cell, early,
+};
 
 /// The class certified.
 const C: u16 = 0;
@@ -121,28 +123,33 @@ fn draw(law: Law, (n0, n): (u64, u64), rng: &mut StdRng) -> Drawn {
         margins: Some(Vec::new()),
     };
     let mut cached = Vec::new();
-    let mut codes = StrataCodes {
-        n,
-        ..StrataCodes::default()
-    };
-    for _ in 0..n {
+    let mut cells = [0; CELLS];
+    let mut k = 0;
+    for i in 0..n {
         let fine = pick(&law.codes, rng);
         let (class, margin) = FINE[fine];
         f.classes.push(class);
         f.margins.as_mut().unwrap().push(margin);
-        codes.undecided += u64::from(margin < bound::CUT);
-        codes.decided += u64::from(margin >= bound::CUT && class == C);
+        if i < early(n) {
+            votes[usize::from(class)] += 1;
+        } else {
+            cells[cell(class, margin, C).unwrap()] += 1;
+            k += u64::from(class == C);
+        }
         cached.push(pick(&law.h[fine], rng) as u16);
     }
     let fresh = (0..n)
         .map(|_| pick(&law.h[pick(&law.codes, rng)], rng) as u16)
         .collect();
     let subject = Subject {
-        n0,
-        k0: votes[0],
+        votes: votes.iter().sum(),
+        favour: votes[0],
         rival: votes[1].max(votes[2]),
-        k: f.count(C),
-        codes,
+        n: n - early(n),
+        k,
+        cells,
+        pilot: 0,
+        piloted: [0; CELLS],
     };
     Drawn {
         law,
@@ -154,12 +161,24 @@ fn draw(law: Law, (n0, n): (u64, u64), rng: &mut StdRng) -> Drawn {
 }
 
 impl Drawn {
-    fn pilot(&self, pairs: u64) -> Pilot {
-        let (_, copies) = Design::Loss { pairs }.copies(&self.f, C);
+    fn cell(&self, copy: u32) -> usize {
         let margins = self.f.margins.as_ref().unwrap();
-        let decided = |i: u32| margins[i as usize] >= bound::CUT;
+        cell(self.f.classes[copy as usize], margins[copy as usize], C).unwrap()
+    }
+
+    fn set_pilot(&mut self, pairs: u64) {
+        self.subject.pilot = pairs;
+        for (cell, _) in self.pilot() {
+            self.subject.piloted[cell] += 1;
+        }
+    }
+
+    fn pilot(&self) -> Pilot {
+        let pairs = self.subject.pilot;
+        let (_, copies) = Design::Loss { pairs }.copies(&self.f, C);
         let lost = |i: u32| self.cached[i as usize] != C;
-        copies.into_iter().map(|i| (decided(i), lost(i))).collect()
+        let each = copies.into_iter();
+        each.map(|i| (self.cell(i), lost(i))).collect()
     }
 
     /// Whether the certificate of this design states more than the truth.
@@ -172,27 +191,26 @@ impl Drawn {
         let answers: Vec<u16> = copies.iter().map(|&i| from[i as usize]).collect();
         let pairs = answers.len() as u64;
         let other = answers.iter().filter(|&&a| a != C).count() as u64;
-        let Subject { k, codes, .. } = self.subject;
-        let n = codes.n;
+        let Subject { k, n, .. } = self.subject;
         let truth = self.law.probability(0);
         let p_lower = match choice.design {
             Design::Nothing => return false,
-            Design::Fresh { .. } => bound::direct(pairs - other, pairs, levels.h).unwrap(),
+            Design::Fresh { .. } => bound::direct(pairs - other, pairs, levels.whole).unwrap(),
             Design::Loss { .. } => {
                 bound::coded_loss(k, n, levels.f, Tally { pairs, other }, levels.h).unwrap()
             }
-            Design::Strata { .. } => {
-                let mut tallies = [Tally::default(); 2];
+            Design::Cells { .. } => {
+                let mut cells: ByCell<bound::Cell> = std::array::from_fn(|cell| bound::Cell {
+                    copies: self.subject.cells[cell],
+                    tilt: choice.tilts.cells[cell],
+                    ..bound::Cell::default()
+                });
                 for (&copy, &answer) in copies.iter().zip(&answers) {
-                    let margin = self.f.margins.as_ref().unwrap()[copy as usize];
-                    let tally = &mut tallies[usize::from(margin < bound::CUT)];
-                    tally.pairs += 1;
-                    tally.other += u64::from(answer != C);
+                    let cell = &mut cells[self.cell(copy)];
+                    cell.pairs += 1;
+                    cell.own += u64::from(answer == C);
                 }
-                let priors = self.subject.priors(choice.rates).unwrap();
-                bound::strata(codes, levels.f, tallies, priors, levels.h)
-                    .unwrap()
-                    .p_lower
+                bound::cells(n, choice.tilts.codes, &cells, levels.whole).unwrap()
             }
             Design::Both { .. } => return self.both_is_wrong(&answers, levels),
         };
@@ -200,19 +218,15 @@ impl Drawn {
     }
 
     fn both_is_wrong(&self, h: &[u16], levels: Levels) -> bool {
-        let count = |class: u16| self.f.count(class);
+        let late = &self.f.classes[self.f.classes.len() - self.subject.n as usize..];
+        let count = |class: u16| late.iter().filter(|&&f| f == class).count() as u64;
         let arrived = |class: u16| {
-            let pairs = self.f.classes.iter().zip(h);
+            let pairs = late.iter().zip(h);
             pairs.filter(|&(&f, &h)| h == class && f != class).count() as u64
         };
-        let lost = self
-            .f
-            .classes
-            .iter()
-            .zip(h)
-            .filter(|&(&f, &h)| f == C && h != C);
+        let lost = late.iter().zip(h).filter(|&(&f, &h)| f == C && h != C);
         let f = Answered {
-            n: self.subject.codes.n,
+            n: self.subject.n,
             k: self.subject.k,
             runner_up: count(1).max(count(2)),
         };
@@ -242,10 +256,16 @@ fn simulate(
     let mut failures = vec![(0, 0); laws.len()];
     let levels = Levels::new(Alpha::new(alpha).unwrap(), among).unwrap();
     for _ in 0..replicates {
-        let drawn: Vec<Drawn> = laws
+        let mut drawn: Vec<Drawn> = laws
             .iter()
             .map(|&law| draw(law, (n0, n), &mut rng))
             .collect();
+        let votes: Vec<_> = (drawn.iter())
+            .map(|d| (d.subject.favour, d.subject.votes))
+            .collect();
+        for (drawn, pilot) in drawn.iter_mut().zip(goal.pilots(&votes)) {
+            drawn.set_pilot(pilot);
+        }
         let study = Study {
             subjects: drawn.iter().map(|d| d.subject).collect(),
             margins: true,
@@ -266,11 +286,7 @@ fn simulate(
                     }
                 })
                 .collect();
-            let pilots: Vec<Pilot> = again
-                .iter()
-                .enumerate()
-                .map(|(i, d)| d.pilot(study.pilot(i)))
-                .collect();
+            let pilots: Vec<Pilot> = again.iter().map(Drawn::pilot).collect();
             let choices = study.choose(study.rates(&pilots)).unwrap();
             for (i, (drawn, &choice)) in again.iter().zip(&choices).enumerate() {
                 wrong[i] |= drawn.is_wrong(choice, levels);

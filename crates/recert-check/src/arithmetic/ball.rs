@@ -135,6 +135,12 @@ impl Ball {
         add_down(self.middle.hi, sub_down(self.middle.lo, self.radius))
     }
 
+    /// An `f64` not below the number.
+    pub(super) fn upper(self) -> f64 {
+        use recert_num::directed::add_up;
+        add_up(self.middle.hi, add_up(self.middle.lo, self.radius))
+    }
+
     /// Its size, about.
     pub(super) fn size(self) -> f64 {
         self.middle.hi.abs()
@@ -149,15 +155,6 @@ impl Ball {
             middle: if first { a } else { b },
             radius: self.radius.max(other.radius),
         }
-    }
-}
-
-#[cfg(test)]
-impl Ball {
-    /// An `f64` not below the number.
-    pub(super) fn upper(self) -> f64 {
-        use recert_num::directed::add_up;
-        add_up(self.middle.hi, add_up(self.middle.lo, self.radius))
     }
 }
 

@@ -20,6 +20,7 @@
 use super::ball::Ball;
 use super::dd::Dd;
 use super::gamma::ln_rising;
+use super::{Proved, ROUNDING};
 
 /// A group of trials with one chance of the event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,33 +30,6 @@ pub(crate) struct Cell {
     pub(crate) events: u64,
     /// The law's weights of the event and of its contrary.
     pub(crate) prior: [f64; 2],
-}
-
-/// The share of the numbers that go into a bound by which the prover's rounding
-/// may lower it: 64 units in the last place.
-const ROUNDING: f64 = f64::from_bits((1023 - 47) << 52);
-
-/// A bound, and how far below it the prover's rounding may end.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Proved {
-    pub(crate) bound: f64,
-    pub(crate) slack: f64,
-}
-
-impl Proved {
-    /// The weaker of two.
-    pub(crate) fn min(self, other: Self) -> Self {
-        if other.bound < self.bound {
-            other
-        } else {
-            self
-        }
-    }
-
-    /// Whether a stated bound is proved, and no weaker than its rounding makes it.
-    pub(crate) fn covers(self, stated: f64) -> bool {
-        stated <= self.bound && stated >= self.bound - self.slack
-    }
 }
 
 /// The lower bound of `sum w_s (1 - t_s)` that the witness `eta` proves: `sum w_s -
@@ -336,7 +310,7 @@ mod tests {
                 let [a, b] = [prior[2 * i].exp2(), prior[2 * i + 1].exp2()];
                 cell(weights[i], trials[i], events, a, b)
             });
-            let theirs = cells.map(|cell| recert_smooth::bound::Cell {
+            let theirs = cells.map(|cell| recert_smooth::bound::JointCell {
                 weight: cell.weight,
                 trials: cell.trials,
                 events: cell.events,

@@ -4,7 +4,7 @@ use recert_ledger::INVALID;
 use recert_num::{clopper_pearson_lower, clopper_pearson_upper};
 use serde_json::json;
 
-use super::{Bound, Context, Derived, Evaluations, Wrong, alpha, count, numbers, one_sided};
+use super::{Bound, Context, Derived, Wrong, alpha, count, numbers, one_sided};
 use crate::answers::CERTIFY;
 use crate::claim::Pairs;
 
@@ -67,7 +67,7 @@ pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Resu
         radius,
         p_lower: Bound::Exactly(p.get()),
         bound,
-        evaluations: Evaluations::Exactly(m),
+        evaluations: m,
         micros: context.micros(context.network, CERTIFY, m),
         copies: n + m,
     })

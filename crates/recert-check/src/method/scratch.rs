@@ -8,7 +8,7 @@ use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, fair_coin
 use serde_json::json;
 
 use super::{
-    Bound, Context, Derived, Evaluations, Wrong, alpha, count, missing, numbers, one_sided,
+    Bound, Context, Derived, Wrong, alpha, count, missing, numbers, one_sided,
     two_sided as two_sided_radius,
 };
 use crate::answers::{CERTIFY, PREDICT};
@@ -21,7 +21,7 @@ pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Resu
     let answers = context.first(network, CERTIFY, n)?;
     let (class, sigma) = (selection.class, context.sigma()?);
     let (k, invalid) = (count(answers, class), count(answers, INVALID));
-    let evaluations = Evaluations::Exactly(selection.copies + n);
+    let evaluations = selection.copies + n;
     let time = context.micros(network, CERTIFY, n);
     let micros = time.and_then(|time| time.checked_add(selection.micros));
     if !two_sided {
@@ -133,7 +133,7 @@ pub(super) fn predict(context: &Context<'_>, level: f64) -> Result<Derived, Wron
         radius: 0.0,
         p_lower: Bound::Nothing,
         bound: "binomial test",
-        evaluations: Evaluations::Exactly(n),
+        evaluations: n,
         micros: context.micros(network, PREDICT, n),
         copies: n,
     })
@@ -152,7 +152,7 @@ pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong>
     // The law of another answer, as the selection copies suggest it.
     let votes = selection.counts.get(&class).copied().unwrap_or(0);
     let prior = [(selection.copies - votes) as f64 + 0.5, votes as f64 + 0.5];
-    let witness = context.witness("witness")?;
+    let witness = context.number("witness")?;
     let cell = Cell {
         weight: 1.0,
         trials: n,
@@ -170,7 +170,7 @@ pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong>
         radius,
         p_lower: Bound::Below(most),
         bound: "mixture",
-        evaluations: Evaluations::Exactly(selection.copies + n),
+        evaluations: selection.copies + n,
         micros: None,
         copies: n,
     })

@@ -15,8 +15,12 @@ use serde_json::{Value, json};
 
 use super::series;
 
-/// Copies in a margin bucket below this one are undecided.
-const CUT: u8 = 2;
+/// One in so many of f's copies is early: a vote, and nothing else.
+const EARLY: u64 = 32;
+
+/// Cells: margin buckets 0, 1, 2, 3 and higher, of copies of the class; then the
+/// same of other valid answers.
+const CELLS: usize = 10;
 
 /// Whatever plain arithmetic may be off by, where a bound is not recomputed by
 /// the very same outward-rounded calls.
@@ -63,6 +67,13 @@ impl Json {
         [0, 1].map(|i| self.0[name][i].as_f64().expect("a number"))
     }
 
+    /// A list of one number for each cell.
+    fn list(&self, name: &str) -> [f64; CELLS] {
+        let list = self.0[name].as_array().expect("a list");
+        assert_eq!(list.len(), CELLS, "{name} in {}", self.0);
+        std::array::from_fn(|i| list[i].as_f64().expect("a number"))
+    }
+
     fn alpha(&self, name: &str) -> Alpha {
         Alpha::new(self.number(name)).expect("a share of alpha")
     }
@@ -80,20 +91,30 @@ struct Of {
 }
 
 impl Of {
-    /// 0 decided for the class, 1 undecided, `None` neither.
-    fn stratum(&self, copy: usize) -> Option<usize> {
-        let margins = self.codes.margins.as_ref().expect("margins are kept");
-        if margins[copy] < CUT {
-            Some(1)
-        } else {
-            (self.codes.classes[copy] == self.class).then_some(0)
-        }
+    fn early(&self) -> usize {
+        (self.codes.classes.len() as u64 / EARLY) as usize
     }
 
-    /// The first copies of a kind, and the first of another, in their order.
-    fn first(&self, kind: impl Fn(usize) -> Option<usize>, mut left: [u64; 2]) -> Vec<u32> {
+    fn late(&self) -> &[u16] {
+        &self.codes.classes[self.early()..]
+    }
+
+    /// The cell of a copy; none for an invalid answer.
+    fn cell(&self, copy: usize) -> Option<usize> {
+        let margins = self.codes.margins.as_ref().expect("margins are kept");
+        let answer = self.codes.classes[copy];
+        let other = if answer == self.class { 0 } else { CELLS / 2 };
+        (answer != INVALID).then_some(other + usize::from(margins[copy].min(4)))
+    }
+
+    /// The first late copies of each kind, in their order.
+    fn first<const KINDS: usize>(
+        &self,
+        kind: impl Fn(usize) -> Option<usize>,
+        mut left: [u64; KINDS],
+    ) -> Vec<u32> {
         let mut copies = Vec::new();
-        for copy in 0..self.codes.classes.len() {
+        for copy in self.early()..self.codes.classes.len() {
             if let Some(kind) = kind(copy)
                 && left[kind] > 0
             {
@@ -104,8 +125,10 @@ impl Of {
         copies
     }
 
-    fn count(&self, wanted: impl Fn(u16) -> bool) -> u64 {
-        self.codes.classes.iter().filter(|&&c| wanted(c)).count() as u64
+    /// The first late copies of the class, at most so many.
+    fn first_of_class(&self, most: u64) -> Vec<u32> {
+        let own = |copy: usize| (self.codes.classes[copy] == self.class).then_some(0);
+        self.first(own, [most])
     }
 }
 
@@ -137,28 +160,40 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
 
     // The shares of all candidates together are within alpha. The sum itself is
     // rounded by less than this.
-    let (alpha_f, alpha_h) = (parameters.alpha("alpha_f"), parameters.alpha("alpha_h"));
+    let [alpha_f, alpha_h, alpha_whole] =
+        ["alpha_f", "alpha_h", "alpha_whole"].map(|name| parameters.alpha(name));
     let among = parameters.number("among");
-    let whole = among * (alpha_f.get() + alpha_h.get());
-    assert!(whole <= claim.alpha * (1.0 + 1e-15), "{whole}");
+    for part in [alpha_f.get() + alpha_h.get(), alpha_whole.get()] {
+        let whole = among * part;
+        assert!(whole <= claim.alpha * (1.0 + 1e-15), "{whole}");
+    }
+    parameters.has("early", &json!(header.n / EARLY));
+
+    // Votes: the selection copies and the early ones.
+    let early = f.early();
+    let favour = selection.counts.get(&class).copied().unwrap_or(0)
+        + f.codes.classes[..early]
+            .iter()
+            .filter(|&&c| c == class)
+            .count() as u64;
+    let votes = selection.copies + early as u64;
     let half = Alpha::new(alpha_f.get() / 2.0).unwrap();
     let half_h = Alpha::new(alpha_h.get() / 2.0).unwrap();
 
-    // The copies are the first ones of their codes.
-    let answered = |copy: usize| (f.codes.classes[copy] == class).then_some(0);
+    // The copies are the first late ones of their codes, or fresh.
     let (stream, copies) = match bound {
         "none" => (Stream::Certify, Vec::new()),
         "fresh" | "mixture" => (Stream::Fresh, (0..counts.count("n") as u32).collect()),
-        "loss" | "loss-mixture" => {
-            let copies = f.first(answered, [counts.count("pairs"), 0]);
+        "loss" | "loss-mixture" => (Stream::Certify, f.first_of_class(counts.count("pairs"))),
+        "cells" => {
+            let pairs = counts.list("pairs").map(|pairs| pairs as u64);
+            let copies = f.first(|copy| f.cell(copy), pairs);
             (Stream::Certify, copies)
         }
-        "strata" => {
-            let pairs = counts.pair("pairs").map(|pairs| pairs as u64);
-            let copies = f.first(|copy| f.stratum(copy), pairs);
+        "both" => {
+            let copies = f.first(|_| Some(0), [counts.count("pairs")]);
             (Stream::Certify, copies)
         }
-        "both" => (Stream::Certify, (0..counts.count("pairs") as u32).collect()),
         other => panic!("unknown bound '{other}'"),
     };
     let own = ledger.answers_at(series(network, idx, stream), &copies);
@@ -169,10 +204,18 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
         let invalid = own.iter().filter(|&&answer| answer == INVALID).count();
         counts.has("invalid", &json!(invalid));
     }
-    // What the pilot took comes on top; it is at most 50 copies.
-    assert!((pairs..=pairs + 50).contains(&certificate.evaluations));
+    // What the pilot took beside them comes on top.
+    let pilot = f.first_of_class(counts.count("pilot"));
+    assert_eq!(counts.count("pilot"), pilot.len() as u64);
+    assert!(pilot.len() <= 50 && (pilot.is_empty() || 2 * favour > votes));
+    let on_pilot = ledger.answers_at(series(network, idx, Stream::Certify), &pilot);
+    assert!(on_pilot.is_ok(), "the pilot is answered");
+    let beside = |copy: &&u32| stream == Stream::Fresh || !copies.contains(copy);
+    let extra = pilot.iter().filter(beside).count() as u64;
+    assert_eq!(certificate.evaluations, pairs + extra);
 
-    let (k, n) = (f.count(|c| c == class), header.n);
+    let n = f.late().len() as u64;
+    let k = f.late().iter().filter(|&&c| c == class).count() as u64;
     let sigma = Sigma::new(header.sigma).unwrap();
     let p_lower = LowerBound::new(certificate.p_lower.unwrap()).unwrap();
     let mut conclusion = Conclusion::one_sided(class, p_lower, sigma, "").unwrap();
@@ -189,15 +232,14 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
         }
         "fresh" => {
             counts.has("k", &json!(pairs - other));
-            let expected = clopper_pearson_lower(pairs - other, pairs, alpha_h).unwrap();
+            let expected = clopper_pearson_lower(pairs - other, pairs, alpha_whole).unwrap();
             assert_eq!(p_lower, expected);
         }
         "mixture" => {
             counts.has("k", &json!(pairs - other));
-            let votes = selection.counts.get(&class).copied().unwrap_or(0);
-            let prior = [selection.copies - votes, votes].map(|votes| votes as f64 + 0.5);
+            let prior = [votes - favour, favour].map(|votes| votes as f64 + 0.5);
             counts.has("prior", &json!(prior));
-            near(1.0 - one_cell(other, pairs, prior, alpha_h));
+            near(1.0 - one_cell(other, pairs, prior, alpha_whole));
         }
         "loss" | "loss-mixture" => {
             counts.has("k", &json!(k));
@@ -213,44 +255,31 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
                 near(p_f.get() * (1.0 - lost));
             }
         }
-        "strata" => {
-            let strata = (0..n as usize).map(|copy| f.stratum(copy));
-            let strata: Vec<_> = strata.collect();
-            let of = |stratum| strata.iter().filter(|&&s| s == Some(stratum)).count();
-            let [decided, undecided] = [0, 1].map(|stratum| of(stratum) as u64);
+        "cells" => {
             counts.has("n", &json!(n));
-            counts.has("decided", &json!(decided));
-            counts.has("undecided", &json!(undecided));
-            let mut tallies = [[0_u64; 2]; 2];
-            for (&copy, &answer) in copies.iter().zip(&own) {
-                let stratum = strata[copy as usize].unwrap();
-                tallies[stratum][0] += 1;
-                tallies[stratum][1] += u64::from(answer != class);
+            let mut tallies = [[0_u64; 3]; CELLS];
+            for copy in early..early + n as usize {
+                if let Some(cell) = f.cell(copy) {
+                    tallies[cell][0] += 1;
+                }
             }
-            counts.has("pairs", &json!(tallies.map(|tally| tally[0])));
-            counts.has("other", &json!(tallies.map(|tally| tally[1])));
-            let inner = clopper_pearson_lower(decided, n, half).unwrap().get();
-            let outer = clopper_pearson_lower(decided + undecided, n, half);
-            let outer = outer.unwrap().get();
-            let witness = counts.pair("witness");
-            let prior = |s: usize| [0, 1].map(|i| counts.0["priors"][s][i].as_f64().unwrap());
-            let weights = [[inner, outer - inner], [outer, 0.0]];
-            let p = weights.into_iter().zip(witness).map(|(weights, eta)| {
-                let cells = [0, 1].map(|s| (weights[s], tallies[s], prior(s)));
-                weights[0] + weights[1] - two_cells(cells, alpha_h, eta)
-            });
-            near(p.fold(f64::INFINITY, f64::min).max(0.0));
+            for (&copy, &answer) in copies.iter().zip(&own) {
+                let cell = f.cell(copy as usize).unwrap();
+                tallies[cell][1] += 1;
+                tallies[cell][2] += u64::from(answer == class);
+            }
+            for (i, name) in ["copies", "pairs", "own"].into_iter().enumerate() {
+                counts.has(name, &json!(tallies.map(|tally| tally[i])));
+            }
+            let tilts = (counts.number("tilt"), counts.list("tilts"));
+            near(of_cells(n, tallies, tilts, alpha_whole));
         }
         _ => {
-            let runner_up =
-                largest((f.codes.classes.iter().copied()).filter(|&c| c != class && c != INVALID));
-            let each = || f.codes.classes.iter().copied().zip(own.iter().copied());
+            let runner_up = largest(f.late().iter().copied().filter(|&c| c != class));
+            let each = || f.late().iter().copied().zip(own.iter().copied());
             let lost = each().filter(|&(f, h)| f == class && h != class).count() as u64;
-            let arrived = largest(
-                each()
-                    .filter(|&(f, h)| f != h && h != class && h != INVALID)
-                    .map(|(_, h)| h),
-            );
+            let arrived = each().filter(|&(f, h)| f != h && h != class);
+            let arrived = largest(arrived.map(|(_, h)| h));
             for (name, count) in [
                 ("k", k),
                 ("n", n),
@@ -349,23 +378,33 @@ fn one_cell(x: u64, m: u64, prior: [f64; 2], alpha: Alpha) -> f64 {
     high
 }
 
-/// The bound of a weighted sum of two probabilities at a witness; cells are
-/// their weight, how many copies and events, and their Beta law.
-fn two_cells(cells: [(f64, [u64; 2], [f64; 2]); 2], alpha: Alpha, eta: f64) -> f64 {
-    let mut sum = -alpha.get().ln();
-    for (weight, [m, x], prior) in cells {
-        let value = |t: f64| ln_likelihood(x, m, t) + eta * weight * t;
-        // The largest value of a concave function, by ternary search.
+/// The bound over cells, each with its copies, pairs and answers of the class; 0
+/// where nothing is known.
+fn of_cells(
+    n: u64,
+    cells: [[u64; 3]; CELLS],
+    (tilt, tilts): (f64, [f64; CELLS]),
+    alpha: Alpha,
+) -> f64 {
+    let mut known = alpha.get().ln();
+    for ([copies, pairs, own], of) in cells.into_iter().zip(tilts) {
+        let value = |t: f64| {
+            tilt.ln_1p() * copies as f64 * t + own as f64 * of.ln_1p()
+                - pairs as f64 * (of * t).ln_1p()
+        };
+        // The least value of a convex function, by ternary search.
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..300 {
             let third = (high - low) / 3.0;
-            if value(low + third) < value(high - third) {
+            if value(low + third) > value(high - third) {
                 low += third;
             } else {
                 high -= third;
             }
         }
-        sum += value(f64::midpoint(low, high)) - ln_average(x, m, prior);
+        if pairs > 0 {
+            known += value(f64::midpoint(low, high));
+        }
     }
-    (sum / eta).clamp(0.0, cells[0].0 + cells[1].0)
+    ((known / n as f64).exp_m1() / tilt).max(0.0)
 }

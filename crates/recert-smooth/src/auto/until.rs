@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use recert_engine::Classifier;
 use recert_ledger::{Certificate, Ledger};
-use recert_num::{Alpha, Radius};
+use recert_num::Radius;
 use serde_json::json;
 
-use super::{Auto, Known, Learned, Of, request};
+use super::{Auto, Known, Of, request};
 use crate::bound::{self, Beta};
-use crate::plan::{Choice, Design, Study, Subject};
+use crate::plan::{CELLS, Choice, Design, Levels, Subject};
 use crate::run::collect_chosen;
 use crate::until::Once;
 use crate::{Error, Observer, Outcome, Source};
@@ -33,9 +33,7 @@ pub fn recertify_until(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let (study, known) = what.known(ledger, inputs)?;
-    let Some(Learned { rates, pilots }) =
-        what.learn(ledger, source, (&study, &known), classifiers, observer)?
-    else {
+    let Some(rates) = what.learn(ledger, source, (&study, &known), classifiers, observer)? else {
         return Ok(Outcome::Stopped);
     };
     let target = radius.get() / ledger.header().sigma;
@@ -77,7 +75,6 @@ pub fn recertify_until(
                     claim: &claim,
                     known: &known[i],
                     subject: study.subjects[i],
-                    pilot: pilots[i],
                 };
                 let certificate = what.conclude(ledger, &of, choice, true)?;
                 let more = choices[i]
@@ -112,15 +109,18 @@ fn hopeless(certificate: &Certificate, target: f64) -> bool {
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or(0.0);
     let count = |name: &str| number(&counts[name]);
     let share = |of: f64, whole: f64| if whole > 0.0 { of / whole } else { 0.0 };
-    let kept = |i: usize| 1.0 - share(number(&counts["other"][i]), number(&counts["pairs"][i]));
     let p = match certificate.bound.as_deref() {
         Some("mixture") => share(count("k"), count("n")),
         Some("loss-mixture") => {
             share(count("k"), count("n")) * (1.0 - share(count("other"), count("pairs")))
         }
-        Some("strata") => {
-            let n = count("n");
-            share(count("decided"), n) * kept(0) + share(count("undecided"), n) * kept(1)
+        Some("cells") => {
+            let list = |name: &str, cell: usize| number(&counts[name][cell]);
+            let won = |cell| share(list("own", cell), list("pairs", cell));
+            let sum: f64 = (0..CELLS)
+                .map(|cell| list("copies", cell) * won(cell))
+                .sum();
+            share(sum, count("n"))
         }
         _ => 0.0,
     };
@@ -128,36 +128,21 @@ fn hopeless(certificate: &Certificate, target: f64) -> bool {
     recert_num::normal_cdf_lower(target.min(37.0)).is_ok_and(|needed| p < needed.get())
 }
 
-/// The laws of another answer that the anytime bounds of one cell start from:
-/// on fresh copies, as f's selection copies suggest; on copies that f answered
-/// with c, as the rates do.
-pub(super) fn prior(subject: Subject, choice: Choice) -> Result<Beta, Error> {
-    match choice.design {
-        Design::Fresh { .. } => Beta::new(
-            (subject.n0 - subject.k0) as f64 + 0.5,
-            subject.k0 as f64 + 0.5,
-        ),
-        _ => Beta::new(0.5, 0.5 / choice.rates.lost(subject.q()).max(1e-7)),
-    }
-}
-
 /// The bound of one cell that holds at any time: its lower bound, its name, and
 /// what its counts have beside the plain ones.
 pub(super) fn one_cell(
-    study: &Study,
+    levels: Levels,
     subject: Subject,
     choice: Choice,
     (pairs, other): (u64, u64),
 ) -> Result<(bound::Anytime, Beta), Error> {
-    let prior = prior(subject, choice)?;
-    let h: Alpha = study.levels.h;
+    let prior = subject.prior(choice.design, &choice.rates)?;
     let found = match choice.design {
         Design::Loss { .. } => {
-            let f = (subject.k, subject.codes.n);
             let tally = bound::Tally { pairs, other };
-            bound::anytime_loss(f, study.levels.f, tally, prior, h)?
+            bound::anytime_loss((subject.k, subject.n), levels.f, tally, prior, levels.h)?
         }
-        _ => bound::anytime(pairs - other, pairs, prior, h)?,
+        _ => bound::anytime(pairs - other, pairs, prior, levels.whole)?,
     };
     Ok((found, prior))
 }

@@ -7,9 +7,9 @@
 use recert_num::directed::sub_down;
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower};
 
+use super::coded::Tally;
 use super::joint::{Cell, joint_upper};
 use super::mixture::Beta;
-use super::strata::Tally;
 use crate::Error;
 
 /// A lower bound, with what is needed to check it.

@@ -5,24 +5,25 @@
 
 mod anytime;
 mod both;
+mod cells;
+mod coded;
 mod direct;
 mod joint;
 mod mixture;
 mod paired;
 mod prediction;
-mod strata;
 mod two_sided;
 mod zeta;
 
 pub use anytime::{Anytime, anytime, anytime_loss};
 pub use both::{Answered, Both, Moved, both};
+pub use cells::{Cell, cells};
+pub use coded::{Tally, coded_loss};
 pub use direct::direct;
-pub use joint::{Cell, Joint, joint_upper, joint_upper_at};
+pub use joint::{Cell as JointCell, Joint, joint_upper, joint_upper_at};
 pub use mixture::Beta;
-pub(crate) use mixture::peak;
 pub use paired::{Loss, Paired, loss, paired};
 pub use prediction::{Prediction, prediction};
-pub use strata::{CUT, Codes as StrataCodes, Strata, Tally, coded_loss, strata};
 pub use two_sided::{Shares, TwoSided, runner_up, two_sided};
 pub use zeta::{Zeta, zeta};
 

@@ -103,6 +103,7 @@ mod tests {
             cost,
             radius,
             design: Design::Fresh { copies: cost },
+            tilt: 0.0,
         }))
     }
 

@@ -2,17 +2,21 @@
 
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
 
-use super::{Coding, Design, Rates};
+use super::cells::Prospect;
+use super::{ByCell, Design, Family, Outlook, Rates};
 use crate::Error;
-use crate::bound::{self, Beta, StrataCodes, peak};
+use crate::bound::{self, Beta};
 
 /// The shares of alpha of a recertification that decides by codes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Levels {
-    /// Failure probability of the statement about f's codes.
+    /// Failure probability of the statement about f's codes, where there is one
+    /// by itself.
     pub f: Alpha,
-    /// Failure probability of the statement about h, given the codes.
+    /// Failure probability of the statement about h then, given the codes.
     pub h: Alpha,
+    /// Failure probability of one statement, about both or about h alone.
+    pub whole: Alpha,
 }
 
 impl Levels {
@@ -34,6 +38,7 @@ impl Levels {
         Ok(Self {
             f: shares[0],
             h: shares[1],
+            whole: alpha.split(&vec![1.0; among as usize])?[0],
         })
     }
 }
@@ -41,27 +46,36 @@ impl Levels {
 /// What decisions about an input look at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Subject {
-    /// Selection copies.
-    pub n0: u64,
-    /// Those on which f answered c.
-    pub k0: u64,
-    /// Those on which it answered with the next best class.
+    /// Votes: f's answers on the selection copies and on the early ones, the
+    /// first [`early`] of the cached copies, on which h never runs.
+    pub votes: u64,
+    /// Those for c.
+    pub favour: u64,
+    /// Those for the next best class.
     pub rival: u64,
-    /// Cached copies of f that it answered with c.
+    /// The cached copies of f that are not early: late ones.
+    pub n: u64,
+    /// Those that it answered with c.
     pub k: u64,
-    /// Its strata; `decided + undecided` is 0 where the ledger has no margins.
-    pub codes: StrataCodes,
+    /// Those in each cell; all 0 where the ledger has no margins.
+    pub cells: ByCell<u64>,
+    /// Pilot copies: the first late ones that f answered with c.
+    pub pilot: u64,
+    /// Those in each cell.
+    pub piloted: ByCell<u64>,
 }
 
 /// A number of evaluations and the radius expected of them, in units of sigma.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Evaluations.
+    /// Evaluations beside the pilot's, at least 1.
     pub cost: u64,
     /// Radius over sigma.
     pub radius: f64,
     /// How to get it.
     pub design: Design,
+    /// The tilt of f's codes, where the design is one of cells; else 0.
+    pub tilt: f64,
 }
 
 /// Points by ascending cost.
@@ -70,53 +84,60 @@ pub struct Curve {
     points: Vec<Point>,
 }
 
-/// Shares of the pairs that go to the undecided copies.
-const UNDECIDED: [f64; 4] = [0.04, 0.1, 0.22, 0.4];
+/// How many of `n` cached copies are early: what f answered on them is looked at
+/// before anything is decided, and h does not run on them.
+#[must_use]
+pub fn early(n: u64) -> u64 {
+    n / EARLY
+}
 
-/// How firmly the chance of another answer on undecided copies is believed.
-const FIRMNESS: f64 = 25.0;
+/// One copy in so many is early.
+const EARLY: u64 = 32;
 
 impl Subject {
-    /// The subject as its selection copies alone suggest it, which decisions
-    /// may look at without looking at a code.
+    /// The subject as the votes alone suggest it, which decisions may look at
+    /// without looking at a code of a late copy.
     #[must_use]
-    pub fn by_selection(self) -> Self {
-        let n = self.codes.n as f64;
-        let undecided = 0.1 * n;
-        let k = (1.0 - self.q0()) * n;
-        let decided = (k - undecided * (1.0 - Rates::other_undecided(self.q0()))).max(0.0);
+    pub fn by_votes(self) -> Self {
+        let cells = Rates::copies(self.q0(), self.n);
+        let pilot = |copies: u64| (copies as f64 / self.n as f64 * self.pilot as f64) as u64;
         Self {
-            k: k as u64,
-            codes: StrataCodes {
-                n: self.codes.n,
-                decided: decided as u64,
-                undecided: undecided as u64,
-            },
+            k: ((1.0 - self.q0()) * self.n as f64) as u64,
+            cells,
+            piloted: cells.map(pilot),
             ..self
         }
     }
 
-    /// `P(f != c)` by the selection copies.
+    /// `P(f != c)` by the votes.
     pub(crate) fn q0(self) -> f64 {
-        ((self.n0 - self.k0) as f64 + 0.5) / (self.n0 as f64 + 1.0)
+        ((self.votes - self.favour) as f64 + 0.5) / (self.votes as f64 + 1.0)
     }
 
     /// `P(f != c)` by the cached copies.
     pub(crate) fn q(self) -> f64 {
-        ((self.codes.n - self.k) as f64 + 0.5) / (self.codes.n as f64 + 1.0)
+        ((self.n - self.k) as f64 + 0.5) / (self.n as f64 + 1.0)
     }
 
-    /// The laws of another answer on decided and undecided copies that a bound
-    /// over strata starts from.
+    /// What its codes and the rates say of pairs.
+    pub(crate) fn outlook(self, rates: &Rates) -> Outlook {
+        Outlook::new(self.n, self.cells, rates, self.q())
+    }
+
+    /// The law of another answer that an anytime bound of one cell starts from: on
+    /// fresh copies, as f's votes suggest; on copies that f answered with
+    /// c, as the rates do.
     ///
     /// # Errors
     /// None for rates in their range.
-    pub fn priors(self, rates: Rates) -> Result<[Beta; 2], Error> {
-        let other = Rates::other_undecided(self.q0());
-        Ok([
-            Beta::new(0.5, 0.5 / rates.lost_decided(self.q0()))?,
-            Beta::new(FIRMNESS * other, FIRMNESS * (1.0 - other))?,
-        ])
+    pub fn prior(self, design: Design, rates: &Rates) -> Result<Beta, Error> {
+        match design {
+            Design::Fresh { .. } => Beta::new(
+                (self.votes - self.favour) as f64 + 0.5,
+                self.favour as f64 + 0.5,
+            ),
+            _ => Beta::new(0.5, 0.5 / rates.lost(self.q()).max(1e-7)),
+        }
     }
 }
 
@@ -131,83 +152,63 @@ impl Curve {
         Self { points }
     }
 
-    /// What to expect of an input whose decisions look at `coding`.
+    /// What to expect of an input with designs of one family; of cells at a
+    /// given tilt of f's codes, or each with its best one.
     ///
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn expected(
         subject: Subject,
-        coding: Coding,
-        rates: Rates,
+        family: Family,
+        rates: &Rates,
         levels: Levels,
+        tilt: Option<f64>,
     ) -> Result<Self, Error> {
-        let StrataCodes {
-            n,
-            decided,
-            undecided,
-        } = subject.codes;
         let mut points = Vec::new();
-        let own = match coding {
-            Coding::Votes => 0.0,
-            Coding::Answered => 1.0 - subject.q(),
-            Coding::Decided => {
-                let other = Rates::other_undecided(subject.q0());
-                (decided as f64 + undecided as f64 * (1.0 - other)) / n as f64
-            }
-        };
-        for cost in costs(if coding == Coding::Votes { 0 } else { n }) {
+        let mut put = |cost: u64, radius: f64, design: Design, tilt: f64| {
+            let cost = cost.max(1);
             points.push(Point {
                 cost,
-                radius: fresh(own, cost, levels)?,
-                design: Design::Fresh { copies: cost },
+                radius,
+                design,
+                tilt,
             });
-        }
-        match coding {
-            Coding::Votes => {
-                for cost in costs(n) {
-                    points.push(Point {
-                        cost,
-                        radius: both(subject, rates, cost, levels)?,
-                        design: Design::Both { pairs: cost },
-                    });
+        };
+        match family {
+            Family::Both => {
+                for pairs in costs(subject.n) {
+                    let radius = both(subject, rates, pairs, levels)?;
+                    put(pairs, radius, Design::Both { pairs }, 0.0);
                 }
             }
-            Coding::Answered => {
-                let p_f = clopper_pearson_lower(subject.k, n, levels.f)?;
+            Family::Fresh => {
+                for copies in costs(subject.n) {
+                    let radius = fresh(1.0 - subject.q(), copies, levels.whole)?;
+                    put(copies, radius, Design::Fresh { copies }, 0.0);
+                }
+            }
+            Family::Loss => {
+                let p_f = clopper_pearson_lower(subject.k, subject.n, levels.f)?;
                 let lost = rates.lost(subject.q());
-                for cost in costs(subject.k) {
-                    points.push(Point {
-                        cost,
-                        radius: loss(p_f, lost, cost, levels)?,
-                        design: Design::Loss { pairs: cost },
-                    });
+                for pairs in costs(subject.k) {
+                    let radius = loss(p_f, lost, pairs, levels)?;
+                    let cost = pairs.saturating_sub(subject.pilot);
+                    put(cost, radius, Design::Loss { pairs }, 0.0);
                 }
             }
-            Coding::Decided => {
-                let half = levels.f.split(&[1.0, 1.0])?[0];
-                let inner = clopper_pearson_lower(decided, n, half)?.get();
-                let outer = clopper_pearson_lower(decided + undecided, n, half)?.get();
-                let priors = subject.priors(rates)?;
-                let expected = [
-                    rates.lost_decided(subject.q0()),
-                    Rates::other_undecided(subject.q0()),
-                ];
-                for cost in costs(decided + undecided) {
-                    for share in UNDECIDED {
-                        let second = ((cost as f64 * share) as u64).clamp(1, undecided.max(1));
-                        let first = cost.saturating_sub(second).max(1);
-                        if first > decided || second > undecided {
-                            continue;
-                        }
-                        let pairs = [first as f64, second as f64];
-                        points.push(Point {
-                            cost: first + second,
-                            radius: strata([inner, outer], pairs, expected, priors, levels.h.get()),
-                            design: Design::Strata {
-                                decided: first,
-                                undecided: second,
-                            },
-                        });
+            Family::Cells => {
+                let outlook = subject.outlook(rates);
+                for pairs in costs(subject.cells.iter().sum()) {
+                    let found = outlook.prospect(pairs, tilt, levels.whole.get());
+                    if let Some(Prospect {
+                        pairs,
+                        p_lower,
+                        tilt,
+                    }) = found
+                    {
+                        let extra = |cell: usize| pairs[cell].saturating_sub(subject.piloted[cell]);
+                        let cost = (0..pairs.len()).map(extra).sum();
+                        put(cost, quantile(p_lower), Design::Cells { pairs }, tilt);
                     }
                 }
             }
@@ -221,11 +222,10 @@ impl Curve {
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn from_scratch(subject: Subject, cost: u64, n0: u64, alpha: Alpha) -> Result<f64, Error> {
-        let levels = Levels { f: alpha, h: alpha };
         if cost <= n0 {
             return Ok(0.0);
         }
-        fresh(1.0 - subject.q(), cost - n0, levels)
+        fresh(1.0 - subject.q(), cost - n0, alpha)
     }
 
     /// All the points of several curves.
@@ -286,20 +286,33 @@ impl Curve {
     }
 }
 
-/// Numbers of evaluations to consider, a quarter apart, up to a largest one.
+/// Numbers of evaluations to consider, up to a largest one: every one up to 4,
+/// then a quarter apart.
 fn costs(largest: u64) -> impl Iterator<Item = u64> {
-    let steps = (0..).map(|i| (8.0 * 1.25_f64.powi(i)).round() as u64);
-    steps
+    let steps = (0..).map(|i| (4.0 * 1.25_f64.powi(i)).round() as u64);
+    (1..4)
+        .chain(steps)
         .take_while(move |&cost| cost < largest)
         .chain((largest > 0).then_some(largest))
 }
 
-/// `Phi^-1(p)` where it is positive, else 0.
+/// `Phi^-1(p)` where it is positive, else 0; to about eight digits, for plans.
+///
+/// Abramowitz and Stegun 26.2.23, and two steps of Newton's method.
 fn quantile(p: f64) -> f64 {
-    if p <= 0.5 {
+    let tail = (1.0 - p).max(1e-12);
+    if tail >= 0.5 {
         return 0.0;
     }
-    recert_num::normal_quantile_lower(p.min(1.0 - 1e-12)).unwrap_or(0.0)
+    let t = (-2.0 * tail.ln()).sqrt();
+    let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);
+    let below = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));
+    let mut x = t - above / below;
+    for _ in 0..2 {
+        let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        x += (0.5 * libm::erfc(x / std::f64::consts::SQRT_2) - tail) / density;
+    }
+    x.max(0.0)
 }
 
 /// The mean of `radius` at the two whole numbers around `count`.
@@ -312,9 +325,9 @@ fn between(count: f64, radius: impl Fn(u64) -> Result<f64, Error>) -> Result<f64
     Ok(low * (1.0 - part) + radius(below as u64 + 1)? * part)
 }
 
-fn fresh(p: f64, m: u64, levels: Levels) -> Result<f64, Error> {
+fn fresh(p: f64, m: u64, alpha: Alpha) -> Result<f64, Error> {
     between((1.0 - p) * m as f64, |other| {
-        let bound = clopper_pearson_lower(m - other.min(m), m, levels.h)?;
+        let bound = clopper_pearson_lower(m - other.min(m), m, alpha)?;
         Ok(quantile(bound.get()))
     })
 }
@@ -327,9 +340,9 @@ fn loss(p_f: LowerBound, lost: f64, m: u64, levels: Levels) -> Result<f64, Error
 }
 
 /// The radius of both sides where probabilities are what the votes say.
-fn both(subject: Subject, rates: Rates, m: u64, levels: Levels) -> Result<f64, Error> {
-    let n = subject.codes.n;
-    let votes = subject.n0 as f64 + 1.0;
+fn both(subject: Subject, rates: &Rates, m: u64, levels: Levels) -> Result<f64, Error> {
+    let n = subject.n;
+    let votes = subject.votes as f64 + 1.0;
     let count = |votes_of: u64| ((votes_of as f64 + 0.5) / votes * n as f64) as u64;
     let f = bound::Answered {
         n,
@@ -353,134 +366,103 @@ fn both(subject: Subject, rates: Rates, m: u64, levels: Levels) -> Result<f64, E
     })
 }
 
-/// The bound over strata at the expected counts, in plain arithmetic.
-fn strata(
-    bounds: [f64; 2],
-    pairs: [f64; 2],
-    rates: [f64; 2],
-    priors: [Beta; 2],
-    alpha: f64,
-) -> f64 {
-    let seen = [pairs[0] * rates[0], pairs[1] * rates[1]];
-    let ln_beta = |a: f64, b: f64| libm::lgamma(a) + libm::lgamma(b) - libm::lgamma(a + b);
-    let threshold = (0..2).fold(alpha.ln(), |sum, i| {
-        let (a, b) = (priors[i].a(), priors[i].b());
-        sum + ln_beta(a + seen[i], b + pairs[i] - seen[i]) - ln_beta(a, b)
-    });
-    // Of the two choices of weights that the bound is the lesser of, this is the
-    // lesser where decided copies are safer than undecided ones, as expected.
-    let [inner, outer] = bounds;
-    let weights = [inner, (outer - inner).max(0.0)];
-    let at = |eta: f64| [0, 1].map(|i| peak(seen[i], pairs[i], eta * weights[i]));
-    let likelihood = |eta: f64| -> f64 {
-        let each = at(eta)
-            .into_iter()
-            .enumerate()
-            .map(|(i, t)| seen[i] * t.max(1e-300).ln() + (pairs[i] - seen[i]) * (-t).ln_1p());
-        each.sum()
-    };
-    let (mut low, mut high) = (0.0_f64, 25.0_f64);
-    for _ in 0..20 {
-        let middle = f64::midpoint(low, high);
-        if likelihood(middle.exp()) >= threshold {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    let [first, second] = at(high.exp());
-    quantile(weights[0] * (1.0 - first) + weights[1] * (1.0 - second))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bound::Tally;
+
+    fn levels() -> Levels {
+        Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap()
+    }
 
     fn subject() -> Subject {
         Subject {
-            n0: 100,
-            k0: 81,
+            votes: 100,
+            favour: 81,
             rival: 9,
+            n: 100_000,
             k: 80_000,
-            codes: StrataCodes {
-                n: 100_000,
-                decided: 75_000,
-                undecided: 10_000,
-            },
+            cells: [
+                3_000, 3_000, 6_000, 10_000, 58_000, 2_300, 2_000, 3_500, 3_900, 8_300,
+            ],
+            pilot: 0,
+            piloted: [0; 10],
         }
     }
 
-    #[test]
-    fn expectations_are_the_bounds_at_the_expected_counts() {
-        let levels = Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap();
-        let rates = Rates::default();
-        let subject = subject();
-        let curve = Curve::expected(subject, Coding::Decided, rates, levels).unwrap();
-        let design = |point: &&Point| matches!(point.design, Design::Strata { .. });
-        for point in curve.points().iter().filter(design).step_by(17) {
-            let Design::Strata { decided, undecided } = point.design else {
-                continue;
-            };
-            let tally = |pairs: u64, rate: f64| Tally {
-                pairs,
-                other: (pairs as f64 * rate).round() as u64,
-            };
-            let tallies = [
-                tally(decided, rates.lost_decided(subject.q0())),
-                tally(undecided, Rates::other_undecided(subject.q0())),
-            ];
-            let priors = subject.priors(rates).unwrap();
-            let found = bound::strata(subject.codes, levels.f, tallies, priors, levels.h).unwrap();
-            let found = quantile(found.p_lower.get());
-            // Counts are whole numbers there: half a copy either way.
-            assert!(
-                (found - point.radius).abs() < 0.12 + 2.0 / point.cost as f64,
-                "{point:?} {found}"
-            );
-        }
+    fn curve(subject: Subject, family: Family) -> Curve {
+        Curve::expected(subject, family, &Rates::default(), levels(), None).unwrap()
     }
 
     #[test]
-    fn strata_pay_with_many_pairs_and_fresh_copies_near_one() {
-        let levels = Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap();
-        let rates = Rates::default();
-        let answered = Curve::expected(subject(), Coding::Answered, rates, levels).unwrap();
-        let decided = Curve::expected(subject(), Coding::Decided, rates, levels).unwrap();
-        let radius = |curve: &Curve, cost| curve.within(cost).unwrap().radius;
-        assert!(radius(&decided, 5_000) > radius(&answered, 5_000));
+    fn quantiles_are_those_of_the_normal_law() {
+        for p in [0.501, 0.6, 0.9, 0.999, 0.999_999] {
+            let exact = recert_num::normal_quantile_lower(p).unwrap();
+            assert!((quantile(p) - exact).abs() < 1e-7, "{p}");
+        }
+        assert_eq!((quantile(0.5), quantile(0.2)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn cells_pay_with_many_pairs_and_fresh_copies_near_one() {
+        let radius = |family, cost| curve(subject(), family).within(cost).unwrap().radius;
+        assert!(radius(Family::Cells, 5_000) > radius(Family::Loss, 5_000));
+        assert!(radius(Family::Cells, 5_000) > radius(Family::Fresh, 5_000));
         let sure = Subject {
-            k0: 100,
+            favour: 100,
             k: 100_000,
             ..subject()
         };
-        let curve = Curve::expected(sure, Coding::Answered, rates, levels).unwrap();
-        let best = curve.within(20_000).unwrap();
-        assert!(matches!(best.design, Design::Fresh { .. }), "{best:?}");
+        let radius = |family| curve(sure, family).within(20_000).unwrap().radius;
+        assert!(radius(Family::Fresh) > radius(Family::Loss));
+    }
+
+    #[test]
+    fn pilots_are_paid_already() {
+        let piloted = Subject {
+            pilot: 40,
+            piloted: [2, 2, 4, 5, 27, 0, 0, 0, 0, 0],
+            ..subject()
+        };
+        for family in [Family::Loss, Family::Cells] {
+            let (with, without) = (curve(piloted, family), curve(subject(), family));
+            let at = |curve: &Curve| *curve.points().last().unwrap();
+            assert_eq!(at(&with).cost + 40, at(&without).cost, "{family:?}");
+        }
+    }
+
+    #[test]
+    fn a_given_tilt_is_kept() {
+        let free = curve(subject(), Family::Cells).within(4_000).unwrap();
+        let given = Curve::expected(
+            subject(),
+            Family::Cells,
+            &Rates::default(),
+            levels(),
+            Some(free.tilt),
+        );
+        let given = given.unwrap();
+        assert!(given.points().iter().all(|p| p.tilt == free.tilt));
+        assert!((given.within(4_000).unwrap().radius - free.radius).abs() < 1e-3);
     }
 
     #[test]
     fn votes_promise_a_contested_class_a_radius() {
-        let levels = Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap();
         let contested = Subject {
-            k0: 45,
+            favour: 45,
             rival: 20,
             ..subject()
         };
-        let curve = Curve::expected(contested, Coding::Votes, Rates::default(), levels).unwrap();
-        assert!(curve.within(2_000).unwrap().radius > 0.2);
+        assert!(curve(contested, Family::Both).within(2_000).unwrap().radius > 0.2);
         let hopeless = Subject {
             rival: 45,
             ..contested
         };
-        let curve = Curve::expected(hopeless, Coding::Votes, Rates::default(), levels).unwrap();
-        assert_eq!(curve.points().len(), 0);
+        assert_eq!(curve(hopeless, Family::Both).points().len(), 0);
     }
 
     #[test]
     fn hulls_are_concave_and_cover_the_points() {
-        let levels = Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap();
-        let curve = Curve::expected(subject(), Coding::Answered, Rates::default(), levels).unwrap();
+        let curve = curve(subject(), Family::Loss);
         let hull = curve.hull();
         let (mut cost, mut radius, mut slope) = (0, 0.0, f64::INFINITY);
         for point in &hull {
@@ -502,6 +484,7 @@ mod tests {
         assert!((one.f.get() - 0.0002).abs() < 1e-12 && (one.h.get() - 0.0018).abs() < 1e-12);
         assert!(4.0 * (four.f.get() + four.h.get()) <= 0.002);
         assert!((four.h.get() - 0.00045).abs() < 1e-12);
+        assert!(four.whole.get() <= 0.0005 && four.whole.get() > 0.000_499);
         assert!(Levels::new(alpha, 0).is_err());
     }
 }

@@ -2,29 +2,32 @@
 //!
 //! Nothing here has to be right for a certificate to hold. What has to hold is
 //! *what the decisions look at* (`SOUNDNESS.md`, section 4): on input i they see
-//! the selection copies, f's codes, and how often h disagreed with f on *other*
+//! the selection copies, f's codes (at first those of the early copies alone, on
+//! which h never runs), and how often h disagreed with f on *other*
 //! inputs; never an answer of h on input i, never a label.
 //!
 //! - `rates`: how often h is likely to leave c, from the other inputs;
+//! - `cells`: the cells that f's codes make, and what pairs in them are worth;
 //! - `curve`: the radius expected of an input against the evaluations spent on
 //!   it, for each [`Design`];
 //! - `allocate`: a total spent where the next evaluation gains most;
 //! - [`Study`]: all of it together, one [`Design`] an input.
 
 mod allocate;
+mod cells;
 mod curve;
 mod rates;
 mod study;
 
 pub use allocate::{Allocation, allocate, allocate_to_reach};
-pub use curve::{Curve, Levels, Point, Subject};
-pub use rates::Rates;
-pub use study::{Choice, Forecast, Goal, Pilot, Study};
+pub use cells::{ByCell, CELLS, Tilts, cell};
+pub(crate) use cells::{OWN, Outlook, cell_of, count_cells};
+pub use curve::{Curve, Levels, Point, Subject, early};
+pub use rates::{Pilot, Rates};
+pub use study::{Choice, Forecast, Goal, Study};
 
-use recert_ledger::{Codes, INVALID};
+use recert_ledger::Codes;
 use recert_noise::Stream;
-
-use crate::bound::{CUT, StrataCodes};
 
 /// Which copies of an input h runs on, and with it which bound is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,36 +39,35 @@ pub enum Design {
         /// How many.
         copies: u64,
     },
-    /// The first copies, whatever f answered: for a certificate of both sides.
+    /// The first late copies, whatever f answered: for a certificate of both sides.
     Both {
         /// How many.
         pairs: u64,
     },
-    /// The first copies that f answered with c.
+    /// The first late copies that f answered with c.
     Loss {
         /// How many.
         pairs: u64,
     },
-    /// The first copies that f decided for c, and the first undecided ones.
-    Strata {
-        /// How many decided copies.
-        decided: u64,
-        /// How many undecided copies.
-        undecided: u64,
+    /// The first late copies of each cell.
+    Cells {
+        /// How many.
+        pairs: ByCell<u64>,
     },
 }
 
-/// Which of f's codes an input's decisions look at. Fixed before they are
-/// looked at: a bound over strata must not be chosen by a finer code than its
-/// strata.
+/// Which kind of design an input gets. Fixed before f's code on any late copy is
+/// looked at; how many copies of which code, is decided by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Coding {
-    /// None: they look at the selection copies alone.
-    Votes,
-    /// Whether f answered c.
-    Answered,
-    /// Whether f decided for c, was undecided, or neither.
-    Decided,
+pub enum Family {
+    /// [`Design::Both`]; even its number of copies is fixed before.
+    Both,
+    /// [`Design::Fresh`].
+    Fresh,
+    /// [`Design::Loss`]: decisions look at whether f answered c, and no further.
+    Loss,
+    /// [`Design::Cells`].
+    Cells,
 }
 
 impl Design {
@@ -75,7 +77,7 @@ impl Design {
             Self::Nothing => 0,
             Self::Fresh { copies } => copies,
             Self::Both { pairs } | Self::Loss { pairs } => pairs,
-            Self::Strata { decided, undecided } => decided + undecided,
+            Self::Cells { pairs } => pairs.iter().sum(),
         }
     }
 
@@ -94,9 +96,8 @@ impl Design {
             Self::Loss { pairs } => Self::Loss {
                 pairs: scale(pairs),
             },
-            Self::Strata { decided, undecided } => Self::Strata {
-                decided: scale(decided),
-                undecided: scale(undecided),
+            Self::Cells { pairs } => Self::Cells {
+                pairs: pairs.map(scale),
             },
         }
     }
@@ -105,68 +106,39 @@ impl Design {
     /// class `class`; as many as there are, where the design asks for more, and
     /// no more fresh ones than there are cached.
     pub fn copies(self, f: &Codes, class: u16) -> (Stream, Vec<u32>) {
-        let cached = 0..f.classes.len() as u32;
+        let cached = f.classes.len() as u64;
+        let late = early(cached) as u32..cached as u32;
         let copies = match self {
             Self::Nothing => Vec::new(),
             Self::Fresh { copies } => {
-                let copies = copies.min(u64::from(cached.end)) as u32;
+                let copies = copies.min(cached) as u32;
                 return (Stream::Fresh, (0..copies).collect());
             }
-            Self::Both { pairs } => cached.take(pairs as usize).collect(),
-            Self::Loss { pairs } => cached
+            Self::Both { pairs } => late.take(pairs as usize).collect(),
+            Self::Loss { pairs } => late
                 .filter(|&i| f.classes[i as usize] == class)
                 .take(pairs as usize)
                 .collect(),
-            Self::Strata { decided, undecided } => {
-                let mut left = [decided, undecided];
-                cached
-                    .filter(|&i| {
-                        let stratum = match stratum(f, class, i as usize) {
-                            Some(stratum) if left[stratum] > 0 => stratum,
-                            _ => return false,
-                        };
-                        left[stratum] -= 1;
+            Self::Cells { pairs } => {
+                let mut left = pairs;
+                late.filter(|&i| match cell_of(f, class, i as usize) {
+                    Some(cell) if left[cell] > 0 => {
+                        left[cell] -= 1;
                         true
-                    })
-                    .collect()
+                    }
+                    _ => false,
+                })
+                .collect()
             }
         };
         (Stream::Certify, copies)
     }
 }
 
-/// The stratum of a copy: 0 decided for c, 1 undecided, none otherwise.
-pub(crate) fn stratum(f: &Codes, class: u16, copy: usize) -> Option<usize> {
-    let undecided = f
-        .margins
-        .as_ref()
-        .is_some_and(|margins| margins[copy] < CUT);
-    if undecided {
-        Some(1)
-    } else {
-        (f.classes[copy] == class && class != INVALID).then_some(0)
-    }
-}
-
-/// How many copies of f are decided and undecided.
-pub(crate) fn strata_codes(f: &Codes, class: u16) -> StrataCodes {
-    let mut codes = StrataCodes {
-        n: f.classes.len() as u64,
-        ..StrataCodes::default()
-    };
-    for copy in 0..f.classes.len() {
-        match stratum(f, class, copy) {
-            Some(0) => codes.decided += 1,
-            Some(_) => codes.undecided += 1,
-            None => {}
-        }
-    }
-    codes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use recert_ledger::INVALID;
 
     #[test]
     fn designs_take_the_first_copies_of_their_codes() {
@@ -174,16 +146,12 @@ mod tests {
             classes: vec![3, 3, 5, 3, INVALID, 3, 3],
             margins: Some(vec![7, 1, 0, 2, 0, 6, 1]),
         };
-        let codes = strata_codes(&f, 3);
-        assert_eq!((codes.n, codes.decided, codes.undecided), (7, 3, 4));
+        assert_eq!(count_cells(&f, 3, 0..7), [0, 2, 1, 0, 2, 1, 0, 0, 0, 0]);
         let copies = |design: Design| design.copies(&f, 3).1;
         assert_eq!(copies(Design::Loss { pairs: 3 }), [0, 1, 3]);
         assert_eq!(copies(Design::Loss { pairs: 99 }), [0, 1, 3, 5, 6]);
-        let strata = Design::Strata {
-            decided: 2,
-            undecided: 2,
-        };
-        assert_eq!(copies(strata), [0, 1, 2, 3]);
+        let pairs = [0, 1, 9, 0, 1, 9, 0, 0, 0, 0];
+        assert_eq!(copies(Design::Cells { pairs }), [0, 1, 2, 3]);
         assert_eq!(copies(Design::Fresh { copies: 2 }), [0, 1]);
         assert!(copies(Design::Nothing).is_empty());
     }

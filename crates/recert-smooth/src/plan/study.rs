@@ -6,8 +6,7 @@
 
 use recert_num::Alpha;
 
-use super::rates::Seen;
-use super::{Allocation, Coding, Curve, Design, Levels, Rates, Subject};
+use super::{Allocation, Curve, Design, Family, Levels, Pilot, Point, Rates, Subject, Tilts};
 use super::{allocate, allocate_to_reach};
 use crate::Error;
 
@@ -21,6 +20,28 @@ pub enum Goal {
     /// As few as lead to this mean radius over all inputs, in units of sigma;
     /// certificates count whether or not the class is the label's.
     MeanRadius(f64),
+}
+
+/// The share of the budget that goes to the pilot.
+const PILOT: f64 = 0.05;
+
+impl Goal {
+    /// How many pilot copies each input gets, from the votes for its class and all
+    /// its votes. Nothing where these promise no certificate.
+    #[must_use]
+    pub fn pilots(self, votes: &[(u64, u64)]) -> Vec<u64> {
+        let promising = |&(favour, votes): &(u64, u64)| 2 * favour > votes;
+        let inputs = votes.iter().filter(|votes| promising(votes)).count();
+        let each = match self {
+            Self::Budget(total) => PILOT * total as f64 / inputs.max(1) as f64,
+            Self::Each(copies) => PILOT * copies as f64,
+            Self::MeanRadius(_) => 20.0,
+        };
+        // A budget too small for a pilot is spent on pairs that count.
+        let each = (each as u64).min(50);
+        let of = |votes| if promising(votes) { each } else { 0 };
+        votes.iter().map(of).collect()
+    }
 }
 
 /// All that a plan is made of.
@@ -45,15 +66,17 @@ pub struct Choice {
     pub design: Design,
     /// Rates from the other half of the inputs.
     pub rates: Rates,
+    /// The tilts of a bound over cells, for the copies of the design.
+    pub tilts: Tilts,
 }
 
-/// What is fixed before any code is looked at.
+/// What is fixed before the code of any late copy is looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Settled {
-    /// Which codes decide.
-    Coding(Coding),
-    /// The design, and the radius expected of it.
-    Point(super::Point),
+    /// The family, and the tilt of f's codes for one of cells.
+    Family(Family, f64),
+    /// The design itself, and the radius expected of it.
+    Point(Point),
 }
 
 /// The radius to expect, against what it costs.
@@ -65,12 +88,9 @@ pub struct Forecast {
     pub radius: f64,
 }
 
-/// h's answers on the pilot copies of one input: whether f was decided there,
-/// and whether h answered otherwise.
-pub type Pilot = Vec<(bool, bool)>;
-
-/// The share of the budget that goes to the pilot.
-const PILOT: f64 = 0.05;
+/// The tilt that is used, in parts of the best one expected: a steeper one than
+/// the best asks for more pairs than there may be, a flatter one costs little.
+const FLATTER: f64 = 0.97;
 
 impl Study {
     /// Which half an input belongs to.
@@ -78,32 +98,32 @@ impl Study {
         input % 2
     }
 
-    /// How many pilot copies an input gets: the first that f answered with c.
-    /// Nothing where the selection copies promise no certificate.
-    pub fn pilot(&self, input: usize) -> u64 {
-        let promising = |s: &Subject| 2 * s.k0 > s.n0;
-        if !promising(&self.subjects[input]) {
-            return 0;
-        }
-        let inputs = self.subjects.iter().filter(|s| promising(s)).count();
-        let each = match self.goal {
-            Goal::Budget(total) => PILOT * total as f64 / inputs as f64,
-            Goal::Each(copies) => PILOT * copies as f64,
-            Goal::MeanRadius(_) => 20.0,
-        };
-        // A budget too small for a pilot is spent on pairs that count.
-        (each as u64).min(50)
-    }
-
     /// The rates for each half, from the pilot of the other.
     pub fn rates(&self, pilots: &[Pilot]) -> [Rates; 2] {
-        let mut seen = [Seen::default(); 2];
-        for (input, pilot) in pilots.iter().enumerate() {
-            for &(decided, lost) in pilot {
-                seen[1 - Self::half(input)].add(self.subjects[input].q0(), decided, lost);
-            }
+        [0, 1].map(|half| {
+            let each = self.subjects.iter().zip(pilots).enumerate();
+            let other = each.filter(|(i, _)| Self::half(*i) != half);
+            Rates::learn(other.map(|(_, (subject, pilot))| (subject.q(), pilot)))
+        })
+    }
+
+    /// The rates from pairs on all inputs, for forecasts.
+    pub fn rates_of_all(&self, pilots: &[Pilot]) -> Rates {
+        let each = self.subjects.iter().zip(pilots);
+        Rates::learn(each.map(|(subject, pilot)| (subject.q(), pilot)))
+    }
+
+    /// The choice of a design for input `i`.
+    fn choice(&self, i: usize, rates: Rates, design: Design, tilt: f64) -> Choice {
+        let tilts = match design {
+            Design::Cells { pairs } => self.subjects[i].outlook(&rates).tilts(tilt, pairs),
+            _ => Tilts::default(),
+        };
+        Choice {
+            design,
+            rates,
+            tilts,
         }
-        seen.map(|seen| seen.rates())
     }
 
     /// For every input the cheapest design that is expected to reach `radius`, in
@@ -112,40 +132,28 @@ impl Study {
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn choose_until(&self, rates: [Rates; 2], radius: f64) -> Result<Vec<Choice>, Error> {
-        let reaching = |subject: Subject, coding: Coding, rates: Rates| {
-            let curve = Curve::expected(subject, coding, rates, self.levels)?;
-            Ok::<_, Error>(curve.reaching(radius))
-        };
+        // A design of both sides cannot be stopped early.
+        let families: Vec<Family> = self.families().filter(|f| *f != Family::Both).collect();
         let each = self.subjects.iter().enumerate().map(|(i, &subject)| {
             let rates = rates[Self::half(i)];
-            let cost = |coding: Coding| {
-                let point = reaching(subject.by_selection(), coding, rates)?;
-                Ok::<_, Error>(point.map_or(u64::MAX, |p| p.cost))
-            };
-            let strata = self.margins && cost(Coding::Decided)? < cost(Coding::Answered)?;
-            let coding = if strata {
-                Coding::Decided
-            } else {
-                Coding::Answered
-            };
-            let point = reaching(subject, coding, rates)?;
-            Ok(Choice {
-                design: point.map_or(Design::Nothing, |p| p.design),
-                rates,
-            })
+            let by_votes = subject.by_votes();
+            let mut cheapest: Option<(Family, Point)> = None;
+            for &family in &families {
+                let curve = Curve::expected(by_votes, family, &rates, self.levels, None)?;
+                if let Some(point) = curve.reaching(radius)
+                    && cheapest.is_none_or(|(_, best)| point.cost < best.cost)
+                {
+                    cheapest = Some((family, point));
+                }
+            }
+            // Where the votes promise nothing, the codes still may.
+            let (family, tilt) = cheapest.map_or((Family::Fresh, 0.0), |(f, p)| (f, p.tilt));
+            let curve = Curve::expected(subject, family, &rates, self.levels, Some(tilt))?;
+            let point = curve.reaching(radius);
+            let design = point.map_or(Design::Nothing, |p| p.design);
+            Ok(self.choice(i, rates, design, tilt))
         });
         each.collect()
-    }
-
-    /// The rates from pairs on all inputs, for forecasts.
-    pub fn rates_of_all(&self, pilots: &[Pilot]) -> Rates {
-        let mut seen = Seen::default();
-        for (subject, pilot) in self.subjects.iter().zip(pilots) {
-            for &(decided, lost) in pilot {
-                seen.add(subject.q0(), decided, lost);
-            }
-        }
-        seen.rates()
     }
 
     /// A design for every input.
@@ -153,63 +161,76 @@ impl Study {
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn choose(&self, rates: [Rates; 2]) -> Result<Vec<Choice>, Error> {
-        let mut choices: Vec<Choice> = (0..self.subjects.len())
-            .map(|input| Choice {
-                design: Design::Nothing,
-                rates: rates[Self::half(input)],
-            })
-            .collect();
-        let pilots: u64 = (0..self.subjects.len()).map(|i| self.pilot(i)).sum();
+        let nothing = |i: usize| self.choice(i, rates[Self::half(i)], Design::Nothing, 0.0);
+        let mut choices: Vec<Choice> = (0..self.subjects.len()).map(nothing).collect();
         for (half, &rates) in rates.iter().enumerate() {
             let all: Vec<usize> = (half..self.subjects.len()).step_by(2).collect();
-            let part = all.len() as f64 / self.subjects.len() as f64;
             let (mut inputs, mut curves) = (Vec::new(), Vec::new());
             let (mut spent, mut expected) = (0, 0.0);
-            for (&i, settled) in all.iter().zip(self.settle(&all, rates)?) {
+            for (&i, settled) in all.iter().zip(self.settle(&all, &rates)?) {
                 match settled {
-                    Settled::Coding(coding) => {
-                        let curve = Curve::expected(self.subjects[i], coding, rates, self.levels)?;
-                        inputs.push(i);
-                        curves.push(less_the_pilot(&curve, self.pilot(i)));
+                    Settled::Family(family, tilt) => {
+                        let subject = self.subjects[i];
+                        let of = (family, &rates, self.levels);
+                        curves.push(Curve::expected(subject, of.0, of.1, of.2, Some(tilt))?);
+                        inputs.push((i, tilt));
                     }
                     Settled::Point(point) => {
-                        choices[i].design = point.design;
+                        choices[i] = self.choice(i, rates, point.design, 0.0);
                         spent += point.cost;
                         expected += point.radius;
                     }
                 }
             }
             let designs = match self.goal {
-                Goal::Each(copies) => (inputs.iter().zip(&curves))
-                    .map(|(&i, curve)| {
-                        let left = copies.saturating_sub(self.pilot(i));
-                        curve.within(left).map_or(Design::Nothing, |p| p.design)
+                Goal::Each(_) => (inputs.iter().zip(&curves))
+                    .map(|(&(i, _), curve)| {
+                        let best = curve.within(self.left(i));
+                        best.map_or(Design::Nothing, |p| p.design)
                     })
                     .collect(),
-                Goal::Budget(total) => {
-                    let left = (total.saturating_sub(pilots) as f64 * part) as u64;
-                    allocate(&curves, left.saturating_sub(spent)).designs
-                }
+                Goal::Budget(_) => allocate(&curves, self.part(&all).saturating_sub(spent)).designs,
                 Goal::MeanRadius(radius) => {
                     allocate_to_reach(&curves, radius * all.len() as f64 - expected).designs
                 }
             };
-            for (input, design) in inputs.into_iter().zip(designs) {
-                choices[input].design = design;
+            for ((i, tilt), design) in inputs.into_iter().zip(designs) {
+                choices[i] = self.choice(i, rates, design, tilt);
             }
         }
         Ok(choices)
+    }
+
+    /// What `inputs` may cost beside their pilots, where the goal is a budget.
+    fn part(&self, inputs: &[usize]) -> u64 {
+        let Goal::Budget(total) = self.goal else {
+            return u64::MAX;
+        };
+        let share = inputs.len() as f64 / self.subjects.len().max(1) as f64;
+        let pilots: u64 = inputs.iter().map(|&i| self.subjects[i].pilot).sum();
+        ((total as f64 * share) as u64).saturating_sub(pilots)
+    }
+
+    /// What input `i` may cost beside its pilot, where the goal is one of each.
+    fn left(&self, i: usize) -> u64 {
+        match self.goal {
+            Goal::Each(copies) => copies.saturating_sub(self.subjects[i].pilot),
+            _ => u64::MAX,
+        }
     }
 
     /// What may be expected of other goals, if `rates` were true.
     ///
     /// # Errors
     /// Of a Clopper-Pearson bound.
-    pub fn forecast(&self, rates: Rates) -> Result<Forecast, Error> {
-        let curves = self.curves(rates)?;
-        let spent = self.spend(&curves);
+    pub fn forecast(&self, rates: &Rates) -> Result<Forecast, Error> {
+        let all: Vec<usize> = (0..self.subjects.len()).collect();
+        let curves = self.curves(&all, rates, |subject| subject)?;
+        let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
+        let spent = self.spend(&all, &united);
+        let pilots: u64 = self.subjects.iter().map(|subject| subject.pilot).sum();
         Ok(Forecast {
-            evaluations: spent.evaluations,
+            evaluations: spent.evaluations + pilots,
             radius: spent.radius / self.subjects.len().max(1) as f64,
         })
     }
@@ -227,91 +248,81 @@ impl Study {
         Ok(sum / self.subjects.len().max(1) as f64)
     }
 
-    /// Settles by the selection copies alone what the decisions about each of
-    /// `inputs`, one half, look at: whichever codes promise most at the price of
-    /// an evaluation; or the design itself, where none do. The price is this
-    /// half's own: that of the other half would know h's answers on this one.
-    fn settle(&self, inputs: &[usize], rates: Rates) -> Result<Vec<Settled>, Error> {
-        let codings = self.codings();
-        let mut curves = Vec::new();
-        for &i in inputs {
-            let by_votes = self.subjects[i].by_selection();
-            let expected = |&coding: &Coding| Curve::expected(by_votes, coding, rates, self.levels);
-            let each = codings.iter().map(expected);
-            curves.push(each.collect::<Result<Vec<_>, _>>()?);
-        }
+    /// Settles by the votes alone which family each of `inputs`, one
+    /// half, gets: whichever promises most at the price of an evaluation. The
+    /// price is this half's own: that of the other half would know h's answers on
+    /// this one.
+    fn settle(&self, inputs: &[usize], rates: &Rates) -> Result<Vec<Settled>, Error> {
+        let families: Vec<Family> = self.families().collect();
+        let curves = self.curves(inputs, rates, Subject::by_votes)?;
         let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
-        let price = self.spend(&united).price;
-        let best = |curve: &Curve| match self.goal {
-            Goal::Each(copies) => curve.within(copies),
-            _ => curve.at_price(price),
-        };
-        let worth = |curve: &Curve| {
-            let net = |p: super::Point| match self.goal {
-                Goal::Each(_) => p.radius,
-                _ => p.radius - price * p.cost as f64,
-            };
-            best(curve).map_or(0.0, net)
-        };
+        let price = self.spend(inputs, &united).price;
         // What two-sided designs may take of a half's budget, which its other
         // inputs are to have a part of too.
-        let mut room = match self.goal {
-            Goal::Budget(total) => total / 4,
-            _ => u64::MAX,
-        };
+        let mut room = self.part(inputs) / 2;
         let mut settled = Vec::new();
-        for curves in &curves {
-            let mut coding = Coding::Answered;
-            let mut most = 0.0;
-            for (&each, curve) in codings.iter().zip(curves) {
-                let fits = each != Coding::Votes || best(curve).is_some_and(|p| p.cost <= room);
-                if fits && worth(curve) > most {
-                    (coding, most) = (each, worth(curve));
+        for (&i, curves) in inputs.iter().zip(&curves) {
+            let mut choice = Settled::Family(Family::Fresh, 0.0);
+            let (mut most, mut spent) = (0.0, 0);
+            for (&family, curve) in families.iter().zip(curves) {
+                let best = match self.goal {
+                    Goal::Each(_) => curve.within(self.left(i)),
+                    _ => curve.at_price(price),
+                };
+                let Some(point) = best else { continue };
+                let worth = match self.goal {
+                    Goal::Each(_) => point.radius,
+                    _ => point.radius - price * point.cost as f64,
+                };
+                let both = family == Family::Both;
+                if worth > most && (!both || point.cost <= room) {
+                    most = worth;
+                    (choice, spent) = if both {
+                        (Settled::Point(point), point.cost)
+                    } else {
+                        (Settled::Family(family, FLATTER * point.tilt), 0)
+                    };
                 }
             }
-            settled.push(match (coding, best(&curves[codings.len() - 1])) {
-                (Coding::Votes, Some(point)) => {
-                    room -= point.cost;
-                    Settled::Point(point)
-                }
-                (coding, _) => Settled::Coding(coding),
-            });
+            room -= spent;
+            settled.push(choice);
         }
         Ok(settled)
     }
 
-    /// The codings to choose among; that by votes, if any, comes last.
-    fn codings(&self) -> Vec<Coding> {
-        let mut codings = vec![Coding::Answered];
-        if self.margins {
-            codings.push(Coding::Decided);
-        }
-        if self.both_sides {
-            codings.push(Coding::Votes);
-        }
-        codings
+    /// The families to choose among.
+    fn families(&self) -> impl Iterator<Item = Family> {
+        let cells = self.margins.then_some(Family::Cells);
+        let both = self.both_sides.then_some(Family::Both);
+        [Family::Loss, Family::Fresh]
+            .into_iter()
+            .chain(cells)
+            .chain(both)
     }
 
-    /// The best of all codings for every input, for forecasts.
-    fn curves(&self, rates: Rates) -> Result<Vec<Curve>, Error> {
-        let each = self.subjects.iter().map(|&subject| {
-            let expected = |coding| Curve::expected(subject, coding, rates, self.levels);
-            let curves = self.codings().into_iter().map(expected);
-            Ok(Curve::union(&curves.collect::<Result<Vec<_>, Error>>()?))
+    /// What to expect of every family, for each of `inputs` as `seen`.
+    fn curves(
+        &self,
+        inputs: &[usize],
+        rates: &Rates,
+        seen: impl Fn(Subject) -> Subject,
+    ) -> Result<Vec<Vec<Curve>>, Error> {
+        let each = inputs.iter().map(|&i| {
+            let subject = seen(self.subjects[i]);
+            let of = |family| Curve::expected(subject, family, rates, self.levels, None);
+            self.families().map(of).collect()
         });
         each.collect()
     }
 
-    /// Spends on `curves`, of some or all inputs, their part of the goal.
-    fn spend(&self, curves: &[Curve]) -> Allocation {
+    /// Spends on the curves of `inputs` their part of the goal.
+    fn spend(&self, inputs: &[usize], curves: &[Curve]) -> Allocation {
         match self.goal {
-            Goal::Budget(total) => {
-                let part = curves.len() as f64 / self.subjects.len().max(1) as f64;
-                allocate(curves, (total as f64 * part) as u64)
-            }
+            Goal::Budget(_) => allocate(curves, self.part(inputs)),
             Goal::MeanRadius(radius) => allocate_to_reach(curves, radius * curves.len() as f64),
-            Goal::Each(copies) => {
-                let points: Vec<_> = curves.iter().map(|curve| curve.within(copies)).collect();
+            Goal::Each(_) => {
+                let best = |(&i, curve): (&usize, &Curve)| curve.within(self.left(i));
+                let points: Vec<_> = inputs.iter().zip(curves).map(best).collect();
                 Allocation {
                     designs: (points.iter())
                         .map(|p| p.map_or(Design::Nothing, |p| p.design))
@@ -325,45 +336,44 @@ impl Study {
     }
 }
 
-/// The curve with the pilot's copies, which are paid for, taken off the cost of
-/// designs that contain them: pairs on which f answered c. Strata contain most
-/// of them too, but how many only finer codes than theirs tell.
-fn less_the_pilot(curve: &Curve, pilot: u64) -> Curve {
-    let points = curve.points().iter().map(|&point| {
-        let mut point = point;
-        if matches!(point.design, Design::Loss { .. }) {
-            point.cost = point.cost.saturating_sub(pilot).max(1);
-        }
-        point
-    });
-    Curve::new(points)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bound::StrataCodes;
     use recert_num::Alpha;
 
     fn study(goal: Goal) -> Study {
-        let subjects = (0..24_u64).map(|i| Subject {
-            n0: 100,
-            k0: 40 + 5 * (i % 12),
-            rival: 30 - 2 * (i % 12),
-            k: 4_000 + 500 * (i % 12),
-            codes: StrataCodes {
-                n: 10_000,
-                decided: 3_600 + 500 * (i % 12),
-                undecided: 900,
-            },
+        let subjects = (0..24_u64).map(|i| {
+            let n = 9_700;
+            let mut subject = Subject {
+                votes: 100,
+                favour: 40 + 5 * (i % 12),
+                rival: 30 - 2 * (i % 12),
+                n,
+                k: 0,
+                cells: Rates::copies(0.6 - 0.05 * (i % 12) as f64, n),
+                pilot: 0,
+                piloted: [0; 10],
+            };
+            subject.k = subject.cells[..5].iter().sum();
+            subject
         });
+        let subjects: Vec<Subject> = subjects.collect();
         Study {
-            subjects: subjects.collect(),
+            subjects: with_pilots(subjects, goal),
             margins: true,
             both_sides: true,
             levels: Levels::new(Alpha::new(0.002).unwrap(), 1).unwrap(),
             goal,
         }
+    }
+
+    fn with_pilots(mut subjects: Vec<Subject>, goal: Goal) -> Vec<Subject> {
+        let votes: Vec<(u64, u64)> = subjects.iter().map(|s| (s.favour, s.votes)).collect();
+        for (subject, pilot) in subjects.iter_mut().zip(goal.pilots(&votes)) {
+            subject.pilot = pilot;
+            subject.piloted[4] = pilot;
+        }
+        subjects
     }
 
     #[test]
@@ -379,7 +389,7 @@ mod tests {
             let pilots = |lost: usize| -> Vec<Pilot> {
                 let of = |i: usize| {
                     (0..40)
-                        .map(|j| (j % 3 > 0, i.is_multiple_of(2) && j < lost))
+                        .map(|j| (j % 5, i.is_multiple_of(2) && j < lost))
                         .collect()
                 };
                 (0..24).map(of).collect()
@@ -400,12 +410,15 @@ mod tests {
         for total in [500, 5_000, 50_000] {
             let study = study(Goal::Budget(total));
             let choices = study.choose([Rates::default(); 2]).unwrap();
-            let pilots: u64 = (0..24).map(|i| study.pilot(i)).sum();
-            let spent: u64 = choices.iter().map(|c| c.design.cost()).sum();
-            assert!(
-                spent <= total && spent + pilots > total / 2,
-                "{total}: {spent}"
-            );
+            let evaluated = |(choice, subject): (&Choice, &Subject)| match choice.design {
+                Design::Loss { pairs } => pairs.max(subject.pilot),
+                Design::Cells { pairs } => (0..pairs.len())
+                    .map(|cell| pairs[cell].max(subject.piloted[cell]))
+                    .sum(),
+                design => design.cost() + subject.pilot,
+            };
+            let spent: u64 = choices.iter().zip(&study.subjects).map(evaluated).sum();
+            assert!(spent <= total && spent > total / 2, "{total}: {spent}");
         }
     }
 }

@@ -9,13 +9,18 @@ use rand_distr::{Binomial, Distribution};
 use recert_ledger::Codes;
 use recert_noise::Stream;
 use recert_num::{Alpha, normal_cdf_lower};
-use recert_smooth::bound::{self, Beta, CUT, StrataCodes, Tally};
-use recert_smooth::plan::{Choice, Design, Goal, Levels, Pilot, Rates, Study, Subject};
+use recert_smooth::bound::{self, Tally};
+use recert_smooth::plan::{
+    ByCell, CELLS, Choice, Design, Goal, Levels, Pilot, Rates, Study, Subject, Tilts, early,
+};
 
 /// The class certified.
 pub(crate) const C: u16 = 0;
 
-/// Copies of one fine code: finer than what decisions may look at.
+/// Margin buckets below this one are called undecided here.
+pub(crate) const UNDECIDED: u8 = 2;
+
+/// Copies of one fine code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cell {
     /// f's class.
@@ -69,8 +74,8 @@ impl Law {
 pub(crate) enum Rule {
     /// The plan for a goal.
     Plan(Goal),
-    /// One design for every input, with these rates behind its priors.
-    Fixed(Design, Rates),
+    /// One design for every input, with these tilts if it is one of cells.
+    Fixed(Design, Tilts),
     /// Rounds until a radius in units of sigma; wrong if the bound is after any
     /// round, wherever it stops.
     Until(f64),
@@ -125,7 +130,7 @@ impl Score {
             Design::Fresh { .. } => "fresh",
             Design::Both { .. } => "both",
             Design::Loss { .. } => "loss",
-            Design::Strata { .. } => "strata",
+            Design::Cells { .. } => "cells",
         };
         *self.designs.entry(name).or_default() += 1;
     }
@@ -161,17 +166,23 @@ impl<'a> Input<'a> {
             classes: cells.iter().map(|i| cell(i).f).collect(),
             margins: Some(cells.iter().map(|i| cell(i).bucket).collect()),
         };
-        let count = |of: &dyn Fn(Cell) -> bool| cells.iter().filter(|i| of(cell(i))).count() as u64;
+        let own = |cells: &[u8]| cells.iter().filter(|i| cell(i).f == C).count() as u64;
+        let (first, late) = cells.split_at(early(n) as usize);
+        let mut by_cell = [0; CELLS];
+        for i in late {
+            by_cell[coded(cell(i))] += 1;
+        }
+        let votes = n0 + early(n);
+        let favour = k0 + own(first);
         let subject = Subject {
-            n0,
-            k0,
-            rival: n0 - k0,
-            k: count(&|c| c.f == C),
-            codes: StrataCodes {
-                n,
-                decided: count(&|c| c.f == C && c.bucket >= CUT),
-                undecided: count(&|c| c.bucket < CUT),
-            },
+            votes,
+            favour,
+            rival: votes - favour,
+            n: late.len() as u64,
+            k: own(late),
+            cells: by_cell,
+            pilot: 0,
+            piloted: [0; CELLS],
         };
         Self {
             law,
@@ -183,12 +194,18 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn stratum(&self, cell: usize) -> usize {
-        usize::from(self.law.0[cell].bucket < CUT)
+    /// The cell that decisions know a fine code by.
+    fn coded(&self, fine: usize) -> usize {
+        coded(self.law.0[fine])
     }
 
     fn set_pilot(&mut self, pairs: u64) {
         self.pilot = Design::Loss { pairs }.copies(&self.codes, C).1;
+        self.subject.pilot = self.pilot.len() as u64;
+        self.subject.piloted = [0; CELLS];
+        for &copy in &self.pilot {
+            self.subject.piloted[coded(self.law.0[usize::from(self.cells[copy as usize])])] += 1;
+        }
         self.chosen.clear();
     }
 
@@ -196,12 +213,12 @@ impl<'a> Input<'a> {
         usize::from(self.cells[copy as usize])
     }
 
-    /// h's answers on the pilot: whether f was decided, and whether h left c.
+    /// h's answers on the pilot: the cell, and whether h left c.
     fn answer_pilot(&self, rng: &mut StdRng) -> Pilot {
         let each = self.pilot.iter().map(|&copy| {
             let cell = self.cell(copy);
             let lost = rng.random::<f64>() >= self.law.0[cell].keeps;
-            (self.stratum(cell) == 0, lost)
+            (self.coded(cell), lost)
         });
         each.collect()
     }
@@ -227,6 +244,10 @@ impl<'a> Input<'a> {
     }
 }
 
+fn coded(fine: Cell) -> usize {
+    recert_smooth::plan::cell(fine.f, fine.bucket, C).expect("a valid answer")
+}
+
 /// h's answers outside of the pilot, so far: copies and those not of c.
 #[derive(Debug, Clone, Default)]
 struct Answered {
@@ -236,14 +257,14 @@ struct Answered {
 
 impl Answered {
     /// Answers what `input`'s `design` asks for beyond what is answered.
-    /// Returns the tallies by stratum; those of fresh copies come first.
+    /// Returns the tallies by cell; those of fresh copies are in the first.
     fn extend(
         &mut self,
         input: &mut Input<'_>,
         design: Design,
         pilot: &Pilot,
         rng: &mut StdRng,
-    ) -> [Tally; 2] {
+    ) -> ByCell<Tally> {
         let Chosen {
             fresh,
             outside,
@@ -257,78 +278,86 @@ impl Answered {
                 *copies = wanted;
             }
         };
-        let mut tallies = [Tally::default(); 2];
-        let mut tally = |stratum: usize, (pairs, other): (u64, u64)| {
-            tallies[stratum].pairs += pairs;
-            tallies[stratum].other += other;
+        let mut tallies = [Tally::default(); CELLS];
+        let mut tally = |cell: usize, (pairs, other): (u64, u64)| {
+            tallies[cell].pairs += pairs;
+            tallies[cell].other += other;
         };
         draw(&mut self.fresh, fresh, input.law.truth());
         tally(0, self.fresh);
         self.outside.resize(outside.len(), (0, 0));
         for (cell, wanted) in outside.into_iter().enumerate() {
             draw(&mut self.outside[cell], wanted, input.law.0[cell].keeps);
-            tally(input.stratum(cell), self.outside[cell]);
+            tally(input.coded(cell), self.outside[cell]);
         }
         for i in inside {
-            let (decided, lost) = pilot[i];
-            tally(usize::from(!decided), (1, u64::from(lost)));
+            let (cell, lost) = pilot[i];
+            tally(cell, (1, u64::from(lost)));
         }
         tallies
     }
 }
 
-/// What a bound is a function of: whether it holds at any time, counts, rates.
-type Key = (bool, Design, [u64; 3], [u64; 4], [u64; 2]);
-
-/// The bounds of certificates, as the driver draws them, each drawn once.
+/// The bounds of certificates, as the driver draws them, each drawn once: by
+/// whether it holds at any time, and everything else that it is a function of.
 struct Bounds {
     levels: Levels,
-    known: HashMap<Key, f64>,
+    known: HashMap<(bool, Design, Vec<u64>), f64>,
 }
 
 impl Bounds {
-    fn of(&mut self, s: Subject, choice: Choice, tallies: [Tally; 2], anytime: bool) -> f64 {
-        let [a, b] = tallies;
-        let codes = s.codes;
-        let rates = [choice.rates.loss, choice.rates.decided].map(f64::to_bits);
-        let counts = [a.pairs, a.other, b.pairs, b.other];
-        let key = (
-            anytime,
-            choice.design,
-            [s.k, codes.decided, codes.undecided],
-            counts,
-            rates,
-        );
+    fn of(&mut self, s: Subject, choice: Choice, tallies: ByCell<Tally>, anytime: bool) -> f64 {
+        let tilts = choice.tilts;
+        let mut what = vec![
+            s.k,
+            s.favour,
+            choice.rates.loss.to_bits(),
+            tilts.codes.to_bits(),
+        ];
+        what.extend(tallies.iter().flat_map(|tally| [tally.pairs, tally.other]));
+        if matches!(choice.design, Design::Cells { .. }) {
+            what.extend(s.cells);
+            what.extend(tilts.cells.map(f64::to_bits));
+        }
         let levels = self.levels;
-        *(self.known.entry(key)).or_insert_with(|| conclude(levels, s, choice, tallies, anytime))
+        *(self.known.entry((anytime, choice.design, what)))
+            .or_insert_with(|| conclude(levels, s, choice, tallies, anytime))
     }
 }
 
 /// The lower bound of `P(h = c)` that the driver draws.
-fn conclude(levels: Levels, s: Subject, choice: Choice, tallies: [Tally; 2], anytime: bool) -> f64 {
-    let Levels { f, h } = levels;
-    let [a, b] = tallies;
+fn conclude(
+    levels: Levels,
+    s: Subject,
+    choice: Choice,
+    tallies: ByCell<Tally>,
+    anytime: bool,
+) -> f64 {
+    let Levels { f, h, whole } = levels;
     let all = Tally {
-        pairs: a.pairs + b.pairs,
-        other: a.other + b.other,
+        pairs: tallies.iter().map(|tally| tally.pairs).sum(),
+        other: tallies.iter().map(|tally| tally.other).sum(),
     };
+    let own = all.pairs - all.other;
+    let prior = s.prior(choice.design, &choice.rates).unwrap();
     let bound = match choice.design {
         Design::Nothing | Design::Both { .. } => return 0.0,
         Design::Fresh { .. } if anytime => {
-            let prior = Beta::new((s.n0 - s.k0) as f64 + 0.5, s.k0 as f64 + 0.5).unwrap();
-            bound::anytime(all.pairs - all.other, all.pairs, prior, h).map(|found| found.p_lower)
+            bound::anytime(own, all.pairs, prior, whole).map(|found| found.p_lower)
         }
         Design::Loss { .. } if anytime => {
-            let q = ((s.codes.n - s.k) as f64 + 0.5) / (s.codes.n as f64 + 1.0);
-            let lost = (choice.rates.loss * q).clamp(1e-7, 0.5);
-            let prior = Beta::new(0.5, 0.5 / lost).unwrap();
-            bound::anytime_loss((s.k, s.codes.n), f, all, prior, h).map(|found| found.p_lower)
+            bound::anytime_loss((s.k, s.n), f, all, prior, h).map(|found| found.p_lower)
         }
-        Design::Fresh { .. } => bound::direct(all.pairs - all.other, all.pairs, h),
-        Design::Loss { .. } => bound::coded_loss(s.k, s.codes.n, f, all, h),
-        Design::Strata { .. } => {
-            let priors = s.priors(choice.rates).unwrap();
-            bound::strata(s.codes, f, tallies, priors, h).map(|found| found.p_lower)
+        Design::Fresh { .. } => bound::direct(own, all.pairs, whole),
+        Design::Loss { .. } => bound::coded_loss(s.k, s.n, f, all, h),
+        Design::Cells { .. } => {
+            let cells: ByCell<bound::Cell> = std::array::from_fn(|cell| bound::Cell {
+                copies: s.cells[cell],
+                pairs: tallies[cell].pairs,
+                own: tallies[cell].pairs - tallies[cell].other,
+                tilt: choice.tilts.cells[cell],
+            });
+            bound::cells(s.n, choice.tilts.codes, &cells, whole)
         }
     };
     bound.unwrap().get()
@@ -338,22 +367,29 @@ fn conclude(levels: Levels, s: Subject, choice: Choice, tallies: [Tally; 2], any
 struct Planned<'a> {
     scene: &'a Scene,
     study: Study,
-    known: HashMap<[u64; 4], Vec<Choice>>,
+    known: HashMap<Vec<u64>, Vec<Choice>>,
 }
 
 impl<'a> Planned<'a> {
-    fn new(scene: &'a Scene, inputs: &[Input<'_>], levels: Levels) -> Self {
+    /// Sets the inputs' pilots too.
+    fn new(scene: &'a Scene, inputs: &mut [Input<'_>], levels: Levels) -> Self {
+        let goal = match scene.rule {
+            Rule::Plan(goal) => goal,
+            Rule::Fixed(..) => Goal::Each(0),
+            Rule::ByOwnPilot(_) => Goal::MeanRadius(0.0),
+            Rule::Until(radius) => Goal::MeanRadius(radius),
+        };
+        let votes = inputs.iter().map(|i| (i.subject.favour, i.subject.votes));
+        let pilots = goal.pilots(&votes.collect::<Vec<_>>());
+        for (input, pilot) in inputs.iter_mut().zip(pilots) {
+            input.set_pilot(pilot);
+        }
         let study = Study {
             subjects: inputs.iter().map(|input| input.subject).collect(),
             margins: true,
             both_sides: false,
             levels,
-            goal: match scene.rule {
-                Rule::Plan(goal) => goal,
-                Rule::Fixed(..) => Goal::Each(0),
-                Rule::ByOwnPilot(_) => Goal::MeanRadius(0.0),
-                Rule::Until(radius) => Goal::MeanRadius(radius),
-            },
+            goal,
         };
         Self {
             scene,
@@ -364,20 +400,24 @@ impl<'a> Planned<'a> {
 
     fn choices(&mut self, pilots: &[Pilot]) -> &[Choice] {
         let rates = self.scene.rates.unwrap_or_else(|| self.study.rates(pilots));
-        let [a, b] = rates;
-        let key = [a.loss, a.decided, b.loss, b.decided].map(f64::to_bits);
+        let each = rates
+            .iter()
+            .flat_map(|r| r.more.into_iter().chain([r.loss]));
+        let key = each.map(f64::to_bits).collect();
         let (study, rule) = (&self.study, self.scene.rule);
+        let fixed = |design, tilts| {
+            let choice = Choice {
+                design,
+                rates: rates[0],
+                tilts,
+            };
+            vec![choice; study.subjects.len()]
+        };
         self.known.entry(key).or_insert_with(|| match rule {
             Rule::Plan(_) => study.choose(rates).unwrap(),
             Rule::Until(radius) => study.choose_until(rates, radius).unwrap(),
-            Rule::Fixed(design, rates) => vec![Choice { design, rates }; study.subjects.len()],
-            Rule::ByOwnPilot([design, _]) => vec![
-                Choice {
-                    design,
-                    rates: rates[0]
-                };
-                study.subjects.len()
-            ],
+            Rule::Fixed(design, tilts) => fixed(design, tilts),
+            Rule::ByOwnPilot([design, _]) => fixed(design, Tilts::default()),
         })
     }
 }
@@ -389,6 +429,15 @@ impl Scene {
     /// The shares of alpha.
     pub(crate) fn levels(&self) -> Levels {
         Levels::new(Alpha::new(self.alpha).unwrap(), self.among).unwrap()
+    }
+
+    /// Whether a design may be one of cells.
+    pub(crate) fn may_be_cells(&self) -> bool {
+        match self.rule {
+            Rule::Fixed(design, _) => matches!(design, Design::Cells { .. }),
+            Rule::ByOwnPilot(_) => false,
+            Rule::Plan(_) | Rule::Until(_) => true,
+        }
     }
 
     /// Simulates `blocks` times one set of codes and on each of these `repeats`
@@ -403,10 +452,7 @@ impl Scene {
         for _ in 0..blocks {
             let draw = |law| Input::draw(law, (self.n0, self.n), &mut rng);
             let mut inputs: Vec<Input<'_>> = self.laws.iter().map(draw).collect();
-            let mut planned = Planned::new(self, &inputs, bounds.levels);
-            for (i, input) in inputs.iter_mut().enumerate() {
-                input.set_pilot(planned.study.pilot(i));
-            }
+            let mut planned = Planned::new(self, &mut inputs, bounds.levels);
             for _ in 0..repeats {
                 // The best certificate of any candidate.
                 let mut best = vec![((0.0, false), Design::Nothing); inputs.len()];
@@ -474,37 +520,37 @@ impl Scene {
     }
 
     /// The design that the first input gets most often, and its codes then.
-    fn usual(&self) -> (Design, Subject, Rates) {
+    fn usual(&self) -> (Choice, Subject) {
         let mut rng = StdRng::seed_from_u64(1);
         let levels = self.levels();
-        let mut seen: Vec<(Design, u64, Subject, Rates)> = Vec::new();
+        let mut seen: Vec<(Choice, u64, Subject)> = Vec::new();
         for _ in 0..3 {
             let draw = |law| Input::draw(law, (self.n0, self.n), &mut rng);
             let mut inputs: Vec<Input<'_>> = self.laws.iter().map(draw).collect();
-            let mut planned = Planned::new(self, &inputs, levels);
-            for (i, input) in inputs.iter_mut().enumerate() {
-                input.set_pilot(planned.study.pilot(i));
-            }
+            let mut planned = Planned::new(self, &mut inputs, levels);
             for _ in 0..2 {
                 let pilots: Vec<Pilot> = inputs
                     .iter()
                     .map(|input| input.answer_pilot(&mut rng))
                     .collect();
-                let Choice { design, rates } = planned.choices(&pilots)[0];
-                match seen.iter_mut().find(|known| known.0 == design) {
+                let choice = planned.choices(&pilots)[0];
+                match seen
+                    .iter_mut()
+                    .find(|known| known.0.design == choice.design)
+                {
                     Some(known) => known.1 += 1,
-                    None => seen.push((design, 1, inputs[0].subject, rates)),
+                    None => seen.push((choice, 1, inputs[0].subject)),
                 }
             }
         }
         let most = seen.into_iter().max_by_key(|known| known.1);
-        let (design, _, subject, rates) = most.expect("a design");
-        (design, subject, rates)
+        let (choice, _, subject) = most.expect("a design");
+        (choice, subject)
     }
 
     /// The design that the first input gets most often.
     pub(crate) fn usual_design(&self) -> Design {
-        self.usual().0
+        self.usual().0.design
     }
 
     /// Makes the first input hard: where `loses` says how h's losses share out
@@ -522,32 +568,36 @@ impl Scene {
         };
         // The design may change with the losses, as pilots do: twice round.
         for _ in 0..2 {
-            let (design, subject, rates) = self.usual();
-            let pairs = design.cost();
-            let tallies = match design {
-                // Where h loses says in which stratum its other answers fall.
-                Design::Strata { decided, undecided } => {
-                    let in_undecided = shape.0.iter().any(|c| loses(*c) > 0.0 && c.bucket < CUT);
-                    let in_decided = shape.0.iter().any(|c| loses(*c) > 0.0 && c.bucket >= CUT);
-                    let second = if in_decided { others / 2 } else { others };
-                    let second = if in_undecided {
-                        second.min(undecided)
-                    } else {
-                        0
-                    };
-                    let first = (others - second).min(decided);
-                    [(decided, first), (undecided, second)]
-                        .map(|(pairs, other)| Tally { pairs, other })
+            let (choice, subject) = self.usual();
+            let mut tallies = [Tally::default(); CELLS];
+            match choice.design {
+                // h loses where the shape says, beside what it does not win anyway.
+                Design::Cells { pairs } => {
+                    let mut left = others;
+                    for (cell, tally) in tallies.iter_mut().enumerate() {
+                        let pairs = pairs[cell].min(subject.cells[cell]);
+                        let here = || shape.0.iter().filter(|fine| coded(**fine) == cell);
+                        let keeps = here().map(|fine| fine.keeps).next().unwrap_or(0.0);
+                        let lost = if here().any(|fine| loses(*fine) > 0.0) {
+                            left.min(pairs)
+                        } else {
+                            0
+                        };
+                        left -= lost;
+                        let other = ((1.0 - keeps) * pairs as f64) as u64 + lost;
+                        *tally = Tally {
+                            pairs,
+                            other: other.min(pairs),
+                        };
+                    }
                 }
-                _ => [
-                    Tally {
-                        pairs,
-                        other: others.min(pairs),
-                    },
-                    Tally::default(),
-                ],
-            };
-            let choice = Choice { design, rates };
+                design => {
+                    tallies[0] = Tally {
+                        pairs: design.cost(),
+                        other: others.min(design.cost()),
+                    };
+                }
+            }
             let anytime = matches!(self.rule, Rule::Until(_));
             let bound = conclude(self.levels(), subject, choice, tallies, anytime);
             let (mut low, mut high) = (0.0_f64, 1.0_f64);

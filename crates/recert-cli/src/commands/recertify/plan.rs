@@ -61,7 +61,6 @@ impl Plan {
             sides: args.sides.sides(),
             batch: args.run.batch,
         };
-        let mut study = auto(Goal::Budget(0)).study(ledger, &asked.inputs)?;
         let seen = match network {
             Some(_) => auto(Goal::Budget(0)).observed(ledger, &asked.inputs)?,
             None => None,
@@ -81,8 +80,8 @@ impl Plan {
         };
         let mut lines = Vec::new();
         for goal in goals {
-            study.goal = goal;
-            let forecast = study.forecast(rates)?;
+            let study = auto(goal).study(ledger, &asked.inputs)?;
+            let forecast = study.forecast(&rates)?;
             // From scratch is compared at what was given, not at what was used.
             let given = match goal {
                 Goal::Budget(total) => total,

@@ -1,0 +1,111 @@
+//! On the first late copies of each cell, bounded together.
+
+use serde_json::{Value as Json, json};
+
+use recert_ledger::INVALID;
+
+use super::{Base, Found, h_at};
+use crate::answers::CERTIFY;
+use crate::arithmetic::{Coded, coded_bound};
+use crate::method::{Bound, Context, Wrong, count, missing};
+
+/// Margin buckets that are told apart; higher ones go with the last.
+const BUCKETS: usize = 5;
+
+/// Buckets of copies of the class, then buckets of other valid answers.
+const CELLS: usize = 2 * BUCKETS;
+
+/// The cell of each copy; none for an invalid answer.
+fn cells_of(f: &Base<'_>) -> Option<Vec<Option<usize>>> {
+    let of = |(&answer, &margin): (&u16, &u8)| {
+        let bucket = usize::from(margin).min(BUCKETS - 1);
+        match answer {
+            INVALID => None,
+            answer if answer == f.class => Some(bucket),
+            _ => Some(BUCKETS + bucket),
+        }
+    };
+    Some(f.answers.iter().zip(f.margins?).map(of).collect())
+}
+
+/// One bound of all cells (`SOUNDNESS.md`, section 4) at the tilts recorded.
+pub(super) fn cells(context: &Context<'_>, f: &Base<'_>, share: f64) -> Result<Found, Wrong> {
+    let cell_of = cells_of(f).ok_or_else(|| missing("f's margins, for a bound over cells"))?;
+    let asked = asked(context.stored)?;
+    let (tilt, tilts) = (context.number("tilt")?, context.numbers::<CELLS>("tilts")?);
+    let mut copies: Vec<u32> = Vec::new();
+    let mut invalid = 0;
+    let mut cells = [Coded::default(); CELLS];
+    for (s, cell) in cells.iter_mut().enumerate() {
+        let chosen = f.take(asked[s], |copy| cell_of[copy] == Some(s));
+        let answers = h_at(context, CERTIFY, &chosen)?;
+        invalid += count(&answers, INVALID);
+        *cell = Coded {
+            copies: f.take(f.n, |copy| cell_of[copy] == Some(s)).len() as u64,
+            pairs: chosen.len() as u64,
+            own: count(&answers, f.class),
+            tilt: tilts[s],
+        };
+        copies.extend(chosen);
+    }
+    copies.sort_unstable();
+    let (_, late) = f.own();
+    let most = coded_bound(late, tilt, &cells, share).map_err(|what| ("counts", what))?;
+    Ok(Found {
+        stream: CERTIFY,
+        copies,
+        bound: "cells",
+        p: Bound::Below(most),
+        q: None,
+        counts: json!({
+            "class": f.class, "n": late, "invalid": invalid, "tilt": tilt, "tilts": tilts,
+            "copies": cells.map(|cell| cell.copies), "pairs": cells.map(|cell| cell.pairs),
+            "own": cells.map(|cell| cell.own),
+        }),
+    })
+}
+
+/// How many copies of each cell, which was free to be chosen.
+fn asked(stored: &Json) -> Result<[u64; CELLS], Wrong> {
+    let wrong = || ("counts", format!("pairs, {CELLS} counts"));
+    let list = stored.get("pairs").and_then(Json::as_array);
+    let counts: Option<Vec<u64>> = list.ok_or_else(wrong)?.iter().map(Json::as_u64).collect();
+    counts
+        .and_then(|counts| counts.try_into().ok())
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_answers_are_in_no_cell() {
+        let f = Base {
+            class: 3,
+            n: 7,
+            early: 0,
+            answers: &[3, 3, 3, 5, 0, 9, INVALID],
+            margins: Some(&[0, 4, 7, 0, 3, 6, 0]),
+        };
+        let found = cells_of(&f).unwrap();
+        assert_eq!(found[..6], [0, 4, 4, 5, 8, 9].map(Some));
+        assert_eq!(found[6], None);
+        assert_eq!(cells_of(&Base { margins: None, ..f }), None);
+    }
+
+    #[test]
+    fn pairs_are_ten_counts() {
+        let of = |pairs: Json| asked(&json!({ "pairs": pairs }));
+        assert_eq!(of(json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 0])).unwrap()[8], 9);
+        for bad in [
+            json!(null),
+            json!([1, 2]),
+            json!([1, 2, 3, 4, 5, 6, 7, 8, 9, -1]),
+            json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 0.5]),
+            json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]),
+        ] {
+            assert!(of(bad).is_err());
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Certificates of `auto` from answers made by hand.
+
+use super::*;
+use crate::answers::Answers;
+use crate::noise::Law;
+use crate::tables::{Run, Tables};
+
+const SHARES: Shares = Shares {
+    f: 2e-4,
+    h: 1.8e-3,
+    whole: 2e-3,
+};
+
+/// f on 640 copies, 20 of them early: every fourth 5, copy 21 invalid, the others
+/// 3; margins 0 to 7 in turn. h answers 3 on the first `answered` copies, but 5 on
+/// every eighth.
+fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Derived, Wrong> {
+    let run = Run {
+        predict: false,
+        sigma: 0.5,
+        n0: 100,
+        n: 640,
+        alpha: 0.002,
+        law: Law::Gaussian,
+        dims: 3072,
+        base: 1,
+    };
+    let selection = Selection {
+        copies: 100,
+        counts: [(3, votes), (5, 100 - votes)].into(),
+        class: 3,
+        edges: true,
+        micros: 0,
+    };
+    let tables = Tables {
+        run: None,
+        networks: BTreeMap::new(),
+        inputs: [7].into(),
+        selections: [((1, 7), selection)].into(),
+    };
+    let f = |copy: u32| match copy {
+        21 => INVALID,
+        _ if copy.is_multiple_of(4) => 5,
+        _ => 3,
+    };
+    let of_f = Series {
+        copies: (0..640).collect(),
+        classes: (0..640).map(f).collect(),
+        margins: Some((0..640).map(|copy| (copy % 8) as u8).collect()),
+        micros: 0,
+    };
+    let of_h = Series {
+        copies: (0..answered).collect(),
+        classes: (0..answered)
+            .map(|copy| if copy.is_multiple_of(8) { 5 } else { 3 })
+            .collect(),
+        ..Series::default()
+    };
+    let fresh = of_h.clone();
+    let series = [
+        ((1, CERTIFY), of_f),
+        ((2, CERTIFY), of_h),
+        ((2, FRESH), fresh),
+    ];
+    let answers = Answers {
+        idx: 7,
+        series: series.into(),
+    };
+    let context = Context {
+        run: &run,
+        tables: &tables,
+        answers: &answers,
+        network: 2,
+        copies: 0,
+        stored,
+        bound: format!("\"{bound}\""),
+        p_lower: None,
+        abstains: false,
+    };
+    derive(&context, SHARES, false, true)
+}
+
+#[test]
+fn early_copies_are_votes_and_nothing_else() {
+    let found = derived("loss", 99, 60, &json!({"pairs": 30, "pilot": 5})).unwrap();
+    // Copies 20 to 639: a fourth are 5, one is invalid.
+    assert_eq!(found.counts["n"], 620);
+    assert_eq!(found.counts["k"], 464);
+    assert_eq!(found.counts["pairs"], 30);
+    assert_eq!(found.counts["other"], 0);
+    assert_eq!(
+        (found.counts["pilot"].as_u64(), found.evaluations),
+        (Some(5), 30)
+    );
+    let none = derived("none", 99, 60, &json!({"pilot": 5})).unwrap();
+    assert_eq!(
+        (none.counts["k"].as_u64(), none.evaluations),
+        (Some(464), 5)
+    );
+    let fresh = derived("fresh", 99, 60, &json!({"n": 80, "pilot": 5})).unwrap();
+    assert_eq!(
+        (fresh.counts["k"].as_u64(), fresh.evaluations),
+        (Some(70), 85)
+    );
+    let expected = clopper_pearson_lower(70, 80, Alpha::new(2e-3).unwrap());
+    assert!(matches!(fresh.p_lower, Bound::Exactly(p) if p == expected.unwrap().get()));
+}
+
+#[test]
+fn invalid_answers_are_another_answer_to_both() {
+    let found = derived("both", 99, 60, &json!({"pairs": 12, "pilot": 10})).unwrap();
+    // Copies 20 to 31: h leaves 3 on none of f's and is 3 where f is 5 on 20 and 28.
+    for (name, count) in [("k", 464), ("runner_up", 155), ("lost", 0), ("arrived", 0)] {
+        assert_eq!(found.counts[name], count, "{name}");
+    }
+    // Of the pilot's 22, 23, 25, 26, 27, 29, 30, 31, 33, 34 the last two are beside.
+    assert_eq!(found.evaluations, 14);
+}
+
+#[test]
+fn cells_are_counted_on_late_copies() {
+    let tilts = [0.5; 10];
+    let stored =
+        |pairs: [u64; 10]| json!({"pairs": pairs, "tilts": tilts, "tilt": 0.1, "pilot": 0});
+    let pairs = [0, 4, 0, 9, 2, 3, 0, 0, 0, 1];
+    let found = derived("cells", 99, 60, &stored(pairs)).unwrap();
+    // f answers 5 where margins are 0 or 4; copy 21, of margin 5, is in no cell.
+    let copies = [0, 77, 77, 77, 233, 77, 0, 0, 0, 78];
+    assert_eq!(found.counts["copies"], json!(copies));
+    assert_eq!(found.counts["n"], 620);
+    assert_eq!(found.counts["pairs"], json!(pairs));
+    assert_eq!(found.counts["own"], json!([0, 4, 0, 9, 2, 0, 0, 0, 0, 1]));
+    assert_eq!(found.evaluations, 19);
+    // No more of a cell than it has, and than h has answered.
+    let found = derived("cells", 640, 60, &stored([90, 90, 0, 0, 0, 0, 0, 0, 0, 0])).unwrap();
+    assert_eq!(
+        found.counts["pairs"],
+        json!([0, 77, 0, 0, 0, 0, 0, 0, 0, 0])
+    );
+    assert!(derived("cells", 99, 60, &stored([0, 30, 0, 0, 0, 0, 0, 0, 0, 0])).is_err());
+}
+
+#[test]
+fn a_pilot_is_what_h_has_answered() {
+    let pilot = |answered, votes, pilot: u64| {
+        let found = derived("none", answered, votes, &json!({ "pilot": pilot }));
+        found.map(|found| (found.counts["pilot"].as_u64().unwrap(), found.evaluations))
+    };
+    // Copies 22, 23, 25 .. of class 3.
+    assert_eq!(pilot(99, 60, 20).unwrap(), (20, 20));
+    assert_eq!(pilot(26, 60, 20).unwrap(), (3, 3));
+    assert_eq!(pilot(0, 60, 1).unwrap(), (0, 0));
+    assert!(pilot(99, 60, 51).is_err());
+    // Early copies are 15 votes of 20: with 45 of 100 it is one half.
+    assert_eq!(pilot(99, 46, 20).unwrap(), (20, 20));
+    assert_eq!(pilot(99, 45, 20).unwrap(), (0, 0));
+    assert!(derived("none", 99, 60, &json!({})).is_err());
+}
+
+#[test]
+fn old_and_unknown_bounds_are_refused() {
+    for bound in ["strata", "mixture", "joint", ""] {
+        let wrong = derived(bound, 99, 60, &json!({"pilot": 0})).unwrap_err();
+        assert_eq!(wrong.0, "bound", "{bound}");
+    }
+}

@@ -1,0 +1,55 @@
+//! The bound on copies that f answered with c.
+//!
+//! Given which copies those are, the noises are still independent, each with its
+//! law given f's answer. So whatever rule, looking at this and at no answer of h
+//! on this input, chooses on how many of them h runs, its answers there are
+//! independent trials with one probability.
+
+use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
+
+use crate::Error;
+
+/// h on some copies of one code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Copies that h ran on.
+    pub pairs: u64,
+    /// Those that h did not answer with c, invalid answers included.
+    pub other: u64,
+}
+
+/// `P(h = c) >= CP_lo(k, n, alpha_f) (1 - CP_up(other, pairs, alpha_h))`, with
+/// pairs chosen among the copies that f answered with c: `P(h = c) >= P(f = c)
+/// P(h = c | f = c)`. Fails with probability at most `alpha_f + alpha_h`.
+pub fn coded_loss(
+    k: u64,
+    n: u64,
+    alpha_f: Alpha,
+    tally: Tally,
+    alpha_h: Alpha,
+) -> Result<LowerBound, Error> {
+    let p_f = clopper_pearson_lower(k, n, alpha_f)?;
+    if tally.pairs == 0 {
+        return Ok(LowerBound::ZERO);
+    }
+    let lost = clopper_pearson_upper(tally.other, tally.pairs, alpha_h)?;
+    Ok(p_f.times(lost.complement()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_pairs_nothing_is_known() {
+        let [f, h] = [0.0002, 0.0018].map(|a| Alpha::new(a).unwrap());
+        let none = Tally::default();
+        assert_eq!(coded_loss(900, 1000, f, none, h).unwrap().get(), 0.0);
+        let some = Tally {
+            pairs: 200,
+            other: 0,
+        };
+        let bound = coded_loss(900, 1000, f, some, h).unwrap().get();
+        assert!(bound > 0.83 && bound < 0.9, "{bound}");
+    }
+}

@@ -1,0 +1,256 @@
+//! The cells that f's codes make, and what h's answers in them may be worth.
+//!
+//! A cell is whether f answered c, and how decided it was: see [`cell`]. What the
+//! bound over cells ([`crate::bound::cells`]) makes of a number of pairs follows
+//! from the chance of c in each cell, to be expected from the rates. Its tilts are
+//! those at which the bound would be best if these were true.
+
+use recert_ledger::{Codes, INVALID};
+
+use super::Rates;
+
+/// How many cells there are: five of copies that f answered with c, in the margin
+/// buckets 0, 1, 2, 3 and higher; then five of copies that it answered otherwise.
+pub const CELLS: usize = 2 * OWN;
+
+/// The largest `ln(1 + kappa)` that is considered. One that is near the number of
+/// pairs over n (as many pairs of few losses ask for) leaves nothing to decide by
+/// the codes, and fresh copies are as good there.
+const STEEPEST: f64 = 0.08;
+
+/// Those of class c.
+pub(crate) const OWN: usize = 5;
+
+/// A number for each cell.
+pub type ByCell<T> = [T; CELLS];
+
+/// The cell of a copy that f answered with `answer`, in this margin bucket; none
+/// for an invalid answer.
+#[must_use]
+pub fn cell(answer: u16, bucket: u8, class: u16) -> Option<usize> {
+    let bucket = usize::from(bucket).min(OWN - 1);
+    let first = if answer == class { 0 } else { OWN };
+    (answer != INVALID).then_some(first + bucket)
+}
+
+/// The cell of a cached copy; none where margins are unknown.
+pub(crate) fn cell_of(f: &Codes, class: u16, copy: usize) -> Option<usize> {
+    let margins = f.margins.as_ref()?;
+    cell(f.classes[copy], margins[copy], class)
+}
+
+/// How many of `copies` are in each cell.
+pub(crate) fn count_cells(
+    f: &Codes,
+    class: u16,
+    copies: impl IntoIterator<Item = u32>,
+) -> ByCell<u64> {
+    let mut counts = [0; CELLS];
+    for copy in copies {
+        if let Some(cell) = cell_of(f, class, copy as usize) {
+            counts[cell] += 1;
+        }
+    }
+    counts
+}
+
+/// The tilts of a bound over cells: `kappa` and the `kappa_s`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Tilts {
+    /// Of f's codes; fixed before any of them was looked at.
+    pub codes: f64,
+    /// Of h's answers in each cell.
+    pub cells: ByCell<f64>,
+}
+
+/// What f's codes and the rates say of an input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outlook {
+    /// Late copies.
+    n: f64,
+    /// Those in each cell.
+    copies: ByCell<f64>,
+    /// Chance of c in each cell.
+    own: ByCell<f64>,
+}
+
+/// Pairs in each cell, and the probability that the bound is expected to show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prospect {
+    pub(crate) pairs: ByCell<u64>,
+    pub(crate) p_lower: f64,
+    /// The tilt of f's codes that it was computed for.
+    pub(crate) tilt: f64,
+}
+
+impl Outlook {
+    /// `q` is `P(f != c)`.
+    pub(crate) fn new(n: u64, copies: ByCell<u64>, rates: &Rates, q: f64) -> Self {
+        Self {
+            n: n as f64,
+            copies: copies.map(|count| count as f64),
+            own: rates.own(q),
+        }
+    }
+
+    /// The tilts for these pairs.
+    pub(crate) fn tilts(&self, tilt: f64, pairs: ByCell<u64>) -> Tilts {
+        let rate = tilt.ln_1p();
+        let of = |cell: usize| {
+            let u = rate * self.copies[cell] / (pairs[cell] as f64).max(1.0);
+            tilt_at(u, self.own[cell]).clamp(1e-9, 1e9)
+        };
+        Tilts {
+            codes: tilt,
+            cells: std::array::from_fn(of),
+        }
+    }
+
+    /// The best spread of about `cost` pairs over the cells, at a given tilt, if
+    /// that many are enough for it.
+    ///
+    /// With `u = lambda w/m` (`lambda = n ln(1 + kappa)`, `w = n_s/n`), a cell takes
+    /// `m g(u)` from the exponent, `g` about `theta (1 - theta) u^2/2` but infinite at
+    /// `u = 1/theta`. The `m` that is best where an evaluation has a price is about
+    /// `lambda w theta + nu w sqrt(theta (1 - theta))`, with one `nu` for all.
+    fn spread(&self, cost: f64, lambda: f64) -> Option<ByCell<u64>> {
+        let least = |s: usize| lambda * self.copies[s] / self.n * self.own[s];
+        let spread =
+            |s: usize| self.copies[s] / self.n * (self.own[s] * (1.0 - self.own[s])).sqrt();
+        let mut full = [false; CELLS];
+        let mut pairs = [0.0; CELLS];
+        // Cells that run out of copies leave theirs to the others.
+        for _ in 0..3 {
+            let (mut left, mut width) = (cost, 0.0);
+            for (s, &full) in full.iter().enumerate() {
+                left -= if full { self.copies[s] } else { least(s) };
+                width += if full { 0.0 } else { spread(s) };
+            }
+            if left <= 0.0 || width <= 0.0 {
+                break;
+            }
+            for s in 0..CELLS {
+                let wanted = least(s) + left / width * spread(s);
+                full[s] = full[s] || wanted >= self.copies[s];
+                pairs[s] = if full[s] { self.copies[s] } else { wanted };
+            }
+        }
+        let enough = (0..CELLS).all(|s| pairs[s] * 0.999 >= least(s));
+        enough.then(|| pairs.map(|m| m.round() as u64))
+    }
+
+    /// What to expect of these pairs.
+    fn expect(&self, pairs: ByCell<u64>, tilt: f64, alpha: f64) -> Option<Prospect> {
+        let rate = tilt.ln_1p();
+        let mut known = alpha.ln();
+        for (s, m) in pairs.into_iter().enumerate() {
+            let m = m as f64;
+            if m > 0.0 {
+                let (u, own) = (rate * self.copies[s] / m, self.own[s]);
+                if u * own >= 0.9999 {
+                    return None;
+                }
+                let taken = -((1.0 - own) * (-own * u).ln_1p() + own * ((1.0 - own) * u).ln_1p());
+                known += rate * self.copies[s] * own - m * taken;
+            }
+        }
+        Some(Prospect {
+            pairs,
+            p_lower: ((known / self.n).exp_m1() / tilt).clamp(0.0, 1.0),
+            tilt,
+        })
+    }
+
+    /// The best of about `cost` pairs: at a given tilt, or at the best one.
+    pub(crate) fn prospect(&self, cost: u64, tilt: Option<f64>, alpha: f64) -> Option<Prospect> {
+        let at = |lambda: f64, tilt: f64| {
+            let pairs = self.spread(cost as f64, lambda)?;
+            self.expect(pairs, tilt, alpha)
+        };
+        if let Some(tilt) = tilt {
+            return at(self.n * tilt.ln_1p(), tilt);
+        }
+        let mass: f64 = (0..CELLS).map(|s| self.copies[s] * self.own[s]).sum();
+        let mut high = (0.97 * cost as f64 * self.n / mass.max(1.0))
+            .min(STEEPEST * self.n)
+            .ln();
+        let mut low = high - 6.0;
+        let value = |x: f64| {
+            let lambda = x.exp();
+            let found = at(lambda, (lambda / self.n).exp_m1());
+            (found.map_or(-1.0, |p| p.p_lower), found)
+        };
+        // Golden sections.
+        let part = 0.618_033_988_749_895;
+        let (mut a, mut b) = (high - part * (high - low), low + part * (high - low));
+        let (mut at_a, mut at_b) = (value(a), value(b));
+        for _ in 0..11 {
+            if at_a.0 > at_b.0 {
+                (high, b, at_b) = (b, a, at_a);
+                a = high - part * (high - low);
+                at_a = value(a);
+            } else {
+                (low, a, at_a) = (a, b, at_b);
+                b = low + part * (high - low);
+                at_b = value(b);
+            }
+        }
+        if at_a.0 > at_b.0 { at_a.1 } else { at_b.1 }
+    }
+}
+
+/// The tilt at which the exponent's least value is at `own`: `u/(1 - own u)`.
+fn tilt_at(u: f64, own: f64) -> f64 {
+    u / (1.0 - own * u).max(1e-6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bound;
+    use recert_num::Alpha;
+
+    #[test]
+    fn cells_are_told_by_answer_and_bucket() {
+        let found = [(3, 0), (3, 4), (3, 7), (5, 0), (5, 3), (5, 4), (INVALID, 0)]
+            .map(|(answer, bucket)| cell(answer, bucket, 3));
+        assert_eq!(found[..6], [0, 4, 4, 5, 8, 9].map(Some));
+        assert_eq!(found[6], None);
+    }
+
+    #[test]
+    fn prospects_are_the_bounds_at_the_expected_counts() {
+        let rates = Rates::default();
+        let copies = [
+            3_000, 3_100, 6_000, 9_000, 57_000, 2_600, 2_000, 3_000, 4_000, 8_000,
+        ];
+        let outlook = Outlook::new(100_000, copies, &rates, 0.2);
+        let alpha = Alpha::new(0.001).unwrap();
+        let mut before = 0.0;
+        for cost in [500, 2_000, 8_000, 32_000] {
+            let best = outlook.prospect(cost, None, alpha.get()).unwrap();
+            let spent: u64 = best.pairs.iter().sum();
+            assert!(spent.abs_diff(cost) <= 5, "{spent} {cost}");
+            let tilts = outlook.tilts(best.tilt, best.pairs);
+            let cells: Vec<_> = (0..CELLS)
+                .map(|s| bound::Cell {
+                    copies: copies[s],
+                    pairs: best.pairs[s],
+                    own: (best.pairs[s] as f64 * outlook.own[s]).round() as u64,
+                    tilt: tilts.cells[s],
+                })
+                .collect();
+            let bound = bound::cells(100_000, best.tilt, &cells, alpha)
+                .unwrap()
+                .get();
+            assert!((bound - best.p_lower).abs() < 2e-3, "{bound} {best:?}");
+            assert!(best.p_lower > before);
+            before = best.p_lower;
+            // Other tilts are worse.
+            for factor in [0.5, 2.0] {
+                let other = outlook.prospect(cost, Some(best.tilt * factor), alpha.get());
+                assert!(other.is_none_or(|other| other.p_lower < best.p_lower));
+            }
+        }
+    }
+}
