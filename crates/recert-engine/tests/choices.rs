@@ -3,9 +3,7 @@
 
 mod support;
 
-use recert_engine::{
-    EngineOptions, ErrorKind, ImageShape, Network, NetworkOptions, Precision, engines,
-};
+use recert_engine::{EngineOptions, ErrorKind, ImageShape, NetworkOptions, Precision, engines};
 use support::inputs::Images;
 use support::{MADE, every_engine, load_made, made, worker_of_made};
 
