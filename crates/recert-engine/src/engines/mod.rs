@@ -82,7 +82,9 @@ pub fn load_any(
             }
         };
         match Network::load(model, engine.as_ref(), image, network) {
-            Err(error) if error.kind() == ErrorKind::Unsupported => refusals.push(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Run) => {
+                refusals.push(error);
+            }
             other => return other,
         }
     }
