@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Check(Check),
     /// How many noisy copies a radius, or an error, takes
     Samples(Samples),
+    /// What engines there are here, their precisions and devices
+    Engines(Engines),
     /// The whole job on images and a network that ship with recert
     Demo(Demo),
 }
@@ -76,9 +78,20 @@ pub(crate) struct DataArgs {
 /// Which network, and how to run it.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct NetworkArgs {
-    /// The engine that computes: rten (embedded) or onnxruntime [default: rten, or the ledger's]
+    /// The engine that computes: rten (built in), openvino, onnxruntime, or auto, the fastest that
+    /// is installed and takes the network, see `recert engines` [default: the ledger's where there
+    /// is one, rten for calibration, else auto]
     #[arg(long, value_name = "NAME")]
     pub(crate) engine: Option<String>,
+    /// The arithmetic: f32, bf16, f16, or int8 (8 bits where the network is quantized, which it
+    /// must be, and f32 elsewhere); in bf16 a network is another one than in f32, to be recertified
+    /// [default: the ledger's where there is one, else f32]
+    #[arg(long, value_name = "P")]
+    pub(crate) precision: Option<String>,
+    /// The device, by the engine's name for it: CPU, CUDA or CUDA:1 (onnxruntime), GPU or GPU.1
+    /// (openvino), .. [default: the ledger's where there is one, else CPU]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
     /// The graph output to read, if the network has several
     #[arg(long, value_name = "NAME")]
     pub(crate) output: Option<String>,
@@ -106,7 +119,8 @@ pub(crate) struct NetworkArgs {
 /// How to go about it.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct RunArgs {
-    /// Worker threads [default: all cores]
+    /// Workers, each computing on one thread, which answers do not depend on [default: all cores; 2
+    /// on another --device than the CPU]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Images in one call of the engine
@@ -570,6 +584,25 @@ pub(crate) struct Samples {
     /// Write a plot of the copies against p for the target errors
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+}
+
+/// Ends `recert engines --help`.
+const ENGINES: &str = "\
+An engine is looked for in its own variable (OPENVINO_DYLIB_PATH, ORT_DYLIB_PATH), the active
+Python environment (VIRTUAL_ENV, CONDA_PREFIX), the Python on the PATH, the user's Python
+packages, and the system's library folders.
+
+Without --engine, or with --engine auto, a new ledger is made by the first of openvino,
+onnxruntime, rten that is installed and takes the network, the --precision and the --device. The
+ledger records engine, version, precision and device; whatever goes on with it uses the same, or
+fails where they are not there.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = ENGINES)]
+pub(crate) struct Engines {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result};
 use recert::data::{DataSpec, Dataset, Options, Split, Subset};
-use recert::engine::{ImageShape, Network, NetworkOptions, Preprocess, Runtime, engines};
-use recert::ledger;
+use recert::engine::{
+    EngineOptions, ImageShape, Network, NetworkOptions, Preprocess, Runtime, engines,
+};
+use recert::ledger::{self, Ledger};
 use recert::net::Model;
 use recert::num::{Alpha, MAX_ALPHA, MIN_ALPHA, Radius, Sigma};
 use serde_json::json;
@@ -201,6 +203,32 @@ impl Data {
     }
 }
 
+/// The engine that chooses among the others.
+const AUTO: &str = "auto";
+
+impl NetworkArgs {
+    /// The engine, if one is chosen by its name.
+    fn named(&self) -> Option<&str> {
+        self.engine.as_deref().filter(|&name| name != AUTO)
+    }
+
+    /// These flags with what they leave open taken from a ledger's network:
+    /// the engine, and of the same engine precision and device.
+    pub(crate) fn like(&self, base: &ledger::Network) -> Self {
+        let mut args = self.clone();
+        if args.named().is_none() {
+            args.engine = Some(base.engine.clone());
+        }
+        if args.named() == Some(&base.engine) {
+            let recorded = EngineOptions::recorded(&base.precision);
+            let precision = recorded.precision.map(|precision| precision.to_string());
+            args.precision = args.precision.or(precision);
+            args.device = args.device.or(recorded.device);
+        }
+        args
+    }
+}
+
 /// A network read, loaded, and identified.
 pub(crate) struct Loaded {
     pub(crate) model: Model,
@@ -208,15 +236,61 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// Loads `model` into the engine chosen, or into the fastest that takes it.
     pub(crate) fn open(
         model: &std::path::Path,
         args: &NetworkArgs,
         image: ImageShape,
     ) -> Result<Self> {
         let model = Model::read(model)?;
-        let runtime = runtime(args.engine.as_deref())?;
-        let network = Network::load(&model, runtime.as_ref(), image, &options(args)?)?;
+        let network = options(args)?;
+        if args.named().is_some() {
+            let runtime = runtime(args)?;
+            let network = Network::load(&model, runtime.as_ref(), image, &network)?;
+            return Ok(Self { model, network });
+        }
+        let network = engines::load_any(&model, &engine_options(args)?, image, &network)?;
+        let engine = network.engine();
+        eprintln!(
+            "recert: {} is computed by {} {}, {}",
+            model.name(),
+            engine.name,
+            engine.version,
+            engine.precision,
+        );
         Ok(Self { model, network })
+    }
+
+    /// The same, or, where there is the ledger already that the answers are to
+    /// go to, by what it was begun with.
+    pub(crate) fn open_for(
+        ledger: &std::path::Path,
+        model: &std::path::Path,
+        args: &NetworkArgs,
+        image: ImageShape,
+    ) -> Result<Self> {
+        // What is wrong with a ledger is said when it is opened to be written.
+        let begun = ledger
+            .is_file()
+            .then(|| Ledger::open_read_only(ledger).ok());
+        let Some(begun) = begun.flatten() else {
+            return Self::open(model, args, image);
+        };
+        let base = begun.header().network.clone();
+        drop(begun);
+        let named = args.named().is_some();
+        Self::open(model, &args.like(&base), image).with_context(|| {
+            if named {
+                return format!("loading {}", model.display());
+            }
+            format!(
+                "{} was begun with {} {}, {} (another --engine makes another --ledger)",
+                ledger.display(),
+                base.engine,
+                base.engine_version,
+                base.precision,
+            )
+        })
     }
 
     pub(crate) fn identity(&self) -> ledger::Network {
@@ -234,14 +308,28 @@ impl Loaded {
         let threads = match args.threads {
             Some(0) => return usage("--threads must be at least 1"),
             Some(threads) => threads,
+            // A device computes by itself: one worker makes noise meanwhile.
+            None if !EngineOptions::recorded(&self.network.engine().precision).on_cpu() => 2,
             None => std::thread::available_parallelism().map_or(1, Into::into),
         };
         (0..threads).map(|_| Ok(self.network.worker()?)).collect()
     }
 }
 
-pub(crate) fn runtime(name: Option<&str>) -> Result<Box<dyn Runtime>> {
-    Ok(engines::by_name(name.unwrap_or(engines::NAMES[0]))?)
+/// The engine chosen, or the one that is built in.
+pub(crate) fn runtime(args: &NetworkArgs) -> Result<Box<dyn Runtime>> {
+    let name = args.named().unwrap_or(engines::NAMES[0]);
+    Ok(engines::open(name, &engine_options(args)?)?)
+}
+
+fn engine_options(args: &NetworkArgs) -> Result<EngineOptions> {
+    let precision = args.precision.as_deref().map(str::parse);
+    Ok(EngineOptions {
+        precision: precision
+            .transpose()
+            .or_else(|e| usage(format!("--precision: {e}")))?,
+        device: args.device.clone(),
+    })
 }
 
 pub(crate) fn options(args: &NetworkArgs) -> Result<NetworkOptions> {

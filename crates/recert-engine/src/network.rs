@@ -90,7 +90,7 @@ impl Network {
         plan.classes = plan.probe(session.as_mut(), &options.preprocess)?;
         Ok(Self {
             session: Mutex::new(session),
-            identity: runtime.identity(),
+            identity: runtime.identity(model),
             preprocess: options.preprocess.clone(),
             output: signature.output.name.clone(),
             plan,

@@ -18,6 +18,10 @@ pub struct EngineIdentity {
     /// it is in. Where not, counts may differ between batch sizes (the noise
     /// never does), and the ledger says so.
     pub batch_invariant: bool,
+    /// Whether the same batch, run again, gets bit for bit the same answers.
+    /// Where that is not promised, [`Self::precision`] says so in words, and
+    /// with it the ledger.
+    pub deterministic: bool,
 }
 
 /// One output of one run.
@@ -41,8 +45,8 @@ pub enum Output {
 
 /// An inference engine: loads ONNX models.
 pub trait Runtime: Send + Sync {
-    /// Name, version and arithmetic.
-    fn identity(&self) -> EngineIdentity;
+    /// Name, version and arithmetic with which `model` is computed.
+    fn identity(&self, model: &Model) -> EngineIdentity;
 
     /// Loads `model`, refusing by name every operator that this engine lacks
     /// or is known to compute wrongly: a wrong result is an error, never an
@@ -54,7 +58,8 @@ pub trait Runtime: Send + Sync {
     -> Result<Box<dyn Session>, Error>;
 }
 
-/// A loaded model, one worker's instance, computing on one thread.
+/// A loaded model, one worker's instance, computing on one thread (or on a
+/// device that the engine was opened for).
 pub trait Session: Send {
     /// Runs the network on `input`, of dimensions `shape` (batch first), and
     /// returns the outputs in the order in which they were named.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use recert_engine::{EngineOptions, Precision};
 use recert_ledger::{Certificate, Input, Ledger, Network, hex};
 use recert_report::{Method, Report, Row, Run};
 
@@ -104,7 +105,7 @@ fn run(
             "{} {}, {}",
             network.engine, network.engine_version, network.precision
         ),
-        arithmetic: None,
+        arithmetic: arithmetic(network),
         data: describe(&header.data),
         sigma: header.sigma,
         method,
@@ -119,6 +120,15 @@ fn run(
         parameters: named,
         rows: group.iter().map(|c| row(c, inputs.get(&c.idx))).collect(),
     }
+}
+
+/// The precision that a network was computed in, if it is not that of its file:
+/// one file in two precisions is two networks.
+fn arithmetic(network: &Network) -> Option<String> {
+    let recorded = EngineOptions::recorded(&network.precision);
+    let low = |precision: &Precision| matches!(precision, Precision::Bf16 | Precision::F16);
+    let precision = recorded.precision.filter(low)?;
+    Some(format!("computed in {precision}"))
 }
 
 /// The data's path out of the JSON that the command line records, or the text

@@ -3,6 +3,7 @@
 mod approximate;
 mod check;
 mod demo;
+mod engines;
 mod recertify;
 mod report;
 mod samples;
@@ -27,6 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),
         Command::Samples(args) => samples::run(args),
+        Command::Engines(args) => engines::run(args),
         Command::Demo(args) => demo::run(args),
     }
 }
@@ -68,6 +70,13 @@ impl<'a> Runner<'a> {
                 "recert: {}'s arithmetic may depend on the batch an image is in: counts can differ \
                  in a few copies between values of --batch (the noise never does)",
                 engine.name,
+            );
+        }
+        if !engine.deterministic {
+            eprintln!(
+                "recert: {} may answer a copy otherwise when it is run again ({}): a resumed run can \
+                 differ in a few copies",
+                engine.name, engine.precision,
             );
         }
         crate::progress::watch_for_stop()?;

@@ -4,7 +4,7 @@ mod plan;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use recert::engine::{ImageShape, Preprocess};
 use recert::ledger::{Certificate, Header, Input, Ledger, Task};
 use recert::net::Model;
@@ -313,7 +313,7 @@ pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
 }
 
 /// Loads a modified network, with what was not given taken from the ledger's
-/// network: it wants the same engine, normalisation and, where it has an output
+/// network: it wants the same engine, precision, device, normalisation and, where it has an output
 /// of that name, output. Fails if it is not of the same classes.
 pub(super) fn open_like(
     model: &Path,
@@ -321,8 +321,7 @@ pub(super) fn open_like(
     base: &recert::ledger::Network,
     image: ImageShape,
 ) -> Result<Loaded> {
-    let mut network = args.clone();
-    network.engine.get_or_insert_with(|| base.engine.clone());
+    let mut network = args.like(base);
     if network.mean.is_empty() && network.std.is_empty() && network.scale.is_none() {
         let Preprocess { mean, std, scale } = base.preprocess.parse()?;
         (network.mean, network.std, network.scale) = (mean, std, scale);
@@ -332,7 +331,16 @@ pub(super) fn open_like(
         let has_it = model.signature_with_output(Some(&base.output)).is_ok();
         network.output = has_it.then(|| base.output.clone());
     }
-    let loaded = Loaded::open(model, &network, image)?;
+    let loaded = Loaded::open(model, &network, image).with_context(|| {
+        format!(
+            "loading {} like {}, which was answered by {} {}, {} (see --engine)",
+            model.display(),
+            base.file,
+            base.engine,
+            base.engine_version,
+            base.precision,
+        )
+    })?;
     if loaded.network.classes() == base.classes as usize {
         return Ok(loaded);
     }

@@ -58,7 +58,7 @@ fn check_via(args: &Certify, fast: &Path) -> Result<()> {
     let copies = config::copies("--n", args.n)? * data.subset(subset)?.len() as u64;
     config::share_of("--via-budget", &args.via_budget, copies)?;
     recertify::check_alpha(args.subject.alpha, 1)?;
-    let fast = Loaded::open(fast, network, data.shape())?;
+    let fast = Loaded::open_for(&args.scratch.ledger, fast, network, data.shape())?;
     recertify::open_like(&args.subject.model, network, &fast.identity(), data.shape())?;
     Ok(())
 }
@@ -129,7 +129,7 @@ impl<'a> Scratch<'a> {
             .or_else(|e| usage(format!("--sigma: {e}")))?;
         let data = Data::open(&subject.data, &args.data_args)?;
         let inputs = data.subset(&args.subset)?;
-        let loaded = Loaded::open(&subject.model, &args.network, data.shape())?;
+        let loaded = Loaded::open_for(&args.ledger, &subject.model, &args.network, data.shape())?;
         data.check_labels(&inputs, loaded.network.classes())?;
         if law == Law::Integer {
             check_8_bit(&data, inputs[0])?;

@@ -84,11 +84,30 @@ pub(crate) fn with(words: &[String], more: &[&str]) -> Vec<String> {
     all
 }
 
+/// The variables by which engines are found that are not built in.
+pub(crate) const ENGINE_VARIABLES: [&str; 10] = [
+    "OPENVINO_DYLIB_PATH",
+    "ORT_DYLIB_PATH",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "PATH",
+    "HOME",
+    "INTEL_OPENVINO_DIR",
+    "OPENVINO_INSTALL_DIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+];
+
+/// A command that finds no engines but the one that is built in, whatever else
+/// is installed here.
 pub(crate) fn command(words: &[String]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_recert"));
     command.args(words).stdin(Stdio::null());
     // A backtrace would hide what a message says.
     command.env_remove("RUST_BACKTRACE");
+    for name in ENGINE_VARIABLES {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -4,15 +4,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use ort::environment::Environment;
+use ort::ep::{CUDA, ExecutionProvider, cuda::ConvAlgorithmSearch};
 use ort::session::Session as OrtSession;
+use ort::session::builder::SessionBuilder;
 use ort::value::TensorRef;
 use recert_net::Model;
 
-use crate::{EngineIdentity, Error, ErrorKind, Output, Runtime, Session};
+use super::search::{self, Wanted};
+use super::{Device, Found};
+use crate::options::CPU;
+use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session};
 
-/// How to get it, for error messages.
-const ADVICE: &str = "install it with `pip install onnxruntime` in the active Python environment, \
-                      or set ORT_DYLIB_PATH to the shared library";
+/// The library, and where it is installed.
+const LIBRARY: Wanted = Wanted {
+    variable: "ORT_DYLIB_PATH",
+    roots: &[],
+    package: "onnxruntime/capi",
+    stem: "onnxruntime",
+};
+
+/// How to get it.
+pub(super) const INSTALL: &str = "pip install onnxruntime";
 
 /// An optimisation that changes the function: where the activations of a layer
 /// are quantized and its weights are float32, it quantizes the weights, too,
@@ -24,15 +36,52 @@ const ADVICE: &str = "install it with `pip install onnxruntime` in the active Py
 /// 8-bit products would saturate at 16 bits.
 const UNFAITHFUL: &str = "WeightBiasQuantization";
 
-/// ONNX Runtime's CPU provider, in the precision of the model.
+/// A network that doubles two numbers, in ONNX (opset 13), to see whether a
+/// device computes at all.
+const DOUBLE: &[u8] = b"\x08\x07:8\x0a\x11\x0a\x01x\x0a\x01x\x12\x01y\x1a\x01p\x22\x03Add\x12\x01g\
+Z\x0f\x0a\x01x\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x02b\x0f\x0a\x01y\x12\x0a\x0a\x08\x08\x01\x12\x04\x0a\x02\x08\x02B\x04\x0a\x00\x10\x0d";
+
+/// ONNX Runtime in the precision of the model, on the processor or, by its
+/// CUDA provider, on an NVIDIA GPU.
 ///
 /// With version 1.32 on a processor with AVX-512, every shared network answers
 /// bit for bit alike in all batches. The identity does not claim it: the
 /// library is the one that happens to be installed, and chooses its code by
-/// the processor and the shapes.
+/// the processor and the shapes. On a GPU neither that nor determinism is
+/// claimed, as neither has been measured.
 pub struct OnnxRuntime {
     environment: Environment,
     version: String,
+    target: Target,
+}
+
+/// What computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Cpu,
+    /// The NVIDIA GPU of this number.
+    Cuda(i32),
+}
+
+impl Target {
+    fn parse(device: &str) -> Result<Self, Error> {
+        let upper = device.to_ascii_uppercase();
+        match upper.split_once(':').unwrap_or((&upper, "0")) {
+            (CPU, "0") => return Ok(Self::Cpu),
+            ("CUDA", number) => {
+                if let Ok(number @ 0..) = number.parse() {
+                    return Ok(Self::Cuda(number));
+                }
+            }
+            _ => {}
+        }
+        let message = format!(
+            "--device {device}: ONNX Runtime is used on CPU, CUDA or CUDA:1, CUDA:2, ..: for an \
+             NVIDIA GPU choose CUDA, for an Intel GPU --engine openvino, or leave --device out to \
+             compute on the processor"
+        );
+        Err(Error::new(ErrorKind::EngineMissing, message))
+    }
 }
 
 impl OnnxRuntime {
@@ -40,29 +89,123 @@ impl OnnxRuntime {
     pub const NAME: &'static str = "onnxruntime";
 
     /// Loads the shared library from the first of: `ORT_DYLIB_PATH`; the
-    /// Python environment named by `VIRTUAL_ENV` or `CONDA_PREFIX`; the
-    /// system's library folders.
-    pub fn find() -> Result<Self, Error> {
-        // One ONNX Runtime environment a process, for the whole process.
-        static ENVIRONMENT: OnceLock<Result<(Environment, String), String>> = OnceLock::new();
-        let (environment, version) = ENVIRONMENT
-            .get_or_init(|| {
-                let path = locate().ok_or("ONNX Runtime was not found")?;
-                let builder = ort::init_from(&path).map_err(|e| e.to_string())?;
-                let environment = builder
-                    .with_name("recert")
-                    .with_telemetry(false)
-                    .build()
-                    .map_err(|e| e.to_string())?;
-                Ok((environment, version(&path)))
-            })
-            .clone()
-            .map_err(|why| Error::new(ErrorKind::EngineMissing, format!("{why}: {ADVICE}")))?;
-        Ok(Self {
+    /// active Python environment, the one on the `PATH`, and the user's
+    /// packages; the system's library folders.
+    ///
+    /// # Errors
+    /// [`ErrorKind::EngineMissing`] where there is no library, or no GPU that
+    /// it can use; [`ErrorKind::Unsupported`] for a precision that is not the
+    /// model's own business.
+    pub fn find(options: &EngineOptions) -> Result<Self, Error> {
+        let target = Target::parse(options.device())?;
+        let precision = options.float();
+        if precision != Precision::F32 {
+            let made = match precision {
+                Precision::F16 => "make a float16 version with `recert approximate --fp16`, or",
+                _ => "",
+            };
+            let message = format!(
+                "--precision {precision}: ONNX Runtime computes in the precision that the file \
+                 states: {made} choose --engine openvino"
+            );
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                message.replace("  ", " "),
+            ));
+        }
+        let (environment, version, path) = library()?;
+        let engine = Self {
             environment,
             version,
+            target,
+        };
+        if let Target::Cuda(number) = target {
+            engine.try_cuda(number, &path)?;
+        }
+        Ok(engine)
+    }
+
+    /// What is installed.
+    pub(super) fn survey() -> Result<Found, Error> {
+        let (environment, version, path) = library()?;
+        let own = vec![Precision::F32, Precision::Int8];
+        let device = |name: &str| Device {
+            name: name.into(),
+            description: None,
+            precisions: own.clone(),
+        };
+        let mut devices = vec![device(CPU)];
+        let engine = Self {
+            environment,
+            version: version.clone(),
+            target: Target::Cuda(0),
+        };
+        if engine.try_cuda(0, &path).is_ok() {
+            devices.push(device("CUDA"));
+        }
+        Ok(Found {
+            version,
+            path: Some(path),
+            devices,
         })
     }
+
+    /// Fails unless the GPU of this number computes.
+    fn try_cuda(&self, number: i32, path: &Path) -> Result<(), Error> {
+        let refuse = |why: String| {
+            let message =
+                format!("--device CUDA: {why}, or leave --device out to compute on the processor");
+            Error::new(ErrorKind::EngineMissing, message)
+        };
+        if !matches!(CUDA::is_available(), Ok(true)) {
+            return Err(refuse(format!(
+                "the ONNX Runtime at {} is built without CUDA: install one with it (`pip uninstall \
+                 onnxruntime`, then `pip install onnxruntime-gpu[cuda,cudnn]`)",
+                path.display()
+            )));
+        }
+        let run = || -> ort::Result<()> {
+            let mut session =
+                session(&self.environment, self.target)?.commit_from_memory(DOUBLE)?;
+            let numbers = TensorRef::from_array_view(([2], [1.0_f32, 2.0].as_slice()))?;
+            session.run(ort::inputs!["x" => numbers])?;
+            Ok(())
+        };
+        run().map_err(|source| {
+            refuse(format!(
+                "ONNX Runtime {} cannot compute on GPU {number}: {source}: see that `nvidia-smi` \
+                 shows it, and that the CUDA libraries and cuDNN are installed (`pip install \
+                 onnxruntime-gpu[cuda,cudnn]`) and on LD_LIBRARY_PATH",
+                self.version
+            ))
+            .because(source)
+        })
+    }
+}
+
+/// The library's environment, one a process and for the whole process, its
+/// version and file.
+fn library() -> Result<(Environment, String, PathBuf), Error> {
+    type Loaded = Result<(Environment, String, PathBuf), String>;
+    static LOADED: OnceLock<Loaded> = OnceLock::new();
+    let load = || {
+        let path = search::locate(&LIBRARY)?;
+        let builder = ort::init_from(&path).map_err(|e| e.to_string())?;
+        let environment = builder
+            .with_name("recert")
+            .with_telemetry(false)
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok((environment, version(&path), path))
+    };
+    LOADED.get_or_init(load).clone().map_err(|why| {
+        let message = format!(
+            "ONNX Runtime cannot be used: {why}: install it with `{INSTALL}` in the active Python \
+             environment, or set {} to the shared library",
+            LIBRARY.variable
+        );
+        Error::new(ErrorKind::EngineMissing, message)
+    })
 }
 
 /// The version of the library loaded: from its file name
@@ -75,64 +218,24 @@ fn version(path: &Path) -> String {
         .unwrap_or_else(|| ort::info().to_owned())
 }
 
-/// The shared library, by the rules of [`OnnxRuntime::find`].
-fn locate() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
-        return Some(path.into());
-    }
-    let mut folders = Vec::new();
-    for prefix in ["VIRTUAL_ENV", "CONDA_PREFIX"] {
-        let Some(prefix) = std::env::var_os(prefix) else {
-            continue;
-        };
-        let prefix = PathBuf::from(prefix);
-        if let Ok(pythons) = std::fs::read_dir(prefix.join("lib")) {
-            for python in pythons.flatten() {
-                folders.push(python.path().join("site-packages/onnxruntime/capi"));
-            }
-        }
-        folders.push(prefix.join("lib"));
-        folders.push(prefix.join("Lib/site-packages/onnxruntime/capi"));
-    }
-    for folder in [
-        "/usr/local/lib",
-        "/usr/lib",
-        "/usr/lib64",
-        "/usr/lib/x86_64-linux-gnu",
-        "/usr/lib/aarch64-linux-gnu",
-        "/opt/homebrew/lib",
-    ] {
-        folders.push(folder.into());
-    }
-    folders.iter().find_map(|folder| library_in(folder))
-}
-
-/// The ONNX Runtime library in `folder`, whatever its version suffix.
-fn library_in(folder: &Path) -> Option<PathBuf> {
-    let mut found: Vec<_> = std::fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("libonnxruntime.so")
-                || name == "onnxruntime.dll"
-                || (name.starts_with("libonnxruntime.") && name.ends_with(".dylib"))
-        })
-        .collect();
-    found.sort();
-    found.pop()
-}
-
 impl Runtime for OnnxRuntime {
-    fn identity(&self) -> EngineIdentity {
+    fn identity(&self, _: &Model) -> EngineIdentity {
+        // What is switched off changes answers, so it is part of who answers:
+        // a ledger made with other settings is not resumed with these.
+        let own = format!("as in the model, precise 8-bit products, no {UNFAITHFUL}");
+        let precision = match self.target {
+            Target::Cpu => own,
+            Target::Cuda(number) => format!(
+                "{own}, on CUDA:{number}, no TensorFloat-32, the same answer in every run not \
+                 promised"
+            ),
+        };
         EngineIdentity {
             name: Self::NAME.into(),
             version: self.version.clone(),
-            // What is switched off changes answers, so it is part of who answers:
-            // a ledger made with other settings is not resumed with these.
-            precision: format!("as in the model, precise 8-bit products, no {UNFAITHFUL}"),
+            precision,
             batch_invariant: false,
+            deterministic: self.target == Target::Cpu,
         }
     }
 
@@ -146,6 +249,7 @@ impl Runtime for OnnxRuntime {
             name: model.name().to_owned(),
             bytes: model.to_bytes(),
             environment: self.environment.clone(),
+            target: self.target,
             input: input.to_owned(),
             outputs: outputs.iter().map(|&name| name.to_owned()).collect(),
         });
@@ -161,6 +265,7 @@ struct Loader {
     name: String,
     bytes: Vec<u8>,
     environment: Environment,
+    target: Target,
     input: String,
     outputs: Vec<String>,
 }
@@ -168,13 +273,7 @@ struct Loader {
 impl Loader {
     fn load(&self) -> Result<OrtSession, Error> {
         let build = || -> ort::Result<OrtSession> {
-            let mut builder = OrtSession::builder(&self.environment)?
-                .with_intra_threads(1)?
-                .with_inter_threads(1)?
-                .with_disabled_optimizers(UNFAITHFUL)?
-                .with_precise_qmm()?
-                .with_log_level(ort::logging::LogLevel::Fatal)?;
-            builder.commit_from_memory(&self.bytes)
+            session(&self.environment, self.target)?.commit_from_memory(&self.bytes)
         };
         build().map_err(|source| {
             Error::new(
@@ -188,6 +287,31 @@ impl Loader {
             .because(source)
         })
     }
+}
+
+/// A session to be, with everything set that decides what is computed.
+fn session(environment: &Environment, target: Target) -> ort::Result<SessionBuilder> {
+    let builder = OrtSession::builder(environment)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_disabled_optimizers(UNFAITHFUL)?
+        .with_precise_qmm()?
+        .with_log_level(ort::logging::LogLevel::Fatal)?;
+    let Target::Cuda(number) = target else {
+        return Ok(builder);
+    };
+    let cuda = CUDA::default()
+        .with_device_id(number)
+        // On by default in ONNX Runtime, and no float32: 10 bits of mantissa.
+        .with_tf32(false)
+        // The default times all algorithms and takes another one each time.
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic);
+    let builder = builder
+        .with_execution_providers([cuda.build().error_on_failure()])?
+        // What the GPU cannot compute is an error, and not done elsewhere.
+        .with_disable_cpu_fallback()?
+        .with_deterministic_compute(true)?;
+    Ok(builder)
 }
 
 struct OnnxSession {

@@ -12,7 +12,9 @@ use rten_onnx::onnx::ModelProto;
 use rten_tensor::prelude::*;
 
 use self::arg_max::ArgMax;
-use crate::{EngineIdentity, Error, ErrorKind, Output, Runtime, Session};
+use super::{Device, Found};
+use crate::options::CPU;
+use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session};
 
 /// The version of rten in the workspace's `Cargo.toml`; a test compares it
 /// with `Cargo.lock`.
@@ -30,15 +32,53 @@ pub struct Rten;
 impl Rten {
     /// The engine's name.
     pub const NAME: &'static str = "rten";
+
+    /// The engine, which computes in float32 on the processor.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for another precision,
+    /// [`ErrorKind::EngineMissing`] for another device.
+    pub fn new(options: &EngineOptions) -> Result<Self, Error> {
+        if !options.on_cpu() {
+            let message = format!(
+                "--device {}: rten computes on the processor alone: choose --engine openvino or \
+                 --engine onnxruntime, or leave --device out",
+                options.device()
+            );
+            return Err(Error::new(ErrorKind::EngineMissing, message));
+        }
+        let precision = options.float();
+        if precision != Precision::F32 {
+            let message = format!(
+                "--precision {precision}: rten computes in f32 alone: choose --engine openvino"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        Ok(Self)
+    }
+
+    /// What is built in.
+    pub(super) fn survey() -> Found {
+        Found {
+            version: VERSION.into(),
+            path: None,
+            devices: vec![Device {
+                name: CPU.into(),
+                description: None,
+                precisions: vec![Precision::F32, Precision::Int8],
+            }],
+        }
+    }
 }
 
 impl Runtime for Rten {
-    fn identity(&self) -> EngineIdentity {
+    fn identity(&self, _: &Model) -> EngineIdentity {
         EngineIdentity {
             name: Self::NAME.into(),
             version: VERSION.into(),
             precision: "float32".into(),
             batch_invariant: true,
+            deterministic: true,
         }
     }
 

@@ -15,7 +15,9 @@ import pathlib
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime as ort
+from onnx import numpy_helper
 
 import made
 
@@ -105,7 +107,25 @@ def logits(model, images, mean=None, std=None, scale=None):
     return np.concatenate(rows).reshape(len(x), -1)
 
 
+def bfloat16(values):
+    """Rounds to the nearest bfloat16 number, half to even."""
+    bits = values.astype(F32).view(np.uint32).astype(np.uint64)
+    bits = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 << 16
+    return bits.astype(np.uint32).view(F32)
+
+
+def with_rounded_weights(path):
+    """The network with all matrices and kernels of weights in bfloat16."""
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == F32 and values.ndim >= 2:
+            tensor.CopyFrom(numpy_helper.from_array(bfloat16(values), tensor.name))
+    return model.SerializeToString()
+
+
 def main(folder):
+    rounded = ["network,moved"]
     images = {
         "cifar10": noisy(cifar10(folder)),
         "mnist": noisy(mnist(folder)),
@@ -118,6 +138,11 @@ def main(folder):
         assert values.dtype == F32 and np.isfinite(values).all(), name
         np.save(HERE / (name.replace("/", "_") + ".npy"), values)
         print(f"{name}: {values.shape}, largest logit {np.abs(values).max():.3g}")
+        model = with_rounded_weights(model)
+        other = logits(model, images[row["images"]], row["mean"], row["std"], row["scale"])
+        moved = np.abs(other - values).max() / np.abs(values).max()
+        rounded.append(f"{name},{moved:.2g}")
+    (HERE / "bfloat16.csv").write_text("\n".join(rounded) + "\n")
     for name, model in made.networks().items():
         (HERE / "made" / f"{name}.onnx").write_bytes(model)
     small = np.stack([Lcg(k + 1).uniform((3, 8, 8)) for k in range(8)])

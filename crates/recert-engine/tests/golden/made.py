@@ -31,9 +31,11 @@ WITH_LOGITS = [
     "conv_transpose_same_lower",
     "dynamic_quantization",
     "matmul_integer",
+    "max_pool_behind",
     "max_pool_same_lower",
     "old_softmax_of_planes",
     "quantize_no_axis",
+    "resize_align_corners",
     "resize_cubic",
     "sign",
     "softplus",
@@ -257,6 +259,10 @@ def networks():
             N("ConvTranspose", ["image", "w2"], ["image2"], "lower", kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER"),
             {"w2": np.random.default_rng(3).standard_normal((3, 3, 3, 3)).astype(F32)},
         ),
+        # A fifth window would begin behind the image: there are four.
+        "max_pool_behind": with_feature(
+            N("MaxPool", ["image"], ["image2"], "behind", kernel_shape=[1, 1], strides=[2, 2], ceil_mode=1)
+        ),
         "max_pool_same_lower": with_feature(
             N("MaxPool", ["image"], ["image2"], "lower", kernel_shape=[2, 2], strides=[1, 1], auto_pad="SAME_LOWER")
         ),
@@ -286,6 +292,13 @@ def networks():
             LOGITS,
         ),
         "cast_to_int64": model([*truncated, *body("image2")], LOGITS, {"eight": np.array(8, F32)}),
+        "resize_align_corners": with_feature(
+            N(
+                "Resize", ["image", "", "scales"], ["image2"], "resize",
+                mode="linear", coordinate_transformation_mode="align_corners",
+            ),
+            {"scales": np.array([1, 1, 0.6, 0.6], F32)},
+        ),
         "resize_cubic": with_feature(
             N("Resize", ["image", "", "scales"], ["image2"], "resize", mode="cubic"),
             {"scales": np.array([1, 1, 2, 2], F32)},

@@ -6,7 +6,10 @@ pub(crate) mod inputs;
 
 use std::path::{Path, PathBuf};
 
-use recert_engine::{Classifier, Error, ImageShape, Network, NetworkOptions, Runtime, engines};
+use recert_engine::{
+    Classifier, EngineOptions, Error, ImageShape, Network, NetworkOptions, Precision, Runtime,
+    engines,
+};
 use recert_net::Model;
 
 /// The images that the hand-made networks take.
@@ -16,14 +19,69 @@ pub(crate) const MADE: ImageShape = ImageShape {
     width: 8,
 };
 
-/// Runs `test` with every engine found here; says which are not.
-pub(crate) fn every_engine(mut test: impl FnMut(&str, &dyn Runtime)) {
-    for name in engines::NAMES {
-        match engines::by_name(name) {
-            Ok(engine) => test(name, engine.as_ref()),
-            Err(why) => eprintln!("skipped: {name}: {why}"),
+/// An engine in one of its precisions, as it is called in messages.
+pub(crate) struct Setup {
+    pub(crate) name: &'static str,
+    pub(crate) precision: Precision,
+}
+
+impl std::fmt::Display for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name, self.precision)
+    }
+}
+
+impl Setup {
+    /// How closely logits are to be met where float32 meets them by `exact`,
+    /// and rounding the weights to bfloat16 moves them by `moved`. A factor
+    /// of half precision is off by an eighth of that.
+    pub(crate) fn tolerance(&self, exact: f32, moved: f32) -> f32 {
+        let share = match self.precision {
+            Precision::Bf16 => 1.0,
+            // A quantum is a quantum, whatever pushed a value over its edge.
+            Precision::F16 if exact > golden::FLOAT_TOLERANCE => 1.0,
+            Precision::F16 => 0.125,
+            _ => 0.0,
+        };
+        exact + golden::LOW_PRECISION * share * moved
+    }
+}
+
+/// Runs `test` with every engine found here, on the processor, in each of the
+/// precisions that it has there; says which engines are not.
+pub(crate) fn every_engine(mut test: impl FnMut(&Setup, &dyn Runtime)) {
+    for engine in engines::survey() {
+        let found = match engine.found {
+            Ok(found) => found,
+            Err(why) => {
+                eprintln!("skipped: {}: {why}", engine.name);
+                continue;
+            }
+        };
+        let processor = found.devices.iter().find(|device| device.name == "CPU");
+        for &precision in &processor
+            .expect("every engine has the processor")
+            .precisions
+        {
+            // The arithmetic of int8 is that of f32; one test is about what else it is.
+            if precision != Precision::Int8 {
+                let setup = Setup {
+                    name: engine.name,
+                    precision,
+                };
+                test(&setup, open(engine.name, precision).unwrap().as_ref());
+            }
         }
     }
+}
+
+/// An engine in one precision, on the processor.
+pub(crate) fn open(name: &str, precision: Precision) -> Result<Box<dyn Runtime>, Error> {
+    let options = EngineOptions {
+        precision: Some(precision),
+        device: None,
+    };
+    engines::open(name, &options)
 }
 
 /// The folder of shared networks and data, if it is there.

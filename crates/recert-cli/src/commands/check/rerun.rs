@@ -7,7 +7,9 @@ use std::hash::{BuildHasher, Hasher};
 
 use anyhow::{Context, Result};
 use recert::data::Dataset;
-use recert::engine::{Classifier, ImageShape, Network as Loaded, NetworkOptions};
+use recert::engine::{
+    Classifier, EngineOptions, ImageShape, Network as Loaded, NetworkOptions, engines,
+};
 use recert::ledger::{self, Header, INVALID, Ledger, NetworkId, Series, hex};
 use recert::net::Model;
 use recert::noise::{IntegerNoise, Law, NoiseKey, Stream, integer};
@@ -15,7 +17,7 @@ use recert::num::Sigma;
 use serde_json::{Value, json};
 
 use crate::args::Check;
-use crate::config::{self, Data};
+use crate::config::Data;
 use crate::exit::{Code, Failure};
 
 /// Images in one call of the engine.
@@ -239,7 +241,8 @@ fn load(
     network: &ledger::Network,
     image: ImageShape,
 ) -> Result<Box<dyn Classifier>> {
-    let runtime = config::runtime(Some(&network.engine))?;
+    let recorded = EngineOptions::recorded(&network.precision);
+    let runtime = engines::open(&network.engine, &recorded)?;
     let options = NetworkOptions {
         output: Some(network.output.clone()),
         preprocess: network.preprocess.parse()?,

@@ -2,7 +2,7 @@
 
 use rten_onnx::onnx::{DataType, GraphProto, ModelProto, NodeProto};
 
-use super::wrong::attribute;
+use crate::engines::faults::attribute;
 
 /// The scores that a network's classes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use rten_onnx::onnx::{AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto};
 
-use super::wrong::{attribute, opset};
+use crate::engines::faults::{attribute, opset};
 
 /// States in `model` the attributes whose defaults rten does not know, and
 /// says whether there were any.

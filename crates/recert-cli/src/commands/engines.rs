@@ -1,0 +1,108 @@
+//! `recert engines`: what is installed.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use recert::engine::engines::{self, Found, Survey};
+use serde_json::{Value, json};
+
+use crate::args::Engines;
+use crate::progress::print;
+
+pub(crate) fn run(args: &Engines) -> Result<()> {
+    let survey = engines::survey();
+    // In the order in which `auto` tries them.
+    let here = |name: &&str| (survey.iter()).any(|e| e.name == *name && e.found.is_ok());
+    let auto: Vec<_> = engines::FASTEST_FIRST.into_iter().filter(here).collect();
+    if args.json {
+        let document = json!({
+            "schema": "recert-engines/1",
+            "auto": auto,
+            "engines": survey.iter().map(as_json).collect::<Vec<_>>(),
+        });
+        return print(&format!("{document:#}\n"));
+    }
+    print(&as_text(&survey, &auto))
+}
+
+fn as_json(engine: &Survey) -> Value {
+    let found = engine.found.as_ref();
+    let devices = found.map_or(Vec::new(), |found| {
+        let device = |d: &engines::Device| {
+            json!({
+                "name": d.name,
+                "description": d.description,
+                "precisions": d.precisions.iter().map(|p| p.name()).collect::<Vec<_>>(),
+            })
+        };
+        found.devices.iter().map(device).collect()
+    });
+    json!({
+        "name": engine.name,
+        "found": found.is_ok(),
+        "version": found.ok().map(|found| &found.version),
+        "library": found.ok().and_then(|found| found.path.as_ref()),
+        "devices": devices,
+        "install": engine.install,
+        "why_not": found.err().map(ToString::to_string),
+    })
+}
+
+fn as_text(survey: &[Survey], auto: &[&str]) -> String {
+    let heads = ["engine", "version", "device", "precisions", "library"];
+    let mut rows = vec![heads.map(str::to_owned)];
+    for engine in survey {
+        if let Ok(found) = &engine.found {
+            rows.extend(lines_of(engine.name, found));
+        }
+    }
+    let widths: [usize; 5] = std::array::from_fn(|i| {
+        rows.iter()
+            .map(|row| row[i].chars().count())
+            .max()
+            .unwrap_or(0)
+    });
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths);
+        let line: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", line.join("  ").trim_end());
+    }
+    let _ = writeln!(
+        text,
+        "\n--engine auto: {}, the first that takes the network",
+        auto.join(", ")
+    );
+    for engine in survey {
+        if let (Err(why), Some(install)) = (&engine.found, engine.install) {
+            let _ = writeln!(text, "\n{} is not here: {install}\n  {why}", engine.name);
+        }
+    }
+    text
+}
+
+/// A line a device; what is the same as above stays blank.
+fn lines_of(name: &str, found: &Found) -> Vec<[String; 5]> {
+    let library = (found.path.as_ref()).map_or("built in".to_owned(), |p| p.display().to_string());
+    let line = |(i, device): (usize, &engines::Device)| {
+        let names: Vec<_> = device.precisions.iter().map(|p| p.name()).collect();
+        let first = |text: &str| {
+            if i == 0 {
+                text.to_owned()
+            } else {
+                String::new()
+            }
+        };
+        [
+            first(name),
+            first(&found.version),
+            device.name.clone(),
+            names.join(", "),
+            first(&library),
+        ]
+    };
+    found.devices.iter().enumerate().map(line).collect()
+}

@@ -1,0 +1,111 @@
+//! Images a second of every engine and precision that is installed.
+//!
+//!     cargo run --release -p recert-engine --example speed -- MODEL.onnx 3 32 32 [WORKERS]
+//!
+//! Every worker computes on one thread, batch after batch of its own. Each
+//! figure is the median of five runs of a second; the engines take turns, so
+//! that whatever else the machine does falls on all of them.
+
+use std::time::{Duration, Instant};
+
+use recert_engine::{
+    Classifier, EngineOptions, ImageShape, Network, NetworkOptions, Precision, engines,
+};
+use recert_net::Model;
+
+const BATCHES: [usize; 3] = [8, 32, 128];
+const RUNS: usize = 5;
+const RUN: Duration = Duration::from_secs(1);
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [model, sizes @ ..] = args.as_slice() else {
+        return Err("usage: speed MODEL.onnx CHANNELS HEIGHT WIDTH [WORKERS]".into());
+    };
+    let sizes: Vec<usize> = sizes.iter().map(|s| s.parse()).collect::<Result<_, _>>()?;
+    let [channels, height, width, rest @ ..] = sizes.as_slice() else {
+        return Err("usage: speed MODEL.onnx CHANNELS HEIGHT WIDTH [WORKERS]".into());
+    };
+    let image = ImageShape {
+        channels: *channels,
+        height: *height,
+        width: *width,
+    };
+    let count = rest.first().copied().unwrap_or(1);
+    let model = Model::read(model)?;
+    let mut networks = Vec::new();
+    for engine in engines::survey() {
+        let Ok(found) = engine.found else {
+            eprintln!("skipped: {} is not installed", engine.name);
+            continue;
+        };
+        for &precision in &found.devices[0].precisions {
+            if precision == Precision::Int8 {
+                continue;
+            }
+            let options = EngineOptions {
+                precision: Some(precision),
+                device: None,
+            };
+            let runtime = engines::open(engine.name, &options)?;
+            let name = format!("{} {precision}", engine.name);
+            match Network::load(&model, runtime.as_ref(), image, &NetworkOptions::default()) {
+                Ok(network) => networks.push((name, network)),
+                Err(why) => eprintln!("skipped: {name}: {why}"),
+            }
+        }
+    }
+    let mut figures = vec![vec![Vec::new(); BATCHES.len()]; networks.len()];
+    for _ in 0..RUNS {
+        for ((_, network), figures) in networks.iter().zip(&mut figures) {
+            for (batch, figures) in BATCHES.into_iter().zip(figures) {
+                figures.push(images_a_second(network, batch, count)?);
+            }
+        }
+    }
+    println!("{}, {count} worker(s), images a second", model.name());
+    println!("{:20}{:>10}{:>10}{:>10}", "batch", 8, 32, 128);
+    for ((name, _), figures) in networks.iter().zip(&mut figures) {
+        print!("{name:20}");
+        for figures in figures {
+            figures.sort_by(f64::total_cmp);
+            print!("{:10.0}", figures[RUNS / 2]);
+        }
+        println!();
+    }
+    Ok(())
+}
+
+/// All workers together, for about a second, after one batch each to warm up.
+fn images_a_second(network: &Network, batch: usize, count: usize) -> Result<f64, Failure> {
+    let length = network.image().len();
+    let images: Vec<f32> = (0..batch * length)
+        .map(|i| (i % 251) as f32 / 250.0)
+        .collect();
+    let mut workers: Vec<_> = (0..count)
+        .map(|_| network.worker())
+        .collect::<Result<_, _>>()?;
+    for worker in &mut workers {
+        worker.classify(&images)?;
+    }
+    let start = Instant::now();
+    let work = |worker: &mut Box<dyn Classifier>| -> Result<usize, recert_engine::Error> {
+        let mut done = 0;
+        while start.elapsed() < RUN {
+            done += worker.classify(&images)?.len();
+        }
+        Ok(done)
+    };
+    let done = std::thread::scope(|scope| {
+        let threads: Vec<_> = workers
+            .iter_mut()
+            .map(|worker| scope.spawn(|| work(worker)))
+            .collect();
+        let all =
+            (threads.into_iter()).map(|thread| thread.join().expect("a worker does not panic"));
+        all.sum::<Result<usize, _>>()
+    })?;
+    Ok(done as f64 / start.elapsed().as_secs_f64())
+}
