@@ -165,8 +165,12 @@ impl Direct {
                 let last = end == blocks;
                 for y in 0..self.output.height {
                     let (top, bottom) = self.window.taps(0, y, self.input.height);
-                    let above = self.window.padded(0, y, top) - self.window.before[0];
-                    let above = if top < bottom { above } else { 0 };
+                    // Where the window lies in the padding alone no row is read.
+                    let above = if top < bottom {
+                        self.window.padded(0, y, top) - self.window.before[0]
+                    } else {
+                        0
+                    };
                     let left = self.input.left - self.window.before[1];
                     let from = (first_block + start) * self.input.block()
                         + above * self.input.row()

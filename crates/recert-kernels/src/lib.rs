@@ -24,3 +24,6 @@ pub use simd::Isa;
 /// The revision of the arithmetic. It changes whenever some bit of some
 /// network's outputs may change, and with nothing else.
 pub const ARITHMETIC: &str = "1";
+
+#[cfg(test)]
+mod tests;
