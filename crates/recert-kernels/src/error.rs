@@ -35,6 +35,14 @@ impl Error {
         }
     }
 
+    /// Puts the file's name before the message, where it is not there yet.
+    pub(crate) fn of_file(mut self, name: &str) -> Self {
+        if !self.message.starts_with(name) {
+            self.message = format!("{name}: {}", self.message);
+        }
+        self
+    }
+
     /// The class of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind

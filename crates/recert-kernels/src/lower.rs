@@ -32,7 +32,7 @@ enum Meaning {
 /// The graph of `model` as far as `outputs` need it, for its image input
 /// `input`.
 pub(crate) fn lower(model: &Model, input: &str, outputs: &[&str]) -> Result<Graph> {
-    let place = |error: Error| Error::new(error.kind(), format!("{}: {error}", model.name()));
+    let place = |error: Error| error.of_file(model.name());
     let view = model.view()?;
     let nodes = needed(&view, outputs);
     let mut lowering = Lowering::new(model, view, &nodes, outputs);

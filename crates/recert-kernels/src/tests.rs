@@ -17,7 +17,10 @@ struct Numbers(u64);
 
 impl Numbers {
     fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 40) as f32 / 8_388_608.0 - 1.0
     }
 
@@ -95,43 +98,57 @@ fn cases() -> impl Strategy<Value = Case> {
         [1_usize..20, 1..36],
     );
     let rest = (any::<bool>(), 0_usize..3, 0_usize..2, any::<u64>());
-    (channels(), window, rest).prop_filter_map("the window is larger than the image", |(c, w, r)| {
-        let (kernel, stride, dilation, before, after, size) = w;
-        let (inputs, outputs, groups) = c;
-        let (residual, bounds, slack, seed) = r;
-        let mut output = [0; 2];
-        for axis in 0..2 {
-            let reach = (kernel[axis] - 1) * dilation[axis] + 1;
-            let padded = before[axis] + size[axis] + after[axis];
-            output[axis] = padded.checked_sub(reach)? / stride[axis] + 1;
-        }
-        let mut numbers = Numbers(seed);
-        let taps: usize = kernel.iter().product();
-        let filter = Filter {
-            outputs: outputs * groups,
-            inputs,
-            groups,
-            weights: numbers.take(outputs * groups * inputs * taps),
-            bias: numbers.take(outputs * groups),
-        };
-        let few = inputs * groups <= 4 && groups == 1;
-        Some(Case {
-            filter,
-            window: Window {
-                kernel,
-                stride,
-                dilation,
-                before,
-                output,
-            },
-            size,
-            residual,
-            clamp: [Clamp::NONE, Clamp::RELU, Clamp { low: -0.5, high: 0.75 }][bounds],
-            slack,
-            lanes: if few && seed.is_multiple_of(2) { 4 } else { LANES },
-            seed,
-        })
-    })
+    (channels(), window, rest).prop_filter_map(
+        "the window is larger than the image",
+        |(c, w, r)| {
+            let (kernel, stride, dilation, before, after, size) = w;
+            let (inputs, outputs, groups) = c;
+            let (residual, bounds, slack, seed) = r;
+            let mut output = [0; 2];
+            for axis in 0..2 {
+                let reach = (kernel[axis] - 1) * dilation[axis] + 1;
+                let padded = before[axis] + size[axis] + after[axis];
+                output[axis] = padded.checked_sub(reach)? / stride[axis] + 1;
+            }
+            let mut numbers = Numbers(seed);
+            let taps: usize = kernel.iter().product();
+            let filter = Filter {
+                outputs: outputs * groups,
+                inputs,
+                groups,
+                weights: numbers.take(outputs * groups * inputs * taps),
+                bias: numbers.take(outputs * groups),
+            };
+            let few = inputs * groups <= 4 && groups == 1;
+            Some(Case {
+                filter,
+                window: Window {
+                    kernel,
+                    stride,
+                    dilation,
+                    before,
+                    output,
+                },
+                size,
+                residual,
+                clamp: [
+                    Clamp::NONE,
+                    Clamp::RELU,
+                    Clamp {
+                        low: -0.5,
+                        high: 0.75,
+                    },
+                ][bounds],
+                slack,
+                lanes: if few && seed.is_multiple_of(2) {
+                    4
+                } else {
+                    LANES
+                },
+                seed,
+            })
+        },
+    )
 }
 
 impl Case {
@@ -142,13 +159,26 @@ impl Case {
 
     fn other(&self) -> Option<Vec<f32>> {
         let [h, w] = self.window.output;
-        self.residual.then(|| Numbers(self.seed ^ 99).take(self.filter.outputs * h * w))
+        self.residual
+            .then(|| Numbers(self.seed ^ 99).take(self.filter.outputs * h * w))
     }
 
     /// The definition, in float64: the value, and the sum of all magnitudes.
     fn exact(&self, input: &[f32], residual: Option<&[f32]>) -> Vec<(f64, f64)> {
-        let Filter { outputs, inputs, groups, weights, bias } = &self.filter;
-        let Window { kernel, stride, dilation, before, output } = self.window;
+        let Filter {
+            outputs,
+            inputs,
+            groups,
+            weights,
+            bias,
+        } = &self.filter;
+        let Window {
+            kernel,
+            stride,
+            dilation,
+            before,
+            output,
+        } = self.window;
         let mut all = Vec::new();
         for o in 0..*outputs {
             let group = o / (outputs / groups);
@@ -159,14 +189,21 @@ impl Case {
                     for i in 0..*inputs {
                         for r in 0..kernel[0] {
                             for c in 0..kernel[1] {
-                                let at = (y * stride[0] + r * dilation[0]) as i64 - before[0] as i64;
-                                let to = (x * stride[1] + c * dilation[1]) as i64 - before[1] as i64;
-                                if at < 0 || to < 0 || at >= self.size[0] as i64 || to >= self.size[1] as i64 {
+                                let at =
+                                    (y * stride[0] + r * dilation[0]) as i64 - before[0] as i64;
+                                let to =
+                                    (x * stride[1] + c * dilation[1]) as i64 - before[1] as i64;
+                                if at < 0
+                                    || to < 0
+                                    || at >= self.size[0] as i64
+                                    || to >= self.size[1] as i64
+                                {
                                     continue;
                                 }
                                 let place = (group * inputs + i) * self.size[0] + at as usize;
                                 let value = input[place * self.size[1] + to as usize];
-                                let weight = weights[((o * inputs + i) * kernel[0] + r) * kernel[1] + c];
+                                let weight =
+                                    weights[((o * inputs + i) * kernel[0] + r) * kernel[1] + c];
                                 let product = f64::from(value) * f64::from(weight);
                                 sum += product;
                                 size += product.abs();
@@ -178,7 +215,9 @@ impl Case {
                         sum += value;
                         size += value.abs();
                     }
-                    let sum = sum.max(f64::from(self.clamp.low)).min(f64::from(self.clamp.high));
+                    let sum = sum
+                        .max(f64::from(self.clamp.low))
+                        .min(f64::from(self.clamp.high));
                     all.push((sum, size));
                 }
             }
@@ -432,7 +471,10 @@ fn long_sums_are_right_too() {
         let found = case.computed(isa, &input, residual.as_deref());
         for (found, (wanted, size)) in found.iter().zip(&exact) {
             let error = (f64::from(*found) - wanted).abs();
-            assert!(error <= gamma(inputs * 9 + 2) * size, "{found} is not {wanted}");
+            assert!(
+                error <= gamma(inputs * 9 + 2) * size,
+                "{found} is not {wanted}"
+            );
         }
         assert_eq!(first.get_or_insert(bits(&found)), &bits(&found), "{isa:?}");
     }
