@@ -126,7 +126,9 @@ fn rate(
     });
     let total: usize = done.into_iter().sum::<Result<usize, _>>()?;
     let wall = total as f64 / start.elapsed().as_secs_f64();
-    let spent = processor_seconds().zip(before).map(|(now, then)| now - then);
+    let spent = processor_seconds()
+        .zip(before)
+        .map(|(now, then)| now - then);
     let processor = spent.map_or(f64::NAN, |spent| total as f64 / spent);
     Ok(Rate { wall, processor })
 }

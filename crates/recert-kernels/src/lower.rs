@@ -89,7 +89,7 @@ const MIXES: &str = "it does not keep an image apart from the other images in th
 impl<'a> Lowering<'a> {
     fn new(model: &'a Model, view: View<'a>, nodes: &[Operator<'a>], outputs: &[&str]) -> Self {
         let mut uses: HashMap<String, usize> = HashMap::new();
-        let inputs = nodes.iter().flat_map(|node| node.inputs());
+        let inputs = nodes.iter().flat_map(Operator::inputs);
         for name in inputs.map(String::as_str).chain(outputs.iter().copied()) {
             *uses.entry(name.to_owned()).or_default() += 1;
         }
@@ -283,7 +283,7 @@ impl<'a> Lowering<'a> {
 
     /// An axis of a tensor with the batch, as one of an image's tensor of this
     /// rank; refuses the batch's own.
-    fn axis(&self, node: &Operator<'_>, axis: i64, rank: usize) -> Result<usize> {
+    fn axis(node: &Operator<'_>, axis: i64, rank: usize) -> Result<usize> {
         match known::wrap(axis, rank + 1) {
             Some(0) => Err(refuse(node, MIXES)),
             Some(axis) if axis <= rank => Ok(axis - 1),

@@ -293,19 +293,7 @@ impl Planner<'_> {
                 let work = Work::Gather(Gather::transpose(self.dims(first), order));
                 self.push_plain(work, vec![from], output);
             }
-            Op::Cut { cuts, fill } => match (&cuts[..], self.blocked.contains_key(&first)) {
-                (&[channels, rows, columns], true) => {
-                    let (from, input) = self.blocked(first);
-                    let to = self.blocked_of(output, LANES);
-                    let crop = Crop::new([channels, rows, columns], *fill, input, to);
-                    self.push_blocked(Work::Crop(crop), vec![from], output);
-                }
-                _ => {
-                    let from = self.plain(first);
-                    let gather = Gather::cut(self.dims(first), self.dims(output), cuts, *fill);
-                    self.push_plain(Work::Gather(gather), vec![from], output);
-                }
-            },
+            Op::Cut { cuts, fill } => self.cut(cuts, *fill, first, output),
             Op::Concat(axis) => self.concat(*axis, &node.inputs, output),
             Op::Reduce(kind, axes) => {
                 let from = self.plain(first);
@@ -373,6 +361,19 @@ impl Planner<'_> {
             Work::Broadcast(Broadcast::new(arith, shapes[0], shapes[1], shapes[2]))
         };
         self.push_plain(work, inputs, output);
+    }
+
+    fn cut(&mut self, cuts: &[Cut], fill: f32, first: ValueId, output: ValueId) {
+        if let (&[channels, rows, columns], true) = (cuts, self.blocked.contains_key(&first)) {
+            let (from, input) = self.blocked(first);
+            let to = self.blocked_of(output, LANES);
+            let crop = Crop::new([channels, rows, columns], fill, input, to);
+            self.push_blocked(Work::Crop(crop), vec![from], output);
+        } else {
+            let from = self.plain(first);
+            let gather = Gather::cut(self.dims(first), self.dims(output), cuts, fill);
+            self.push_plain(Work::Gather(gather), vec![from], output);
+        }
     }
 
     fn concat(&mut self, axis: usize, values: &[ValueId], output: ValueId) {

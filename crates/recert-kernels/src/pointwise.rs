@@ -200,10 +200,10 @@ fn apply_generic<S: Simd>(steps: &[Step], place: &Place, values: &mut [f32]) {
                 }
             }
             Step::With(Arith::Add, c) | Step::From(Arith::Add, c) => {
-                with(values, place, c, |v, c| v + c)
+                with(values, place, c, |v, c| v + c);
             }
             Step::With(Arith::Mul, c) | Step::From(Arith::Mul, c) => {
-                with(values, place, c, |v, c| v * c)
+                with(values, place, c, |v, c| v * c);
             }
             Step::With(Arith::Sub, c) => with(values, place, c, |v, c| v - c),
             Step::From(Arith::Sub, c) => with(values, place, c, |v, c| c - v),

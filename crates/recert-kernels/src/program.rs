@@ -87,6 +87,16 @@ impl Program {
         Ok(Self::of(&graph, isa))
     }
 
+    /// Says whether the network can be computed, without packing its weights.
+    /// The answer is a function of the network and the names alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::compile`].
+    pub fn check(model: &Model, input: &str, outputs: &[&str]) -> Result<()> {
+        lower(model, input, outputs).map(drop)
+    }
+
     fn of(graph: &Graph, isa: Isa) -> Self {
         let plan = plan(graph, isa);
         let heads = graph.heads.iter().map(|head| {

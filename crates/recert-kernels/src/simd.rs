@@ -79,6 +79,7 @@ pub(crate) trait Simd {
 /// [`Isa::Portable`].
 pub(crate) struct Portable;
 
+#[expect(clippy::inline_always, reason = "a call would cost more than its body")]
 #[inline(always)]
 fn each(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
     std::array::from_fn(|lane| f(a[lane], b[lane]))
@@ -128,7 +129,11 @@ mod x86 {
     //! The vectors of x86-64. The intrinsics are those whose names say it.
     #![expect(clippy::inline_always, reason = "a call would cost more than its body")]
 
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
+        _mm256_min_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_set1_ps, _mm512_storeu_ps,
+    };
 
     use super::Simd;
 

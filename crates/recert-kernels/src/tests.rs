@@ -160,7 +160,7 @@ impl Case {
     fn other(&self) -> Option<Vec<f32>> {
         let [h, w] = self.window.output;
         self.residual
-            .then(|| Numbers(self.seed ^ 99).take(self.filter.outputs * h * w))
+            .then(|| Numbers(self.seed.wrapping_add(99)).take(self.filter.outputs * h * w))
     }
 
     /// The definition, in float64: the value, and the sum of all magnitudes.

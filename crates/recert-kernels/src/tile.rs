@@ -65,8 +65,8 @@ impl Clamp {
         high: f32::INFINITY,
     };
 
-    /// As [`Clamp::apply`], of one value.
-    #[expect(clippy::manual_clamp, reason = "NaN is to stay NaN, and -0 to stay -0")]
+    /// As [`Clamp::apply`], of one value. `f32::clamp` would do otherwise with
+    /// NaN as a bound and with zeros of both signs.
     pub(crate) fn one(self, value: f32) -> f32 {
         let value = if self.low > value { self.low } else { value };
         if self.high < value { self.high } else { value }

@@ -173,3 +173,45 @@ pub enum Number {
     /// An integer.
     Integer(i64),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draft::int;
+    use crate::tensor;
+    use crate::testing::{Net, ints};
+
+    #[test]
+    fn nodes_and_known_tensors_are_seen() {
+        let model = Net::new(13)
+            .input("x", &[1, 2])
+            .output("y", &[1, 2])
+            .floats("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+            .tensor(tensor::from_i64("n", &[2], &[0, -1]))
+            .node_with("Transpose", &["w"], "t", vec![ints("perm", &[1, 0])])
+            .node_with("Gemm", &["x", "t", ""], "y", vec![int("transB", 1)])
+            .model();
+        let view = model.view().unwrap();
+        let nodes: Vec<_> = view.nodes().collect();
+        assert_eq!(nodes.len(), 2);
+        assert_eq!(
+            (nodes[0].ints("perm"), nodes[0].int("perm")),
+            (Some([1, 0].as_slice()), None)
+        );
+        let gemm = nodes[1];
+        assert_eq!((gemm.op_type(), gemm.standard_op()), ("Gemm", "Gemm"));
+        assert_eq!(
+            (gemm.input(1), gemm.input(2), gemm.input(3)),
+            (Some("t"), None, None)
+        );
+        assert_eq!((gemm.int("transB"), gemm.float("alpha")), (Some(1), None));
+        assert_eq!(gemm.outputs(), ["y"]);
+        let transposed = vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0];
+        assert_eq!(view.floats("t").unwrap(), Some((vec![3, 2], transposed)));
+        assert_eq!(view.floats("x").unwrap(), None);
+        assert_eq!(view.integers("n").unwrap(), Some((vec![2], vec![0, -1])));
+        assert_eq!(view.integers("w").unwrap(), None);
+        assert_eq!(view.element("n"), Some(ElementType::Int64));
+        assert_eq!(view.element("t"), None);
+    }
+}

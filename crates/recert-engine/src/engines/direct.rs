@@ -22,6 +22,23 @@ impl Direct {
     pub const NAME: &'static str = "direct";
 }
 
+/// The embedded engine for a network: [`Direct`] where it computes every
+/// operator that the class output needs, else [`Rten`](super::Rten).
+///
+/// The choice is a function of the network alone, the same on every machine;
+/// [`Runtime::identity`] says what was chosen.
+pub fn embedded(model: &Model, output: Option<&str>) -> Box<dyn Runtime> {
+    let computes = model.signature_with_output(output).is_ok_and(|signature| {
+        let outputs = [signature.output.name.as_str()];
+        Program::check(model, &signature.input.name, &outputs).is_ok()
+    });
+    if computes {
+        Box::new(Direct)
+    } else {
+        Box::new(super::Rten)
+    }
+}
+
 impl Runtime for Direct {
     fn identity(&self) -> EngineIdentity {
         EngineIdentity {
@@ -42,7 +59,7 @@ impl Runtime for Direct {
             let (kind, advice) = match source.kind() {
                 recert_kernels::ErrorKind::Unsupported => (
                     ErrorKind::Unsupported,
-                    " (the engine 'direct' computes plain networks only: try --engine rten)",
+                    " (the engine 'direct' computes plain convolutional networks: try --engine rten)",
                 ),
                 _ => (ErrorKind::Model, ""),
             };
@@ -77,5 +94,24 @@ impl Session for DirectSession {
             name: self.name.clone(),
             executor: self.executor.program().executor(),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_engine_is_chosen_by_the_network() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/made");
+        for (name, wanted) in [
+            ("plain", Direct::NAME),
+            ("arg_max", Direct::NAME),
+            ("sign", super::super::Rten::NAME),
+            ("unknown_operator", super::super::Rten::NAME),
+        ] {
+            let model = Model::read(format!("{folder}/{name}.onnx")).unwrap();
+            assert_eq!(embedded(&model, None).identity().name, wanted, "{name}");
+        }
     }
 }

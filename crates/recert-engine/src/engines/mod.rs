@@ -4,7 +4,7 @@ mod direct;
 mod onnxruntime;
 mod rten;
 
-pub use direct::Direct;
+pub use direct::{Direct, embedded};
 pub use onnxruntime::OnnxRuntime;
 pub use rten::Rten;
 

@@ -105,7 +105,7 @@ impl Lowering<'_> {
             "Concat" => joined(node, known),
             "Reshape" => match (known.first(), integers(1)) {
                 (Some(known), Some(shape)) => {
-                    let dims = self.new_shape(known.dims(), &shape.values);
+                    let dims = Self::new_shape(known.dims(), &shape.values);
                     dims.and_then(|dims| known.clone().reshaped(dims))
                 }
                 _ => None,
@@ -132,7 +132,7 @@ impl Lowering<'_> {
     }
 
     /// The shape that `Reshape` asks for, of a constant.
-    fn new_shape(&self, dims: &[usize], wanted: &[i64]) -> Option<Vec<usize>> {
+    fn new_shape(dims: &[usize], wanted: &[i64]) -> Option<Vec<usize>> {
         let mut open = None;
         let mut shape = Vec::new();
         for (axis, &size) in wanted.iter().enumerate() {

@@ -80,7 +80,9 @@ impl Lowering<'_> {
         };
         let scaled = |values: &mut [f32], factor: f32| {
             if factor != 1.0 {
-                values.iter_mut().for_each(|value| *value *= factor);
+                for value in values {
+                    *value *= factor;
+                }
             }
         };
         let bad = || refuse(node, "its weights and its bias do not fit");
@@ -195,7 +197,7 @@ impl Lowering<'_> {
         if list.is_empty() {
             return Err(refuse(node, MIXES));
         }
-        let axes = list.iter().map(|&axis| self.axis(node, axis, dims.len()));
+        let axes = list.iter().map(|&axis| Self::axis(node, axis, dims.len()));
         let mut axes: Vec<usize> = axes.collect::<Result<_>>()?;
         axes.sort_unstable();
         axes.dedup();
@@ -220,11 +222,11 @@ impl Lowering<'_> {
         let id = self.data(node, 0)?;
         let dims = self.dims(id).to_vec();
         let op = if self.opset >= 13 {
-            let axis = self.axis(node, node.int("axis").unwrap_or(-1), dims.len())?;
+            let axis = Self::axis(node, node.int("axis").unwrap_or(-1), dims.len())?;
             along(&dims, axis)
         } else {
             // All axes from this one on are one.
-            let axis = self.axis(node, node.int("axis").unwrap_or(1), dims.len())?;
+            let axis = Self::axis(node, node.int("axis").unwrap_or(1), dims.len())?;
             Softmax {
                 outer: dims[..axis].iter().product(),
                 length: dims[axis..].iter().product(),
@@ -238,7 +240,7 @@ impl Lowering<'_> {
     pub(super) fn arg_max(&mut self, node: &Operator<'_>) -> Result<()> {
         let id = self.data(node, 0)?;
         let dims = self.dims(id).to_vec();
-        let axis = self.axis(node, node.int("axis").unwrap_or(0), dims.len())?;
+        let axis = Self::axis(node, node.int("axis").unwrap_or(0), dims.len())?;
         let mut shape = dims.clone();
         if node.int("keepdims").unwrap_or(1) == 0 {
             shape.remove(axis);

@@ -36,7 +36,7 @@ impl Lowering<'_> {
         if let ([scale], [zero]) = (&scale[..], &zero[..]) {
             return Ok((Operand::One(*scale), Operand::One(*zero), element));
         }
-        let axis = self.axis(node, node.int("axis").unwrap_or(1), dims.len())?;
+        let axis = Self::axis(node, node.int("axis").unwrap_or(1), dims.len())?;
         let along = |values: Vec<f32>| {
             let mut shape = vec![1; dims.len()];
             if dims.get(axis) != Some(&values.len()) {
@@ -55,7 +55,7 @@ impl Lowering<'_> {
         let stated = node.int("output_dtype").unwrap_or(0);
         let (low, high) = match (element, stated) {
             (Some(ElementType::Int8), 0 | 3) | (None, 3) => (-128.0, 127.0),
-            (Some(ElementType::UInt8), 0 | 2) | (None, 0 | 2) => (0.0, 255.0),
+            (Some(ElementType::UInt8) | None, 0 | 2) => (0.0, 255.0),
             _ => return Err(refuse(node, "only int8 and uint8 are supported here")),
         };
         let steps = vec![

@@ -11,15 +11,16 @@ use crate::ir::Op;
 use crate::pointwise::{Step, Unary};
 use crate::rearrange::Cut;
 
+/// The batch's extent where shapes are worked out: no other one has it, so that
+/// it is seen whether the batch stays first.
+const MARK: usize = usize::MAX;
+
 impl Lowering<'_> {
     /// `Flatten`, `Reshape`, `Squeeze`, `Unsqueeze`.
     pub(super) fn reshape(&mut self, node: &Operator<'_>) -> Result<()> {
         let id = self.any(node, 0)?;
         let dims = self.dims(id).to_vec();
         let mixes = || refuse(node, MIXES);
-        // The batch stands first; whether it stays so is seen by its size,
-        // which no other extent has.
-        const MARK: usize = usize::MAX;
         let marked = || [&[MARK], &dims[..]].concat();
         let unmarked = |dims: Option<Vec<usize>>| match dims.as_deref() {
             Some([MARK, rest @ ..]) => Ok(rest.to_vec()),
@@ -27,7 +28,7 @@ impl Lowering<'_> {
         };
         let shape = match node.standard_op() {
             "Flatten" => {
-                if self.axis(node, node.int("axis").unwrap_or(1), dims.len() + 1)? != 0 {
+                if Self::axis(node, node.int("axis").unwrap_or(1), dims.len() + 1)? != 0 {
                     return Err(mixes());
                 }
                 vec![dims.iter().product()]
@@ -171,7 +172,7 @@ impl Lowering<'_> {
             .map(|position| self.data(node, position))
             .collect::<Result<_>>()?;
         let mut shape = self.dims(ids[0]).to_vec();
-        let axis = self.axis(node, node.int("axis").unwrap_or(1), shape.len())?;
+        let axis = Self::axis(node, node.int("axis").unwrap_or(1), shape.len())?;
         shape[axis] = 0;
         for &id in &ids {
             let dims = self.dims(id);
