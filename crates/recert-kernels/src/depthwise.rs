@@ -6,7 +6,7 @@ use crate::simd::{Isa, LANES, Simd, compiled};
 use crate::tile::Clamp;
 
 /// Pixels that are summed side by side.
-const PIXELS: usize = 4;
+const PIXELS: usize = 8;
 
 /// A depthwise convolution. Every output is the bias, then one fused
 /// multiply-add a tap inside the rows of the image, row by row.

@@ -104,3 +104,15 @@ pub(crate) struct Graph {
     /// from all of a batch together.
     pub(crate) single: bool,
 }
+
+impl Graph {
+    /// How many weights there are.
+    pub(crate) fn weights(&self) -> usize {
+        let count = |node: &Node| match &node.op {
+            Op::Conv { filter, .. } => filter.weights.len(),
+            Op::Gemm { weights, .. } => weights.len(),
+            _ => 0,
+        };
+        self.nodes.iter().map(count).sum()
+    }
+}

@@ -14,10 +14,15 @@ use crate::pool;
 use crate::simd::Isa;
 
 /// A step should find its tensors, for all images of a group, in the
-/// second-level cache: this many values. It decides no result.
-const GROUP_VALUES: usize = 1 << 17;
+/// second-level cache: this many values.
+const GROUP_VALUES: usize = 1 << 16;
 
-/// The most images of a group.
+/// Weights that do not fit there are fetched once a group: groups are this
+/// much larger then.
+const HEAVY_WEIGHTS: usize = 1 << 18;
+const HEAVY_GROUP: usize = 4;
+
+/// The most images of a group. None of these numbers decides a result.
 const GROUP_MOST: usize = 24;
 
 /// A network made ready for a processor: folded, fused, its weights packed.
@@ -111,7 +116,12 @@ impl Program {
                 arg_max: head.arg_max.clone(),
             }
         });
-        let group = GROUP_VALUES / plan.widest.max(1);
+        let larger = if graph.weights() > HEAVY_WEIGHTS {
+            HEAVY_GROUP
+        } else {
+            1
+        };
+        let group = GROUP_VALUES * larger / plan.widest.max(1);
         Self {
             image: graph.values[graph.input].len(),
             heads: heads.collect(),
