@@ -78,9 +78,9 @@ pub(crate) struct DataArgs {
 /// Which network, and how to run it.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct NetworkArgs {
-    /// The engine that computes: rten (built in), openvino, onnxruntime, or auto, the fastest that
-    /// is installed and takes the network, see `recert engines` [default: the ledger's where there
-    /// is one, rten for calibration, else auto]
+    /// The engine that computes: direct, rten (both built in), openvino, onnxruntime, or auto, the
+    /// fastest that is installed and takes the network, see `recert engines` [default: the ledger's
+    /// where there is one, a built-in one for calibration, else auto]
     #[arg(long, value_name = "NAME")]
     pub(crate) engine: Option<String>,
     /// The arithmetic: f32, bf16, f16, or int8 (8 bits where the network is quantized, which it
@@ -592,9 +592,9 @@ An engine is looked for in its own variable (OPENVINO_DYLIB_PATH, ORT_DYLIB_PATH
 Python environment (VIRTUAL_ENV, CONDA_PREFIX), the Python on the PATH, the user's Python
 packages, and the system's library folders.
 
-Without --engine, or with --engine auto, a new ledger is made by the first of openvino,
-onnxruntime, rten that is installed and takes the network, the --precision and the --device. The
-ledger records engine, version, precision and device; whatever goes on with it uses the same, or
+Without --engine, or with --engine auto, a new ledger is made by the first of openvino, direct,
+onnxruntime, rten (for networks that compute in 8 bits: openvino, onnxruntime, direct, rten) that
+is installed and takes the network, the --precision and the --device. The ledger records engine, version, precision and device; whatever goes on with it uses the same, or
 fails where they are not there.";
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -245,7 +245,7 @@ impl Loaded {
         let model = Model::read(model)?;
         let network = options(args)?;
         if args.named().is_some() {
-            let runtime = runtime(args)?;
+            let runtime = runtime(&model, args)?;
             let network = Network::load(&model, runtime.as_ref(), image, &network)?;
             return Ok(Self { model, network });
         }
@@ -317,9 +317,12 @@ impl Loaded {
 }
 
 /// The engine chosen, or the one that is built in.
-pub(crate) fn runtime(args: &NetworkArgs) -> Result<Box<dyn Runtime>> {
-    let name = args.named().unwrap_or(engines::NAMES[0]);
-    Ok(engines::open(name, &engine_options(args)?)?)
+pub(crate) fn runtime(model: &Model, args: &NetworkArgs) -> Result<Box<dyn Runtime>> {
+    let options = engine_options(args)?;
+    match args.named() {
+        Some(name) => Ok(engines::open(name, &options)?),
+        None => Ok(engines::embedded(model, args.output.as_deref())),
+    }
 }
 
 fn engine_options(args: &NetworkArgs) -> Result<EngineOptions> {

@@ -47,6 +47,7 @@ mod signature;
 mod tensor;
 #[cfg(test)]
 mod testing;
+mod view;
 
 pub use changes::{Changes, LayerChange};
 pub use error::{Error, ErrorKind, Result};
@@ -59,3 +60,4 @@ pub use rewrite::{
 };
 pub use signature::{Dim, Input, InputLayout, Output, OutputKind, Signature};
 pub use tensor::ElementType;
+pub use view::{Node, Number, View};

@@ -128,7 +128,7 @@ fn int8(model: &Model, args: &Approximate) -> Result<(Model, Changes)> {
         }),
         None => None,
     };
-    let runtime = config::runtime(&args.network)?;
+    let runtime = config::runtime(model, &args.network)?;
     let options = config::options(&args.network)?;
     let calibration = recert::calibrate(
         model,

@@ -13,16 +13,19 @@ pub(crate) fn run(args: &Engines) -> Result<()> {
     let survey = engines::survey();
     // In the order in which `auto` tries them.
     let here = |name: &&str| (survey.iter()).any(|e| e.name == *name && e.found.is_ok());
-    let auto: Vec<_> = engines::FASTEST_FIRST.into_iter().filter(here).collect();
+    let of = |order: [&'static str; 4]| order.into_iter().filter(here).collect::<Vec<_>>();
+    let auto = of(engines::FASTEST_FIRST);
+    let quantized = of(engines::FASTEST_FIRST_QUANTIZED);
     if args.json {
         let document = json!({
             "schema": "recert-engines/1",
             "auto": auto,
+            "auto_quantized": quantized,
             "engines": survey.iter().map(as_json).collect::<Vec<_>>(),
         });
         return print(&format!("{document:#}\n"));
     }
-    print(&as_text(&survey, &auto))
+    print(&as_text(&survey, &auto, &quantized))
 }
 
 fn as_json(engine: &Survey) -> Value {
@@ -48,7 +51,7 @@ fn as_json(engine: &Survey) -> Value {
     })
 }
 
-fn as_text(survey: &[Survey], auto: &[&str]) -> String {
+fn as_text(survey: &[Survey], auto: &[&str], quantized: &[&str]) -> String {
     let heads = ["engine", "version", "device", "precisions", "library"];
     let mut rows = vec![heads.map(str::to_owned)];
     for engine in survey {
@@ -76,6 +79,13 @@ fn as_text(survey: &[Survey], auto: &[&str]) -> String {
         "\n--engine auto: {}, the first that takes the network",
         auto.join(", ")
     );
+    if quantized != auto {
+        let _ = writeln!(
+            text,
+            "for a network that computes in 8 bits: {}",
+            quantized.join(", ")
+        );
+    }
     for engine in survey {
         if let (Err(why), Some(install)) = (&engine.found, engine.install) {
             let _ = writeln!(text, "\n{} is not here: {install}\n  {why}", engine.name);

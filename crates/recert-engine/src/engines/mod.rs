@@ -1,5 +1,6 @@
 //! The engines: one file each, and the list of them.
 
+mod direct;
 mod faults;
 mod onnxruntime;
 mod openvino;
@@ -11,21 +12,26 @@ use std::path::PathBuf;
 use recert_net::Model;
 
 pub use self::openvino::OpenVino;
+pub use direct::Direct;
 pub use onnxruntime::OnnxRuntime;
 pub use rten::Rten;
 
-use crate::options::Quantized;
+use crate::options::{Quantized, quantizes};
 use crate::{
     EngineOptions, Error, ErrorKind, ImageShape, Network, NetworkOptions, Precision, Runtime,
 };
 
 /// The names of all engines this build knows, the embedded default first.
-pub const NAMES: [&str; 3] = [Rten::NAME, OpenVino::NAME, OnnxRuntime::NAME];
+pub const NAMES: [&str; 4] = [Direct::NAME, Rten::NAME, OpenVino::NAME, OnnxRuntime::NAME];
 
 /// The order in which [`load_any`] tries them: the fastest first, as measured
-/// on whole networks (`docs/adding-an-engine.md`), the one that is always
-/// there last.
-pub const FASTEST_FIRST: [&str; 3] = [OpenVino::NAME, OnnxRuntime::NAME, Rten::NAME];
+/// on whole networks (`docs/adding-an-engine.md`), the one that takes most last.
+pub const FASTEST_FIRST: [&str; 4] = [OpenVino::NAME, Direct::NAME, OnnxRuntime::NAME, Rten::NAME];
+
+/// The same for networks that compute in 8 bits, which [`Direct`] computes as
+/// numbers of float32.
+pub const FASTEST_FIRST_QUANTIZED: [&str; 4] =
+    [OpenVino::NAME, OnnxRuntime::NAME, Direct::NAME, Rten::NAME];
 
 /// The engine of the name given, computing as `options` say.
 ///
@@ -36,6 +42,7 @@ pub const FASTEST_FIRST: [&str; 3] = [OpenVino::NAME, OnnxRuntime::NAME, Rten::N
 /// up for by another device or precision than those asked for.
 pub fn open(name: &str, options: &EngineOptions) -> Result<Box<dyn Runtime>, Error> {
     let engine: Box<dyn Runtime> = match name {
+        Direct::NAME => Box::new(Direct::new(options)?),
         Rten::NAME => Box::new(Rten::new(options)?),
         OpenVino::NAME => Box::new(OpenVino::find(options)?),
         OnnxRuntime::NAME => Box::new(OnnxRuntime::find(options)?),
@@ -59,7 +66,7 @@ pub fn by_name(name: &str) -> Result<Box<dyn Runtime>, Error> {
     open(name, &EngineOptions::default())
 }
 
-/// Loads `model` into the first engine of [`FASTEST_FIRST`] that is installed
+/// Loads `model` into the first engine of [`FASTEST_FIRST`] (or its like) that is installed
 /// and takes the network, the precision and the device.
 ///
 /// # Errors
@@ -73,7 +80,12 @@ pub fn load_any(
 ) -> Result<Network, Error> {
     let mut refusals: Vec<Error> = Vec::new();
     let mut missing: Vec<Error> = Vec::new();
-    for name in FASTEST_FIRST {
+    let order = if quantizes(model) {
+        FASTEST_FIRST_QUANTIZED
+    } else {
+        FASTEST_FIRST
+    };
+    for name in order {
         let engine = match open(name, options) {
             Ok(engine) => engine,
             Err(error) => {
@@ -103,6 +115,17 @@ pub fn load_any(
         ErrorKind::Unsupported,
         format!("no engine here takes it: {}", texts.join("; ")),
     ))
+}
+
+/// The embedded engine for a network in float32: [`Direct`] where it computes
+/// every operator that the class output needs, else [`Rten`]. A function of the
+/// network alone.
+pub fn embedded(model: &Model, output: Option<&str>) -> Box<dyn Runtime> {
+    if direct::computes(model, output) {
+        Box::new(Direct)
+    } else {
+        Box::new(Rten)
+    }
 }
 
 /// An engine, and what of it is installed.
@@ -147,6 +170,7 @@ pub fn survey() -> Vec<Survey> {
         install,
     };
     vec![
+        survey(Direct::NAME, Ok(Direct::survey()), None),
         survey(Rten::NAME, Ok(Rten::survey()), None),
         survey(OpenVino::NAME, OpenVino::survey(), Some(openvino::INSTALL)),
         survey(

@@ -1,4 +1,4 @@
-//! The embedded default: [`rten`](https://github.com/robertknight/rten), pure Rust.
+//! The embedded engine for all networks that [`Direct`](super::Direct) does not take: [`rten`](https://github.com/robertknight/rten), pure Rust.
 
 mod arg_max;
 mod defaults;

@@ -1,0 +1,118 @@
+//! The network as this crate computes it: a list of operations on one image's
+//! tensors, the batch left out.
+
+use crate::across::{Reduction, Softmax};
+use crate::conv::{Filter, Window};
+use crate::pointwise::{Arith, Step};
+use crate::pool::PoolKind;
+use crate::rearrange::Cut;
+use crate::tile::Clamp;
+
+/// A tensor, by its number in [`Graph::values`].
+pub(crate) type ValueId = usize;
+
+/// A tensor that depends on the image.
+#[derive(Debug, Clone)]
+pub(crate) struct Value {
+    /// Its shape for one image.
+    pub(crate) dims: Vec<usize>,
+    /// Whether ONNX has integers there; they are computed as floats.
+    pub(crate) integers: bool,
+}
+
+impl Value {
+    pub(crate) fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+}
+
+/// What makes a tensor of others.
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    /// Of `[c, h, w]`, and perhaps a residual of the output's shape.
+    Conv {
+        filter: Filter,
+        window: Window,
+        clamp: Clamp,
+    },
+    /// Of `[k]`.
+    Gemm {
+        /// `[inputs, outputs]`.
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        clamp: Clamp,
+    },
+    /// Of `[c, h, w]`.
+    Pool {
+        kind: PoolKind,
+        window: Window,
+    },
+    /// The mean of every plane of `[c, h, w]`.
+    Means,
+    Pointwise(Vec<Step>),
+    /// Of two tensors; of the same rank, perhaps stretched.
+    Pair(Arith),
+    /// The same values in the same order, in another shape.
+    View,
+    Transpose(Vec<usize>),
+    Cut {
+        cuts: Vec<Cut>,
+        fill: f32,
+    },
+    /// Several tensors one after the other along an axis.
+    Concat(usize),
+    Reduce(Reduction, Vec<usize>),
+    Softmax(Softmax),
+    /// Rounding to 256 values of the tensor's own range.
+    FakeQuantize,
+}
+
+/// One operation.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) op: Op,
+    pub(crate) inputs: Vec<ValueId>,
+    pub(crate) output: ValueId,
+}
+
+/// What an output of the network is.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) value: ValueId,
+    /// Where the output is the position of the largest value along an axis.
+    pub(crate) arg_max: Option<ArgMax>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ArgMax {
+    pub(crate) along: Softmax,
+    /// Of equal values the last one.
+    pub(crate) last: bool,
+    /// The output's shape for one image.
+    pub(crate) dims: Vec<usize>,
+}
+
+/// The whole network.
+#[derive(Debug, Clone)]
+pub(crate) struct Graph {
+    pub(crate) values: Vec<Value>,
+    /// In an order in which they can be computed.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) input: ValueId,
+    pub(crate) heads: Vec<Head>,
+    /// Whether only single images may be computed: the network takes a scale
+    /// from all of a batch together.
+    pub(crate) single: bool,
+}
+
+impl Graph {
+    /// How many weights there are.
+    pub(crate) fn weights(&self) -> usize {
+        let count = |node: &Node| match &node.op {
+            Op::Conv { filter, .. } => filter.weights.len(),
+            Op::Gemm { weights, .. } => weights.len(),
+            _ => 0,
+        };
+        self.nodes.iter().map(count).sum()
+    }
+}

@@ -1,0 +1,112 @@
+//! Float32 inference for image classifiers, with the same bits on every processor.
+//!
+//! This crate computes the convolutional networks that classify images, one
+//! thread a worker, faster than a general engine and with a promise that none
+//! makes: **an image's outputs are the same bits whatever the batch, the
+//! processor and the number of workers.** It knows neither the other engines
+//! nor what the answers are for.
+//!
+//! - [`Program`] is a network made ready: constants folded, normalisation
+//!   folded into weights, activations and residuals fused into the layers
+//!   before them, weights packed, buffers planned. What it cannot compute it
+//!   refuses by node and operator, which depends on the network alone.
+//! - [`Executor`] runs it. Nothing is allocated but the outputs.
+//!
+//! # How
+//!
+//! Tensors lie in blocks of 16 channels, `[block][row][column][16]`, on every
+//! processor: one register of AVX-512, two of AVX2, an array elsewhere. A
+//! convolution holds a few pixels by one or two blocks of outputs in
+//! registers, and adds up input by input, each a broadcast and a fused
+//! multiply-add. A few images go through the network at a time, layer by
+//! layer, so that weights and activations stay in the second-level cache.
+//!
+//! # Why the bits are the same
+//!
+//! Every output of a layer is a sum that begins with the bias and takes one
+//! fused multiply-add a weight, in an order that is a function of the layer's
+//! shape: input blocks, in each rows and columns of the kernel, in each of
+//! these channels. Tiles, passes and groups of images only decide when a sum
+//! goes on, and it goes on from the very float32 that it was left at. Lanes
+//! never meet. Fused multiply-adds, the other operations of IEEE 754 and the
+//! functions of `libm` are exact in the same way everywhere. Rows of the
+//! kernel that lie in the padding are left out, columns there are multiplied by
+//! zero, everywhere alike. The bits of a NaN are not promised, but that it is
+//! one is.
+//!
+//! [`ARITHMETIC`] names this order; it belongs to the identity of what was
+//! computed.
+//!
+//! # Accuracy
+//!
+//! A sum of n products errs by at most n 2^-24 / (1 - n 2^-24) of the sum of
+//! magnitudes (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002,
+//! eq. 3.5), which the tests demand against float64. No transform-domain
+//! algorithm is used. Folding a normalisation into weights rounds each weight
+//! once more.
+//!
+//! # What is computed
+//!
+//! Per image, the batch being the first axis throughout:
+//!
+//! | operators | limits |
+//! |---|---|
+//! | `Conv` | two-dimensional; any groups (those that are neither one, nor depthwise, nor of whole blocks are slow), strides, dilations, padding |
+//! | `Gemm`, `MatMul` | of a vector by a constant matrix |
+//! | `BatchNormalization`, `Dropout` | not in training mode |
+//! | `MaxPool`, `AveragePool`, `GlobalAveragePool`, `GlobalMaxPool` | two-dimensional |
+//! | `ReduceMean`, `ReduceSum`, `ReduceMax`, `Softmax` | not along the batch |
+//! | `Add`, `Sub`, `Mul`, `Div` | |
+//! | `Relu`, `Clip`, `LeakyRelu`, `HardSigmoid`, `HardSwish`, `Sigmoid`, `Tanh`, `Exp`, `Log`, `Sqrt`, `Abs`, `Neg`, `Reciprocal`, `Floor`, `Ceil`, `Round` | |
+//! | `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Transpose`, `Slice`, `Pad`, `Concat`, `Identity` | images stay apart; padding by constants |
+//! | `QuantizeLinear`, `DequantizeLinear`, `DynamicQuantizeLinear` | int8 and uint8, computed as the numbers that they stand for |
+//! | `Cast` | between float32, int32 and int64 |
+//! | `ArgMax` | as an output |
+//! | `Shape`, `Gather`, `ConstantOfShape` and the above, of constants | folded |
+//!
+//! ```
+//! use std::sync::Arc;
+//! use recert_kernels::{Output, Program};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/groups.onnx");
+//! let model = recert_net::Model::read(path)?;
+//! let signature = model.signature()?;
+//! let output = signature.output.name.as_str();
+//! let program = Arc::new(Program::compile(&model, &signature.input.name, &[output])?);
+//! let images = vec![0.5; 2 * program.image_len()];
+//! let outputs = program.executor().run(&images)?;
+//! let Output::Floats { shape, values } = &outputs[0] else { unreachable!() };
+//! assert_eq!(shape, &[2, 7]);
+//! assert_eq!(values[..7], values[7..]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod across;
+mod conv;
+mod depthwise;
+mod error;
+mod gemm;
+mod grouped;
+mod ir;
+mod lower;
+mod memory;
+mod plan;
+mod pointwise;
+mod pool;
+mod program;
+mod rearrange;
+mod simd;
+mod tile;
+
+pub use error::{Error, ErrorKind, Result};
+pub use program::{Executor, Output, Program};
+pub use simd::Isa;
+
+/// The revision of the arithmetic. It changes whenever some bit of some
+/// network's outputs may change, and with nothing else.
+pub const ARITHMETIC: &str = "1";
+
+#[cfg(test)]
+mod tests;

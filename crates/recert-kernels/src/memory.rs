@@ -1,0 +1,171 @@
+//! Numbers in memory: aligned buffers, and how a tensor lies in one.
+
+use crate::simd::LANES;
+
+/// One cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+/// Float32 values, the first one at the start of a cache line.
+#[derive(Clone, Default)]
+pub(crate) struct Buffer {
+    lines: Vec<Line>,
+}
+
+impl Buffer {
+    /// At least `len` zeros.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Self {
+            lines: vec![Line([0.0; LANES]); len.div_ceil(LANES)],
+        }
+    }
+
+    /// The values given, and zeros to a whole line.
+    pub(crate) fn of(values: &[f32]) -> Self {
+        let mut buffer = Self::zeros(values.len());
+        buffer.values_mut()[..values.len()].copy_from_slice(values);
+        buffer
+    }
+
+    #[expect(unsafe_code, reason = "lines of values are read as values")]
+    pub(crate) fn values(&self) -> &[f32] {
+        let len = self.lines.len() * LANES;
+        // SAFETY: a `Line` is exactly LANES float32 without padding.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), len) }
+    }
+
+    #[expect(unsafe_code, reason = "lines of values are written as values")]
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
+        let len = self.lines.len() * LANES;
+        // SAFETY: as above, and the buffer is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), len) }
+    }
+}
+
+/// How one image's tensor lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Layout {
+    /// Row-major, and unspecified values to a whole number of [`LANES`].
+    Plain {
+        /// The number of values.
+        len: usize,
+    },
+    /// Planes of pixels of a few channels.
+    Blocked(Blocked),
+}
+
+/// `[block][row][column][channel of the block]`, with columns of zeros on
+/// both sides of every row, which nobody writes. The channels that fill up the
+/// last block are unspecified, and nobody reads them for a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Blocked {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// Columns of zeros.
+    pub(crate) left: usize,
+    pub(crate) right: usize,
+    /// Channels a block: [`LANES`], or 4 for an image of few channels.
+    pub(crate) lanes: usize,
+}
+
+impl Blocked {
+    pub(crate) fn blocks(&self) -> usize {
+        self.channels.div_ceil(self.lanes)
+    }
+
+    /// From a row to the next one.
+    pub(crate) fn row(&self) -> usize {
+        (self.left + self.width + self.right) * self.lanes
+    }
+
+    /// From a block to the next one.
+    pub(crate) fn block(&self) -> usize {
+        self.height * self.row()
+    }
+
+    /// Where pixel `(y, x)` of block `block` begins.
+    pub(crate) fn at(&self, block: usize, y: usize, x: usize) -> usize {
+        block * self.block() + y * self.row() + (self.left + x) * self.lanes
+    }
+
+    /// Where the value of channel `channel` at `(y, x)` is.
+    pub(crate) fn place(&self, channel: usize, y: usize, x: usize) -> usize {
+        self.at(channel / self.lanes, y, x) + channel % self.lanes
+    }
+
+    /// Values an image takes.
+    pub(crate) fn size(&self) -> usize {
+        self.blocks() * self.block()
+    }
+}
+
+impl Layout {
+    /// Values an image takes, a whole number of [`LANES`].
+    pub(crate) fn size(&self) -> usize {
+        let size = match self {
+            Self::Plain { len } => *len,
+            Self::Blocked(blocked) => blocked.size(),
+        };
+        size.next_multiple_of(LANES)
+    }
+}
+
+/// Copies a row-major `[channels, height, width]` tensor into its blocks.
+pub(crate) fn to_blocks(plain: &[f32], layout: &Blocked, blocked: &mut [f32]) {
+    let plane = layout.height * layout.width;
+    for (channel, plane) in plain.chunks_exact(plane).take(layout.channels).enumerate() {
+        for (y, row) in plane.chunks_exact(layout.width).enumerate() {
+            let to = &mut blocked[layout.place(channel, y, 0)..];
+            for (pixel, &value) in to.chunks_mut(layout.lanes).zip(row) {
+                pixel[0] = value;
+            }
+        }
+    }
+}
+
+/// The inverse of [`to_blocks`].
+pub(crate) fn to_plain(blocked: &[f32], layout: &Blocked, plain: &mut [f32]) {
+    let plane = layout.height * layout.width;
+    let planes = plain.chunks_exact_mut(plane).take(layout.channels);
+    for (channel, plane) in planes.enumerate() {
+        for (y, row) in plane.chunks_exact_mut(layout.width).enumerate() {
+            let from = &blocked[layout.place(channel, y, 0)..];
+            for (pixel, value) in from.chunks(layout.lanes).zip(row) {
+                *value = pixel[0];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_hold_what_they_were_given_and_their_borders_stay_zero() {
+        for (channels, lanes) in [(1, 4), (3, 4), (5, 16), (33, 16)] {
+            let layout = Blocked {
+                channels,
+                height: 3,
+                width: 5,
+                left: 2,
+                right: 1,
+                lanes,
+            };
+            let plain: Vec<f32> = (1..=channels * 15).map(|v| v as f32).collect();
+            let mut blocked = Buffer::zeros(Layout::Blocked(layout).size());
+            to_blocks(&plain, &layout, blocked.values_mut());
+            let mut back = vec![0.0; plain.len()];
+            to_plain(blocked.values(), &layout, &mut back);
+            assert_eq!(back, plain);
+            let held: f32 = blocked.values().iter().sum();
+            assert_eq!(held, plain.iter().sum::<f32>());
+            assert_eq!(
+                blocked.values()[layout.place(channels - 1, 2, 4)],
+                (channels * 15) as f32
+            );
+        }
+    }
+}

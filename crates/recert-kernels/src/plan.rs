@@ -1,0 +1,491 @@
+//! From operations to steps on buffers: which layout each tensor has, where it
+//! lies, and which kernel computes it.
+
+use std::collections::HashMap;
+
+use crate::across::{Broadcast, Reduce, Softmax};
+use crate::conv::{Direct, Filter};
+use crate::depthwise::Depthwise;
+use crate::gemm::Gemm;
+use crate::grouped::Grouped;
+use crate::ir::{Graph, Node, Op, ValueId};
+use crate::memory::{Blocked, Layout};
+use crate::pointwise::{Operand, Pairwise, Pointwise, Step as Function};
+use crate::pool::Pool;
+use crate::rearrange::{Crop, Cut, Gather, Join};
+use crate::simd::{Isa, LANES};
+use crate::tile::Clamp;
+
+/// What is done with one image's tensors.
+pub(crate) enum Work {
+    Direct(Direct),
+    Depthwise(Depthwise),
+    Grouped(Grouped),
+    Gemm(Gemm),
+    Pool(Pool),
+    Means {
+        layout: Blocked,
+        isa: Isa,
+    },
+    Pointwise(Pointwise),
+    Pairwise(Pairwise),
+    ToBlocks(Blocked),
+    ToPlain(Blocked),
+    Crop(Crop),
+    /// One input after the other.
+    Crops(Vec<Crop>),
+    Join(Join),
+    Gather(Gather),
+    Reduce(Reduce),
+    Softmax(Softmax),
+    Broadcast(Broadcast),
+    /// Of so many values.
+    FakeQuantize(usize),
+}
+
+/// Where a tensor lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the image as it was handed over.
+    Image,
+    /// In a buffer.
+    Slot(usize),
+}
+
+/// One step of the schedule.
+pub(crate) struct Step {
+    pub(crate) work: Work,
+    pub(crate) inputs: Vec<Place>,
+    /// The buffer written, which is none of the inputs'.
+    pub(crate) output: usize,
+}
+
+/// The schedule of a network.
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    /// How many values each buffer holds for one image.
+    pub(crate) slots: Vec<usize>,
+    /// Where the outputs are, plain.
+    pub(crate) heads: Vec<Place>,
+    /// The most values that one step touches for one image.
+    pub(crate) widest: usize,
+}
+
+type StorageId = usize;
+
+/// A tensor in one layout.
+struct Storage {
+    layout: Layout,
+    /// The last step that reads it.
+    last_use: usize,
+}
+
+/// A step whose tensors have no places yet.
+struct Draft {
+    work: Work,
+    inputs: Vec<StorageId>,
+    output: StorageId,
+}
+
+/// The storage of the image as it is handed over.
+const IMAGE: StorageId = 0;
+
+struct Planner<'a> {
+    graph: &'a Graph,
+    isa: Isa,
+    storages: Vec<Storage>,
+    drafts: Vec<Draft>,
+    plain: HashMap<ValueId, StorageId>,
+    blocked: HashMap<ValueId, StorageId>,
+    /// The columns of zeros that each value's users need.
+    borders: HashMap<ValueId, (usize, usize)>,
+    /// Values that none but dense convolutions use.
+    dense: Vec<bool>,
+}
+
+/// The schedule of `graph` for an instruction set.
+pub(crate) fn plan(graph: &Graph, isa: Isa) -> Plan {
+    let mut planner = Planner {
+        graph,
+        isa,
+        storages: Vec::new(),
+        drafts: Vec::new(),
+        plain: HashMap::new(),
+        blocked: HashMap::new(),
+        borders: HashMap::new(),
+        dense: vec![true; graph.values.len()],
+    };
+    for node in &graph.nodes {
+        planner.survey(node);
+    }
+    let image = planner.storage(planner.plain_of(graph.input));
+    debug_assert_eq!(image, IMAGE);
+    planner.plain.insert(graph.input, image);
+    for node in &graph.nodes {
+        planner.node(node);
+    }
+    let heads = graph.heads.iter().map(|head| planner.plain(head.value));
+    let heads: Vec<StorageId> = heads.collect();
+    planner.finish(&heads)
+}
+
+impl Planner<'_> {
+    /// Notes what a node wants of its inputs' layouts.
+    fn survey(&mut self, node: &Node) {
+        for (position, &input) in node.inputs.iter().enumerate() {
+            match &node.op {
+                Op::Conv { filter, window, .. } if position == 0 => {
+                    let wanted = window.borders(self.graph.values[input].dims[2]);
+                    let borders = self.borders.entry(input).or_default();
+                    *borders = (borders.0.max(wanted.0), borders.1.max(wanted.1));
+                    self.dense[input] &= filter.groups == 1;
+                }
+                _ => self.dense[input] = false,
+            }
+        }
+    }
+
+    fn dims(&self, value: ValueId) -> &[usize] {
+        &self.graph.values[value].dims
+    }
+
+    fn plain_of(&self, value: ValueId) -> Layout {
+        Layout::Plain {
+            len: self.graph.values[value].len(),
+        }
+    }
+
+    fn blocked_of(&self, value: ValueId, lanes: usize) -> Blocked {
+        let &[channels, height, width] = self.dims(value) else {
+            unreachable!("only images are laid out in blocks");
+        };
+        let (left, right) = self.borders.get(&value).copied().unwrap_or_default();
+        Blocked {
+            channels,
+            height,
+            width,
+            left,
+            right,
+            lanes,
+        }
+    }
+
+    fn storage(&mut self, layout: Layout) -> StorageId {
+        self.storages.push(Storage {
+            layout,
+            last_use: 0,
+        });
+        self.storages.len() - 1
+    }
+
+    fn push(&mut self, work: Work, inputs: Vec<StorageId>, layout: Layout) -> StorageId {
+        let output = self.storage(layout);
+        self.drafts.push(Draft {
+            work,
+            inputs,
+            output,
+        });
+        output
+    }
+
+    /// The value's plain form, made of the other one where there is none.
+    fn plain(&mut self, value: ValueId) -> StorageId {
+        if let Some(&storage) = self.plain.get(&value) {
+            return storage;
+        }
+        let from = self.blocked[&value];
+        let work = Work::ToPlain(self.layout_of(from));
+        let storage = self.push(work, vec![from], self.plain_of(value));
+        self.plain.insert(value, storage);
+        storage
+    }
+
+    /// The value's blocked form, likewise.
+    fn blocked(&mut self, value: ValueId) -> (StorageId, Blocked) {
+        if let Some(&storage) = self.blocked.get(&value) {
+            return (storage, self.layout_of(storage));
+        }
+        let from = self.plain[&value];
+        let few = self.dense[value] && self.dims(value)[0] <= 4;
+        let layout = self.blocked_of(value, if few { 4 } else { LANES });
+        let storage = self.push(Work::ToBlocks(layout), vec![from], Layout::Blocked(layout));
+        self.blocked.insert(value, storage);
+        (storage, layout)
+    }
+
+    fn layout_of(&self, storage: StorageId) -> Blocked {
+        match self.storages[storage].layout {
+            Layout::Blocked(blocked) => blocked,
+            Layout::Plain { .. } => unreachable!("a blocked form is blocked"),
+        }
+    }
+
+    /// Adds a step that makes a value's plain form.
+    fn push_plain(&mut self, work: Work, inputs: Vec<StorageId>, value: ValueId) {
+        let storage = self.push(work, inputs, self.plain_of(value));
+        self.plain.insert(value, storage);
+    }
+
+    /// Adds a step that makes a value's blocked form.
+    fn push_blocked(&mut self, work: Work, inputs: Vec<StorageId>, value: ValueId) {
+        let layout = Layout::Blocked(self.blocked_of(value, LANES));
+        let storage = self.push(work, inputs, layout);
+        self.blocked.insert(value, storage);
+    }
+
+    fn node(&mut self, node: &Node) {
+        let output = node.output;
+        let first = node.inputs[0];
+        match &node.op {
+            Op::Conv {
+                filter,
+                window,
+                clamp,
+            } => {
+                let (from, input) = self.blocked(first);
+                let mut inputs = vec![from];
+                let residual = node.inputs.get(1).map(|&value| {
+                    let (from, layout) = self.blocked(value);
+                    inputs.push(from);
+                    layout
+                });
+                let to = self.blocked_of(output, LANES);
+                let work = conv(filter, *window, [input, to], residual, *clamp, self.isa);
+                self.push_blocked(work, inputs, output);
+            }
+            Op::Gemm {
+                weights,
+                bias,
+                clamp,
+            } => {
+                let from = self.plain(first);
+                let count = self.graph.values[first].len();
+                let gemm = Gemm::new(count, weights, bias, *clamp, self.isa);
+                self.push_plain(Work::Gemm(gemm), vec![from], output);
+            }
+            Op::Pool { kind, window } => {
+                let (from, input) = self.blocked(first);
+                let pool = Pool {
+                    kind: *kind,
+                    window: *window,
+                    input,
+                    output: self.blocked_of(output, LANES),
+                    isa: self.isa,
+                };
+                self.push_blocked(Work::Pool(pool), vec![from], output);
+            }
+            Op::Means => {
+                let (from, input) = self.blocked(first);
+                let work = Work::Means {
+                    layout: input,
+                    isa: self.isa,
+                };
+                self.push_plain(work, vec![from], output);
+            }
+            Op::Pointwise(functions) => self.pointwise(functions, first, output),
+            Op::Pair(arith) => self.pair(*arith, first, node.inputs[1], output),
+            Op::View => {
+                let storage = self.plain(first);
+                self.plain.insert(output, storage);
+            }
+            Op::Transpose(order) => {
+                let from = self.plain(first);
+                let work = Work::Gather(Gather::transpose(self.dims(first), order));
+                self.push_plain(work, vec![from], output);
+            }
+            Op::Cut { cuts, fill } => self.cut(cuts, *fill, first, output),
+            Op::Concat(axis) => self.concat(*axis, &node.inputs, output),
+            Op::Reduce(kind, axes) => {
+                let from = self.plain(first);
+                let work = Work::Reduce(Reduce::new(*kind, self.dims(first), axes));
+                self.push_plain(work, vec![from], output);
+            }
+            Op::Softmax(softmax) => {
+                let from = self.plain(first);
+                self.push_plain(Work::Softmax(*softmax), vec![from], output);
+            }
+            Op::FakeQuantize => {
+                let from = self.plain(first);
+                let count = self.graph.values[first].len();
+                self.push_plain(Work::FakeQuantize(count), vec![from], output);
+            }
+        }
+    }
+
+    fn pointwise(&mut self, functions: &[Function], first: ValueId, output: ValueId) {
+        let all = |function: &Function| {
+            matches!(
+                function,
+                Function::With(_, Operand::All(_)) | Function::From(_, Operand::All(_))
+            )
+        };
+        let dims = self.dims(first).to_vec();
+        if self.blocked.contains_key(&first) && !functions.iter().any(all) {
+            // In and out are of one layout; the borders are the output's.
+            let (from, input) = self.blocked(first);
+            let to = self.blocked_of(output, input.lanes);
+            let work = Pointwise::blocked(functions, input, to, self.isa);
+            self.push_blocked(Work::Pointwise(work), vec![from], output);
+        } else {
+            let from = self.plain(first);
+            let work = Pointwise::plain(functions, &dims, self.isa);
+            self.push_plain(Work::Pointwise(work), vec![from], output);
+        }
+    }
+
+    fn pair(&mut self, arith: crate::pointwise::Arith, a: ValueId, b: ValueId, output: ValueId) {
+        let (isa, same) = (self.isa, self.dims(a) == self.dims(b));
+        if same && [a, b].iter().any(|value| self.blocked.contains_key(value)) {
+            let ((from_a, a), (from_b, b)) = (self.blocked(a), self.blocked(b));
+            let work = Pairwise {
+                arith,
+                a: Layout::Blocked(a),
+                b: Layout::Blocked(b),
+                output: Layout::Blocked(self.blocked_of(output, LANES)),
+                isa,
+            };
+            self.push_blocked(Work::Pairwise(work), vec![from_a, from_b], output);
+            return;
+        }
+        let inputs = vec![self.plain(a), self.plain(b)];
+        let work = if same {
+            Work::Pairwise(Pairwise {
+                arith,
+                a: self.plain_of(a),
+                b: self.plain_of(b),
+                output: self.plain_of(output),
+                isa,
+            })
+        } else {
+            let shapes = [self.dims(a), self.dims(b), self.dims(output)];
+            Work::Broadcast(Broadcast::new(arith, shapes[0], shapes[1], shapes[2]))
+        };
+        self.push_plain(work, inputs, output);
+    }
+
+    fn cut(&mut self, cuts: &[Cut], fill: f32, first: ValueId, output: ValueId) {
+        if let (&[channels, rows, columns], true) = (cuts, self.blocked.contains_key(&first)) {
+            let (from, input) = self.blocked(first);
+            let to = self.blocked_of(output, LANES);
+            let crop = Crop::new([channels, rows, columns], fill, input, to);
+            self.push_blocked(Work::Crop(crop), vec![from], output);
+        } else {
+            let from = self.plain(first);
+            let gather = Gather::cut(self.dims(first), self.dims(output), cuts, fill);
+            self.push_plain(Work::Gather(gather), vec![from], output);
+        }
+    }
+
+    fn concat(&mut self, axis: usize, values: &[ValueId], output: ValueId) {
+        if let (&[_, height, width], 0) = (self.dims(output), axis) {
+            let to = self.blocked_of(output, LANES);
+            let mut before = 0;
+            let mut crops = Vec::new();
+            let mut inputs = Vec::new();
+            for &value in values {
+                let (from, layout) = self.blocked(value);
+                let channels = Cut {
+                    before,
+                    ..Cut::whole(layout.channels)
+                };
+                before += layout.channels;
+                let cuts = [channels, Cut::whole(height), Cut::whole(width)];
+                crops.push(Crop::new(cuts, 0.0, layout, to).unfilled());
+                inputs.push(from);
+            }
+            self.push_blocked(Work::Crops(crops), inputs, output);
+            return;
+        }
+        let inputs = values.iter().map(|&value| self.plain(value)).collect();
+        let lengths = values
+            .iter()
+            .map(|&value| self.dims(value)[axis..].iter().product());
+        let join = Join {
+            lengths: lengths.collect(),
+        };
+        self.push_plain(Work::Join(join), inputs, output);
+    }
+
+    /// Gives every tensor a place: buffers are used again once nobody reads
+    /// what they hold, and only for the same layout, so that columns of zeros
+    /// stay zero.
+    fn finish(mut self, heads: &[StorageId]) -> Plan {
+        for (step, draft) in self.drafts.iter().enumerate() {
+            for &input in &draft.inputs {
+                self.storages[input].last_use = step;
+            }
+        }
+        for &head in heads {
+            self.storages[head].last_use = usize::MAX;
+        }
+        let mut places = vec![Place::Image; self.storages.len()];
+        let mut slots = Vec::new();
+        let mut free: HashMap<Layout, Vec<usize>> = HashMap::new();
+        let mut steps = Vec::new();
+        let mut widest = 0;
+        for (number, draft) in self.drafts.into_iter().enumerate() {
+            let storage = &self.storages[draft.output];
+            let slot = free.get_mut(&storage.layout).and_then(Vec::pop);
+            let slot = slot.unwrap_or_else(|| {
+                slots.push(storage.layout.size());
+                slots.len() - 1
+            });
+            places[draft.output] = Place::Slot(slot);
+            let mut used = draft.inputs.clone();
+            used.push(draft.output);
+            used.sort_unstable();
+            used.dedup();
+            let touched = used.iter().map(|&id| self.storages[id].layout.size());
+            widest = widest.max(touched.sum());
+            for &id in &used {
+                // What nobody reads is free at once.
+                let storage = &self.storages[id];
+                if storage.last_use <= number
+                    && let Place::Slot(slot) = places[id]
+                {
+                    free.entry(storage.layout).or_default().push(slot);
+                }
+            }
+            steps.push(Step {
+                work: draft.work,
+                inputs: draft.inputs.iter().map(|&id| places[id]).collect(),
+                output: slot,
+            });
+        }
+        Plan {
+            steps,
+            slots,
+            heads: heads.iter().map(|&id| places[id]).collect(),
+            widest,
+        }
+    }
+}
+
+/// The kernel for a convolution.
+fn conv(
+    filter: &Filter,
+    window: crate::conv::Window,
+    [input, output]: [Blocked; 2],
+    residual: Option<Blocked>,
+    clamp: Clamp,
+    isa: Isa,
+) -> Work {
+    if Depthwise::takes(filter) && input.lanes == LANES {
+        let op = Depthwise::new(filter, window, input, output, residual, clamp, isa);
+        Work::Depthwise(op)
+    } else if Direct::takes(filter) {
+        Work::Direct(Direct::new(
+            filter, window, input, output, residual, clamp, isa,
+        ))
+    } else {
+        Work::Grouped(Grouped {
+            filter: filter.clone(),
+            window,
+            input,
+            output,
+            residual,
+            clamp,
+            isa,
+        })
+    }
+}

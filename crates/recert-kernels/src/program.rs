@@ -1,0 +1,293 @@
+//! A network made ready, and what runs it.
+
+use std::sync::Arc;
+
+use recert_net::Model;
+
+use crate::across;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ir::{ArgMax, Graph};
+use crate::lower::lower;
+use crate::memory::{Buffer, to_blocks, to_plain};
+use crate::plan::{Place, Plan, Step, Work, plan};
+use crate::pool;
+use crate::simd::Isa;
+
+/// A step should find its tensors, for all images of a group, in the
+/// second-level cache: this many values.
+const GROUP_VALUES: usize = 1 << 16;
+
+/// Weights that do not fit there are fetched once a group: groups are this
+/// much larger then.
+const HEAVY_WEIGHTS: usize = 1 << 18;
+const HEAVY_GROUP: usize = 4;
+
+/// The most images of a group. None of these numbers decides a result.
+const GROUP_MOST: usize = 24;
+
+/// A network made ready for a processor: folded, fused, its weights packed.
+/// It can be shared by any number of [`Executor`]s.
+pub struct Program {
+    plan: Plan,
+    /// Values an image.
+    image: usize,
+    heads: Vec<Kind>,
+    single: bool,
+    group: usize,
+}
+
+/// What an output is.
+struct Kind {
+    /// Its shape for one image.
+    dims: Vec<usize>,
+    /// Its values, or those from which the class is taken.
+    count: usize,
+    arg_max: Option<ArgMax>,
+}
+
+/// One output of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Floats, row-major.
+    Floats {
+        /// The shape, the batch first.
+        shape: Vec<usize>,
+        /// The values.
+        values: Vec<f32>,
+    },
+    /// Class numbers, from 0; -1 where a score is NaN.
+    Integers {
+        /// The shape, the batch first.
+        shape: Vec<usize>,
+        /// The values.
+        values: Vec<i64>,
+    },
+}
+
+impl Program {
+    /// Makes the network ready for this processor. `input` is the name of the
+    /// image input, `outputs` those of the tensors to compute.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] for what is not computed here, with the node
+    /// and the operator; [`ErrorKind::Graph`] for a damaged network.
+    pub fn compile(model: &Model, input: &str, outputs: &[&str]) -> Result<Self> {
+        Self::compile_for(model, input, outputs, Isa::best())
+    }
+
+    /// As [`Program::compile`], for an instruction set. The results are the
+    /// same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::compile`], and [`ErrorKind::Unsupported`] for an
+    /// instruction set that the processor lacks.
+    pub fn compile_for(model: &Model, input: &str, outputs: &[&str], isa: Isa) -> Result<Self> {
+        if !isa.is_available() {
+            let message = format!("this processor has no {isa:?}");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let graph = lower(model, input, outputs)?;
+        Ok(Self::of(&graph, isa))
+    }
+
+    /// Says whether the network can be computed, without packing its weights.
+    /// The answer is a function of the network and the names alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::compile`].
+    pub fn check(model: &Model, input: &str, outputs: &[&str]) -> Result<()> {
+        lower(model, input, outputs).map(drop)
+    }
+
+    fn of(graph: &Graph, isa: Isa) -> Self {
+        let plan = plan(graph, isa);
+        let heads = graph.heads.iter().map(|head| {
+            let value = &graph.values[head.value];
+            let dims = head
+                .arg_max
+                .as_ref()
+                .map_or(&value.dims, |arg_max| &arg_max.dims);
+            Kind {
+                dims: dims.clone(),
+                count: value.len(),
+                arg_max: head.arg_max.clone(),
+            }
+        });
+        let larger = if graph.weights() > HEAVY_WEIGHTS {
+            HEAVY_GROUP
+        } else {
+            1
+        };
+        let group = GROUP_VALUES * larger / plan.widest.max(1);
+        Self {
+            image: graph.values[graph.input].len(),
+            heads: heads.collect(),
+            single: graph.single,
+            group: if graph.single {
+                1
+            } else {
+                group.clamp(1, GROUP_MOST)
+            },
+            plan,
+        }
+    }
+
+    /// Values an image.
+    pub fn image_len(&self) -> usize {
+        self.image
+    }
+
+    /// What runs it, on the thread that calls.
+    pub fn executor(self: &Arc<Self>) -> Executor {
+        let slots = self.plan.slots.iter();
+        Executor {
+            slots: slots.map(|size| Buffer::zeros(size * self.group)).collect(),
+            program: Arc::clone(self),
+        }
+    }
+}
+
+/// Runs a [`Program`] with buffers of its own.
+pub struct Executor {
+    program: Arc<Program>,
+    slots: Vec<Buffer>,
+}
+
+impl Executor {
+    /// The program that it runs.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Computes the outputs for `images`, row-major one after the other. What
+    /// an image's outputs are does not depend on the others, bit for bit.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Shape`] where `images` is no whole number of images, or
+    /// more than one for a network that takes a scale from a whole batch.
+    pub fn run(&mut self, images: &[f32]) -> Result<Vec<Output>> {
+        let program = Arc::clone(&self.program);
+        let length = program.image.max(1);
+        let count = images.len() / length;
+        if count * length != images.len() {
+            let message = format!("{} values are no images of {length}", images.len());
+            return Err(Error::new(ErrorKind::Shape, message));
+        }
+        if program.single && count > 1 {
+            let message =
+                "this network takes a scale from all images of a batch: give it one at a time";
+            return Err(Error::new(ErrorKind::Shape, message));
+        }
+        let mut outputs: Vec<Output> = program.heads.iter().map(|head| head.empty(count)).collect();
+        for group in images.chunks(program.group * length) {
+            for step in &program.plan.steps {
+                self.step(step, group, length);
+            }
+            for (image, pixels) in group.chunks_exact(length).enumerate() {
+                let heads = program.plan.heads.iter().zip(&program.heads);
+                for (output, (&place, head)) in outputs.iter_mut().zip(heads) {
+                    let values = self.at(place, image, pixels);
+                    head.read(&values[..head.count], output);
+                }
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// One image's tensor.
+    fn at<'a>(&'a self, place: Place, image: usize, pixels: &'a [f32]) -> &'a [f32] {
+        match place {
+            Place::Image => pixels,
+            Place::Slot(slot) => {
+                let size = self.program.plan.slots[slot];
+                &self.slots[slot].values()[image * size..(image + 1) * size]
+            }
+        }
+    }
+
+    /// One step, for all images of a group.
+    fn step(&mut self, step: &Step, group: &[f32], length: usize) {
+        let size = self.program.plan.slots[step.output];
+        // Out of the way of what is read, and back afterwards.
+        let mut output = std::mem::take(&mut self.slots[step.output]);
+        if let Work::Gemm(gemm) = &step.work {
+            let input = match step.inputs[0] {
+                Place::Image => (group, length),
+                Place::Slot(slot) => (self.slots[slot].values(), self.program.plan.slots[slot]),
+            };
+            gemm.run(group.len() / length, input, (output.values_mut(), size));
+        } else {
+            let outputs = output.values_mut().chunks_exact_mut(size.max(1));
+            for (image, (pixels, to)) in group.chunks_exact(length).zip(outputs).enumerate() {
+                let input = |position: usize| self.at(step.inputs[position], image, pixels);
+                compute(&step.work, step.inputs.len(), input, to);
+            }
+        }
+        self.slots[step.output] = output;
+    }
+}
+
+/// One step, for one image.
+fn compute<'a>(work: &Work, inputs: usize, input: impl Fn(usize) -> &'a [f32], to: &mut [f32]) {
+    let second = || (inputs > 1).then(|| input(1));
+    match work {
+        Work::Direct(op) => op.run(input(0), second(), to),
+        Work::Depthwise(op) => op.run(input(0), second(), to),
+        Work::Grouped(op) => op.run(input(0), second(), to),
+        Work::Gemm(_) => unreachable!("computed for all images at once"),
+        Work::Pool(op) => op.run(input(0), to),
+        Work::Means { layout, isa } => pool::means(*isa, layout, input(0), to),
+        Work::Pointwise(op) => op.run(input(0), to),
+        Work::Pairwise(op) => op.run(input(0), input(1), to),
+        Work::ToBlocks(layout) => to_blocks(input(0), layout, to),
+        Work::ToPlain(layout) => to_plain(input(0), layout, to),
+        Work::Crop(op) => op.run(input(0), to),
+        Work::Crops(ops) => {
+            for (position, op) in ops.iter().enumerate() {
+                op.run(input(position), to);
+            }
+        }
+        Work::Join(op) => {
+            for position in 0..inputs {
+                op.run(position, input(position), to);
+            }
+        }
+        Work::Gather(op) => op.run(input(0), to),
+        Work::Reduce(op) => op.run(input(0), to),
+        Work::Softmax(op) => op.run(input(0), to),
+        Work::Broadcast(op) => op.run(input(0), input(1), to),
+        Work::FakeQuantize(count) => across::fake_quantize(&input(0)[..*count], &mut to[..*count]),
+    }
+}
+
+impl Kind {
+    /// The output of no images yet, of `count` to come.
+    fn empty(&self, count: usize) -> Output {
+        let shape = [&[count], &self.dims[..]].concat();
+        match self.arg_max {
+            None => Output::Floats {
+                values: Vec::with_capacity(count * self.count),
+                shape,
+            },
+            Some(_) => Output::Integers {
+                values: Vec::with_capacity(shape.iter().product()),
+                shape,
+            },
+        }
+    }
+
+    /// Appends one image's.
+    fn read(&self, from: &[f32], output: &mut Output) {
+        match (output, &self.arg_max) {
+            (Output::Integers { values, .. }, Some(arg_max)) => {
+                across::arg_max(from, arg_max.along, arg_max.last, values);
+            }
+            (Output::Floats { values, .. }, _) => values.extend_from_slice(from),
+            (Output::Integers { .. }, None) => unreachable!("made so by `empty`"),
+        }
+    }
+}
