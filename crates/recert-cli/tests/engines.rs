@@ -266,7 +266,7 @@ fn engines_are_listed_with_what_installs_those_that_are_missing() {
         said.stdout
     );
     assert!(
-        said.stdout.contains("--engine auto: rten,"),
+        said.stdout.contains("--engine auto: direct, rten,"),
         "{}",
         said.stdout
     );
@@ -276,13 +276,13 @@ fn engines_are_listed_with_what_installs_those_that_are_missing() {
     let said = run(&with(&words, &["--json"]));
     let json: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
     assert_eq!(json["schema"], "recert-engines/1");
-    assert_eq!(json["auto"], serde_json::json!(["rten"]));
+    assert_eq!(json["auto"], serde_json::json!(["direct", "rten"]));
     let engines = json["engines"].as_array().expect("a list");
     assert_eq!(engines[0]["devices"][0]["precisions"][0], "f32");
     assert!(
         engines
             .iter()
-            .skip(1)
+            .skip(2)
             .all(|engine| engine["found"] == false)
     );
     if installed("openvino") {
