@@ -422,6 +422,10 @@ impl<'a> Planned<'a> {
     }
 }
 
+/// How often h answers the other copies anew after one pilot and plan, which take
+/// most of the time.
+pub(crate) const AGAIN: u64 = 10;
+
 /// How much of what is planned has been evaluated after each round.
 const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
 
@@ -429,6 +433,11 @@ impl Scene {
     /// The shares of alpha.
     pub(crate) fn levels(&self) -> Levels {
         Levels::new(Alpha::new(self.alpha).unwrap(), self.among).unwrap()
+    }
+
+    /// Whether designs depend on pilots, or contain their copies.
+    pub(crate) fn is_planned(&self) -> bool {
+        !matches!(self.rule, Rule::Fixed(..))
     }
 
     /// Whether a design may be one of cells.
@@ -453,25 +462,32 @@ impl Scene {
             let draw = |law| Input::draw(law, (self.n0, self.n), &mut rng);
             let mut inputs: Vec<Input<'_>> = self.laws.iter().map(draw).collect();
             let mut planned = Planned::new(self, &mut inputs, bounds.levels);
-            for _ in 0..repeats {
-                // The best certificate of any candidate.
-                let mut best = vec![((0.0, false), Design::Nothing); inputs.len()];
-                for _ in 0..self.among {
-                    let pilots: Vec<Pilot> = inputs
-                        .iter()
-                        .map(|input| input.answer_pilot(&mut rng))
-                        .collect();
-                    let choices = planned.choices(&pilots);
-                    for (i, input) in inputs.iter_mut().enumerate() {
-                        let found =
-                            self.certify(input, choices[i], &pilots[i], &mut bounds, &mut rng);
-                        if found.0 >= best[i].0.0 {
-                            best[i] = (found, choices[i].design);
+            for _ in 0..repeats.div_ceil(AGAIN) {
+                let candidates: Vec<(Vec<Pilot>, Vec<Choice>)> = (0..self.among)
+                    .map(|_| {
+                        let pilots: Vec<Pilot> = inputs
+                            .iter()
+                            .map(|input| input.answer_pilot(&mut rng))
+                            .collect();
+                        let choices = planned.choices(&pilots).to_vec();
+                        (pilots, choices)
+                    })
+                    .collect();
+                for _ in 0..AGAIN.min(repeats) {
+                    // The best certificate of any candidate.
+                    let mut best = vec![((0.0, false), Design::Nothing); inputs.len()];
+                    for (pilots, choices) in &candidates {
+                        for (i, input) in inputs.iter_mut().enumerate() {
+                            let found =
+                                self.certify(input, choices[i], &pilots[i], &mut bounds, &mut rng);
+                            if found.0 >= best[i].0.0 {
+                                best[i] = (found, choices[i].design);
+                            }
                         }
                     }
-                }
-                for (score, (found, design)) in scores.iter_mut().zip(best) {
-                    score.count(found, design);
+                    for (score, (found, design)) in scores.iter_mut().zip(best) {
+                        score.count(found, design);
+                    }
                 }
             }
         }
