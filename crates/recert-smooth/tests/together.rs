@@ -207,12 +207,13 @@ fn wishes() -> impl Strategy<Value = Wishes> {
         prop::array::uniform3(prop::option::of(copies)),
     ];
     let streams = vec![Stream::Certify, Stream::Fresh];
-    prop::collection::btree_map((0_u32..5, prop::sample::select(streams)), each, 0..7)
-        .prop_map(|map| {
+    prop::collection::btree_map((0_u32..5, prop::sample::select(streams)), each, 0..7).prop_map(
+        |map| {
             let all = map.into_iter();
             all.map(|((idx, stream), each)| (idx, stream, each))
                 .collect()
-        })
+        },
+    )
 }
 
 proptest! {
@@ -276,7 +277,9 @@ fn held(ledger: &Ledger) -> Held {
     let mut all = (Vec::new(), BTreeMap::new(), Vec::new());
     for (network, _) in networks {
         let mut certificates = ledger.certificates(network).unwrap();
-        certificates.iter_mut().for_each(|c| c.micros = 0);
+        for certificate in &mut certificates {
+            certificate.micros = 0;
+        }
         all.0.push(certificates);
         for input in ledger.inputs().unwrap() {
             let at = series(network, input.idx, Stream::Certify);
@@ -284,7 +287,9 @@ fn held(ledger: &Ledger) -> Held {
             let classes = ledger.answers(at, count).unwrap().0.classes;
             all.1.insert((network, input.idx), classes);
             let mut selection = ledger.selection(network, input.idx).unwrap();
-            selection.iter_mut().for_each(|s| s.micros = 0);
+            if let Some(selection) = &mut selection {
+                selection.micros = 0;
+            }
             all.2.push(selection);
         }
     }

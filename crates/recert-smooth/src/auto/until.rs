@@ -80,7 +80,7 @@ pub fn recertify_until(
                     known: &known[i],
                     subject: study.subjects[i],
                 };
-                let certificate = what.conclude(ledger, &of, choice, true)?;
+                let certificate = of.conclude(ledger, choice, true)?;
                 let more = (planned.design.scaled(round * 1.5)).copies(&known[i].f, known[i].class);
                 let exhausted = more.1.len() == certificate_copies(&known[i], choice);
                 let stop = certificate.radius >= radius.get()
