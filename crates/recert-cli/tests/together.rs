@@ -136,7 +136,7 @@ fn a_network_that_is_ahead_or_named_twice_is_not_run_again() {
 }
 
 #[test]
-fn a_network_that_cannot_be_loaded_is_named_before_any_is_run() {
+fn what_is_wrong_with_one_network_is_said_before_any_is_run() {
     let place = Place::new();
     std::fs::write(place.path("run.recert"), base(&place)).unwrap();
     let before = held(&place.path("run.recert"));
@@ -150,4 +150,9 @@ fn a_network_that_cannot_be_loaded_is_named_before_any_is_run() {
         fails(3, &[says]).check(&words);
         assert_eq!(held(&place.path("run.recert")), before);
     }
+    // A log has room for one network's rows.
+    let log = place.text("rows.tsv");
+    let words = recertify(&ledger, &[&network, &network], &["--log", &log]);
+    fails(2, &["--log"]).check(&words);
+    assert!(!place.path("rows.tsv").exists());
 }

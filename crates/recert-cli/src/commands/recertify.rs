@@ -47,6 +47,9 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
     if among > 1 && !(args.method.iter().all(|&method| method == Method::Auto)) {
         return usage("several candidates, or --among, are for --method auto alone");
     }
+    if args.model.len() > 1 && args.run.log.is_some() {
+        return usage("--log holds the rows of one network: leave it out, or name one --model");
+    }
     if args.plan && !args.method.contains(&Method::Auto) {
         return usage("--plan is for --method auto: add it");
     }

@@ -365,3 +365,82 @@ fn encode(answers: &[Answers], margins: Option<&(u16, Arc<[f32]>)>) -> Codes {
     }
     codes
 }
+
+#[cfg(test)]
+mod tests {
+    use recert_noise::NoiseKey;
+
+    use super::*;
+
+    /// Notes how many images each call has, and the first value of each.
+    struct Calls(Vec<Vec<f32>>);
+
+    impl Classifier for Calls {
+        fn classes(&self) -> usize {
+            2
+        }
+        fn image_len(&self) -> usize {
+            3
+        }
+        fn classify(&mut self, images: &[f32]) -> Result<Answers, recert_engine::Error> {
+            let firsts: Vec<f32> = images.chunks_exact(3).map(|image| image[0]).collect();
+            let answers = firsts.iter().map(|&first| Some(u16::from(first > 0.5)));
+            let answers = Answers::Classes(answers.collect());
+            self.0.push(firsts);
+            Ok(answers)
+        }
+    }
+
+    #[test]
+    fn each_network_gets_its_copies_in_full_batches() {
+        let (key, image, sigma) = (NoiseKey::new(3), [0.5_f32, 0.1, 0.9], 0.25);
+        let first = |copy: u32| {
+            let mut noisy = [0.0; 3];
+            key.add(Stream::Fresh, 7, copy, sigma, &image, &mut noisy);
+            noisy[0]
+        };
+        let all: Vec<u32> = (0..100).collect();
+        let even: Vec<u32> = (0..100).step_by(2).collect();
+        let late: Vec<u32> = (90..100).collect();
+        let lists = [&all, &even, &late];
+        let mut calls = [Calls(vec![]), Calls(vec![]), Calls(vec![])];
+        let mut worker = Worker {
+            voices: calls
+                .iter_mut()
+                .map(|c| Voice::new(c as &mut dyn Classifier))
+                .collect(),
+            setting: Setting {
+                noise: Noise::Gaussian { key, sigma },
+                batch: 16,
+            },
+            noisy: Vec::new(),
+        };
+        let share = |(voter, list): (usize, &&Vec<u32>)| Share {
+            voter,
+            copies: Copies::chosen(list),
+            task: Task::Answer { margins: None },
+        };
+        let done = worker.done(Job {
+            request: 0,
+            idx: 7,
+            stream: Stream::Fresh,
+            image: Pixels::Float(image.to_vec().into()),
+            copies: Copies::first(100),
+            shares: lists.iter().enumerate().map(share).collect(),
+        });
+        assert_eq!(done.copies, 100);
+        for ((voter, result), list) in done.results.into_iter().zip(lists) {
+            let Ok(Output::Answers { copies, codes, .. }) = result else {
+                panic!("network {voter} did not answer: {result:?}");
+            };
+            assert_eq!(&copies, list);
+            let expected = list.iter().map(|&copy| u16::from(first(copy) > 0.5));
+            assert_eq!(codes.classes, expected.collect::<Vec<_>>());
+        }
+        for (Calls(calls), list) in calls.iter().zip(lists) {
+            let firsts: Vec<f32> = list.iter().map(|&copy| first(copy)).collect();
+            let expected: Vec<&[f32]> = firsts.chunks(16).collect();
+            assert_eq!(calls, &expected);
+        }
+    }
+}
