@@ -326,8 +326,8 @@ pub(crate) enum Method {
 pub(crate) struct Recertify {
     /// The ledger of the original network
     pub(crate) ledger: PathBuf,
-    /// The modified network, an ONNX file; given several times: candidates, every certificate of
-    /// which stays valid if one of them is then chosen by its results
+    /// The modified network, an ONNX file; given several times: candidates, run in one pass, every
+    /// certificate of which stays valid if one of them is then chosen by its results
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) model: Vec<PathBuf>,
     /// Method, or several

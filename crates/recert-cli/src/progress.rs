@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use recert::ledger::{Certificate, Input};
+use recert::ledger::{Certificate, Input, NetworkId};
 use recert::report::cohen::{self, CohenLog, LogRow};
 use recert::smooth::Observer;
 
@@ -44,12 +44,19 @@ pub(crate) fn print(text: &str) -> Result<()> {
         .map_err(|why| Failure::output("to standard output", why).into())
 }
 
+/// What is said where a row could not be written.
+const ROW_FAILED: &str = "writing a row failed; the ledger is complete up to it";
+
 /// Prints a row as each input is done, on stdout and to the log, and shows
 /// progress on stderr.
 pub(crate) struct Progress {
     bar: ProgressBar,
     quiet: bool,
     log: Option<CohenLog>,
+    /// The network whose rows are printed as they come; `None` for all.
+    first: Option<NetworkId>,
+    /// The others, and their rows so far.
+    waiting: Vec<(NetworkId, Vec<LogRow>)>,
     /// The method whose certificate makes an input's row.
     method: &'static str,
     /// Work done before this run, which says nothing about its speed.
@@ -72,6 +79,8 @@ impl Progress {
             bar: ProgressBar::hidden(),
             quiet: quiet || !std::io::stderr().is_terminal(),
             log: log.map(CohenLog::open).transpose()?,
+            first: None,
+            waiting: Vec::new(),
             method,
             before: 0,
             started: Instant::now(),
@@ -79,6 +88,15 @@ impl Progress {
             invalid: 0,
             failure: None,
         })
+    }
+
+    /// Makes a table of each of `networks`, in this order, if there are several:
+    /// rows of the first are printed as they come, those of the others once
+    /// that table is whole.
+    pub(crate) fn tables(&mut self, networks: &[NetworkId]) {
+        self.first = networks.first().copied();
+        let others = networks.iter().skip(1);
+        self.waiting = others.map(|&network| (network, Vec::new())).collect();
     }
 
     /// Prints the names of the columns, if there will be rows.
@@ -89,10 +107,15 @@ impl Progress {
         print(&format!("{}\n", cohen::HEADER))
     }
 
-    /// Ends the bar and says how `what` ended; fails if a row could not be
-    /// written.
-    pub(crate) fn finish(self, what: &str) -> Result<()> {
+    /// Ends the bar, prints the tables that waited, and says how `what` ended;
+    /// fails if a row could not be written.
+    pub(crate) fn finish(mut self, what: &str) -> Result<()> {
         self.bar.finish_and_clear();
+        if self.failure.is_none()
+            && let Err(error) = self.print_waiting()
+        {
+            self.failure = Some(error.context(ROW_FAILED));
+        }
         let seconds = self.started.elapsed().as_secs_f64();
         if self.done > 0 {
             eprintln!(
@@ -112,18 +135,23 @@ impl Progress {
         self.failure.map_or(Ok(()), Err)
     }
 
-    fn row(&mut self, input: &Input, certificate: &Certificate) -> Result<()> {
-        let row = LogRow {
-            idx: input.idx,
-            label: input.label,
-            predict: certificate.class.map(u32::from),
-            radius: certificate.radius,
-            seconds: certificate.micros as f64 / 1e6,
-        };
+    fn print_waiting(&mut self) -> Result<()> {
+        for (_, rows) in std::mem::take(&mut self.waiting) {
+            if !rows.is_empty() {
+                self.header()?;
+            }
+            for row in &rows {
+                self.row(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, row: &LogRow) -> Result<()> {
         let line = format!("{}\n", row.to_line(CohenLog::DIGITS));
         self.bar.suspend(|| print(&line))?;
         if let Some(log) = &mut self.log {
-            log.append(&row)?;
+            log.append(row)?;
         }
         Ok(())
     }
@@ -161,7 +189,7 @@ impl Observer for Progress {
         ));
     }
 
-    fn concluded(&mut self, input: &Input, certificates: &[Certificate]) {
+    fn concluded(&mut self, network: NetworkId, input: &Input, certificates: &[Certificate]) {
         let of_method = certificates
             .iter()
             .filter(|c| c.claim.method == self.method);
@@ -172,11 +200,20 @@ impl Observer for Progress {
         let counts: serde_json::Value =
             serde_json::from_str(&certificate.counts).unwrap_or_default();
         self.invalid += counts["invalid"].as_u64().unwrap_or(0);
+        let row = LogRow {
+            idx: input.idx,
+            label: input.label,
+            predict: certificate.class.map(u32::from),
+            radius: certificate.radius,
+            seconds: certificate.micros as f64 / 1e6,
+        };
+        let waiting = self.waiting.iter_mut().filter(|(of, _)| *of == network);
+        waiting.for_each(|(_, rows)| rows.push(row));
         if self.failure.is_none()
-            && let Err(error) = self.row(input, certificate)
+            && self.first.is_none_or(|first| first == network)
+            && let Err(error) = self.row(&row)
         {
-            self.failure =
-                Some(error.context("writing a row failed; the ledger is complete up to it"));
+            self.failure = Some(error.context(ROW_FAILED));
         }
     }
 

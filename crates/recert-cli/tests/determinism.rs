@@ -11,7 +11,7 @@ use recert::engine::{Classifier, ImageShape, Network, NetworkOptions, engines};
 use recert::ledger::{Header, Ledger, Task};
 use recert::net::Model;
 use recert::num::Alpha;
-use recert::smooth::{Irs, Method, Outcome, Recertify, Sides, Silent};
+use recert::smooth::{Irs, Method, Outcome, Recertify, Sides, Silent, Voter};
 
 const COPIES: u32 = 150;
 const SELECTION: u32 = 20;
@@ -152,10 +152,10 @@ fn in_order(path: &Path, f: &Loaded, h: &Loaded, inputs: &[u32], workers: usize)
         &mut Silent,
     );
     assert_eq!(outcome.unwrap(), Outcome::Finished);
+    let network = ledger
+        .add_network(&recert::identity(&h.model, &h.network))
+        .unwrap();
     let plan = Recertify {
-        network: ledger
-            .add_network(&recert::identity(&h.model, &h.network))
-            .unwrap(),
         copies: vec![10, 60],
         alpha: Alpha::new(0.002).unwrap(),
         methods: vec![Method::Irs(Irs { gamma: 0.99 }), Method::Direct(Sides::Two)],
@@ -167,7 +167,10 @@ fn in_order(path: &Path, f: &Loaded, h: &Loaded, inputs: &[u32], workers: usize)
         &f.data,
         inputs,
         &plan,
-        &mut classifiers,
+        &mut [Voter {
+            network,
+            classifiers: &mut classifiers,
+        }],
         &mut Silent,
     );
     assert_eq!(outcome.unwrap(), Outcome::Finished);

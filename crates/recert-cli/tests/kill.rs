@@ -97,11 +97,10 @@ fn killed_often(place: &Place, name: &str, words: &[String], moments: &[Moment])
         for (key, copies) in &before {
             assert!(after[key] >= *copies, "{key:?} after {moment:?}");
         }
-        // The rows are of the network that came last.
-        let certificates: Vec<u32> = held(&place.path(name))
-            .networks
-            .last()
-            .into_iter()
+        // The rows are of the networks that came last.
+        let networks = held(&place.path(name)).networks;
+        let certificates: Vec<u32> = networks[1.min(networks.len() - 1)..]
+            .iter()
             .flat_map(|network| &network.certificates)
             .map(|certificate| certificate.idx)
             .collect();
@@ -247,6 +246,43 @@ fn chosen_copies_end_the_same_however_often_it_is_killed() {
         assert_eq!(killed, held(&place.path("calm.recert")), "{what:?}");
         assert_eq!(common::evaluations(&ok(&words)), 0);
     }
+}
+
+/// Several networks in one pass, killed at any moment, end as they do when they
+/// are run one after the other.
+#[test]
+fn several_networks_end_the_same_however_often_they_are_killed() {
+    let place = Place::new();
+    let base = place.text("base.recert");
+    ok(&with(&certify_demo(400, 30, 5), &["--ledger", &base]));
+    let pruned = pruned(&place);
+    let bf16 = place.text("bf16.onnx");
+    let words = ["approximate", &asset("shapes.onnx"), "--bf16"];
+    ok(&with(&with(&[], &words), &["--out", &bf16]));
+    let recertify = |name: &str, networks: &[&str]| {
+        let ledger = place.text(name);
+        let words = ["recertify", &ledger, "--among", "2", "--budget", "4%,30%"];
+        let models = networks.iter().flat_map(|&network| ["--model", network]);
+        with(&with(&[], &words), &models.collect::<Vec<_>>())
+    };
+    for name in ["calm.recert", "killed.recert"] {
+        std::fs::copy(&base, place.path(name)).unwrap();
+    }
+    for network in [&pruned, &bf16] {
+        ok(&recertify("calm.recert", &[network]));
+    }
+    let moments = [
+        Moment::Millis(0),
+        Moment::Lines(1),
+        Moment::Millis(150),
+        Moment::Lines(2),
+        Moment::Millis(300),
+        Moment::Lines(4),
+    ];
+    let words = recertify("killed.recert", &[&pruned, &bf16]);
+    let killed = killed_often(&place, "killed.recert", &words, &moments);
+    assert_eq!(killed, held(&place.path("calm.recert")));
+    assert_eq!(common::evaluations(&ok(&words)), 0);
 }
 
 #[test]

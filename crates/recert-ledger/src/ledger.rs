@@ -7,7 +7,7 @@ pub mod raw;
 mod rows;
 mod seal;
 
-pub use answers::StoredBytes;
+pub use answers::{Given, StoredBytes};
 pub use seal::Seal;
 
 use std::path::{Path, PathBuf};

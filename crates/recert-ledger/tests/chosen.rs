@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{codes, header, input, network};
 use proptest::prelude::*;
-use recert_ledger::{Codes, ErrorKind, INVALID, Ledger, Series, Stream};
+use recert_ledger::{Codes, ErrorKind, Given, INVALID, Ledger, Series, Stream};
 
 /// A ledger with input 4 and the series of a second network on it.
 fn ledger(path: &Path) -> (Ledger, Series) {
@@ -398,5 +398,51 @@ proptest! {
         let (codes, _) = ledger.answers(series, prefix as u64).unwrap();
         prop_assert_eq!(&codes.classes, &classes[..prefix]);
         prop_assert!(ledger.answers(series, prefix as u64 + 1).is_err());
+    }
+}
+
+#[test]
+fn several_series_are_written_together_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, first) = ledger(&folder.path().join("run.recert"));
+    let second = Series {
+        network: ledger.add_network(&network(9)).unwrap(),
+        ..first
+    };
+    let given = |series, copies, answers| Given {
+        series,
+        copies,
+        answers,
+        class: 0,
+        micros: 30,
+    };
+    let (few, many) = (answers(&[1, 5]), answers(&[0, 1, 2]));
+    let both = [
+        given(first, &[1, 5][..], &few),
+        given(second, &[0, 1, 2], &many),
+    ];
+    ledger.put_together(&both).unwrap();
+    ledger.put_together(&[]).unwrap();
+    let held = |series, copies: &[u32]| ledger.classes_at(series, copies).unwrap();
+    let of = |codes: &Codes| codes.classes.iter().map(|&c| Some(c)).collect::<Vec<_>>();
+    assert_eq!(held(first, &[1, 5]), of(&few));
+    assert_eq!(held(second, &[0, 1, 2]), of(&many));
+    assert_eq!(ledger.answers_at(second, &[0, 1, 2]).unwrap().1, 30);
+
+    // One that contradicts the ledger, or cannot be taken, leaves the others out too.
+    let mut other = answers(&[1, 9]);
+    other.classes[0] = 7;
+    let new = answers(&[6, 7]);
+    let bad = [
+        (given(second, &[1, 9], &other), ErrorKind::Conflict),
+        (given(second, &[9, 8], &new), ErrorKind::Malformed),
+        (given(second, &[9], &new), ErrorKind::Malformed),
+        (given(first, &[8, 9], &new), ErrorKind::Malformed),
+    ];
+    for (bad, kind) in bad {
+        let error = ledger.put_together(&[given(first, &[6, 7], &new), bad]);
+        assert_eq!(error.unwrap_err().kind(), kind);
+        assert_eq!(held(first, &[6, 7, 8]), [None; 3]);
+        assert_eq!(held(second, &[8, 9]), [None; 2]);
     }
 }

@@ -1,8 +1,13 @@
 //! Recertifying h where f's codes say it pays: `--method auto`.
 //!
 //! A pilot says how often h leaves f's class; that on one half of the inputs makes,
-//! with f's codes, the plan for the other ([`crate::plan`]). Then h runs on the copies chosen, and each input is concluded by the bound of its
-//! design. `SOUNDNESS.md`, section 4, has the statement and its proof.
+//! with f's codes, the plan for the other ([`crate::plan`]). Then h runs on the copies
+//! chosen, and each input is concluded by the bound of its design. `SOUNDNESS.md`,
+//! section 4, has the statement and its proof.
+//!
+//! Several networks share both passes: all pilots are one, and all designs are one,
+//! in which a copy that several of them chose is made once. Each one's plan rests on
+//! its own pilot alone, so it is what it would be without the others.
 
 mod until;
 
@@ -10,7 +15,6 @@ pub use until::recertify_until;
 
 use std::collections::BTreeMap;
 
-use recert_engine::Classifier;
 use recert_ledger::{Certificate, Claim, Codes, INVALID, Ledger, NetworkId, Series};
 use recert_noise::Stream;
 use recert_num::{Alpha, LowerBound, Sigma, UpperBound};
@@ -22,14 +26,12 @@ use crate::plan::{
     CELLS, Choice, Design, Goal, Levels, OWN, Pilot, Rates, Study, Subject, cell_of, count_cells,
     early,
 };
-use crate::run::{Chosen, Request, collect_chosen, level};
+use crate::run::{Chosen, Request, Voter, collect_chosen, level};
 use crate::{Error, Observer, Outcome, Sides, Source};
 
 /// What to recertify, and with how much.
 #[derive(Debug, Clone, Copy)]
 pub struct Auto {
-    /// h's number in the ledger.
-    pub network: NetworkId,
     /// Total failure probability of each certificate.
     pub alpha: Alpha,
     /// How many candidates h is one of, if the choice among them may look at
@@ -56,20 +58,25 @@ impl Auto {
         Ok(self.known(ledger, inputs)?.0)
     }
 
-    /// The rates at which h left f's class on all copies of `inputs` that it has
+    /// The rates at which `network` left f's class on all copies of `inputs` that it has
     /// answered so far, and how many they were; `None` if there are none. For
     /// forecasts: decisions take rates from other inputs only.
-    pub fn observed(&self, ledger: &Ledger, inputs: &[u32]) -> Result<Option<(Rates, u64)>, Error> {
+    pub fn observed(
+        &self,
+        ledger: &Ledger,
+        network: NetworkId,
+        inputs: &[u32],
+    ) -> Result<Option<(Rates, u64)>, Error> {
         let (study, all) = self.known(ledger, inputs)?;
         let mut pilots = Vec::new();
         for known in &all {
-            let at = series(self.network, known.idx, Stream::Certify);
+            let at = series(network, known.idx, Stream::Certify);
             let mut copies: Vec<u32> = Vec::new();
             for run in ledger.answered(at)? {
                 let answered = run.start as u32..run.end as u32;
                 copies.extend(answered.filter(|&i| known.f.classes[i as usize] == known.class));
             }
-            pilots.push(self.pairs(ledger, known, &copies)?);
+            pilots.push(pairs(ledger, network, known, &copies)?);
         }
         let pairs = pilots.iter().map(|pilot| pilot.len() as u64).sum();
         Ok((pairs > 0).then(|| (study.rates_of_all(&pilots), pairs)))
@@ -124,7 +131,6 @@ impl Auto {
 
     fn chosen<'a>(&self, requests: &'a [Request]) -> Chosen<'a> {
         Chosen {
-            network: self.network,
             requests,
             batch: self.batch,
         }
@@ -156,92 +162,45 @@ impl Auto {
         }
     }
 
-    /// Evaluates the pilot copies: the rates for either half of the inputs; `None`
-    /// if the observer stopped it.
+    /// Evaluates the pilot copies, in one pass: for each voter the rates for either
+    /// half of the inputs; `None` if the observer stopped it.
     fn learn(
         &self,
         ledger: &mut Ledger,
         source: &dyn Source,
         (study, known): (&Study, &[Known]),
-        classifiers: &mut [Box<dyn Classifier>],
+        voters: &mut [Voter<'_>],
         observer: &mut dyn Observer,
-    ) -> Result<Option<[Rates; 2]>, Error> {
+    ) -> Result<Option<Vec<[Rates; 2]>>, Error> {
+        let networks: Vec<_> = voters.iter().map(|voter| voter.network).collect();
         let pilot = |subject: &Subject| Design::Loss {
             pairs: subject.pilot,
         };
         let requests: Vec<Request> = (known.iter().zip(&study.subjects))
-            .map(|(known, subject)| request(known, pilot(subject)))
+            .flat_map(|(known, subject)| {
+                let of = |&network| request(network, known, pilot(subject));
+                networks.iter().map(of)
+            })
             .collect();
         let outcome = collect_chosen(
             ledger,
             source,
             &self.chosen(&requests),
-            classifiers,
+            voters,
             observer,
-            &mut |_, _| Ok(Vec::new()),
+            &mut |_, _, _| Ok(Vec::new()),
         )?;
         if outcome == Outcome::Stopped {
             return Ok(None);
         }
-        let seen = (known.iter().zip(&requests))
-            .map(|(known, request)| self.pairs(ledger, known, &request.copies))
-            .collect::<Result<Vec<Pilot>, Error>>()?;
-        Ok(Some(study.rates(&seen)))
-    }
-
-    /// h's answers on copies that f answered with c.
-    fn pairs(&self, ledger: &Ledger, known: &Known, copies: &[u32]) -> Result<Pilot, Error> {
-        let at = series(self.network, known.idx, Stream::Certify);
-        let (answers, _) = ledger.answers_at(at, copies)?;
-        // Without margins every copy counts as decided.
-        let cell = |copy: u32| cell_of(&known.f, known.class, copy as usize).unwrap_or(OWN - 1);
-        let each = copies.iter().zip(&answers);
-        Ok(each
-            .map(|(&copy, &answer)| (cell(copy), answer != known.class))
-            .collect())
-    }
-
-    /// The certificate of one input from h's answers on the copies of its
-    /// design, which are all in the ledger; by bounds that hold at any time if
-    /// how many they are was decided by h's answers on it.
-    fn conclude(
-        &self,
-        ledger: &Ledger,
-        of: &Of<'_>,
-        choice: Choice,
-        anytime: bool,
-    ) -> Result<Certificate, Error> {
-        let known = of.known;
-        let sigma = Sigma::new(ledger.header().sigma)?;
-        let (stream, copies) = choice.design.copies(&known.f, known.class);
-        let at = series(self.network, known.idx, stream);
-        let (answers, mut micros) = ledger.answers_at(at, &copies)?;
-        let found = of.bound(choice, &copies, &answers, anytime)?;
-        let conclusion = match found.p_upper {
-            Some(p_upper) => {
-                let bounds = (found.p_lower, p_upper);
-                Conclusion::two_sided(known.class, bounds, sigma, found.name)?
-            }
-            None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
-        };
-        // The pilot is paid for, whether or not its copies count.
-        let (_, piloted) = Design::Loss {
-            pairs: of.subject.pilot,
-        }
-        .copies(&known.f, known.class);
-        let extra: Vec<u32> = (piloted.into_iter())
-            .filter(|copy| stream != Stream::Certify || copies.binary_search(copy).is_err())
-            .collect();
-        let pilot_at = series(self.network, known.idx, Stream::Certify);
-        micros += ledger.answers_at(pilot_at, &extra)?.1;
-        Ok(certify::certificate(
-            known.idx,
-            of.claim.clone(),
-            &conclusion,
-            &found.counts,
-            (copies.len() + extra.len()) as u64,
-            micros,
-        ))
+        let rates = networks.iter().enumerate().map(|(voter, &network)| {
+            let own = requests.iter().skip(voter).step_by(networks.len());
+            let seen = (known.iter().zip(own))
+                .map(|(known, request)| pairs(ledger, network, known, &request.copies))
+                .collect::<Result<Vec<Pilot>, Error>>()?;
+            Ok(study.rates(&seen))
+        });
+        rates.collect::<Result<Vec<_>, Error>>().map(Some)
     }
 }
 
@@ -255,6 +214,48 @@ struct Found {
 }
 
 impl Of<'_> {
+    /// The certificate of one input from h's answers on the copies of its
+    /// design, which are all in the ledger; by bounds that hold at any time if
+    /// how many they are was decided by h's answers on it.
+    fn conclude(
+        &self,
+        ledger: &Ledger,
+        choice: Choice,
+        anytime: bool,
+    ) -> Result<Certificate, Error> {
+        let known = self.known;
+        let sigma = Sigma::new(ledger.header().sigma)?;
+        let (stream, copies) = choice.design.copies(&known.f, known.class);
+        let at = series(self.network, known.idx, stream);
+        let (answers, mut micros) = ledger.answers_at(at, &copies)?;
+        let found = self.bound(choice, &copies, &answers, anytime)?;
+        let conclusion = match found.p_upper {
+            Some(p_upper) => {
+                let bounds = (found.p_lower, p_upper);
+                Conclusion::two_sided(known.class, bounds, sigma, found.name)?
+            }
+            None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
+        };
+        // The pilot is paid for, whether or not its copies count.
+        let (_, piloted) = Design::Loss {
+            pairs: self.subject.pilot,
+        }
+        .copies(&known.f, known.class);
+        let extra: Vec<u32> = (piloted.into_iter())
+            .filter(|copy| stream != Stream::Certify || copies.binary_search(copy).is_err())
+            .collect();
+        let pilot_at = series(self.network, known.idx, Stream::Certify);
+        micros += ledger.answers_at(pilot_at, &extra)?.1;
+        Ok(certify::certificate(
+            known.idx,
+            self.claim.clone(),
+            &conclusion,
+            &found.counts,
+            (copies.len() + extra.len()) as u64,
+            micros,
+        ))
+    }
+
     /// The bound of a design from h's answers on its copies.
     fn bound(
         &self,
@@ -351,42 +352,53 @@ impl Of<'_> {
     }
 }
 
-/// Recertifies h on `inputs`, all of them finished in the ledger; the same call
-/// again goes on where it was stopped.
+/// Recertifies each of `voters` on `inputs`, all of them finished in the ledger; the
+/// same call again goes on where it was stopped. What is concluded about one of them
+/// does not depend on the others, but for the share of alpha that [`Auto::among`]
+/// leaves it.
 pub fn recertify_auto(
     ledger: &mut Ledger,
     source: &dyn Source,
     inputs: &[u32],
     what: &Auto,
-    classifiers: &mut [Box<dyn Classifier>],
+    voters: &mut [Voter<'_>],
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let (study, known) = what.known(ledger, inputs)?;
-    let learned = what.learn(ledger, source, (&study, &known), classifiers, observer)?;
+    let learned = what.learn(ledger, source, (&study, &known), voters, observer)?;
     let Some(rates) = learned else {
         return Ok(Outcome::Stopped);
     };
-    let choices = study.choose(rates)?;
-    let requests: Vec<Request> = (known.iter().zip(&choices))
-        .map(|(known, choice)| request(known, choice.design))
+    let choices = (voters.iter().zip(rates))
+        .map(|(voter, rates)| Ok((voter.network, study.choose(rates)?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let requests: Vec<Request> = (known.iter().enumerate())
+        .flat_map(|(i, known)| {
+            let of = move |(network, choices): &(NetworkId, Vec<Choice>)| {
+                request(*network, known, choices[i].design)
+            };
+            choices.iter().map(of)
+        })
         .collect();
     let claim = what.claim(ledger, &study, what.goal(known.len() as u64));
-    let place: BTreeMap<u32, usize> = known.iter().enumerate().map(|(i, k)| (k.idx, i)).collect();
+    let places = places(&known);
+    let choices: BTreeMap<_, _> = choices.into_iter().collect();
     collect_chosen(
         ledger,
         source,
         &what.chosen(&requests),
-        classifiers,
+        voters,
         observer,
-        &mut |ledger, idx| {
-            let i = place[&idx];
+        &mut |ledger, network, idx| {
+            let i = places[&idx];
             let of = Of {
                 study: &study,
                 claim: &claim,
+                network,
                 known: &known[i],
                 subject: study.subjects[i],
             };
-            Ok(vec![what.conclude(ledger, &of, choices[i], false)?])
+            Ok(vec![of.conclude(ledger, choices[&network][i], false)?])
         },
     )
 }
@@ -395,13 +407,39 @@ pub fn recertify_auto(
 struct Of<'a> {
     study: &'a Study,
     claim: &'a Claim,
+    /// h's number in the ledger.
+    network: NetworkId,
     known: &'a Known,
     subject: Subject,
 }
 
-fn request(known: &Known, design: Design) -> Request {
+/// Where each input is among those known.
+fn places(known: &[Known]) -> BTreeMap<u32, usize> {
+    let each = known.iter().enumerate();
+    each.map(|(i, known)| (known.idx, i)).collect()
+}
+
+/// h's answers on copies that f answered with c.
+fn pairs(
+    ledger: &Ledger,
+    network: NetworkId,
+    known: &Known,
+    copies: &[u32],
+) -> Result<Pilot, Error> {
+    let at = series(network, known.idx, Stream::Certify);
+    let (answers, _) = ledger.answers_at(at, copies)?;
+    // Without margins every copy counts as decided.
+    let cell = |copy: u32| cell_of(&known.f, known.class, copy as usize).unwrap_or(OWN - 1);
+    let each = copies.iter().zip(&answers);
+    Ok(each
+        .map(|(&copy, &answer)| (cell(copy), answer != known.class))
+        .collect())
+}
+
+fn request(network: NetworkId, known: &Known, design: Design) -> Request {
     let (stream, copies) = design.copies(&known.f, known.class);
     Request {
+        network,
         idx: known.idx,
         stream,
         copies,

@@ -8,7 +8,7 @@ use recert_num::{Alpha, Sigma};
 use serde_json::json;
 
 use crate::bound::{self, Conclusion, Shares, Verdict};
-use crate::run::{Collect, collect, level};
+use crate::run::{Collect, Voter, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
 /// What certifying the ledger's network needs: n0 selection copies, then n
@@ -16,7 +16,6 @@ use crate::{Error, Observer, Outcome, Source};
 pub fn certify_plan(ledger: &Ledger, batch: usize) -> Collect {
     let header = ledger.header();
     Collect {
-        network: ledger.base(),
         stream: Stream::Certify,
         copies: header.n,
         selection: header.n0,
@@ -72,8 +71,9 @@ pub fn certify(
 ) -> Result<Outcome, Error> {
     let plan = certify_plan(ledger, batch);
     let copies = [ledger.header().n];
+    let network = ledger.base();
     let what = FromScratch {
-        network: ledger.base(),
+        network,
         copies: &copies,
         alpha: Alpha::new(ledger.header().alpha)?,
         sides,
@@ -84,9 +84,12 @@ pub fn certify(
         source,
         inputs,
         &plan,
-        classifiers,
+        &mut [Voter {
+            network,
+            classifiers,
+        }],
         observer,
-        &mut |ledger, idx| conclude(ledger, idx, &what),
+        &mut |ledger, _, idx| conclude(ledger, idx, &what),
     )
 }
 

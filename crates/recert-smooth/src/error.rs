@@ -40,6 +40,12 @@ impl Error {
         Self::new(ErrorKind::Parameter, message)
     }
 
+    /// The same failure, said to be that of the network named.
+    pub(crate) fn of(mut self, network: &str) -> Self {
+        self.message = format!("{network}: {}", self.message);
+        self
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind

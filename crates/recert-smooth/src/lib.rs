@@ -30,6 +30,6 @@ pub use error::{Error, ErrorKind};
 pub use margin::{edges, margin_code};
 pub use predict::{predict, predict_plan};
 pub use recertify::{Irs, Method, Recertify, finished_inputs, recertify};
-pub use run::{Observer, Outcome, Silent, noise_sigma};
+pub use run::{Observer, Outcome, Silent, Voter, noise_sigma};
 pub use source::Source;
 pub use until::certify_until;

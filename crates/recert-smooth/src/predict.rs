@@ -9,13 +9,12 @@ use recert_num::Alpha;
 use serde_json::json;
 
 use crate::bound::{self, Prediction};
-use crate::run::{Collect, collect, level};
+use crate::run::{Collect, Voter, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
 /// What predicting needs: n copies, from a stream of their own.
 pub fn predict_plan(ledger: &Ledger, batch: usize) -> Collect {
     Collect {
-        network: ledger.base(),
         stream: Stream::Predict,
         copies: ledger.header().n,
         selection: 0,
@@ -39,16 +38,20 @@ pub fn predict(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let plan = predict_plan(ledger, batch);
+    let network = ledger.base();
     collect(
         ledger,
         source,
         inputs,
         &plan,
-        classifiers,
+        &mut [Voter {
+            network,
+            classifiers,
+        }],
         observer,
-        &mut |ledger, idx| {
+        &mut |ledger, network, idx| {
             let series = Series {
-                network: ledger.base(),
+                network,
                 idx,
                 stream: recert_ledger::Stream(Stream::Predict.tag()),
             };

@@ -1,6 +1,5 @@
 //! Recertifying a modified network h from the ledger of f.
 
-use recert_engine::Classifier;
 use recert_ledger::{Certificate, Ledger, NetworkId, Series};
 use recert_noise::Stream;
 use recert_num::{Alpha, Sigma};
@@ -8,7 +7,7 @@ use serde_json::json;
 
 use crate::bound::{self, Conclusion, PairBound, Pairs};
 use crate::certify::{self, FromScratch, Sides};
-use crate::run::{Collect, collect, level};
+use crate::run::{Collect, Voter, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
 /// Incremental randomized smoothing certification [Ugare et al. 2024,
@@ -41,8 +40,6 @@ pub enum Method {
 /// What to conclude about h, and from how much.
 #[derive(Debug, Clone)]
 pub struct Recertify {
-    /// h's number in the ledger.
-    pub network: NetworkId,
     /// Copies of h to rest on, ascending; one certificate for each.
     pub copies: Vec<u64>,
     /// Total failure probability of each certificate.
@@ -89,14 +86,16 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     Ok(finished)
 }
 
-/// Recertifies h on the inputs at positions `inputs`, all of them finished in
-/// the ledger, resuming where h's own answers there end.
+/// Recertifies each of `voters` on the inputs at positions `inputs`, all of
+/// them finished in the ledger, resuming where its own answers there end. All
+/// of them answer in one pass; what is concluded about one of them does not
+/// depend on the others.
 pub fn recertify(
     ledger: &mut Ledger,
     source: &dyn Source,
     inputs: &[u32],
     what: &Recertify,
-    classifiers: &mut [Box<dyn Classifier>],
+    voters: &mut [Voter<'_>],
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let n = ledger.header().n;
@@ -108,7 +107,6 @@ pub fn recertify(
     }
     let direct = (what.methods.iter()).any(|method| matches!(method, Method::Direct(_)));
     let plan = Collect {
-        network: what.network,
         stream: Stream::Certify,
         copies: largest,
         selection: if direct { ledger.header().n0 } else { 0 },
@@ -120,15 +118,15 @@ pub fn recertify(
         source,
         inputs,
         &plan,
-        classifiers,
+        voters,
         observer,
-        &mut |ledger, idx| {
+        &mut |ledger, network, idx| {
             let mut certificates = Vec::new();
             for &method in &what.methods {
                 certificates.extend(match method {
                     Method::Direct(sides) => {
                         let direct = FromScratch {
-                            network: what.network,
+                            network,
                             copies: &what.copies,
                             alpha: what.alpha,
                             sides,
@@ -136,7 +134,7 @@ pub fn recertify(
                         };
                         certify::conclude(ledger, idx, &direct)?
                     }
-                    _ => conclude_pairs(ledger, idx, what, method)?,
+                    _ => conclude_pairs(ledger, (network, idx), what, method)?,
                 });
             }
             Ok(certificates)
@@ -155,7 +153,7 @@ fn certify_series(network: NetworkId, idx: u32) -> Series {
 /// The certificates of h on input `idx` from pairs, one for each count of copies.
 fn conclude_pairs(
     ledger: &Ledger,
-    idx: u32,
+    (network, idx): (NetworkId, u32),
     what: &Recertify,
     method: Method,
 ) -> Result<Vec<Certificate>, Error> {
@@ -171,7 +169,7 @@ fn conclude_pairs(
     what.copies
         .iter()
         .map(|&m| {
-            let (h, micros) = ledger.answers(certify_series(what.network, idx), m)?;
+            let (h, micros) = ledger.answers(certify_series(network, idx), m)?;
             let pairs = Pairs::count(&f, &h, class);
             let mut counts = json!({
                 "class": class, "k": k, "n": n, "m": m, "disagreements": pairs.disagreements,

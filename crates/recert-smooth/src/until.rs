@@ -8,14 +8,14 @@
 use std::collections::BTreeSet;
 
 use recert_engine::Classifier;
-use recert_ledger::{Certificate, Ledger, Selection, Series};
+use recert_ledger::{Certificate, Input, Ledger, NetworkId, Selection, Series};
 use recert_noise::Stream;
 use recert_num::{Alpha, Radius, Sigma, normal_cdf_lower};
 use serde_json::json;
 
 use crate::bound::{self, Beta, Conclusion};
 use crate::certify::{self, certify_plan};
-use crate::run::{Collect, collect, level};
+use crate::run::{Collect, Voter, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
 /// The numbers of copies after which an input is looked at: 32, then 15 % more
@@ -68,9 +68,12 @@ pub fn certify_until(
             source,
             &now,
             &plan,
-            classifiers,
+            &mut [Voter {
+                network: ledger.base(),
+                classifiers: &mut *classifiers,
+            }],
             &mut observer,
-            &mut |ledger, idx| {
+            &mut |ledger, _, idx| {
                 let certificate = look(ledger, idx, copies, radius)?;
                 if certificate.is_some() {
                     left.remove(&idx);
@@ -105,9 +108,9 @@ impl Observer for Once<'_> {
         self.observer.evaluated(evaluations);
     }
 
-    fn concluded(&mut self, input: &recert_ledger::Input, certificates: &[Certificate]) {
+    fn concluded(&mut self, network: NetworkId, input: &Input, certificates: &[Certificate]) {
         if !certificates.is_empty() {
-            self.observer.concluded(input, certificates);
+            self.observer.concluded(network, input, certificates);
         }
     }
 

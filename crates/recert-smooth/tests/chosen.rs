@@ -11,7 +11,7 @@ use recert_ledger::{
     Certificate, Claim, Header, INVALID, Input, Ledger, Network, NetworkId, Series, Task,
 };
 use recert_noise::{NoiseKey, Stream};
-use recert_smooth::run::{Chosen, Collect, Request, collect, collect_chosen};
+use recert_smooth::run::{Chosen, Collect, Request, Voter, collect, collect_chosen};
 use recert_smooth::{Error, ErrorKind, Observer, Outcome, Silent, Source};
 
 const SEED: u64 = 77;
@@ -101,6 +101,14 @@ fn classifiers(workers: usize, seen: &Seen) -> Vec<Box<dyn Classifier>> {
     (0..workers).map(|_| one()).collect()
 }
 
+/// The second network of a ledger, asked of these.
+fn voter<'a>(ledger: &Ledger, classifiers: &'a mut [Box<dyn Classifier>]) -> Voter<'a> {
+    Voter {
+        network: ledger.networks().unwrap()[1].0,
+        classifiers,
+    }
+}
+
 /// How many were evaluated; none of them twice.
 fn evaluated(seen: &Seen) -> usize {
     let seen = seen.lock().unwrap();
@@ -115,8 +123,9 @@ fn scattered(below: u32, salt: u32) -> Vec<u32> {
     (0..below).filter(chosen).collect()
 }
 
-fn requests() -> Vec<Request> {
+fn requests(network: NetworkId) -> Vec<Request> {
     let of = |idx, stream, copies| Request {
+        network,
         idx,
         stream,
         copies,
@@ -136,11 +145,13 @@ fn total(requests: &[Request]) -> u64 {
 }
 
 fn check(ledger: &Ledger, network: NetworkId, requests: &[Request]) {
+    let own = requests.iter().filter(|request| request.network == network);
     for Request {
         idx,
         stream,
         copies,
-    } in requests
+        ..
+    } in own
     {
         let series = Series {
             network,
@@ -161,19 +172,19 @@ fn run(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let mut workers = classifiers(workers, seen);
-    let conclude = &mut |_: &Ledger, _: u32| Ok(Vec::new());
-    collect_chosen(ledger, &Numbers, chosen, &mut workers, observer, conclude)
+    let mut voters = [voter(ledger, &mut workers)];
+    let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
+    collect_chosen(ledger, &Numbers, chosen, &mut voters, observer, conclude)
 }
 
 #[test]
 fn answers_do_not_depend_on_batch_or_workers() {
     let folder = tempfile::tempdir().unwrap();
-    let requests = requests();
     for (batch, workers) in [(1, 1), (3, 2), (7, 3), (64, 1), (5000, 2)] {
         let path = folder.path().join(format!("{batch}.recert"));
         let (mut ledger, network) = ledger(&path);
+        let requests = requests(network);
         let chosen = Chosen {
-            network,
             requests: &requests,
             batch,
         };
@@ -207,7 +218,7 @@ impl Observer for Stops {
         self.chunks += 1;
         self.evaluated += evaluations;
     }
-    fn concluded(&mut self, input: &Input, certificates: &[Certificate]) {
+    fn concluded(&mut self, _: NetworkId, input: &Input, certificates: &[Certificate]) {
         self.concluded.push((input.idx, certificates.len()));
     }
     fn stop(&self) -> bool {
@@ -217,7 +228,6 @@ impl Observer for Stops {
 
 #[test]
 fn a_run_stopped_at_any_moment_goes_on_from_there() {
-    let requests = requests();
     for (every, workers) in [(1, 1), (1, 3), (2, 1), (3, 2), (5, 1)] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.recert");
@@ -225,12 +235,12 @@ fn a_run_stopped_at_any_moment_goes_on_from_there() {
         let (mut done, mut stops) = (0, 0);
         loop {
             let (mut ledger, network) = ledger(&path);
+            let requests = requests(network);
             let mut observer = Stops {
                 after: every,
                 ..Stops::default()
             };
             let chosen = Chosen {
-                network,
                 requests: &requests,
                 // Another batch each time.
                 batch: 1 + 10 * stops,
@@ -242,13 +252,13 @@ fn a_run_stopped_at_any_moment_goes_on_from_there() {
             if outcome == Outcome::Finished {
                 assert_eq!(observer.concluded, [(2, 0), (9, 0), (5, 0), (3, 0)]);
                 check(&ledger, network, &requests);
+                assert_eq!(done, total(&requests));
                 break;
             }
             stops += 1;
             // Dropped, not closed: as a killed process would leave it.
         }
         assert!(stops >= 2, "{stops} stops every {every} chunks");
-        assert_eq!(done, total(&requests));
     }
 }
 
@@ -260,7 +270,6 @@ fn first_and_chosen_copies_make_use_of_each_other() {
     let seen = Seen::default();
     let prefix = |ledger: &mut Ledger, copies: u64| {
         let what = Collect {
-            network,
             stream: Stream::Certify,
             copies,
             selection: 0,
@@ -269,14 +278,15 @@ fn first_and_chosen_copies_make_use_of_each_other() {
         };
         let (mut workers, mut observer) = (classifiers(2, &seen), Stops::default());
         observer.after = usize::MAX;
-        let conclude = &mut |_: &Ledger, _: u32| Ok(Vec::new());
+        let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
         let inputs = [1, 6];
+        let mut voters = [voter(ledger, &mut workers)];
         collect(
             ledger,
             &Numbers,
             &inputs,
             &what,
-            &mut workers,
+            &mut voters,
             &mut observer,
             conclude,
         )
@@ -289,12 +299,12 @@ fn first_and_chosen_copies_make_use_of_each_other() {
     let copies = scattered(1000, 21);
     let beyond = copies.iter().filter(|&&copy| copy >= 300).count();
     let requests = [1, 6].map(|idx| Request {
+        network,
         idx,
         stream: Stream::Certify,
         copies: copies.clone(),
     });
     let chosen = Chosen {
-        network,
         requests: &requests,
         batch: 4,
     };
@@ -315,6 +325,7 @@ fn first_and_chosen_copies_make_use_of_each_other() {
     assert_eq!(end, (Outcome::Finished, (2000, held), 2000 - held));
     assert_eq!(evaluated(&seen), 2000);
     let whole = [1, 6].map(|idx| Request {
+        network,
         idx,
         stream: Stream::Certify,
         copies: (0..1000).collect(),
@@ -339,9 +350,8 @@ fn first_and_chosen_copies_make_use_of_each_other() {
 fn an_input_is_concluded_once_and_after_its_last_request() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ledger, network) = ledger(&folder.path().join("run.recert"));
-    let requests = requests();
+    let requests = requests(network);
     let chosen = Chosen {
-        network,
         requests: &requests,
         batch: 16,
     };
@@ -353,7 +363,7 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
         statement: "nothing".into(),
     });
     let mut order = Vec::new();
-    let mut conclude = |ledger: &Ledger, idx: u32| {
+    let mut conclude = |ledger: &Ledger, _: NetworkId, idx: u32| {
         order.push(idx);
         // All that was asked for of this input is there.
         for request in requests.iter().filter(|request| request.idx == idx) {
@@ -382,11 +392,12 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
         ..Stops::default()
     };
     let mut workers = classifiers(3, &Seen::default());
+    let mut voters = [voter(&ledger, &mut workers)];
     let outcome = collect_chosen(
         &mut ledger,
         &Numbers,
         &chosen,
-        &mut workers,
+        &mut voters,
         &mut observer,
         &mut conclude,
     );
@@ -401,9 +412,8 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
 #[test]
 fn nothing_asked_for_is_nothing_done() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut ledger, network) = ledger(&folder.path().join("run.recert"));
+    let (mut ledger, _) = ledger(&folder.path().join("run.recert"));
     let chosen = Chosen {
-        network,
         requests: &[],
         batch: 1,
     };
@@ -415,9 +425,10 @@ fn nothing_asked_for_is_nothing_done() {
 fn malformed_requests_are_refused_before_anything_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ledger, network) = ledger(&folder.path().join("run.recert"));
-    let good = requests();
+    let good = requests(network);
     let with = |request: Request| good.iter().cloned().chain([request]).collect::<Vec<_>>();
     let of = |idx, copies: &[u32]| Request {
+        network,
         idx,
         stream: Stream::Certify,
         copies: copies.to_vec(),
@@ -432,7 +443,6 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
     ];
     for (requests, batch, workers, part) in cases {
         let chosen = Chosen {
-            network,
             requests: &requests,
             batch,
         };
@@ -443,7 +453,6 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
         assert_eq!(evaluated(&seen), 0);
     }
     let what = Collect {
-        network,
         stream: Stream::Certify,
         copies: 1 << 32,
         selection: 0,
@@ -451,13 +460,14 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
         batch: 1,
     };
     let (mut f, inputs) = (classifiers(1, &Seen::default()), [0]);
-    let conclude = &mut |_: &Ledger, _: u32| Ok(Vec::new());
+    let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
+    let mut voters = [voter(&ledger, &mut f)];
     let error = collect(
         &mut ledger,
         &Numbers,
         &inputs,
         &what,
-        &mut f,
+        &mut voters,
         &mut Silent,
         conclude,
     )

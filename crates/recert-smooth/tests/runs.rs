@@ -12,7 +12,9 @@ use recert_num::{
     Alpha, LowerBound, Radius, Sigma, UpperBound, clopper_pearson_lower, clopper_pearson_upper,
 };
 use recert_smooth::bound::{Conclusion, Verdict};
-use recert_smooth::{Error, ErrorKind, Irs, Method, Outcome, Recertify, Sides, Silent, Source};
+use recert_smooth::{
+    Error, ErrorKind, Irs, Method, Outcome, Recertify, Sides, Silent, Source, Voter,
+};
 use serde_json::{Value, json};
 
 /// Images of two pixels that say their number.
@@ -249,13 +251,14 @@ proptest! {
         }
         let m = ((n as f64 * part) as u64).max(1);
         let plan = Recertify {
-            network: ledger.add_network(&network(2)).unwrap(),
             copies: if m < n { vec![m, n] } else { vec![n] },
             alpha: Alpha::new(0.02).unwrap(),
             methods: vec![Method::Irs(Irs { gamma }), Method::Direct(sides)],
             batch: 3,
         };
         let mut h = [by_limits(shifted)];
+        let network = ledger.add_network(&network(2)).unwrap();
+        let mut h = [Voter { network, classifiers: &mut h }];
         let outcome = recert_smooth::recertify(&mut ledger, &Numbers, &[0, 3], &plan, &mut h, &mut Silent);
         prop_assert_eq!(outcome.unwrap(), Outcome::Finished);
         check_certificates(&ledger, gamma);

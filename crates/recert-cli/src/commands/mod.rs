@@ -11,7 +11,7 @@ mod scratch;
 
 use anyhow::Result;
 use recert::engine::Classifier;
-use recert::ledger::Ledger;
+use recert::ledger::{Ledger, NetworkId};
 use recert::smooth::Outcome;
 
 use crate::args::{Args, Command, RunArgs};
@@ -36,49 +36,55 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// What a run needs beside its ledger. It is made before a new ledger is, so
 /// that a flag that is wrong leaves no ledger behind.
 struct Runner<'a> {
-    loaded: &'a Loaded,
-    workers: Vec<Box<dyn Classifier>>,
+    /// The networks that are run.
+    loaded: &'a [Loaded],
+    /// For each of them, its classifiers: one a worker.
+    workers: Vec<Vec<Box<dyn Classifier>>>,
     progress: Progress,
 }
 
 impl<'a> Runner<'a> {
     /// `method` is the one whose certificates make the rows.
-    fn new(loaded: &'a Loaded, args: &RunArgs, method: &'static str) -> Result<Self> {
+    fn new(loaded: &'a [Loaded], args: &RunArgs, method: &'static str) -> Result<Self> {
+        let workers = loaded.iter().map(|loaded| loaded.workers(args));
         Ok(Self {
             loaded,
-            workers: loaded.workers(args)?,
+            workers: workers.collect::<Result<_>>()?,
             progress: Progress::new(args.log.as_deref(), method, args.quiet)?,
         })
     }
 
-    /// Runs `task` on an open ledger with progress and rows, and leaves the
-    /// ledger closed whether it finished, failed or was stopped. If it finished,
+    /// Runs `task` on an open ledger, with every network's classifiers, and with
+    /// progress and rows: of `networks`, if there are several. Leaves the ledger
+    /// closed whether it finished, failed or was stopped. If it finished,
     /// the inputs are what the verb says, such as certified.
     fn drive(
         mut self,
         mut ledger: Ledger,
         (verb, inputs): (&str, String),
+        networks: &[NetworkId],
         task: impl FnOnce(
             &mut Ledger,
-            &mut [Box<dyn Classifier>],
+            &mut [Vec<Box<dyn Classifier>>],
             &mut Progress,
         ) -> Result<Outcome, recert::smooth::Error>,
     ) -> Result<()> {
-        let engine = self.loaded.network.engine();
-        if !engine.batch_invariant {
+        let engines = || self.loaded.iter().map(|loaded| loaded.network.engine());
+        if let Some(engine) = engines().find(|engine| !engine.batch_invariant) {
             eprintln!(
                 "recert: {}'s arithmetic may depend on the batch an image is in: counts can differ \
                  in a few copies between values of --batch (the noise never does)",
                 engine.name,
             );
         }
-        if !engine.deterministic {
+        if let Some(engine) = engines().find(|engine| !engine.deterministic) {
             eprintln!(
                 "recert: {} may answer a copy otherwise when it is run again ({}): a resumed run can \
                  differ in a few copies",
                 engine.name, engine.precision,
             );
         }
+        self.progress.tables(networks);
         crate::progress::watch_for_stop()?;
         self.progress.header()?;
         let outcome = task(&mut ledger, &mut self.workers, &mut self.progress);

@@ -6,15 +6,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use recert::engine::{ImageShape, Preprocess};
-use recert::ledger::{Certificate, Header, Input, Ledger, Task};
+use recert::ledger::{Certificate, Header, Input, Ledger, NetworkId, Task};
 use recert::net::Model;
 use recert::noise::Law;
 use recert::num::{Alpha, Radius};
 use recert::smooth::bound::{Loss, Paired, Zeta};
 use recert::smooth::plan::{Goal, Levels};
 use recert::smooth::{
-    Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, finished_inputs, recertify,
-    recertify_auto, recertify_until,
+    Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, Voter, finished_inputs,
+    recertify, recertify_auto, recertify_until,
 };
 
 use plan::Plan;
@@ -47,21 +47,12 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
     if among > 1 && !(args.method.iter().all(|&method| method == Method::Auto)) {
         return usage("several candidates, or --among, are for --method auto alone");
     }
+    if args.model.len() > 1 && args.run.log.is_some() {
+        return usage("--log holds the rows of one network: leave it out, or name one --model");
+    }
     if args.plan && !args.method.contains(&Method::Auto) {
         return usage("--plan is for --method auto: add it");
     }
-    let mut plans = Vec::new();
-    for model in &args.model {
-        plans.extend(one(args, model, among)?);
-    }
-    if args.plan {
-        plan::print(&plans, args.json)?;
-    }
-    Ok(())
-}
-
-/// Recertifies one network, or plans to.
-fn one(args: &Recertify, model: &Path, among: u32) -> Result<Option<Plan>> {
     let ledger = Ledger::open(&args.ledger)?;
     let header = ledger.header().clone();
     let asked = Asked::check(args, &ledger, among)?;
@@ -75,56 +66,82 @@ fn one(args: &Recertify, model: &Path, among: u32) -> Result<Option<Plan>> {
         );
         return Err(Failure::new(Code::Ledger, message).into());
     }
-    let loaded = open_like(model, &args.network, &header.network, data.shape())?;
+    // One network that cannot be loaded is found before any of them is run.
+    let loaded = (args.model.iter())
+        .map(|model| open_like(model, &args.network, &header.network, data.shape()))
+        .collect::<Result<Vec<_>>>()?;
     if args.plan {
-        return Ok(Some(Plan::new(args, &ledger, &asked, &loaded.identity())?));
+        let plan = |loaded: &Loaded| Plan::new(args, &ledger, &asked, &loaded.identity());
+        let plans = loaded.iter().map(plan).collect::<Result<Vec<_>>>()?;
+        return plan::print(&plans, args.json);
     }
-    let runner = Runner::new(&loaded, &args.run, asked.rows)?;
-    let network = ledger.add_network(&loaded.identity())?;
-    let what = format!("{} inputs of {}", asked.inputs.len(), args.ledger.display());
-    runner.drive(
-        ledger,
-        ("recertified", what),
-        |ledger, workers, progress| {
-            let (source, inputs) = (&data.set, &asked.inputs);
-            let last = asked.goals.len().saturating_sub(1);
-            if !asked.methods.is_empty() {
-                let what = Prefix {
+    recertify_all(args, ledger, &asked, &data, &loaded)
+}
+
+/// Recertifies networks, all of them in one pass.
+fn recertify_all(
+    args: &Recertify,
+    ledger: Ledger,
+    asked: &Asked,
+    data: &Data,
+    loaded: &[Loaded],
+) -> Result<()> {
+    let runner = Runner::new(loaded, &args.run, asked.rows)?;
+    let networks = (loaded.iter())
+        .map(|loaded| ledger.add_network(&loaded.identity()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (inputs, file) = (asked.inputs.len(), args.ledger.display());
+    let what = match networks.len() {
+        1 => format!("{inputs} inputs of {file}"),
+        several => format!("{inputs} inputs of {file} for {several} networks"),
+    };
+    let what = ("recertified", what);
+    runner.drive(ledger, what, &networks, |ledger, workers, progress| {
+        let (source, inputs) = (&data.set, &asked.inputs);
+        let mut voters: Vec<Voter<'_>> = Vec::new();
+        for (&network, classifiers) in networks.iter().zip(workers) {
+            // A network that is named twice answers once.
+            if voters.iter().all(|voter| voter.network != network) {
+                voters.push(Voter {
                     network,
-                    copies: asked.copies.clone(),
-                    alpha: asked.alpha,
-                    methods: asked.methods.clone(),
-                    batch: args.run.batch,
-                };
-                let outcome = recertify(ledger, source, inputs, &what, workers, progress)?;
-                if outcome == Outcome::Stopped {
-                    return Ok(outcome);
-                }
+                    classifiers,
+                });
             }
-            let auto = |goal: Goal| Auto {
-                network,
+        }
+        let last = asked.goals.len().saturating_sub(1);
+        if !asked.methods.is_empty() {
+            let what = Prefix {
+                copies: asked.copies.clone(),
                 alpha: asked.alpha,
-                among,
-                goal,
-                sides: args.sides.sides(),
+                methods: asked.methods.clone(),
                 batch: args.run.batch,
             };
-            if let Some(radius) = asked.until {
-                let what = auto(Goal::Each(UNTIL_PILOT));
-                return recertify_until(ledger, source, inputs, &what, radius, workers, progress);
+            let outcome = recertify(ledger, source, inputs, &what, &mut voters, progress)?;
+            if outcome == Outcome::Stopped {
+                return Ok(outcome);
             }
-            for (i, &goal) in asked.goals.iter().enumerate() {
-                let what = auto(goal);
-                let mut muted = Muted(progress, i < last);
-                let outcome = recertify_auto(ledger, source, inputs, &what, workers, &mut muted)?;
-                if outcome == Outcome::Stopped {
-                    return Ok(outcome);
-                }
+        }
+        let auto = |goal: Goal| Auto {
+            alpha: asked.alpha,
+            among: asked.among,
+            goal,
+            sides: args.sides.sides(),
+            batch: args.run.batch,
+        };
+        if let Some(radius) = asked.until {
+            let what = auto(Goal::Each(UNTIL_PILOT));
+            return recertify_until(ledger, source, inputs, &what, radius, &mut voters, progress);
+        }
+        for (i, &goal) in asked.goals.iter().enumerate() {
+            let what = auto(goal);
+            let mut muted = Muted(progress, i < last);
+            let outcome = recertify_auto(ledger, source, inputs, &what, &mut voters, &mut muted)?;
+            if outcome == Outcome::Stopped {
+                return Ok(outcome);
             }
-            Ok(Outcome::Finished)
-        },
-    )?;
-    Ok(None)
+        }
+        Ok(Outcome::Finished)
+    })
 }
 
 /// The copies an input that `--until-radius` sizes its pilot by: twenty each.
@@ -142,9 +159,9 @@ impl Observer for Muted<'_> {
         self.0.evaluated(evaluations);
     }
 
-    fn concluded(&mut self, input: &Input, certificates: &[Certificate]) {
+    fn concluded(&mut self, network: NetworkId, input: &Input, certificates: &[Certificate]) {
         if !self.1 {
-            self.0.concluded(input, certificates);
+            self.0.concluded(network, input, certificates);
         }
     }
 

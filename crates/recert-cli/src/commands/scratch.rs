@@ -79,9 +79,10 @@ fn from_scratch(args: &Certify, rows: &'static str) -> Result<()> {
         ..Scratch::open(&args.subject, &args.scratch)?
     };
     let (runner, ledger, what) = scratch.start(Task::Certify, rows)?;
-    runner.drive(ledger, ("certified", what), |ledger, workers, progress| {
+    let what = ("certified", what);
+    runner.drive(ledger, what, &[], |ledger, workers, progress| {
         let (source, inputs) = (&scratch.data.set, &scratch.inputs);
-        let batch = scratch.batch();
+        let (batch, workers) = (scratch.batch(), &mut workers[0]);
         if let Some(radius) = until {
             return certify_until(ledger, source, inputs, radius, batch, workers, progress);
         }
@@ -97,9 +98,11 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
         ..Scratch::open(&args.subject, &args.scratch)?
     };
     let (runner, ledger, what) = scratch.start(Task::Predict, "predict")?;
-    runner.drive(ledger, ("predicted", what), |ledger, workers, progress| {
+    let what = ("predicted", what);
+    runner.drive(ledger, what, &[], |ledger, workers, progress| {
         let (source, inputs) = (&scratch.data.set, &scratch.inputs);
-        recert::smooth::predict(ledger, source, inputs, scratch.batch(), workers, progress)
+        let (batch, workers) = (scratch.batch(), &mut workers[0]);
+        recert::smooth::predict(ledger, source, inputs, batch, workers, progress)
     })
 }
 
@@ -158,7 +161,7 @@ impl<'a> Scratch<'a> {
         self.law
             .charged_alpha(self.alpha, self.n, dims)
             .or_else(|e| usage(format!("--alpha: {e}")))?;
-        let runner = Runner::new(&self.loaded, &self.args.run, rows)?;
+        let runner = Runner::new(std::slice::from_ref(&self.loaded), &self.args.run, rows)?;
         let ledger = Ledger::resume(&self.args.ledger, &self.header(task))?;
         let what = format!("{} inputs of {}", self.inputs.len(), self.subject.data);
         Ok((runner, ledger, what))

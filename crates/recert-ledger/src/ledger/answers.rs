@@ -22,6 +22,21 @@ pub struct StoredBytes {
     pub margins: u64,
 }
 
+/// Answers of one series to be recorded.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// Where they belong.
+    pub series: Series,
+    /// The copies answered, strictly ascending.
+    pub copies: &'a [u32],
+    /// One answer for each of them.
+    pub answers: &'a Codes,
+    /// The class whose margins are coded; needed only where there are margins.
+    pub class: u16,
+    /// The time that they took, in microseconds of one worker.
+    pub micros: u64,
+}
+
 impl Ledger {
     /// Records the answers on the copies from `first` on: one transaction.
     ///
@@ -61,6 +76,51 @@ impl Ledger {
         class: u16,
         micros: u64,
     ) -> Result<(), Error> {
+        self.put_together(&[Given {
+            series,
+            copies,
+            answers,
+            class,
+            micros,
+        }])
+    }
+
+    /// Records answers in several series, each once: one transaction for all
+    /// of them.
+    ///
+    /// # Errors
+    /// As [`Ledger::put_chosen`], and [`ErrorKind::Malformed`] if a series is
+    /// named twice; nothing is recorded then, in any series.
+    pub fn put_together(&self, given: &[Given<'_>]) -> Result<(), Error> {
+        if given.is_empty() {
+            return Ok(());
+        }
+        let twice = |i: usize| given[..i].iter().any(|g| g.series == given[i].series);
+        if (0..given.len()).any(twice) {
+            return Err(self.malformed("a series is named twice"));
+        }
+        let pieces = (given.iter())
+            .map(|given| self.new_piece(given))
+            .collect::<Result<Vec<_>, _>>()?;
+        let write = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            for (given, piece) in given.iter().zip(&pieces) {
+                insert(&transaction, given.series, piece, given.class)?;
+            }
+            transaction.commit()
+        };
+        write().map_err(|e| self.sql(e))
+    }
+
+    /// What is new in answers given.
+    fn new_piece(&self, given: &Given<'_>) -> Result<Piece, Error> {
+        let &Given {
+            series,
+            copies,
+            answers,
+            micros,
+            ..
+        } = given;
         let lengths = [
             Some(answers.classes.len()),
             answers.margins.as_ref().map(Vec::len),
@@ -78,7 +138,7 @@ impl Ledger {
             }
         }
         let new = || (0..copies.len()).filter(|&i| known[i].is_none());
-        let piece = Piece {
+        Ok(Piece {
             copies: new().map(|i| copies[i]).collect(),
             codes: Codes {
                 classes: new().map(|i| answers.classes[i]).collect(),
@@ -88,13 +148,7 @@ impl Ledger {
                     .map(|margins| new().map(|i| margins[i]).collect()),
             },
             micros: share(micros, new().count(), copies.len()),
-        };
-        let write = || {
-            let transaction = self.connection.unchecked_transaction()?;
-            insert(&transaction, series, &piece, class)?;
-            transaction.commit()
-        };
-        write().map_err(|e| self.sql(e))
+        })
     }
 
     /// The ranges of copies answered so far, ascending and merged.

@@ -5,55 +5,57 @@
 
 use std::collections::BTreeMap;
 
-use recert_engine::Classifier;
-use recert_ledger::{Certificate, Ledger};
+use recert_ledger::{Certificate, Ledger, NetworkId};
 use recert_num::Radius;
 use serde_json::json;
 
-use super::{Auto, Known, Of, request};
+use super::{Auto, Known, Of, places, request};
 use crate::bound::{self, Beta};
 use crate::plan::{CELLS, Choice, Design, Levels, Subject};
-use crate::run::collect_chosen;
+use crate::run::{Voter, collect_chosen};
 use crate::until::Once;
 use crate::{Error, Observer, Outcome, Source};
 
 /// How much of what is planned has been evaluated after each round.
 const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
 
-/// Recertifies h on `inputs`, all of them finished in the ledger, each until its
-/// radius is at least `radius` or it seems that it never will be; `what.goal`
-/// is not looked at. The certificate states the radius proved when it stopped.
+/// Recertifies each of `voters` on `inputs`, all of them finished in the ledger,
+/// each input until its radius is at least `radius` or it seems that it never will
+/// be; `what.goal` is not looked at. The certificate states the radius proved when
+/// it stopped. The voters share the pilot's pass and every round's.
 pub fn recertify_until(
     ledger: &mut Ledger,
     source: &dyn Source,
     inputs: &[u32],
     what: &Auto,
     radius: Radius,
-    classifiers: &mut [Box<dyn Classifier>],
+    voters: &mut [Voter<'_>],
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let (study, known) = what.known(ledger, inputs)?;
-    let Some(rates) = what.learn(ledger, source, (&study, &known), classifiers, observer)? else {
+    let Some(rates) = what.learn(ledger, source, (&study, &known), voters, observer)? else {
         return Ok(Outcome::Stopped);
     };
     let target = radius.get() / ledger.header().sigma;
-    let choices = study.choose_until(rates, target)?;
+    // What is planned for each network and input, until it is done.
+    let mut left: BTreeMap<(usize, NetworkId), Choice> = BTreeMap::new();
+    for (voter, rates) in voters.iter().zip(rates) {
+        let choices = study.choose_until(rates, target)?.into_iter().enumerate();
+        left.extend(choices.map(|(i, choice)| ((i, voter.network), choice)));
+    }
     let parameters = json!({"until": radius.get()});
     let claim = what.claim(ledger, &study, (0, parameters));
-    // Where each input stands: whether it is done.
-    let mut done = vec![false; known.len()];
-    let place: BTreeMap<u32, usize> = known.iter().enumerate().map(|(i, k)| (k.idx, i)).collect();
+    let places = places(&known);
     let last = ROUNDS[ROUNDS.len() - 1];
-    let most: u64 = (choices.iter()).map(|c| c.design.scaled(last).cost()).sum();
+    let most: u64 = (left.values()).map(|c| c.design.scaled(last).cost()).sum();
     let mut observer = Once {
         observer,
         most,
         started: false,
     };
     for round in ROUNDS {
-        let left = (0..known.len()).filter(|&i| !done[i]);
-        let requests: Vec<_> = left
-            .map(|i| request(&known[i], choices[i].design.scaled(round)))
+        let requests: Vec<_> = (left.iter())
+            .map(|(&(i, network), choice)| request(network, &known[i], choice.design.scaled(round)))
             .collect();
         if requests.is_empty() {
             break;
@@ -62,33 +64,35 @@ pub fn recertify_until(
             ledger,
             source,
             &what.chosen(&requests),
-            classifiers,
+            voters,
             &mut observer,
-            &mut |ledger, idx| {
-                let i = place[&idx];
+            &mut |ledger, network, idx| {
+                let i = places[&idx];
+                let planned = left[&(i, network)];
                 let choice = Choice {
-                    design: choices[i].design.scaled(round),
-                    ..choices[i]
+                    design: planned.design.scaled(round),
+                    ..planned
                 };
                 let of = Of {
                     study: &study,
                     claim: &claim,
+                    network,
                     known: &known[i],
                     subject: study.subjects[i],
                 };
-                let certificate = what.conclude(ledger, &of, choice, true)?;
-                let more = choices[i]
-                    .design
-                    .scaled(round * 1.5)
-                    .copies(&known[i].f, known[i].class);
+                let certificate = of.conclude(ledger, choice, true)?;
+                let more = (planned.design.scaled(round * 1.5)).copies(&known[i].f, known[i].class);
                 let exhausted = more.1.len() == certificate_copies(&known[i], choice);
                 let stop = certificate.radius >= radius.get()
                     || round == last
                     || choice.design == Design::Nothing
                     || exhausted
                     || round >= 1.0 && hopeless(&certificate, target);
-                done[i] = stop;
-                Ok(if stop { vec![certificate] } else { Vec::new() })
+                if !stop {
+                    return Ok(Vec::new());
+                }
+                left.remove(&(i, network));
+                Ok(vec![certificate])
             },
         )?;
         if outcome == Outcome::Stopped {

@@ -1,6 +1,7 @@
-//! What can be asked for: the first copies of every input, or chosen ones.
+//! What can be asked for: the first copies of every input, or chosen ones; of
+//! one network, or of several in one pass.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use recert_engine::Classifier;
 use recert_ledger::{Certificate, Ledger, NetworkId, Series};
@@ -13,11 +14,19 @@ use super::scheduler::Scheduler;
 use super::{Observer, Outcome};
 use crate::{Error, ErrorKind, Source};
 
-/// Which answers a run needs from which network.
+/// A network that answers, by its number in the ledger, and its classifiers:
+/// one for each worker.
+pub struct Voter<'a> {
+    /// The network.
+    pub network: NetworkId,
+    /// Each worker's instance of it; as many as every other network has that
+    /// answers in the same pass.
+    pub classifiers: &'a mut [Box<dyn Classifier>],
+}
+
+/// Which answers a run needs from every network.
 #[derive(Debug, Clone, Copy)]
 pub struct Collect {
-    /// The network that answers.
-    pub network: NetworkId,
     /// The noise stream of its copies.
     pub stream: Stream,
     /// Copies to answer, `0..copies` of every input.
@@ -30,9 +39,11 @@ pub struct Collect {
     pub batch: usize,
 }
 
-/// Copies of one input to be answered.
+/// Copies of one input to be answered by one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// The network.
+    pub network: NetworkId,
     /// The input's position.
     pub idx: u32,
     /// The noise stream of the copies.
@@ -44,22 +55,21 @@ pub struct Request {
 /// Which copies a run needs from which network.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen<'a> {
-    /// The network that answers.
-    pub network: NetworkId,
-    /// The copies; at most one request for each stream of an input.
+    /// The copies; at most one request to a network for each stream of an input.
     pub requests: &'a [Request],
     /// Images in one call of the classifier.
     pub batch: usize,
 }
 
-/// What to conclude about an input, by its position, once the ledger has all
-/// its answers.
-pub type Conclude<'a> = dyn FnMut(&Ledger, u32) -> Result<Vec<Certificate>, Error> + 'a;
+/// What to conclude about a network on an input, by its position, once the
+/// ledger has all the network's answers on it.
+pub type Conclude<'a> = dyn FnMut(&Ledger, NetworkId, u32) -> Result<Vec<Certificate>, Error> + 'a;
 
 /// What all requests of a run have in common.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) network: NetworkId,
+    /// The networks, by their places.
+    pub(super) networks: Vec<NetworkId>,
     pub(super) selection: u32,
     pub(super) margins: bool,
     batch: usize,
@@ -70,7 +80,17 @@ pub(super) struct Plan {
 pub(super) struct Wanted<'a> {
     pub(super) idx: u32,
     pub(super) stream: Stream,
-    /// Whether the input has all that is asked of it once this is answered.
+    /// What each network is to answer of it.
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+/// What one network is to answer of one stream of one input.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    /// The network, by its place.
+    pub(super) voter: usize,
+    /// Whether the network has answered all that is asked of it on the input
+    /// once it has answered this.
     pub(super) last: bool,
     copies: Numbers<'a>,
 }
@@ -82,49 +102,53 @@ enum Numbers<'a> {
 }
 
 /// Draws everything that `collect` asks for and the ledger lacks, for the
-/// inputs at positions `inputs`, with one worker a classifier; and calls
-/// `conclude` on each input, in order, once its answers are complete. The
-/// certificates it returns are recorded in one transaction.
+/// inputs at positions `inputs`, with one worker for each classifier of a
+/// voter; and calls `conclude` on each input, in order, for each of the voters,
+/// in order, once the answers of all of them are complete. The certificates
+/// it returns are recorded in one transaction.
+///
+/// # Errors
+/// A parameter error if the voters are none, the same network twice, or not
+/// of as many classifiers each. The failure of a classifier; what the others
+/// answered until then is kept.
 pub fn collect(
     ledger: &mut Ledger,
     source: &dyn Source,
     inputs: &[u32],
     collect: &Collect,
-    classifiers: &mut [Box<dyn Classifier>],
+    voters: &mut [Voter<'_>],
     observer: &mut dyn Observer,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
     let copies = number(collect.copies)?;
     let plan = Plan {
-        network: collect.network,
+        networks: voters.iter().map(|voter| voter.network).collect(),
         selection: number(collect.selection)?,
         margins: collect.margins,
         batch: collect.batch,
     };
-    let wanted = |&idx: &u32| Wanted {
-        idx,
-        stream: collect.stream,
+    let part = |voter| Part {
+        voter,
         last: true,
         copies: Numbers::First(copies),
     };
+    let wanted = |&idx: &u32| Wanted {
+        idx,
+        stream: collect.stream,
+        parts: (0..plan.networks.len()).map(part).collect(),
+    };
     let wanted: Vec<_> = inputs.iter().map(wanted).collect();
-    run(
-        ledger,
-        source,
-        &plan,
-        wanted,
-        classifiers,
-        observer,
-        conclude,
-    )
+    run(ledger, source, &plan, wanted, voters, observer, conclude)
 }
 
-/// Draws the answers on chosen copies that the ledger lacks, with one worker a
-/// classifier; and calls `conclude` on each input once, when all its requests
-/// are complete, in the order of their last ones. A request without copies is
-/// complete at once. The certificates that `conclude` returns are recorded in
-/// one transaction; there may be none, where the answers are to be looked at
-/// first.
+/// Draws the answers on chosen copies that the ledger lacks, with one worker
+/// for each classifier of a voter; and calls `conclude` on each input once for
+/// each network asked about it, when all the network's requests on it are
+/// complete, in the order of their last ones. A request for a stream of an
+/// input of which another network is asked before is answered with that one.
+/// A request without copies is complete at once. The certificates that
+/// `conclude` returns are recorded in one transaction; there may be none,
+/// where the answers are to be looked at first.
 ///
 /// What is drawn is written as it comes, as in [`collect`]: stopped or killed,
 /// the same call goes on from there; and copies that the ledger holds, from
@@ -132,46 +156,56 @@ pub fn collect(
 /// margins kept.
 ///
 /// # Errors
-/// A parameter error if a request's copies are not strictly ascending or reach
-/// `u32::MAX`, or if two requests are for one stream of one input.
+/// As [`collect`]; and a parameter error if a request's copies are not strictly
+/// ascending or reach `u32::MAX`, if its network is none of the voters', or if
+/// two requests are for one network's answers to one stream of one input.
 pub fn collect_chosen(
     ledger: &mut Ledger,
     source: &dyn Source,
     chosen: &Chosen<'_>,
-    classifiers: &mut [Box<dyn Classifier>],
+    voters: &mut [Voter<'_>],
     observer: &mut dyn Observer,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
     let plan = Plan {
-        network: chosen.network,
+        networks: voters.iter().map(|voter| voter.network).collect(),
         selection: 0,
         margins: false,
         batch: chosen.batch,
     };
-    for Request { idx, copies, .. } in chosen.requests {
+    let mut wanted: Vec<Wanted<'_>> = Vec::new();
+    let mut places = HashMap::new();
+    for request in chosen.requests {
+        let Request { idx, copies, .. } = request;
         if !copies.is_sorted_by(|a, b| a < b) || copies.last() == Some(&u32::MAX) {
             return Err(Error::parameter(format!(
                 "the copies asked for of input {idx} must be strictly ascending and below {}",
                 u32::MAX
             )));
         }
+        let voter = plan.networks.iter().position(|&n| n == request.network);
+        let Some(voter) = voter else {
+            return Err(Error::parameter(format!(
+                "input {idx} is asked for of a network that has no classifiers"
+            )));
+        };
+        let place = *places
+            .entry((*idx, request.stream.tag()))
+            .or_insert_with(|| {
+                wanted.push(Wanted {
+                    idx: *idx,
+                    stream: request.stream,
+                    parts: Vec::new(),
+                });
+                wanted.len() - 1
+            });
+        wanted[place].parts.push(Part {
+            voter,
+            last: true,
+            copies: Numbers::Chosen(copies),
+        });
     }
-    let wanted = chosen.requests.iter().map(|request| Wanted {
-        idx: request.idx,
-        stream: request.stream,
-        last: true,
-        copies: Numbers::Chosen(&request.copies),
-    });
-    let wanted: Vec<_> = wanted.collect();
-    run(
-        ledger,
-        source,
-        &plan,
-        wanted,
-        classifiers,
-        observer,
-        conclude,
-    )
+    run(ledger, source, &plan, wanted, voters, observer, conclude)
 }
 
 fn run(
@@ -179,21 +213,24 @@ fn run(
     source: &dyn Source,
     plan: &Plan,
     mut wanted: Vec<Wanted<'_>>,
-    classifiers: &mut [Box<dyn Classifier>],
+    voters: &mut [Voter<'_>],
     observer: &mut dyn Observer,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
-    if classifiers.is_empty() || plan.batch == 0 {
+    let workers = workers(voters)?;
+    if workers == 0 || plan.batch == 0 {
         return Err(Error::parameter(
             "at least one worker and a batch of at least 1 are needed",
         ));
     }
     let (mut inputs, mut streams) = (HashSet::new(), HashSet::new());
-    for wanted in wanted.iter_mut().rev() {
-        wanted.last = inputs.insert(wanted.idx);
-        if !streams.insert((wanted.idx, wanted.stream.tag())) {
-            let message = format!("input {} is asked for twice", wanted.idx);
-            return Err(Error::parameter(message));
+    for Wanted { idx, stream, parts } in wanted.iter_mut().rev() {
+        for part in parts {
+            part.last = inputs.insert((*idx, part.voter));
+            if !streams.insert((*idx, part.voter, stream.tag())) {
+                let message = format!("input {idx} is asked for twice");
+                return Err(Error::parameter(message));
+            }
         }
     }
     let noise = Noise::new(ledger)?;
@@ -204,9 +241,8 @@ fn run(
         noise,
         batch: plan.batch,
     };
-    let workers = classifiers.len();
     std::thread::scope(|scope| {
-        let pool = Pool::start(scope, classifiers, &setting);
+        let pool = Pool::start(scope, voters, &setting);
         Scheduler::new(
             ledger,
             source,
@@ -218,6 +254,21 @@ fn run(
         )
         .run(&pool)
     })
+}
+
+/// How many workers the voters make; an error if they cannot vote together.
+fn workers(voters: &[Voter<'_>]) -> Result<usize, Error> {
+    let workers = voters.first().map_or(0, |voter| voter.classifiers.len());
+    if voters.iter().any(|v| v.classifiers.len() != workers) {
+        return Err(Error::parameter(
+            "every network needs as many classifiers as there are workers",
+        ));
+    }
+    let twice = |i: usize| (voters[..i].iter()).any(|v| v.network == voters[i].network);
+    if (0..voters.len()).any(twice) {
+        return Err(Error::parameter("a network is to answer twice in one pass"));
+    }
+    Ok(workers)
 }
 
 /// A number of copies, which copy numbers of 32 bits must do for.
@@ -252,32 +303,37 @@ fn demand(ledger: &Ledger, plan: &Plan, wanted: &[Wanted<'_>]) -> Result<(u64, u
     let selection = u64::from(plan.selection);
     let (mut needed, mut done) = (0, 0);
     for wanted in wanted {
-        let copies = wanted.copies();
-        needed += selection + copies.len();
-        if selection > 0 && ledger.selection(plan.network, wanted.idx)?.is_some() {
-            done += selection;
+        for part in &wanted.parts {
+            let series = wanted.series(plan.networks[part.voter]);
+            let copies = part.copies();
+            needed += selection + copies.len();
+            if selection > 0 && ledger.selection(series.network, wanted.idx)?.is_some() {
+                done += selection;
+            }
+            let answered = ledger.answered(series)?;
+            done += copies.len() - copies.without(&answered).len();
         }
-        let answered = ledger.answered(wanted.series(plan.network))?;
-        done += copies.len() - copies.without(&answered).len();
     }
     Ok((needed, done))
 }
 
 impl Wanted<'_> {
-    /// The copies asked for.
-    pub(super) fn copies(&self) -> Copies {
-        match self.copies {
-            Numbers::First(copies) => Copies::first(copies),
-            Numbers::Chosen(list) => Copies::chosen(list),
-        }
-    }
-
     /// Where `network`'s answers to them are.
     pub(super) fn series(&self, network: NetworkId) -> Series {
         Series {
             network,
             idx: self.idx,
             stream: recert_ledger::Stream(self.stream.tag()),
+        }
+    }
+}
+
+impl Part<'_> {
+    /// The copies asked for.
+    pub(super) fn copies(&self) -> Copies {
+        match self.copies {
+            Numbers::First(copies) => Copies::first(copies),
+            Numbers::Chosen(list) => Copies::chosen(list),
         }
     }
 }

@@ -25,6 +25,20 @@ impl Copies {
         all
     }
 
+    /// The copies that are in any of these sets.
+    pub(super) fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut ranges: Vec<_> = sets.into_iter().flat_map(Self::ranges).collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        let mut all = Self::default();
+        for range in ranges {
+            match all.0.back_mut() {
+                Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
+                _ => all.push(range),
+            }
+        }
+        all
+    }
+
     /// Adds a range beyond all others.
     fn push(&mut self, range: Range<u32>) {
         match self.0.back_mut() {
@@ -73,6 +87,41 @@ impl Copies {
         taken
     }
 
+    /// Takes the copies below `end` off the front.
+    pub(super) fn take_below(&mut self, end: u32) -> Self {
+        let mut taken = Self::default();
+        while let Some(range) = self.0.front_mut().filter(|range| range.start < end) {
+            let cut = range.end.min(end);
+            taken.push(range.start..cut);
+            range.start = cut;
+            if cut == range.end {
+                self.0.pop_front();
+            }
+        }
+        taken
+    }
+
+    /// The number after the last copy; 0 if there is none.
+    pub(super) fn end(&self) -> u32 {
+        self.0.back().map_or(0, |range| range.end)
+    }
+
+    /// Where some of these copies are when all of them lie in a row.
+    pub(super) fn places(&self, some: &Self) -> Vec<Range<usize>> {
+        let (mut ranges, mut before) = (self.0.iter().peekable(), 0);
+        let mut places = Vec::with_capacity(some.0.len());
+        for wanted in &some.0 {
+            while let Some(range) = ranges.next_if(|range| range.end <= wanted.start) {
+                before += range.len();
+            }
+            if let Some(range) = ranges.peek() {
+                let start = before + (wanted.start - range.start) as usize;
+                places.push(start..start + wanted.len());
+            }
+        }
+        places
+    }
+
     /// How many copies these are.
     pub(super) fn len(&self) -> u64 {
         self.0.iter().map(|range| range.len() as u64).sum()
@@ -113,6 +162,34 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_union_is_cut_like_its_parts(
+            sets in prop::collection::vec(prop::collection::btree_set(0_u32..150, 0..80), 0..5),
+            most in 1_u64..40,
+        ) {
+            let numbers = |set: &BTreeSet<u32>| set.iter().copied().collect::<Vec<u32>>();
+            let mut parts: Vec<Copies> = sets.iter().map(|set| Copies::chosen(&numbers(set))).collect();
+            let mut union = Copies::union(&parts);
+            let all: BTreeSet<u32> = sets.iter().flatten().copied().collect();
+            prop_assert_eq!(&union, &Copies::chosen(&numbers(&all)));
+            let mut seen = vec![Vec::new(); sets.len()];
+            while !union.is_empty() {
+                let piece = union.take(most);
+                let row = piece.numbers();
+                for (part, seen) in parts.iter_mut().zip(&mut seen) {
+                    let own = part.take_below(piece.end());
+                    let places = piece.places(&own);
+                    let found: Vec<u32> = places.into_iter().flat_map(|p| row[p].to_vec()).collect();
+                    prop_assert_eq!(&found, &own.numbers());
+                    seen.extend(found);
+                }
+            }
+            for ((part, set), seen) in parts.iter().zip(&sets).zip(seen) {
+                prop_assert!(part.is_empty());
+                prop_assert_eq!(seen, numbers(set));
+            }
+        }
+
         #[test]
         fn what_is_left_is_the_difference_of_sets(
             list in prop::collection::btree_set(0_u32..200, 0..120),

@@ -3,7 +3,9 @@
 //! A run asks for copies of a noise stream of each input: the first m
 //! ([`collect`]) or any chosen ones ([`collect_chosen`]). What the ledger lacks of
 //! them, the scheduler (`scheduler.rs`) hands out, and it is the only one that
-//! writes; workers (`pool.rs`) evaluate chunks of copies of one input. A chunk's
+//! writes; workers (`pool.rs`) evaluate chunks of copies of one input. Where
+//! several networks answer in one pass, a copy that any of them lacks is made
+//! once, and goes to those that lack it. A chunk's
 //! size follows the speed seen, so that about a second of work is in flight a
 //! worker, and has no influence on any answer: each copy's noise is a pure
 //! function of (seed, stream, input, copy).
@@ -14,9 +16,9 @@ mod noise;
 mod pool;
 mod scheduler;
 
-pub use collect::{Chosen, Collect, Conclude, Request, collect, collect_chosen};
+pub use collect::{Chosen, Collect, Conclude, Request, Voter, collect, collect_chosen};
 
-use recert_ledger::{Certificate, Header, Input};
+use recert_ledger::{Certificate, Header, Input, NetworkId};
 use recert_noise::Law;
 use recert_num::{Alpha, Sigma};
 
@@ -29,8 +31,9 @@ pub trait Observer {
     fn start(&mut self, _evaluations: u64, _done: u64) {}
     /// Evaluations have been written to the ledger.
     fn evaluated(&mut self, _evaluations: u64) {}
-    /// An input is done; called in the order of the inputs.
-    fn concluded(&mut self, _input: &Input, _certificates: &[Certificate]) {}
+    /// A network is done with an input; called for each network in the order
+    /// of the inputs.
+    fn concluded(&mut self, _network: NetworkId, _input: &Input, _certificates: &[Certificate]) {}
     /// Whether to stop: what is in flight is finished and written first.
     fn stop(&self) -> bool {
         false

@@ -1,4 +1,5 @@
-//! Worker threads: each owns a classifier and evaluates jobs one by one.
+//! Worker threads: each owns a classifier of every network, and evaluates jobs
+//! one by one.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -6,12 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use recert_engine::{Answers, Classifier};
 use recert_ledger::{Codes, INVALID, Selection};
 use recert_noise::Stream;
 
+use super::collect::Voter;
 use super::copies::Copies;
 use super::noise::{Noise, Pixels};
 use crate::margin::{edges, margin_code};
@@ -32,25 +34,39 @@ pub(super) struct Job {
     pub(super) idx: u32,
     pub(super) stream: Stream,
     pub(super) image: Pixels,
-    pub(super) work: Work,
+    /// The copies: every one of them is asked of some network.
+    pub(super) copies: Copies,
+    /// What each network is to do with them; no network twice.
+    pub(super) shares: Vec<Share>,
+}
+
+/// What one network is to do with the copies of a job.
+#[derive(Debug)]
+pub(super) struct Share {
+    /// The network, by its place.
+    pub(super) voter: usize,
+    /// Those of the copies that it lacks.
+    pub(super) copies: Copies,
+    pub(super) task: Task,
 }
 
 #[derive(Debug)]
-pub(super) enum Work {
-    /// Draw this many selection copies.
-    Select { copies: u32, margins: bool },
-    /// Answer these copies, coding the margin of the class by the edges.
-    Answer {
-        copies: Copies,
-        margins: Option<(u16, Arc<[f32]>)>,
-    },
+pub(super) enum Task {
+    /// Choose a class by the copies, which are selection copies.
+    Select { margins: bool },
+    /// Answer the copies, coding the margin of the class by the edges.
+    Answer { margins: Option<(u16, Arc<[f32]>)> },
 }
 
 /// A finished job.
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) request: usize,
-    pub(super) result: Result<Output, Error>,
+    /// Copies made, and the time that they and the answers took.
+    pub(super) copies: u64,
+    pub(super) micros: u64,
+    /// What each network did, by its place, in the order of the shares.
+    pub(super) results: Vec<(usize, Result<Output, Error>)>,
 }
 
 #[derive(Debug)]
@@ -70,34 +86,39 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts one thread a classifier; they end when the pool is dropped.
+    /// Starts one thread for each classifier of a voter; they end when the
+    /// pool is dropped.
     pub(super) fn start<'scope, 'env: 'scope>(
         scope: &'scope Scope<'scope, 'env>,
-        classifiers: &'env mut [Box<dyn Classifier>],
+        voters: &'env mut [Voter<'_>],
         setting: &Setting,
     ) -> Self {
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         let (results, done) = channel();
-        for classifier in classifiers {
+        let mut instances: Vec<_> = (voters.iter_mut())
+            .map(|voter| voter.classifiers.iter_mut())
+            .collect();
+        // The first instance of every network to the first worker, and so on.
+        while let Some(voices) = (instances.iter_mut())
+            .map(|of_voter| of_voter.next().map(|own| Voice::new(own.as_mut())))
+            .collect::<Option<Vec<_>>>()
+            .filter(|voices| !voices.is_empty())
+        {
             let queue = Arc::clone(&queue);
             let results = results.clone();
-            let setting = setting.clone();
+            let mut worker = Worker {
+                voices,
+                setting: setting.clone(),
+                noisy: Vec::new(),
+            };
             scope.spawn(move || {
-                let mut worker = Worker {
-                    classifier: classifier.as_mut(),
-                    setting,
-                    noisy: Vec::new(),
-                    panicked: None,
-                };
                 loop {
                     // The lock is held while waiting: one idle worker waits on
                     // the queue, the others on the lock.
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { break };
-                    let request = job.request;
-                    let result = worker.guarded(&job);
-                    if results.send(Done { request, result }).is_err() {
+                    if results.send(worker.done(job)).is_err() {
                         break;
                     }
                 }
@@ -116,78 +137,169 @@ impl Pool {
     }
 }
 
-struct Worker<'a> {
+/// A worker's instance of a network.
+struct Voice<'a> {
     classifier: &'a mut dyn Classifier,
-    setting: Setting,
-    noisy: Vec<f32>,
+    /// Noisy copies that wait until they fill a batch.
+    rows: Vec<f32>,
     /// What the classifier panicked with, if it did.
     panicked: Option<String>,
 }
 
-impl Worker<'_> {
-    /// As [`Self::evaluate`], with a panic of the classifier made an error, so
-    /// that a job lost with its thread is never waited for. What a classifier
-    /// answers after a panic is not to be trusted, so it is not asked again.
-    fn guarded(&mut self, job: &Job) -> Result<Output, Error> {
-        if self.panicked.is_none() {
-            match catch_unwind(AssertUnwindSafe(|| self.evaluate(job))) {
-                Ok(result) => return result,
-                Err(payload) => self.panicked = Some(words(payload.as_ref())),
-            }
-        }
-        let words = self.panicked.as_deref().unwrap_or_default();
-        Err(Error::new(
-            ErrorKind::Engine,
-            format!(
-                "the classifier panicked on input {}, a fault of the engine: {words}",
-                job.idx
-            ),
-        ))
-    }
-
-    fn evaluate(&mut self, job: &Job) -> Result<Output, Error> {
-        let start = Instant::now();
-        let micros = || start.elapsed().as_micros() as u64;
-        match &job.work {
-            Work::Select { copies, margins } => {
-                let answers = self.run(job, Stream::Selection, Copies::first(*copies))?;
-                let mut selection = select(&answers, *margins);
-                selection.micros = micros();
-                Ok(Output::Selection(selection))
-            }
-            Work::Answer { copies, margins } => {
-                let answers = self.run(job, job.stream, copies.clone())?;
-                Ok(Output::Answers {
-                    copies: copies.numbers(),
-                    codes: encode(&answers, margins.as_ref()),
-                    micros: micros(),
-                })
-            }
+impl<'a> Voice<'a> {
+    fn new(classifier: &'a mut dyn Classifier) -> Self {
+        Self {
+            classifier,
+            rows: Vec::new(),
+            panicked: None,
         }
     }
+}
 
-    /// The answers on `copies` of the job's input, batch by batch.
-    fn run(
+/// What a network has done of its share.
+#[derive(Default)]
+struct Track {
+    left: Copies,
+    answers: Vec<Answers>,
+    /// The time of its answers, and its part of the time of the noise.
+    time: Duration,
+    failure: Option<Error>,
+}
+
+impl Track {
+    /// Answers images of input `idx`; none any more after a failure. A panic of the classifier is made an error, so that a
+    /// job lost with its thread is never waited for. What a classifier answers
+    /// after a panic is not to be trusted, so it is not asked again.
+    fn classify(
         &mut self,
-        job: &Job,
-        stream: Stream,
-        mut copies: Copies,
-    ) -> Result<Vec<Answers>, Error> {
-        let Setting { noise, batch, .. } = &self.setting;
+        classifier: &mut dyn Classifier,
+        panicked: &mut Option<String>,
+        (idx, images): (u32, &[f32]),
+    ) {
+        if self.failure.is_some() {
+            return;
+        }
+        let start = Instant::now();
+        if panicked.is_none() {
+            match catch_unwind(AssertUnwindSafe(|| classifier.classify(images))) {
+                Ok(Ok(answers)) => self.answers.push(answers),
+                Ok(Err(error)) => self.failure = Some(error.into()),
+                Err(payload) => *panicked = Some(words(payload.as_ref())),
+            }
+        }
+        if let Some(words) = panicked {
+            self.failure = Some(Error::new(
+                ErrorKind::Engine,
+                format!("the classifier panicked on input {idx}, a fault of the engine: {words}"),
+            ));
+        }
+        self.time += start.elapsed();
+    }
+}
+
+struct Worker<'a> {
+    voices: Vec<Voice<'a>>,
+    setting: Setting,
+    noisy: Vec<f32>,
+}
+
+impl Worker<'_> {
+    fn done(&mut self, job: Job) -> Done {
+        let start = Instant::now();
+        let tracks = self.run(&job);
+        let micros = start.elapsed().as_micros() as u64;
+        let results = (job.shares.into_iter().zip(tracks))
+            .map(|(share, track)| (share.voter, track.finish(share)))
+            .collect();
+        Done {
+            request: job.request,
+            copies: job.copies.len(),
+            micros,
+            results,
+        }
+    }
+
+    /// The answers on the copies of the job, batch by batch: what each network
+    /// did of its share. A network that needs a whole batch of the noise gets
+    /// it as it is; one that needs some of it collects these until they are a
+    /// batch of its own.
+    fn run(&mut self, job: &Job) -> Vec<Track> {
+        let Setting { noise, batch } = &self.setting;
         let pixels = job.image.len();
-        let mut answers = Vec::new();
+        let full = batch.saturating_mul(pixels);
+        let mut tracks: Vec<Track> = (job.shares.iter())
+            .map(|share| Track {
+                left: share.copies.clone(),
+                ..Track::default()
+            })
+            .collect();
+        let mut copies = job.copies.clone();
         while !copies.is_empty() {
             let piece = copies.take(*batch as u64);
+            let start = Instant::now();
             self.noisy.resize(piece.len() as usize * pixels, 0.0);
             let mut rest = self.noisy.as_mut_slice();
             for range in piece.ranges() {
                 let (rows, others) = rest.split_at_mut(range.len() * pixels);
-                noise.add_batch(stream, job.idx, range, &job.image, rows);
+                noise.add_batch(job.stream, job.idx, range, &job.image, rows);
                 rest = others;
             }
-            answers.push(self.classifier.classify(&self.noisy)?);
+            let time = start.elapsed();
+            let owns: Vec<Copies> = (tracks.iter_mut())
+                .map(|track| track.left.take_below(piece.end()))
+                .collect();
+            let all = owns.iter().map(Copies::len).sum::<u64>().max(1);
+            for ((share, track), own) in job.shares.iter().zip(&mut tracks).zip(&owns) {
+                track.time += time.mul_f64(own.len() as f64 / all as f64);
+                let Voice {
+                    classifier,
+                    rows,
+                    panicked,
+                } = &mut self.voices[share.voter];
+                if rows.is_empty() && *own == piece {
+                    track.classify(*classifier, panicked, (job.idx, &self.noisy));
+                    continue;
+                }
+                for place in piece.places(own) {
+                    let place = place.start * pixels..place.end * pixels;
+                    rows.extend_from_slice(&self.noisy[place]);
+                }
+                if rows.len() >= full {
+                    track.classify(*classifier, panicked, (job.idx, &rows[..full]));
+                    rows.drain(..full);
+                }
+            }
         }
-        Ok(answers)
+        for (share, track) in job.shares.iter().zip(&mut tracks) {
+            let voice = &mut self.voices[share.voter];
+            if !voice.rows.is_empty() {
+                let images = (job.idx, voice.rows.as_slice());
+                track.classify(voice.classifier, &mut voice.panicked, images);
+                voice.rows.clear();
+            }
+        }
+        tracks
+    }
+}
+
+impl Track {
+    /// What comes of the answers.
+    fn finish(self, share: Share) -> Result<Output, Error> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let micros = self.time.as_micros() as u64;
+        Ok(match share.task {
+            Task::Select { margins } => Output::Selection(Selection {
+                micros,
+                ..select(&self.answers, margins)
+            }),
+            Task::Answer { margins } => Output::Answers {
+                copies: share.copies.numbers(),
+                codes: encode(&self.answers, margins.as_ref()),
+                micros,
+            },
+        })
     }
 }
 
@@ -252,4 +364,83 @@ fn encode(answers: &[Answers], margins: Option<&(u16, Arc<[f32]>)>) -> Codes {
         }
     }
     codes
+}
+
+#[cfg(test)]
+mod tests {
+    use recert_noise::NoiseKey;
+
+    use super::*;
+
+    /// Notes how many images each call has, and the first value of each.
+    struct Calls(Vec<Vec<f32>>);
+
+    impl Classifier for Calls {
+        fn classes(&self) -> usize {
+            2
+        }
+        fn image_len(&self) -> usize {
+            3
+        }
+        fn classify(&mut self, images: &[f32]) -> Result<Answers, recert_engine::Error> {
+            let firsts: Vec<f32> = images.chunks_exact(3).map(|image| image[0]).collect();
+            let answers = firsts.iter().map(|&first| Some(u16::from(first > 0.5)));
+            let answers = Answers::Classes(answers.collect());
+            self.0.push(firsts);
+            Ok(answers)
+        }
+    }
+
+    #[test]
+    fn each_network_gets_its_copies_in_full_batches() {
+        let (key, image, sigma) = (NoiseKey::new(3), [0.5_f32, 0.1, 0.9], 0.25);
+        let first = |copy: u32| {
+            let mut noisy = [0.0; 3];
+            key.add(Stream::Fresh, 7, copy, sigma, &image, &mut noisy);
+            noisy[0]
+        };
+        let all: Vec<u32> = (0..100).collect();
+        let even: Vec<u32> = (0..100).step_by(2).collect();
+        let late: Vec<u32> = (90..100).collect();
+        let lists = [&all, &even, &late];
+        let mut calls = [Calls(vec![]), Calls(vec![]), Calls(vec![])];
+        let mut worker = Worker {
+            voices: calls
+                .iter_mut()
+                .map(|c| Voice::new(c as &mut dyn Classifier))
+                .collect(),
+            setting: Setting {
+                noise: Noise::Gaussian { key, sigma },
+                batch: 16,
+            },
+            noisy: Vec::new(),
+        };
+        let share = |(voter, list): (usize, &&Vec<u32>)| Share {
+            voter,
+            copies: Copies::chosen(list),
+            task: Task::Answer { margins: None },
+        };
+        let done = worker.done(Job {
+            request: 0,
+            idx: 7,
+            stream: Stream::Fresh,
+            image: Pixels::Float(image.to_vec().into()),
+            copies: Copies::first(100),
+            shares: lists.iter().enumerate().map(share).collect(),
+        });
+        assert_eq!(done.copies, 100);
+        for ((voter, result), list) in done.results.into_iter().zip(lists) {
+            let Ok(Output::Answers { copies, codes, .. }) = result else {
+                panic!("network {voter} did not answer: {result:?}");
+            };
+            assert_eq!(&copies, list);
+            let expected = list.iter().map(|&copy| u16::from(first(copy) > 0.5));
+            assert_eq!(codes.classes, expected.collect::<Vec<_>>());
+        }
+        for (Calls(calls), list) in calls.iter().zip(lists) {
+            let firsts: Vec<f32> = list.iter().map(|&copy| first(copy)).collect();
+            let expected: Vec<&[f32]> = firsts.chunks(16).collect();
+            assert_eq!(calls, &expected);
+        }
+    }
 }

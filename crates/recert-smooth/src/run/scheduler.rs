@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use recert_ledger::{Input, Ledger, Series};
+use recert_ledger::{Given, Input, Ledger, NetworkId, Selection, Series};
+use recert_noise::Stream;
 
-use super::collect::{Conclude, Plan, Wanted};
+use super::collect::{Conclude, Part, Plan, Wanted};
 use super::copies::Copies;
 use super::noise::{Noise, Pixels};
-use super::pool::{Done, Job, Output, Pool, Work};
+use super::pool::{Done, Job, Output, Pool, Share, Task};
 use super::{Observer, Outcome};
 use crate::{Error, Source};
 
@@ -25,22 +26,43 @@ struct Active<'a> {
     /// Its place among all.
     request: usize,
     wanted: &'a Wanted<'a>,
-    series: Series,
     input: Input,
     image: Pixels,
-    selection: Selected,
-    /// Copies not yet handed out.
+    /// What is asked of each network, in the order of the request's parts.
+    voters: Vec<Asked>,
+    /// Copies not yet handed out that any network lacks.
     missing: Copies,
+    /// Whether selection copies are being drawn.
+    selecting: bool,
     in_flight: usize,
 }
 
-enum Selected {
-    /// To be drawn.
-    No,
-    /// Being drawn.
-    Soon,
-    /// Drawn, or not needed: the class and edges for coding margins, if any.
-    Yes(u16, Option<Arc<[f32]>>),
+/// What is asked of one network.
+struct Asked {
+    /// The network, by its place.
+    voter: usize,
+    series: Series,
+    /// What the selection says, if it is drawn or not needed.
+    selected: Option<Selected>,
+    /// Copies not yet handed out that it lacks.
+    missing: Copies,
+}
+
+/// The class that the selection chose, and the edges to code its margins by,
+/// where it was drawn.
+#[derive(Default)]
+struct Selected {
+    class: u16,
+    edges: Option<Arc<[f32]>>,
+}
+
+impl From<Selection> for Selected {
+    fn from(selection: Selection) -> Self {
+        Self {
+            class: selection.class,
+            edges: selection.edges.map(Into::into),
+        }
+    }
 }
 
 pub(super) struct Scheduler<'a> {
@@ -132,33 +154,37 @@ impl<'a> Scheduler<'a> {
     /// The first job that some active request is ready for.
     fn next_job(&mut self) -> Option<Job> {
         for active in &mut self.active {
-            let work = match &active.selection {
-                Selected::Soon => continue,
-                Selected::No => {
-                    active.selection = Selected::Soon;
-                    Work::Select {
-                        copies: self.plan.selection,
-                        margins: self.plan.margins,
-                    }
+            let Active { wanted, voters, .. } = active;
+            let (stream, copies, shares) = if active.selecting {
+                continue;
+            } else if voters.iter().any(|asked| asked.selected.is_none()) {
+                active.selecting = true;
+                let copies = Copies::first(self.plan.selection);
+                let lacking = voters.iter().filter(|asked| asked.selected.is_none());
+                let margins = self.plan.margins;
+                let share = |asked: &Asked| Share {
+                    voter: asked.voter,
+                    copies: copies.clone(),
+                    task: Task::Select { margins },
+                };
+                let shares = lacking.map(share).collect();
+                (Stream::Selection, copies, shares)
+            } else {
+                let copies = active.missing.take(self.chunk);
+                if copies.is_empty() {
+                    continue;
                 }
-                Selected::Yes(class, edges) => {
-                    let copies = active.missing.take(self.chunk);
-                    if copies.is_empty() {
-                        continue;
-                    }
-                    Work::Answer {
-                        copies,
-                        margins: edges.clone().map(|edges| (*class, edges)),
-                    }
-                }
+                let shares = voters.iter_mut().filter_map(|asked| asked.share(&copies));
+                (wanted.stream, copies.clone(), shares.collect())
             };
             active.in_flight += 1;
             return Some(Job {
                 request: active.request,
                 idx: active.input.idx,
-                stream: active.wanted.stream,
+                stream,
                 image: active.image.clone(),
-                work,
+                copies,
+                shares,
             });
         }
         None
@@ -170,88 +196,148 @@ impl<'a> Scheduler<'a> {
         let (input, pixels) = self.source.input(wanted.idx)?;
         let image = self.noise.prepare(wanted.idx, pixels)?;
         self.ledger.add_input(&input)?;
-        let network = self.plan.network;
-        let selection = if self.plan.selection == 0 {
-            Selected::Yes(0, None)
-        } else {
-            match self.ledger.selection(network, wanted.idx)? {
-                Some(s) => Selected::Yes(s.class, s.edges.map(Into::into)),
-                None => Selected::No,
-            }
+        let asked = |part: &Part<'_>| {
+            let series = wanted.series(self.plan.networks[part.voter]);
+            let selected = if self.plan.selection == 0 {
+                Some(Selected::default())
+            } else {
+                let drawn = self.ledger.selection(series.network, wanted.idx)?;
+                drawn.map(Selected::from)
+            };
+            Ok(Asked {
+                voter: part.voter,
+                series,
+                selected,
+                missing: part.copies().without(&self.ledger.answered(series)?),
+            })
         };
-        let series = wanted.series(network);
+        let voters = (wanted.parts.iter().map(asked)).collect::<Result<Vec<_>, Error>>()?;
         self.active.push_back(Active {
             request,
             wanted,
-            series,
             input,
             image,
-            selection,
-            missing: wanted.copies().without(&self.ledger.answered(series)?),
+            missing: Copies::union(voters.iter().map(|asked| &asked.missing)),
+            voters,
+            selecting: false,
             in_flight: 0,
         });
         Ok(())
     }
 
-    /// Writes what a worker computed.
+    /// Writes what a worker computed. Where a network failed, what the others
+    /// did is written all the same.
     fn receive(&mut self, done: Done) -> Result<(), Error> {
-        let active = self
-            .active
-            .iter_mut()
+        let active = (self.active.iter_mut())
             .find(|active| active.request == done.request)
             .expect("a request stays active until its jobs are done");
         active.in_flight -= 1;
-        match done.result? {
-            Output::Selection(selection) => {
-                let Series { network, idx, .. } = active.series;
-                self.ledger.put_selection(network, idx, &selection)?;
-                self.observer.evaluated(selection.copies);
-                active.selection = Selected::Yes(selection.class, selection.edges.map(Into::into));
-            }
-            Output::Answers {
-                copies,
-                codes,
-                micros,
-            } => {
-                let class = match active.selection {
-                    Selected::Yes(class, _) => class,
-                    Selected::No | Selected::Soon => 0,
-                };
-                self.ledger
-                    .put_chosen(active.series, &copies, &codes, class, micros)?;
-                let copies = copies.len() as u64;
-                self.observer.evaluated(copies);
-                // Aim at the chunk time; one chunk at most doubles the next,
-                // and a small one says how fast it went, not how large to be.
-                let aimed = copies * CHUNK_TIME.as_micros() as u64 / micros.max(1);
-                self.chunk = aimed
-                    .min(2 * copies.max(self.chunk))
-                    .clamp(CHUNK_COPIES.start, CHUNK_COPIES.end);
+        let (mut evaluations, mut failure) = (0, None);
+        let (mut answers, mut answering) = (Vec::new(), false);
+        for (voter, result) in done.results {
+            let asked = (active.voters.iter_mut())
+                .find(|asked| asked.voter == voter)
+                .expect("only networks that are asked answer");
+            match result {
+                Ok(Output::Selection(selection)) => {
+                    let Series { network, idx, .. } = asked.series;
+                    self.ledger.put_selection(network, idx, &selection)?;
+                    evaluations += selection.copies;
+                    asked.selected = Some(selection.into());
+                }
+                Ok(Output::Answers {
+                    copies,
+                    codes,
+                    micros,
+                }) => {
+                    answering = true;
+                    evaluations += copies.len() as u64;
+                    let class = asked.selected.as_ref().map_or(0, |s| s.class);
+                    answers.push((asked.series, class, copies, codes, micros));
+                }
+                Err(error) => {
+                    let network = self.plan.networks[voter];
+                    failure.get_or_insert((network, error));
+                }
             }
         }
-        Ok(())
+        active.selecting = false;
+        let given: Vec<Given<'_>> = (answers.iter())
+            .map(|(series, class, copies, answers, micros)| Given {
+                series: *series,
+                copies,
+                answers,
+                class: *class,
+                micros: *micros,
+            })
+            .collect();
+        self.ledger.put_together(&given)?;
+        if evaluations > 0 {
+            self.observer.evaluated(evaluations);
+        }
+        if answering {
+            // Aim at the chunk time; one chunk at most doubles the next,
+            // and a small one says how fast it went, not how large to be.
+            let aimed = done.copies * CHUNK_TIME.as_micros() as u64 / done.micros.max(1);
+            self.chunk = aimed
+                .min(2 * done.copies.max(self.chunk))
+                .clamp(CHUNK_COPIES.start, CHUNK_COPIES.end);
+        }
+        match failure {
+            Some((network, error)) => Err(self.named(network, error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Says whose failure it is, where that is not plain.
+    fn named(&self, network: NetworkId, error: Error) -> Error {
+        if self.plan.networks.len() == 1 {
+            return error;
+        }
+        let all = self.ledger.networks().unwrap_or_default();
+        let named = all.into_iter().find(|(id, _)| *id == network);
+        match named {
+            Some((_, named)) => error.of(&named.file),
+            None => error,
+        }
     }
 
     /// Concludes the requests at the front that are complete.
     fn conclude_front(&mut self) -> Result<(), Error> {
         while let Some(front) = self.active.front() {
-            let complete = matches!(front.selection, Selected::Yes(..))
+            let complete = front.voters.iter().all(|asked| asked.selected.is_some())
                 && front.missing.is_empty()
                 && front.in_flight == 0;
             if !complete {
                 break;
             }
-            let certificates = if front.wanted.last {
-                (self.conclude)(self.ledger, front.input.idx)?
-            } else {
-                Vec::new()
-            };
-            self.ledger.conclude(front.series, &certificates)?;
-            if front.wanted.last {
-                self.observer.concluded(&front.input, &certificates);
+            for (part, asked) in front.wanted.parts.iter().zip(&front.voters) {
+                let Series { network, idx, .. } = asked.series;
+                if !part.last {
+                    self.ledger.conclude(asked.series, &[])?;
+                    continue;
+                }
+                let certificates = (self.conclude)(self.ledger, network, idx)?;
+                self.ledger.conclude(asked.series, &certificates)?;
+                self.observer
+                    .concluded(network, &front.input, &certificates);
             }
             self.active.pop_front();
         }
         Ok(())
+    }
+}
+
+impl Asked {
+    /// Its share of a job of these copies, if it lacks any of them.
+    fn share(&mut self, copies: &Copies) -> Option<Share> {
+        let own = self.missing.take_below(copies.end());
+        let Selected { class, edges } = self.selected.as_ref()?;
+        let margins = edges.clone().map(|edges| (*class, edges));
+        (!own.is_empty()).then_some(Share {
+            voter: self.voter,
+            copies: own,
+            task: Task::Answer { margins },
+        })
     }
 }

@@ -54,7 +54,6 @@ impl Plan {
         let known = ledger.networks()?.into_iter().find(|(_, n)| n == identity);
         let network = known.map(|(id, _)| id);
         let auto = |goal: Goal| Auto {
-            network: network.unwrap_or(ledger.base()),
             alpha: asked.alpha,
             among: asked.among,
             goal,
@@ -62,7 +61,7 @@ impl Plan {
             batch: args.run.batch,
         };
         let seen = match network {
-            Some(_) => auto(Goal::Budget(0)).observed(ledger, &asked.inputs)?,
+            Some(network) => auto(Goal::Budget(0)).observed(ledger, network, &asked.inputs)?,
             None => None,
         };
         let rates = seen.map_or_else(Default::default, |(rates, _)| rates);
