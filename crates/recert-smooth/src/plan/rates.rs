@@ -7,7 +7,7 @@ use super::cells::{ByCell, OWN};
 /// With `q = P(f != c)` on an input, `r = P(h != c | f = c)` is about `loss * q`:
 /// both networks err near the same boundary, and how near an input's copies lie to
 /// it is what q measures. How the losses spread over the margin buckets is much the
-/// same for all changes with one r ([`shape`]), and a copy that f answered otherwise
+/// same for all changes with one r, and a copy that f answered otherwise
 /// is won by h about as often as one of its bucket is lost. (Measured on ResNet-20
 /// under noise 0.25 to 1.0: `loss` is 0.002 for fp16, 0.05 to 0.08 for int8 and 10 %
 /// pruning, 0.1 to 0.35 for 20 %, much the same for q from 0.005 to 0.4.)
@@ -15,7 +15,7 @@ use super::cells::{ByCell, OWN};
 pub struct Rates {
     /// Chance that h leaves c where f answered c, over q.
     pub loss: f64,
-    /// How much more often than [`shape`] says, in each bucket.
+    /// How much more often than changes of this `loss` usually do, in each bucket.
     pub more: [f64; OWN],
 }
 
