@@ -89,6 +89,7 @@ mod depthwise;
 mod error;
 mod gemm;
 mod grouped;
+mod integer;
 mod ir;
 mod lower;
 mod memory;
