@@ -12,7 +12,7 @@ use recert_net::{Model, OutputKind};
 /// largest answer: a matter of the order of summation.
 const TOLERANCE: f32 = 5e-6;
 
-const MADE: [&str; 7] = [
+const MADE: [&str; 9] = [
     "batch_normalization",
     "dense_blocks",
     "squeeze_excitation",
@@ -20,6 +20,8 @@ const MADE: [&str; 7] = [
     "shapes",
     "pools",
     "arithmetic",
+    "quantized_signed",
+    "quantized_unsigned",
 ];
 
 fn golden() -> PathBuf {

@@ -141,37 +141,58 @@ pub(super) unsafe fn finish<N: Ints, const P: usize>(
     // SAFETY: the caller vouches for all of it.
     unsafe {
         let (factor, offset) = (N::F::load(factor), N::F::load(offset));
-        let number = |p: usize| N::F::fma(N::float(sums[p]), factor, offset);
+        let mut numbers = [offset; P];
+        for (number, &sum) in numbers.iter_mut().zip(&sums) {
+            *number = N::F::fma(N::float(sum), factor, offset);
+        }
         match end {
             End::Floats(clamp) => {
-                for p in 0..P {
-                    let value = clamp.apply::<N::F>(number(p));
-                    N::F::store(output.cast::<f32>().add(p * LANES), value);
+                for (p, &number) in numbers.iter().enumerate() {
+                    let to = output.cast::<f32>().add(p * LANES);
+                    N::F::store(to, clamp.apply::<N::F>(number));
                 }
             }
-            End::Bytes(round) => {
-                for first in (0..P).step_by(4) {
-                    let four = [0, 1, 2, 3].map(|i| number((first + i).min(P - 1)));
-                    let bytes = N::narrow(four, round);
-                    N::store(output.add(first * LANES), bytes, (P - first).min(4));
-                }
-            }
+            End::Bytes(round) => write::<N, P>(&numbers, round, output),
             End::Sum(round, joint) => {
                 let bounds = round.centred();
                 let one = N::F::splat(joint.factors[0]);
                 let other = N::F::splat(joint.factors[1]);
                 let rest = N::F::splat(joint.offset);
-                for first in (0..P).step_by(4) {
-                    let four = [0, 1, 2, 3].map(|i| {
-                        let p = (first + i).min(P - 1);
-                        let own = N::whole(bounds.apply::<N::F>(number(p)));
-                        let second = N::float(N::widen(residual.add(p * LANES)));
-                        N::F::fma(own, one, N::F::fma(second, other, rest))
-                    });
-                    let bytes = N::narrow(four, &joint.round);
-                    N::store(output.add(first * LANES), bytes, (P - first).min(4));
+                for (p, number) in numbers.iter_mut().enumerate() {
+                    let own = N::whole(bounds.apply::<N::F>(*number));
+                    let second = N::float(N::widen(residual.add(p * LANES)));
+                    *number = N::F::fma(own, one, N::F::fma(second, other, rest));
                 }
+                write::<N, P>(&numbers, &joint.round, output);
             }
+        }
+    }
+}
+
+/// Writes the bytes of `P` pixels of numbers, `[pixel][16]`.
+///
+/// # Safety
+/// That of [`Ints`]; `output` must hold as many.
+#[expect(clippy::inline_always, reason = "it runs in the innermost loops")]
+#[inline(always)]
+pub(super) unsafe fn write<N: Ints, const P: usize>(
+    numbers: &[<N::F as Simd>::V; P],
+    round: &Round,
+    output: *mut u8,
+) {
+    let last = P - 1;
+    for first in (0..P).step_by(4) {
+        // No closure: it would be compiled without the instruction set.
+        let four = [
+            numbers[first],
+            numbers[(first + 1).min(last)],
+            numbers[(first + 2).min(last)],
+            numbers[(first + 3).min(last)],
+        ];
+        // SAFETY: the caller vouches for all of it.
+        unsafe {
+            let bytes = N::narrow(four, round);
+            N::store(output.add(first * LANES), bytes, (P - first).min(4));
         }
     }
 }

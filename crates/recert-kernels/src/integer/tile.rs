@@ -77,8 +77,10 @@ unsafe fn tile<N: Ints, const P: usize, const O: usize, const STEP: usize>(t: &T
                     for column in 0..t.columns {
                         let mut from = from.add(row * t.row + column * t.column);
                         for _ in 0..quads {
-                            let w: [N::W; O] =
-                                std::array::from_fn(|o| N::weights(weights.add(o * QUAD)));
+                            let mut w = [N::weights(weights); O];
+                            for (o, w) in w.iter_mut().enumerate().skip(1) {
+                                *w = N::weights(weights.add(o * QUAD));
+                            }
                             for p in 0..P {
                                 let x = N::quad(from.add(p * step));
                                 for (sums, &w) in sums.iter_mut().zip(&w) {

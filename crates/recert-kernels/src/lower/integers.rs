@@ -459,3 +459,58 @@ impl Rewrite {
         Some(self.bytes(op, vec![a.bytes, b.bytes], addition.sum, grid))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use recert_net::Model;
+
+    use super::*;
+    use crate::lower::lower;
+
+    /// The graph of a network, of its answer.
+    fn graph(path: &Path) -> Graph {
+        let model = Model::read(path).unwrap();
+        let signature = model.signature().unwrap();
+        lower(&model, &signature.input.name, &[&signature.output.name]).unwrap()
+    }
+
+    fn count(graph: &Graph, kind: fn(&Op) -> bool) -> usize {
+        graph.nodes.iter().filter(|node| kind(&node.op)).count()
+    }
+
+    /// How many convolutions compute with bytes, and whether none is left that
+    /// does not and no tensor goes to bytes but the image.
+    fn convolutions(graph: &Graph) -> (usize, bool) {
+        let floats = count(graph, |op| matches!(op, Op::Conv { .. }));
+        let images = count(graph, |op| matches!(op, Op::ToBytes(_)));
+        let bytes = count(graph, |op| matches!(op, Op::ByteConv { .. }));
+        (bytes, floats == 0 && images == 1)
+    }
+
+    #[test]
+    fn quantized_layers_compute_with_bytes() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let made = root.join("tests/golden");
+        let signed = graph(&made.join("quantized_signed.onnx"));
+        assert_eq!(convolutions(&signed), (5, true));
+        // The sum is the end of a convolution.
+        assert_eq!(count(&signed, |op| matches!(op, Op::ByteSum(..))), 0);
+        assert_eq!(count(&signed, |op| matches!(op, Op::ByteMap(_))), 1);
+        let unsigned = graph(&made.join("quantized_unsigned.onnx"));
+        assert_eq!(convolutions(&unsigned).0, 7);
+        let shared = root.join("../../../shared/models");
+        for (name, wanted) in [
+            ("cifar10/resnet8_qdq", 9),
+            ("imagenet/mobilenet_v1_0.25_224_quant_qdq", 27),
+        ] {
+            let path = shared.join(format!("{name}.onnx"));
+            if !path.exists() {
+                eprintln!("skipped: there is no {}", path.display());
+                continue;
+            }
+            assert_eq!(convolutions(&graph(&path)), (wanted, true), "{name}");
+        }
+    }
+}

@@ -154,7 +154,8 @@ impl Ints for Avx512 {
     }
 }
 
-/// Applies a function of eight lanes to both halves.
+/// Applies a function of eight lanes to both halves. Closures would not do:
+/// they are compiled without the instruction set.
 macro_rules! halves {
     ($f:expr, $($v:ident),+) => {
         [$f($($v[0]),+), $f($($v[1]),+)]
@@ -193,11 +194,16 @@ impl Ints for Avx2 {
     unsafe fn weights(from: *const i8) -> Self::W {
         // SAFETY: as above.
         unsafe {
-            [from, from.add(32)].map(|from| {
-                let w = _mm256_loadu_si256(from.cast());
-                let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w));
-                [even, _mm256_srai_epi16::<8>(w)]
-            })
+            let (w, v) = (
+                _mm256_loadu_si256(from.cast()),
+                _mm256_loadu_si256(from.add(32).cast()),
+            );
+            let even = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w));
+            let later = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(v));
+            [
+                [even, _mm256_srai_epi16::<8>(w)],
+                [later, _mm256_srai_epi16::<8>(v)],
+            ]
         }
     }
     #[inline(always)]
@@ -205,12 +211,16 @@ impl Ints for Avx2 {
         // SAFETY: as above. Two products of a byte and a signed byte fit in
         // 32 bits.
         unsafe {
-            let half = |sum, w: [__m256i; 2]| {
-                let even = _mm256_madd_epi16(x[0], w[0]);
-                let odd = _mm256_madd_epi16(x[1], w[1]);
-                _mm256_add_epi32(sum, _mm256_add_epi32(even, odd))
-            };
-            halves!(half, sum, w)
+            let even = [
+                _mm256_madd_epi16(x[0], w[0][0]),
+                _mm256_madd_epi16(x[0], w[1][0]),
+            ];
+            let odd = [
+                _mm256_madd_epi16(x[1], w[0][1]),
+                _mm256_madd_epi16(x[1], w[1][1]),
+            ];
+            let both = halves!(_mm256_add_epi32, even, odd);
+            halves!(_mm256_add_epi32, sum, both)
         }
     }
     #[inline(always)]
@@ -226,8 +236,8 @@ impl Ints for Avx2 {
     unsafe fn multiply(sum: Self::I, x: Self::I, w: Self::I) -> Self::I {
         // SAFETY: as above. The upper halves of `x` are 0.
         unsafe {
-            let half = |sum, x, w| _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
-            halves!(half, sum, x, w)
+            let products = halves!(_mm256_madd_epi16, x, w);
+            halves!(_mm256_add_epi32, sum, products)
         }
     }
     #[inline(always)]
@@ -245,18 +255,22 @@ impl Ints for Avx2 {
         // SAFETY: as above.
         unsafe {
             let zero = _mm256_set1_epi16(round.zero.into());
-            let pixel = |v: [__m256; 2]| {
-                let both = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0]), _mm256_cvtps_epi32(v[1]));
-                _mm256_adds_epi16(both, zero)
-            };
-            let two = |a, b| {
-                let mixed = _mm256_packus_epi16(pixel(a), pixel(b));
-                let mixed = _mm256_max_epu8(mixed, _mm256_set1_epi8(round.low.cast_signed()));
-                let mixed = _mm256_min_epu8(mixed, _mm256_set1_epi8(round.high.cast_signed()));
-                let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-                _mm256_permutevar8x32_epi32(mixed, order)
-            };
-            [two(a, b), two(c, d)]
+            let low = _mm256_set1_epi8(round.low.cast_signed());
+            let high = _mm256_set1_epi8(round.high.cast_signed());
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            let mut wide = [[zero; 2]; 2];
+            for (pair, v) in wide.iter_mut().zip([[a, b], [c, d]]) {
+                for (pixel, v) in pair.iter_mut().zip(v) {
+                    let [v, w] = halves!(_mm256_cvtps_epi32, v);
+                    *pixel = _mm256_adds_epi16(_mm256_packs_epi32(v, w), zero);
+                }
+            }
+            let mut bytes = [zero; 2];
+            for (bytes, [a, b]) in bytes.iter_mut().zip(wide) {
+                let mixed = _mm256_max_epu8(_mm256_packus_epi16(a, b), low);
+                *bytes = _mm256_permutevar8x32_epi32(_mm256_min_epu8(mixed, high), order);
+            }
+            bytes
         }
     }
     #[inline(always)]
