@@ -94,14 +94,16 @@ unsafe fn tile<N: Ints, const P: usize, const O: usize, const STEP: usize>(t: &T
                 }
             }
         }
-        for (o, &sums) in sums.iter().enumerate() {
+        // No loop: it would keep the sums in memory.
+        finish::<N, P>(t.end, sums[0], t.factor, t.offset, t.output, t.residual);
+        if O > 1 {
             finish::<N, P>(
                 t.end,
-                sums,
-                t.factor.add(o * LANES),
-                t.offset.add(o * LANES),
-                t.output.add(o * t.output_block),
-                t.residual.wrapping_add(o * t.residual_block),
+                sums[O - 1],
+                t.factor.add(LANES),
+                t.offset.add(LANES),
+                t.output.add(t.output_block),
+                t.residual.wrapping_add(t.residual_block),
             );
         }
     }
