@@ -16,7 +16,7 @@ mod noise;
 mod pool;
 mod scheduler;
 
-pub use collect::{Chosen, Collect, Conclude, Request, Voter, collect, collect_chosen};
+pub use collect::{Chosen, Collect, Conclude, Numbers, Request, Voter, collect, collect_chosen};
 
 use recert_ledger::{Certificate, Header, Input, NetworkId};
 use recert_noise::Law;
