@@ -123,14 +123,10 @@ pub(crate) struct RunArgs {
     /// on another --device than the CPU]
     #[arg(long, allow_negative_numbers = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// Images in one call of the engine
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "N",
-        default_value_t = 32
-    )]
-    pub(crate) batch: usize,
+    /// Images in one call of the engine [default: the fastest by a short measurement; 32 where answers
+    /// may depend on it]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    pub(crate) batch: Option<usize>,
     /// Also write a log in Cohen's format (idx label predict radius correct time)
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,

@@ -302,7 +302,7 @@ impl Loaded {
         &self,
         args: &RunArgs,
     ) -> Result<Vec<Box<dyn recert::engine::Classifier>>> {
-        if args.batch == 0 {
+        if args.batch == Some(0) {
             return usage("--batch must be at least 1");
         }
         let threads = match args.threads {

@@ -44,6 +44,17 @@ pub struct Codes {
 }
 
 impl Codes {
+    /// Adds the answer on copy `i` of others, which have margins if these do.
+    ///
+    /// # Panics
+    /// If there is no such copy.
+    pub fn push(&mut self, others: &Self, i: usize) {
+        self.classes.push(others.classes[i]);
+        if let Some(margins) = &others.margins {
+            self.margins.get_or_insert_default().push(margins[i]);
+        }
+    }
+
     /// How often `class` was answered.
     pub fn count(&self, class: u16) -> u64 {
         self.classes.iter().filter(|&&c| c == class).count() as u64

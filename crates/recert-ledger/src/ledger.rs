@@ -1,6 +1,7 @@
 //! The ledger itself: opening, binding to a run, checking and closing.
 
 mod answers;
+mod blocks;
 mod conclusions;
 mod networks;
 pub mod raw;
@@ -8,6 +9,7 @@ mod rows;
 mod seal;
 
 pub use answers::{Given, StoredBytes};
+pub use blocks::{Block, Blocks};
 pub use seal::Seal;
 
 use std::path::{Path, PathBuf};

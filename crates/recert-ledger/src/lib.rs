@@ -25,7 +25,7 @@ mod schema;
 
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
-pub use ledger::{Given, Ledger, Seal, Series, StoredBytes, raw};
+pub use ledger::{Block, Blocks, Given, Ledger, Seal, Series, StoredBytes, raw};
 pub use records::{
     Certificate, Claim, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };

@@ -359,6 +359,7 @@ proptest! {
         )), 1..6),
         conclude in any::<u8>(),
         asked in prop::collection::btree_set(prop_oneof![0_u32..310, any::<u32>()], 0..60),
+        (from, len) in (0_u64..320, 0_u64..120),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let (mut ledger, series) = ledger(&folder.path().join("run.recert"));
@@ -398,6 +399,32 @@ proptest! {
         let (codes, _) = ledger.answers(series, prefix as u64).unwrap();
         prop_assert_eq!(&codes.classes, &classes[..prefix]);
         prop_assert!(ledger.answers(series, prefix as u64 + 1).is_err());
+        let (counts, _) = ledger.answer_counts(series, prefix as u64).unwrap();
+        for (class, count) in &counts {
+            prop_assert_eq!(*count, codes.count(*class));
+        }
+        prop_assert_eq!(counts.values().sum::<u64>(), prefix as u64);
+        // Blocks anywhere: everything up to the first copy that is missing.
+        let (mut next, mut failed) = (from, false);
+        for block in ledger.blocks(series, from..from + len).unwrap() {
+            match block {
+                Ok(block) => {
+                    prop_assert!(!failed);
+                    prop_assert_eq!(block.first, next);
+                    for class in block.codes.classes {
+                        prop_assert_eq!(held.get(&(next as u32)), Some(&class));
+                        next += 1;
+                    }
+                }
+                Err(error) => {
+                    prop_assert_eq!(error.kind(), ErrorKind::Missing);
+                    failed = true;
+                }
+            }
+        }
+        let whole = (from..from + len).all(|copy| held.contains_key(&(copy as u32)));
+        prop_assert_eq!(failed, !whole);
+        prop_assert_eq!(whole, next == from + len);
     }
 }
 

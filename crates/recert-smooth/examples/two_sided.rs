@@ -17,9 +17,7 @@ use recert_ledger::{Ledger, Series, Stream};
 use recert_num::{
     Alpha, LowerBound, Sigma, UpperBound, clopper_pearson_lower, clopper_pearson_upper,
 };
-use recert_smooth::bound::{
-    Conclusion, Shares, Verdict, answer_counts, direct, runner_up, two_sided,
-};
+use recert_smooth::bound::{Conclusion, Shares, Verdict, direct, runner_up, two_sided};
 
 type Failure = Box<dyn Error>;
 
@@ -96,7 +94,7 @@ fn counted(ledger: &Ledger, n: u64) -> Result<Vec<Counts>, Failure> {
         let Some(selection) = ledger.selection(series.network, input.idx)? else {
             continue;
         };
-        let answered = answer_counts(&ledger.answers(series, n)?.0);
+        let (answered, _) = ledger.answer_counts(series, n)?;
         let class = selection.class;
         let count = |of: Option<(u16, u64)>| of.map_or(0, |(_, count)| count);
         all.push(Counts {

@@ -13,9 +13,10 @@ mod until;
 
 pub use until::recertify_until;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use recert_ledger::{Certificate, Claim, Codes, INVALID, Ledger, NetworkId, Series};
+use recert_ledger::{Block, Certificate, Claim, Codes, INVALID, Ledger, NetworkId, Series};
 use recert_noise::Stream;
 use recert_num::{Alpha, LowerBound, Sigma, UpperBound};
 use serde_json::json;
@@ -23,10 +24,10 @@ use serde_json::json;
 use crate::bound::{self, Answered, Conclusion, Tally};
 use crate::certify;
 use crate::plan::{
-    CELLS, Choice, Design, Goal, Levels, OWN, Pilot, Rates, Study, Subject, cell_of, count_cells,
-    early,
+    CELLS, Choice, Design, Goal, Levels, OWN, Picked, Picker, Pilot, Rates, Study, Subject,
+    cell_of, count_cells, early,
 };
-use crate::run::{Chosen, Request, Voter, collect_chosen, level};
+use crate::run::{Chosen, Numbers, Request, Voter, collect_chosen, level};
 use crate::{Error, Observer, Outcome, Sides, Source};
 
 /// What to recertify, and with how much.
@@ -45,11 +46,60 @@ pub struct Auto {
     pub batch: usize,
 }
 
-/// What the ledger says of an input before h runs on it.
+/// An input that f has been certified on.
+#[derive(Debug, Clone, Copy)]
 struct Known {
     idx: u32,
     class: u16,
-    f: Codes,
+    /// How often f answered otherwise on the late copies, by the most frequent of
+    /// these answers, [`INVALID`] being one.
+    runner_up: u64,
+}
+
+/// The copies of a design of an input.
+#[derive(Debug, Clone, Copy)]
+struct Pick {
+    class: u16,
+    design: Design,
+}
+
+impl Pick {
+    /// The copies, from f's codes in the ledger, read as far as is needed.
+    fn copies(self, ledger: &Ledger, idx: u32) -> Result<Picked, Error> {
+        let mut picker = Picker::new(self.design, self.class, ledger.header().n);
+        for block in ledger.blocks(certified(ledger, idx), picker.range())? {
+            let block = block?;
+            picker.see(block.first, &block.codes);
+            if picker.is_done() {
+                break;
+            }
+        }
+        Ok(picker.finish())
+    }
+}
+
+impl Numbers for Pick {
+    fn numbers(&self, ledger: &Ledger, idx: u32) -> Result<Cow<'_, [u32]>, Error> {
+        Ok(Cow::Owned(self.copies(ledger, idx)?.copies))
+    }
+}
+
+impl Known {
+    fn pick(self, design: Design) -> Pick {
+        Pick {
+            class: self.class,
+            design,
+        }
+    }
+
+    fn request(self, network: NetworkId, design: Design) -> Request<Pick> {
+        Request {
+            network,
+            idx: self.idx,
+            stream: design.stream(),
+            copies: self.pick(design),
+        }
+    }
 }
 
 impl Auto {
@@ -71,12 +121,24 @@ impl Auto {
         let mut pilots = Vec::new();
         for known in &all {
             let at = series(network, known.idx, Stream::Certify);
-            let mut copies: Vec<u32> = Vec::new();
-            for run in ledger.answered(at)? {
-                let answered = run.start as u32..run.end as u32;
-                copies.extend(answered.filter(|&i| known.f.classes[i as usize] == known.class));
+            let mut runs = ledger.answered(at)?.into_iter().peekable();
+            let (mut copies, mut f) = (Vec::new(), Codes::default());
+            for block in ledger.blocks(certified(ledger, known.idx), 0..ledger.header().n)? {
+                let Block { first, codes, .. } = block?;
+                for i in 0..codes.classes.len() {
+                    let copy = first + i as u64;
+                    while runs.next_if(|run| run.end <= copy).is_some() {}
+                    if runs.peek().is_some_and(|run| run.start <= copy) {
+                        copies.push(copy as u32);
+                        f.push(&codes, i);
+                    }
+                }
+                if runs.peek().is_none() {
+                    break;
+                }
             }
-            pilots.push(pairs(ledger, network, known, &copies)?);
+            let (h, _) = ledger.answers_at(at, &copies)?;
+            pilots.push(pairs(&f, known.class, &h));
         }
         let pairs = pilots.iter().map(|pilot| pilot.len() as u64).sum();
         Ok((pairs > 0).then(|| (study.rates_of_all(&pilots), pairs)))
@@ -86,42 +148,53 @@ impl Auto {
         let n = ledger.header().n;
         let mut subjects = Vec::new();
         let mut known = Vec::new();
+        let mut margins = true;
         for &idx in inputs {
             let selection = ledger.selection(ledger.base(), idx)?.ok_or_else(|| {
                 Error::parameter(format!("input {idx} is not certified in the ledger"))
             })?;
-            let (f, _) = ledger.answers(series(ledger.base(), idx, Stream::Certify), n)?;
             let class = selection.class;
             let mut votes = selection.counts;
             votes.insert(INVALID, selection.invalid);
-            for &answer in &f.classes[..early(n) as usize] {
-                *votes.entry(answer).or_insert(0) += 1;
+            let (mut late, mut cells) = (BTreeMap::new(), [0; CELLS]);
+            for block in ledger.blocks(certified(ledger, idx), 0..n)? {
+                let Block { first, codes, .. } = block?;
+                let is_early = early(n).saturating_sub(first) as usize;
+                let (before, after) = codes.classes.split_at(is_early.min(codes.classes.len()));
+                tally(&mut votes, before);
+                tally(&mut late, after);
+                count_cells(&codes, class, before.len(), &mut cells);
+                margins &= codes.margins.is_some();
             }
-            let late = &f.classes[early(n) as usize..];
             subjects.push(Subject {
                 votes: votes.values().sum(),
-                favour: votes.get(&class).copied().unwrap_or(0),
+                favour: certify::count(&votes, class),
                 rival: bound::runner_up(&votes, class).map_or(0, |(_, votes)| votes),
-                n: late.len() as u64,
-                k: late.iter().filter(|&&answer| answer == class).count() as u64,
-                cells: count_cells(&f, class, early(n) as u32..n as u32),
+                n: n - early(n),
+                k: certify::count(&late, class),
+                cells,
                 pilot: 0,
                 piloted: [0; CELLS],
             });
-            known.push(Known { idx, class, f });
+            late.remove(&class);
+            known.push(Known {
+                idx,
+                class,
+                runner_up: late.into_values().max().unwrap_or(0),
+            });
         }
         let votes: Vec<(u64, u64)> = subjects.iter().map(|s| (s.favour, s.votes)).collect();
         let pilots = self.goal.pilots(&votes);
         for ((subject, known), pilot) in subjects.iter_mut().zip(&known).zip(pilots) {
-            let Known { class, f, .. } = known;
             subject.pilot = pilot;
-            let (_, copies) = Design::Loss { pairs: pilot }.copies(f, *class);
-            subject.piloted = count_cells(f, *class, copies);
+            let picked = known.pick(Design::Loss { pairs: pilot });
+            let picked = picked.copies(ledger, known.idx)?;
+            count_cells(&picked.f, known.class, 0, &mut subject.piloted);
         }
         let study = Study {
             subjects,
             both_sides: self.sides == Sides::Two,
-            margins: known.iter().all(|known| known.f.margins.is_some()),
+            margins,
             // Fresh copies may come on top of the cached ones.
             levels: Levels::new(level(ledger.header(), self.alpha, 2 * n)?, self.among)?,
             goal: self.goal,
@@ -129,7 +202,7 @@ impl Auto {
         Ok((study, known))
     }
 
-    fn chosen<'a>(&self, requests: &'a [Request]) -> Chosen<'a> {
+    fn chosen<'a>(&self, requests: &'a [Request<Pick>]) -> Chosen<'a, Pick> {
         Chosen {
             requests,
             batch: self.batch,
@@ -176,9 +249,9 @@ impl Auto {
         let pilot = |subject: &Subject| Design::Loss {
             pairs: subject.pilot,
         };
-        let requests: Vec<Request> = (known.iter().zip(&study.subjects))
+        let requests: Vec<_> = (known.iter().zip(&study.subjects))
             .flat_map(|(known, subject)| {
-                let of = |&network| request(network, known, pilot(subject));
+                let of = |&network| known.request(network, pilot(subject));
                 networks.iter().map(of)
             })
             .collect();
@@ -193,13 +266,16 @@ impl Auto {
         if outcome == Outcome::Stopped {
             return Ok(None);
         }
-        let rates = networks.iter().enumerate().map(|(voter, &network)| {
-            let own = requests.iter().skip(voter).step_by(networks.len());
-            let seen = (known.iter().zip(own))
-                .map(|(known, request)| pairs(ledger, network, known, &request.copies))
-                .collect::<Result<Vec<Pilot>, Error>>()?;
-            Ok(study.rates(&seen))
-        });
+        let seen = |network: NetworkId| {
+            let pilots = known.iter().zip(&study.subjects).map(|(known, subject)| {
+                let picked = known.pick(pilot(subject)).copies(ledger, known.idx)?;
+                let at = series(network, known.idx, picked.stream);
+                let (h, _) = ledger.answers_at(at, &picked.copies)?;
+                Ok(pairs(&picked.f, known.class, &h))
+            });
+            pilots.collect::<Result<Vec<Pilot>, Error>>()
+        };
+        let rates = (networks.iter()).map(|&network| Ok(study.rates(&seen(network)?)));
         rates.collect::<Result<Vec<_>, Error>>().map(Some)
     }
 }
@@ -225,10 +301,10 @@ impl Of<'_> {
     ) -> Result<Certificate, Error> {
         let known = self.known;
         let sigma = Sigma::new(ledger.header().sigma)?;
-        let (stream, copies) = choice.design.copies(&known.f, known.class);
-        let at = series(self.network, known.idx, stream);
-        let (answers, mut micros) = ledger.answers_at(at, &copies)?;
-        let found = self.bound(choice, &copies, &answers, anytime)?;
+        let picked = known.pick(choice.design).copies(ledger, known.idx)?;
+        let at = series(self.network, known.idx, picked.stream);
+        let (answers, mut micros) = ledger.answers_at(at, &picked.copies)?;
+        let found = self.bound(choice, &picked.f, &answers, anytime)?;
         let conclusion = match found.p_upper {
             Some(p_upper) => {
                 let bounds = (found.p_lower, p_upper);
@@ -237,13 +313,14 @@ impl Of<'_> {
             None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
         };
         // The pilot is paid for, whether or not its copies count.
-        let (_, piloted) = Design::Loss {
+        let pilot = known.pick(Design::Loss {
             pairs: self.subject.pilot,
-        }
-        .copies(&known.f, known.class);
-        let extra: Vec<u32> = (piloted.into_iter())
-            .filter(|copy| stream != Stream::Certify || copies.binary_search(copy).is_err())
-            .collect();
+        });
+        let piloted = pilot.copies(ledger, known.idx)?.copies;
+        let counts = |copy: &u32| {
+            picked.stream == Stream::Certify && picked.copies.binary_search(copy).is_ok()
+        };
+        let extra: Vec<u32> = piloted.into_iter().filter(|copy| !counts(copy)).collect();
         let pilot_at = series(self.network, known.idx, Stream::Certify);
         micros += ledger.answers_at(pilot_at, &extra)?.1;
         Ok(certify::certificate(
@@ -251,16 +328,16 @@ impl Of<'_> {
             self.claim.clone(),
             &conclusion,
             &found.counts,
-            (copies.len() + extra.len()) as u64,
+            (answers.len() + extra.len()) as u64,
             micros,
         ))
     }
 
-    /// The bound of a design from h's answers on its copies.
+    /// The bound of a design from f's codes and h's answers on its copies.
     fn bound(
         &self,
         choice: Choice,
-        copies: &[u32],
+        f_on: &Codes,
         answers: &[u16],
         anytime: bool,
     ) -> Result<Found, Error> {
@@ -290,10 +367,8 @@ impl Of<'_> {
                 }
             }
             Design::Both { .. } => {
-                let f_on = &self.known.f.classes;
-                let late = &f_on[f_on.len() - n as usize..];
-                let moved = moved(late, class, answers);
-                let runner_up = runner_up(late, class);
+                let moved = moved(&f_on.classes, class, answers);
+                let runner_up = self.known.runner_up;
                 let found = bound::both(Answered { n, k, runner_up }, f, moved, h)?;
                 p_upper = Some(found.p_upper);
                 let counts = json!({
@@ -309,8 +384,8 @@ impl Of<'_> {
                     tilt: choice.tilts.cells[cell],
                     ..bound::Cell::default()
                 });
-                for (&copy, &answer) in copies.iter().zip(answers) {
-                    if let Some(cell) = cell_of(&self.known.f, class, copy as usize) {
+                for (copy, &answer) in answers.iter().enumerate() {
+                    if let Some(cell) = cell_of(f_on, class, copy) {
                         cells[cell].pairs += 1;
                         cells[cell].own += u64::from(answer == class);
                     }
@@ -372,10 +447,10 @@ pub fn recertify_auto(
     let choices = (voters.iter().zip(rates))
         .map(|(voter, rates)| Ok((voter.network, study.choose(rates)?)))
         .collect::<Result<Vec<_>, Error>>()?;
-    let requests: Vec<Request> = (known.iter().enumerate())
+    let requests: Vec<_> = (known.iter().enumerate())
         .flat_map(|(i, known)| {
             let of = move |(network, choices): &(NetworkId, Vec<Choice>)| {
-                request(*network, known, choices[i].design)
+                known.request(*network, choices[i].design)
             };
             choices.iter().map(of)
         })
@@ -395,7 +470,7 @@ pub fn recertify_auto(
                 study: &study,
                 claim: &claim,
                 network,
-                known: &known[i],
+                known: known[i],
                 subject: study.subjects[i],
             };
             Ok(vec![of.conclude(ledger, choices[&network][i], false)?])
@@ -409,7 +484,7 @@ struct Of<'a> {
     claim: &'a Claim,
     /// h's number in the ledger.
     network: NetworkId,
-    known: &'a Known,
+    known: Known,
     subject: Subject,
 }
 
@@ -419,57 +494,40 @@ fn places(known: &[Known]) -> BTreeMap<u32, usize> {
     each.map(|(i, known)| (known.idx, i)).collect()
 }
 
-/// h's answers on copies that f answered with c.
-fn pairs(
-    ledger: &Ledger,
-    network: NetworkId,
-    known: &Known,
-    copies: &[u32],
-) -> Result<Pilot, Error> {
-    let at = series(network, known.idx, Stream::Certify);
-    let (answers, _) = ledger.answers_at(at, copies)?;
+/// Of the copies that f answered with c: the cell of each, and whether h left it.
+fn pairs(f: &Codes, class: u16, h: &[u16]) -> Pilot {
     // Without margins every copy counts as decided.
-    let cell = |copy: u32| cell_of(&known.f, known.class, copy as usize).unwrap_or(OWN - 1);
-    let each = copies.iter().zip(&answers);
-    Ok(each
-        .map(|(&copy, &answer)| (cell(copy), answer != known.class))
-        .collect())
+    let cell = |copy: usize| cell_of(f, class, copy).unwrap_or(OWN - 1);
+    (h.iter().enumerate())
+        .filter(|&(copy, _)| f.classes[copy] == class)
+        .map(|(copy, &answer)| (cell(copy), answer != class))
+        .collect()
 }
 
-fn request(network: NetworkId, known: &Known, design: Design) -> Request {
-    let (stream, copies) = design.copies(&known.f, known.class);
-    Request {
-        network,
-        idx: known.idx,
-        stream,
-        copies,
-    }
-}
-
-/// f's largest count of an answer other than `class`, [`INVALID`] being one.
-fn runner_up(f: &[u16], class: u16) -> u64 {
-    largest(f.iter().filter(|&&answer| answer != class))
-}
-
-/// How h's answers on some copies differ from f's on these and the next, as far as
-/// the class and any one other answer go.
+/// How h's answers on some copies differ from f's, as far as the class and any one
+/// other answer go.
 fn moved(f: &[u16], class: u16, h: &[u16]) -> bound::Moved {
     let pairs = || f.iter().zip(h);
-    let arrived = pairs().filter(|&(f, h)| f != h && *h != class);
+    let mut arrived = BTreeMap::new();
+    let other = pairs().filter(|&(f, h)| f != h && *h != class);
+    tally(&mut arrived, other.map(|(_, h)| h));
     bound::Moved {
         pairs: h.len() as u64,
         lost: pairs().filter(|&(&f, &h)| f == class && h != class).count() as u64,
-        arrived: largest(arrived.map(|(_, h)| h)),
+        arrived: arrived.into_values().max().unwrap_or(0),
     }
 }
 
-/// The count of the most frequent of `classes`.
-fn largest<'a>(classes: impl Iterator<Item = &'a u16>) -> u64 {
-    let mut counts = BTreeMap::new();
-    for class in classes {
-        *counts.entry(class).or_insert(0) += 1;
+/// Counts each answer.
+fn tally<'a>(counts: &mut BTreeMap<u16, u64>, answers: impl IntoIterator<Item = &'a u16>) {
+    for &answer in answers {
+        *counts.entry(answer).or_insert(0) += 1;
     }
-    counts.into_values().max().unwrap_or(0)
+}
+
+/// Where f's codes of an input are.
+fn certified(ledger: &Ledger, idx: u32) -> Series {
+    series(ledger.base(), idx, Stream::Certify)
 }
 
 fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {

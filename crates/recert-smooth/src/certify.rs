@@ -1,8 +1,10 @@
 //! Certified radii from scratch: CERTIFY [Cohen, Rosenfeld, Kolter 2019], and with
 //! a bound of its own for the runner-up.
 
+use std::collections::BTreeMap;
+
 use recert_engine::Classifier;
-use recert_ledger::{Certificate, Claim, Codes, Header, Ledger, NetworkId, Selection, Series};
+use recert_ledger::{Certificate, Claim, Header, INVALID, Ledger, NetworkId, Selection, Series};
 use recert_noise::{Law, Stream};
 use recert_num::{Alpha, Sigma};
 use serde_json::json;
@@ -123,11 +125,11 @@ pub(crate) fn conclude(
     what.copies
         .iter()
         .map(|&n| {
-            let (codes, micros) = ledger.answers(series, n)?;
+            let (answered, micros) = ledger.answer_counts(series, n)?;
             let alpha = level(ledger.header(), what.alpha, n)?;
             let (conclusion, counts) = match what.sides {
-                Sides::One => one_sided(&selection, &codes, alpha, sigma)?,
-                Sides::Two => two_sided(&selection, &codes, alpha, sigma)?,
+                Sides::One => one_sided(&selection, &answered, alpha, sigma)?,
+                Sides::Two => two_sided(&selection, &answered, alpha, sigma)?,
             };
             Ok(certificate(
                 idx,
@@ -146,17 +148,22 @@ pub(crate) fn conclude(
         .collect()
 }
 
+/// How often an answer was given.
+pub(crate) fn count(answered: &BTreeMap<u16, u64>, answer: u16) -> u64 {
+    answered.get(&answer).copied().unwrap_or(0)
+}
+
 /// CERTIFY's conclusion, and the counts that it is from.
 fn one_sided(
     selection: &Selection,
-    codes: &Codes,
+    answered: &BTreeMap<u16, u64>,
     alpha: Alpha,
     sigma: Sigma,
 ) -> Result<(Conclusion, serde_json::Value), Error> {
-    let (class, n) = (selection.class, codes.classes.len() as u64);
-    let k = codes.count(class);
+    let class = selection.class;
+    let (k, n) = (count(answered, class), answered.values().sum());
     let p = bound::direct(k, n, alpha)?;
-    let counts = json!({"class": class, "k": k, "n": n, "invalid": codes.invalid()});
+    let counts = json!({"class": class, "k": k, "n": n, "invalid": count(answered, INVALID)});
     Ok((Conclusion::one_sided(class, p, sigma, "direct")?, counts))
 }
 
@@ -164,21 +171,19 @@ fn one_sided(
 /// alpha and bounds that it is from.
 fn two_sided(
     selection: &Selection,
-    codes: &Codes,
+    answered: &BTreeMap<u16, u64>,
     alpha: Alpha,
     sigma: Sigma,
 ) -> Result<(Conclusion, serde_json::Value), Error> {
-    let (class, n) = (selection.class, codes.classes.len() as u64);
-    let votes = |class| selection.counts.get(&class).copied().unwrap_or(0);
+    let (class, n) = (selection.class, answered.values().sum());
     let against = bound::runner_up(&selection.counts, class).map_or(0, |(_, votes)| votes);
-    let shares = Shares::from_votes(votes(class), against, alpha)?;
-    let answered = bound::answer_counts(codes);
-    let k = answered.get(&class).copied().unwrap_or(0);
-    let other = bound::runner_up(&answered, class);
+    let shares = Shares::from_votes(count(&selection.counts, class), against, alpha)?;
+    let k = count(answered, class);
+    let other = bound::runner_up(answered, class);
     let k_other = other.map_or(0, |(_, count)| count);
     let found = bound::two_sided(k, k_other, n, shares)?;
     let counts = json!({
-        "class": class, "k": k, "n": n, "invalid": codes.invalid(),
+        "class": class, "k": k, "n": n, "invalid": count(answered, INVALID),
         "runner_up": other.map(|(class, _)| class), "k_runner_up": k_other,
         "alpha_class": shares.class.get(), "alpha_ratio": shares.ratio.get(),
         "ratio_lower": found.ratio_lower.get(), "p_upper": found.p_upper.get(),

@@ -1,7 +1,5 @@
 //! PREDICT [Cohen, Rosenfeld, Kolter 2019]: the smoothed classifier's class.
 
-use std::collections::BTreeMap;
-
 use recert_engine::Classifier;
 use recert_ledger::{Certificate, Claim, INVALID, Ledger, Series};
 use recert_noise::Stream;
@@ -56,11 +54,8 @@ pub fn predict(
                 stream: recert_ledger::Stream(Stream::Predict.tag()),
             };
             let (n, alpha) = (ledger.header().n, ledger.header().alpha);
-            let (codes, micros) = ledger.answers(series, n)?;
-            let mut counts = BTreeMap::new();
-            for &class in codes.classes.iter().filter(|&&class| class != INVALID) {
-                *counts.entry(class).or_insert(0_u64) += 1;
-            }
+            let (mut counts, micros) = ledger.answer_counts(series, n)?;
+            let invalid = counts.remove(&INVALID).unwrap_or(0);
             let Prediction {
                 class,
                 first,
@@ -78,7 +73,7 @@ pub fn predict(
                 ),
             };
             let counts = json!({
-                "class": class, "k1": first, "k2": second, "n": n, "invalid": codes.invalid(),
+                "class": class, "k1": first, "k2": second, "n": n, "invalid": invalid,
             });
             Ok(vec![Certificate {
                 idx,

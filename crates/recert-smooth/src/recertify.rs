@@ -164,13 +164,19 @@ fn conclude_pairs(
         .selection(ledger.base(), idx)?
         .ok_or_else(|| Error::parameter(format!("input {idx} is not certified in the ledger")))?
         .class;
-    let (f, _) = ledger.answers(certify_series(ledger.base(), idx), n)?;
-    let k = f.count(class);
+    let series = certify_series(ledger.base(), idx);
+    let k = certify::count(&ledger.answer_counts(series, n)?.0, class);
     what.copies
         .iter()
         .map(|&m| {
-            let (h, micros) = ledger.answers(certify_series(network, idx), m)?;
-            let pairs = Pairs::count(&f, &h, class);
+            let (mut pairs, mut micros) = (Pairs::default(), 0);
+            for h in ledger.blocks(certify_series(network, idx), 0..m)? {
+                let h = h?;
+                let copies = h.first..h.first + h.codes.classes.len() as u64;
+                let (f, _) = ledger.answers_in(series, copies)?;
+                pairs.add(&f.classes, &h.codes.classes, class);
+                micros += h.micros;
+            }
             let mut counts = json!({
                 "class": class, "k": k, "n": n, "m": m, "disagreements": pairs.disagreements,
                 "own": pairs.own, "lost": pairs.lost, "gained": pairs.gained,

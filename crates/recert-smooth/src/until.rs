@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use recert_engine::Classifier;
-use recert_ledger::{Certificate, Input, Ledger, NetworkId, Selection, Series};
+use recert_ledger::{Certificate, INVALID, Input, Ledger, NetworkId, Selection, Series};
 use recert_noise::Stream;
 use recert_num::{Alpha, Radius, Sigma, normal_cdf_lower};
 use serde_json::json;
@@ -144,9 +144,9 @@ fn look(
     let selection = ledger.selection(ledger.base(), idx)?.ok_or_else(|| {
         Error::parameter(format!("input {idx} has no selection copies in the ledger"))
     })?;
-    let (codes, micros) = ledger.answers(series, copies)?;
+    let (answered, micros) = ledger.answer_counts(series, copies)?;
     let (class, prior) = (selection.class, prior(&selection)?);
-    let k = codes.count(class);
+    let k = certify::count(&answered, class);
     let found = bound::anytime(k, copies, prior, share)?;
     let conclusion = Conclusion::one_sided(class, found.p_lower, sigma, "mixture")?;
     let certified = match conclusion.verdict {
@@ -162,7 +162,7 @@ fn look(
         return Ok(None);
     }
     let counts = json!({
-        "class": class, "k": k, "n": copies, "invalid": codes.invalid(),
+        "class": class, "k": k, "n": copies, "invalid": certify::count(&answered, INVALID),
         "prior": [prior.a(), prior.b()], "witness": found.witness,
     });
     let parameters = json!({"alpha_any": share.get(), "until": radius.get()});

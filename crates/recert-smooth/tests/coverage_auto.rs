@@ -385,9 +385,10 @@ fn allowed(scene: &Scene, blocks: u64, repeats: u64) -> f64 {
     scene.alpha + 4.0 * (by_blocks + scene.alpha / n).sqrt()
 }
 
-/// Runs a scene on two threads; returns the first input's score and the worst
-/// share of alpha of any.
-fn run(scene: &Scene, seed: u64, blocks: u64, repeats: u64, threads: u64) -> (Score, f64) {
+/// Runs a scene on two threads; returns the first input's score, and of the input
+/// that is worst by how many standard errors its rate is above alpha these and
+/// its rate in units of alpha.
+fn run(scene: &Scene, seed: u64, blocks: u64, repeats: u64, threads: u64) -> (Score, [f64; 2]) {
     let parts: Vec<Vec<Score>> = std::thread::scope(|scope| {
         let each = (0..threads)
             .map(|i| scope.spawn(move || scene.run(seed ^ (i << 40), blocks / threads, repeats)));
@@ -404,10 +405,14 @@ fn run(scene: &Scene, seed: u64, blocks: u64, repeats: u64, threads: u64) -> (Sc
         }
     }
     let allowed = allowed(scene, blocks, repeats);
-    let mut worst = 0.0_f64;
+    let mut worst = [f64::NEG_INFINITY, 0.0];
     for (input, score) in scores.iter().enumerate() {
         let rate = score.wrong as f64 / score.all as f64;
-        worst = worst.max(rate / scene.alpha);
+        let error = (scene.alpha * (1.0 - scene.alpha) / score.all as f64).sqrt();
+        let above = (rate - scene.alpha) / error;
+        if above > worst[0] {
+            worst = [above, rate / scene.alpha];
+        }
         assert!(
             rate <= allowed,
             "{} at {}, input {input}: {score:?}, {allowed} allowed",
@@ -435,16 +440,16 @@ fn check(groups: Vec<Group>, blocks: u64, repeats: u64, threads: u64) {
             all += score.all;
             lines.push((worst, score, scene));
         }
-        lines.sort_by(|a, b| b.0.total_cmp(&a.0));
+        lines.sort_by(|a, b| b.0[0].total_cmp(&a.0[0]));
         println!(
             "{}: {} scenes, {all} hard certificates {:?}",
             group.algorithm,
             lines.len(),
             started.elapsed()
         );
-        for (worst, score, scene) in lines.iter().take(4) {
+        for ([above, worst], score, scene) in lines.iter().take(4) {
             println!(
-                "  {worst:.3} of alpha = {} ({} wrong, {} of them certificates, of {}; {:?}): {}",
+                "  {above:+.1} s.e., {worst:.3} of alpha = {} ({} wrong, {} of them certificates, of {}; {:?}): {}",
                 scene.alpha, score.wrong, score.certified, score.all, score.designs, scene.name
             );
         }
@@ -467,9 +472,9 @@ fn bounds_of_special_inputs_are_wrong_no_more_often_than_stated() {
 fn bounds_are_wrong_no_more_often_than_stated_in_a_million() {
     let mut all = groups(true);
     all.extend([special(true), via(true), switching()]);
-    // A million an algorithm.
+    // A million an algorithm, and some for what is rounded off.
     for group in all {
-        let each = 1_000_000 / group.scenes.len() as u64;
+        let each = 1_050_000 / group.scenes.len() as u64;
         let blocks = (each / 400).max(20);
         check(vec![group], blocks, each.div_ceil(blocks).max(20), 2);
     }

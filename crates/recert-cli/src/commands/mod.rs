@@ -13,6 +13,7 @@ use anyhow::Result;
 use recert::engine::Classifier;
 use recert::ledger::{Ledger, NetworkId};
 use recert::smooth::Outcome;
+use recert::smooth::run::{BATCH, measured_batch};
 
 use crate::args::{Args, Command, RunArgs};
 use crate::config::Loaded;
@@ -40,6 +41,8 @@ struct Runner<'a> {
     loaded: &'a [Loaded],
     /// For each of them, its classifiers: one a worker.
     workers: Vec<Vec<Box<dyn Classifier>>>,
+    /// Images in one call of each.
+    batch: usize,
     progress: Progress,
 }
 
@@ -47,9 +50,22 @@ impl<'a> Runner<'a> {
     /// `method` is the one whose certificates make the rows.
     fn new(loaded: &'a [Loaded], args: &RunArgs, method: &'static str) -> Result<Self> {
         let workers = loaded.iter().map(|loaded| loaded.workers(args));
+        let mut workers: Vec<Vec<_>> = workers.collect::<Result<_>>()?;
+        let invariant = |loaded: &Loaded| loaded.network.engine().batch_invariant;
+        let batch = match args.batch {
+            Some(batch) => batch,
+            None if loaded.iter().all(invariant) => {
+                let firsts = workers.iter_mut().filter_map(|all| all.first_mut());
+                let mut firsts: Vec<&mut dyn Classifier> =
+                    firsts.map(|c| c.as_mut() as _).collect();
+                measured_batch(&mut firsts)?
+            }
+            None => BATCH,
+        };
         Ok(Self {
             loaded,
-            workers: workers.collect::<Result<_>>()?,
+            workers,
+            batch,
             progress: Progress::new(args.log.as_deref(), method, args.quiet)?,
         })
     }

@@ -96,6 +96,7 @@ fn recertify_all(
         several => format!("{inputs} inputs of {file} for {several} networks"),
     };
     let what = ("recertified", what);
+    let batch = runner.batch;
     runner.drive(ledger, what, &networks, |ledger, workers, progress| {
         let (source, inputs) = (&data.set, &asked.inputs);
         let mut voters: Vec<Voter<'_>> = Vec::new();
@@ -114,7 +115,7 @@ fn recertify_all(
                 copies: asked.copies.clone(),
                 alpha: asked.alpha,
                 methods: asked.methods.clone(),
-                batch: args.run.batch,
+                batch,
             };
             let outcome = recertify(ledger, source, inputs, &what, &mut voters, progress)?;
             if outcome == Outcome::Stopped {
@@ -126,7 +127,7 @@ fn recertify_all(
             among: asked.among,
             goal,
             sides: args.sides.sides(),
-            batch: args.run.batch,
+            batch,
         };
         if let Some(radius) = asked.until {
             let what = auto(Goal::Each(UNTIL_PILOT));

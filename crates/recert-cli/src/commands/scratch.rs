@@ -79,10 +79,11 @@ fn from_scratch(args: &Certify, rows: &'static str) -> Result<()> {
         ..Scratch::open(&args.subject, &args.scratch)?
     };
     let (runner, ledger, what) = scratch.start(Task::Certify, rows)?;
+    let batch = runner.batch;
     let what = ("certified", what);
     runner.drive(ledger, what, &[], |ledger, workers, progress| {
         let (source, inputs) = (&scratch.data.set, &scratch.inputs);
-        let (batch, workers) = (scratch.batch(), &mut workers[0]);
+        let workers = &mut workers[0];
         if let Some(radius) = until {
             return certify_until(ledger, source, inputs, radius, batch, workers, progress);
         }
@@ -98,11 +99,11 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
         ..Scratch::open(&args.subject, &args.scratch)?
     };
     let (runner, ledger, what) = scratch.start(Task::Predict, "predict")?;
+    let batch = runner.batch;
     let what = ("predicted", what);
     runner.drive(ledger, what, &[], |ledger, workers, progress| {
         let (source, inputs) = (&scratch.data.set, &scratch.inputs);
-        let (batch, workers) = (scratch.batch(), &mut workers[0]);
-        recert::smooth::predict(ledger, source, inputs, batch, workers, progress)
+        recert::smooth::predict(ledger, source, inputs, batch, &mut workers[0], progress)
     })
 }
 
@@ -149,10 +150,6 @@ impl<'a> Scratch<'a> {
             inputs,
             loaded,
         })
-    }
-
-    fn batch(&self) -> usize {
-        self.args.run.batch
     }
 
     /// Opens the ledger, last of all: a wrong flag leaves none behind.

@@ -1,5 +1,6 @@
 //! Answers: recording them and reading them back.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::rows::{Piece, ascending, consecutive, insert, share};
@@ -172,30 +173,45 @@ impl Ledger {
     /// # Errors
     /// [`ErrorKind::Missing`] if any of them has not been answered yet.
     pub fn answers(&self, series: Series, copies: u64) -> Result<(Codes, u64), Error> {
-        let Some(last) = copies.checked_sub(1) else {
-            return Ok((Codes::default(), 0));
-        };
-        let last = u32::try_from(last).unwrap_or(u32::MAX);
-        let class = self.margin_class(series)?;
-        let mut pieces = Vec::new();
-        for stored in self.stored(series, 0..=last, usize::MAX)? {
-            let numbers = self.copies(series, &stored)?;
-            let mut piece = self.decoded(series, &stored, numbers, class)?;
-            let whole = piece.copies.len();
-            let used = piece.copies.partition_point(|&copy| copy <= last);
-            piece.copies.truncate(used);
-            piece.codes.classes.truncate(used);
-            if let Some(margins) = &mut piece.codes.margins {
-                margins.truncate(used);
+        self.answers_in(series, 0..copies)
+    }
+
+    /// The answers on `copies`, as by [`Ledger::answers`].
+    ///
+    /// # Errors
+    /// As [`Ledger::answers`].
+    pub fn answers_in(&self, series: Series, copies: Range<u64>) -> Result<(Codes, u64), Error> {
+        let (mut all, mut micros) = (Codes::default(), 0);
+        for block in self.blocks(series, copies)? {
+            let block = block?;
+            all.classes.extend(block.codes.classes);
+            if let Some(margins) = block.codes.margins {
+                all.margins.get_or_insert_default().extend(margins);
             }
-            piece.micros = share(piece.micros, used, whole);
-            pieces.push(piece);
+            micros += block.micros;
         }
-        let all = self.gathered(series, &pieces)?;
-        if (all.copies.len() as u64) < copies {
-            return Err(self.missing(series, all.copies.len(), copies));
+        Ok((all, micros))
+    }
+
+    /// How often each answer was given on copies `0..copies`, [`INVALID`] among
+    /// them, and the time as by [`Ledger::answers`].
+    ///
+    /// # Errors
+    /// As [`Ledger::answers`].
+    pub fn answer_counts(
+        &self,
+        series: Series,
+        copies: u64,
+    ) -> Result<(BTreeMap<u16, u64>, u64), Error> {
+        let (mut counts, mut micros) = (BTreeMap::new(), 0);
+        for block in self.blocks(series, 0..copies)? {
+            let block = block?;
+            for class in block.codes.classes {
+                *counts.entry(class).or_insert(0) += 1;
+            }
+            micros += block.micros;
         }
-        Ok((all.codes, all.micros))
+        Ok((counts, micros))
     }
 
     /// The class answered on each of `copies`, [`INVALID`] for an invalid
@@ -220,7 +236,7 @@ impl Ledger {
         let (classes, micros) = self.find(series, copies)?;
         let held = classes.iter().flatten().count();
         if held < copies.len() {
-            return Err(self.missing(series, held, copies.len() as u64));
+            return Err(self.missing(series, held as u64, copies.len() as u64));
         }
         Ok((classes.into_iter().flatten().collect(), micros))
     }
@@ -271,7 +287,8 @@ impl Ledger {
         let (Some(&first), Some(&last)) = (copies.first(), copies.last()) else {
             return Ok((found, time));
         };
-        for stored in self.stored(series, first..=last, usize::MAX)? {
+        for entry in self.index(series, first..=last, usize::MAX)? {
+            let stored = self.stored(series, entry)?;
             let held = self.copies(series, &stored)?;
             let shared = common(copies, &held);
             if shared.is_empty() {
@@ -297,7 +314,7 @@ impl Ledger {
         Error::new(ErrorKind::Malformed, &self.path, message)
     }
 
-    fn missing(&self, series: Series, held: usize, wanted: u64) -> Error {
+    pub(super) fn missing(&self, series: Series, held: u64, wanted: u64) -> Error {
         let message = format!("has only {held} of {wanted} copies of input {}", series.idx);
         Error::new(ErrorKind::Missing, &self.path, message)
     }

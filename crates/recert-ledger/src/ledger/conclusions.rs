@@ -13,14 +13,10 @@ impl Ledger {
     /// concluded, which may be nothing: one transaction.
     pub fn conclude(&mut self, series: Series, certificates: &[Certificate]) -> Result<(), Error> {
         let class = self.margin_class(series)?;
-        let merge = self.merged(series, class)?;
-        if merge.is_empty() && certificates.is_empty() {
-            return Ok(());
-        }
-        let path = &self.path;
-        let write = |connection: &mut Connection| -> rusqlite::Result<()> {
-            let transaction = connection.transaction()?;
-            merge.write(&transaction, series, class)?;
+        let transaction = self.connection.unchecked_transaction();
+        let transaction = transaction.map_err(|e| self.sql(e))?;
+        self.merge(series, class)?;
+        let write = || -> rusqlite::Result<()> {
             for c in certificates {
                 let claim = insert_claim(&transaction, series.network, &c.claim)?;
                 transaction.execute(
@@ -39,9 +35,10 @@ impl Ledger {
                     ],
                 )?;
             }
-            transaction.commit()
+            Ok(())
         };
-        write(&mut self.connection).map_err(|source| Error::sql(path, source))
+        write().map_err(|e| self.sql(e))?;
+        transaction.commit().map_err(|e| self.sql(e))
     }
 
     /// All certificates of a network, ordered by claim (method, alpha,

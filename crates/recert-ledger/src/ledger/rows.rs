@@ -23,6 +23,24 @@ pub(super) struct Piece {
     pub(super) micros: u64,
 }
 
+/// Where a row is, and of which copies: all that is held of rows that are not
+/// being read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    first: u64,
+    /// Its last copy.
+    last: u64,
+    chosen: bool,
+    margins: bool,
+}
+
+impl Entry {
+    /// Whether its copies have margins.
+    pub(super) fn has_margins(&self) -> bool {
+        self.margins
+    }
+}
+
 /// A row of either table as it is stored.
 pub(super) struct Stored {
     pub(super) copies: u64,
@@ -39,30 +57,22 @@ struct Place {
     chosen: Option<(u64, Vec<u8>)>,
 }
 
-/// What merging a series changes.
-#[derive(Default)]
-pub(super) struct Merge {
-    /// The rows that go: whether of `chosen`, and their first copy.
-    gone: Vec<(bool, u64)>,
-    /// What comes in their place.
-    pieces: Vec<Piece>,
-}
-
 impl Ledger {
     /// The rows of a series with any copy in `range` and fewer than `below`
     /// copies in all, by their first copy.
-    pub(super) fn stored(
+    pub(super) fn index(
         &self,
         series: Series,
         range: RangeInclusive<u32>,
         below: usize,
-    ) -> Result<Vec<Stored>, Error> {
+    ) -> Result<Vec<Entry>, Error> {
         self.rows(
-            "SELECT first, NULL AS last, copies, NULL AS numbers, classes, margins, micros
+            "SELECT first, first + copies - 1 AS last, 0 AS chosen,
+                    margins IS NOT NULL AS margins
              FROM answers WHERE network = ?1 AND idx = ?2 AND stream = ?3
              AND first <= ?5 AND first + copies > ?4 AND copies < ?6
              UNION ALL
-             SELECT first, last, copies, numbers, classes, margins, micros
+             SELECT first, last, 1 AS chosen, margins IS NOT NULL AS margins
              FROM chosen WHERE network = ?1 AND idx = ?2 AND stream = ?3
              AND first <= ?5 AND last >= ?4 AND copies < ?6
              ORDER BY first",
@@ -75,15 +85,65 @@ impl Ledger {
                 i64::try_from(below).unwrap_or(i64::MAX),
             ],
             |row| {
-                Ok(Stored {
-                    copies: unsigned(row, "copies")?,
-                    micros: unsigned(row, "micros")?,
-                    place: place(row)?,
-                    classes: row.get("classes")?,
+                Ok(Entry {
+                    first: unsigned(row, "first")?,
+                    last: unsigned(row, "last")?,
+                    chosen: row.get("chosen")?,
                     margins: row.get("margins")?,
                 })
             },
         )
+    }
+
+    /// The row at `entry` of a series.
+    pub(super) fn stored(&self, series: Series, entry: Entry) -> Result<Stored, Error> {
+        let sql = if entry.chosen {
+            "SELECT first, last, copies, numbers, classes, margins, micros FROM chosen
+             WHERE network = ?1 AND idx = ?2 AND stream = ?3 AND first = ?4"
+        } else {
+            "SELECT first, NULL AS last, copies, NULL AS numbers, classes, margins, micros
+             FROM answers WHERE network = ?1 AND idx = ?2 AND stream = ?3 AND first = ?4"
+        };
+        let read = || {
+            self.connection.prepare_cached(sql)?.query_row(
+                params![
+                    series.network.0,
+                    series.idx,
+                    series.stream.0,
+                    entry.first as i64
+                ],
+                |row| {
+                    Ok(Stored {
+                        copies: unsigned(row, "copies")?,
+                        micros: unsigned(row, "micros")?,
+                        place: place(row)?,
+                        classes: row.get("classes")?,
+                        margins: row.get("margins")?,
+                    })
+                },
+            )
+        };
+        read().map_err(|e| self.sql(e))
+    }
+
+    /// The rows at `entries` as one, decoded; `class` is the one their margins
+    /// were coded with.
+    pub(super) fn piece(
+        &self,
+        series: Series,
+        entries: &[Entry],
+        class: u16,
+    ) -> Result<Piece, Error> {
+        let mut pieces = Vec::with_capacity(entries.len());
+        for &entry in entries {
+            let stored = self.stored(series, entry)?;
+            let copies = self.copies(series, &stored)?;
+            pieces.push(self.decoded(series, &stored, copies, class)?);
+        }
+        match pieces.len() {
+            1 => Ok(pieces.remove(0)),
+            _ => self.gathered(series, &pieces),
+        }
     }
 
     /// The copies of every row of a series, in pieces without gaps.
@@ -210,62 +270,99 @@ impl Ledger {
         Error::new(ErrorKind::Corrupt, &self.path, message)
     }
 
-    /// The small rows of a series as few segments. Rows with margins stay apart
+    /// Makes few segments of the small rows of a series, some at a time, by
+    /// writing to the transaction that is open. Rows with margins stay apart
     /// from rows without, so that none are lost.
-    pub(super) fn merged(&self, series: Series, class: u16) -> Result<Merge, Error> {
-        let mut merge = Merge::default();
-        let small = self.stored(series, 0..=u32::MAX, SEGMENT)?;
-        let (with, without): (Vec<_>, Vec<_>) =
-            small.into_iter().partition(|row| row.margins.is_some());
-        for rows in [with, without] {
-            if rows.len() < 2 {
-                continue;
+    pub(super) fn merge(&self, series: Series, class: u16) -> Result<(), Error> {
+        let small = self.index(series, 0..=u32::MAX, SEGMENT)?;
+        let (with, without): (Vec<_>, Vec<_>) = small.into_iter().partition(|row| row.margins);
+        for rows in [with, without].into_iter().filter(|rows| rows.len() > 1) {
+            let mut open: Option<Piece> = None;
+            let mut rest = rows.as_slice();
+            while !rest.is_empty() {
+                let (group, others) = rest.split_at(group_len(rest));
+                rest = others;
+                let new = self.piece(series, group, class)?;
+                let removed = group.iter().try_for_each(|&row| self.remove(series, row));
+                removed.map_err(|e| self.sql(e))?;
+                let mut piece = match open.take() {
+                    Some(mut piece) => {
+                        piece.extend(new);
+                        piece
+                    }
+                    None => new,
+                };
+                let full = piece.copies.len() / SEGMENT * SEGMENT;
+                if full > 0 {
+                    let more = piece.split_off(full);
+                    let write = insert(&self.connection, series, &piece, class);
+                    write.map_err(|e| self.sql(e))?;
+                    piece = more;
+                }
+                open = Some(piece).filter(|piece| !piece.copies.is_empty());
             }
-            let mut pieces = Vec::with_capacity(rows.len());
-            for row in &rows {
-                let copies = self.copies(series, row)?;
-                pieces.push(self.decoded(series, row, copies, class)?);
-                merge
-                    .gone
-                    .push((row.place.chosen.is_some(), row.place.first));
+            if let Some(piece) = open {
+                let write = insert(&self.connection, series, &piece, class);
+                write.map_err(|e| self.sql(e))?;
             }
-            merge.pieces.push(self.gathered(series, &pieces)?);
         }
-        Ok(merge)
+        Ok(())
+    }
+
+    fn remove(&self, series: Series, entry: Entry) -> rusqlite::Result<()> {
+        let table = if entry.chosen { "chosen" } else { "answers" };
+        let sql = format!(
+            "DELETE FROM {table} WHERE network = ?1 AND idx = ?2 AND stream = ?3 AND first = ?4"
+        );
+        let at = params![
+            series.network.0,
+            series.idx,
+            series.stream.0,
+            entry.first as i64
+        ];
+        self.connection.prepare_cached(&sql)?.execute(at)?;
+        Ok(())
     }
 }
 
-impl Merge {
-    /// Whether there is nothing to change.
-    pub(super) fn is_empty(&self) -> bool {
-        self.gone.is_empty()
+/// How many of the first entries have copies that may lie between each other's:
+/// those of the next ones are beyond theirs.
+pub(super) fn group_len(entries: &[Entry]) -> usize {
+    let Some(mut last) = entries.first().map(|entry| entry.last) else {
+        return 0;
+    };
+    let inside = |entry: &&Entry| {
+        let inside = entry.first <= last;
+        last = last.max(entry.last);
+        inside
+    };
+    1 + entries[1..].iter().take_while(inside).count()
+}
+
+impl Piece {
+    /// Adds a piece of copies beyond these, with margins if this one has them.
+    fn extend(&mut self, other: Self) {
+        self.copies.extend(other.copies);
+        self.codes.classes.extend(other.codes.classes);
+        if let (Some(own), Some(other)) = (&mut self.codes.margins, other.codes.margins) {
+            own.extend(other);
+        }
+        self.micros += other.micros;
     }
 
-    /// Makes the changes; `class` is the one whose margins are coded.
-    pub(super) fn write(
-        &self,
-        connection: &Connection,
-        series: Series,
-        class: u16,
-    ) -> rusqlite::Result<()> {
-        for &(chosen, first) in &self.gone {
-            let table = if chosen { "chosen" } else { "answers" };
-            connection
-                .prepare_cached(&format!(
-                    "DELETE FROM {table}
-                     WHERE network = ?1 AND idx = ?2 AND stream = ?3 AND first = ?4"
-                ))?
-                .execute(params![
-                    series.network.0,
-                    series.idx,
-                    series.stream.0,
-                    first as i64
-                ])?;
-        }
-        for piece in &self.pieces {
-            insert(connection, series, piece, class)?;
-        }
-        Ok(())
+    /// Cuts it in two, the time in proportion.
+    pub(super) fn split_off(&mut self, at: usize) -> Self {
+        let micros = share(self.micros, at, self.copies.len());
+        let rest = Self {
+            copies: self.copies.split_off(at),
+            codes: Codes {
+                classes: self.codes.classes.split_off(at),
+                margins: self.codes.margins.as_mut().map(|list| list.split_off(at)),
+            },
+            micros: self.micros - micros,
+        };
+        self.micros = micros;
+        rest
     }
 }
 

@@ -9,7 +9,7 @@ use recert_ledger::{Certificate, Ledger, NetworkId};
 use recert_num::Radius;
 use serde_json::json;
 
-use super::{Auto, Known, Of, places, request};
+use super::{Auto, Of, places};
 use crate::bound::{self, Beta};
 use crate::plan::{CELLS, Choice, Design, Levels, Subject};
 use crate::run::{Voter, collect_chosen};
@@ -55,7 +55,7 @@ pub fn recertify_until(
     };
     for round in ROUNDS {
         let requests: Vec<_> = (left.iter())
-            .map(|(&(i, network), choice)| request(network, &known[i], choice.design.scaled(round)))
+            .map(|(&(i, network), choice)| known[i].request(network, choice.design.scaled(round)))
             .collect();
         if requests.is_empty() {
             break;
@@ -77,12 +77,16 @@ pub fn recertify_until(
                     study: &study,
                     claim: &claim,
                     network,
-                    known: &known[i],
+                    known: known[i],
                     subject: study.subjects[i],
                 };
                 let certificate = of.conclude(ledger, choice, true)?;
-                let more = (planned.design.scaled(round * 1.5)).copies(&known[i].f, known[i].class);
-                let exhausted = more.1.len() == certificate_copies(&known[i], choice);
+                let copies = |design| {
+                    let picked = known[i].pick(design).copies(ledger, idx)?;
+                    Ok::<_, Error>(picked.copies.len())
+                };
+                let more = copies(planned.design.scaled(round * 1.5))?;
+                let exhausted = more == copies(choice.design)?;
                 let stop = certificate.radius >= radius.get()
                     || round == last
                     || choice.design == Design::Nothing
@@ -100,10 +104,6 @@ pub fn recertify_until(
         }
     }
     Ok(Outcome::Finished)
-}
-
-fn certificate_copies(known: &Known, choice: Choice) -> usize {
-    choice.design.copies(&known.f, known.class).1.len()
 }
 
 /// Whether the counts themselves, without any doubt about them, fall short of

@@ -27,9 +27,7 @@ pub use prediction::{Prediction, prediction};
 pub use two_sided::{Shares, TwoSided, runner_up, two_sided};
 pub use zeta::{Zeta, zeta};
 
-use std::collections::BTreeMap;
-
-use recert_ledger::{Codes, INVALID};
+use recert_ledger::INVALID;
 use recert_num::{Alpha, LowerBound, Radius, Sigma, UpperBound};
 
 use crate::Error;
@@ -112,15 +110,6 @@ impl Conclusion {
     }
 }
 
-/// How often each answer was given, [`INVALID`] among them.
-pub fn answer_counts(codes: &Codes) -> BTreeMap<u16, u64> {
-    let mut counts = BTreeMap::new();
-    for &answer in &codes.classes {
-        *counts.entry(answer).or_insert(0) += 1;
-    }
-    counts
-}
-
 /// How f and h answered the same m copies, as far as class c is concerned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pairs {
@@ -139,22 +128,16 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// Counts the first `h.classes.len()` copies of f against those of h.
-    ///
-    /// # Panics
-    /// If f has fewer copies than h.
-    pub fn count(f: &Codes, h: &Codes, class: u16) -> Self {
-        let mut pairs = Self::default();
-        let m = h.classes.len();
-        for (&f, &h) in f.classes[..m].iter().zip(&h.classes) {
-            pairs.m += 1;
-            pairs.disagreements += u64::from(f != h || h == INVALID);
-            pairs.own += u64::from(h == class);
-            pairs.lost += u64::from(f == class && h != class);
-            pairs.gained += u64::from(h == class && f != class);
-            pairs.invalid += u64::from(h == INVALID);
+    /// Adds what f and h answered on some copies, of both as many.
+    pub fn add(&mut self, f: &[u16], h: &[u16], class: u16) {
+        for (&f, &h) in f.iter().zip(h) {
+            self.m += 1;
+            self.disagreements += u64::from(f != h || h == INVALID);
+            self.own += u64::from(h == class);
+            self.lost += u64::from(f == class && h != class);
+            self.gained += u64::from(h == class && f != class);
+            self.invalid += u64::from(h == INVALID);
         }
-        pairs
     }
 }
 
@@ -185,12 +168,8 @@ mod tests {
 
     #[test]
     fn pairs_are_counted_and_invalid_answers_disagree() {
-        let codes = |classes: &[u16]| Codes {
-            classes: classes.to_vec(),
-            margins: None,
-        };
-        let f = codes(&[1, 1, 2, 2, INVALID, 1, INVALID, 9]);
-        let h = codes(&[1, 2, 1, 3, 1, INVALID, INVALID]);
+        let f = [1, 1, 2, 2, INVALID, 1, INVALID];
+        let h = [1, 2, 1, 3, 1, INVALID, INVALID];
         let expected = Pairs {
             m: 7,
             disagreements: 6,
@@ -199,6 +178,9 @@ mod tests {
             gained: 2,
             invalid: 2,
         };
-        assert_eq!(Pairs::count(&f, &h, 1), expected);
+        let mut pairs = Pairs::default();
+        pairs.add(&f[..3], &h[..3], 1);
+        pairs.add(&f[3..], &h[3..], 1);
+        assert_eq!(pairs, expected);
     }
 }

@@ -33,25 +33,19 @@ pub fn cell(answer: u16, bucket: u8, class: u16) -> Option<usize> {
     (answer != INVALID).then_some(first + bucket)
 }
 
-/// The cell of a cached copy; none where margins are unknown.
+/// The cell of copy `copy` of these; none where margins are unknown.
 pub(crate) fn cell_of(f: &Codes, class: u16, copy: usize) -> Option<usize> {
     let margins = f.margins.as_ref()?;
     cell(f.classes[copy], margins[copy], class)
 }
 
-/// How many of `copies` are in each cell.
-pub(crate) fn count_cells(
-    f: &Codes,
-    class: u16,
-    copies: impl IntoIterator<Item = u32>,
-) -> ByCell<u64> {
-    let mut counts = [0; CELLS];
-    for copy in copies {
-        if let Some(cell) = cell_of(f, class, copy as usize) {
+/// Counts the copies in each cell, from copy `from` of these on.
+pub(crate) fn count_cells(f: &Codes, class: u16, from: usize, counts: &mut ByCell<u64>) {
+    for copy in from..f.classes.len() {
+        if let Some(cell) = cell_of(f, class, copy) {
             counts[cell] += 1;
         }
     }
-    counts
 }
 
 /// The tilts of a bound over cells: `kappa` and the `kappa_s`.

@@ -11,11 +11,13 @@
 //! - `curve`: the radius expected of an input against the evaluations spent on
 //!   it, for each [`Design`];
 //! - `allocate`: a total spent where the next evaluation gains most;
+//! - `pick`: the copies that a design takes;
 //! - [`Study`]: all of it together, one [`Design`] an input.
 
 mod allocate;
 mod cells;
 mod curve;
+mod pick;
 mod rates;
 mod study;
 
@@ -23,11 +25,9 @@ pub use allocate::{Allocation, allocate, allocate_to_reach};
 pub use cells::{ByCell, CELLS, Tilts, cell};
 pub(crate) use cells::{OWN, Outlook, cell_of, count_cells};
 pub use curve::{Curve, Levels, Point, Subject, early};
+pub(crate) use pick::{Picked, Picker};
 pub use rates::{Pilot, Rates};
 pub use study::{Choice, Forecast, Goal, Study};
-
-use recert_ledger::Codes;
-use recert_noise::Stream;
 
 /// Which copies of an input h runs on, and with it which bound is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,59 +100,5 @@ impl Design {
                 pairs: pairs.map(scale),
             },
         }
-    }
-
-    /// The stream and the ascending numbers of the copies, from f's codes of
-    /// class `class`; as many as there are, where the design asks for more, and
-    /// no more fresh ones than there are cached.
-    pub fn copies(self, f: &Codes, class: u16) -> (Stream, Vec<u32>) {
-        let cached = f.classes.len() as u64;
-        let late = early(cached) as u32..cached as u32;
-        let copies = match self {
-            Self::Nothing => Vec::new(),
-            Self::Fresh { copies } => {
-                let copies = copies.min(cached) as u32;
-                return (Stream::Fresh, (0..copies).collect());
-            }
-            Self::Both { pairs } => late.take(pairs as usize).collect(),
-            Self::Loss { pairs } => late
-                .filter(|&i| f.classes[i as usize] == class)
-                .take(pairs as usize)
-                .collect(),
-            Self::Cells { pairs } => {
-                let mut left = pairs;
-                late.filter(|&i| match cell_of(f, class, i as usize) {
-                    Some(cell) if left[cell] > 0 => {
-                        left[cell] -= 1;
-                        true
-                    }
-                    _ => false,
-                })
-                .collect()
-            }
-        };
-        (Stream::Certify, copies)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use recert_ledger::INVALID;
-
-    #[test]
-    fn designs_take_the_first_copies_of_their_codes() {
-        let f = Codes {
-            classes: vec![3, 3, 5, 3, INVALID, 3, 3],
-            margins: Some(vec![7, 1, 0, 2, 0, 6, 1]),
-        };
-        assert_eq!(count_cells(&f, 3, 0..7), [0, 2, 1, 0, 2, 1, 0, 0, 0, 0]);
-        let copies = |design: Design| design.copies(&f, 3).1;
-        assert_eq!(copies(Design::Loss { pairs: 3 }), [0, 1, 3]);
-        assert_eq!(copies(Design::Loss { pairs: 99 }), [0, 1, 3, 5, 6]);
-        let pairs = [0, 1, 9, 0, 1, 9, 0, 0, 0, 0];
-        assert_eq!(copies(Design::Cells { pairs }), [0, 1, 2, 3]);
-        assert_eq!(copies(Design::Fresh { copies: 2 }), [0, 1]);
-        assert!(copies(Design::Nothing).is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! What can be asked for: the first copies of every input, or chosen ones; of
 //! one network, or of several in one pass.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use recert_engine::Classifier;
@@ -41,22 +42,40 @@ pub struct Collect {
 
 /// Copies of one input to be answered by one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct Request<C = Vec<u32>> {
     /// The network.
     pub network: NetworkId,
     /// The input's position.
     pub idx: u32,
     /// The noise stream of the copies.
     pub stream: Stream,
-    /// The copies' numbers, strictly ascending and below `u32::MAX`.
-    pub copies: Vec<u32>,
+    /// The copies' numbers, or what tells them.
+    pub copies: C,
+}
+
+/// Tells which copies of an input are asked for: a list, or a rule that finds
+/// them when their turn comes, so that those of all inputs need not be in
+/// memory at once.
+pub trait Numbers {
+    /// The copies' numbers, strictly ascending and below `u32::MAX`; the same
+    /// whatever the ledger has been given meanwhile.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    fn numbers(&self, ledger: &Ledger, idx: u32) -> Result<Cow<'_, [u32]>, Error>;
+}
+
+impl Numbers for Vec<u32> {
+    fn numbers(&self, _: &Ledger, _: u32) -> Result<Cow<'_, [u32]>, Error> {
+        Ok(Cow::Borrowed(self))
+    }
 }
 
 /// Which copies a run needs from which network.
 #[derive(Debug, Clone, Copy)]
-pub struct Chosen<'a> {
+pub struct Chosen<'a, C = Vec<u32>> {
     /// The copies; at most one request to a network for each stream of an input.
-    pub requests: &'a [Request],
+    pub requests: &'a [Request<C>],
     /// Images in one call of the classifier.
     pub batch: usize,
 }
@@ -76,7 +95,6 @@ pub(super) struct Plan {
 }
 
 /// Copies of one stream of one input: what either kind of run comes down to.
-#[derive(Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) idx: u32,
     pub(super) stream: Stream,
@@ -85,20 +103,18 @@ pub(super) struct Wanted<'a> {
 }
 
 /// What one network is to answer of one stream of one input.
-#[derive(Debug)]
 pub(super) struct Part<'a> {
     /// The network, by its place.
     pub(super) voter: usize,
     /// Whether the network has answered all that is asked of it on the input
     /// once it has answered this.
     pub(super) last: bool,
-    copies: Numbers<'a>,
+    copies: Which<'a>,
 }
 
-#[derive(Debug)]
-enum Numbers<'a> {
+enum Which<'a> {
     First(u32),
-    Chosen(&'a [u32]),
+    Chosen(&'a dyn Numbers),
 }
 
 /// Draws everything that `collect` asks for and the ledger lacks, for the
@@ -130,7 +146,7 @@ pub fn collect(
     let part = |voter| Part {
         voter,
         last: true,
-        copies: Numbers::First(copies),
+        copies: Which::First(copies),
     };
     let wanted = |&idx: &u32| Wanted {
         idx,
@@ -159,10 +175,10 @@ pub fn collect(
 /// As [`collect`]; and a parameter error if a request's copies are not strictly
 /// ascending or reach `u32::MAX`, if its network is none of the voters', or if
 /// two requests are for one network's answers to one stream of one input.
-pub fn collect_chosen(
+pub fn collect_chosen<C: Numbers>(
     ledger: &mut Ledger,
     source: &dyn Source,
-    chosen: &Chosen<'_>,
+    chosen: &Chosen<'_, C>,
     voters: &mut [Voter<'_>],
     observer: &mut dyn Observer,
     conclude: &mut Conclude<'_>,
@@ -177,12 +193,6 @@ pub fn collect_chosen(
     let mut places = HashMap::new();
     for request in chosen.requests {
         let Request { idx, copies, .. } = request;
-        if !copies.is_sorted_by(|a, b| a < b) || copies.last() == Some(&u32::MAX) {
-            return Err(Error::parameter(format!(
-                "the copies asked for of input {idx} must be strictly ascending and below {}",
-                u32::MAX
-            )));
-        }
         let voter = plan.networks.iter().position(|&n| n == request.network);
         let Some(voter) = voter else {
             return Err(Error::parameter(format!(
@@ -202,7 +212,7 @@ pub fn collect_chosen(
         wanted[place].parts.push(Part {
             voter,
             last: true,
-            copies: Numbers::Chosen(copies),
+            copies: Which::Chosen(copies),
         });
     }
     run(ledger, source, &plan, wanted, voters, observer, conclude)
@@ -305,7 +315,7 @@ fn demand(ledger: &Ledger, plan: &Plan, wanted: &[Wanted<'_>]) -> Result<(u64, u
     for wanted in wanted {
         for part in &wanted.parts {
             let series = wanted.series(plan.networks[part.voter]);
-            let copies = part.copies();
+            let copies = part.copies(ledger, wanted.idx)?;
             needed += selection + copies.len();
             if selection > 0 && ledger.selection(series.network, wanted.idx)?.is_some() {
                 done += selection;
@@ -329,11 +339,19 @@ impl Wanted<'_> {
 }
 
 impl Part<'_> {
-    /// The copies asked for.
-    pub(super) fn copies(&self) -> Copies {
-        match self.copies {
-            Numbers::First(copies) => Copies::first(copies),
-            Numbers::Chosen(list) => Copies::chosen(list),
+    /// The copies asked for of input `idx`.
+    pub(super) fn copies(&self, ledger: &Ledger, idx: u32) -> Result<Copies, Error> {
+        let rule = match self.copies {
+            Which::First(copies) => return Ok(Copies::first(copies)),
+            Which::Chosen(rule) => rule,
+        };
+        let list = rule.numbers(ledger, idx)?;
+        if !list.is_sorted_by(|a, b| a < b) || list.last() == Some(&u32::MAX) {
+            return Err(Error::parameter(format!(
+                "the copies asked for of input {idx} must be strictly ascending and below {}",
+                u32::MAX
+            )));
         }
+        Ok(Copies::chosen(&list))
     }
 }

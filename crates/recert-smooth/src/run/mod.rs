@@ -10,13 +10,15 @@
 //! worker, and has no influence on any answer: each copy's noise is a pure
 //! function of (seed, stream, input, copy).
 
+mod batch;
 mod collect;
 mod copies;
 mod noise;
 mod pool;
 mod scheduler;
 
-pub use collect::{Chosen, Collect, Conclude, Request, Voter, collect, collect_chosen};
+pub use batch::{BATCH, measured_batch};
+pub use collect::{Chosen, Collect, Conclude, Numbers, Request, Voter, collect, collect_chosen};
 
 use recert_ledger::{Certificate, Header, Input, NetworkId};
 use recert_noise::Law;

@@ -118,7 +118,7 @@ impl Pool {
                     // the queue, the others on the lock.
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { break };
-                    if results.send(worker.done(job)).is_err() {
+                    if results.send(worker.done(&job)).is_err() {
                         break;
                     }
                 }
@@ -157,19 +157,48 @@ impl<'a> Voice<'a> {
 }
 
 /// What a network has done of its share.
-#[derive(Default)]
 struct Track {
     left: Copies,
-    answers: Vec<Answers>,
+    kept: Kept,
     /// The time of its answers, and its part of the time of the noise.
     time: Duration,
     failure: Option<Error>,
 }
 
+/// What is kept of the answers.
+enum Kept {
+    /// All there is, for as long as nobody knows which class they select; whether
+    /// for margins too.
+    Whole(Vec<Answers>, bool),
+    /// Their codes; the class whose margins are coded, by these edges.
+    Codes(Codes, Option<(u16, Arc<[f32]>)>),
+}
+
 impl Track {
-    /// Answers images of input `idx`; none any more after a failure. A panic of the classifier is made an error, so that a
-    /// job lost with its thread is never waited for. What a classifier answers
-    /// after a panic is not to be trusted, so it is not asked again.
+    fn new(share: &Share) -> Self {
+        let kept = match &share.task {
+            Task::Select { margins } => Kept::Whole(Vec::new(), *margins),
+            Task::Answer { margins } => {
+                let room = share.copies.len() as usize;
+                let codes = Codes {
+                    classes: Vec::with_capacity(room),
+                    margins: margins.as_ref().map(|_| Vec::with_capacity(room)),
+                };
+                Kept::Codes(codes, margins.clone())
+            }
+        };
+        Self {
+            left: share.copies.clone(),
+            kept,
+            time: Duration::ZERO,
+            failure: None,
+        }
+    }
+
+    /// Answers images of input `idx`; none any more after a failure. A panic of
+    /// the classifier is made an error, so that a job lost with its thread is
+    /// never waited for. What a classifier answers after a panic is not to be
+    /// trusted, so it is not asked again.
     fn classify(
         &mut self,
         classifier: &mut dyn Classifier,
@@ -181,17 +210,17 @@ impl Track {
         }
         let start = Instant::now();
         if panicked.is_none() {
-            match catch_unwind(AssertUnwindSafe(|| classifier.classify(images))) {
-                Ok(Ok(answers)) => self.answers.push(answers),
+            match caught(classifier, images) {
+                Ok(Ok(answers)) => match &mut self.kept {
+                    Kept::Whole(all, _) => all.push(answers),
+                    Kept::Codes(codes, margins) => encode(codes, &answers, margins.as_ref()),
+                },
                 Ok(Err(error)) => self.failure = Some(error.into()),
-                Err(payload) => *panicked = Some(words(payload.as_ref())),
+                Err(words) => *panicked = Some(words),
             }
         }
         if let Some(words) = panicked {
-            self.failure = Some(Error::new(
-                ErrorKind::Engine,
-                format!("the classifier panicked on input {idx}, a fault of the engine: {words}"),
-            ));
+            self.failure = Some(fault(&format!(" on input {idx}"), words));
         }
         self.time += start.elapsed();
     }
@@ -204,11 +233,11 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn done(&mut self, job: Job) -> Done {
+    fn done(&mut self, job: &Job) -> Done {
         let start = Instant::now();
-        let tracks = self.run(&job);
+        let tracks = self.run(job);
         let micros = start.elapsed().as_micros() as u64;
-        let results = (job.shares.into_iter().zip(tracks))
+        let results = (job.shares.iter().zip(tracks))
             .map(|(share, track)| (share.voter, track.finish(share)))
             .collect();
         Done {
@@ -227,12 +256,7 @@ impl Worker<'_> {
         let Setting { noise, batch } = &self.setting;
         let pixels = job.image.len();
         let full = batch.saturating_mul(pixels);
-        let mut tracks: Vec<Track> = (job.shares.iter())
-            .map(|share| Track {
-                left: share.copies.clone(),
-                ..Track::default()
-            })
-            .collect();
+        let mut tracks: Vec<Track> = job.shares.iter().map(Track::new).collect();
         let mut copies = job.copies.clone();
         while !copies.is_empty() {
             let piece = copies.take(*batch as u64);
@@ -265,7 +289,8 @@ impl Worker<'_> {
                     rows.extend_from_slice(&self.noisy[place]);
                 }
                 if rows.len() >= full {
-                    track.classify(*classifier, panicked, (job.idx, &rows[..full]));
+                    let images = (job.idx, &rows[..full]);
+                    track.classify(*classifier, panicked, images);
                     rows.drain(..full);
                 }
             }
@@ -284,19 +309,19 @@ impl Worker<'_> {
 
 impl Track {
     /// What comes of the answers.
-    fn finish(self, share: Share) -> Result<Output, Error> {
+    fn finish(self, share: &Share) -> Result<Output, Error> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         let micros = self.time.as_micros() as u64;
-        Ok(match share.task {
-            Task::Select { margins } => Output::Selection(Selection {
+        Ok(match self.kept {
+            Kept::Whole(answers, margins) => Output::Selection(Selection {
                 micros,
-                ..select(&self.answers, margins)
+                ..select(&answers, margins)
             }),
-            Task::Answer { margins } => Output::Answers {
+            Kept::Codes(codes, _) => Output::Answers {
                 copies: share.copies.numbers(),
-                codes: encode(&self.answers, margins.as_ref()),
+                codes,
                 micros,
             },
         })
@@ -338,6 +363,28 @@ fn select(answers: &[Answers], margins: bool) -> Selection {
     }
 }
 
+/// What a classifier answers; a panic is made an error.
+pub(super) fn answer(classifier: &mut dyn Classifier, images: &[f32]) -> Result<Answers, Error> {
+    match caught(classifier, images) {
+        Ok(answers) => Ok(answers?),
+        Err(words) => Err(fault("", &words)),
+    }
+}
+
+/// What a classifier answers, or what it panicked with.
+fn caught(
+    classifier: &mut dyn Classifier,
+    images: &[f32],
+) -> Result<Result<Answers, recert_engine::Error>, String> {
+    let answer = AssertUnwindSafe(|| classifier.classify(images));
+    catch_unwind(answer).map_err(|payload| words(payload.as_ref()))
+}
+
+fn fault(place: &str, words: &str) -> Error {
+    let message = format!("the classifier panicked{place}, a fault of the engine: {words}");
+    Error::new(ErrorKind::Engine, message)
+}
+
 /// The text that a panic came with, if it is one.
 fn words(payload: &(dyn Any + Send)) -> String {
     let owned = payload.downcast_ref::<String>().cloned();
@@ -350,20 +397,14 @@ fn words(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no reason given".to_owned())
 }
 
-fn encode(answers: &[Answers], margins: Option<&(u16, Arc<[f32]>)>) -> Codes {
-    let mut codes = Codes {
-        classes: Vec::new(),
-        margins: margins.map(|_| Vec::new()),
-    };
-    for batch in answers {
-        for i in 0..batch.len() {
-            codes.classes.push(batch.class(i).unwrap_or(INVALID));
-            if let (Some(list), Some((class, edges))) = (&mut codes.margins, margins) {
-                list.push(batch.margin(i, *class).map_or(0, |m| margin_code(edges, m)));
-            }
+/// Adds the codes of a batch of answers.
+fn encode(codes: &mut Codes, batch: &Answers, margins: Option<&(u16, Arc<[f32]>)>) {
+    for i in 0..batch.len() {
+        codes.classes.push(batch.class(i).unwrap_or(INVALID));
+        if let (Some(list), Some((class, edges))) = (&mut codes.margins, margins) {
+            list.push(batch.margin(i, *class).map_or(0, |m| margin_code(edges, m)));
         }
     }
-    codes
 }
 
 #[cfg(test)]
@@ -420,7 +461,7 @@ mod tests {
             copies: Copies::chosen(list),
             task: Task::Answer { margins: None },
         };
-        let done = worker.done(Job {
+        let done = worker.done(&Job {
             request: 0,
             idx: 7,
             stream: Stream::Fresh,

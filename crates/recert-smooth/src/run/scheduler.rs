@@ -208,7 +208,8 @@ impl<'a> Scheduler<'a> {
                 voter: part.voter,
                 series,
                 selected,
-                missing: part.copies().without(&self.ledger.answered(series)?),
+                missing: (part.copies(self.ledger, wanted.idx)?)
+                    .without(&self.ledger.answered(series)?),
             })
         };
         let voters = (wanted.parts.iter().map(asked)).collect::<Result<Vec<_>, Error>>()?;

@@ -7,6 +7,7 @@ use recert::ledger::{Ledger, Network};
 use recert::num::format_down;
 use recert::smooth::Auto;
 use recert::smooth::plan::{Goal, Study};
+use recert::smooth::run::BATCH;
 use serde_json::{Value, json};
 
 use super::Asked;
@@ -58,7 +59,7 @@ impl Plan {
             among: asked.among,
             goal,
             sides: args.sides.sides(),
-            batch: args.run.batch,
+            batch: BATCH,
         };
         let seen = match network {
             Some(network) => auto(Goal::Budget(0)).observed(ledger, network, &asked.inputs)?,

@@ -1,0 +1,126 @@
+//! Reading a series from one end to the other, a block at a time.
+
+use std::ops::Range;
+
+use super::rows::{Entry, group_len};
+use super::{Ledger, Series};
+use crate::Error;
+use crate::codes::Codes;
+
+/// Answers on consecutive copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The first copy.
+    pub first: u64,
+    /// The answers on it and the next ones.
+    pub codes: Codes,
+    /// The time that they took, in microseconds of one worker (in proportion
+    /// where they are a part of a stored piece).
+    pub micros: u64,
+}
+
+/// The answers on some copies, ascending and without gaps; see
+/// [`Ledger::blocks`].
+#[derive(Debug)]
+pub struct Blocks<'a> {
+    ledger: &'a Ledger,
+    series: Series,
+    /// The rows not read yet.
+    index: std::vec::IntoIter<Entry>,
+    /// Copies not given yet, and how many were asked for.
+    left: Range<u64>,
+    asked: Range<u64>,
+    margins: bool,
+    class: u16,
+}
+
+impl Ledger {
+    /// The answers on `copies`, block by block: as many of them in memory at a
+    /// time as lie in one stored piece, however many there are. Blocks have
+    /// margins if all of `copies` have them.
+    ///
+    /// The iterator ends with an error of kind [`crate::ErrorKind::Missing`] where
+    /// a copy has not been answered yet.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn blocks(&self, series: Series, copies: Range<u64>) -> Result<Blocks<'_>, Error> {
+        let fit = |copy: u64| u32::try_from(copy).unwrap_or(u32::MAX);
+        let index = match copies.end.checked_sub(1) {
+            Some(last) if !copies.is_empty() => {
+                self.index(series, fit(copies.start)..=fit(last), usize::MAX)?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Blocks {
+            ledger: self,
+            series,
+            margins: index.iter().all(Entry::has_margins),
+            index: index.into_iter(),
+            left: copies.clone(),
+            asked: copies,
+            class: self.margin_class(series)?,
+        })
+    }
+}
+
+impl Blocks<'_> {
+    /// The next block; `None` where the next copy is missing.
+    fn read(&mut self) -> Result<Option<Block>, Error> {
+        let rows = self.index.as_slice();
+        let (group, _) = rows.split_at(group_len(rows));
+        if group.is_empty() {
+            return Ok(None);
+        }
+        let mut piece = self.ledger.piece(self.series, group, self.class)?;
+        let rows = group.len();
+        self.index.nth(rows - 1);
+        let below = |end: u64| move |&copy: &u32| u64::from(copy) < end;
+        piece.split_off(piece.copies.partition_point(below(self.left.end)));
+        let mut piece = piece.split_off(piece.copies.partition_point(below(self.left.start)));
+        let gap = (piece.copies.iter().zip(self.left.start..)).any(|(&at, i)| u64::from(at) != i);
+        if gap {
+            return Ok(None);
+        }
+        if !self.margins {
+            piece.codes.margins = None;
+        }
+        let first = self.left.start;
+        self.left.start += piece.copies.len() as u64;
+        Ok(Some(Block {
+            first,
+            codes: piece.codes,
+            micros: piece.micros,
+        }))
+    }
+
+    /// The error of the copies that are missing.
+    fn missing(&self) -> Error {
+        let Range { start, end } = self.asked;
+        let inside = |run: &Range<u64>| run.end.min(end).saturating_sub(run.start.max(start));
+        match self.ledger.answered(self.series) {
+            Ok(runs) => {
+                let held: u64 = runs.iter().map(inside).sum();
+                self.ledger.missing(self.series, held, end - start)
+            }
+            Err(error) => error,
+        }
+    }
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = Result<Block, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left.is_empty() {
+            return None;
+        }
+        let block = match self.read() {
+            Ok(Some(block)) => return Some(Ok(block)),
+            Ok(None) => self.missing(),
+            Err(error) => error,
+        };
+        self.left.start = self.left.end;
+        Some(Err(block))
+    }
+}

@@ -1,0 +1,195 @@
+//! Which copies a design takes, found by going once through f's codes.
+
+use recert_ledger::Codes;
+use recert_noise::Stream;
+
+use super::cells::{ByCell, CELLS, cell_of};
+use super::{Design, early};
+
+/// The copies that a design takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Picked {
+    pub(crate) stream: Stream,
+    /// Their numbers, ascending.
+    pub(crate) copies: Vec<u32>,
+    /// f's codes on them; nothing where f never saw them.
+    pub(crate) f: Codes,
+}
+
+/// Goes through f's codes from the first copy on, as far as it has to.
+pub(crate) struct Picker {
+    class: u16,
+    /// Copies that are cached, and those of them that are late.
+    cached: u64,
+    late: u64,
+    wanted: Wanted,
+    picked: Picked,
+}
+
+/// Copies still to be found.
+enum Wanted {
+    Any(u64),
+    OfClass(u64),
+    InCells(ByCell<u64>),
+}
+
+impl Picker {
+    /// A picker of `design` from f's codes of class `class` on `cached` copies: as
+    /// many as there are, where it asks for more, and no more fresh ones than there
+    /// are cached.
+    pub(crate) fn new(design: Design, class: u16, cached: u64) -> Self {
+        let mut picked = Picked {
+            stream: design.stream(),
+            copies: Vec::new(),
+            f: Codes::default(),
+        };
+        let wanted = match design {
+            Design::Nothing => Wanted::Any(0),
+            Design::Fresh { copies } => {
+                picked.copies = (0..copies.min(cached) as u32).collect();
+                Wanted::Any(0)
+            }
+            Design::Both { pairs } => Wanted::Any(pairs),
+            Design::Loss { pairs } => Wanted::OfClass(pairs),
+            Design::Cells { pairs } => Wanted::InCells(pairs),
+        };
+        Self {
+            class,
+            cached,
+            late: early(cached),
+            wanted,
+            picked,
+        }
+    }
+
+    /// The first copy that it has to see, and the number after the last one.
+    pub(crate) fn range(&self) -> std::ops::Range<u64> {
+        let end = if self.is_done() {
+            self.late
+        } else {
+            self.cached
+        };
+        self.late..end
+    }
+
+    /// Whether it has all that it wants.
+    pub(crate) fn is_done(&self) -> bool {
+        match self.wanted {
+            Wanted::Any(left) | Wanted::OfClass(left) => left == 0,
+            Wanted::InCells(left) => left == [0; CELLS],
+        }
+    }
+
+    /// Looks at f's codes on copies from `first` on, which follow those seen before.
+    pub(crate) fn see(&mut self, first: u64, f: &Codes) {
+        let from = self.late.saturating_sub(first) as usize;
+        for i in from..f.classes.len() {
+            let left = match &mut self.wanted {
+                Wanted::Any(left) => Some(left),
+                Wanted::OfClass(left) => Some(left).filter(|_| f.classes[i] == self.class),
+                Wanted::InCells(left) => cell_of(f, self.class, i).map(|cell| &mut left[cell]),
+            };
+            if let Some(left) = left.filter(|left| **left > 0) {
+                *left -= 1;
+                self.picked.copies.push(first as u32 + i as u32);
+                self.picked.f.push(f, i);
+                if self.is_done() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// What it took.
+    pub(crate) fn finish(self) -> Picked {
+        self.picked
+    }
+}
+
+impl Design {
+    /// The stream of its copies.
+    pub(crate) fn stream(self) -> Stream {
+        match self {
+            Self::Fresh { .. } => Stream::Fresh,
+            _ => Stream::Certify,
+        }
+    }
+
+    /// The stream and the ascending numbers of the copies, from f's codes of
+    /// class `class`; as many as there are, where the design asks for more, and
+    /// no more fresh ones than there are cached.
+    pub fn copies(self, f: &Codes, class: u16) -> (Stream, Vec<u32>) {
+        let mut picker = Picker::new(self, class, f.classes.len() as u64);
+        if !picker.is_done() {
+            picker.see(0, f);
+        }
+        let picked = picker.finish();
+        (picked.stream, picked.copies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cells::count_cells;
+    use super::*;
+    use recert_ledger::INVALID;
+
+    fn codes(classes: &[u16], margins: &[u8]) -> Codes {
+        Codes {
+            classes: classes.to_vec(),
+            margins: Some(margins.to_vec()),
+        }
+    }
+
+    #[test]
+    fn designs_take_the_first_copies_of_their_codes() {
+        let f = codes(&[3, 3, 5, 3, INVALID, 3, 3], &[7, 1, 0, 2, 0, 6, 1]);
+        let mut counts = [0; CELLS];
+        count_cells(&f, 3, 0, &mut counts);
+        assert_eq!(counts, [0, 2, 1, 0, 2, 1, 0, 0, 0, 0]);
+        let copies = |design: Design| design.copies(&f, 3).1;
+        assert_eq!(copies(Design::Loss { pairs: 3 }), [0, 1, 3]);
+        assert_eq!(copies(Design::Loss { pairs: 99 }), [0, 1, 3, 5, 6]);
+        assert_eq!(copies(Design::Both { pairs: 4 }), [0, 1, 2, 3]);
+        let pairs = [0, 1, 9, 0, 1, 9, 0, 0, 0, 0];
+        assert_eq!(copies(Design::Cells { pairs }), [0, 1, 2, 3]);
+        assert_eq!(copies(Design::Fresh { copies: 2 }), [0, 1]);
+        assert!(copies(Design::Nothing).is_empty());
+    }
+
+    #[test]
+    fn early_copies_are_never_taken_and_blocks_make_no_difference() {
+        let answers: Vec<u16> = (0..400).map(|i| [3, 3, 5, 3, INVALID][i % 5]).collect();
+        let margins: Vec<u8> = (0..400).map(|i| (i * i % 8) as u8).collect();
+        let f = codes(&answers, &margins);
+        for design in [
+            Design::Both { pairs: 70 },
+            Design::Loss { pairs: 90 },
+            Design::Loss { pairs: 900 },
+            Design::Cells {
+                pairs: [5, 9, 0, 40, 80, 3, 3, 3, 900, 1],
+            },
+        ] {
+            let (_, whole) = design.copies(&f, 3);
+            assert!(u64::from(whole[0]) >= early(400));
+            for size in [1, 7, 64] {
+                let mut picker = Picker::new(design, 3, 400);
+                let mut first = 0;
+                while first < 400 && !picker.is_done() {
+                    let end = (first + size).min(400);
+                    picker.see(
+                        first as u64,
+                        &codes(&answers[first..end], &margins[first..end]),
+                    );
+                    first = end;
+                }
+                let picked = picker.finish();
+                assert_eq!(picked.copies, whole);
+                let at = |list: &[u16]| -> Vec<u16> {
+                    whole.iter().map(|&i| list[i as usize]).collect()
+                };
+                assert_eq!(picked.f.classes, at(&answers));
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The size of a batch, by a short measurement.
+
+use std::time::{Duration, Instant};
+
+use recert_engine::Classifier;
+
+use super::pool::answer;
+use crate::Error;
+
+/// Images in one call of a classifier where nothing has been measured.
+pub const BATCH: usize = 32;
+
+/// What may be chosen, ascending.
+const CANDIDATES: [usize; 4] = [8, 32, 64, 128];
+
+/// A batch takes no more memory than these many float32 values, unless it is of the
+/// least candidate.
+const MOST_VALUES: usize = 1 << 21;
+
+/// Time to spend on each candidate, and on all of them.
+const EACH: Duration = Duration::from_millis(40);
+const ALL: Duration = Duration::from_millis(300);
+
+/// [`BATCH`] it is unless another candidate is faster by more than this, which
+/// what else the machine does would not explain.
+const MARGIN: f64 = 1.05;
+
+/// The size of a batch at which `classifiers`, one instance of each network that
+/// answers, take least time for an image, as far as a third of a second can tell;
+/// 8, 32, 64 or 128. Where [`BATCH`] is nearly as good, it is that.
+///
+/// To be asked only where answers do not depend on the batch: what is measured
+/// differs from run to run.
+///
+/// # Errors
+/// The failure of a classifier.
+pub fn measured_batch(classifiers: &mut [&mut dyn Classifier]) -> Result<usize, Error> {
+    measured_within(ALL, classifiers)
+}
+
+fn measured_within(all: Duration, classifiers: &mut [&mut dyn Classifier]) -> Result<usize, Error> {
+    let start = Instant::now();
+    let mut found: Vec<(usize, f64)> = Vec::new();
+    for batch in CANDIDATES {
+        let values = |c: &&mut dyn Classifier| batch.saturating_mul(c.image_len());
+        let large = classifiers.iter().map(values).any(|v| v > MOST_VALUES);
+        let left = all.saturating_sub(start.elapsed());
+        // A first call, whose buffers are new, and at least one that counts.
+        let expected = found.last().map_or(0.0, |(_, s)| 2.0 * s * batch as f64);
+        if batch > CANDIDATES[0] && (large || expected > left.as_secs_f64()) {
+            break;
+        }
+        let mut seconds = 0.0;
+        for classifier in &mut *classifiers {
+            seconds += of_one(*classifier, batch)?;
+        }
+        found.push((batch, seconds));
+    }
+    let usual = found.iter().find(|(batch, _)| *batch == BATCH);
+    let best = found.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    Ok(match (usual, best) {
+        (Some(usual), Some(best)) if best.1 * MARGIN > usual.1 => usual.0,
+        (_, Some(best)) => best.0,
+        _ => BATCH,
+    })
+}
+
+/// The least seconds an image that a classifier takes in batches of this size.
+fn of_one(classifier: &mut dyn Classifier, batch: usize) -> Result<f64, Error> {
+    let images = vec![0.5; batch * classifier.image_len()];
+    answer(classifier, &images)?;
+    let start = Instant::now();
+    let mut least = f64::INFINITY;
+    while least.is_infinite() || start.elapsed() < EACH {
+        let call = Instant::now();
+        answer(classifier, &images)?;
+        least = least.min(call.elapsed().as_secs_f64() / batch as f64);
+    }
+    Ok(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use recert_engine::Answers;
+
+    use super::*;
+
+    /// Takes so long for a call, and for each image; notes the batches.
+    struct Slow {
+        call: Duration,
+        image: Duration,
+        values: usize,
+        seen: Vec<usize>,
+    }
+
+    impl Slow {
+        fn new(call: u64, image: u64, values: usize) -> Self {
+            Self {
+                call: Duration::from_micros(call),
+                image: Duration::from_micros(image),
+                values,
+                seen: Vec::new(),
+            }
+        }
+    }
+
+    impl Classifier for Slow {
+        fn classes(&self) -> usize {
+            2
+        }
+        fn image_len(&self) -> usize {
+            self.values
+        }
+        fn classify(&mut self, images: &[f32]) -> Result<Answers, recert_engine::Error> {
+            let batch = images.len() / self.values;
+            self.seen.push(batch);
+            let until = Instant::now() + self.call + self.image * batch as u32;
+            while Instant::now() < until {}
+            Ok(Answers::Classes(vec![Some(0); batch]))
+        }
+    }
+
+    #[test]
+    fn calls_that_cost_ask_for_large_batches_and_slow_images_for_small_ones() {
+        let long = Duration::from_mins(10);
+        let mut dear = Slow::new(2_000, 1, 3);
+        assert_eq!(measured_within(long, &mut [&mut dear]).unwrap(), 128);
+        // Two calls of 32 of these are more than the time there is.
+        let mut slow = Slow::new(0, 20_000, 3);
+        assert_eq!(measured_batch(&mut [&mut slow]).unwrap(), 8);
+        assert_eq!(slow.seen, [8, 8]);
+        // And these are too large.
+        let mut large = Slow::new(2_000, 1, MOST_VALUES / 40);
+        assert_eq!(measured_within(long, &mut [&mut large]).unwrap(), 32);
+        assert_eq!(large.seen.iter().max(), Some(&32));
+    }
+
+    #[test]
+    fn a_failure_is_told() {
+        struct Broken;
+        impl Classifier for Broken {
+            fn classes(&self) -> usize {
+                2
+            }
+            fn image_len(&self) -> usize {
+                3
+            }
+            fn classify(&mut self, _: &[f32]) -> Result<Answers, recert_engine::Error> {
+                panic!("the floor gave way")
+            }
+        }
+        let error = measured_batch(&mut [&mut Broken]).unwrap_err();
+        assert!(error.to_string().contains("the floor gave way"), "{error}");
+    }
+}
