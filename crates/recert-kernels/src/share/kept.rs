@@ -1,0 +1,130 @@
+//! The last images that a worker's networks were asked about, and what the
+//! layers that these have in common made of them.
+
+use super::same::floats;
+use crate::error::Result;
+use crate::program::{Executor, Output};
+
+/// So many bytes are kept a worker, or one batch if that is more. Networks that
+/// need different copies of an input are asked for them in different batches,
+/// some batches apart. It decides no result.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// What the common layers made of the last images.
+pub(super) struct Kept {
+    layers: Executor,
+    /// Values an image, and values handed on of it.
+    image: usize,
+    inner: usize,
+    /// The images, what was made of each, and its [`mark`].
+    images: Vec<f32>,
+    values: Vec<f32>,
+    marks: Vec<u64>,
+    /// How many images are kept at most, and which is the next to go.
+    most: usize,
+    oldest: usize,
+    /// What was made of the images asked for.
+    asked: Vec<f32>,
+    /// Which of these are new, and they themselves.
+    new: Vec<usize>,
+    gathered: Vec<f32>,
+}
+
+/// Something that two images rarely have in common: it spares comparing them.
+fn mark(image: &[f32]) -> u64 {
+    let bits = |place: usize| u64::from(image.get(place).map_or(0, |value| value.to_bits()));
+    bits(0) << 32 | bits(image.len() / 2)
+}
+
+impl Kept {
+    /// Nothing yet, of the layers that `layers` computes: of one output, of
+    /// `inner` values an image.
+    pub(super) fn new(layers: Executor, inner: usize) -> Self {
+        Self {
+            image: layers.program().image_len(),
+            layers,
+            inner,
+            images: Vec::new(),
+            values: Vec::new(),
+            marks: Vec::new(),
+            most: 0,
+            oldest: 0,
+            asked: Vec::new(),
+            new: Vec::new(),
+            gathered: Vec::new(),
+        }
+    }
+
+    /// Nothing yet, of the same layers.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.layers.program().executor(), self.inner)
+    }
+
+    /// What the layers make of `images`: taken from what is kept where that is
+    /// of the very same bits, else computed, and kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Executor::run`].
+    pub(super) fn of(&mut self, images: &[f32]) -> Result<&[f32]> {
+        let (length, inner) = (self.image.max(1), self.inner);
+        let count = self.layers.program().count(images)?;
+        let room = size_of::<f32>() * (length + inner);
+        self.most = self.most.max(KEPT_BYTES / room).max(count);
+        self.asked.resize(count * inner, 0.0);
+        self.new.clear();
+        for (i, image) in images.chunks_exact(length).enumerate() {
+            let to = &mut self.asked[i * inner..(i + 1) * inner];
+            let mark = mark(image);
+            let kept = (self.marks.iter().enumerate()).find(|&(place, &own)| {
+                own == mark && floats(&self.images[place * length..(place + 1) * length], image)
+            });
+            match kept {
+                Some((place, _)) => {
+                    to.copy_from_slice(&self.values[place * inner..(place + 1) * inner]);
+                }
+                None => self.new.push(i),
+            }
+        }
+        if self.new.is_empty() {
+            return Ok(&self.asked);
+        }
+        let at = |i: usize| &images[i * length..(i + 1) * length];
+        let gathered = if self.new.len() == count {
+            images
+        } else {
+            self.gathered.clear();
+            for &i in &self.new {
+                self.gathered.extend_from_slice(at(i));
+            }
+            &self.gathered
+        };
+        let outputs = self.layers.run(gathered)?;
+        let Some(Output::Floats { values, .. }) = outputs.first() else {
+            unreachable!("the layers end in floats");
+        };
+        for (n, &i) in self.new.iter().enumerate() {
+            let values = &values[n * inner..(n + 1) * inner];
+            self.asked[i * inner..(i + 1) * inner].copy_from_slice(values);
+            let (image, mark) = (at(i), mark(at(i)));
+            if self.marks.len() < self.most {
+                self.images.extend_from_slice(image);
+                self.values.extend_from_slice(values);
+                self.marks.push(mark);
+            } else {
+                let place = self.oldest;
+                self.images[place * length..(place + 1) * length].copy_from_slice(image);
+                self.values[place * inner..(place + 1) * inner].copy_from_slice(values);
+                self.marks[place] = mark;
+                self.oldest = (place + 1) % self.most;
+            }
+        }
+        Ok(&self.asked)
+    }
+
+    /// How many images were computed in all, for tests.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.marks.len()
+    }
+}
