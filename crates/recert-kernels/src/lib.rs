@@ -19,9 +19,10 @@
 //! processor: one register of AVX-512, two of AVX2, an array elsewhere. A
 //! convolution holds a few pixels by one or two blocks of outputs in
 //! registers, and adds up input by input, each a broadcast and a fused
-//! multiply-add. Quantized tensors lie likewise, in bytes; there, four inputs are
-//! a broadcast and one instruction of VNNI, or a few others. A few images go through the network at a time, layer by
-//! layer, so that weights and activations stay in the second-level cache.
+//! multiply-add. Quantized tensors lie likewise, in bytes; there, four inputs
+//! are a broadcast and one instruction of VNNI, or a few others. A few images
+//! go through the network at a time, layer by layer, so that weights and
+//! activations stay in the second-level cache.
 //!
 //! # Why the bits are the same
 //!
@@ -37,8 +38,8 @@
 //! one is.
 //!
 //! Quantized layers add up integers, which is exact in any order: weights with
-//! which a sum could leave int32 are refused and computed in float32, and no
-//! instruction that saturates sums is used. What becomes of a sum, its
+//! which a sum could leave int32 are left to float32, and no instruction
+//! that saturates sums is used. What becomes of a sum, its
 //! conversion to float32, one fused multiply-add, rounding half to even and
 //! bounds, and as much again where a residual is added, is the same everywhere.
 //!
@@ -55,9 +56,11 @@
 //!
 //! Quantized layers are those of ONNX's `DequantizeLinear`, layer,
 //! `QuantizeLinear` over the real numbers, every quantization of the network
-//! included, but for the roundings of scales and three of float32: a number
-//! becomes the byte that it should unless it is within 3e-5 of a step, or
-//! 2^-22 of its size, of the middle of two.
+//! included, but for a few roundings of float32 (of weights, scales, the sum
+//! and what it becomes): a number becomes the byte that it should unless it is
+//! closer to the middle of two than 2^-21 of the magnitudes that it is the sum
+//! of. A tensor that is held as bytes has no NaN: one that is quantized becomes
+//! the least number of its grid.
 //!
 //! # What is computed
 //!

@@ -145,7 +145,7 @@ impl Dense {
     pub(crate) fn new(
         filter: &ByteFilter,
         epilogue: &Epilogue,
-        tensors: Tensors,
+        tensors: &Tensors,
         isa: Isa,
     ) -> Self {
         tensors.check(filter, epilogue);
@@ -156,7 +156,7 @@ impl Dense {
         let taps = tensors.window.kernel.iter().product();
         let planes = filter.weights.iter().map(|&w| planes(w)).max().unwrap_or(1);
         Self {
-            tensors,
+            tensors: *tensors,
             groups: filter.groups,
             planes,
             weights: pack(filter, taps, tensors.input.lanes, set, planes),

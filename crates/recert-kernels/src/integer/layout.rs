@@ -25,8 +25,12 @@ impl Grid {
 
     /// The byte of a number; that of NaN is 0.
     pub(crate) fn byte(self, value: f32) -> u8 {
-        // Saturates, as ONNX asks for.
-        ((value / self.scale).round_ties_even() + f32::from(self.zero)) as u8
+        /// Added to an integer from 0 to 255, it leaves that in the last byte.
+        /// A conversion would be done one number after the other.
+        const SHIFT: f32 = 12_582_912.0;
+        #[expect(clippy::manual_clamp, reason = "it would keep NaN")]
+        let held = |steps: f32| (steps.max(0.0).min(255.0) + SHIFT).to_bits() as u8;
+        held((value / self.scale).round_ties_even() + f32::from(self.zero))
     }
 
     /// The number that a byte stands for.
@@ -74,6 +78,7 @@ impl Bytes {
             + (self.borders[1] + x) * self.lanes
     }
 
+    #[cfg(test)]
     /// Where the byte of channel `channel` at `(y, x)` is.
     pub(crate) fn place(&self, channel: usize, y: usize, x: usize) -> usize {
         self.at(channel / self.lanes, y, x) + channel % self.lanes

@@ -344,10 +344,10 @@ impl Case {
         let mut output = Buffer::filled(layout.size(), layout.fill());
         let bytes_out = bytes_mut(output.values_mut());
         if work.filter.is_depthwise() && self.lanes == LANES {
-            let op = ByteDepthwise::new(&work.filter, &work.epilogue, tensors, isa);
+            let op = ByteDepthwise::new(&work.filter, &work.epilogue, &tensors, isa);
             op.run(bytes(held.values()), other, bytes_out);
         } else {
-            let op = Dense::new(&work.filter, &work.epilogue, tensors, isa);
+            let op = Dense::new(&work.filter, &work.epilogue, &tensors, isa);
             op.run(bytes(held.values()), other, bytes_out);
         }
         match target {

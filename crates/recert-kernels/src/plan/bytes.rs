@@ -167,9 +167,9 @@ impl Planner<'_> {
             residual,
         };
         let work = if filter.is_depthwise() && input.lanes == LANES {
-            Work::ByteDepthwise(ByteDepthwise::new(filter, epilogue, tensors, self.isa))
+            Work::ByteDepthwise(ByteDepthwise::new(filter, epilogue, &tensors, self.isa))
         } else {
-            Work::ByteConv(Dense::new(filter, epilogue, tensors, self.isa))
+            Work::ByteConv(Dense::new(filter, epilogue, &tensors, self.isa))
         };
         match target {
             Target::Bytes(layout) => self.push_bytes(work, storages, output, layout),
