@@ -13,6 +13,7 @@ mod convert;
 mod depthwise;
 mod end;
 mod filter;
+mod gemm;
 mod layout;
 mod pool;
 mod simd;
@@ -24,6 +25,7 @@ pub(crate) use convert::{FromBytes, Map, Source, ToBytes};
 pub(crate) use depthwise::ByteDepthwise;
 pub(crate) use end::{End, Epilogue, Joint, Round};
 pub(crate) use filter::ByteFilter;
+pub(crate) use gemm::ByteGemm;
 pub(crate) use layout::{Bytes, Grid, bytes, bytes_mut};
 pub(crate) use pool::{ByteMax, ByteMeans};
 

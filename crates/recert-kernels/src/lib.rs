@@ -76,7 +76,7 @@
 //! | `Add`, `Sub`, `Mul`, `Div` | |
 //! | `Relu`, `Clip`, `LeakyRelu`, `HardSigmoid`, `HardSwish`, `Sigmoid`, `Tanh`, `Exp`, `Log`, `Sqrt`, `Abs`, `Neg`, `Reciprocal`, `Floor`, `Ceil`, `Round` | |
 //! | `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Transpose`, `Slice`, `Pad`, `Concat`, `Identity` | images stay apart; padding by constants |
-//! | `QuantizeLinear`, `DequantizeLinear` | int8 and uint8. Computed in integers: `Conv` of weights that are 8-bit integers times a number a channel, stored as such or as float32 (groups as in the first row, none of them slow), `Relu` and `Clip` behind it, `Add` of two quantized tensors, `MaxPool`, `Slice`, `Pad` with zeros, global means, any function of one number between two quantizations, where a tensor has one scale. Everything else is computed as the numbers that they stand for |
+//! | `QuantizeLinear`, `DequantizeLinear` | int8 and uint8. Computed in integers: `Conv` of weights that are 8-bit integers times a number a channel, stored as such or as float32 (in groups of one channel or of whole blocks), `Gemm` and `MatMul` likewise, `Relu` and `Clip` behind it, `Add` of two quantized tensors, `MaxPool`, `Slice`, `Pad` with zeros, global means, any function of one number between two quantizations, where a tensor has one scale. Everything else is computed as the numbers that they stand for |
 //! | `DynamicQuantizeLinear` | as the numbers that they stand for |
 //! | `Cast` | between float32, int32 and int64 |
 //! | `ArgMax` | as an output |

@@ -29,6 +29,11 @@ impl ToBytes {
     pub(crate) fn run(&self, input: &[f32], output: &mut [u8]) {
         let to = &self.output;
         match self.input {
+            // Features: one after the other here and there.
+            Source::Plain if [to.lanes, to.block()] == [LANES; 2] => {
+                let bytes = &mut output[..to.channels];
+                quantize(self.isa, self.grid, &input[..to.channels], bytes);
+            }
             Source::Plain => {
                 let mut rows = [0; SIDE_BY_SIDE * LANES];
                 for (block, y, x) in runs(to) {

@@ -1,7 +1,7 @@
 //! Depthwise convolution: one input channel an output channel.
 #![expect(unsafe_code, reason = "it works with pointers")]
 
-use super::conv::{Tensors, blocks_of, integer_blocks_of};
+use super::conv::{Tensors, blocks_of};
 use super::end::{End, Epilogue, finish};
 use super::filter::ByteFilter;
 use super::simd::{Ints, integers};
@@ -43,9 +43,9 @@ impl ByteDepthwise {
         Self {
             tensors: *tensors,
             weights,
-            start: integer_blocks_of(&filter.start),
-            factor: blocks_of(&epilogue.factor),
-            offset: blocks_of(&epilogue.offset),
+            start: blocks_of(&filter.start),
+            factor: Buffer::of(&epilogue.factor),
+            offset: Buffer::of(&epilogue.offset),
             end: epilogue.end,
             isa,
         }

@@ -1,7 +1,5 @@
 //! What quantized numbers stand for, and how a tensor of them lies in memory.
 
-use crate::simd::LANES;
-
 /// The numbers that the bytes of a tensor stand for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Grid {
@@ -50,7 +48,7 @@ pub(crate) struct Bytes {
     pub(crate) width: usize,
     /// Rows and columns of zeros: above, to the left, below, to the right.
     pub(crate) borders: [usize; 4],
-    /// Channels a block: [`LANES`], or 4 for an image of few channels.
+    /// Channels a block: [`crate::simd::LANES`], or 4 for an image of few channels.
     pub(crate) lanes: usize,
     /// What stands for 0.
     pub(crate) zero: u8,
@@ -89,10 +87,10 @@ impl Bytes {
         self.blocks() * self.block()
     }
 
-    /// Whether the shapes are the same, and blocks those of all layers.
+    /// Whether the shapes are the same, and the blocks.
     pub(crate) fn fits(&self, other: &Self) -> bool {
-        [self.channels, self.height, self.width, self.lanes]
-            == [other.channels, other.height, other.width, LANES]
+        let shape = |l: &Self| [l.channels, l.height, l.width, l.lanes];
+        shape(self) == shape(other)
     }
 }
 
