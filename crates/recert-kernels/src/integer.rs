@@ -2,8 +2,8 @@
 //!
 //! A quantized tensor is held as `u8`: an int8 is shifted by 128, and so is
 //! its zero point, which changes nothing that it stands for. Weights are int8.
-//! Products are summed in int32, which no sum can leave: [`filter`] refuses
-//! weights with which one could. So sums are exact, in any order and by any
+//! Products are summed in int32, which no sum can leave: [`ByteFilter`]
+//! refuses weights with which one could. So sums are exact, in any order and by any
 //! instruction. What follows is the same few operations of IEEE 754 on
 //! float32 everywhere: conversion, fused multiply-add, rounding half to even.
 
@@ -13,6 +13,7 @@ mod convert;
 mod depthwise;
 mod end;
 mod filter;
+mod gemm;
 mod layout;
 mod pool;
 mod simd;
@@ -24,6 +25,7 @@ pub(crate) use convert::{FromBytes, Map, Source, ToBytes};
 pub(crate) use depthwise::ByteDepthwise;
 pub(crate) use end::{End, Epilogue, Joint, Round};
 pub(crate) use filter::ByteFilter;
+pub(crate) use gemm::ByteGemm;
 pub(crate) use layout::{Bytes, Grid, bytes, bytes_mut};
 pub(crate) use pool::{ByteMax, ByteMeans};
 

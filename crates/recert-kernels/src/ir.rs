@@ -82,6 +82,11 @@ pub(crate) enum Op {
         window: Window,
         epilogue: Epilogue,
     },
+    /// Of the bytes of `[k]`.
+    ByteGemm {
+        filter: ByteFilter,
+        epilogue: Epilogue,
+    },
     /// Of the bytes of two tensors; the first one's zero point.
     ByteSum(Joint, u8),
     /// The largest of the bytes of windows.
@@ -137,7 +142,7 @@ impl Graph {
     pub(crate) fn weights(&self) -> usize {
         let count = |node: &Node| match &node.op {
             Op::Conv { filter, .. } => filter.weights.len(),
-            Op::ByteConv { filter, .. } => filter.weights.len() / 4,
+            Op::ByteConv { filter, .. } | Op::ByteGemm { filter, .. } => filter.weights.len() / 4,
             Op::Gemm { weights, .. } => weights.len(),
             _ => 0,
         };

@@ -10,7 +10,9 @@ use crate::conv::{Direct, Filter};
 use crate::depthwise::Depthwise;
 use crate::gemm::Gemm;
 use crate::grouped::Grouped;
-use crate::integer::{ByteDepthwise, ByteMax, ByteMeans, Dense, FromBytes, Map, Sum, ToBytes};
+use crate::integer::{
+    ByteDepthwise, ByteGemm, ByteMax, ByteMeans, Dense, FromBytes, Map, Sum, ToBytes,
+};
 use crate::ir::{Graph, Node, Op, ValueId};
 use crate::memory::{Blocked, Layout};
 use crate::pointwise::{Operand, Pairwise, Pointwise, Step as Function};
@@ -48,6 +50,7 @@ pub(crate) enum Work {
     FromBytes(FromBytes),
     ByteConv(Dense),
     ByteDepthwise(ByteDepthwise),
+    ByteGemm(ByteGemm),
     ByteSum(Sum),
     ByteMax(ByteMax),
     ByteMeans(ByteMeans),

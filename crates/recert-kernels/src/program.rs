@@ -217,7 +217,15 @@ impl Executor {
         let (size, _) = self.program.plan.slots[step.output];
         // Out of the way of what is read, and back afterwards.
         let mut output = std::mem::take(&mut self.slots[step.output]);
-        if let Work::Gemm(gemm) = &step.work {
+        if let Work::ByteGemm(gemm) = &step.work {
+            let Place::Slot(slot) = step.inputs[0] else {
+                unreachable!("the image is no bytes");
+            };
+            let (row, _) = self.program.plan.slots[slot];
+            let (of, images) = (size_of::<f32>(), group.len() / length);
+            let input = (bytes(self.slots[slot].values()), row * of);
+            gemm.run(images, input, (bytes_mut(output.values_mut()), size * of));
+        } else if let Work::Gemm(gemm) = &step.work {
             let input = match step.inputs[0] {
                 Place::Image => (group, length),
                 Place::Slot(slot) => {
@@ -244,7 +252,7 @@ fn compute<'a>(work: &Work, inputs: usize, input: impl Fn(usize) -> &'a [f32], t
         Work::Direct(op) => op.run(input(0), second(), to),
         Work::Depthwise(op) => op.run(input(0), second(), to),
         Work::Grouped(op) => op.run(input(0), second(), to),
-        Work::Gemm(_) => unreachable!("computed for all images at once"),
+        Work::Gemm(_) | Work::ByteGemm(_) => unreachable!("computed for all images at once"),
         Work::Pool(op) => op.run(input(0), to),
         Work::Means { layout, isa } => pool::means(*isa, layout, input(0), to),
         Work::Pointwise(op) => op.run(input(0), to),

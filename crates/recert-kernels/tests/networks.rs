@@ -114,6 +114,7 @@ fn shared_networks_give_the_same_bits_on_every_instruction_set() {
         "cifar10/cnn_wong_kolter_l2",
         "cifar10/resnet_2b",
         "imagenet/mobilenet_v1_0.25_224_f32",
+        "imagenet/mobilenet_v1_0.25_224_quant_qdq",
         "mnist/cnn_crown_ibp",
         "mnist/fcnn7",
         "mnist/mnist-8",

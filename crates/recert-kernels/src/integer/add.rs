@@ -88,6 +88,6 @@ unsafe fn pixels<N: Ints, const P: usize>(
             *number = N::F::fma(own, one, N::F::fma(second, other, *number));
         }
         let to = output.as_mut_ptr().add(op.output.at(block, y, x));
-        write::<N, P>(&numbers, &joint.round, to);
+        write::<N, P>(&numbers, joint.round, to);
     }
 }

@@ -106,12 +106,7 @@ impl Tensors {
 }
 
 /// Numbers a channel, filled up to whole blocks with zeros.
-pub(super) fn blocks_of(values: &[f32]) -> Buffer {
-    Buffer::of(values)
-}
-
-/// As [`blocks_of`], integers.
-pub(super) fn integer_blocks_of(values: &[i32]) -> Vec<i32> {
+pub(super) fn blocks_of(values: &[i32]) -> Vec<i32> {
     let mut all = values.to_vec();
     all.resize(values.len().next_multiple_of(LANES), 0);
     all
@@ -145,7 +140,7 @@ impl Dense {
     pub(crate) fn new(
         filter: &ByteFilter,
         epilogue: &Epilogue,
-        tensors: Tensors,
+        tensors: &Tensors,
         isa: Isa,
     ) -> Self {
         tensors.check(filter, epilogue);
@@ -154,15 +149,15 @@ impl Dense {
         let blocks = (filter.outputs / filter.groups).div_ceil(LANES);
         let set = tiles.outputs(blocks);
         let taps = tensors.window.kernel.iter().product();
-        let planes = filter.weights.iter().map(|&w| planes(w)).max().unwrap_or(1);
+        let planes = planes(filter);
         Self {
-            tensors,
+            tensors: *tensors,
             groups: filter.groups,
             planes,
             weights: pack(filter, taps, tensors.input.lanes, set, planes),
-            start: integer_blocks_of(&filter.start),
-            factor: blocks_of(&epilogue.factor),
-            offset: blocks_of(&epilogue.offset),
+            start: blocks_of(&filter.start),
+            factor: Buffer::of(&epilogue.factor),
+            offset: Buffer::of(&epilogue.offset),
             end: epilogue.end,
             set,
             tiles,
@@ -253,14 +248,23 @@ impl Dense {
     }
 }
 
-/// As how many int8 a weight is written.
-fn planes(weight: i16) -> usize {
-    let limit = if weight < 0 { 128 } else { 127 };
-    usize::from(weight.unsigned_abs().div_ceil(limit)).max(1)
+/// As sums of how many int8 weights are written.
+pub(super) fn planes(filter: &ByteFilter) -> usize {
+    let of = |&weight: &i16| {
+        let limit = if weight < 0 { 128 } else { 127 };
+        usize::from(weight.unsigned_abs().div_ceil(limit))
+    };
+    filter.weights.iter().map(of).max().unwrap_or(0).max(1)
 }
 
 /// The weights in the order in which tiles take them.
-fn pack(filter: &ByteFilter, taps: usize, lanes: usize, set: usize, planes: usize) -> Buffer {
+pub(super) fn pack(
+    filter: &ByteFilter,
+    taps: usize,
+    lanes: usize,
+    set: usize,
+    planes: usize,
+) -> Buffer {
     let outputs = filter.outputs / filter.groups;
     let sets = outputs.div_ceil(LANES).div_ceil(set);
     let quads = filter.inputs.div_ceil(4);

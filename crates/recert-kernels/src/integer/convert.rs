@@ -4,6 +4,9 @@ use super::layout::{Bytes, Grid};
 use crate::memory::Blocked;
 use crate::simd::{Isa, LANES, Simd, compiled};
 
+/// Pixels that are put together from their channels at a time.
+const SIDE_BY_SIDE: usize = 64;
+
 /// Where floats are taken from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
@@ -26,17 +29,22 @@ impl ToBytes {
     pub(crate) fn run(&self, input: &[f32], output: &mut [u8]) {
         let to = &self.output;
         match self.input {
+            // Features: one after the other here and there.
+            Source::Plain if [to.lanes, to.block()] == [LANES; 2] => {
+                let bytes = &mut output[..to.channels];
+                quantize(self.isa, self.grid, &input[..to.channels], bytes);
+            }
             Source::Plain => {
-                let mut row = vec![0; to.width];
-                let plane = to.height * to.width;
-                for (channel, plane) in input.chunks_exact(plane).take(to.channels).enumerate() {
-                    for (y, values) in plane.chunks_exact(to.width).enumerate() {
-                        quantize(self.isa, self.grid, values, &mut row);
-                        let to_row = &mut output[to.place(channel, y, 0)..];
-                        for (pixel, &byte) in to_row.chunks_mut(to.lanes).zip(&row) {
-                            pixel[0] = byte;
-                        }
+                let mut rows = [0; SIDE_BY_SIDE * LANES];
+                for (block, y, x) in runs(to) {
+                    let count = SIDE_BY_SIDE.min(to.width - x);
+                    let channels = block * to.lanes..((block + 1) * to.lanes).min(to.channels);
+                    for (channel, row) in channels.zip(rows.chunks_exact_mut(count)) {
+                        let from = (channel * to.height + y) * to.width + x;
+                        quantize(self.isa, self.grid, &input[from..from + count], row);
                     }
+                    let pixels = &mut output[to.at(block, y, x)..][..count * to.lanes];
+                    interleave(&rows[..count * to.lanes], count, to.lanes, pixels);
                 }
             }
             Source::Blocked(from) => {
@@ -49,6 +57,33 @@ impl ToBytes {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The runs of at most [`SIDE_BY_SIDE`] pixels of a tensor: block, row and
+/// first column.
+fn runs(layout: &Bytes) -> impl Iterator<Item = (usize, usize, usize)> {
+    let (blocks, height, width) = (layout.blocks(), layout.height, layout.width);
+    let rows = (0..blocks).flat_map(move |block| (0..height).map(move |y| (block, y)));
+    let columns = move || (0..width).step_by(SIDE_BY_SIDE);
+    rows.flat_map(move |(block, y)| columns().map(move |x| (block, y, x)))
+}
+
+/// From rows of single channels to pixels.
+fn interleave(rows: &[u8], width: usize, lanes: usize, pixels: &mut [u8]) {
+    if lanes == 4 {
+        let (ab, cd) = rows.split_at(2 * width);
+        let ((a, b), (c, d)) = (ab.split_at(width), cd.split_at(width));
+        let channels = a.iter().zip(b).zip(c.iter().zip(d));
+        for (pixel, ((a, b), (c, d))) in pixels.chunks_exact_mut(4).zip(channels) {
+            pixel.copy_from_slice(&[*a, *b, *c, *d]);
+        }
+        return;
+    }
+    for (lane, row) in rows.chunks_exact(width).enumerate() {
+        for (pixel, &byte) in pixels.chunks_exact_mut(lanes).zip(row) {
+            pixel[lane] = byte;
         }
     }
 }

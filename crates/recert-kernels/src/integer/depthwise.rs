@@ -1,7 +1,7 @@
 //! Depthwise convolution: one input channel an output channel.
 #![expect(unsafe_code, reason = "it works with pointers")]
 
-use super::conv::{Tensors, blocks_of, integer_blocks_of};
+use super::conv::{Tensors, blocks_of};
 use super::end::{End, Epilogue, finish};
 use super::filter::ByteFilter;
 use super::simd::{Ints, integers};
@@ -27,7 +27,7 @@ impl ByteDepthwise {
     pub(crate) fn new(
         filter: &ByteFilter,
         epilogue: &Epilogue,
-        tensors: Tensors,
+        tensors: &Tensors,
         isa: Isa,
     ) -> Self {
         tensors.check(filter, epilogue);
@@ -41,11 +41,11 @@ impl ByteDepthwise {
             }
         }
         Self {
-            tensors,
+            tensors: *tensors,
             weights,
-            start: integer_blocks_of(&filter.start),
-            factor: blocks_of(&epilogue.factor),
-            offset: blocks_of(&epilogue.offset),
+            start: blocks_of(&filter.start),
+            factor: Buffer::of(&epilogue.factor),
+            offset: Buffer::of(&epilogue.offset),
             end: epilogue.end,
             isa,
         }
@@ -141,8 +141,13 @@ unsafe fn pixels<N: Ints, const P: usize>(
             let from = input
                 .as_ptr()
                 .add(first + row * window.dilation[0] * from.row());
+            let taps = weights.add(row * columns * LANES);
+            if columns == 3 && step == LANES && window.dilation[1] == 1 {
+                beside::<N, P>(&mut sums, from, taps);
+                continue;
+            }
             for column in 0..columns {
-                let w = N::load(weights.add((row * columns + column) * LANES));
+                let w = N::load(taps.add(column * LANES));
                 let from = from.add(column * window.dilation[1] * LANES);
                 for (p, sum) in sums.iter_mut().enumerate() {
                     *sum = N::multiply(*sum, N::widen(from.add(p * step)), w);
@@ -160,5 +165,34 @@ unsafe fn pixels<N: Ints, const P: usize>(
                 None => std::ptr::null(),
             },
         );
+    }
+}
+
+/// Adds a row of three taps to sums of pixels side by side, each of which is
+/// read once.
+///
+/// # Safety
+/// That of [`Ints`], with `P + 2` pixels to read and three taps.
+#[expect(
+    clippy::inline_always,
+    reason = "it is compiled once an instruction set"
+)]
+#[inline(always)]
+unsafe fn beside<N: Ints, const P: usize>(sums: &mut [N::I; P], from: *const u8, taps: *const i32) {
+    // SAFETY: the caller vouches for all of it.
+    unsafe {
+        let w = [
+            N::load(taps),
+            N::load(taps.add(LANES)),
+            N::load(taps.add(2 * LANES)),
+        ];
+        let (mut first, mut second) = (N::widen(from), N::widen(from.add(LANES)));
+        for (p, sum) in sums.iter_mut().enumerate() {
+            let third = N::widen(from.add((p + 2) * LANES));
+            *sum = N::multiply(*sum, first, w[0]);
+            *sum = N::multiply(*sum, second, w[1]);
+            *sum = N::multiply(*sum, third, w[2]);
+            (first, second) = (second, third);
+        }
     }
 }

@@ -147,12 +147,14 @@ pub(super) unsafe fn finish<N: Ints, const P: usize>(
         }
         match end {
             End::Floats(clamp) => {
+                #[expect(clippy::cast_ptr_alignment, reason = "stores need none")]
+                let output = output.cast::<f32>();
                 for (p, &number) in numbers.iter().enumerate() {
-                    let to = output.cast::<f32>().add(p * LANES);
+                    let to = output.add(p * LANES);
                     N::F::store(to, clamp.apply::<N::F>(number));
                 }
             }
-            End::Bytes(round) => write::<N, P>(&numbers, round, output),
+            End::Bytes(round) => write::<N, P>(&numbers, *round, output),
             End::Sum(round, joint) => {
                 let bounds = round.centred();
                 let one = N::F::splat(joint.factors[0]);
@@ -163,7 +165,7 @@ pub(super) unsafe fn finish<N: Ints, const P: usize>(
                     let second = N::float(N::widen(residual.add(p * LANES)));
                     *number = N::F::fma(own, one, N::F::fma(second, other, rest));
                 }
-                write::<N, P>(&numbers, &joint.round, output);
+                write::<N, P>(&numbers, joint.round, output);
             }
         }
     }
@@ -177,7 +179,7 @@ pub(super) unsafe fn finish<N: Ints, const P: usize>(
 #[inline(always)]
 pub(super) unsafe fn write<N: Ints, const P: usize>(
     numbers: &[<N::F as Simd>::V; P],
-    round: &Round,
+    round: Round,
     output: *mut u8,
 ) {
     let last = P - 1;

@@ -142,7 +142,7 @@ mod tests {
         assert!(ByteFilter::new(&filter(vec![1.0, f32::INFINITY]), 0).is_none());
         assert!(ByteFilter::new(&filter(vec![256.0, 1.0]), 0).is_none());
         // Sums that would leave int32.
-        let long = |count| filter(vec![1.0, 127.0].repeat(count));
+        let long = |count| filter([1.0, 127.0].repeat(count));
         assert!(ByteFilter::new(&long(20_000), 0).is_some());
         assert!(ByteFilter::new(&long(40_000), 0).is_none());
     }

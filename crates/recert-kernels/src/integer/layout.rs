@@ -1,7 +1,5 @@
 //! What quantized numbers stand for, and how a tensor of them lies in memory.
 
-use crate::simd::LANES;
-
 /// The numbers that the bytes of a tensor stand for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Grid {
@@ -25,8 +23,12 @@ impl Grid {
 
     /// The byte of a number; that of NaN is 0.
     pub(crate) fn byte(self, value: f32) -> u8 {
-        // Saturates, as ONNX asks for.
-        ((value / self.scale).round_ties_even() + f32::from(self.zero)) as u8
+        /// Added to an integer from 0 to 255, it leaves that in the last byte.
+        /// A conversion would be done one number after the other.
+        const SHIFT: f32 = 12_582_912.0;
+        #[expect(clippy::manual_clamp, reason = "it would keep NaN")]
+        let held = |steps: f32| (steps.max(0.0).min(255.0) + SHIFT).to_bits() as u8;
+        held((value / self.scale).round_ties_even() + f32::from(self.zero))
     }
 
     /// The number that a byte stands for.
@@ -46,7 +48,7 @@ pub(crate) struct Bytes {
     pub(crate) width: usize,
     /// Rows and columns of zeros: above, to the left, below, to the right.
     pub(crate) borders: [usize; 4],
-    /// Channels a block: [`LANES`], or 4 for an image of few channels.
+    /// Channels a block: [`crate::simd::LANES`], or 4 for an image of few channels.
     pub(crate) lanes: usize,
     /// What stands for 0.
     pub(crate) zero: u8,
@@ -74,6 +76,7 @@ impl Bytes {
             + (self.borders[1] + x) * self.lanes
     }
 
+    #[cfg(test)]
     /// Where the byte of channel `channel` at `(y, x)` is.
     pub(crate) fn place(&self, channel: usize, y: usize, x: usize) -> usize {
         self.at(channel / self.lanes, y, x) + channel % self.lanes
@@ -84,10 +87,10 @@ impl Bytes {
         self.blocks() * self.block()
     }
 
-    /// Whether the shapes are the same, and blocks those of all layers.
+    /// Whether the shapes are the same, and the blocks.
     pub(crate) fn fits(&self, other: &Self) -> bool {
-        [self.channels, self.height, self.width, self.lanes]
-            == [other.channels, other.height, other.width, LANES]
+        let shape = |l: &Self| [l.channels, l.height, l.width, l.lanes];
+        shape(self) == shape(other)
     }
 }
 

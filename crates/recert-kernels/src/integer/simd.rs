@@ -46,7 +46,7 @@ pub(crate) trait Ints {
     unsafe fn whole(v: <Self::F as Simd>::V) -> <Self::F as Simd>::V;
     /// To the nearest integer, halves to even, plus the zero point, in bounds.
     /// No value may be beyond 2^30.
-    unsafe fn narrow(v: [<Self::F as Simd>::V; 4], round: &Round) -> Self::B;
+    unsafe fn narrow(v: [<Self::F as Simd>::V; 4], round: Round) -> Self::B;
     /// Writes the bytes of the first 1 to 4 pixels side by side.
     unsafe fn store(to: *mut u8, bytes: Self::B, pixels: usize);
 }
@@ -103,7 +103,7 @@ impl Ints for Portable {
         v.map(f32::round_ties_even)
     }
     #[inline(always)]
-    unsafe fn narrow(v: [[f32; LANES]; 4], round: &Round) -> Self::B {
+    unsafe fn narrow(v: [[f32; LANES]; 4], round: Round) -> Self::B {
         v.map(|v| {
             v.map(|v| {
                 let value = v.round_ties_even() as i32 + i32::from(round.zero);

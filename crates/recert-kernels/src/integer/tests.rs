@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 
 use super::{
-    ByteDepthwise, ByteFilter, ByteMax, ByteMeans, Bytes, Dense, End, Epilogue, Grid, Joint, Round,
-    Sum, Target, Tensors, bytes, bytes_mut,
+    ByteDepthwise, ByteFilter, ByteGemm, ByteMax, ByteMeans, Bytes, Dense, End, Epilogue, Grid,
+    Joint, Round, Sum, Target, Tensors, bytes, bytes_mut,
 };
 use crate::conv::Window;
 use crate::memory::{Blocked, Buffer, Layout, to_plain};
@@ -344,10 +344,10 @@ impl Case {
         let mut output = Buffer::filled(layout.size(), layout.fill());
         let bytes_out = bytes_mut(output.values_mut());
         if work.filter.is_depthwise() && self.lanes == LANES {
-            let op = ByteDepthwise::new(&work.filter, &work.epilogue, tensors, isa);
+            let op = ByteDepthwise::new(&work.filter, &work.epilogue, &tensors, isa);
             op.run(bytes(held.values()), other, bytes_out);
         } else {
-            let op = Dense::new(&work.filter, &work.epilogue, tensors, isa);
+            let op = Dense::new(&work.filter, &work.epilogue, &tensors, isa);
             op.run(bytes(held.values()), other, bytes_out);
         }
         match target {
@@ -500,6 +500,71 @@ proptest! {
                 let sum: f64 = plane.iter().map(|&b| f64::from(b) - f64::from(case.zero)).sum();
                 let exact = sum * 0.125 / (height * width) as f64;
                 prop_assert!((f64::from(found) - exact).abs() <= 2.0 * f64::from(f32::EPSILON) * exact.abs());
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn linear_layers_are_linear(
+        inputs in 1_usize..70,
+        outputs in 1_usize..70,
+        images in 1_usize..40,
+        zero: u8,
+        seed: u64,
+    ) {
+        let mut numbers = Numbers(seed);
+        let weights: Vec<i16> = (0..inputs * outputs).map(|_| (numbers.next(510) - 255) as i16).collect();
+        let sums = weights.chunks_exact(inputs).map(|row| row.iter().map(|&w| i32::from(w)).sum::<i32>());
+        let filter = ByteFilter {
+            outputs,
+            inputs,
+            groups: 1,
+            start: sums.map(|sum| -i32::from(zero) * sum).collect(),
+            weights,
+        };
+        let round = Round { zero: 90, low: 3, high: 250 };
+        let row = inputs.next_multiple_of(64);
+        let input = numbers.bytes(images * row);
+        let exact = |image: usize, output: usize| -> i64 {
+            let weights = &filter.weights[output * inputs..][..inputs];
+            let pairs = input[image * row..][..inputs].iter().zip(weights);
+            pairs.map(|(&x, &w)| (i64::from(x) - i64::from(zero)) * i64::from(w)).sum()
+        };
+        for end in [End::Bytes(round), End::Floats(Clamp::RELU)] {
+            let epilogue = Epilogue {
+                factor: vec![1.0 / 1024.0; outputs],
+                offset: (0..outputs).map(|o| o as f32 * 0.25).collect(),
+                end,
+            };
+            let mut first: Option<Vec<u8>> = None;
+            let size = if end == End::Bytes(round) { 1 } else { 4 };
+            let out_row = outputs.next_multiple_of(64) * size;
+            for isa in Isa::available() {
+                let gemm = ByteGemm::new(&filter, &epilogue, isa);
+                let mut output = vec![0; images * out_row];
+                gemm.run(images, (&input, row), (&mut output, out_row));
+                for image in 0..images {
+                    // Alone, an image gets the same.
+                    let mut alone = vec![0; out_row];
+                    gemm.run(1, (&input[image * row..], row), (&mut alone, out_row));
+                    let used = outputs * size;
+                    let together = &output[image * out_row..][..out_row];
+                    prop_assert_eq!(&alone[..used], &together[..used]);
+                    for o in 0..outputs {
+                        let number = exact(image, o) as f64 / 1024.0 + o as f64 * 0.25;
+                        if size == 1 {
+                            prop_assert!(rounded(together[o], number, round));
+                        } else {
+                            let found = together[4 * o..].first_chunk().unwrap();
+                            // No sum here needs more than 24 bits.
+                            prop_assert_eq!(f64::from(f32::from_ne_bytes(*found)), number.max(0.0));
+                        }
+                    }
+                }
+                let used: Vec<u8> = output.chunks(out_row).flat_map(|row| row[..outputs * size].to_vec()).collect();
+                prop_assert_eq!(first.get_or_insert_with(|| used.clone()), &used);
             }
         }
     }

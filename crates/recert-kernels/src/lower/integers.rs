@@ -71,7 +71,7 @@ pub(super) fn integers(graph: Graph) -> Graph {
 
 /// The quantized values that some operation takes as bytes.
 fn wanted(graph: &Graph) -> HashSet<ValueId> {
-    let mut wanted = HashSet::new();
+    let (mut wanted, mut rows) = (HashSet::new(), HashSet::new());
     // What is dequantized, of which quantized value.
     let mut of = HashMap::new();
     for node in &graph.nodes {
@@ -85,6 +85,13 @@ fn wanted(graph: &Graph) -> HashSet<ValueId> {
                     && ByteFilter::new(filter, grid.zero).is_some()
                 {
                     wanted.insert(value);
+                }
+            }
+            Op::Gemm { weights, bias, .. } => {
+                if let Some(&(value, grid)) = of.get(&node.inputs[0])
+                    && ByteFilter::new(&linear(weights, bias), grid.zero).is_some()
+                {
+                    rows.insert(value);
                 }
             }
             Op::Pair(Arith::Add) | Op::Means | Op::Cut { .. } => {
@@ -101,7 +108,21 @@ fn wanted(graph: &Graph) -> HashSet<ValueId> {
         }
     }
     wanted.retain(|&value| graph.values[value].dims.len() == 3);
+    wanted.extend(rows);
     wanted
+}
+
+/// A linear layer as a convolution of a single pixel.
+fn linear(weights: &[f32], bias: &[f32]) -> Filter {
+    let (outputs, inputs) = (bias.len(), weights.len() / bias.len());
+    let transposed = (0..outputs).flat_map(|o| (0..inputs).map(move |i| i * outputs + o));
+    Filter {
+        outputs,
+        inputs,
+        groups: 1,
+        weights: transposed.map(|place| weights[place]).collect(),
+        bias: bias.to_vec(),
+    }
 }
 
 /// Whether there is a kernel for the filter's groups.
@@ -133,13 +154,19 @@ impl Rewrite {
                 let grid = *grid;
                 return self.dequantize(grid, first, output);
             }
-            Op::Conv {
-                filter,
-                window,
-                clamp,
-            } if node.inputs.len() == 1 => {
+            Op::Conv { .. } if node.inputs.len() == 1 => {
                 if let Some(held) = self.held(first)
-                    && let Some(conv) = Convolution::new(filter, *window, *clamp, held)
+                    && let Some(conv) = Convolution::new(&node.op, held)
+                {
+                    self.standing.insert(output, Standing::Conv(Box::new(conv)));
+                    return;
+                }
+            }
+            Op::Gemm { .. } => {
+                // Alone, so that nobody needs borders around its single pixel.
+                if let Some(Standing::Bytes(held)) = self.standing.get(&first)
+                    && held.once
+                    && let Some(conv) = Convolution::new(&node.op, *held)
                 {
                     self.standing.insert(output, Standing::Conv(Box::new(conv)));
                     return;
@@ -200,7 +227,7 @@ impl Rewrite {
     /// The bytes that stand for a value of three axes.
     fn held(&self, value: ValueId) -> Option<Held> {
         match self.standing.get(&value) {
-            Some(Standing::Bytes(held)) => Some(*held),
+            Some(Standing::Bytes(held)) if self.values[value].dims.len() == 3 => Some(*held),
             _ => None,
         }
     }
@@ -252,7 +279,9 @@ impl Rewrite {
                 let function = Function { input: held, steps };
                 Some((self.mapped(&function, grid, input), once))
             }
-            Some(Standing::Conv(conv)) if alone => {
+            Some(Standing::Conv(conv))
+                if alone && conv.may_make_bytes(&self.values[input].dims) =>
+            {
                 self.convolution(&conv, grid, input).map(|b| (b, once))
             }
             Some(Standing::Add(addition)) if alone => {
@@ -293,7 +322,7 @@ impl Rewrite {
 
     fn dequantize(&mut self, grid: Grid, input: ValueId, output: ValueId) {
         let integer = |grid: Grid| i32::from(grid.zero) - if grid.signed { 128 } else { 0 };
-        if let Some(held) = self.held(input)
+        if let Some(Standing::Bytes(held)) = self.standing.get(&input).cloned()
             && integer(held.grid) == integer(grid)
         {
             let grid = Grid {
@@ -404,12 +433,7 @@ impl Rewrite {
             vec![conv.input.bytes],
             input,
         );
-        let op = Op::Conv {
-            filter: conv.floats,
-            window: conv.window,
-            clamp: conv.clamp,
-        };
-        self.push(op, vec![input], output);
+        self.push(conv.floats, vec![input], output);
     }
 
     /// A convolution that makes bytes.
@@ -481,12 +505,13 @@ mod tests {
     }
 
     /// How many convolutions compute with bytes, and whether none is left that
-    /// does not and no tensor goes to bytes but the image.
+    /// does not and no tensor goes to bytes but the image and means.
     fn convolutions(graph: &Graph) -> (usize, bool) {
         let floats = count(graph, |op| matches!(op, Op::Conv { .. }));
-        let images = count(graph, |op| matches!(op, Op::ToBytes(_)));
+        let made = count(graph, |op| matches!(op, Op::ToBytes(_)));
+        let means = count(graph, |op| matches!(op, Op::ByteGemm { .. }));
         let bytes = count(graph, |op| matches!(op, Op::ByteConv { .. }));
-        (bytes, floats == 0 && images == 1)
+        (bytes, floats == 0 && made == 1 + means)
     }
 
     #[test]
@@ -510,7 +535,10 @@ mod tests {
                 eprintln!("skipped: there is no {}", path.display());
                 continue;
             }
-            assert_eq!(convolutions(&graph(&path)), (wanted, true), "{name}");
+            let graph = graph(&path);
+            assert_eq!(convolutions(&graph), (wanted, true), "{name}");
+            let linear = count(&graph, |op| matches!(op, Op::ByteGemm { .. }));
+            assert_eq!(linear, 1, "{name}");
         }
     }
 }

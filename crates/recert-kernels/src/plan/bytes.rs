@@ -3,11 +3,11 @@
 use super::{Planner, StorageId, Work};
 use crate::conv::Window;
 use crate::integer::{
-    ByteDepthwise, ByteFilter, ByteMax, ByteMeans, Bytes, Dense, Epilogue, FromBytes, Map, Source,
-    Sum, Target, Tensors, ToBytes,
+    ByteDepthwise, ByteFilter, ByteGemm, ByteMax, ByteMeans, Bytes, Dense, Epilogue, FromBytes,
+    Grid, Map, Source, Sum, Target, Tensors, ToBytes,
 };
 use crate::ir::{Op, ValueId};
-use crate::memory::Layout;
+use crate::memory::{Blocked, Layout};
 use crate::rearrange::Crop;
 use crate::simd::LANES;
 
@@ -25,8 +25,10 @@ impl Planner<'_> {
     }
 
     fn bytes_of(&self, value: ValueId, lanes: usize) -> Bytes {
-        let &[channels, height, width] = self.dims(value) else {
-            unreachable!("only images are held as bytes");
+        let [channels, height, width] = match *self.dims(value) {
+            [channels, height, width] => [channels, height, width],
+            [channels] => [channels, 1, 1],
+            _ => unreachable!("only images and their features are held as bytes"),
         };
         Bytes {
             channels,
@@ -55,35 +57,21 @@ impl Planner<'_> {
     pub(super) fn byte_node(&mut self, op: &Op, inputs: &[ValueId], output: ValueId) {
         let isa = self.isa;
         if let Op::ToBytes(grid) = op {
-            let grid = *grid;
-            let few = self.dense[output] && self.dims(output)[0] <= 4;
-            let to = self.bytes_of(output, if few { 4 } else { LANES });
-            // Blocks of floats are of as many channels as those of bytes.
-            let blocked = self.blocked.get(&inputs[0]).copied().filter(|_| !few);
-            let (from, input) = match blocked {
-                Some(storage) => (storage, Source::Blocked(self.layout_of(storage))),
-                None => (self.plain(inputs[0]), Source::Plain),
-            };
-            let output_layout = to;
-            let work = ToBytes {
-                grid,
-                input,
-                output: to,
-                isa,
-            };
-            self.push_bytes(Work::ToBytes(work), vec![from], output, output_layout);
+            self.to_bytes(*grid, inputs[0], output);
             return;
         }
         let (from, input) = self.held(inputs[0]);
         match op {
-            Op::FromBytes(grid) => {
-                let work = FromBytes {
-                    grid: *grid,
-                    input,
-                    output: self.blocked_of(output, LANES),
-                    isa,
-                };
-                self.push_blocked(Work::FromBytes(work), vec![from], output);
+            Op::FromBytes(grid) => self.from_bytes(*grid, inputs[0], output),
+            Op::ByteGemm { filter, epilogue } => {
+                assert_eq!(input.borders, [0; 4], "features have no borders");
+                let work = Work::ByteGemm(ByteGemm::new(filter, epilogue, isa));
+                if self.graph.values[output].bytes.is_some() {
+                    let to = self.bytes_of(output, LANES);
+                    self.push_bytes(work, vec![from], output, to);
+                } else {
+                    self.push_plain(work, vec![from], output);
+                }
             }
             Op::ByteConv {
                 filter,
@@ -141,6 +129,53 @@ impl Planner<'_> {
         }
     }
 
+    fn to_bytes(&mut self, grid: Grid, value: ValueId, output: ValueId) {
+        let few = self.dense[output] && self.dims(output)[0] <= 4;
+        let to = self.bytes_of(output, if few { 4 } else { LANES });
+        // Blocks of floats are of as many channels as those of bytes.
+        let blocked = self.blocked.get(&value).copied().filter(|_| !few);
+        let (from, input) = match blocked {
+            Some(storage) => (storage, Source::Blocked(self.layout_of(storage))),
+            None => (self.plain(value), Source::Plain),
+        };
+        let work = ToBytes {
+            grid,
+            input,
+            output: to,
+            isa: self.isa,
+        };
+        self.push_bytes(Work::ToBytes(work), vec![from], output, to);
+    }
+
+    fn from_bytes(&mut self, grid: Grid, value: ValueId, output: ValueId) {
+        let (from, input) = self.held(value);
+        let features = self.dims(output).len() == 1;
+        let to = if features {
+            // Plain is what blocks of one pixel are.
+            Blocked {
+                channels: input.channels,
+                height: 1,
+                width: 1,
+                left: 0,
+                right: 0,
+                lanes: LANES,
+            }
+        } else {
+            self.blocked_of(output, LANES)
+        };
+        let work = Work::FromBytes(FromBytes {
+            grid,
+            input,
+            output: to,
+            isa: self.isa,
+        });
+        if features {
+            self.push_plain(work, vec![from], output);
+        } else {
+            self.push_blocked(work, vec![from], output);
+        }
+    }
+
     fn byte_conv(
         &mut self,
         filter: &ByteFilter,
@@ -167,9 +202,9 @@ impl Planner<'_> {
             residual,
         };
         let work = if filter.is_depthwise() && input.lanes == LANES {
-            Work::ByteDepthwise(ByteDepthwise::new(filter, epilogue, tensors, self.isa))
+            Work::ByteDepthwise(ByteDepthwise::new(filter, epilogue, &tensors, self.isa))
         } else {
-            Work::ByteConv(Dense::new(filter, epilogue, tensors, self.isa))
+            Work::ByteConv(Dense::new(filter, epilogue, &tensors, self.isa))
         };
         match target {
             Target::Bytes(layout) => self.push_bytes(work, storages, output, layout),

@@ -53,7 +53,7 @@ macro_rules! common {
             unsafe { _mm512_roundscale_ps::<NEAREST>(v) }
         }
         #[inline(always)]
-        unsafe fn narrow([a, b, c, d]: [__m512; 4], round: &Round) -> __m512i {
+        unsafe fn narrow([a, b, c, d]: [__m512; 4], round: Round) -> __m512i {
             unsafe {
                 let zero = _mm512_set1_epi16(round.zero.into());
                 let [a, b, c, d] = [
@@ -251,7 +251,7 @@ impl Ints for Avx2 {
         unsafe { halves!(_mm256_round_ps::<NEAREST>, v) }
     }
     #[inline(always)]
-    unsafe fn narrow([a, b, c, d]: [[__m256; 2]; 4], round: &Round) -> Self::B {
+    unsafe fn narrow([a, b, c, d]: [[__m256; 2]; 4], round: Round) -> Self::B {
         // SAFETY: as above.
         unsafe {
             let zero = _mm256_set1_epi16(round.zero.into());

@@ -1,54 +1,89 @@
 //! Operations on bytes that wait for what comes after them.
 
-use super::{Held, takes};
-use crate::conv::{Filter, Window};
+use super::{Held, linear, takes};
+use crate::conv::Window;
 use crate::integer::{ByteFilter, End, Epilogue, Grid};
 use crate::ir::{Op, ValueId};
 use crate::pointwise::{Arith, Operand, Step};
 use crate::tile::Clamp;
 
-/// A convolution of bytes.
+/// A convolution of bytes, or a linear layer.
 #[derive(Debug, Clone)]
 pub(super) struct Convolution {
     pub(super) input: Held,
-    pub(super) floats: Filter,
+    /// The operation on floats.
+    pub(super) floats: Op,
     filter: ByteFilter,
+    bias: Vec<f32>,
     /// What one of a channel's sum stands for.
     units: Vec<f64>,
-    pub(super) window: Window,
+    /// None of a linear layer.
+    window: Option<Window>,
     pub(super) clamp: Clamp,
 }
 
 impl Convolution {
     /// `None` where integers cannot do it.
-    pub(super) fn new(filter: &Filter, window: Window, clamp: Clamp, input: Held) -> Option<Self> {
-        // Padding beyond the kernel's reach is none of a network of images, and
-        // would have to be held in memory.
-        let reach = |axis: usize| (window.kernel[axis] - 1) * window.dilation[axis];
-        if !takes(filter) || (0..2).any(|axis| window.before[axis] > reach(axis)) {
-            return None;
-        }
+    pub(super) fn new(floats: &Op, input: Held) -> Option<Self> {
+        let (found, window, clamp);
+        let filter = match floats {
+            Op::Conv {
+                filter,
+                window: own,
+                clamp: bounds,
+            } => {
+                // Padding beyond the kernel's reach is none of a network of
+                // images, and would have to be held in memory.
+                let reach = |axis: usize| (own.kernel[axis] - 1) * own.dilation[axis];
+                if !takes(filter) || (0..2).any(|axis| own.before[axis] > reach(axis)) {
+                    return None;
+                }
+                (window, clamp) = (Some(*own), *bounds);
+                filter
+            }
+            Op::Gemm {
+                weights,
+                bias,
+                clamp: bounds,
+            } => {
+                (window, clamp) = (None, *bounds);
+                found = linear(weights, bias);
+                &found
+            }
+            _ => return None,
+        };
         let (integers, steps) = ByteFilter::new(filter, input.grid.zero)?;
         let scale = f64::from(input.grid.scale);
         Some(Self {
             input,
-            floats: filter.clone(),
+            floats: floats.clone(),
             filter: integers,
+            bias: filter.bias.clone(),
             units: steps.into_iter().map(|step| step * scale).collect(),
             window,
             clamp,
         })
     }
 
+    /// Whether it may make bytes of these dimensions. Those of a single pixel
+    /// may need borders, which a linear layer does not leave.
+    pub(super) fn may_make_bytes(&self, dims: &[usize]) -> bool {
+        self.window.is_some() || dims.len() == 1
+    }
+
     /// The operation with this end, in units of `step`; `None` where numbers
     /// are too large or too small.
     pub(super) fn to(&self, end: End, step: f64) -> Option<Op> {
         let most = self.filter.most();
-        let epilogue = Epilogue::new(&self.units, &most, &self.floats.bias, step, end)?;
-        Some(Op::ByteConv {
-            filter: self.filter.clone(),
-            window: self.window,
-            epilogue,
+        let epilogue = Epilogue::new(&self.units, &most, &self.bias, step, end)?;
+        let filter = self.filter.clone();
+        Some(match self.window {
+            Some(window) => Op::ByteConv {
+                filter,
+                window,
+                epilogue,
+            },
+            None => Op::ByteGemm { filter, epilogue },
         })
     }
 
