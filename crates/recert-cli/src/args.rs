@@ -281,6 +281,16 @@ pub(crate) struct Certify {
         default_value = "5%"
     )]
     pub(crate) via_budget: String,
+    /// The engine of the --via network [default: that of the network itself]
+    #[arg(long, requires_all = ["via", "engine"], value_name = "NAME")]
+    pub(crate) via_engine: Option<String>,
+    /// The arithmetic of the --via network, which may then be the same file [default: that of the
+    /// network itself]
+    #[arg(long, requires = "via", value_name = "P")]
+    pub(crate) via_precision: Option<String>,
+    /// The device of the --via network [default: that of the network itself]
+    #[arg(long, requires = "via", value_name = "NAME")]
+    pub(crate) via_device: Option<String>,
     #[command(flatten)]
     pub(crate) scratch: ScratchArgs,
 }

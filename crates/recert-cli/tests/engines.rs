@@ -130,6 +130,62 @@ fn one_file_in_bf16_is_recertified_from_its_ledger_in_f32() {
 }
 
 #[test]
+fn one_file_is_certified_through_itself_in_another_arithmetic() {
+    let place = Place::new();
+    let (ledger, model) = (place.text("run.recert"), asset("shapes.onnx"));
+    let certify = with(&certify_demo(200, 20, 4), &["--ledger", &ledger]);
+    // Two engines that are built in.
+    let more = [
+        "--engine",
+        "direct",
+        "--via",
+        &model,
+        "--via-engine",
+        "rten",
+        "--via-budget",
+        "50%",
+    ];
+    ok(&with(&certify, &more));
+    let engines: Vec<String> = (identities(Path::new(&ledger)).into_iter())
+        .map(|(engine, _)| engine)
+        .collect();
+    assert_eq!(engines, ["rten", "direct"]);
+    fails(2, &["--engine"]).check(&with(&certify, &["--via", &model, "--via-engine", "rten"]));
+    fails(2, &["--via"]).check(&with(&certify, &["--via-precision", "bf16"]));
+    fails(5, &["--precision bf16"]).check(&with(
+        &certify,
+        &[
+            "--engine",
+            "direct",
+            "--via",
+            &model,
+            "--via-precision",
+            "bf16",
+        ],
+    ));
+    if !has_bf16() {
+        return;
+    }
+    let ledger = place.text("bf16.recert");
+    let certify = with(&certify_demo(200, 20, 4), &["--ledger", &ledger]);
+    let more = ["--engine", "openvino", "--via", &model];
+    let more = [
+        &more[..],
+        &["--via-precision", "bf16", "--via-budget", "50%"],
+    ]
+    .concat();
+    for _ in 0..2 {
+        ok_with_engines(&with(&certify, &more));
+        let found = identities(Path::new(&ledger));
+        let precisions: Vec<&str> = (found.iter())
+            .map(|(_, precision)| precision.split(',').next().unwrap())
+            .collect();
+        assert_eq!(precisions, ["bf16", "f32"]);
+    }
+    ok_with_engines(&with(&[], &["check", &ledger]));
+}
+
+#[test]
 fn auto_goes_on_with_what_the_ledger_was_begun_with() {
     if !installed("openvino") {
         return;

@@ -99,7 +99,7 @@ impl EngineOptions {
     }
 
     /// The device.
-    pub(crate) fn device(&self) -> &str {
+    pub fn device(&self) -> &str {
         self.device.as_deref().unwrap_or(CPU)
     }
 

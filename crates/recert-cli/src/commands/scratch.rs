@@ -4,12 +4,15 @@ use std::path::Path;
 
 use anyhow::Result;
 use recert::data::Grid;
+use recert::engine::{EngineOptions, Precision};
 use recert::ledger::{Header, Ledger, Task};
 use recert::noise::Law;
 use recert::smooth::certify_until;
 
 use super::{Runner, recertify};
-use crate::args::{Certify, Method, NoiseLaw, Predict, Recertify, ScratchArgs, SubjectArgs};
+use crate::args::{
+    Certify, Method, NetworkArgs, NoiseLaw, Predict, Recertify, ScratchArgs, SubjectArgs,
+};
 use crate::config::{self, Data, Loaded, usage};
 use crate::exit::{Code, Failure};
 use crate::progress::Progress;
@@ -18,10 +21,8 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
     let Some(fast) = &args.via else {
         return from_scratch(args, "certify");
     };
-    check_via(args, fast)?;
-    let mut through = args.clone();
-    through.subject.model.clone_from(fast);
-    through.scratch.run.log = None;
+    let (through, network) = via(args, fast);
+    check_via(args, &through, &network)?;
     from_scratch(&through, Progress::NO_ROWS)?;
     recertify::run(&Recertify {
         ledger: args.scratch.ledger.clone(),
@@ -40,25 +41,58 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
         data: Some(args.subject.data.clone()),
         limit: None,
         data_args: args.scratch.data_args.clone(),
-        network: args.scratch.network.clone(),
+        network,
         run: args.scratch.run.clone(),
     })
 }
 
+/// How to certify the fast network, and how the network itself is computed.
+fn via(args: &Certify, fast: &Path) -> (Certify, NetworkArgs) {
+    let mut through = args.clone();
+    through.subject.model = fast.to_owned();
+    through.scratch.run.log = None;
+    let mut network = args.scratch.network.clone();
+    let fast = &mut through.scratch.network;
+    let flags = [
+        (&mut fast.engine, &args.via_engine),
+        (&mut fast.precision, &args.via_precision),
+        (&mut fast.device, &args.via_device),
+    ];
+    let mut differ = false;
+    for (flag, given) in flags {
+        if given.is_some() {
+            flag.clone_from(given);
+            differ = true;
+        }
+    }
+    if differ {
+        // What is left open would be taken from the ledger, which says how the
+        // fast one is computed.
+        let defaults = EngineOptions::default();
+        let precision = || Precision::F32.to_string();
+        network.precision.get_or_insert_with(precision);
+        let device = || defaults.device().to_owned();
+        network.device.get_or_insert_with(device);
+    }
+    (through, network)
+}
+
 /// Finds before the fast network is run what recertifying would find wrong
 /// after it.
-fn check_via(args: &Certify, fast: &Path) -> Result<()> {
+fn check_via(args: &Certify, through: &Certify, network: &NetworkArgs) -> Result<()> {
     let ScratchArgs {
-        subset,
-        data_args,
-        network,
-        ..
+        subset, data_args, ..
     } = &args.scratch;
     let data = Data::open(&args.subject.data, data_args)?;
     let copies = config::copies("--n", args.n)? * data.subset(subset)?.len() as u64;
     config::share_of("--via-budget", &args.via_budget, copies)?;
     recertify::check_alpha(args.subject.alpha, 1)?;
-    let fast = Loaded::open_for(&args.scratch.ledger, fast, network, data.shape())?;
+    let fast = Loaded::open_for(
+        &args.scratch.ledger,
+        &through.subject.model,
+        &through.scratch.network,
+        data.shape(),
+    )?;
     recertify::open_like(&args.subject.model, network, &fast.identity(), data.shape())?;
     Ok(())
 }
