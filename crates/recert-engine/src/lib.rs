@@ -23,6 +23,7 @@ mod options;
 mod preprocess;
 mod probe;
 mod runtime;
+mod sharing;
 mod tap;
 
 pub use answers::{Answers, Class};
@@ -31,5 +32,6 @@ pub use error::{Error, ErrorKind};
 pub use network::{ImageShape, Network, NetworkOptions};
 pub use options::{EngineOptions, Precision};
 pub use preprocess::Preprocess;
-pub use runtime::{EngineIdentity, Output, Runtime, Session};
+pub use runtime::{EngineIdentity, Output, Runtime, Session, Shared, Source};
+pub use sharing::Sharing;
 pub use tap::Tap;

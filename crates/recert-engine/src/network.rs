@@ -1,7 +1,7 @@
 //! A loaded network as a classifier of images: layout, normalisation, batches.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use recert_net::{ElementType, InputLayout, Model, OutputKind, Signature};
 
@@ -55,10 +55,12 @@ pub struct NetworkOptions {
 /// [`Network::engine`], [`Network::preprocess`] and the model's own bytes.
 pub struct Network {
     session: Mutex<Box<dyn Session>>,
-    identity: EngineIdentity,
-    preprocess: Preprocess,
+    pub(crate) identity: EngineIdentity,
+    pub(crate) preprocess: Preprocess,
     output: String,
-    plan: Plan,
+    pub(crate) plan: Plan,
+    /// The model's fingerprint.
+    pub(crate) sha256: [u8; 32],
 }
 
 /// How images become the engine's input, and its output answers.
@@ -94,6 +96,7 @@ impl Network {
             preprocess: options.preprocess.clone(),
             output: signature.output.name.clone(),
             plan,
+            sha256: model.sha256(),
         })
     }
 
@@ -130,17 +133,12 @@ impl Network {
 
     /// One worker's instance, computing on one thread.
     pub fn worker(&self) -> Result<Box<dyn Classifier>, Error> {
-        let session = self
-            .session
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fork()?;
-        Ok(Box::new(Worker {
-            session,
-            preprocess: self.preprocess.clone(),
-            plan: self.plan.clone(),
-            input: Vec::new(),
-        }))
+        let session = self.session().fork()?;
+        Ok(Worker::new(session, &self.preprocess, &self.plan))
+    }
+
+    pub(crate) fn session(&self) -> MutexGuard<'_, Box<dyn Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -238,6 +236,11 @@ impl Plan {
         Ok((plan, signature))
     }
 
+    /// Whether images are handed over in the same way as with `other`.
+    pub(crate) fn takes_as(&self, other: &Self) -> bool {
+        (self.image, self.nhwc, &self.dims) == (other.image, other.nhwc, &other.dims)
+    }
+
     pub(crate) fn answered(&self, what: &str) -> Error {
         Error::new(
             ErrorKind::Run,
@@ -312,11 +315,26 @@ impl Plan {
 }
 
 /// One worker's instance of a network.
-struct Worker {
+pub(crate) struct Worker {
     session: Box<dyn Session>,
     preprocess: Preprocess,
     plan: Plan,
     input: Vec<f32>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        session: Box<dyn Session>,
+        preprocess: &Preprocess,
+        plan: &Plan,
+    ) -> Box<dyn Classifier> {
+        Box::new(Self {
+            session,
+            preprocess: preprocess.clone(),
+            plan: plan.clone(),
+            input: Vec::new(),
+        })
+    }
 }
 
 impl Classifier for Worker {

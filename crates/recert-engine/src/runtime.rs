@@ -67,4 +67,37 @@ pub trait Session: Send {
 
     /// A further instance for another worker; weights may be shared.
     fn fork(&self) -> Result<Box<dyn Session>, Error>;
+
+    /// The networks of `sources`, which this engine was opened for as for the
+    /// one of this session, in such a way that layers which they have in
+    /// common are computed once; `None` where there are none, or the engine
+    /// does not do that. Every answer is, bit for bit, that of the network
+    /// alone, whatever the others were asked.
+    fn share(&self, sources: &[Source<'_>]) -> Result<Option<Box<dyn Shared>>, Error> {
+        let _ = sources;
+        Ok(None)
+    }
+}
+
+/// A network, and what of it to compute, as for [`Runtime::load`].
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The network.
+    pub model: &'a Model,
+    /// The name of its image input.
+    pub input: &'a str,
+    /// The names of the outputs to read.
+    pub outputs: &'a [&'a str],
+}
+
+/// Networks whose common first layers are computed once.
+pub trait Shared: Send + Sync {
+    /// How many layers with weights these are.
+    fn layers(&self) -> usize;
+
+    /// Which part of all networks' multiply-adds is theirs, from 0 to 1.
+    fn part(&self) -> f64;
+
+    /// A session of every network, in order, for one worker.
+    fn sessions(&self) -> Result<Vec<Box<dyn Session>>, Error>;
 }

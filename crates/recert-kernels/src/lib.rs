@@ -12,6 +12,9 @@
 //!   before them, weights packed, buffers planned. What it cannot compute it
 //!   refuses by node and operator, which depends on the network alone.
 //! - [`Executor`] runs it. Nothing is allocated but the outputs.
+//! - [`Shared`] is several networks that begin with the same layers, such as
+//!   those fine-tuned from one: its [`SharedExecutor`]s compute these layers
+//!   once for an image, to the same bits as ever.
 //!
 //! # How
 //!
@@ -116,11 +119,13 @@ mod pointwise;
 mod pool;
 mod program;
 mod rearrange;
+mod share;
 mod simd;
 mod tile;
 
 pub use error::{Error, ErrorKind, Result};
 pub use program::{Executor, Output, Program};
+pub use share::{Shared, SharedExecutor, Source};
 pub use simd::Isa;
 
 /// The revision of the arithmetic. It changes whenever some bit of some

@@ -37,6 +37,15 @@ pub struct Program {
     group: usize,
 }
 
+/// Refuses an instruction set that the processor lacks.
+pub(crate) fn available(isa: Isa) -> Result<()> {
+    if isa.is_available() {
+        return Ok(());
+    }
+    let message = format!("this processor has no {isa:?}");
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
+
 /// What an output is.
 struct Kind {
     /// Its shape for one image.
@@ -85,10 +94,7 @@ impl Program {
     /// As [`Program::compile`], and [`ErrorKind::Unsupported`] for an
     /// instruction set that the processor lacks.
     pub fn compile_for(model: &Model, input: &str, outputs: &[&str], isa: Isa) -> Result<Self> {
-        if !isa.is_available() {
-            let message = format!("this processor has no {isa:?}");
-            return Err(Error::new(ErrorKind::Unsupported, message));
-        }
+        available(isa)?;
         let graph = lower(model, input, outputs)?;
         Ok(Self::of(&graph, isa))
     }
@@ -103,7 +109,8 @@ impl Program {
         lower(model, input, outputs).map(drop)
     }
 
-    fn of(graph: &Graph, isa: Isa) -> Self {
+    /// The program of a graph, for an instruction set that the processor has.
+    pub(crate) fn of(graph: &Graph, isa: Isa) -> Self {
         let plan = plan(graph, isa);
         let heads = graph.heads.iter().map(|head| {
             let value = &graph.values[head.value];
@@ -141,6 +148,17 @@ impl Program {
         self.image
     }
 
+    /// How many images these are.
+    pub(crate) fn count(&self, images: &[f32]) -> Result<usize> {
+        let length = self.image.max(1);
+        let count = images.len() / length;
+        if count * length != images.len() {
+            let message = format!("{} values are no images of {length}", images.len());
+            return Err(Error::new(ErrorKind::Shape, message));
+        }
+        Ok(count)
+    }
+
     /// What runs it, on the thread that calls.
     pub fn executor(self: &Arc<Self>) -> Executor {
         let slots = self.plan.slots.iter();
@@ -175,11 +193,7 @@ impl Executor {
     pub fn run(&mut self, images: &[f32]) -> Result<Vec<Output>> {
         let program = Arc::clone(&self.program);
         let length = program.image.max(1);
-        let count = images.len() / length;
-        if count * length != images.len() {
-            let message = format!("{} values are no images of {length}", images.len());
-            return Err(Error::new(ErrorKind::Shape, message));
-        }
+        let count = program.count(images)?;
         if program.single && count > 1 {
             let message =
                 "this network takes a scale from all images of a batch: give it one at a time";

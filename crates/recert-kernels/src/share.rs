@@ -16,7 +16,7 @@ use recert_net::Model;
 use crate::error::Result;
 use crate::ir::Graph;
 use crate::lower::lower;
-use crate::program::{Executor, Output, Program};
+use crate::program::{Executor, Output, Program, available};
 use crate::simd::Isa;
 use kept::Kept;
 
@@ -68,7 +68,7 @@ impl Shared {
     ///
     /// As [`Program::compile_for`].
     pub fn compile_for(sources: &[Source<'_>], isa: Isa) -> Result<Option<Self>> {
-        isa.check()?;
+        available(isa)?;
         if sources.len() < 2 {
             return Ok(None);
         }

@@ -10,7 +10,7 @@ mod samples;
 mod scratch;
 
 use anyhow::Result;
-use recert::engine::Classifier;
+use recert::engine::{Classifier, Network};
 use recert::ledger::{Ledger, NetworkId};
 use recert::smooth::Outcome;
 use recert::smooth::run::{BATCH, measured_batch};
@@ -46,6 +46,39 @@ struct Runner<'a> {
     progress: Progress,
 }
 
+/// Where networks begin with the same layers and their engine can compute these
+/// once for all of them, puts classifiers in place that do. The answers are the
+/// same.
+fn share(loaded: &[Loaded], workers: &mut [Vec<Box<dyn Classifier>>]) -> Result<()> {
+    // A network that is named twice answers once.
+    let mut distinct: Vec<usize> = Vec::new();
+    let of = |loaded: &Loaded| (loaded.model.sha256(), loaded.network.output().to_owned());
+    for (place, other) in loaded.iter().enumerate() {
+        if distinct.iter().all(|&own| of(&loaded[own]) != of(other)) {
+            distinct.push(place);
+        }
+    }
+    let networks: Vec<_> = (distinct.iter())
+        .map(|&place| (&loaded[place].network, &loaded[place].model))
+        .collect();
+    let Some(sharing) = Network::sharing(&networks)? else {
+        return Ok(());
+    };
+    eprintln!(
+        "recert: {} networks share their first {} layers ({:.0} % of the multiply-adds): \
+         these are computed once",
+        networks.len(),
+        sharing.layers(),
+        (100.0 * sharing.part()).floor(),
+    );
+    for worker in 0..workers.first().map_or(0, Vec::len) {
+        for (&place, classifier) in distinct.iter().zip(sharing.worker()?) {
+            workers[place][worker] = classifier;
+        }
+    }
+    Ok(())
+}
+
 impl<'a> Runner<'a> {
     /// `method` is the one whose certificates make the rows.
     fn new(loaded: &'a [Loaded], args: &RunArgs, method: &'static str) -> Result<Self> {
@@ -62,6 +95,9 @@ impl<'a> Runner<'a> {
             }
             None => BATCH,
         };
+        // What is measured above are whole networks: the same image again and
+        // again would be kept by those that share layers.
+        share(loaded, &mut workers)?;
         Ok(Self {
             loaded,
             workers,

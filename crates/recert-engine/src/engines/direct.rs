@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
-use recert_kernels::{Executor, Program};
+use recert_kernels::{Executor, Program, SharedExecutor};
 use recert_net::Model;
 
 use super::{Device, Found};
 use crate::options::CPU;
-use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session};
+use crate::{
+    EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session, Shared,
+    Source,
+};
 
 /// The crate `recert-kernels`, in float32, and in 8 bits what the network
 /// quantizes.
@@ -90,21 +93,39 @@ impl Runtime for Direct {
         input: &str,
         outputs: &[&str],
     ) -> Result<Box<dyn Session>, Error> {
-        let program = Program::compile(model, input, outputs).map_err(|source| {
-            let (kind, advice) = match source.kind() {
-                recert_kernels::ErrorKind::Unsupported => (
-                    ErrorKind::Unsupported,
-                    " (the engine 'direct' computes plain convolutional networks: try --engine rten)",
-                ),
-                _ => (ErrorKind::Model, ""),
-            };
-            Error::new(kind, format!("{source}{advice}")).because(source)
-        })?;
+        let program = Program::compile(model, input, outputs).map_err(refused)?;
         Ok(Box::new(DirectSession {
             name: model.name().to_owned(),
             executor: Arc::new(program).executor(),
         }))
     }
+}
+
+/// What is said of a network that is not computed here.
+fn refused(source: recert_kernels::Error) -> Error {
+    let (kind, advice) = match source.kind() {
+        recert_kernels::ErrorKind::Unsupported => (
+            ErrorKind::Unsupported,
+            " (the engine 'direct' computes plain convolutional networks: try --engine rten)",
+        ),
+        _ => (ErrorKind::Model, ""),
+    };
+    Error::new(kind, format!("{source}{advice}")).because(source)
+}
+
+/// What is returned of a run of the network `name`.
+fn outputs(
+    name: &str,
+    outputs: Result<Vec<recert_kernels::Output>, recert_kernels::Error>,
+) -> Result<Vec<Output>, Error> {
+    let outputs = outputs.map_err(|source| {
+        Error::new(ErrorKind::Run, format!("{name}: {source}")).because(source)
+    })?;
+    let convert = |output| match output {
+        recert_kernels::Output::Floats { shape, values } => Output::Float { shape, values },
+        recert_kernels::Output::Integers { shape, values } => Output::Integer { shape, values },
+    };
+    Ok(outputs.into_iter().map(convert).collect())
 }
 
 struct DirectSession {
@@ -114,20 +135,76 @@ struct DirectSession {
 
 impl Session for DirectSession {
     fn run(&mut self, input: &[f32], _shape: &[usize]) -> Result<Vec<Output>, Error> {
-        let outputs = self.executor.run(input).map_err(|source| {
-            Error::new(ErrorKind::Run, format!("{}: {source}", self.name)).because(source)
-        })?;
-        let convert = |output| match output {
-            recert_kernels::Output::Floats { shape, values } => Output::Float { shape, values },
-            recert_kernels::Output::Integers { shape, values } => Output::Integer { shape, values },
-        };
-        Ok(outputs.into_iter().map(convert).collect())
+        outputs(&self.name, self.executor.run(input))
     }
 
     fn fork(&self) -> Result<Box<dyn Session>, Error> {
         Ok(Box::new(Self {
             name: self.name.clone(),
             executor: self.executor.program().executor(),
+        }))
+    }
+
+    fn share(&self, sources: &[Source<'_>]) -> Result<Option<Box<dyn Shared>>, Error> {
+        let names = sources.iter().map(|source| source.model.name().to_owned());
+        let sources: Vec<_> = (sources.iter())
+            .map(|source| recert_kernels::Source {
+                model: source.model,
+                input: source.input,
+                outputs: source.outputs,
+            })
+            .collect();
+        let shared = recert_kernels::Shared::compile(&sources).map_err(refused)?;
+        Ok(shared.map(|networks| -> Box<dyn Shared> {
+            Box::new(DirectShared {
+                names: names.collect(),
+                networks,
+            })
+        }))
+    }
+}
+
+/// Networks that begin with the same layers.
+struct DirectShared {
+    names: Vec<String>,
+    networks: recert_kernels::Shared,
+}
+
+impl Shared for DirectShared {
+    fn layers(&self) -> usize {
+        self.networks.layers()
+    }
+
+    fn part(&self) -> f64 {
+        self.networks.part()
+    }
+
+    fn sessions(&self) -> Result<Vec<Box<dyn Session>>, Error> {
+        let sessions = self.names.iter().zip(self.networks.executors());
+        let session = |(name, executor): (&String, _)| -> Box<dyn Session> {
+            Box::new(SharedSession {
+                name: name.clone(),
+                executor,
+            })
+        };
+        Ok(sessions.map(session).collect())
+    }
+}
+
+struct SharedSession {
+    name: String,
+    executor: SharedExecutor,
+}
+
+impl Session for SharedSession {
+    fn run(&mut self, input: &[f32], _shape: &[usize]) -> Result<Vec<Output>, Error> {
+        outputs(&self.name, self.executor.run(input))
+    }
+
+    fn fork(&self) -> Result<Box<dyn Session>, Error> {
+        Ok(Box::new(Self {
+            name: self.name.clone(),
+            executor: self.executor.apart(),
         }))
     }
 }

@@ -5,9 +5,10 @@ use super::same::floats;
 use crate::error::Result;
 use crate::program::{Executor, Output};
 
-/// So many bytes are kept a worker, or one batch if that is more. Networks that
-/// need different copies of an input are asked for them in different batches,
-/// some batches apart. It decides no result.
+/// So many images are kept a worker, in so many bytes, or one batch if that is
+/// more. Networks that need different copies of an input are asked about them in
+/// different batches, some batches apart. Neither decides a result.
+pub(super) const KEPT: usize = 256;
 const KEPT_BYTES: usize = 16 << 20;
 
 /// What the common layers made of the last images.
@@ -70,7 +71,7 @@ impl Kept {
         let (length, inner) = (self.image.max(1), self.inner);
         let count = self.layers.program().count(images)?;
         let room = size_of::<f32>() * (length + inner);
-        self.most = self.most.max(KEPT_BYTES / room).max(count);
+        self.most = self.most.max(KEPT.min(KEPT_BYTES / room)).max(count);
         self.asked.resize(count * inner, 0.0);
         self.new.clear();
         for (i, image) in images.chunks_exact(length).enumerate() {
@@ -122,7 +123,7 @@ impl Kept {
         Ok(&self.asked)
     }
 
-    /// How many images were computed in all, for tests.
+    /// How many images are kept.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.marks.len()

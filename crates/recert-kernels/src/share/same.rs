@@ -33,9 +33,7 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
                 window: other_window,
                 clamp: other_clamp,
             },
-        ) => {
-            window == other_window && clamps(clamp, other_clamp) && filters(filter, other)
-        }
+        ) => window == other_window && clamps(clamp, other_clamp) && filters(filter, other),
         (
             Op::Gemm {
                 weights,
@@ -48,9 +46,7 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
                 clamp: other_clamp,
             },
         ) => {
-            clamps(clamp, other_clamp)
-                && floats(bias, other_bias)
-                && floats(weights, other_weights)
+            clamps(clamp, other_clamp) && floats(bias, other_bias) && floats(weights, other_weights)
         }
         (
             Op::Pool { kind, window },
@@ -94,6 +90,13 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
                 && epilogues(epilogue, other_epilogue)
                 && byte_filters(filter, other)
         }
+        (
+            Op::ByteGemm { filter, epilogue },
+            Op::ByteGemm {
+                filter: other,
+                epilogue: other_epilogue,
+            },
+        ) => epilogues(epilogue, other_epilogue) && byte_filters(filter, other),
         (Op::ByteSum(a, zero), Op::ByteSum(b, other_zero)) => zero == other_zero && joints(a, b),
         (Op::ByteMax(a), Op::ByteMax(b)) => a == b,
         (Op::ByteCut(a), Op::ByteCut(b)) => a == b,

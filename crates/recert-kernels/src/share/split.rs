@@ -125,6 +125,7 @@ pub(super) fn work(graph: &Graph) -> (f64, usize) {
             Some(filter.weights.len() * window.output.iter().product::<usize>())
         }
         Op::Gemm { weights, .. } => Some(weights.len()),
+        Op::ByteGemm { filter, .. } => Some(filter.weights.len()),
         _ => None,
     };
     let each: Vec<usize> = graph.nodes.iter().filter_map(of).collect();
