@@ -1,9 +1,10 @@
 //! `recertify` of several networks in one pass: what is printed and what is in the
-//! ledger are those of one network after the other.
+//! ledger are those of one network after the other, whatever layers they share.
 
 mod common;
 
-use common::{Line, Place, asset, certify_demo, evaluations, fails, held, ok, rows, with};
+use common::{Line, Place, asset, certify_demo, evaluations, fails, held, ok, rows, text, with};
+use recert::net::Model;
 
 const INPUTS: usize = 8;
 
@@ -54,29 +55,39 @@ fn tables(stdout: &str) -> Vec<Vec<Line>> {
         .collect()
 }
 
-#[test]
-fn three_networks_together_are_one_after_the_other() {
-    let place = Place::new();
-    let base = base(&place);
-    let networks = versions(&place);
+/// The demo network with one tensor's values halved, so that all layers before it
+/// are the same.
+fn halved(place: &Place, tensor: &str) -> String {
+    let model = Model::read(asset("shapes.onnx")).unwrap();
+    let (_, values) = model.view().unwrap().floats(tensor).unwrap().unwrap();
+    let stored = |factor: f32| -> Vec<u8> {
+        let values = values.iter().map(|value| factor * value);
+        values.flat_map(f32::to_le_bytes).collect()
+    };
+    let (old, mut bytes) = (stored(1.0), model.to_bytes());
+    let at = (0..bytes.len()).find(|&at| bytes[at..].starts_with(&old));
+    let at = at.unwrap();
+    bytes[at..at + old.len()].copy_from_slice(&stored(0.5));
+    let path = place.path(&format!("{tensor}.onnx"));
+    std::fs::write(&path, bytes).unwrap();
+    text(&path)
+}
+
+/// Asserts that networks together are what they are one after the other, however
+/// recertified, and that it is said what they have in common.
+fn assert_together_is_apart(place: &Place, networks: &[String; 3], ways: &[&[&str]], says: &str) {
+    let base = base(place);
     let networks: Vec<&String> = networks.iter().collect();
     let ledger = |name: &str| {
         std::fs::write(place.path(name), &base).unwrap();
         place.text(name)
     };
-    // By budgets, by n_p, by what is to be reached in the mean, and in rounds.
-    let ways: [&[&str]; 4] = [
-        &["--budget", "1%,9%", "--threads", "2"],
-        &["--n-p", "6%", "--one-sided", "--batch", "7"],
-        &["--target-acr", "0.25", "--threads", "1"],
-        &["--until-radius", "0.3", "--batch", "1"],
-    ];
     for how in ways {
         let apart = ledger("apart.recert");
         let mut expected = Vec::new();
         let mut made = 0;
         for network in &networks {
-            let how = [how, &["--among", "3"]].concat();
+            let how = [*how, &["--among", "3"]].concat();
             let said = ok(&recertify(&apart, &[network], &how));
             made += evaluations(&said);
             expected.extend(tables(&said.stdout));
@@ -85,6 +96,8 @@ fn three_networks_together_are_one_after_the_other() {
         let together = ledger("together.recert");
         let words = recertify(&together, &networks, how);
         let said = ok(&words);
+        assert_eq!(said.stderr.contains("share their first"), !says.is_empty());
+        assert!(said.stderr.contains(says), "{}", said.stderr);
         assert_eq!(evaluations(&said), made, "{how:?}");
         assert!(said.stderr.contains("3 networks"), "{}", said.stderr);
         assert_eq!(tables(&said.stdout), expected, "{how:?}");
@@ -98,6 +111,59 @@ fn three_networks_together_are_one_after_the_other() {
         assert_eq!(tables(&again.stdout), expected, "{how:?}");
         ok(&with(&[], &["check", &together]));
     }
+}
+
+#[test]
+fn three_networks_together_are_one_after_the_other() {
+    let place = Place::new();
+    let networks = versions(&place);
+    // By budgets, by n_p, by what is to be reached in the mean, and in rounds.
+    let ways: [&[&str]; 4] = [
+        &["--budget", "1%,9%", "--threads", "2"],
+        &["--n-p", "6%", "--one-sided", "--batch", "7"],
+        &["--target-acr", "0.25", "--threads", "1"],
+        &["--until-radius", "0.3", "--batch", "1"],
+    ];
+    assert_together_is_apart(&place, &networks, &ways, "");
+}
+
+#[test]
+fn three_networks_that_share_layers_are_one_after_the_other() {
+    let place = Place::new();
+    let networks = ["linear.weight", "linear.bias", "top.weight"];
+    let networks = networks.map(|tensor| halved(&place, tensor));
+    let ways: [&[&str]; 3] = [
+        &["--budget", "1%,9%", "--threads", "2"],
+        &["--n-p", "6%", "--batch", "7", "--threads", "1"],
+        &["--until-radius", "0.3"],
+    ];
+    assert_together_is_apart(
+        &place,
+        &networks,
+        &ways,
+        "3 networks share their first 5 layers",
+    );
+    // One of them twice.
+    let ledger = place.text("twice.recert");
+    std::fs::copy(place.path("base.recert"), &ledger).unwrap();
+    let [a, b, _] = &networks;
+    let said = ok(&recertify(&ledger, &[a, b, a], &["--budget", "3%"]));
+    assert!(
+        said.stderr
+            .contains("2 networks share their first 6 layers")
+    );
+    let twice = tables(&said.stdout);
+    assert_eq!(twice[0], twice[2]);
+    std::fs::copy(place.path("base.recert"), &ledger).unwrap();
+    let said = ok(&recertify(
+        &ledger,
+        &[a, b],
+        &["--budget", "3%", "--among", "3"],
+    ));
+    assert_eq!(tables(&said.stdout), twice[..2]);
+    // A network twice and no other has nothing to share.
+    let said = ok(&recertify(&ledger, &[a, a], &["--budget", "3%"]));
+    assert!(!said.stderr.contains("share"));
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn assert_same(graphs: &[Graph], seam: &split::Seam, images: &[f32]) {
         let mut shared = Shared::of(graphs.to_vec(), seam, isa).executors();
         let length = whole[0].program().image_len();
         let count = images.len() / length;
-        for round in 0..3 {
+        for round in 0..2 {
             for (i, (shared, whole)) in shared.iter_mut().zip(&mut whole).enumerate() {
                 for images in images.chunks(length * (1 + (i + round) % count)) {
                     let wanted = bits(&whole.run(images).unwrap());
@@ -214,7 +214,7 @@ fn shared_networks_can_be_cut_anywhere() {
         assert!(seams.len() >= least, "{name}: {} seams", seams.len());
         let length = graphs[0].values[graphs[0].input].len();
         let images = Numbers(3).take(2 * length);
-        for seam in seams.iter().step_by(3) {
+        for seam in seams.iter().step_by(6) {
             assert_same(&graphs, seam, &images);
         }
     }
@@ -483,7 +483,7 @@ fn random(seed: u64) -> Graph {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn networks_of_any_shape_give_the_same_bits(
