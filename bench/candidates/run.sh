@@ -7,8 +7,11 @@
 #
 # WORK is a folder for networks and ledgers; ROUNDS (3) is how often each is
 # measured. ENGINES (direct openvino), IMAGES (20), N (10000), BUDGET (5%) and
-# KS (1 3 6) change what is measured. Needs ../shared beside the repository, GNU
-# time, Python 3 and, for openvino, a wheel of it in the active environment.
+# KS (1 3 6) change what is measured. SET is which candidates these are:
+# approximations, or those of tuned.py that share all layers but the last one
+# (head) or all but the last stage (stage), at most 3. Needs ../shared beside the
+# repository, GNU time, Python 3 (for tuned.py PYTHON, with numpy and onnx) and, for
+# openvino, a wheel of it in the active environment.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -31,13 +34,26 @@ approximate() { # name, flags
   shift
   [ -e "$to" ] || "$recert" approximate "$f" --out "$to" "$@" > "$to.txt"
 }
-approximate prune10 --prune 10%
-approximate int8 --int8 --calibration "$shared/data/cifar10/calibration.bin" --sigma 0.5
-approximate bf16 --bf16
-approximate prune5 --prune 5%
-approximate fp16 --fp16
-approximate prune20 --prune 20%
-all=(prune10 int8 bf16 prune5 fp16 prune20)
+set=${SET:-approximations}
+case $set in
+  approximations)
+    approximate prune10 --prune 10%
+    approximate int8 --int8 --calibration "$shared/data/cifar10/calibration.bin" --sigma 0.5
+    approximate bf16 --bf16
+    approximate prune5 --prune 5%
+    approximate fp16 --fp16
+    approximate prune20 --prune 20%
+    all=(prune10 int8 bf16 prune5 fp16 prune20)
+    ;;
+  head | stage)
+    [ -e "$work/${set}3.onnx" ] || "${PYTHON:-python3}" "$here/tuned.py" "$f" "$work"
+    all=("${set}1" "${set}2" "${set}3")
+    ;;
+  *)
+    echo "SET is approximations, head or stage, not $set" >&2
+    exit 2
+    ;;
+esac
 
 # Runs recertify and adds a line of time, time of all threads, memory and
 # evaluations, each the sum (memory: the largest) over the calls.
