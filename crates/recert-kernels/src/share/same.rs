@@ -33,7 +33,7 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
                 window: other_window,
                 clamp: other_clamp,
             },
-        ) => window == other_window && clamps(clamp, other_clamp) && filters(filter, other),
+        ) => window == other_window && clamps(*clamp, *other_clamp) && filters(filter, other),
         (
             Op::Gemm {
                 weights,
@@ -46,7 +46,7 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
                 clamp: other_clamp,
             },
         ) => {
-            clamps(clamp, other_clamp) && floats(bias, other_bias) && floats(weights, other_weights)
+            clamps(*clamp, *other_clamp) && floats(bias, other_bias) && floats(weights, other_weights)
         }
         (
             Op::Pool { kind, window },
@@ -120,8 +120,8 @@ pub(super) fn floats(a: &[f32], b: &[f32]) -> bool {
     a.len() == b.len() && !a.chunks(RUN).zip(b.chunks(RUN)).any(|(a, b)| differ(a, b))
 }
 
-fn clamps(a: &Clamp, b: &Clamp) -> bool {
-    let Clamp { low, high } = *a;
+fn clamps(a: Clamp, b: Clamp) -> bool {
+    let Clamp { low, high } = a;
     one(low, b.low) && one(high, b.high)
 }
 
@@ -140,7 +140,7 @@ fn filters(a: &Filter, b: &Filter) -> bool {
 
 fn steps(a: &Step, b: &Step) -> bool {
     match (a, b) {
-        (Step::Clamp(a), Step::Clamp(b)) => clamps(a, b),
+        (Step::Clamp(a), Step::Clamp(b)) => clamps(*a, *b),
         (Step::Unary(a), Step::Unary(b)) => unary(*a, *b),
         (Step::With(a, operand), Step::With(b, other))
         | (Step::From(a, operand), Step::From(b, other)) => a == b && operands(operand, other),
@@ -192,7 +192,7 @@ fn epilogues(a: &Epilogue, b: &Epilogue) -> bool {
         end,
     } = a;
     let ends = match (end, &b.end) {
-        (End::Floats(a), End::Floats(b)) => clamps(a, b),
+        (End::Floats(a), End::Floats(b)) => clamps(*a, *b),
         (End::Bytes(a), End::Bytes(b)) => a == b,
         (End::Sum(a, joint), End::Sum(b, other)) => a == b && joints(joint, other),
         _ => false,

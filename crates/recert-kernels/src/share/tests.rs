@@ -354,7 +354,7 @@ fn what_is_kept_is_of_the_very_same_image() {
     let most = images.len();
     let mut numbers = Numbers(4);
     for _ in 0..60 {
-        let chosen: Vec<usize> = (0..1 + numbers.below(6))
+        let chosen: Vec<usize> = (0..=numbers.below(6))
             .map(|_| numbers.below(most))
             .collect();
         let batch: Vec<f32> = chosen.iter().flat_map(|&i| images[i].clone()).collect();
@@ -496,7 +496,7 @@ proptest! {
             let mut other = graph.clone();
             let mut all = weights(&mut other);
             let layer = layer.index(all.len());
-            let own = &mut all[layer];
+            let own = all.swap_remove(layer);
             let place = place.index(own.len());
             own[place] += 0.25;
             graphs.push(other);
