@@ -57,12 +57,12 @@ impl Planner<'_> {
     pub(super) fn byte_node(&mut self, op: &Op, inputs: &[ValueId], output: ValueId) {
         let isa = self.isa;
         if let Op::ToBytes(grid) = op {
-            self.to_bytes(*grid, inputs[0], output);
+            self.quantize(*grid, inputs[0], output);
             return;
         }
         let (from, input) = self.held(inputs[0]);
         match op {
-            Op::FromBytes(grid) => self.from_bytes(*grid, inputs[0], output),
+            Op::FromBytes(grid) => self.dequantize(*grid, inputs[0], output),
             Op::ByteGemm { filter, epilogue } => {
                 assert_eq!(input.borders, [0; 4], "features have no borders");
                 let work = Work::ByteGemm(ByteGemm::new(filter, epilogue, isa));
@@ -129,7 +129,7 @@ impl Planner<'_> {
         }
     }
 
-    fn to_bytes(&mut self, grid: Grid, value: ValueId, output: ValueId) {
+    fn quantize(&mut self, grid: Grid, value: ValueId, output: ValueId) {
         let few = self.dense[output] && self.dims(output)[0] <= 4;
         let to = self.bytes_of(output, if few { 4 } else { LANES });
         // Blocks of floats are of as many channels as those of bytes.
@@ -147,7 +147,7 @@ impl Planner<'_> {
         self.push_bytes(Work::ToBytes(work), vec![from], output, to);
     }
 
-    fn from_bytes(&mut self, grid: Grid, value: ValueId, output: ValueId) {
+    fn dequantize(&mut self, grid: Grid, value: ValueId, output: ValueId) {
         let (from, input) = self.held(value);
         let features = self.dims(output).len() == 1;
         let to = if features {
