@@ -599,8 +599,8 @@ Python environment (VIRTUAL_ENV, CONDA_PREFIX), the Python on the PATH, the user
 packages, and the system's library folders.
 
 Without --engine, or with --engine auto, a new ledger is made by the first of openvino, direct,
-onnxruntime, rten (for networks that compute in 8 bits: openvino, onnxruntime, direct, rten) that
-is installed and takes the network, the --precision and the --device. The ledger records engine, version, precision and device; whatever goes on with it uses the same, or
+onnxruntime, rten that is installed and takes the network, the --precision and the --device. The
+ledger records engine, version, precision and device; whatever goes on with it uses the same, or
 fails where they are not there.";
 
 #[derive(Debug, Clone, ClapArgs)]

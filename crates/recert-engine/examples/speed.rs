@@ -1,11 +1,13 @@
 //! Images a second of every engine and precision that is installed.
 //!
-//!     cargo run --release -p recert-engine --example speed -- MODEL.onnx 3 32 32 [WORKERS]
+//!     cargo run --release -p recert-engine --example speed -- MODEL.onnx[,OTHER.onnx] 3 32 32 [WORKERS]
 //!
+//! Several models, such as a network and its 8-bit version, take turns too.
 //! Every worker computes on one thread, batch after batch of its own. Each
 //! figure is the median of five runs of a second; the engines take turns, so
 //! that whatever else the machine does falls on all of them.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use recert_engine::{
@@ -34,8 +36,12 @@ fn main() -> Result<(), Failure> {
         width: *width,
     };
     let count = rest.first().copied().unwrap_or(1);
-    let model = Model::read(model)?;
     let mut networks = Vec::new();
+    let models: Vec<Model> = model
+        .split(',')
+        .map(Model::read)
+        .collect::<Result<_, _>>()?;
+    let several = models.len() > 1;
     for engine in engines::survey() {
         let Ok(found) = engine.found else {
             eprintln!("skipped: {} is not installed", engine.name);
@@ -50,10 +56,16 @@ fn main() -> Result<(), Failure> {
                 device: None,
             };
             let runtime = engines::open(engine.name, &options)?;
-            let name = format!("{} {precision}", engine.name);
-            match Network::load(&model, runtime.as_ref(), image, &NetworkOptions::default()) {
-                Ok(network) => networks.push((name, network)),
-                Err(why) => eprintln!("skipped: {name}: {why}"),
+            for model in &models {
+                let mut name = format!("{} {precision}", engine.name);
+                if several {
+                    let file = Path::new(model.name()).file_name().unwrap_or_default();
+                    name = format!("{name} {}", file.display());
+                }
+                match Network::load(model, runtime.as_ref(), image, &NetworkOptions::default()) {
+                    Ok(network) => networks.push((name, network)),
+                    Err(why) => eprintln!("skipped: {name}: {why}"),
+                }
             }
         }
     }
@@ -65,10 +77,12 @@ fn main() -> Result<(), Failure> {
             }
         }
     }
-    println!("{}, {count} worker(s), images a second", model.name());
-    println!("{:20}{:>10}{:>10}{:>10}", "batch", 8, 32, 128);
+    println!("{model}, {count} worker(s), images a second");
+    let width = networks.iter().map(|(name, _)| name.len()).max();
+    let width = width.unwrap_or(0);
+    println!("{:width$}{:>10}{:>10}{:>10}", "batch", 8, 32, 128);
     for ((name, _), figures) in networks.iter().zip(&mut figures) {
-        print!("{name:20}");
+        print!("{name:width$}");
         for figures in figures {
             figures.sort_by(f64::total_cmp);
             print!("{:10.0}", figures[RUNS / 2]);

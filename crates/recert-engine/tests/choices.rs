@@ -39,18 +39,7 @@ fn int8_is_for_networks_that_quantize() {
         if engine.precision != Precision::F32 {
             return;
         }
-        let int8 = match support::open(engine.name, Precision::Int8) {
-            Ok(int8) => int8,
-            // The one that computes what is quantized as numbers of float32.
-            Err(error) => {
-                assert_eq!(
-                    (engine.name, error.kind()),
-                    ("direct", ErrorKind::Unsupported)
-                );
-                assert!(error.to_string().contains("--precision int8"), "{error}");
-                return;
-            }
-        };
+        let int8 = support::open(engine.name, Precision::Int8).unwrap();
         let mut worker = worker_of_made(int8.as_ref(), "quantize_axis");
         let same = worker_of_made(runtime, "quantize_axis").classify(&images);
         assert_eq!(worker.classify(&images).unwrap(), same.unwrap(), "{engine}");

@@ -38,11 +38,15 @@ impl Window {
 
     /// The columns of zeros that an input of this width needs on both sides.
     pub(crate) fn borders(&self, width: usize) -> (usize, usize) {
-        let last = self.padded(1, self.output[1] - 1, self.kernel[1] - 1);
-        (
-            self.before[1],
-            (last + 1).saturating_sub(self.before[1] + width),
-        )
+        self.border(1, width)
+    }
+
+    /// The places outside an input of extent `size` that windows reach along
+    /// `axis`, before it and behind it.
+    pub(crate) fn border(&self, axis: usize, size: usize) -> (usize, usize) {
+        let last = self.padded(axis, self.output[axis] - 1, self.kernel[axis] - 1);
+        let behind = (last + 1).saturating_sub(self.before[axis] + size);
+        (self.before[axis], behind)
     }
 }
 

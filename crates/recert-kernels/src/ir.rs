@@ -3,6 +3,7 @@
 
 use crate::across::{Reduction, Softmax};
 use crate::conv::{Filter, Window};
+use crate::integer::{ByteFilter, Epilogue, Grid, Joint};
 use crate::pointwise::{Arith, Step};
 use crate::pool::PoolKind;
 use crate::rearrange::Cut;
@@ -16,8 +17,11 @@ pub(crate) type ValueId = usize;
 pub(crate) struct Value {
     /// Its shape for one image.
     pub(crate) dims: Vec<usize>,
-    /// Whether ONNX has integers there; they are computed as floats.
+    /// Whether ONNX has integers there; they are computed as floats, or held
+    /// as bytes.
     pub(crate) integers: bool,
+    /// What stands for 0, where it is held as bytes.
+    pub(crate) bytes: Option<u8>,
 }
 
 impl Value {
@@ -65,6 +69,34 @@ pub(crate) enum Op {
     Softmax(Softmax),
     /// Rounding to 256 values of the tensor's own range.
     FakeQuantize,
+    /// To the integers of a grid, and from them. What becomes of them is
+    /// decided by [`crate::lower`], and none is left after it.
+    Quantize(Grid),
+    Dequantize(Grid),
+    /// From floats to bytes, and back.
+    ToBytes(Grid),
+    FromBytes(Grid),
+    /// Of the bytes of `[c, h, w]`, and perhaps those of a residual.
+    ByteConv {
+        filter: ByteFilter,
+        window: Window,
+        epilogue: Epilogue,
+    },
+    /// Of the bytes of `[k]`.
+    ByteGemm {
+        filter: ByteFilter,
+        epilogue: Epilogue,
+    },
+    /// Of the bytes of two tensors; the first one's zero point.
+    ByteSum(Joint, u8),
+    /// The largest of the bytes of windows.
+    ByteMax(Window),
+    /// The mean of every plane, as floats.
+    ByteMeans(Grid),
+    /// What is not taken stands for 0.
+    ByteCut(Vec<Cut>),
+    /// A function of every byte.
+    ByteMap(Box<[u8; 256]>),
 }
 
 /// One operation.
@@ -106,10 +138,11 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// How many weights there are.
+    /// How many weights there are, bytes counted as parts of float32.
     pub(crate) fn weights(&self) -> usize {
         let count = |node: &Node| match &node.op {
             Op::Conv { filter, .. } => filter.weights.len(),
+            Op::ByteConv { filter, .. } | Op::ByteGemm { filter, .. } => filter.weights.len() / 4,
             Op::Gemm { weights, .. } => weights.len(),
             _ => 0,
         };

@@ -1,4 +1,5 @@
-//! Float32 inference for image classifiers, with the same bits on every processor.
+//! Inference for image classifiers in float32 and in 8-bit integers, with the
+//! same bits on every processor.
 //!
 //! This crate computes the convolutional networks that classify images, one
 //! thread a worker, faster than a general engine and with a promise that none
@@ -18,8 +19,10 @@
 //! processor: one register of AVX-512, two of AVX2, an array elsewhere. A
 //! convolution holds a few pixels by one or two blocks of outputs in
 //! registers, and adds up input by input, each a broadcast and a fused
-//! multiply-add. A few images go through the network at a time, layer by
-//! layer, so that weights and activations stay in the second-level cache.
+//! multiply-add. Quantized tensors lie likewise, in bytes; there, four inputs
+//! are a broadcast and one instruction of VNNI, or a few others. A few images
+//! go through the network at a time, layer by layer, so that weights and
+//! activations stay in the second-level cache.
 //!
 //! # Why the bits are the same
 //!
@@ -34,6 +37,12 @@
 //! zero, everywhere alike. The bits of a NaN are not promised, but that it is
 //! one is.
 //!
+//! Quantized layers add up integers, which is exact in any order: weights with
+//! which a sum could leave int32 are left to float32, and no instruction
+//! that saturates sums is used. What becomes of a sum, its
+//! conversion to float32, one fused multiply-add, rounding half to even and
+//! bounds, and as much again where a residual is added, is the same everywhere.
+//!
 //! [`ARITHMETIC`] names this order; it belongs to the identity of what was
 //! computed.
 //!
@@ -44,6 +53,14 @@
 //! eq. 3.5), which the tests demand against float64. No transform-domain
 //! algorithm is used. Folding a normalisation into weights rounds each weight
 //! once more.
+//!
+//! Quantized layers are those of ONNX's `DequantizeLinear`, layer,
+//! `QuantizeLinear` over the real numbers, every quantization of the network
+//! included, but for a few roundings of float32 (of weights, scales, the sum
+//! and what it becomes): a number becomes the byte that it should unless it is
+//! closer to the middle of two than 2^-21 of the magnitudes that it is the sum
+//! of. A tensor that is held as bytes has no NaN: one that is quantized becomes
+//! the least number of its grid.
 //!
 //! # What is computed
 //!
@@ -59,7 +76,8 @@
 //! | `Add`, `Sub`, `Mul`, `Div` | |
 //! | `Relu`, `Clip`, `LeakyRelu`, `HardSigmoid`, `HardSwish`, `Sigmoid`, `Tanh`, `Exp`, `Log`, `Sqrt`, `Abs`, `Neg`, `Reciprocal`, `Floor`, `Ceil`, `Round` | |
 //! | `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Transpose`, `Slice`, `Pad`, `Concat`, `Identity` | images stay apart; padding by constants |
-//! | `QuantizeLinear`, `DequantizeLinear`, `DynamicQuantizeLinear` | int8 and uint8, computed as the numbers that they stand for |
+//! | `QuantizeLinear`, `DequantizeLinear` | int8 and uint8. Computed in integers: `Conv` of weights that are 8-bit integers times a number a channel, stored as such or as float32 (in groups of one channel or of whole blocks), `Gemm` and `MatMul` likewise, `Relu` and `Clip` behind it, `Add` of two quantized tensors, `MaxPool`, `Slice`, `Pad` with zeros, global means, any function of one number between two quantizations, where a tensor has one scale. Everything else is computed as the numbers that they stand for |
+//! | `DynamicQuantizeLinear` | as the numbers that they stand for |
 //! | `Cast` | between float32, int32 and int64 |
 //! | `ArgMax` | as an output |
 //! | `Shape`, `Gather`, `ConstantOfShape` and the above, of constants | folded |
@@ -89,6 +107,7 @@ mod depthwise;
 mod error;
 mod gemm;
 mod grouped;
+mod integer;
 mod ir;
 mod lower;
 mod memory;
@@ -106,7 +125,7 @@ pub use simd::Isa;
 
 /// The revision of the arithmetic. It changes whenever some bit of some
 /// network's outputs may change, and with nothing else.
-pub const ARITHMETIC: &str = "1";
+pub const ARITHMETIC: &str = "2";
 
 #[cfg(test)]
 mod tests;

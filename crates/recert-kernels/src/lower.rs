@@ -4,6 +4,7 @@
 
 mod fold;
 mod fuse;
+mod integers;
 mod known;
 mod layers;
 mod quantized;
@@ -40,7 +41,8 @@ pub(crate) fn lower(model: &Model, input: &str, outputs: &[&str]) -> Result<Grap
     for node in &nodes {
         lowering.node(node).map_err(place)?;
     }
-    lowering.finish(outputs).map_err(place)
+    let graph = lowering.finish(outputs).map_err(place)?;
+    Ok(integers::integers(graph))
 }
 
 /// The nodes that the outputs need, in order.
@@ -128,7 +130,11 @@ impl<'a> Lowering<'a> {
     /// A new value that `name` stands for.
     fn value(&mut self, name: &str, dims: Vec<usize>, integers: bool) -> ValueId {
         let id = self.values.len();
-        self.values.push(Value { dims, integers });
+        self.values.push(Value {
+            dims,
+            integers,
+            bytes: None,
+        });
         self.name(name, id);
         id
     }

@@ -1,5 +1,6 @@
 //! Numbers in memory: aligned buffers, and how a tensor lies in one.
 
+use crate::integer::Bytes;
 use crate::simd::LANES;
 
 /// One cache line.
@@ -18,6 +19,13 @@ impl Buffer {
     pub(crate) fn zeros(len: usize) -> Self {
         Self {
             lines: vec![Line([0.0; LANES]); len.div_ceil(LANES)],
+        }
+    }
+
+    /// As [`Buffer::zeros`], of values each byte of which is `byte`.
+    pub(crate) fn filled(len: usize, byte: u8) -> Self {
+        Self {
+            lines: vec![Line([f32::from_ne_bytes([byte; 4]); LANES]); len.div_ceil(LANES)],
         }
     }
 
@@ -53,6 +61,8 @@ pub(crate) enum Layout {
     },
     /// Planes of pixels of a few channels.
     Blocked(Blocked),
+    /// The same in bytes.
+    Bytes(Bytes),
 }
 
 /// `[block][row][column][channel of the block]`, with columns of zeros on
@@ -102,13 +112,23 @@ impl Blocked {
 }
 
 impl Layout {
-    /// Values an image takes, a whole number of [`LANES`].
+    /// Values an image takes, of the size of float32, a whole number of
+    /// [`LANES`].
     pub(crate) fn size(&self) -> usize {
         let size = match self {
             Self::Plain { len } => *len,
             Self::Blocked(blocked) => blocked.size(),
+            Self::Bytes(bytes) => bytes.size().div_ceil(size_of::<f32>()),
         };
         size.next_multiple_of(LANES)
+    }
+
+    /// What every byte of it is before anything is written.
+    pub(crate) fn fill(&self) -> u8 {
+        match self {
+            Self::Plain { .. } | Self::Blocked(_) => 0,
+            Self::Bytes(bytes) => bytes.zero,
+        }
     }
 }
 

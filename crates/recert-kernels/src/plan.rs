@@ -1,6 +1,8 @@
 //! From operations to steps on buffers: which layout each tensor has, where it
 //! lies, and which kernel computes it.
 
+mod bytes;
+
 use std::collections::HashMap;
 
 use crate::across::{Broadcast, Reduce, Softmax};
@@ -8,6 +10,9 @@ use crate::conv::{Direct, Filter};
 use crate::depthwise::Depthwise;
 use crate::gemm::Gemm;
 use crate::grouped::Grouped;
+use crate::integer::{
+    ByteDepthwise, ByteGemm, ByteMax, ByteMeans, Dense, FromBytes, Map, Sum, ToBytes,
+};
 use crate::ir::{Graph, Node, Op, ValueId};
 use crate::memory::{Blocked, Layout};
 use crate::pointwise::{Operand, Pairwise, Pointwise, Step as Function};
@@ -31,9 +36,9 @@ pub(crate) enum Work {
     Pairwise(Pairwise),
     ToBlocks(Blocked),
     ToPlain(Blocked),
-    Crop(Crop),
+    Crop(Crop<f32>),
     /// One input after the other.
-    Crops(Vec<Crop>),
+    Crops(Vec<Crop<f32>>),
     Join(Join),
     Gather(Gather),
     Reduce(Reduce),
@@ -41,6 +46,16 @@ pub(crate) enum Work {
     Broadcast(Broadcast),
     /// Of so many values.
     FakeQuantize(usize),
+    ToBytes(ToBytes),
+    FromBytes(FromBytes),
+    ByteConv(Dense),
+    ByteDepthwise(ByteDepthwise),
+    ByteGemm(ByteGemm),
+    ByteSum(Sum),
+    ByteMax(ByteMax),
+    ByteMeans(ByteMeans),
+    ByteCut(Crop<u8>),
+    ByteMap(Map),
 }
 
 /// Where a tensor lies.
@@ -63,8 +78,9 @@ pub(crate) struct Step {
 /// The schedule of a network.
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
-    /// How many values each buffer holds for one image.
-    pub(crate) slots: Vec<usize>,
+    /// How many values each buffer holds for one image, and what every byte of
+    /// it is beforehand.
+    pub(crate) slots: Vec<(usize, u8)>,
     /// Where the outputs are, plain.
     pub(crate) heads: Vec<Place>,
     /// The most values that one step touches for one image.
@@ -97,8 +113,12 @@ struct Planner<'a> {
     drafts: Vec<Draft>,
     plain: HashMap<ValueId, StorageId>,
     blocked: HashMap<ValueId, StorageId>,
+    bytes: HashMap<ValueId, StorageId>,
     /// The columns of zeros that each value's users need.
     borders: HashMap<ValueId, (usize, usize)>,
+    /// The rows and columns around bytes that their users need: above, to the
+    /// left, below, to the right.
+    rims: HashMap<ValueId, [usize; 4]>,
     /// Values that none but dense convolutions use.
     dense: Vec<bool>,
 }
@@ -112,6 +132,8 @@ pub(crate) fn plan(graph: &Graph, isa: Isa) -> Plan {
         drafts: Vec::new(),
         plain: HashMap::new(),
         blocked: HashMap::new(),
+        bytes: HashMap::new(),
+        rims: HashMap::new(),
         borders: HashMap::new(),
         dense: vec![true; graph.values.len()],
     };
@@ -139,6 +161,9 @@ impl Planner<'_> {
                     let borders = self.borders.entry(input).or_default();
                     *borders = (borders.0.max(wanted.0), borders.1.max(wanted.1));
                     self.dense[input] &= filter.groups == 1;
+                }
+                Op::ByteConv { filter, window, .. } if position == 0 => {
+                    self.survey_bytes(input, filter, window);
                 }
                 _ => self.dense[input] = false,
             }
@@ -216,7 +241,7 @@ impl Planner<'_> {
     fn layout_of(&self, storage: StorageId) -> Blocked {
         match self.storages[storage].layout {
             Layout::Blocked(blocked) => blocked,
-            Layout::Plain { .. } => unreachable!("a blocked form is blocked"),
+            Layout::Plain { .. } | Layout::Bytes(_) => unreachable!("a blocked form is blocked"),
         }
     }
 
@@ -309,6 +334,8 @@ impl Planner<'_> {
                 let count = self.graph.values[first].len();
                 self.push_plain(Work::FakeQuantize(count), vec![from], output);
             }
+            Op::Quantize(_) | Op::Dequantize(_) => unreachable!("lowered to something else"),
+            op => self.byte_node(op, &node.inputs, output),
         }
     }
 
@@ -427,7 +454,7 @@ impl Planner<'_> {
             let storage = &self.storages[draft.output];
             let slot = free.get_mut(&storage.layout).and_then(Vec::pop);
             let slot = slot.unwrap_or_else(|| {
-                slots.push(storage.layout.size());
+                slots.push((storage.layout.size(), storage.layout.fill()));
                 slots.len() - 1
             });
             places[draft.output] = Place::Slot(slot);

@@ -6,6 +6,7 @@ use recert_net::Model;
 
 use crate::across;
 use crate::error::{Error, ErrorKind, Result};
+use crate::integer::{bytes, bytes_mut};
 use crate::ir::{ArgMax, Graph};
 use crate::lower::lower;
 use crate::memory::{Buffer, to_blocks, to_plain};
@@ -144,7 +145,9 @@ impl Program {
     pub fn executor(self: &Arc<Self>) -> Executor {
         let slots = self.plan.slots.iter();
         Executor {
-            slots: slots.map(|size| Buffer::zeros(size * self.group)).collect(),
+            slots: slots
+                .map(|&(size, byte)| Buffer::filled(size * self.group, byte))
+                .collect(),
             program: Arc::clone(self),
         }
     }
@@ -203,7 +206,7 @@ impl Executor {
         match place {
             Place::Image => pixels,
             Place::Slot(slot) => {
-                let size = self.program.plan.slots[slot];
+                let (size, _) = self.program.plan.slots[slot];
                 &self.slots[slot].values()[image * size..(image + 1) * size]
             }
         }
@@ -211,13 +214,24 @@ impl Executor {
 
     /// One step, for all images of a group.
     fn step(&mut self, step: &Step, group: &[f32], length: usize) {
-        let size = self.program.plan.slots[step.output];
+        let (size, _) = self.program.plan.slots[step.output];
         // Out of the way of what is read, and back afterwards.
         let mut output = std::mem::take(&mut self.slots[step.output]);
-        if let Work::Gemm(gemm) = &step.work {
+        if let Work::ByteGemm(gemm) = &step.work {
+            let Place::Slot(slot) = step.inputs[0] else {
+                unreachable!("the image is no bytes");
+            };
+            let (row, _) = self.program.plan.slots[slot];
+            let (of, images) = (size_of::<f32>(), group.len() / length);
+            let input = (bytes(self.slots[slot].values()), row * of);
+            gemm.run(images, input, (bytes_mut(output.values_mut()), size * of));
+        } else if let Work::Gemm(gemm) = &step.work {
             let input = match step.inputs[0] {
                 Place::Image => (group, length),
-                Place::Slot(slot) => (self.slots[slot].values(), self.program.plan.slots[slot]),
+                Place::Slot(slot) => {
+                    let (size, _) = self.program.plan.slots[slot];
+                    (self.slots[slot].values(), size)
+                }
             };
             gemm.run(group.len() / length, input, (output.values_mut(), size));
         } else {
@@ -238,7 +252,7 @@ fn compute<'a>(work: &Work, inputs: usize, input: impl Fn(usize) -> &'a [f32], t
         Work::Direct(op) => op.run(input(0), second(), to),
         Work::Depthwise(op) => op.run(input(0), second(), to),
         Work::Grouped(op) => op.run(input(0), second(), to),
-        Work::Gemm(_) => unreachable!("computed for all images at once"),
+        Work::Gemm(_) | Work::ByteGemm(_) => unreachable!("computed for all images at once"),
         Work::Pool(op) => op.run(input(0), to),
         Work::Means { layout, isa } => pool::means(*isa, layout, input(0), to),
         Work::Pointwise(op) => op.run(input(0), to),
@@ -261,6 +275,15 @@ fn compute<'a>(work: &Work, inputs: usize, input: impl Fn(usize) -> &'a [f32], t
         Work::Softmax(op) => op.run(input(0), to),
         Work::Broadcast(op) => op.run(input(0), input(1), to),
         Work::FakeQuantize(count) => across::fake_quantize(&input(0)[..*count], &mut to[..*count]),
+        Work::ToBytes(op) => op.run(input(0), bytes_mut(to)),
+        Work::FromBytes(op) => op.run(bytes(input(0)), to),
+        Work::ByteConv(op) => op.run(bytes(input(0)), second().map(bytes), bytes_mut(to)),
+        Work::ByteDepthwise(op) => op.run(bytes(input(0)), second().map(bytes), bytes_mut(to)),
+        Work::ByteSum(op) => op.run(bytes(input(0)), bytes(input(1)), bytes_mut(to)),
+        Work::ByteMax(op) => op.run(bytes(input(0)), bytes_mut(to)),
+        Work::ByteMeans(op) => op.run(bytes(input(0)), to),
+        Work::ByteCut(op) => op.run(bytes(input(0)), bytes_mut(to)),
+        Work::ByteMap(op) => op.run(bytes(input(0)), bytes_mut(to)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What moves values without computing: slices, padding, transposition.
 
+use crate::integer::Bytes;
 use crate::memory::Blocked;
 
 /// Along one axis: `output[i] = input[start + (i - before) * step]` for
@@ -37,12 +38,56 @@ impl Cut {
     }
 }
 
-/// A [`Cut`] along each axis of a blocked tensor.
-pub(crate) struct Crop {
+/// How a tensor in blocks lies in memory, whatever its values are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places {
+    /// Channels, rows and columns.
+    sizes: [usize; 3],
+    lanes: usize,
+    /// From a row to the next one, and from a block.
+    row: usize,
+    block: usize,
+    /// The first pixel of the first block.
+    first: usize,
+}
+
+impl Places {
+    fn place(&self, channel: usize, y: usize, x: usize) -> usize {
+        let block = self.first + channel / self.lanes * self.block;
+        block + y * self.row + x * self.lanes + channel % self.lanes
+    }
+}
+
+impl From<Blocked> for Places {
+    fn from(layout: Blocked) -> Self {
+        Self {
+            sizes: [layout.channels, layout.height, layout.width],
+            lanes: layout.lanes,
+            row: layout.row(),
+            block: layout.block(),
+            first: layout.at(0, 0, 0),
+        }
+    }
+}
+
+impl From<Bytes> for Places {
+    fn from(layout: Bytes) -> Self {
+        Self {
+            sizes: [layout.channels, layout.height, layout.width],
+            lanes: layout.lanes,
+            row: layout.row(),
+            block: layout.block(),
+            first: layout.at(0, 0, 0),
+        }
+    }
+}
+
+/// A [`Cut`] along each axis of a tensor in blocks, of float32 or of bytes.
+pub(crate) struct Crop<T> {
     cuts: [Cut; 3],
-    fill: f32,
-    input: Blocked,
-    output: Blocked,
+    fill: T,
+    input: Places,
+    output: Places,
     /// Whether some value is the constant.
     filled: bool,
     /// Runs of channels that are neighbours in both tensors: where they begin
@@ -50,8 +95,14 @@ pub(crate) struct Crop {
     runs: Vec<[usize; 3]>,
 }
 
-impl Crop {
-    pub(crate) fn new(cuts: [Cut; 3], fill: f32, input: Blocked, output: Blocked) -> Self {
+impl<T: Copy> Crop<T> {
+    pub(crate) fn new(
+        cuts: [Cut; 3],
+        fill: T,
+        input: impl Into<Places>,
+        output: impl Into<Places>,
+    ) -> Self {
+        let (input, output) = (input.into(), output.into());
         let mut runs: Vec<[usize; 3]> = Vec::new();
         let [channels, rows, columns] = &cuts;
         for i in 0..channels.count {
@@ -62,8 +113,7 @@ impl Crop {
                 _ => runs.push([from, to, 1]),
             }
         }
-        let sizes = [output.channels, output.height, output.width];
-        let filled = cuts.iter().zip(sizes).any(|(cut, size)| cut.count < size);
+        let filled = (cuts.iter().zip(output.sizes)).any(|(cut, size)| cut.count < size);
         Self {
             cuts,
             fill,
@@ -83,22 +133,23 @@ impl Crop {
     }
 
     /// Computes one image.
-    pub(crate) fn run(&self, input: &[f32], output: &mut [f32]) {
+    pub(crate) fn run(&self, input: &[T], output: &mut [T]) {
+        let [channels, height, width] = self.output.sizes;
         if self.filled {
-            for block in 0..self.output.blocks() {
-                for y in 0..self.output.height {
-                    let at = self.output.at(block, y, 0);
-                    output[at..at + self.output.width * self.output.lanes].fill(self.fill);
+            for first in (0..channels).step_by(self.output.lanes) {
+                for y in 0..height {
+                    let at = self.output.place(first, y, 0);
+                    output[at..at + width * self.output.lanes].fill(self.fill);
                 }
             }
         }
         let [_, rows, columns] = self.cuts;
-        let row_step = self.input.row() as isize * rows.step;
+        let row_step = self.input.row as isize * rows.step;
         let column_step = self.input.lanes as isize * columns.step;
         for &[from, to, count] in &self.runs {
             for y in 0..rows.count {
                 let from = from.wrapping_add_signed(y as isize * row_step);
-                let to = to + y * self.output.row();
+                let to = to + y * self.output.row;
                 for x in 0..columns.count {
                     let from = from.wrapping_add_signed(x as isize * column_step);
                     let to = to + x * self.output.lanes;

@@ -12,7 +12,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isa {
-    /// x86-64 with AVX-512F: one register of sixteen.
+    /// x86-64 with AVX-512F, BW and VNNI: one register of sixteen, and products
+    /// of four bytes summed by one instruction.
+    Avx512Vnni,
+    /// x86-64 with AVX-512F and BW: one register of sixteen.
     Avx512,
     /// x86-64 with AVX2 and FMA: two registers of eight.
     Avx2,
@@ -29,7 +32,7 @@ impl Isa {
 
     /// All that this processor has, the best first.
     pub fn available() -> impl Iterator<Item = Self> {
-        let all = [Self::Avx512, Self::Avx2, Self::Portable];
+        let all = [Self::Avx512Vnni, Self::Avx512, Self::Avx2, Self::Portable];
         all.into_iter().filter(|isa| isa.is_available())
     }
 
@@ -37,14 +40,21 @@ impl Isa {
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => std::arch::is_x86_feature_detected!("avx512f"),
+            Self::Avx512Vnni => {
+                Self::Avx512.is_available() && std::arch::is_x86_feature_detected!("avx512vnni")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512bw")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
                 std::arch::is_x86_feature_detected!("avx2")
                     && std::arch::is_x86_feature_detected!("fma")
             }
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512 | Self::Avx2 => false,
+            Self::Avx512Vnni | Self::Avx512 | Self::Avx2 => false,
             Self::Portable => true,
         }
     }
@@ -237,9 +247,9 @@ macro_rules! compiled {
         #[allow(unused_unsafe, reason = "some of the generic functions are safe")]
         $vis fn $name(isa: $crate::simd::Isa, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f")]
+            #[target_feature(enable = "avx512f,avx512bw")]
             unsafe fn avx512($($arg: $type),*) {
-                // SAFETY: this runs only where there is AVX-512F.
+                // SAFETY: this runs only where there are AVX-512F and BW.
                 unsafe { $generic::<$crate::simd::Avx512>($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
@@ -254,7 +264,7 @@ macro_rules! compiled {
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
-                    $crate::simd::Isa::Avx512 => avx512($($arg),*),
+                    $crate::simd::Isa::Avx512Vnni | $crate::simd::Isa::Avx512 => avx512($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     $crate::simd::Isa::Avx2 => avx2($($arg),*),
                     _ => $generic::<$crate::simd::Portable>($($arg),*),

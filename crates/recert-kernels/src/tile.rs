@@ -200,7 +200,7 @@ impl Tiles {
     /// How many blocks of output channels a tile takes, where there are `blocks`.
     pub(crate) fn outputs(self, blocks: usize) -> usize {
         match self.0 {
-            Isa::Avx512 if blocks.is_multiple_of(2) => 2,
+            Isa::Avx512Vnni | Isa::Avx512 if blocks.is_multiple_of(2) => 2,
             _ => 1,
         }
     }
@@ -208,8 +208,8 @@ impl Tiles {
     /// The most pixels of a tile.
     pub(crate) fn pixels(self, outputs: usize) -> usize {
         match self.0 {
-            Isa::Avx512 if outputs == 1 => 16,
-            Isa::Avx512 => 12,
+            Isa::Avx512Vnni | Isa::Avx512 if outputs == 1 => 16,
+            Isa::Avx512Vnni | Isa::Avx512 => 12,
             Isa::Avx2 => 6,
             Isa::Portable => 4,
         }
@@ -219,7 +219,7 @@ impl Tiles {
     pub(crate) fn get(self, pixels: usize, outputs: usize, step: usize) -> TileFn {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::get(pixels, outputs, step),
+            Isa::Avx512Vnni | Isa::Avx512 => avx512::get(pixels, outputs, step),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::get(pixels, outputs, step),
             _ => portable::get(pixels, outputs, step),

@@ -12,7 +12,7 @@ use recert_net::{Model, OutputKind};
 /// largest answer: a matter of the order of summation.
 const TOLERANCE: f32 = 5e-6;
 
-const MADE: [&str; 7] = [
+const MADE: [&str; 9] = [
     "batch_normalization",
     "dense_blocks",
     "squeeze_excitation",
@@ -20,6 +20,8 @@ const MADE: [&str; 7] = [
     "shapes",
     "pools",
     "arithmetic",
+    "quantized_signed",
+    "quantized_unsigned",
 ];
 
 fn golden() -> PathBuf {
@@ -112,6 +114,7 @@ fn shared_networks_give_the_same_bits_on_every_instruction_set() {
         "cifar10/cnn_wong_kolter_l2",
         "cifar10/resnet_2b",
         "imagenet/mobilenet_v1_0.25_224_f32",
+        "imagenet/mobilenet_v1_0.25_224_quant_qdq",
         "mnist/cnn_crown_ibp",
         "mnist/fcnn7",
         "mnist/mnist-8",

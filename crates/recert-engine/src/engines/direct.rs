@@ -10,8 +10,8 @@ use super::{Device, Found};
 use crate::options::CPU;
 use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session};
 
-/// The crate `recert-kernels`, in float32 (integer operators computed as the
-/// numbers that they stand for).
+/// The crate `recert-kernels`, in float32, and in 8 bits what the network
+/// quantizes.
 ///
 /// An image gets bit for bit the same answer in every batch, on every
 /// processor, by construction. Operators that it lacks are refused by name;
@@ -23,7 +23,8 @@ impl Direct {
     /// The engine's name.
     pub const NAME: &'static str = "direct";
 
-    /// The engine, which computes in float32 on the processor.
+    /// The engine, which computes in float32, and in 8 bits what the network
+    /// quantizes, on the processor.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for another precision,
@@ -38,10 +39,11 @@ impl Direct {
             return Err(Error::new(ErrorKind::EngineMissing, message));
         }
         match options.precision {
-            None | Some(Precision::F32) => Ok(Self),
+            None | Some(Precision::F32 | Precision::Int8) => Ok(Self),
             Some(precision) => {
                 let message = format!(
-                    "--precision {precision}: direct computes in f32 alone: choose --engine openvino"
+                    "--precision {precision}: direct computes in f32 and int8 alone: choose --engine \
+                     openvino"
                 );
                 Err(Error::new(ErrorKind::Unsupported, message))
             }
@@ -56,7 +58,7 @@ impl Direct {
             devices: vec![Device {
                 name: CPU.into(),
                 description: None,
-                precisions: vec![Precision::F32],
+                precisions: vec![Precision::F32, Precision::Int8],
             }],
         }
     }

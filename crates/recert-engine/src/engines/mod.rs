@@ -28,10 +28,9 @@ pub const NAMES: [&str; 4] = [Direct::NAME, Rten::NAME, OpenVino::NAME, OnnxRunt
 /// on whole networks (`docs/adding-an-engine.md`), the one that takes most last.
 pub const FASTEST_FIRST: [&str; 4] = [OpenVino::NAME, Direct::NAME, OnnxRuntime::NAME, Rten::NAME];
 
-/// The same for networks that compute in 8 bits, which [`Direct`] computes as
-/// numbers of float32.
+/// The same for networks that compute in 8 bits.
 pub const FASTEST_FIRST_QUANTIZED: [&str; 4] =
-    [OpenVino::NAME, OnnxRuntime::NAME, Direct::NAME, Rten::NAME];
+    [OpenVino::NAME, Direct::NAME, OnnxRuntime::NAME, Rten::NAME];
 
 /// The engine of the name given, computing as `options` say.
 ///

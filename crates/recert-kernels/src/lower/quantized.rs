@@ -1,10 +1,11 @@
-//! Quantized activations, computed as the float32 that they stand for.
+//! Quantized activations.
 
 use recert_net::{ElementType, Node as Operator};
 
 use super::fuse::operand;
 use super::{Lowering, Meaning, output, refuse};
 use crate::error::Result;
+use crate::integer::Grid;
 use crate::ir::Op;
 use crate::pointwise::{Arith, Operand, Step, Unary};
 use crate::tile::Clamp;
@@ -58,6 +59,10 @@ impl Lowering<'_> {
             (Some(ElementType::UInt8) | None, 0 | 2) => (0.0, 255.0),
             _ => return Err(refuse(node, "only int8 and uint8 are supported here")),
         };
+        if let Some(grid) = grid(&scale, &zero, low) {
+            self.push_of(node, Op::Quantize(grid), vec![id], dims, true);
+            return Ok(());
+        }
         let steps = vec![
             Step::With(Arith::Div, scale),
             Step::Unary(Unary::Round),
@@ -86,7 +91,15 @@ impl Lowering<'_> {
             return Err(refuse(node, "its input is not quantized"));
         }
         let dims = self.dims(id).to_vec();
-        let (scale, zero, _) = self.scale(node, &dims)?;
+        let (scale, zero, element) = self.scale(node, &dims)?;
+        let low = match element {
+            Some(ElementType::Int8) => -128.0,
+            _ => 0.0,
+        };
+        if let Some(grid) = grid(&scale, &zero, low) {
+            self.push(node, Op::Dequantize(grid), vec![id], dims);
+            return Ok(());
+        }
         let steps = vec![Step::With(Arith::Sub, zero), Step::With(Arith::Mul, scale)];
         self.pointwise(node, id, steps);
         Ok(())
@@ -103,4 +116,19 @@ impl Lowering<'_> {
         debug_assert!(!output(node).is_empty());
         Ok(())
     }
+}
+
+/// The grid of a whole tensor, of which `low` is the least integer; `None`
+/// where channels have grids of their own, or the numbers make none.
+fn grid(scale: &Operand, zero: &Operand, low: f32) -> Option<Grid> {
+    let (&Operand::One(scale), &Operand::One(zero)) = (scale, zero) else {
+        return None;
+    };
+    let held = zero - low;
+    let good = scale.is_finite() && scale >= f32::MIN_POSITIVE && (0.0..=255.0).contains(&held);
+    good.then_some(Grid {
+        scale,
+        zero: held as u8,
+        signed: low < 0.0,
+    })
 }

@@ -178,7 +178,90 @@ def arithmetic():
     n.save("arithmetic", n.linear(x, 17 * 7 * 10))
 
 
-for make in (batch_normalization, dense_blocks, squeeze_excitation, groups, shapes, pools, arithmetic):
+class Quantized(Net):
+    """A network of quantized layers. All scales are powers of two, so that
+    float32 sums are exact and halves are met: answers have one right value."""
+
+    def grid(self, exponent, zero, dtype):
+        return self.constant(2.0 ** exponent), self.constant(zero, dtype)
+
+    def quantized(self, x, exponent, zero, dtype=np.uint8):
+        return self.op("QuantizeLinear", x, *self.grid(exponent, zero, dtype))
+
+    def pair(self, x, exponent, zero, dtype=np.uint8):
+        """Quantized and dequantized."""
+        scale, point = self.grid(exponent, zero, dtype)
+        return self.op("DequantizeLinear", self.op("QuantizeLinear", x, scale, point), scale, point)
+
+    def layer(self, x, o, i, k, form, group=1, bias_exponent=-10, **attributes):
+        """A convolution; `form` says how its weights are held: int8 with a
+        scale a channel, uint8 with one scale, or float32."""
+        shape = (o, i // group, k, k)
+        fan = np.sqrt(np.prod(shape[1:]))
+        exponents = -6.0 - np.round(np.log2(fan)) - random.randint(0, 2, o)
+        if form == "channels":
+            weights = self.op("DequantizeLinear", self.constant(random.randint(-127, 128, shape), np.int8),
+                              self.constant(2 ** exponents), self.constant(np.zeros(o), np.int8), axis=0)
+        elif form == "asymmetric":
+            weights = self.op("DequantizeLinear", self.constant(random.randint(0, 256, shape), np.uint8),
+                              self.constant(2 ** exponents[0]), self.constant(101, np.uint8))
+        else:
+            weights = self.constant(random.randint(-127, 128, shape) * 2 ** exponents[:, None, None, None])
+        bias = self.op("DequantizeLinear", self.constant(random.randint(-900, 900, o), np.int32),
+                       self.constant(2.0 ** bias_exponent))
+        return self.op("Conv", x, weights, bias, group=group, **attributes)
+
+
+def quantized_signed():
+    n = Quantized()
+    same = lambda x, e, z: n.pair(x, e, z, np.int8)
+    x = same("image", -6, -5)
+    x = same(n.op("Relu", n.layer(x, 24, C, 3, "channels", pads=[1] * 4)), -5, -128)
+    y = same(n.layer(x, 24, 24, 3, "asymmetric", pads=[2] * 4, dilations=[2, 2]), -5, 4)
+    x = same(n.op("Relu", n.op("Add", x, y)), -4, -128)
+    x = same(n.op("MaxPool", x, kernel_shape=[2, 2], pads=[1, 0, 0, 1]), -4, -128)
+    x = n.layer(x, 24, 24, 3, "asymmetric", group=24, pads=[1] * 4, strides=[2, 2])
+    x = same(n.op("Clip", x, n.constant(-1.5), n.constant(6.0)), -5, -80)
+    x = same(n.layer(x, 37, 24, 1, "floats"), -4, 13)
+    x = same(n.op("LeakyRelu", x, alpha=0.125), -5, -30)
+    x = same(n.op("Clip", n.layer(x, 37, 37, 3, "channels", group=37, pads=[1] * 4), n.constant(0.0)), -5, -128)
+    x = same(n.op("GlobalAveragePool", x), -6, -100)
+    x = same(n.op("Flatten", x), -6, -100)
+    n.save("quantized_signed", n.linear(x, 37))
+
+
+def quantized_unsigned():
+    n = Quantized()
+    x = n.op("Mul", n.op("Add", "image", n.constant(0.25)), n.constant(2.0))
+    x = n.pair(x, -6, 97)
+    x = n.pair(n.op("Relu", n.layer(x, 32, C, 3, "floats", pads=[0, 1, 2, 1])), -5, 0)
+    # Whole blocks, and a shortcut of its own.
+    y = n.pair(n.layer(x, 32, 32, 3, "channels", group=2, pads=[1] * 4, strides=[2, 2]), -5, 120)
+    z = n.pair(n.layer(x, 32, 32, 1, "channels", strides=[2, 2]), -5, 131)
+    x = n.pair(n.op("Relu", n.op("Add", z, y)), -5, 0)
+    # A shortcut that is cut and padded; one term is taken twice.
+    y = n.pair(n.op("Relu", n.layer(x, 48, 32, 3, "channels", pads=[1] * 4, strides=[2, 1])), -5, 0)
+    s = n.op("Slice", x, n.constant([0], np.int64), n.constant([99], np.int64),
+             n.constant([2], np.int64), n.constant([2], np.int64))
+    s = n.pair(n.op("Pad", s, n.constant([0, 8, 0, 0, 0, 8, 0, 0], np.int64)), -5, 0)
+    x = n.pair(n.op("Add", y, s), -4, 3)
+    x = n.pair(n.op("Add", x, y), -4, 40)
+    # Pooled as integers; on another grid; taken as floats too.
+    scale, zero = n.grid(-4, 40, np.uint8)
+    q = n.op("QuantizeLinear", n.op("Relu", n.layer(x, 20, 48, 3, "channels", pads=[1] * 4)), scale, zero)
+    q = n.op("MaxPool", q, kernel_shape=[2, 2], pads=[0, 1, 1, 0])
+    x = n.op("DequantizeLinear", q, scale, zero)
+    y = n.pair(x, -3, 9)
+    x = n.layer(y, 20, 20, 1, "asymmetric")
+    a = n.op("Sigmoid", x)
+    b = n.pair(n.layer(n.pair(x, -4, 128), 9, 20, 3, "channels"), -5, 128)
+    a = n.op("Flatten", n.op("GlobalAveragePool", a))
+    b = n.op("Flatten", n.op("ReduceMean", b, axes=[2, 3]))
+    n.save("quantized_unsigned", n.op("Concat", a, b, axis=1), 29)
+
+
+for make in (batch_normalization, dense_blocks, squeeze_excitation, groups, shapes, pools, arithmetic,
+             quantized_signed, quantized_unsigned):
     make()
 np.save("images.npy", IMAGES)
 print(sys.version.split()[0], onnx.__version__, ort.__version__, np.__version__)
