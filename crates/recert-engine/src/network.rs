@@ -134,7 +134,7 @@ impl Network {
     /// One worker's instance, computing on one thread.
     pub fn worker(&self) -> Result<Box<dyn Classifier>, Error> {
         let session = self.session().fork()?;
-        Ok(Worker::new(session, &self.preprocess, &self.plan))
+        Ok(Worker::boxed(session, &self.preprocess, &self.plan))
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Box<dyn Session>> {
@@ -323,7 +323,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(
+    /// The instance that asks `session`.
+    pub(crate) fn boxed(
         session: Box<dyn Session>,
         preprocess: &Preprocess,
         plan: &Plan,

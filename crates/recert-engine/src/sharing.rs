@@ -87,7 +87,7 @@ impl Sharing {
     pub fn worker(&self) -> Result<Vec<Box<dyn Classifier>>, Error> {
         let sessions = self.shared.sessions()?;
         Ok((sessions.into_iter().zip(&self.networks))
-            .map(|(session, (preprocess, plan))| Worker::new(session, preprocess, plan))
+            .map(|(session, (preprocess, plan))| Worker::boxed(session, preprocess, plan))
             .collect())
     }
 }

@@ -46,7 +46,9 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
                 clamp: other_clamp,
             },
         ) => {
-            clamps(*clamp, *other_clamp) && floats(bias, other_bias) && floats(weights, other_weights)
+            clamps(*clamp, *other_clamp)
+                && floats(bias, other_bias)
+                && floats(weights, other_weights)
         }
         (
             Op::Pool { kind, window },
