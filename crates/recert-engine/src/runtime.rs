@@ -68,11 +68,11 @@ pub trait Session: Send {
     /// A further instance for another worker; weights may be shared.
     fn fork(&self) -> Result<Box<dyn Session>, Error>;
 
-    /// The networks of `sources`, which this engine was opened for as for the
-    /// one of this session, in such a way that layers which they have in
-    /// common are computed once; `None` where there are none, or the engine
-    /// does not do that. Every answer is, bit for bit, that of the network
-    /// alone, whatever the others were asked.
+    /// The networks of `sources`, all of which this session's engine loaded, so
+    /// arranged that layers which they have in common are computed once;
+    /// `None` where there are none worth it, or the engine does not do that.
+    /// Every answer is, bit for bit, that of the network alone, whatever the
+    /// others were asked.
     fn share(&self, sources: &[Source<'_>]) -> Result<Option<Box<dyn Shared>>, Error> {
         let _ = sources;
         Ok(None)

@@ -6,14 +6,15 @@ use crate::network::{Plan, Worker};
 use crate::{Classifier, Error, ErrorKind, Network, Preprocess, Shared, Source};
 
 impl Network {
-    /// Networks that begin with the same layers, in such a way that a worker
-    /// computes these layers once for an image that it asks several networks
-    /// about; each with the model that it was loaded of. `None` where they have
-    /// nothing worth it in common, take their images in different ways, or are
-    /// not all of one engine that can do it.
+    /// Arranges networks that begin with the same layers so that a worker
+    /// computes these layers once for an image that it asks several of them
+    /// about. Each comes with the model that it was loaded from. `None` where
+    /// they have too little in common, take their images in different ways, or
+    /// are not all of one engine that can do it.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] for a model that the network was not loaded of.
+    /// [`ErrorKind::Model`] for a model that the network was not loaded from,
+    /// and what the engine says of them.
     pub fn sharing(networks: &[(&Self, &Model)]) -> Result<Option<Sharing>, Error> {
         let &[(first, _), _, ..] = networks else {
             return Ok(None);
@@ -21,7 +22,7 @@ impl Network {
         for (network, model) in networks {
             if network.sha256 != model.sha256() {
                 let message = format!(
-                    "{} is not the file that {} was loaded of",
+                    "{} is not the file that {} was loaded from",
                     model.name(),
                     network.plan.name,
                 );

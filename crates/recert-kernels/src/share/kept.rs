@@ -71,7 +71,13 @@ impl Kept {
         let (length, inner) = (self.image.max(1), self.inner);
         let count = self.layers.program().count(images)?;
         let room = size_of::<f32>() * (length + inner);
-        self.most = self.most.max(KEPT.min(KEPT_BYTES / room)).max(count);
+        let most = KEPT.min(KEPT_BYTES / room).max(count);
+        if most > self.most {
+            self.most = most;
+            let kept = self.marks.len();
+            self.images.reserve_exact((most - kept) * length);
+            self.values.reserve_exact((most - kept) * inner);
+        }
         self.asked.resize(count * inner, 0.0);
         self.new.clear();
         for (i, image) in images.chunks_exact(length).enumerate() {
