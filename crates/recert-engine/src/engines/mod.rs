@@ -41,11 +41,17 @@ pub fn fastest_first(quantized: bool) -> [&'static str; 4] {
 
 /// Whether the processor has AMX-INT8 (Intel, *Software Developer's Manual*,
 /// CPUID leaf 7: bit 25 of EDX).
+#[allow(
+    unsafe_code,
+    unused_unsafe,
+    reason = "whether asking the processor is unsafe depends on the compiler's version"
+)]
 fn multiplies_matrices() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{__cpuid, __cpuid_count};
-        __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx >> 25 & 1 == 1
+        // SAFETY: every processor of this architecture has the instruction.
+        unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx >> 25 & 1 == 1 }
     }
     #[cfg(not(target_arch = "x86_64"))]
     false
