@@ -599,7 +599,8 @@ Python environment (VIRTUAL_ENV, CONDA_PREFIX), the Python on the PATH, the user
 packages, and the system's library folders.
 
 Without --engine, or with --engine auto, a new ledger is made by the first of openvino, direct,
-onnxruntime, rten that is installed and takes the network, the --precision and the --device. The
+onnxruntime, rten that is installed and takes the network, the --precision and the --device; for
+networks quantized to 8 bits direct comes first, unless the processor has AMX. The
 ledger records engine, version, precision and device; whatever goes on with it uses the same, or
 fails where they are not there.";
 

@@ -125,7 +125,7 @@ fn whatever_engine_is_fastest_takes_a_network() {
         engines::load_any(&made(name), &options, MADE, &NetworkOptions::default())
     };
     // The first that is here, and its own answers.
-    let first = engines::FASTEST_FIRST
+    let first = engines::fastest_first(false)
         .into_iter()
         .find(|name| engines::by_name(name).is_ok());
     let network = load("plain", None).unwrap();

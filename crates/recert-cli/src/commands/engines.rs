@@ -13,9 +13,11 @@ pub(crate) fn run(args: &Engines) -> Result<()> {
     let survey = engines::survey();
     // In the order in which `auto` tries them.
     let here = |name: &&str| (survey.iter()).any(|e| e.name == *name && e.found.is_ok());
-    let of = |order: [&'static str; 4]| order.into_iter().filter(here).collect::<Vec<_>>();
-    let auto = of(engines::FASTEST_FIRST);
-    let quantized = of(engines::FASTEST_FIRST_QUANTIZED);
+    let of = |quantized| {
+        let order = engines::fastest_first(quantized).into_iter();
+        order.filter(here).collect::<Vec<_>>()
+    };
+    let (auto, quantized) = (of(false), of(true));
     if args.json {
         let document = json!({
             "schema": "recert-engines/1",

@@ -49,7 +49,7 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
 /// How to certify the fast network, and how the network itself is computed.
 fn via(args: &Certify, fast: &Path) -> (Certify, NetworkArgs) {
     let mut through = args.clone();
-    through.subject.model = fast.to_owned();
+    fast.clone_into(&mut through.subject.model);
     through.scratch.run.log = None;
     let mut network = args.scratch.network.clone();
     let fast = &mut through.scratch.network;
