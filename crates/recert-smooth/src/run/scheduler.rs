@@ -151,8 +151,22 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
+    /// Copies for one job: as many as take the time aimed at, and fewer towards the
+    /// end, so that no worker has long to wait for the others there.
+    fn next_chunk(&self) -> u64 {
+        if self.waiting.len() > 0 {
+            return self.chunk;
+        }
+        let left: u64 = (self.active.iter())
+            .map(|active| active.missing.len())
+            .sum();
+        let even = left / self.limit as u64;
+        self.chunk.min(even.max(CHUNK_COPIES.start))
+    }
+
     /// The first job that some active request is ready for.
     fn next_job(&mut self) -> Option<Job> {
+        let chunk = self.next_chunk();
         for active in &mut self.active {
             let Active { wanted, voters, .. } = active;
             let (stream, copies, shares) = if active.selecting {
@@ -170,7 +184,7 @@ impl<'a> Scheduler<'a> {
                 let shares = lacking.map(share).collect();
                 (Stream::Selection, copies, shares)
             } else {
-                let copies = active.missing.take(self.chunk);
+                let copies = active.missing.take(chunk);
                 if copies.is_empty() {
                     continue;
                 }
