@@ -2,55 +2,22 @@
 //! copies, whatever the batch, the workers and the interruptions, and no copy
 //! is evaluated twice.
 
+mod numbers;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use numbers::{Numbers, network};
 use recert_engine::{Classifier, FnClassifier};
-use recert_ledger::{
-    Certificate, Claim, Header, INVALID, Input, Ledger, Network, NetworkId, Series, Task,
-};
+use recert_ledger::{Certificate, Claim, Header, INVALID, Input, Ledger, NetworkId, Series, Task};
 use recert_noise::{NoiseKey, Stream};
 use recert_smooth::run::{Chosen, Collect, Request, Voter, collect, collect_chosen};
-use recert_smooth::{Error, ErrorKind, Observer, Outcome, Silent, Source};
+use recert_smooth::{Error, ErrorKind, Observer, Outcome, Silent};
 
 const SEED: u64 = 77;
 const SIGMA: f32 = 0.5;
-
-/// Images of two pixels that say their number.
-struct Numbers;
-
-fn image(idx: u32) -> [f32; 2] {
-    [idx as f32, 0.25]
-}
-
-impl Source for Numbers {
-    fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
-        let input = Input {
-            idx,
-            sha256: [idx as u8; 32],
-            label: None,
-            name: None,
-        };
-        Ok((input, image(idx).to_vec()))
-    }
-}
-
-fn network(byte: u8) -> Network {
-    Network {
-        sha256: [byte; 32],
-        file: format!("{byte}.onnx"),
-        bytes: 1,
-        engine: "made up".into(),
-        engine_version: "1".into(),
-        precision: "exact".into(),
-        batch_invariant: true,
-        preprocess: "none".into(),
-        output: "class".into(),
-        classes: 4,
-        note: None,
-    }
-}
+const NUMBERS: Numbers = Numbers(0.25);
 
 /// Opens or makes a ledger; the second network in it is the one that answers.
 fn ledger(path: &Path) -> (Ledger, NetworkId) {
@@ -82,7 +49,7 @@ fn rule(image: &[f32]) -> Option<u16> {
 /// What [`rule`] answers on a copy, straight from the noise.
 fn class(stream: Stream, idx: u32, copy: u32) -> u16 {
     let mut noisy = [0.0; 2];
-    NoiseKey::new(SEED).add(stream, idx, copy, SIGMA, &image(idx), &mut noisy);
+    NoiseKey::new(SEED).add(stream, idx, copy, SIGMA, &NUMBERS.image(idx), &mut noisy);
     rule(&noisy).unwrap_or(INVALID)
 }
 
@@ -174,7 +141,7 @@ fn run(
     let mut workers = classifiers(workers, seen);
     let mut voters = [voter(ledger, &mut workers)];
     let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-    collect_chosen(ledger, &Numbers, chosen, &mut voters, observer, conclude)
+    collect_chosen(ledger, &NUMBERS, chosen, &mut voters, observer, conclude)
 }
 
 #[test]
@@ -283,7 +250,7 @@ fn first_and_chosen_copies_make_use_of_each_other() {
         let mut voters = [voter(ledger, &mut workers)];
         collect(
             ledger,
-            &Numbers,
+            &NUMBERS,
             &inputs,
             &what,
             &mut voters,
@@ -395,7 +362,7 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
     let mut voters = [voter(&ledger, &mut workers)];
     let outcome = collect_chosen(
         &mut ledger,
-        &Numbers,
+        &NUMBERS,
         &chosen,
         &mut voters,
         &mut observer,
@@ -464,7 +431,7 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
     let mut voters = [voter(&ledger, &mut f)];
     let error = collect(
         &mut ledger,
-        &Numbers,
+        &NUMBERS,
         &inputs,
         &what,
         &mut voters,

@@ -2,12 +2,15 @@
 //! what the ledger's own answers allow, and a classifier that fails or panics
 //! ends a run as an error, with everything before it kept.
 
+mod numbers;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use numbers::{Numbers, network};
 use proptest::prelude::*;
 use recert_engine::{Classifier, FnClassifier};
-use recert_ledger::{Certificate, Header, INVALID, Input, Ledger, Network, Series, Stream, Task};
+use recert_ledger::{Certificate, Header, INVALID, Input, Ledger, Series, Stream, Task};
 use recert_num::{
     Alpha, LowerBound, Radius, Sigma, UpperBound, clopper_pearson_lower, clopper_pearson_upper,
 };
@@ -16,37 +19,6 @@ use recert_smooth::{
     Error, ErrorKind, Irs, Method, Outcome, Recertify, Sides, Silent, Source, Voter,
 };
 use serde_json::{Value, json};
-
-/// Images of two pixels that say their number.
-struct Numbers;
-
-impl Source for Numbers {
-    fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
-        let input = Input {
-            idx,
-            sha256: [idx as u8; 32],
-            label: None,
-            name: None,
-        };
-        Ok((input, vec![idx as f32, 0.5]))
-    }
-}
-
-fn network(byte: u8) -> Network {
-    Network {
-        sha256: [byte; 32],
-        file: format!("{byte}.onnx"),
-        bytes: 1,
-        engine: "made up".into(),
-        engine_version: "1".into(),
-        precision: "exact".into(),
-        batch_invariant: true,
-        preprocess: "none".into(),
-        output: "class".into(),
-        classes: 4,
-        note: None,
-    }
-}
 
 fn header(n: u64, seed: u64) -> Header {
     Header {
@@ -74,7 +46,7 @@ fn by_limits(limits: [f32; 3]) -> Box<dyn Classifier> {
 
 fn run(ledger: &mut Ledger, f: Box<dyn Classifier>, inputs: &[u32]) -> Result<Outcome, Error> {
     let (sides, mut f) = (Sides::default(), [f]);
-    recert_smooth::certify(ledger, &Numbers, inputs, sides, 5, &mut f, &mut Silent)
+    recert_smooth::certify(ledger, &Numbers(0.5), inputs, sides, 5, &mut f, &mut Silent)
 }
 
 fn series(ledger: &Ledger, which: usize, idx: u32) -> Series {
@@ -241,7 +213,7 @@ proptest! {
             unreachable!("all copies are in the ledger")
         }));
         let other = recert_smooth::certify(
-            &mut ledger, &Numbers, &[0, 3], Sides::One, 5, &mut [idle], &mut Silent,
+            &mut ledger, &Numbers(0.5), &[0, 3], Sides::One, 5, &mut [idle], &mut Silent,
         );
         prop_assert_eq!(other.unwrap(), Outcome::Finished);
         prop_assert_eq!(ledger.certificates(ledger.base()).unwrap().len(), 4);
@@ -259,7 +231,7 @@ proptest! {
         let mut h = [by_limits(shifted)];
         let network = ledger.add_network(&network(2)).unwrap();
         let mut h = [Voter { network, classifiers: &mut h }];
-        let outcome = recert_smooth::recertify(&mut ledger, &Numbers, &[0, 3], &plan, &mut h, &mut Silent);
+        let outcome = recert_smooth::recertify(&mut ledger, &Numbers(0.5), &[0, 3], &plan, &mut h, &mut Silent);
         prop_assert_eq!(outcome.unwrap(), Outcome::Finished);
         check_certificates(&ledger, gamma);
     }
@@ -285,7 +257,7 @@ fn a_panic_in_a_classifier_is_an_error_and_what_was_done_is_kept() {
         let mut classifiers: Vec<_> = (0..workers).map(|_| trap()).collect();
         let mut ledger_of = |ledger: &mut Ledger, inputs: &[u32]| {
             let (sides, f) = (Sides::default(), &mut classifiers);
-            recert_smooth::certify(ledger, &Numbers, inputs, sides, 5, f, &mut Silent)
+            recert_smooth::certify(ledger, &Numbers(0.5), inputs, sides, 5, f, &mut Silent)
         };
         assert_eq!(ledger_of(&mut ledger, &[1]).unwrap(), Outcome::Finished);
         let error = ledger_of(&mut ledger, &[1, 9]).unwrap_err();
@@ -312,7 +284,7 @@ struct Changed;
 
 impl Source for Changed {
     fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
-        let (mut input, pixels) = Numbers.input(idx)?;
+        let (mut input, pixels) = Numbers(0.5).input(idx)?;
         if idx == 2 {
             input.sha256 = [200; 32];
         }
@@ -339,7 +311,7 @@ fn other_data_is_noticed_before_anything_is_computed() {
     assert_eq!(error.kind(), ErrorKind::Ledger);
     assert!(error.to_string().contains("other data: input 2"), "{error}");
     assert_eq!(inputs(&ledger), 1);
-    let outcome = certify(&mut ledger, &Numbers, usize::MAX);
+    let outcome = certify(&mut ledger, &Numbers(0.5), usize::MAX);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     assert_eq!(inputs(&ledger), 2);
 }

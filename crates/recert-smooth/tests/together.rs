@@ -1,60 +1,27 @@
 //! Several networks in one pass: each answers what it answers alone, a copy is
 //! made once for all that lack it, and the failure of one of them is its own.
 
+mod numbers;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use numbers::{Numbers, network};
 use proptest::prelude::*;
 use recert_engine::{Classifier, FnClassifier};
-use recert_ledger::{
-    Certificate, Header, INVALID, Input, Ledger, Network, NetworkId, Series, Task,
-};
+use recert_ledger::{Certificate, Header, INVALID, Input, Ledger, NetworkId, Series, Task};
 use recert_noise::{NoiseKey, Stream};
 use recert_num::Alpha;
 use recert_smooth::bound::{Loss, Paired, Zeta};
 use recert_smooth::run::{Chosen, Collect, Request, collect, collect_chosen};
 use recert_smooth::{
-    Error, ErrorKind, Irs, Method, Observer, Outcome, Recertify, Sides, Silent, Source, Voter,
+    Error, ErrorKind, Irs, Method, Observer, Outcome, Recertify, Sides, Silent, Voter,
 };
 
 const SEED: u64 = 5;
 const SIGMA: f32 = 0.5;
-
-/// Images of two pixels that say their number.
-struct Numbers;
-
-fn image(idx: u32) -> [f32; 2] {
-    [idx as f32, 0.25]
-}
-
-impl Source for Numbers {
-    fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
-        let input = Input {
-            idx,
-            sha256: [idx as u8; 32],
-            label: None,
-            name: None,
-        };
-        Ok((input, image(idx).to_vec()))
-    }
-}
-
-fn network(byte: u8) -> Network {
-    Network {
-        sha256: [byte; 32],
-        file: format!("net{byte}.onnx"),
-        bytes: 1,
-        engine: "made up".into(),
-        engine_version: "1".into(),
-        precision: "exact".into(),
-        batch_invariant: true,
-        preprocess: "none".into(),
-        output: "class".into(),
-        classes: 4,
-        note: None,
-    }
-}
+const NUMBERS: Numbers = Numbers(0.25);
 
 /// A ledger of network 0 with the candidates 1, 2 and 3.
 fn ledger(path: &Path) -> (Ledger, [NetworkId; 3]) {
@@ -134,7 +101,7 @@ fn check(ledger: &Ledger, networks: [NetworkId; 3], requests: &[Request]) {
         let which = 1 + networks.iter().position(|n| *n == request.network).unwrap();
         let answer = |&copy: &u32| {
             let mut noisy = [0.0; 2];
-            let (key, image) = (NoiseKey::new(SEED), image(request.idx));
+            let (key, image) = (NoiseKey::new(SEED), NUMBERS.image(request.idx));
             key.add(request.stream, request.idx, copy, SIGMA, &image, &mut noisy);
             rule(which, &noisy).unwrap_or(INVALID)
         };
@@ -193,7 +160,7 @@ fn draw(
         .collect();
     let chosen = Chosen { requests, batch };
     let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-    collect_chosen(ledger, &Numbers, &chosen, &mut voters, observer, conclude)
+    collect_chosen(ledger, &NUMBERS, &chosen, &mut voters, observer, conclude)
 }
 
 fn wishes() -> impl Strategy<Value = Wishes> {
@@ -306,7 +273,7 @@ fn certificates_are_those_of_one_after_the_other() {
         let (sides, mut f) = (Sides::default(), classifiers(0, 2, &seen));
         let outcome = recert_smooth::certify(
             &mut ledger,
-            &Numbers,
+            &NUMBERS,
             &inputs,
             sides,
             16,
@@ -337,7 +304,7 @@ fn certificates_are_those_of_one_after_the_other() {
         }];
         let outcome = recert_smooth::recertify(
             &mut apart,
-            &Numbers,
+            &NUMBERS,
             &inputs,
             &what,
             &mut voters,
@@ -366,7 +333,7 @@ fn certificates_are_those_of_one_after_the_other() {
         let ledger = &mut together;
         let outcome = collect(
             ledger,
-            &Numbers,
+            &NUMBERS,
             &[1],
             &some,
             &mut voters,
@@ -385,7 +352,7 @@ fn certificates_are_those_of_one_after_the_other() {
             .collect();
         let outcome = recert_smooth::recertify(
             &mut together,
-            &Numbers,
+            &NUMBERS,
             &inputs,
             &what,
             &mut voters,
@@ -445,11 +412,11 @@ fn a_network_that_panics_is_named_and_the_others_answers_are_kept() {
             batch: 16,
         };
         let none = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-        collect_chosen(ledger, &Numbers, &chosen, &mut voters, &mut Silent, none)
+        collect_chosen(ledger, &NUMBERS, &chosen, &mut voters, &mut Silent, none)
     };
     let error = run(&mut ledger, true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Engine);
-    for part in ["net2.onnx: ", "panicked on input 9", "the trap"] {
+    for part in ["2.onnx: ", "panicked on input 9", "the trap"] {
         assert!(error.to_string().contains(part), "{part}: {error}");
     }
     let count = |ledger: &Ledger, which: usize, idx| {
@@ -497,7 +464,7 @@ fn voters_that_cannot_vote_together_are_refused() {
         let none = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
         let outcome = collect_chosen(
             &mut ledger,
-            &Numbers,
+            &NUMBERS,
             &chosen,
             &mut voters,
             &mut Silent,
