@@ -27,9 +27,10 @@ pub const NAMES: [&str; 4] = [Direct::NAME, Rten::NAME, OpenVino::NAME, OnnxRunt
 /// The order in which [`load_any`] tries them: the fastest first, as measured
 /// on whole networks (`docs/adding-an-engine.md`), the one that takes most last.
 ///
-/// In 8 bits [`Direct`] is as fast as `OpenVino` or faster, and promises more of
-/// its answers, but for processors with instructions for products of 8-bit
-/// matrices (AMX), which it does not use.
+/// In 8 bits [`Direct`] is about as fast as `OpenVino` (from 0.8 to 2.7 times on
+/// the four networks of `bench/engines/results`), and promises more of its answers,
+/// but for processors with instructions for products of 8-bit matrices (AMX), which
+/// it does not use.
 pub fn fastest_first(quantized: bool) -> [&'static str; 4] {
     let first = if quantized && !multiplies_matrices() {
         [Direct::NAME, OpenVino::NAME]
