@@ -1,0 +1,651 @@
+//! `recertify` where the codes say it pays: what it spends, what it reuses, how
+//! little it depends on how it is run, and what its certificates rest on.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use crate::common::recount::recount;
+use crate::common::{
+    self, Place, Said, asset, certify_demo, evaluations, held, ok, rows, run, with,
+};
+use recert::ledger::Certificate;
+use serde_json::Value;
+
+const N: u64 = 600;
+const N0: u64 = 50;
+const INPUTS: u64 = 12;
+const WHOLE: u64 = N * INPUTS;
+
+/// `certify` of twelve demo images, without the ledger.
+fn certify() -> Vec<String> {
+    let words = certify_demo(N as u32, N0 as u32, INPUTS as u32);
+    with(&words, &["--every", "7"])
+}
+
+/// Writes a ledger of the demo network under `name`; it is made once.
+fn base(place: &Place, name: &str) -> String {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    let bytes = BYTES.get_or_init(|| {
+        let place = Place::new();
+        let ledger = place.text("base.recert");
+        ok(&with(&certify(), &["--ledger", &ledger]));
+        std::fs::read(ledger).unwrap()
+    });
+    std::fs::write(place.path(name), bytes).unwrap();
+    place.text(name)
+}
+
+/// Writes the int8 version of the demo network; it is made once.
+fn int8(place: &Place) -> String {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    let bytes = BYTES.get_or_init(|| {
+        let place = Place::new();
+        let calibration = asset("shapes-calibration.npz");
+        let how = ["--int8", "--calibration", &calibration, "--sigma", "0.5"];
+        std::fs::read(approximate(&place, "int8", &how)).unwrap()
+    });
+    std::fs::write(place.path("int8.onnx"), bytes).unwrap();
+    place.text("int8.onnx")
+}
+
+/// Writes a version of the demo network.
+fn approximate(place: &Place, name: &str, how: &[&str]) -> String {
+    let network = place.text(&format!("{name}.onnx"));
+    let words = ["approximate", &asset("shapes.onnx"), "--out", &network];
+    ok(&with(&with(&[], &words), how));
+    network
+}
+
+fn recertify(ledger: &str, network: &str, flags: &[&str]) -> Vec<String> {
+    with(
+        &with(&[], &["recertify", ledger, "--model", network]),
+        flags,
+    )
+}
+
+/// The certificates of the network recertified, by claim and input.
+fn certificates(place: &Place, name: &str) -> BTreeMap<(String, u32), Certificate> {
+    let held = held(&place.path(name));
+    let all = held.networks[1..].iter();
+    let all = all.flat_map(|network| network.certificates.iter().map(move |c| (network, c)));
+    let all = all.map(|(network, c)| {
+        let claim = (&network.file, &c.claim.statement, &c.claim.parameters);
+        ((format!("{claim:?} {}", c.claim.copies), c.idx), c.clone())
+    });
+    all.collect()
+}
+
+/// The copies that the network recertified has answered.
+fn answered(place: &Place, name: &str) -> u64 {
+    let held = held(&place.path(name));
+    let inputs = held.inputs.iter();
+    inputs
+        .map(|input| held.networks[1].answered_of(input.idx))
+        .sum()
+}
+
+fn mean_radius(said: &Said) -> f64 {
+    let rows = rows(&said.stdout);
+    rows.iter().map(|row| row.radius).sum::<f64>() / rows.len() as f64
+}
+
+#[test]
+fn a_budget_is_kept_and_paid_for_once() {
+    let place = Place::new();
+    let int8 = int8(&place);
+    for (budget, most) in [
+        ("1%", WHOLE / 100),
+        ("5%", WHOLE / 20),
+        ("500", 500),
+        ("30%", 3 * WHOLE / 10),
+    ] {
+        let ledger = base(&place, "run.recert");
+        let words = recertify(&ledger, &int8, &["--budget", budget]);
+        let said = ok(&words);
+        let made = evaluations(&said);
+        assert!(made <= most, "{made} of {most}");
+        // What is worth nothing is left out, but not most of it.
+        assert!(made > most / 2, "{made} of {most}");
+        let kept = held(&place.path("run.recert"));
+        let all = &kept.networks[1].certificates;
+        assert_eq!(all.len() as u64, INPUTS);
+        assert_eq!(all.iter().map(|c| c.evaluations).sum::<u64>(), made);
+        for certificate in all {
+            assert_eq!(certificate.claim.method, "auto");
+            assert_eq!(certificate.claim.copies, most / INPUTS);
+            assert_eq!(certificate.claim.alpha, 0.002);
+            let answered = kept.networks[1].answered_of(certificate.idx);
+            assert_eq!(certificate.evaluations, answered, "{certificate:?}");
+        }
+        let again = ok(&words);
+        assert_eq!(evaluations(&again), 0);
+        assert_eq!(rows(&again.stdout), rows(&said.stdout));
+        assert_eq!(held(&place.path("run.recert")), kept);
+    }
+}
+
+#[test]
+fn budgets_share_their_copies_and_do_not_depend_on_each_other() {
+    let place = Place::new();
+    let int8 = int8(&place);
+    let spend = |name: &str, budget: &str| {
+        let said = ok(&recertify(&place.text(name), &int8, &["--budget", budget]));
+        evaluations(&said)
+    };
+    base(&place, "apart.recert");
+    let little = spend("apart.recert", "2%");
+    let first = certificates(&place, "apart.recert");
+    let more = spend("apart.recert", "15%");
+    assert!(little > 0 && more > 0);
+    let apart = certificates(&place, "apart.recert");
+    assert_eq!(apart.len() as u64, 2 * INPUTS);
+    assert!(first.iter().all(|(key, c)| apart.get(key) == Some(c)));
+    assert_eq!(answered(&place, "apart.recert"), little + more);
+    // The copies of the smaller budget are among what the larger one stands on.
+    let spent: u64 = apart.values().map(|c| c.evaluations).sum();
+    assert!(little + more < spent, "{little} + {more}, {spent}");
+    base(&place, "alone.recert");
+    assert!(spend("alone.recert", "15%") > more);
+
+    for (name, budgets) in [
+        ("together.recert", &["15%,2%"][..]),
+        ("reversed.recert", &["15%", "2%"]),
+    ] {
+        base(&place, name);
+        let made: u64 = budgets.iter().map(|budget| spend(name, budget)).sum();
+        assert_eq!(made, little + more, "{name}");
+        assert_eq!(certificates(&place, name), apart, "{name}");
+    }
+
+    // By n_p, which means the same an input.
+    base(&place, "n_p.recert");
+    ok(&recertify(
+        &place.text("n_p.recert"),
+        &int8,
+        &["--n-p", "2%,15%"],
+    ));
+    assert_eq!(certificates(&place, "n_p.recert"), apart);
+
+    // Both sides or one: claims of their own.
+    let said = ok(&recertify(
+        &place.text("apart.recert"),
+        &int8,
+        &["--budget", "15%", "--one-sided"],
+    ));
+    assert!(evaluations(&said) < more);
+    let both = certificates(&place, "apart.recert");
+    assert!(apart.iter().all(|(key, c)| both.get(key) == Some(c)));
+}
+
+#[test]
+fn certificates_do_not_depend_on_batch_or_threads() {
+    let place = Place::new();
+    let pruned = approximate(&place, "pruned", &["--prune", "20%"]);
+    let mut first = None;
+    for (threads, batch) in [("1", "64"), ("2", "64"), ("1", "7"), ("2", "1")] {
+        let ledger = base(&place, "run.recert");
+        let how = ["--budget", "1%,6%", "--threads", threads, "--batch", batch];
+        let said = ok(&recertify(&ledger, &pruned, &how));
+        let this = (held(&place.path("run.recert")), rows(&said.stdout));
+        match &first {
+            None => first = Some(this),
+            Some(first) => assert!(*first == this, "{threads} threads, batch {batch}"),
+        }
+    }
+}
+
+/// The lines of a plan, as JSON.
+fn plan(ledger: &str, network: &str, flags: &[&str]) -> Vec<Value> {
+    let flags = [&["--plan", "--json"], flags].concat();
+    let said = ok(&recertify(ledger, network, &flags));
+    assert!(!said.stderr.contains("evaluations"), "{}", said.stderr);
+    let plan: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(plan["schema"], "recert-plan/1");
+    let networks = plan["networks"].as_array().unwrap();
+    assert_eq!(networks.len(), 1);
+    assert!(networks[0]["basis"].is_string(), "{plan}");
+    networks[0]["budgets"].as_array().unwrap().clone()
+}
+
+fn numbers(lines: &[Value], name: &str) -> Vec<f64> {
+    lines
+        .iter()
+        .map(|line| line[name].as_f64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_plan_runs_nothing_and_says_what_a_run_gives() {
+    let place = Place::new();
+    let ledger = base(&place, "run.recert");
+    let int8 = int8(&place);
+    let before = held(&place.path("run.recert"));
+    let lines = plan(&ledger, &int8, &[]);
+    assert!(lines.len() >= 5, "{lines:?}");
+    for name in ["evaluations", "auto"] {
+        let all = numbers(&lines, name);
+        assert!(all.is_sorted_by(|a, b| a < b), "{name}: {all:?}");
+    }
+    let scratch = numbers(&lines, "from_scratch");
+    assert!(scratch.is_sorted(), "{scratch:?}");
+    // Copies of a network that answers as the original does are worth more than
+    // copies from scratch, all the more where there are few.
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["certify_from_scratch"] == false)
+    );
+
+    let table = ok(&recertify(&ledger, &int8, &["--plan"])).stdout;
+    for part in ["int8.onnx", "evaluations", "from scratch", "12 inputs"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    assert_eq!(table.lines().count(), lines.len() + 3, "{table}");
+
+    let budgets = ["--budget", "5%,10%,30%"];
+    let lines = plan(&ledger, &int8, &budgets);
+    assert_eq!(held(&place.path("run.recert")), before);
+    assert_eq!(numbers(&lines, "evaluations"), [360.0, 720.0, 2160.0]);
+    let expected = numbers(&lines, "auto");
+    for (budget, expected) in ["5%", "10%", "30%"].iter().zip(expected) {
+        base(&place, "run.recert");
+        let said = ok(&recertify(&ledger, &int8, &["--budget", budget]));
+        let got = mean_radius(&said);
+        assert!(
+            (got / expected - 1.0).abs() < 0.2,
+            "{budget}: {got} {expected}"
+        );
+    }
+    // The same again, with the copies of that run to go by.
+    let after = held(&place.path("run.recert"));
+    let lines = plan(&ledger, &int8, &budgets);
+    assert_eq!(held(&place.path("run.recert")), after);
+    assert!(numbers(&lines, "auto").is_sorted_by(|a, b| a < b));
+
+    // For a radius to reach, a larger one costs more.
+    let cost = |radius: &str| {
+        let lines = plan(&ledger, &int8, &["--target-acr", radius]);
+        (lines.len(), lines[0]["evaluations"].as_u64().unwrap())
+    };
+    let (low, high) = (cost("0.1"), cost("0.3"));
+    assert!(low.0 == 1 && high.0 == 1 && 0 < low.1 && low.1 < high.1);
+
+    // Several networks stand in one document.
+    let bf16 = approximate(&place, "bf16", &["--bf16"]);
+    let words = recertify(&ledger, &int8, &["--model", &bf16, "--plan"]);
+    let said = ok(&with(&words, &["--json", "--budget", "5%"]));
+    let both: Value = serde_json::from_str(&said.stdout).unwrap();
+    let files = both["networks"].as_array().unwrap().iter();
+    let files: Vec<_> = files
+        .map(|plan| plan["network"].as_str().unwrap())
+        .collect();
+    assert_eq!(files, ["int8.onnx", "bf16.onnx"]);
+    assert_eq!(held(&place.path("run.recert")), after);
+}
+
+#[test]
+fn a_plan_advises_against_recertifying_where_it_promises_nothing() {
+    let place = Place::new();
+    let ledger = place.text("tiny.recert");
+    let words = with(&certify_demo(6, 10, 3), &["--every", "7"]);
+    ok(&with(&words, &["--ledger", &ledger]));
+    let bf16 = approximate(&place, "bf16", &["--bf16"]);
+    let table = ok(&recertify(&ledger, &bf16, &["--plan"])).stdout;
+    let advice = "certify from scratch instead";
+    assert!(table.contains(advice), "{table}");
+    let lines = plan(&ledger, &bf16, &[]);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["evaluations"].as_u64() >= Some(3))
+    );
+    assert!(numbers(&lines, "auto").iter().all(|&radius| radius == 0.0));
+
+    let ledger = base(&place, "base.recert");
+    let table = ok(&recertify(&ledger, &bf16, &["--plan"])).stdout;
+    assert!(!table.contains(advice), "{table}");
+}
+
+#[test]
+fn a_mean_radius_is_reached_with_as_little_as_it_takes() {
+    let place = Place::new();
+    let int8 = int8(&place);
+    let mut spent = 0;
+    for target in [0.1, 0.2, 0.3] {
+        let ledger = base(&place, "run.recert");
+        let target_text = target.to_string();
+        let said = ok(&recertify(&ledger, &int8, &["--target-acr", &target_text]));
+        let reached = mean_radius(&said);
+        assert!(
+            (reached / target - 1.0).abs() < 0.15,
+            "{reached} of {target}"
+        );
+        let made = evaluations(&said);
+        assert!(made > spent, "{made} {spent}");
+        spent = made;
+        assert_eq!(answered(&place, "run.recert"), made);
+        assert_eq!(
+            evaluations(&ok(&recertify(
+                &ledger,
+                &int8,
+                &["--target-acr", &target_text]
+            ))),
+            0
+        );
+    }
+    let ledger = base(&place, "run.recert");
+    let said = ok(&recertify(&ledger, &int8, &["--budget", "100%"]));
+    assert!(mean_radius(&said) > 0.3 * 1.15);
+    assert!(spent < evaluations(&said));
+    // More than can be had takes what there is, and no more than that.
+    let most = ok(&recertify(&ledger, &int8, &["--target-acr", "9"]));
+    assert!(mean_radius(&most) < 1.0);
+    assert!(answered(&place, "run.recert") <= 2 * WHOLE);
+}
+
+#[test]
+fn through_a_fast_network_is_the_two_commands_by_hand() {
+    let place = Place::new();
+    let int8 = int8(&place);
+    let model = asset("shapes.onnx");
+    let run = |name: &str, network: &str, more: &[&str]| {
+        let ledger = place.text(name);
+        let mut words = with(&certify_demo(300, 30, 6), &["--ledger", &ledger]);
+        let at = words.iter().position(|word| *word == model).unwrap();
+        words[at] = network.to_owned();
+        ok(&with(&words, more))
+    };
+    let log = place.text("via.tsv");
+    let more = [
+        "--via",
+        &int8,
+        "--alpha",
+        "0.003",
+        "--via-budget",
+        "20%",
+        "--log",
+        &log,
+    ];
+    let via = run("via.recert", &model, &more);
+    run("hand.recert", &int8, &["--alpha", "0.003"]);
+    let hand = place.text("hand.recert");
+    let by_hand = ok(&recertify(
+        &hand,
+        &model,
+        &["--alpha", "0.003", "--budget", "20%"],
+    ));
+    assert_eq!(
+        held(&place.path("via.recert")),
+        held(&place.path("hand.recert"))
+    );
+    assert_eq!(rows(&via.stdout), rows(&by_hand.stdout));
+    assert_eq!(
+        rows(&std::fs::read_to_string(log).unwrap()),
+        rows(&via.stdout)
+    );
+    let kept = held(&place.path("via.recert"));
+    assert_eq!(kept.networks[0].file, "int8.onnx");
+    assert_eq!(kept.networks[1].file, "shapes.onnx");
+    assert!(
+        kept.networks[1]
+            .certificates
+            .iter()
+            .all(|c| c.claim.alpha == 0.003)
+    );
+    assert!(answered(&place, "via.recert") <= 300 * 6 / 5);
+
+    // The default is 5 %, and the same again costs nothing.
+    let more = ["--via", &int8, "--alpha", "0.003"];
+    run("via.recert", &model, &more);
+    let again = run("via.recert", &model, &more);
+    let lines = again
+        .stderr
+        .lines()
+        .filter(|line| line.contains("0 evaluations"));
+    assert_eq!(lines.count(), 2, "{}", again.stderr);
+    ok(&recertify(
+        &hand,
+        &model,
+        &["--alpha", "0.003", "--budget", "5%"],
+    ));
+    assert_eq!(
+        held(&place.path("via.recert")),
+        held(&place.path("hand.recert"))
+    );
+}
+
+#[test]
+fn candidates_share_the_error_and_say_so() {
+    let place = Place::new();
+    let int8 = int8(&place);
+    let pruned = approximate(&place, "pruned", &["--prune", "20%"]);
+    let pair = base(&place, "pair.recert");
+    let said = ok(&recertify(
+        &pair,
+        &int8,
+        &["--model", &pruned, "--budget", "5%"],
+    ));
+    assert_eq!(said.stdout.lines().count() as u64, 2 * (INPUTS + 1));
+    let all = certificates(&place, "pair.recert");
+    assert_eq!(all.len() as u64, 2 * INPUTS);
+    for certificate in all.values() {
+        let claim = &certificate.claim;
+        let parameters: Value = serde_json::from_str(&claim.parameters).unwrap();
+        let number = |name: &str| parameters[name].as_f64().unwrap();
+        assert_eq!(number("among"), 2.0);
+        let whole = 2.0 * (number("alpha_f") + number("alpha_h"));
+        // The sum itself is rounded by less than this.
+        assert!(whole <= claim.alpha * (1.0 + 1e-15), "{whole}");
+        assert!(whole > 0.999 * claim.alpha, "{whole}");
+        assert!(
+            claim.statement.contains("chosen among 2"),
+            "{}",
+            claim.statement
+        );
+    }
+    // One after the other, each said to be one of two.
+    base(&place, "apart.recert");
+    for network in [&int8, &pruned] {
+        let ledger = place.text("apart.recert");
+        ok(&recertify(
+            &ledger,
+            network,
+            &["--among", "2", "--budget", "5%"],
+        ));
+    }
+    assert_eq!(certificates(&place, "apart.recert"), all);
+
+    // Named in advance, the same copies prove more, in a claim of its own.
+    let ledger = base(&place, "alone.recert");
+    ok(&recertify(&ledger, &int8, &["--budget", "5%"]));
+    let alone = certificates(&place, "alone.recert");
+    assert!(alone.keys().all(|key| !all.contains_key(key)));
+    let radii = |all: &BTreeMap<(String, u32), Certificate>| {
+        let of = all
+            .iter()
+            .filter(|((claim, _), _)| claim.contains("int8.onnx"));
+        of.map(|(_, c)| c.radius).sum::<f64>()
+    };
+    assert!(radii(&alone) > radii(&all));
+    let said = ok(&with(&[], &["report", &pair])).stdout;
+    assert!(said.contains("chosen among 2"), "{said}");
+}
+
+#[test]
+fn certificates_follow_from_the_answers_in_the_ledger() {
+    let place = Place::new();
+    let ledger = base(&place, "run.recert");
+    let int8 = int8(&place);
+    let much = approximate(&place, "pruned", &["--prune", "70%"]);
+    for network in [&int8, &much] {
+        ok(&recertify(&ledger, network, &["--budget", "1%,5%,40%"]));
+        ok(&recertify(
+            &ledger,
+            network,
+            &["--budget", "10%", "--one-sided"],
+        ));
+    }
+    ok(&recertify(
+        &ledger,
+        &int8,
+        &["--among", "3", "--alpha", "0.05"],
+    ));
+    ok(&recertify(&ledger, &int8, &["--target-acr", "0.3"]));
+    let bounds = recount(&place.path("run.recert"));
+    for bound in ["none", "fresh", "loss", "cells"] {
+        assert!(bounds.contains_key(bound), "{bound} is not in {bounds:?}");
+    }
+    let all: u64 = bounds.values().sum();
+    assert_eq!(all, (2 * 4 + 2) * INPUTS, "{bounds:?}");
+}
+
+#[test]
+fn wrong_flags_are_named_and_leave_nothing_behind() {
+    let place = Place::new();
+    let ledger = base(&place, "run.recert");
+    let model = asset("shapes.onnx");
+    let before = held(&place.path("run.recert"));
+    let over = (WHOLE + 1).to_string();
+    let bad: [(&str, &[&str]); 6] = [
+        (
+            "--budget",
+            &["0", "0%", "101%", &over, "x", "-1", "nan%", "5%,0", ""],
+        ),
+        ("--target-acr", &["-1", "0", "nan", "inf", "x"]),
+        ("--until-radius", &["0", "-1", "nan", "inf", "x"]),
+        ("--among", &["0", "-1", "x", "4294967295", "4294967296"]),
+        ("--n-p", &["0", "601"]),
+        ("--alpha", &["0", "1", "1e-39", "nan"]),
+    ];
+    for (flag, values) in bad {
+        for value in values {
+            let words = recertify(&ledger, &model, &[flag, value]);
+            common::fails(2, &[flag]).check(&words);
+        }
+    }
+    let with_model = ["--model", &model];
+    let together: [(&[&str], &[&str]); 11] = [
+        (
+            &["--among", "1", with_model[0], with_model[1]],
+            &["--among", "2 candidates"],
+        ),
+        (
+            &["--method", "irs", "--budget", "5%"],
+            &["--budget", "--method auto"],
+        ),
+        (
+            &["--method", "irs", "--target-acr", "1"],
+            &["--target-acr", "--method auto"],
+        ),
+        (
+            &["--method", "irs", "--until-radius", "1"],
+            &["--until-radius", "--method auto"],
+        ),
+        (
+            &["--method", "irs", "--among", "2"],
+            &["--among", "--method auto"],
+        ),
+        (&["--method", "irs", "--plan"], &["--plan", "--method auto"]),
+        (&["--json"], &["--plan"]),
+        (
+            &["--budget", "5%", "--target-acr", "1"],
+            &["--budget", "--target-acr"],
+        ),
+        (
+            &["--budget", "5%", "--until-radius", "1"],
+            &["--budget", "--until-radius"],
+        ),
+        (
+            &["--plan", "--until-radius", "1"],
+            &["--plan", "--until-radius"],
+        ),
+        (&["--method", "automatic"], &["--method", "auto"]),
+    ];
+    for (flags, says) in together {
+        common::fails(2, says).check(&recertify(&ledger, &model, flags));
+    }
+    common::fails(2, &["--model"]).check(&with(&[], &["recertify", &ledger, "--plan"]));
+    common::fails(2, &["LEDGER"]).check(&with(&[], &["recertify", "--plan"]));
+    // No more than there are inputs to spend on.
+    let words = recertify(&ledger, &model, &["--limit", "2", "--budget", "1201"]);
+    common::fails(2, &["--budget"]).check(&words);
+    // A network of other classes, or of other images.
+    let plain = asset("made/plain.onnx");
+    common::fails(3, &["plain.onnx"]).check(&recertify(&ledger, &plain, &["--plan"]));
+    assert_eq!(held(&place.path("run.recert")), before);
+}
+
+#[test]
+fn wrong_flags_of_a_run_through_a_fast_network_come_before_it() {
+    let place = Place::new();
+    let ledger = place.text("none.recert");
+    let int8 = int8(&place);
+    let words = with(&certify_demo(100, 10, 2), &["--ledger", &ledger]);
+    let plain = asset("made/plain.onnx");
+    let absent = place.text("absent.onnx");
+    let cases: [(&[&str], i32, &[&str]); 8] = [
+        (&["--via-budget", "5%"], 2, &["--via"]),
+        (&["--via", &int8, "--via-budget", "0"], 2, &["--via-budget"]),
+        (
+            &["--via", &int8, "--via-budget", "201"],
+            2,
+            &["--via-budget"],
+        ),
+        (
+            &["--via", &int8, "--via-budget", "x%"],
+            2,
+            &["--via-budget"],
+        ),
+        (&["--via", &plain], 3, &["plain.onnx"]),
+        (&["--via", &absent], 3, &["absent.onnx"]),
+        (
+            &["--via", &int8, "--until-radius", "1"],
+            2,
+            &["--via", "--until-radius"],
+        ),
+        (&["--via", &int8, "--alpha", "1e-39"], 2, &["--alpha"]),
+    ];
+    for (flags, code, says) in cases {
+        common::fails(code, says).check(&with(&words, flags));
+        assert!(!place.path("none.recert").exists(), "{flags:?}");
+    }
+    // The network itself is looked at before the fast one is run.
+    let mut words = with(&words, &["--via", &int8]);
+    let at = words.iter().position(|word| word == "--model").unwrap() + 1;
+    for (model, says) in [(&plain, "plain.onnx"), (&absent, "absent.onnx")] {
+        words[at].clone_from(model);
+        common::fails(3, &[says]).check(&words);
+        assert!(!place.path("none.recert").exists(), "{model}");
+    }
+}
+
+#[test]
+fn the_first_method_asked_for_need_not_be_the_only_one() {
+    let place = Place::new();
+    let ledger = base(&place, "run.recert");
+    let bf16 = approximate(&place, "bf16", &["--bf16"]);
+    let said = run(&recertify(
+        &ledger,
+        &bf16,
+        &["--method", "irs,auto,direct", "--n-p", "5%"],
+    ));
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let report = ok(&with(&[], &["report", &ledger, "--json"])).stdout;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let runs = report["runs"].as_array().unwrap();
+    let name = |run: &Value| match run["method"]["name"].as_str() {
+        Some(name) => name.to_owned(),
+        None => run["method"]["kind"].as_str().unwrap().to_owned(),
+    };
+    let names: Vec<_> = runs.iter().map(name).collect();
+    assert_eq!(names, ["certify", "certify", "irs", "auto"]);
+    for run in runs {
+        let rows = run["rows"].as_array().unwrap();
+        let evaluations = rows.iter().map(|row| row["evaluations"].as_u64().unwrap());
+        let mean = evaluations.sum::<u64>() / INPUTS;
+        let (n, n0) = (run["n"].as_u64().unwrap(), run["n0"].as_u64().unwrap());
+        let from_scratch = name(run) == "certify";
+        assert_eq!(n0, if from_scratch { N0 } else { 0 }, "{}", name(run));
+        assert_eq!(n + n0, mean, "{}", name(run));
+    }
+}

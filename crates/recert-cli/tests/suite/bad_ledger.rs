@@ -1,0 +1,379 @@
+//! Ledgers that are missing, damaged, too new, of another run, in use or out
+//! of space; and logs that cannot be written. Each is an error that says which,
+//! and a ledger that was good before is good afterwards, with all it held.
+
+use crate::common::{Place, asset, certify_demo, fails, held, ok, run, small_data, with};
+use recert::ledger::Ledger;
+
+#[test]
+fn what_is_no_ledger_is_named() {
+    let place = Place::new();
+    let good = place.text("good.recert");
+    ok(&with(&certify_demo(30, 5, 2), &["--ledger", &good]));
+    let whole = std::fs::read(&good).unwrap();
+    std::fs::write(place.path("cut.recert"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(place.path("short.recert"), &whole[..50]).unwrap();
+    std::fs::write(place.path("garbage.recert"), [7; 9000]).unwrap();
+    std::fs::create_dir(place.path("folder.recert")).unwrap();
+    let other = rusqlite::Connection::open(place.path("other.recert")).unwrap();
+    other.execute_batch("CREATE TABLE mine (x)").unwrap();
+    other.close().unwrap();
+    let model = asset("shapes.onnx");
+    let cases = [
+        ("absent.recert", "no such file"),
+        ("cut.recert", "damaged"),
+        ("short.recert", "not a recert ledger"),
+        ("garbage.recert", "not a recert ledger"),
+        ("other.recert", "not a recert ledger"),
+        ("folder.recert", "no file"),
+    ];
+    for (name, word) in cases {
+        let path = place.text(name);
+        let failure = fails(3, &[name, word]);
+        failure.check(&with(&[], &["recertify", &path, "--model", &model]));
+        failure.check(&with(&[], &["report", &path]));
+        failure.check(&with(&[], &["report", &good, &path]));
+        if name != "absent.recert" {
+            failure.check(&with(&certify_demo(30, 5, 2), &["--ledger", &path]));
+        }
+    }
+    let nowhere = place.text("nowhere/new.recert");
+    fails(3, &["new.recert", "there is no folder"])
+        .check(&with(&certify_demo(30, 5, 2), &["--ledger", &nowhere]));
+    assert_eq!(std::fs::read(&good).unwrap(), whole);
+}
+
+/// Changes a ledger behind the program's back.
+fn edit(place: &Place, name: &str, sql: &str) {
+    let connection = rusqlite::Connection::open(place.path(name)).unwrap();
+    connection.execute_batch(sql).unwrap();
+    connection.close().unwrap();
+}
+
+#[test]
+fn a_ledger_of_a_newer_version_is_refused_and_kept() {
+    let place = Place::new();
+    let ledger = place.text("new.recert");
+    let certify = with(&certify_demo(30, 5, 2), &["--ledger", &ledger]);
+    ok(&certify);
+    let before = held(&place.path("new.recert"));
+    let (version, newer) = (
+        recert::ledger::SCHEMA_VERSION,
+        recert::ledger::SCHEMA_VERSION + 1,
+    );
+    edit(
+        &place,
+        "new.recert",
+        &format!("PRAGMA user_version = {newer}"),
+    );
+    let failure = fails(
+        4,
+        &["new.recert", "newer recert", &format!("schema {newer}")],
+    );
+    failure.check(&certify);
+    failure.check(&with(
+        &[],
+        &["recertify", &ledger, "--model", &asset("shapes.onnx")],
+    ));
+    failure.check(&with(&[], &["report", &ledger]));
+    edit(
+        &place,
+        "new.recert",
+        &format!("PRAGMA user_version = {version}"),
+    );
+    assert_eq!(held(&place.path("new.recert")), before);
+}
+
+#[test]
+fn damaged_answers_are_named_with_their_input() {
+    let place = Place::new();
+    let ledger = place.text("hurt.recert");
+    ok(&with(&certify_demo(30, 5, 2), &["--ledger", &ledger]));
+    edit(
+        &place,
+        "hurt.recert",
+        "UPDATE answers SET classes = x'010203' WHERE idx = 1",
+    );
+    let words = [
+        "recertify",
+        &ledger,
+        "--model",
+        &asset("shapes.onnx"),
+        "--n-p",
+        "50%",
+    ];
+    fails(3, &["hurt.recert", "damaged", "input 1"]).check(&with(&[], &words));
+    edit(&place, "hurt.recert", "UPDATE run SET seed = 'many'");
+    fails(3, &["hurt.recert", "header"]).check(&with(&[], &words));
+}
+
+#[test]
+fn a_ledger_of_another_run_is_refused_and_kept() {
+    let place = Place::new();
+    let ledger = place.text("run.recert");
+    let certify = with(&certify_demo(30, 5, 2), &["--ledger", &ledger]);
+    ok(&certify);
+    let before = held(&place.path("run.recert"));
+    let bf16 = place.text("bf16.onnx");
+    ok(&with(
+        &[],
+        &[
+            "approximate",
+            &asset("shapes.onnx"),
+            "--bf16",
+            "--out",
+            &bf16,
+        ],
+    ));
+    let calibration = asset("shapes-calibration.npz");
+    let changed = |flag: &str, value: &str| {
+        let mut words = certify.clone();
+        match words.iter().position(|word| word == flag) {
+            Some(at) => words[at + 1] = value.to_owned(),
+            None => words.extend([flag.to_owned(), value.to_owned()]),
+        }
+        words
+    };
+    let cases = [
+        ("--model", bf16.as_str(), "the model file (SHA-256)"),
+        ("--sigma", "0.25", "sigma: 0.5 in the ledger, 0.25 given"),
+        ("--seed", "1", "the seed: 0 in the ledger, 1 given"),
+        ("--n", "31", "n: 30 in the ledger, 31 given"),
+        ("--n0", "6", "n0: 5 in the ledger, 6 given"),
+        ("--alpha", "0.01", "alpha: 0.001 in the ledger, 0.01 given"),
+        (
+            "--scale",
+            "255",
+            "preprocessing: none in the ledger, scale=255 given",
+        ),
+        ("--data", &calibration, "other data: input 0"),
+    ];
+    for (flag, value, part) in cases {
+        fails(4, &["run.recert", part, "another --ledger"]).check(&changed(flag, value));
+        assert_eq!(held(&place.path("run.recert")), before, "{flag}");
+    }
+    // Other data is noticed also where it is asked for other inputs of it.
+    let elsewhere = with(&changed("--data", &calibration), &["--offset", "50"]);
+    fails(4, &["other data: input 0"]).check(&elsewhere);
+    // ... and where it has not so many.
+    let later = with(
+        &certify_demo(30, 5, 1),
+        &["--ledger", &place.text("late.recert"), "--offset", "400"],
+    );
+    ok(&later);
+    let mut fewer = later.clone();
+    let at = fewer.iter().position(|word| word == "--data").unwrap();
+    fewer[at + 1].clone_from(&calibration);
+    let at = fewer.iter().position(|word| word == "--offset").unwrap();
+    fewer[at + 1] = "0".into();
+    fails(4, &["late.recert", "other data", "input 400"]).check(&fewer);
+
+    // Predictions do not go into it, nor certificates into a ledger of those.
+    let mut predict = with(&certify_demo(30, 5, 2), &["--ledger", &ledger]);
+    predict[0] = "predict".into();
+    let at = predict.iter().position(|word| word == "--n0").unwrap();
+    predict.drain(at..at + 2);
+    fails(4, &["the task: certify in the ledger, predict given"]).check(&predict);
+
+    let recertify = with(
+        &[],
+        &["recertify", &ledger, "--model", &bf16, "--n-p", "50%"],
+    );
+    fails(4, &["other data: input 0", "--data"])
+        .check(&with(&recertify, &["--data", &calibration]));
+    fails(3, &["absent.npz", "--data"]).check(&with(&recertify, &["--data", "absent.npz"]));
+    let after = held(&place.path("run.recert"));
+    assert_eq!(
+        (&after.inputs, &after.networks[0]),
+        (&before.inputs, &before.networks[0])
+    );
+    assert!(
+        after.networks[1..]
+            .iter()
+            .all(|network| network.certificates.is_empty())
+    );
+    ok(&certify);
+}
+
+#[test]
+fn a_network_of_other_classes_cannot_be_recertified() {
+    let place = Place::new();
+    let data = small_data(&place);
+    let ledger = place.text("plain.recert");
+    let model = asset("made/plain.onnx");
+    let words = [
+        "certify", "--model", &model, "--ledger", &ledger, "--sigma", "0.1",
+    ];
+    ok(&[with(&with(&[], &words), &["--n", "20", "--n0", "5"]), data].concat());
+    let before = held(&place.path("plain.recert"));
+    // It answers with class numbers, so it may have as many as there can be.
+    let classes = asset("made/arg_max.onnx");
+    fails(3, &["arg_max.onnx has 65535 classes", "plain.onnx has 4"])
+        .check(&with(&[], &["recertify", &ledger, "--model", &classes]));
+    fails(3, &["shapes.onnx", "3 x 32 x 32", "3 x 8 x 8"]).check(&with(
+        &[],
+        &["recertify", &ledger, "--model", &asset("shapes.onnx")],
+    ));
+    assert_eq!(held(&place.path("plain.recert")), before);
+}
+
+#[test]
+fn a_ledger_in_use_is_refused_but_can_be_reported() {
+    let place = Place::new();
+    let ledger = place.text("busy.recert");
+    let certify = with(&certify_demo(30, 5, 2), &["--ledger", &ledger]);
+    ok(&certify);
+    let before = held(&place.path("busy.recert"));
+    let writer = Ledger::open(&place.path("busy.recert")).unwrap();
+    let failure = fails(4, &["busy.recert", "another process is writing", "wait"]);
+    failure.check(&certify);
+    failure.check(&with(
+        &[],
+        &["recertify", &ledger, "--model", &asset("shapes.onnx")],
+    ));
+    ok(&with(&[], &["report", &ledger]));
+    drop(writer);
+    ok(&certify);
+    assert_eq!(held(&place.path("busy.recert")), before);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    let ledger = place.text("run.recert");
+    let certify = with(&certify_demo(30, 5, 2), &["--ledger", &ledger]);
+    let nowhere = place.text("nowhere/log.tsv");
+    fails(6, &["nowhere/log.tsv", "No such file"]).check(&with(&certify, &["--log", &nowhere]));
+    let folder = place.text("");
+    fails(6, &["cannot open the log"]).check(&with(&certify, &["--log", &folder]));
+    std::fs::write(place.path("notes.txt"), "my notes").unwrap();
+    let notes = place.text("notes.txt");
+    fails(6, &["notes.txt", "no certification log"]).check(&with(&certify, &["--log", &notes]));
+    assert_eq!(std::fs::read_to_string(&notes).unwrap(), "my notes");
+    assert!(!place.path("run.recert").exists(), "no ledger is begun");
+
+    // The log of another run is left as it is.
+    let log = place.text("log.tsv");
+    ok(&with(&certify, &["--log", &log]));
+    let text = std::fs::read_to_string(&log).unwrap();
+    let other = with(
+        &certify_demo(60, 5, 2),
+        &["--ledger", &place.text("o.recert"), "--log", &log],
+    );
+    fails(6, &["log.tsv", "input 0", "other parameters"]).check(&other);
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), text);
+    // What was computed for it is kept all the same.
+    assert_eq!(
+        held(&place.path("o.recert")).networks[0].certificates[0].idx,
+        0
+    );
+}
+
+/// A small file system of its own, gone with the test.
+#[cfg(target_os = "linux")]
+struct Disk<'a>(&'a Place);
+
+#[cfg(target_os = "linux")]
+impl<'a> Disk<'a> {
+    /// `None`, said aloud, where this user may not mount one.
+    fn mount(place: &'a Place, size: &str) -> Option<Self> {
+        std::fs::create_dir(place.path("disk")).unwrap();
+        let options = format!("size={size}");
+        let words = ["-t", "tmpfs", "-o", &options, "tmpfs", &place.text("disk")];
+        let output = std::process::Command::new("mount").args(words).output();
+        if output.is_ok_and(|output| output.status.success()) {
+            return Some(Self(place));
+        }
+        eprintln!("skipped: a small file system can be mounted by root alone");
+        None
+    }
+
+    fn grow(&self) {
+        let words = ["-o", "remount,size=50m", &self.0.text("disk")];
+        let status = std::process::Command::new("mount").args(words).status();
+        assert!(status.is_ok_and(|status| status.success()));
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        // Lazily: a process that another test starts at this moment has the
+        // files of this one open until it becomes another program.
+        let words = ["-l".to_owned(), self.0.text("disk")];
+        let _ = std::process::Command::new("umount").args(words).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_nothing_and_the_same_command_resumes() {
+    let place = Place::new();
+    let calm = place.text("calm.recert");
+    ok(&with(&certify_demo(300, 5, 5), &["--ledger", &calm]));
+    // From too small for an empty ledger to enough for all inputs, or nearly:
+    // how much space the chunks take depends on how fast they come.
+    for (size, too_small) in [
+        ("16k", true),
+        ("140k", true),
+        ("200k", false),
+        ("240k", false),
+        ("290k", false),
+    ] {
+        let place = Place::new();
+        let Some(disk) = Disk::mount(&place, size) else {
+            return;
+        };
+        let ledger = place.text("disk/run.recert");
+        let certify = with(&certify_demo(300, 5, 5), &["--ledger", &ledger]);
+        let said = run(&certify);
+        if too_small || said.code != Some(0) {
+            fails(6, &["run.recert", "disk is full", "same command"]).check_said(&certify, &said);
+        }
+        disk.grow();
+        // The columns are named before the first row, not before the ledger is.
+        let kept = said.stdout.lines().skip(1).count();
+        if kept > 0 {
+            let certificates = held(&place.path("disk/run.recert")).networks[0]
+                .certificates
+                .len();
+            assert!(certificates >= kept, "{size}");
+        }
+        eprintln!("{size}: {kept} rows before the disk was full");
+        ok(&certify);
+        assert_eq!(
+            held(&place.path("disk/run.recert")),
+            held(calm.as_ref()),
+            "{size}"
+        );
+    }
+}
+
+/// The other files that are written: networks, pages and logs.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_no_half_written_file() {
+    let place = Place::new();
+    let base = place.text("base.recert");
+    let certify = with(&certify_demo(30, 5, 2), &["--ledger", &base]);
+    ok(&certify);
+    let Some(_disk) = Disk::mount(&place, "16k") else {
+        return;
+    };
+    let network = place.text("disk/b.onnx");
+    let model = asset("shapes.onnx");
+    fails(6, &["disk/b.onnx", "No space left"]).check(&with(
+        &[],
+        &["approximate", &model, "--bf16", "--out", &network],
+    ));
+    let left: Vec<_> = std::fs::read_dir(place.path("disk")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let page = place.text("disk/report.html");
+    fails(6, &["disk/report.html", "No space left"])
+        .check(&with(&[], &["report", &base, "--html", &page]));
+    std::fs::remove_file(&page).ok();
+    std::fs::write(place.path("disk/ballast"), [0; 16 << 10]).unwrap();
+    let log = place.text("disk/log.tsv");
+    fails(6, &["disk/log.tsv", "No space left"]).check(&with(&certify, &["--log", &log]));
+    ok(&certify);
+}

@@ -1,0 +1,224 @@
+//! `recert check`: good ledgers pass, and what is wrong is named.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::common::{Place, asset, certify_demo, command, fails, ok, run, with};
+use crate::ledgers::{INPUTS, N, N0, clean, everything, pruned, seal_of};
+use recert::check::SealState;
+use rusqlite::Connection;
+use serde_json::Value as Json;
+
+#[test]
+fn good_ledgers_of_all_methods_pass() {
+    let place = Place::new();
+    everything(&place, "all.recert", &[]);
+    let report = clean(&place.path("all.recert"));
+    assert_eq!(report.seal, SealState::Holds);
+    let certificates: BTreeMap<&str, u64> = report
+        .methods
+        .iter()
+        .map(|(method, tally)| (method.as_str(), tally.certificates))
+        .collect();
+    let inputs = u64::from(INPUTS);
+    let wanted = [
+        ("auto", 4 * inputs),
+        ("certify", 2 * inputs),
+        ("direct", 3 * inputs),
+        ("irs", 2 * inputs),
+        ("loss", 2 * inputs),
+        ("paired", 2 * inputs),
+        ("zeta", 2 * inputs),
+    ];
+    assert_eq!(certificates, wanted.into());
+
+    everything(&place, "integer.recert", &["--noise", "integer"]);
+    clean(&place.path("integer.recert"));
+
+    let until = place.text("until.recert");
+    let words = with(&certify_demo(N, N0, INPUTS), &["--ledger", &until]);
+    ok(&with(&words, &["--until-radius", "0.3"]));
+    let report = clean(&place.path("until.recert"));
+    assert_eq!(report.methods["until"].certificates, inputs);
+
+    let predict = place.text("predict.recert");
+    let mut words = with(&certify_demo(N, N0, INPUTS), &["--ledger", &predict]);
+    words[0] = "predict".into();
+    let at = words.iter().position(|word| word == "--n0").unwrap();
+    words.drain(at..at + 2);
+    ok(&words);
+    let report = clean(&place.path("predict.recert"));
+    assert_eq!(report.methods["predict"].certificates, inputs);
+
+    let all =
+        ["all", "integer", "until", "predict"].map(|name| place.text(&format!("{name}.recert")));
+    let words: Vec<&str> = all.iter().map(String::as_str).collect();
+    let said = ok(&with(&with(&[], &["check"]), &words));
+    assert_eq!(said.stdout.matches("all that was checked holds").count(), 4);
+    let said = ok(&with(&with(&[], &["check", "--json"]), &words));
+    let document: Json = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(document["schema"], "recert-check/1");
+    assert!(
+        document["ledgers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|l| l["holds"] == true)
+    );
+}
+
+#[test]
+fn killed_and_resumed_ledgers_pass() {
+    let place = Place::new();
+    let ledger = place.text("killed.recert");
+    let words = with(&certify_demo(4 * N, N0, INPUTS), &["--ledger", &ledger]);
+    for _ in 0..2 {
+        let mut child = command(&words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The header, and the first row.
+        for line in lines.by_ref().take(2) {
+            line.unwrap();
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        let report = clean(&place.path("killed.recert"));
+        assert!(report.methods["certify"].certificates >= 1);
+    }
+    ok(&words);
+    let report = clean(&place.path("killed.recert"));
+    assert_eq!(report.seal, SealState::Holds);
+    assert_eq!(report.methods["certify"].certificates, u64::from(INPUTS));
+}
+
+#[test]
+fn violations_are_named_and_counted() {
+    let place = Place::new();
+    let ledger = place.text("run.recert");
+    ok(&with(&certify_demo(N, N0, INPUTS), &["--ledger", &ledger]));
+    let connection = Connection::open(place.path("run.recert")).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE certificate SET radius = radius + 0.5 WHERE idx = 1;
+             UPDATE certificate SET counts = replace(counts, '\"n\":300', '\"n\":301') WHERE idx = 2;
+             UPDATE input SET label = 7 WHERE idx = 0",
+        )
+        .unwrap();
+    connection.close().unwrap();
+    let failure = fails(7, &["3 fields or answers do not hold, in 1 of 2 ledgers"]);
+    let other = place.text("other.recert");
+    ok(&with(&certify_demo(20, 5, 1), &["--ledger", &other]));
+    let said = failure.check(&with(&[], &["check", &ledger, &other]));
+    for part in [
+        "the seal is broken",
+        "wrong: seal (id 1), sha256: stored ",
+        "wrong: certificate (claim 1 (certify from 300 copies of network 1), idx 1), radius: stored ",
+        "idx 2), counts.n: stored 301, derived 300",
+        "all that was checked holds",
+    ] {
+        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+    }
+    // What cannot be read at all is an error of its own, and the rest is checked.
+    let absent = place.text("absent.recert");
+    let said =
+        fails(3, &["absent.recert", "no such file"]).check(&with(&[], &["check", &absent, &other]));
+    assert!(
+        said.stdout.contains("all that was checked holds"),
+        "{}",
+        said.stdout
+    );
+    let said = fails(7, &["3 fields"]).check(&with(&[], &["check", "--json", &ledger, &absent]));
+    let document: Json = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(
+        document["ledgers"][0]["violations"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    assert!(
+        document["ledgers"][1]["error"]
+            .as_str()
+            .unwrap()
+            .contains("no such file")
+    );
+    // A run that goes on with a broken ledger does not make it good.
+    ok(&with(
+        &certify_demo(N, N0, INPUTS + 1),
+        &["--ledger", &ledger],
+    ));
+    let said = fails(7, &["in 1 of 2 ledgers"]).check(&with(&[], &["check", &ledger, &other]));
+    assert!(
+        said.stdout.contains("the seal is broken"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
+fn running_copies_again_finds_what_derivation_cannot() {
+    let place = Place::new();
+    for (name, flags) in [("gaussian", &[][..]), ("integer", &["--noise", "integer"])] {
+        let ledger = place.text(&format!("{name}.recert"));
+        let certify = with(&certify_demo(200, N0, INPUTS), &["--ledger", &ledger]);
+        ok(&with(&certify, flags));
+        let network = pruned(&place);
+        let words = ["recertify", &ledger, "--model", &network, "--budget", "40%"];
+        ok(&with(&[], &words));
+        let model = asset("shapes.onnx");
+        let check = with(&[], &["check", &ledger, "--rerun", "60", "--model", &model]);
+        let said = ok(&check);
+        for part in [
+            "run again: 60 copies",
+            " 0 answered otherwise",
+            "p20.onnx, whose model was not",
+        ] {
+            assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+        }
+        let said = ok(&with(
+            &check,
+            &["--model", &network, "--seed", "5", "--json"],
+        ));
+        let document: Json = serde_json::from_str(&said.stdout).unwrap();
+        let rerun = &document["ledgers"][0]["rerun"];
+        assert_eq!((&rerun["copies"], &rerun["seed"]), (&60.into(), &5.into()));
+
+        // Another seed of the noise, sealed again: nothing can be derived that
+        // would say so, but the answers are not those on this noise.
+        let path = place.path(&format!("{name}.recert"));
+        let connection = Connection::open(&path).unwrap();
+        connection.execute("UPDATE run SET seed = '1'", []).unwrap();
+        let seal = seal_of(&connection);
+        connection
+            .execute("UPDATE seal SET sha256 = ?1", [seal])
+            .unwrap();
+        connection.close().unwrap();
+        clean(&path);
+        let said = fails(7, &["do not hold"]).check(&with(&check, &["--seed", "1"]));
+        assert!(
+            said.stdout.contains("wrong: shapes.onnx on copy "),
+            "{}",
+            said.stdout
+        );
+    }
+    let ledger = place.text("gaussian.recert");
+    let made = asset("made/plain.onnx");
+    fails(2, &["plain.onnx", "no network of the ledgers"]).check(&with(
+        &[],
+        &["check", &ledger, "--rerun", "5", "--model", &made],
+    ));
+    assert_eq!(
+        run(&with(&[], &["check", &ledger, "--rerun", "5"])).code,
+        Some(2)
+    );
+    let model = asset("shapes.onnx");
+    let other = asset("shapes-calibration.npz");
+    let words = [
+        "check", &ledger, "--rerun", "5", "--model", &model, "--data", &other,
+    ];
+    fails(4, &["other data", "--data"]).check(&with(&[], &words));
+}

@@ -1,0 +1,19 @@
+//! The command, run as its users run it. One program, so that it is linked once.
+
+mod accounting;
+mod approximate;
+mod auto;
+mod bad_input;
+mod bad_ledger;
+mod check;
+mod common;
+mod determinism;
+mod engines;
+mod formats;
+mod integer_noise;
+mod kill;
+mod ledgers;
+mod mutations;
+mod samples;
+mod together;
+mod until;

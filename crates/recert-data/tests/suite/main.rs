@@ -1,0 +1,8 @@
+//! Data in all its formats. One program, so that it is linked once.
+
+mod arrays;
+mod folders;
+mod fuzz;
+mod golden;
+mod real;
+mod support;

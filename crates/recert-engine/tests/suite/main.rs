@@ -1,0 +1,7 @@
+//! Engines, on the same networks and images. One program, so that it is linked once.
+
+mod choices;
+mod engines;
+mod rten;
+mod sharing;
+mod support;

@@ -1,0 +1,7 @@
+//! Ledgers as files. One program, so that it is linked once.
+
+mod chosen;
+mod common;
+mod ledger;
+mod seal;
+mod versions;

@@ -1,0 +1,153 @@
+//! Ledgers of older versions: read as they are, upgraded when written to.
+
+use std::path::Path;
+
+use crate::common::codes;
+use recert_ledger::{Codes, ErrorKind, Ledger, SCHEMA_VERSION, Series, Stream};
+
+/// Makes the ledger of version 1 that `data/README.md` describes.
+fn version_1(path: &Path) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .execute_batch(include_str!("../data/version-1.sql"))
+        .unwrap();
+    connection.close().unwrap();
+}
+
+fn version(path: &Path) -> i64 {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap()
+}
+
+fn series(ledger: &Ledger, which: usize, idx: u32) -> Series {
+    Series {
+        network: ledger.networks().unwrap()[which].0,
+        idx,
+        stream: Stream(1),
+    }
+}
+
+/// Checks that the ledger holds all that version 1 held.
+fn check(ledger: &Ledger) {
+    let header = ledger.header();
+    assert_eq!((header.n0, header.n, header.seed), (100, 120, u64::MAX));
+    let of = |which, idx| series(ledger, which, idx);
+    assert_eq!(
+        ledger.answers(of(0, 0), 120).unwrap(),
+        (codes(0, 120), 1000)
+    );
+    assert_eq!(ledger.answered(of(0, 20)).unwrap(), [0..40, 80..120]);
+    assert_eq!(ledger.answers(of(0, 20), 40).unwrap(), (codes(0, 40), 400));
+    let h = Codes {
+        margins: None,
+        ..codes(0, 50)
+    };
+    assert_eq!(ledger.answers(of(1, 0), 50).unwrap(), (h, 100));
+    let (late, _) = ledger.answers_at(of(0, 20), &[80, 101, 119]).unwrap();
+    let all = codes(0, 120).classes;
+    assert_eq!(late, [all[80], all[101], all[119]]);
+    let certificates = ledger.certificates(ledger.base()).unwrap();
+    assert_eq!(certificates.len(), 1);
+    assert_eq!(certificates[0].counts, "{\"k\":105}");
+    let (h, _) = ledger.networks().unwrap()[1];
+    assert_eq!(ledger.stored_bytes(ledger.base()).unwrap().copies, 200);
+    assert_eq!(ledger.stored_bytes(h).unwrap().copies, 50);
+}
+
+#[test]
+fn version_1_is_read_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.recert");
+    version_1(&path);
+    let bytes = std::fs::read(&path).unwrap();
+    let ledger = Ledger::open_read_only(&path).unwrap();
+    check(&ledger);
+    // Also while somebody upgrades it and goes on.
+    let mut writer = Ledger::open(&path).unwrap();
+    let h = series(&writer, 1, 0);
+    let more = Codes {
+        classes: vec![1, 1],
+        margins: None,
+    };
+    writer.put_chosen(h, &[70, 90], &more, 0, 1).unwrap();
+    check(&ledger);
+    writer.conclude(h, &[]).unwrap();
+    // The reader sees what version 1 would: less than there is, nothing wrong.
+    assert_eq!(
+        ledger.answers(h, 50).unwrap_err().kind(),
+        ErrorKind::Missing
+    );
+    drop(writer);
+
+    std::fs::write(&path, &bytes).unwrap();
+    Ledger::open_read_only(&path).unwrap().close().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "nothing is written");
+}
+
+#[test]
+fn version_1_is_upgraded_for_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.recert");
+    version_1(&path);
+    // A run that it is not of leaves it alone.
+    let header = Ledger::open_read_only(&path).unwrap().header().clone();
+    let mut other = header.clone();
+    other.n = 7;
+    let error = Ledger::resume(&path, &other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Mismatch);
+    assert_eq!(version(&path), 1);
+
+    let ledger = Ledger::resume(&path, &header).unwrap();
+    check(&ledger);
+    ledger.close().unwrap();
+    assert_eq!(version(&path), SCHEMA_VERSION);
+    let mut ledger = Ledger::open(&path).unwrap();
+    let h = series(&ledger, 1, 0);
+    let copies: Vec<u32> = (60..120).step_by(2).collect();
+    let classes = copies.iter().map(|&copy| codes(copy.into(), 1).classes[0]);
+    let chosen = Codes {
+        classes: classes.collect(),
+        margins: None,
+    };
+    ledger.put_chosen(h, &copies, &chosen, 3, 60).unwrap();
+    ledger.conclude(h, &[]).unwrap();
+    assert_eq!(ledger.answers_at(h, &copies).unwrap().0, chosen.classes);
+    assert_eq!(
+        ledger.answers(h, 50).unwrap().0.classes,
+        codes(0, 50).classes
+    );
+    assert_eq!(ledger.answered_count(h).unwrap(), 80);
+    ledger.close().unwrap();
+
+    // A new ledger has the same tables as an upgraded one.
+    let new = folder.path().join("new.recert");
+    Ledger::create(&new, &header).unwrap().close().unwrap();
+    let schema = |path: &Path| -> Vec<(String, Option<String>)> {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let mut statement = connection
+            .prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")
+            .unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(schema(&path), schema(&new));
+    assert_eq!(version(&new), SCHEMA_VERSION);
+}
+
+#[test]
+fn what_has_no_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.recert");
+    version_1(&path);
+    for version in [0, -3] {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection
+            .pragma_update(None, "user_version", version)
+            .unwrap();
+        connection.close().unwrap();
+        let error = Ledger::open(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+}

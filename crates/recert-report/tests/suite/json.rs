@@ -1,0 +1,86 @@
+//! The JSON document: its shape as a snapshot, and that it brings back what went in.
+
+use crate::support;
+use proptest::prelude::*;
+use recert_report::{ErrorKind, Report, Row, json};
+
+#[test]
+fn the_document() {
+    let mut report = support::small();
+    for run in &mut report.runs {
+        run.rows.truncate(2);
+    }
+    report.runs.remove(1);
+    if let recert_report::Method::Recertify { base, gamma, .. } = &mut report.runs[2].method {
+        *base = Some(1);
+        *gamma = Some(0.99);
+    }
+    report.runs.truncate(3);
+    insta::assert_snapshot!(json::to_string(&report).unwrap());
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let mut report = support::small();
+    report.title = "quotes \" and <tags> and \u{1f980} and \u{0}".to_owned();
+    report.runs[0].rows[0].label = None;
+    report.runs[0].rows[0].radius = 0.1_f64.next_up();
+    report.runs[0].rows[1].evaluations = u64::MAX - 20_000_000;
+    let text = json::to_string(&report).unwrap();
+    assert_eq!(json::from_str(&text).unwrap(), report);
+    assert_eq!(
+        json::from_str(&json::to_string(&Report::default()).unwrap()).unwrap(),
+        Report::default()
+    );
+}
+
+#[test]
+fn other_documents_are_refused() {
+    let text = json::to_string(&support::small()).unwrap();
+    for (changed, kind) in [
+        (
+            text.replace("recert-report/1", "recert-report/2"),
+            ErrorKind::Schema,
+        ),
+        (
+            text.replace("\"sigma\": 0.5", "\"sigma\": -0.5"),
+            ErrorKind::Value,
+        ),
+        (text.replace("\"sigma\": 0.5,", ""), ErrorKind::Format),
+        (
+            text.replace("\"base\": 2", "\"base\": 99"),
+            ErrorKind::Value,
+        ),
+        (text[..text.len() / 2].to_owned(), ErrorKind::Format),
+        ("{}".to_owned(), ErrorKind::Format),
+        (String::new(), ErrorKind::Format),
+    ] {
+        assert_eq!(json::from_str(&changed).unwrap_err().kind(), kind);
+    }
+    let more = text.replacen("\"title\"", "\"a_later_field\": 1, \"title\"", 1);
+    assert_eq!(json::from_str(&more).unwrap(), support::small());
+}
+
+#[test]
+fn a_number_that_json_cannot_hold_is_refused() {
+    let mut report = support::small();
+    report.runs[0].rows[0].radius = f64::INFINITY;
+    assert_eq!(
+        json::to_string(&report).unwrap_err().kind(),
+        ErrorKind::Value
+    );
+}
+
+proptest! {
+    /// No bound may move by a single bit on its way through JSON.
+    #[test]
+    fn every_double_comes_back(bits in any::<u64>()) {
+        let radius = f64::from_bits(bits & !(1 << 63));
+        prop_assume!(radius < 1e30);
+        let mut report = support::small();
+        report.runs.truncate(1);
+        report.runs[0].rows = vec![Row { class: Some(1), radius, ..Row::default() }];
+        let back = json::from_str(&json::to_string(&report).unwrap()).unwrap();
+        prop_assert_eq!(back.runs[0].rows[0].radius.to_bits(), radius.to_bits());
+    }
+}

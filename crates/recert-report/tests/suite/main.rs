@@ -1,0 +1,8 @@
+//! Reports in all their forms. One program, so that it is linked once.
+
+mod cohen_logs;
+mod html;
+mod json;
+mod samples;
+mod support;
+mod table;

@@ -1,0 +1,87 @@
+//! What the terminal shows, as snapshots, and that it fits.
+
+use crate::support;
+use recert_report::table::{Options, render};
+use recert_report::{Report, Run};
+
+#[test]
+fn a_report_with_recertifications() {
+    insta::assert_snapshot!(render(&support::small(), &Options::default()).unwrap());
+}
+
+#[test]
+fn inputs_without_labels_stand_apart() {
+    let mut report = support::small();
+    report.runs.truncate(2);
+    report.runs[1]
+        .rows
+        .iter_mut()
+        .for_each(|row| row.label = None);
+    insta::assert_snapshot!(render(&report, &Options::default()).unwrap());
+}
+
+#[test]
+fn long_names_wrap_and_everything_fits_100_columns() {
+    let mut report = support::small();
+    for run in &mut report.runs {
+        run.network = "some/deep/folder/resnet110_finetuned_sigma1.00_prune20_int8.onnx".to_owned();
+        run.arithmetic = None;
+        run.statement = "A word and another one. ".repeat(20);
+        for row in &mut run.rows {
+            row.evaluations = 10_000_000;
+            row.seconds = 123_456.0;
+        }
+    }
+    let text = render(&report, &Options::default()).unwrap();
+    for line in text.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+        assert_eq!(line.trim_end(), line);
+    }
+}
+
+#[test]
+fn other_radii_can_be_asked_for() {
+    let mut options = Options::default();
+    options.radii = Some(vec![0.0, 0.375, 1.0]);
+    let text = render(&support::small(), &options).unwrap();
+    let head = text.lines().find(|line| line.contains("0.375")).unwrap();
+    assert!(head.contains("0.000") && head.contains("1.000"));
+}
+
+#[test]
+fn empty_reports_and_runs_are_said_to_be_empty() {
+    let text = render(&Report::default(), &Options::default()).unwrap();
+    assert!(text.contains("There is no run to report."));
+    let run = Run {
+        network: "net".to_owned(),
+        sigma: 0.5,
+        alpha: 0.001,
+        ..Run::default()
+    };
+    let report = Report {
+        runs: vec![run],
+        ..Report::default()
+    };
+    let text = render(&report, &Options::default()).unwrap();
+    assert!(
+        text.contains("(0 inputs)") && !text.contains("NaN"),
+        "{text}"
+    );
+}
+
+#[test]
+fn escape_sequences_do_not_reach_the_terminal() {
+    let mut report = support::small();
+    report.title = "\x1b]0;evil\x07".to_owned();
+    report.runs[0].network = "\x1b[2Jnet".to_owned();
+    report.notes.push("\x1b[31m".to_owned());
+    let text = render(&report, &Options::default()).unwrap();
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+}
+
+#[test]
+fn a_report_that_makes_no_sense_is_refused() {
+    let mut report = support::small();
+    report.runs[0].rows[0].radius = f64::NAN;
+    assert!(render(&report, &Options::default()).is_err());
+}

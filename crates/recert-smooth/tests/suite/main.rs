@@ -1,0 +1,14 @@
+//! Runs, and their statements simulated. One program, so that it is linked once.
+
+mod chosen;
+mod coverage;
+mod coverage_auto;
+mod coverage_cells;
+mod coverage_pairs;
+mod coverage_plans;
+mod coverage_two_sided;
+mod float_attack;
+mod numbers;
+mod runs;
+mod simulate;
+mod together;

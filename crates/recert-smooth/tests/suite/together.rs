@@ -1,0 +1,488 @@
+//! Several networks in one pass: each answers what it answers alone, a copy is
+//! made once for all that lack it, and the failure of one of them is its own.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::numbers::{Numbers, network};
+use proptest::prelude::*;
+use recert_engine::{Classifier, FnClassifier};
+use recert_ledger::{Certificate, Header, INVALID, Input, Ledger, NetworkId, Series, Task};
+use recert_noise::{NoiseKey, Stream};
+use recert_num::Alpha;
+use recert_smooth::bound::{Loss, Paired, Zeta};
+use recert_smooth::run::{Chosen, Collect, Request, collect, collect_chosen};
+use recert_smooth::{
+    Error, ErrorKind, Irs, Method, Observer, Outcome, Recertify, Sides, Silent, Voter,
+};
+
+const SEED: u64 = 5;
+const SIGMA: f32 = 0.5;
+const NUMBERS: Numbers = Numbers(0.25);
+
+/// A ledger of network 0 with the candidates 1, 2 and 3.
+fn ledger(path: &Path) -> (Ledger, [NetworkId; 3]) {
+    let header = Header {
+        task: Task::Certify,
+        sigma: f64::from(SIGMA),
+        n0: 11,
+        n: 400,
+        alpha: 0.01,
+        generator: recert_noise::GENERATOR.into(),
+        seed: SEED,
+        network: network(0),
+        data: "numbers".into(),
+        shape: [1, 1, 2],
+    };
+    let ledger = Ledger::resume(path, &header).unwrap();
+    let candidates = [1, 2, 3].map(|byte| ledger.add_network(&network(byte)).unwrap());
+    (ledger, candidates)
+}
+
+/// What network `which` answers: each has limits of its own.
+fn rule(which: usize, image: &[f32]) -> Option<u16> {
+    match image[1] + 0.1 * which as f32 {
+        x if x < -0.8 => None,
+        x if x < 0.0 => Some(2),
+        x if x < 1.0 => Some(1),
+        _ => Some(3),
+    }
+}
+
+/// The noisy images that each network was asked about, by their bits.
+type Seen = Arc<Mutex<[Vec<[u32; 2]>; 4]>>;
+
+fn classifiers(which: usize, workers: usize, seen: &Seen) -> Vec<Box<dyn Classifier>> {
+    let one = || -> Box<dyn Classifier> {
+        let seen = Arc::clone(seen);
+        Box::new(FnClassifier::new(4, 2, move |image: &[f32]| {
+            let bits = [image[0].to_bits(), image[1].to_bits()];
+            seen.lock().unwrap()[which].push(bits);
+            rule(which, image)
+        }))
+    };
+    (0..workers).map(|_| one()).collect()
+}
+
+/// How many each candidate was asked about; none of them twice.
+fn asked(seen: &Seen) -> [usize; 3] {
+    let seen = seen.lock().unwrap();
+    [1, 2, 3].map(|which| {
+        let different: HashSet<_> = seen[which].iter().collect();
+        assert_eq!(different.len(), seen[which].len(), "a copy was asked twice");
+        seen[which].len()
+    })
+}
+
+/// Which copies of which streams the three networks are asked for.
+type Wishes = Vec<(u32, Stream, [Option<Vec<u32>>; 3])>;
+
+fn requests(wishes: &Wishes, networks: [NetworkId; 3]) -> Vec<Request> {
+    let mut all = Vec::new();
+    for (idx, stream, of_each) in wishes {
+        for (network, copies) in networks.into_iter().zip(of_each) {
+            all.extend(copies.clone().map(|copies| Request {
+                network,
+                idx: *idx,
+                stream: *stream,
+                copies,
+            }));
+        }
+    }
+    all
+}
+
+fn check(ledger: &Ledger, networks: [NetworkId; 3], requests: &[Request]) {
+    for request in requests {
+        let series = series(request.network, request.idx, request.stream);
+        let which = 1 + networks.iter().position(|n| *n == request.network).unwrap();
+        let answer = |&copy: &u32| {
+            let mut noisy = [0.0; 2];
+            let (key, image) = (NoiseKey::new(SEED), NUMBERS.image(request.idx));
+            key.add(request.stream, request.idx, copy, SIGMA, &image, &mut noisy);
+            rule(which, &noisy).unwrap_or(INVALID)
+        };
+        let expected: Vec<u16> = request.copies.iter().map(answer).collect();
+        let (classes, _) = ledger.answers_at(series, &request.copies).unwrap();
+        assert_eq!(classes, expected, "{request:?}");
+        let held = ledger.answered_count(series).unwrap();
+        assert_eq!(held, request.copies.len() as u64);
+    }
+}
+
+fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {
+    Series {
+        network,
+        idx,
+        stream: recert_ledger::Stream(stream.tag()),
+    }
+}
+
+/// Stops after so many chunks; notes what it is told.
+#[derive(Default)]
+struct Notes {
+    after: Option<usize>,
+    chunks: usize,
+    evaluated: u64,
+    concluded: Vec<(NetworkId, u32)>,
+}
+
+impl Observer for Notes {
+    fn evaluated(&mut self, evaluations: u64) {
+        self.chunks += 1;
+        self.evaluated += evaluations;
+    }
+    fn concluded(&mut self, network: NetworkId, input: &Input, _: &[Certificate]) {
+        self.concluded.push((network, input.idx));
+    }
+    fn stop(&self) -> bool {
+        self.after.is_some_and(|after| self.chunks >= after)
+    }
+}
+
+/// Draws what the requests ask for, with the three candidates in one pass.
+fn draw(
+    (ledger, networks): (&mut Ledger, [NetworkId; 3]),
+    requests: &[Request],
+    (batch, workers, seen): (usize, usize, &Seen),
+    observer: &mut dyn Observer,
+) -> Result<Outcome, Error> {
+    let mut own = [1, 2, 3].map(|which| classifiers(which, workers, seen));
+    let voters = networks.into_iter().zip(&mut own);
+    let mut voters: Vec<_> = voters
+        .map(|(network, classifiers)| Voter {
+            network,
+            classifiers,
+        })
+        .collect();
+    let chosen = Chosen { requests, batch };
+    let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
+    collect_chosen(ledger, &NUMBERS, &chosen, &mut voters, observer, conclude)
+}
+
+fn wishes() -> impl Strategy<Value = Wishes> {
+    let copies = prop::collection::btree_set(0_u32..300, 0..150);
+    let copies = copies.prop_map(|set| set.into_iter().collect::<Vec<_>>());
+    // Half of the time all want the same.
+    let each = prop_oneof![
+        copies
+            .clone()
+            .prop_map(|same| [Some(same.clone()), Some(same.clone()), Some(same)]),
+        prop::array::uniform3(prop::option::of(copies)),
+    ];
+    let streams = vec![Stream::Certify, Stream::Fresh];
+    prop::collection::btree_map((0_u32..5, prop::sample::select(streams)), each, 0..7).prop_map(
+        |map| {
+            let all = map.into_iter();
+            all.map(|((idx, stream), each)| (idx, stream, each))
+                .collect()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_answers_what_it_lacks_however_often_it_is_stopped(
+        wishes in wishes(),
+        batch in 1_usize..90,
+        workers in 1_usize..4,
+        every in 1_usize..6,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.recert");
+        let seen = Seen::default();
+        let mut done = 0;
+        let concluded = loop {
+            let (mut ledger, networks) = ledger(&path);
+            let requests = requests(&wishes, networks);
+            let mut notes = Notes { after: Some(every), ..Notes::default() };
+            let how = (batch, workers, &seen);
+            let outcome = draw((&mut ledger, networks), &requests, how, &mut notes).unwrap();
+            done += notes.evaluated;
+            if outcome == Outcome::Finished {
+                check(&ledger, networks, &requests);
+                let total = |network| {
+                    let own = requests.iter().filter(|r| r.network == network);
+                    own.map(|r| r.copies.len()).sum::<usize>()
+                };
+                prop_assert_eq!(asked(&seen), networks.map(total));
+                prop_assert_eq!(done as usize, networks.map(total).into_iter().sum::<usize>());
+                break notes.concluded;
+            }
+            // Dropped, not closed: as a killed process would leave it.
+        };
+        // Once for each network that is asked about an input, in their order.
+        let (_, networks) = ledger(&path);
+        for network in networks {
+            let own = |&(of, idx): &(NetworkId, u32)| (of == network).then_some(idx);
+            let order: Vec<u32> = concluded.iter().filter_map(own).collect();
+            let expected: Vec<u32> = requests(&wishes, networks)
+                .into_iter()
+                .filter_map(|r| own(&(r.network, r.idx)))
+                .collect::<std::collections::BTreeSet<u32>>()
+                .into_iter()
+                .collect();
+            prop_assert_eq!(order, expected);
+        }
+    }
+}
+
+/// Everything in a ledger but times.
+type Held = (
+    Vec<Vec<Certificate>>,
+    BTreeMap<(NetworkId, u32), Vec<u16>>,
+    Vec<Option<recert_ledger::Selection>>,
+);
+
+fn held(ledger: &Ledger) -> Held {
+    let networks = ledger.networks().unwrap();
+    let mut all = (Vec::new(), BTreeMap::new(), Vec::new());
+    for (network, _) in networks {
+        let mut certificates = ledger.certificates(network).unwrap();
+        for certificate in &mut certificates {
+            certificate.micros = 0;
+        }
+        all.0.push(certificates);
+        for input in ledger.inputs().unwrap() {
+            let at = series(network, input.idx, Stream::Certify);
+            let count = ledger.answered_count(at).unwrap();
+            let classes = ledger.answers(at, count).unwrap().0.classes;
+            all.1.insert((network, input.idx), classes);
+            let mut selection = ledger.selection(network, input.idx).unwrap();
+            if let Some(selection) = &mut selection {
+                selection.micros = 0;
+            }
+            all.2.push(selection);
+        }
+    }
+    all
+}
+
+#[test]
+fn certificates_are_those_of_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = [0, 1, 2, 4];
+    let seen = Seen::default();
+    let base = |name: &str| {
+        let (mut ledger, networks) = ledger(&folder.path().join(name));
+        let (sides, mut f) = (Sides::default(), classifiers(0, 2, &seen));
+        let outcome = recert_smooth::certify(
+            &mut ledger,
+            &NUMBERS,
+            &inputs,
+            sides,
+            16,
+            &mut f,
+            &mut Silent,
+        );
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
+        (ledger, networks)
+    };
+    let what = Recertify {
+        copies: vec![30, 150],
+        alpha: Alpha::new(0.02).unwrap(),
+        methods: vec![
+            Method::Irs(Irs { gamma: 0.99 }),
+            Method::Pairs(&Zeta),
+            Method::Pairs(&Loss),
+            Method::Pairs(&Paired),
+            Method::Direct(Sides::Two),
+        ],
+        batch: 13,
+    };
+    let (mut apart, networks) = base("apart.recert");
+    for (which, network) in (1..).zip(networks) {
+        let mut own = classifiers(which, 2, &seen);
+        let mut voters = [Voter {
+            network,
+            classifiers: &mut own,
+        }];
+        let outcome = recert_smooth::recertify(
+            &mut apart,
+            &NUMBERS,
+            &inputs,
+            &what,
+            &mut voters,
+            &mut Silent,
+        );
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
+    }
+    let expected = held(&apart);
+    assert!(expected.0[1..].iter().all(|all| all.len() == 4 * 2 * 5));
+    for workers in [1, 3] {
+        let (mut together, networks) = base(&format!("together{workers}.recert"));
+        // One of them has answered some copies, and one input's, before.
+        let mut own = classifiers(2, 1, &seen);
+        let mut voters = [Voter {
+            network: networks[1],
+            classifiers: &mut own,
+        }];
+        let some = Collect {
+            stream: Stream::Certify,
+            copies: 40,
+            selection: 11,
+            margins: false,
+            batch: 7,
+        };
+        let none = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
+        let ledger = &mut together;
+        let outcome = collect(
+            ledger,
+            &NUMBERS,
+            &[1],
+            &some,
+            &mut voters,
+            &mut Silent,
+            none,
+        );
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
+
+        let mut own = [1, 2, 3].map(|which| classifiers(which, workers, &seen));
+        let voters = networks.into_iter().zip(&mut own);
+        let mut voters: Vec<_> = voters
+            .map(|(network, classifiers)| Voter {
+                network,
+                classifiers,
+            })
+            .collect();
+        let outcome = recert_smooth::recertify(
+            &mut together,
+            &NUMBERS,
+            &inputs,
+            &what,
+            &mut voters,
+            &mut Silent,
+        );
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
+        assert_eq!(held(&together), expected, "{workers} workers");
+    }
+}
+
+/// A classifier that may panic on input 9.
+struct Trap {
+    panics: bool,
+}
+
+impl Classifier for Trap {
+    fn classes(&self) -> usize {
+        4
+    }
+    fn image_len(&self) -> usize {
+        2
+    }
+    fn classify(&mut self, images: &[f32]) -> Result<recert_engine::Answers, recert_engine::Error> {
+        let trapped = images.chunks_exact(2).any(|image| image[0] > 5.0);
+        assert!(!(trapped && self.panics), "the trap");
+        let mut inner = FnClassifier::new(4, 2, |image: &[f32]| rule(2, image));
+        inner.classify(images)
+    }
+}
+
+#[test]
+fn a_network_that_panics_is_named_and_the_others_answers_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.recert");
+    let (mut ledger, networks) = ledger(&path);
+    let all: Vec<u32> = (0..200).collect();
+    let wishes: Wishes = [0, 9]
+        .map(|idx| {
+            let each = [(); 3].map(|()| Some(all.clone()));
+            (idx, Stream::Certify, each)
+        })
+        .into();
+    let requests = requests(&wishes, networks);
+    let seen = Seen::default();
+    let run = |ledger: &mut Ledger, panics| {
+        let mut own = [1, 2, 3].map(|which| classifiers(which, 1, &seen));
+        own[1] = vec![Box::new(Trap { panics })];
+        let voters = networks.into_iter().zip(&mut own);
+        let mut voters: Vec<_> = voters
+            .map(|(network, classifiers)| Voter {
+                network,
+                classifiers,
+            })
+            .collect();
+        let chosen = Chosen {
+            requests: &requests,
+            batch: 16,
+        };
+        let none = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
+        collect_chosen(ledger, &NUMBERS, &chosen, &mut voters, &mut Silent, none)
+    };
+    let error = run(&mut ledger, true).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Engine);
+    for part in ["2.onnx: ", "panicked on input 9", "the trap"] {
+        assert!(error.to_string().contains(part), "{part}: {error}");
+    }
+    let count = |ledger: &Ledger, which: usize, idx| {
+        let at = series(networks[which], idx, Stream::Certify);
+        ledger.answered_count(at).unwrap()
+    };
+    for which in 0..3 {
+        assert_eq!(count(&ledger, which, 0), 200);
+    }
+    assert_eq!(count(&ledger, 1, 9), 0);
+    let kept = [0, 2].map(|which| count(&ledger, which, 9));
+    assert!(kept.iter().all(|&kept| kept > 0), "{kept:?}");
+    // With a network that works it goes on from there, and asks nothing twice.
+    assert_eq!(run(&mut ledger, false).unwrap(), Outcome::Finished);
+    check(&ledger, networks, &requests);
+    let [first, _, third] = asked(&seen);
+    assert_eq!((first, third), (400, 400));
+}
+
+#[test]
+fn voters_that_cannot_vote_together_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ledger, networks) = ledger(&folder.path().join("run.recert"));
+    let seen = Seen::default();
+    let mut run = |of: &[(usize, usize)], asked: usize| {
+        let mut own: Vec<_> = (of.iter())
+            .map(|&(which, workers)| classifiers(which + 1, workers, &seen))
+            .collect();
+        let mut voters: Vec<_> = (of.iter().zip(&mut own))
+            .map(|(&(which, _), classifiers)| Voter {
+                network: networks[which],
+                classifiers,
+            })
+            .collect();
+        let requests = [Request {
+            network: networks[asked],
+            idx: 3,
+            stream: Stream::Certify,
+            copies: vec![1, 5],
+        }];
+        let chosen = Chosen {
+            requests: &requests,
+            batch: 4,
+        };
+        let none = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
+        let outcome = collect_chosen(
+            &mut ledger,
+            &NUMBERS,
+            &chosen,
+            &mut voters,
+            &mut Silent,
+            none,
+        );
+        outcome.map_err(|error| {
+            assert_eq!(error.kind(), ErrorKind::Parameter);
+            error.to_string()
+        })
+    };
+    for (of, asked, part) in [
+        (&[(0, 2), (1, 1)][..], 0, "as many classifiers"),
+        (&[(0, 1), (2, 1), (0, 1)], 0, "twice"),
+        (&[(0, 1), (1, 1)], 2, "no classifiers"),
+        (&[], 0, "no classifiers"),
+    ] {
+        let error = run(of, asked).unwrap_err();
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    // A network that nothing is asked of is no hindrance.
+    assert_eq!(run(&[(0, 1), (1, 1)], 1).unwrap(), Outcome::Finished);
+    assert_eq!(asked(&seen), [0, 2, 0]);
+}
