@@ -8,6 +8,7 @@ use recert::engine::{EngineOptions, Precision};
 use recert::ledger::{Header, Ledger, Task};
 use recert::noise::Law;
 use recert::smooth::certify_until;
+use recert::smooth::run::seconds_an_image;
 
 use super::{Runner, recertify};
 use crate::args::{
@@ -84,8 +85,9 @@ fn check_via(args: &Certify, through: &Certify, network: &NetworkArgs) -> Result
         subset, data_args, ..
     } = &args.scratch;
     let data = Data::open(&args.subject.data, data_args)?;
-    let copies = config::copies("--n", args.n)? * data.subset(subset)?.len() as u64;
-    config::share_of("--via-budget", &args.via_budget, copies)?;
+    let inputs = data.subset(subset)?.len() as u64;
+    let copies = config::copies("--n", args.n)? * inputs;
+    let pairs = config::share_of("--via-budget", &args.via_budget, copies)?;
     recertify::check_alpha(args.subject.alpha, 1)?;
     let fast = Loaded::open_for(
         &args.scratch.ledger,
@@ -93,8 +95,42 @@ fn check_via(args: &Certify, through: &Certify, network: &NetworkArgs) -> Result
         &through.scratch.network,
         data.shape(),
     )?;
-    recertify::open_like(&args.subject.model, network, &fast.identity(), data.shape())?;
+    let slow = recertify::open_like(&args.subject.model, network, &fast.identity(), data.shape())?;
+    let seconds = |loaded: &Loaded| -> Result<f64> {
+        Ok(seconds_an_image(loaded.network.worker()?.as_mut())?)
+    };
+    let [once, each] = [seconds(&slow)?, seconds(&fast)?];
+    eprintln!(
+        "recert: {}",
+        prospect(
+            each / once,
+            args.n + args.n0,
+            args.n0,
+            pairs.div_ceil(inputs)
+        )
+    );
     Ok(())
+}
+
+/// What is to be said before `copies` of the fast network and `pairs` of the
+/// network itself are evaluated on every input, if the fast one takes `part` of
+/// the other's time.
+///
+/// A pair is worth about two copies from scratch or more (`bench/resnet20`), so
+/// that the way pays where the fast network takes less time than the pairs.
+fn prospect(part: f64, copies: u64, n0: u64, pairs: u64) -> String {
+    let fast = part * copies as f64;
+    let instead = (fast + pairs as f64).floor();
+    let said = format!(
+        "the --via network is {:.1} times as fast: an input takes as long as {instead} evaluations \
+         of the network itself",
+        1.0 / part,
+    );
+    let copies = instead - n0 as f64;
+    if fast <= pairs as f64 || copies < 1.0 {
+        return said;
+    }
+    format!("{said}; --n {copies} without --via is likely to certify more in the same time")
 }
 
 /// Certifies from n copies of the network itself; certificates of the method
@@ -223,4 +259,26 @@ fn check_8_bit(data: &Data, idx: u32) -> Result<()> {
     }
     let message = format!("input {idx} is not 8-bit: integer noise needs pixels k/255");
     Err(Failure::new(Code::Input, message).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_through_a_network_that_is_hardly_faster_is_advised_against() {
+        // 10,100 copies at a third, and 500 pairs.
+        let said = prospect(1.0 / 3.0, 10_100, 100, 500);
+        assert!(said.contains("3.0 times as fast"), "{said}");
+        assert!(said.contains("as long as 3866 evaluations"), "{said}");
+        assert!(said.contains("--n 3766 without --via"), "{said}");
+        // 404 and 500.
+        let said = prospect(0.04, 10_100, 100, 500);
+        assert!(
+            said.ends_with("as long as 904 evaluations of the network itself"),
+            "{said}"
+        );
+        // Nothing that --n could be.
+        assert!(!prospect(0.5, 150, 100, 20).contains("without"));
+    }
 }

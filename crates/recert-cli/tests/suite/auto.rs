@@ -367,6 +367,7 @@ fn through_a_fast_network_is_the_two_commands_by_hand() {
         &log,
     ];
     let via = run("via.recert", &model, &more);
+    assert!(via.stderr.contains(" times as fast"), "{}", via.stderr);
     run("hand.recert", &int8, &["--alpha", "0.003"]);
     let hand = place.text("hand.recert");
     let by_hand = ok(&recertify(

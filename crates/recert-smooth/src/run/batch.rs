@@ -65,6 +65,16 @@ fn measured_within(all: Duration, classifiers: &mut [&mut dyn Classifier]) -> Re
     })
 }
 
+/// The least seconds an image that a classifier takes in batches of the usual size,
+/// or of the least where its images are large.
+///
+/// # Errors
+/// The failure of the classifier.
+pub fn seconds_an_image(classifier: &mut dyn Classifier) -> Result<f64, Error> {
+    let large = BATCH.saturating_mul(classifier.image_len()) > MOST_VALUES;
+    of_one(classifier, if large { CANDIDATES[0] } else { BATCH })
+}
+
 /// The least seconds an image that a classifier takes in batches of this size.
 fn of_one(classifier: &mut dyn Classifier, batch: usize) -> Result<f64, Error> {
     let images = vec![0.5; batch * classifier.image_len()];

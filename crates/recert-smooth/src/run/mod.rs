@@ -17,7 +17,7 @@ mod noise;
 mod pool;
 mod scheduler;
 
-pub use batch::{BATCH, measured_batch};
+pub use batch::{BATCH, measured_batch, seconds_an_image};
 pub use collect::{Chosen, Collect, Conclude, Numbers, Request, Voter, collect, collect_chosen};
 
 use recert_ledger::{Certificate, Header, Input, NetworkId};
