@@ -1,0 +1,216 @@
+//! All other commands.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::{DataArgs, NetworkArgs};
+
+#[derive(Debug, Clone, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are booleans")]
+pub(crate) struct Approximate {
+    /// The network, an ONNX file
+    pub(crate) model: PathBuf,
+    /// Where to write [default: beside the model, as NAME.KIND.onnx]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Weights in IEEE half precision
+    #[arg(long, group = "number")]
+    pub(crate) fp16: bool,
+    /// Weights rounded to bfloat16
+    #[arg(long, group = "number")]
+    pub(crate) bf16: bool,
+    /// Static int8: weights per channel, activations by --calibration
+    #[arg(long, group = "number", requires = "calibration")]
+    pub(crate) int8: bool,
+    /// Zero this share of the weights of every layer, smallest first (10% or 0.1)
+    #[arg(long, allow_hyphen_values = true, value_name = "SHARE")]
+    pub(crate) prune: Option<String>,
+    /// Prune over all layers together instead of within each
+    #[arg(long, requires = "prune")]
+    pub(crate) prune_globally: bool,
+    /// Images to calibrate int8 on: a path, or FORMAT:PATH
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) calibration: Option<String>,
+    /// Calibrate on at most this many images
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "COUNT",
+        default_value_t = 500
+    )]
+    pub(crate) calibration_limit: u32,
+    /// Add noise of this standard deviation to the calibration images: the sigma that the network
+    /// will be certified at
+    #[arg(long, allow_negative_numbers = true, value_name = "S")]
+    pub(crate) sigma: Option<f64>,
+    /// Cover the middle P % of the calibration values instead of all
+    #[arg(long, allow_negative_numbers = true, value_name = "P")]
+    pub(crate) percentile: Option<f64>,
+    /// Print what was changed as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) data_args: DataArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Report {
+    /// Ledgers, in the order to show them
+    #[arg(required = true)]
+    pub(crate) ledgers: Vec<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Radii at which to state certified accuracy
+    #[arg(long, value_delimiter = ',', value_name = "R,..")]
+    pub(crate) radii: Vec<f64>,
+    /// Title of the report
+    #[arg(long, default_value = "Robustness certificates")]
+    pub(crate) title: String,
+}
+
+/// Ends `recert check --help`.
+const CHECK: &str = "\
+Every count, share of alpha, bound, radius and statement is derived again by code that
+shares nothing with what made it, and compared; docs/checking.md says what that proves.
+Whether the answers are the networks' own is another question: --rerun N regenerates
+the noise of N copies and asks the networks again.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = CHECK)]
+pub(crate) struct Check {
+    /// Ledgers
+    #[arg(required = true)]
+    pub(crate) ledgers: Vec<PathBuf>,
+    /// Also run this many copies of each ledger again, chosen at random
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "N",
+        requires = "model"
+    )]
+    pub(crate) rerun: Option<u64>,
+    /// For --rerun: a network of the ledgers, an ONNX file; or several times
+    #[arg(long, value_name = "FILE", requires = "rerun")]
+    pub(crate) model: Vec<PathBuf>,
+    /// For --rerun: chooses the copies, to repeat a check [default: random]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "SEED",
+        requires = "rerun"
+    )]
+    pub(crate) seed: Option<u64>,
+    /// For --rerun: the inputs, where they are no longer where the ledger says
+    #[arg(long, value_name = "SPEC", requires = "rerun")]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) data_args: DataArgs,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Ends `recert samples --help`.
+const SAMPLES: &str = "\
+Three questions:
+  recert samples                              copies against p for a target error
+  recert samples --radius 0.5 --sigma 0.25    copies that certify a radius, by p
+  recert samples --copies 10000 --sigma 0.5   the largest radius of so many copies
+
+p is the share of the noisy copies that answer the class.
+
+Target error: the copies with which the two-sided Clopper-Pearson interval for p,
+its failure probability alpha on either side, is no wider than the error, when p n
+of the n copies, rounded to a count, are successes. This is Figure 2 of Ugare et
+al., Incremental randomized smoothing certification, ICLR 2024.
+
+Radius: the smallest n for which floor(p n) copies of the class certify the radius
+as `recert certify --one-sided` would. This is what to expect, not what is certain: the count of
+a run scatters around p n, and where it is smaller so is the radius. Leave some room.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = SAMPLES)]
+pub(crate) struct Samples {
+    /// Ask for the copies that certify this L2 radius, or several
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        value_name = "R,.."
+    )]
+    pub(crate) radius: Vec<f64>,
+    /// Ask for the radius that so many copies certify, or several numbers
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        value_name = "N,.."
+    )]
+    pub(crate) copies: Vec<u64>,
+    /// Standard deviation of the noise, in units of pixels in [0, 1], for --radius and --copies
+    #[arg(long, allow_negative_numbers = true, value_name = "S")]
+    pub(crate) sigma: Option<f64>,
+    /// Shares of copies that answer the class [default: several from 1/2 on; 1 for --copies]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        value_name = "P,.."
+    )]
+    pub(crate) p: Vec<f64>,
+    /// Widths of the interval for p, as 0.005 or 0.5% [default: 0.5%]
+    #[arg(
+        long,
+        allow_hyphen_values = true,
+        value_delimiter = ',',
+        value_name = "E,.."
+    )]
+    pub(crate) error: Vec<String>,
+    /// Failure probability: of a radius [default: 0.001], or on either side of the interval
+    /// [default: 0.01]
+    #[arg(long, allow_negative_numbers = true, value_name = "A")]
+    pub(crate) alpha: Option<f64>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a plot of the copies against p for the target errors
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+/// Ends `recert engines --help`.
+const ENGINES: &str = "\
+An engine is looked for in its own variable (OPENVINO_DYLIB_PATH, ORT_DYLIB_PATH), the active
+Python environment (VIRTUAL_ENV, CONDA_PREFIX), the Python on the PATH, the user's Python
+packages, and the system's library folders.
+
+Without --engine, or with --engine auto, a new ledger is made by the first of openvino, direct,
+onnxruntime, rten that is installed and takes the network, the --precision and the --device; for
+networks quantized to 8 bits direct comes first, unless the processor has AMX. The
+ledger records engine, version, precision and device; whatever goes on with it uses the same, or
+fails where they are not there.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = ENGINES)]
+pub(crate) struct Engines {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Demo {
+    /// Folder to write to
+    #[arg(long, value_name = "FOLDER", default_value = "demo-out")]
+    pub(crate) out: PathBuf,
+    /// Worker threads [default: all cores]
+    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}

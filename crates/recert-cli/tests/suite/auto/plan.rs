@@ -1,0 +1,154 @@
+//! `recertify --plan` and `--target-acr`: what is expected before anything is run.
+
+use serde_json::Value;
+
+use super::{WHOLE, answered, approximate, base, int8, mean_radius, recertify};
+use crate::common::{Place, certify_demo, evaluations, held, ok, with};
+
+fn plan(ledger: &str, network: &str, flags: &[&str]) -> Vec<Value> {
+    let flags = [&["--plan", "--json"], flags].concat();
+    let said = ok(&recertify(ledger, network, &flags));
+    assert!(!said.stderr.contains("evaluations"), "{}", said.stderr);
+    let plan: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(plan["schema"], "recert-plan/1");
+    let networks = plan["networks"].as_array().unwrap();
+    assert_eq!(networks.len(), 1);
+    assert!(networks[0]["basis"].is_string(), "{plan}");
+    networks[0]["budgets"].as_array().unwrap().clone()
+}
+
+fn numbers(lines: &[Value], name: &str) -> Vec<f64> {
+    lines
+        .iter()
+        .map(|line| line[name].as_f64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_plan_runs_nothing_and_says_what_a_run_gives() {
+    let place = Place::new();
+    let ledger = base(&place, "run.recert");
+    let int8 = int8(&place);
+    let before = held(&place.path("run.recert"));
+    let lines = plan(&ledger, &int8, &[]);
+    assert!(lines.len() >= 5, "{lines:?}");
+    for name in ["evaluations", "auto"] {
+        let all = numbers(&lines, name);
+        assert!(all.is_sorted_by(|a, b| a < b), "{name}: {all:?}");
+    }
+    let scratch = numbers(&lines, "from_scratch");
+    assert!(scratch.is_sorted(), "{scratch:?}");
+    // Copies of a network that answers as the original does are worth more than
+    // copies from scratch, all the more where there are few.
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["certify_from_scratch"] == false)
+    );
+
+    let table = ok(&recertify(&ledger, &int8, &["--plan"])).stdout;
+    for part in ["int8.onnx", "evaluations", "from scratch", "12 inputs"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    assert_eq!(table.lines().count(), lines.len() + 3, "{table}");
+
+    let budgets = ["--budget", "5%,10%,30%"];
+    let lines = plan(&ledger, &int8, &budgets);
+    assert_eq!(held(&place.path("run.recert")), before);
+    assert_eq!(numbers(&lines, "evaluations"), [360.0, 720.0, 2160.0]);
+    let expected = numbers(&lines, "auto");
+    for (budget, expected) in ["5%", "10%", "30%"].iter().zip(expected) {
+        base(&place, "run.recert");
+        let said = ok(&recertify(&ledger, &int8, &["--budget", budget]));
+        let got = mean_radius(&said);
+        assert!(
+            (got / expected - 1.0).abs() < 0.2,
+            "{budget}: {got} {expected}"
+        );
+    }
+    // The same again, with the copies of that run to go by.
+    let after = held(&place.path("run.recert"));
+    let lines = plan(&ledger, &int8, &budgets);
+    assert_eq!(held(&place.path("run.recert")), after);
+    assert!(numbers(&lines, "auto").is_sorted_by(|a, b| a < b));
+
+    // For a radius to reach, a larger one costs more.
+    let cost = |radius: &str| {
+        let lines = plan(&ledger, &int8, &["--target-acr", radius]);
+        (lines.len(), lines[0]["evaluations"].as_u64().unwrap())
+    };
+    let (low, high) = (cost("0.1"), cost("0.3"));
+    assert!(low.0 == 1 && high.0 == 1 && 0 < low.1 && low.1 < high.1);
+
+    // Several networks stand in one document.
+    let bf16 = approximate(&place, "bf16", &["--bf16"]);
+    let words = recertify(&ledger, &int8, &["--model", &bf16, "--plan"]);
+    let said = ok(&with(&words, &["--json", "--budget", "5%"]));
+    let both: Value = serde_json::from_str(&said.stdout).unwrap();
+    let files = both["networks"].as_array().unwrap().iter();
+    let files: Vec<_> = files
+        .map(|plan| plan["network"].as_str().unwrap())
+        .collect();
+    assert_eq!(files, ["int8.onnx", "bf16.onnx"]);
+    assert_eq!(held(&place.path("run.recert")), after);
+}
+
+#[test]
+fn a_plan_advises_against_recertifying_where_it_promises_nothing() {
+    let place = Place::new();
+    let ledger = place.text("tiny.recert");
+    let words = with(&certify_demo(6, 10, 3), &["--every", "7"]);
+    ok(&with(&words, &["--ledger", &ledger]));
+    let bf16 = approximate(&place, "bf16", &["--bf16"]);
+    let table = ok(&recertify(&ledger, &bf16, &["--plan"])).stdout;
+    let advice = "certify from scratch instead";
+    assert!(table.contains(advice), "{table}");
+    let lines = plan(&ledger, &bf16, &[]);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["evaluations"].as_u64() >= Some(3))
+    );
+    assert!(numbers(&lines, "auto").iter().all(|&radius| radius == 0.0));
+
+    let ledger = base(&place, "base.recert");
+    let table = ok(&recertify(&ledger, &bf16, &["--plan"])).stdout;
+    assert!(!table.contains(advice), "{table}");
+}
+
+#[test]
+fn a_mean_radius_is_reached_with_as_little_as_it_takes() {
+    let place = Place::new();
+    let int8 = int8(&place);
+    let mut spent = 0;
+    for target in [0.1, 0.2, 0.3] {
+        let ledger = base(&place, "run.recert");
+        let target_text = target.to_string();
+        let said = ok(&recertify(&ledger, &int8, &["--target-acr", &target_text]));
+        let reached = mean_radius(&said);
+        assert!(
+            (reached / target - 1.0).abs() < 0.15,
+            "{reached} of {target}"
+        );
+        let made = evaluations(&said);
+        assert!(made > spent, "{made} {spent}");
+        spent = made;
+        assert_eq!(answered(&place, "run.recert"), made);
+        assert_eq!(
+            evaluations(&ok(&recertify(
+                &ledger,
+                &int8,
+                &["--target-acr", &target_text]
+            ))),
+            0
+        );
+    }
+    let ledger = base(&place, "run.recert");
+    let said = ok(&recertify(&ledger, &int8, &["--budget", "100%"]));
+    assert!(mean_radius(&said) > 0.3 * 1.15);
+    assert!(spent < evaluations(&said));
+    // More than can be had takes what there is, and no more than that.
+    let most = ok(&recertify(&ledger, &int8, &["--target-acr", "9"]));
+    assert!(mean_radius(&most) < 1.0);
+    assert!(answered(&place, "run.recert") <= 2 * WHOLE);
+}
