@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use recert_net::{ElementType, InputLayout, Model, OutputKind, Signature};
 
+use crate::options::quantizes;
 use crate::probe;
 use crate::{
     Answers, Class, Classifier, EngineIdentity, Error, ErrorKind, Output, Preprocess, Runtime,
@@ -89,10 +90,15 @@ impl Network {
     ) -> Result<Self, Error> {
         let (mut plan, signature) = Plan::of(model, image, options)?;
         let mut session = runtime.load(model, &signature.input.name, &[&signature.output.name])?;
-        plan.classes = plan.probe(session.as_mut(), &options.preprocess)?;
+        let identity = runtime.identity(model);
+        let tolerance = probe::tolerance(&identity, quantizes(model));
+        plan.classes = plan.probe(session.as_mut(), &options.preprocess, tolerance)?;
+        if !identity.batch_invariant {
+            plan.keeps_apart(model, &signature, &options.preprocess)?;
+        }
         Ok(Self {
             session: Mutex::new(session),
-            identity: runtime.identity(model),
+            identity,
             preprocess: options.preprocess.clone(),
             output: signature.output.name.clone(),
             plan,

@@ -1,10 +1,14 @@
 //! What is tried on a network when it is loaded: that it runs, how many
 //! classes it has, and that it is a function of one image at all.
 
-use recert_net::Model;
+use recert_net::{Model, Signature};
 
+use crate::engines::{self, Direct, Rten};
 use crate::network::Plan;
-use crate::{Class, Error, ErrorKind, Output, Preprocess, Session};
+use crate::{
+    Class, EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Preprocess, Runtime,
+    Session,
+};
 
 /// Operators whose output is random: such a network is no function.
 const RANDOM: [&str; 6] = [
@@ -19,11 +23,24 @@ const RANDOM: [&str; 6] = [
 /// The operator that takes its scale from all images of a batch together.
 const ACROSS_BATCH: &str = "DynamicQuantizeLinear";
 
-/// By how much an image's scores may depend on the rest of the batch, as a
-/// part of the largest score. Rounding does so by 1e-6, in networks with
-/// quantized activations by some percent; a network that mixes the images of
-/// a batch, by as much as the scores themselves.
-const COMPANY_TOLERANCE: f32 = 0.1;
+/// By how much an image's scores may depend on the rest of the batch where the
+/// engine does not promise that they do not, as a part of what the scores of an
+/// image differ by. Rounding does so by 1e-6 in float32, by 1e-3 where a network
+/// has 16-bit values in it, and by some percent where activations are rounded to fewer
+/// bits; a network that mixes the images of a batch, by as much as the scores.
+const FLOAT_TOLERANCE: f32 = 0.01;
+const COARSE_TOLERANCE: f32 = 0.1;
+
+/// What the same image's answers may differ by, in an engine's arithmetic.
+pub(crate) fn tolerance(engine: &EngineIdentity, quantized: bool) -> f32 {
+    if engine.batch_invariant {
+        0.0
+    } else if quantized || EngineOptions::recorded(&engine.precision).float() != Precision::F32 {
+        COARSE_TOLERANCE
+    } else {
+        FLOAT_TOLERANCE
+    }
+}
 
 /// Refuses a network of random operators by name, and narrows the batch of one
 /// whose operators work on a batch as a whole to single images: it is those
@@ -54,53 +71,89 @@ pub(crate) fn batch(model: &Model, fixed_batch: Option<usize>) -> Result<Option<
 }
 
 impl Plan {
-    /// The number of classes, from a few runs on a black and a striped image;
-    /// for a network that answers with classes, the largest number supported.
+    /// The number of classes, from a few runs on three unlike images; for a network
+    /// that answers with classes, the largest number supported.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if the same image gets two answers, or
-    /// another answer in company.
+    /// [`ErrorKind::Unsupported`] if the same batch gets two answers, or an image
+    /// another one (by more than `tolerance`) at another place or in other company.
     pub(crate) fn probe(
         &self,
         session: &mut dyn Session,
         preprocess: &Preprocess,
+        tolerance: f32,
     ) -> Result<usize, Error> {
-        let black = vec![0.0; self.image.len()];
-        let stripes: Vec<f32> = (0..self.image.len())
-            .map(|i| (i % 5) as f32 / 4.0)
-            .collect();
-        let batch = self.fixed_batch.unwrap_or(1);
-        let mut run = |images: &[f32], batch: usize| {
+        let images = images(self.image.len());
+        let mut run = |batch: &[usize]| {
             let mut input = Vec::new();
-            self.fill(images, batch, preprocess, &mut input);
-            let output = session.run(&input, &self.shape(batch))?.pop();
+            let pixels = batch.iter().map(|&i| images[i].as_slice());
+            let pixels = pixels.collect::<Vec<_>>().concat();
+            self.fill(&pixels, batch.len(), preprocess, &mut input);
+            let output = session.run(&input, &self.shape(batch.len()))?.pop();
             output.ok_or_else(|| self.answered("nothing"))
         };
-        let first = run(&stripes, batch)?;
-        let classes = self.count_classes(&first, batch)?;
-        let again = run(&stripes, batch)?;
-        if !close(&first, &again, 0.0) {
+        let size = self.fixed_batch.unwrap_or(1);
+        let from = |first: usize| (0..size).map(move |i| (first + i) % IMAGES).collect();
+        let batches: [Vec<usize>; IMAGES] = std::array::from_fn(from);
+        let first = run(&batches[0])?;
+        let classes = self.count_classes(&first, size)?;
+        if !close(&first, &run(&batches[0])?, 0.0) {
             return Err(self.no_function(
                 "the same image gets two answers: only deterministic networks can be certified",
             ));
         }
+        // One image after another, and where they may be given together, this too.
+        let mut answered = Answered::new(tolerance);
+        let mut same = answered.add(&batches[0], &first);
+        for batch in &batches[1..] {
+            same &= answered.add(batch, &run(batch)?);
+        }
         if self.fixed_batch.is_none() {
-            let together = run(&[black.as_slice(), &stripes].concat(), 2).map_err(|source| {
+            let all = [2, 0, 1];
+            let together = run(&all).map_err(|source| {
                 let message = format!(
-                    "{source} (with two images, where one is fine, although the file leaves the \
-                     batch open: export the network with a batch of 1)"
+                    "{source} (with {IMAGES} images, where one is fine, although the file leaves \
+                     the batch open: export the network with a batch of 1)"
                 );
                 Error::new(source.kind(), message).because(source)
             })?;
-            let apart = join(run(&black, 1)?, first);
-            if !close(&apart, &together, COMPANY_TOLERANCE) {
-                return Err(self.no_function(
-                    "an image's answer depends on the other images in the batch: \
-                     export the network with a batch of 1",
-                ));
-            }
+            same &= answered.add(&all, &together);
+        }
+        if !same {
+            return Err(self.no_function(
+                "an image's answer depends on the other images in the batch: \
+                 export the network with a batch of 1",
+            ));
         }
         Ok(classes)
+    }
+
+    /// Whether the network keeps the images of a batch apart, as an engine sees it
+    /// whose own answers do not depend on the batch by a bit. That is no matter
+    /// of who computes. [`Direct`] takes no other networks; [`Rten`] tries it. Where
+    /// neither takes the network, [`Plan::probe`] has to do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] as by [`Plan::probe`].
+    pub(crate) fn keeps_apart(
+        &self,
+        model: &Model,
+        signature: &Signature,
+        preprocess: &Preprocess,
+    ) -> Result<(), Error> {
+        let load = |engine: &dyn Runtime| {
+            engine.load(model, &signature.input.name, &[&signature.output.name])
+        };
+        if load(engines::by_name(Direct::NAME)?.as_ref()).is_ok() {
+            return Ok(());
+        }
+        let Ok(mut session) = load(engines::by_name(Rten::NAME)?.as_ref()) else {
+            return Ok(());
+        };
+        match self.probe(session.as_mut(), preprocess, 0.0) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn count_classes(&self, output: &Output, batch: usize) -> Result<usize, Error> {
@@ -132,28 +185,85 @@ impl Plan {
     }
 }
 
-/// The outputs of two runs as one; of different kinds, the first of them.
-fn join(mut first: Output, second: Output) -> Output {
-    match (&mut first, second) {
-        (Output::Float { values, .. }, Output::Float { values: more, .. }) => values.extend(more),
-        (Output::Integer { values, .. }, Output::Integer { values: more, .. }) => {
-            values.extend(more);
-        }
-        _ => {}
-    }
-    first
+/// Images that a network is tried on.
+const IMAGES: usize = 3;
+
+/// A black image, a striped one, and one of noise such as copies have, also beyond
+/// what is black and white.
+fn images(len: usize) -> [Vec<f32>; IMAGES] {
+    let noise = |i: usize| {
+        let mixed = (i as u32).wrapping_add(1).wrapping_mul(0x9e37_79b9);
+        (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca6b) as f32 / u32::MAX as f32 * 3.0 - 1.0
+    };
+    [
+        vec![0.0; len],
+        (0..len).map(|i| (i % 5) as f32 / 4.0).collect(),
+        (0..len).map(noise).collect(),
+    ]
 }
 
-/// Whether two outputs agree within `tolerance` of the largest finite value,
-/// and in which values are not finite; integers, whether they are the same.
+/// What each image was answered when it was first asked about.
+struct Answered {
+    tolerance: f32,
+    known: [Option<Output>; IMAGES],
+}
+
+impl Answered {
+    fn new(tolerance: f32) -> Self {
+        Self {
+            tolerance,
+            known: [const { None }; IMAGES],
+        }
+    }
+
+    /// Whether the images of `batch` were answered as before, where they were.
+    fn add(&mut self, batch: &[usize], output: &Output) -> bool {
+        let mut same = true;
+        for (place, &image) in batch.iter().enumerate() {
+            let answer = one(output, place, batch.len());
+            match &self.known[image] {
+                Some(known) => same &= close(known, &answer, self.tolerance),
+                None => self.known[image] = Some(answer),
+            }
+        }
+        same
+    }
+}
+
+/// The answer at one place of a batch.
+fn one(output: &Output, place: usize, batch: usize) -> Output {
+    fn part<T: Copy>(values: &[T], place: usize, batch: usize) -> Vec<T> {
+        let each = values.len() / batch;
+        values[place * each..(place + 1) * each].to_vec()
+    }
+    match output {
+        Output::Float { values, .. } => Output::Float {
+            shape: Vec::new(),
+            values: part(values, place, batch),
+        },
+        Output::Integer { values, .. } => Output::Integer {
+            shape: Vec::new(),
+            values: part(values, place, batch),
+        },
+    }
+}
+
+/// Whether two outputs agree within `tolerance` of what the finite values of the
+/// first differ by, and in which values are not finite; integers, whether they are
+/// the same.
 fn close(a: &Output, b: &Output, tolerance: f32) -> bool {
     match (a, b) {
         (Output::Float { values: a, .. }, Output::Float { values: b, .. }) => {
             let finite = a.iter().filter(|value| value.is_finite());
-            let scale = finite.fold(0.0, |scale: f32, value| scale.max(value.abs()));
+            let (least, most) = finite.fold((f32::MAX, f32::MIN), |(least, most), value| {
+                (least.min(*value), most.max(*value))
+            });
+            // Equal scores, too, may differ by rounding where any may.
+            let rounding = 1e-3 * tolerance * most.abs().max(least.abs());
+            let allowed = (tolerance * (most - least).max(0.0)).max(rounding);
             let close = |(a, b): (&f32, &f32)| {
                 if a.is_finite() && b.is_finite() {
-                    (a - b).abs() <= tolerance * scale
+                    (a - b).abs() <= allowed
                 } else {
                     a.is_finite() == b.is_finite()
                 }

@@ -239,6 +239,21 @@ def networks():
             {"ratio": np.array(0.5, F32), "training": np.array(True)},
         ),
         "mixes_the_batch": model(mixed, LOGITS),
+        # By little of logits that are large.
+        "mixes_the_batch_faintly": model(
+            [
+                N("ReduceMean", ["image"], ["over_batch"], "mean_over_batch", axes=[0]),
+                N("Mul", ["over_batch", "little"], ["part"], "mul"),
+                N("Sub", ["image", "part"], ["image2"], "sub"),
+                *body("image2", "scores"),
+                N("Add", ["scores", "hundred"], ["logits"], "add"),
+            ],
+            LOGITS,
+            {"little": np.array(0.2, F32), "hundred": np.array(100, F32)},
+        ),
+        "mixes_a_fixed_batch": model(
+            mixed, {"logits": (TensorProto.FLOAT, [4, CLASSES])}, shape=(4, 3, 8, 8)
+        ),
         "nan_constant": model(constant_nan, LOGITS, {"minus_one": np.array(-1, F32)}),
         "nan_for_dark_images": model(nan_of_mean, LOGITS, {"one": np.array([1])}),
         "conv_integer": integer_product("ConvInteger"),

@@ -419,6 +419,8 @@ fn what_is_no_function_of_one_image_is_refused() {
         ("random_noise", "the_dice"),
         ("training_dropout", ""),
         ("mixes_the_batch", "other images"),
+        ("mixes_the_batch_faintly", "other images"),
+        ("mixes_a_fixed_batch", "other images"),
         ("one_logit", "1 logits"),
         ("integer_image", "UInt8"),
     ];
