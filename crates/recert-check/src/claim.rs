@@ -343,16 +343,29 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
             return Err(parameter(known));
         }
     };
+    let mut parameters = json!({
+        "alpha_f": f, "alpha_h": h, "alpha_whole": one, "among": among,
+        "early": early(run.n), "goal": goal, "inputs": inputs, "sides": sides,
+    });
+    // Which inputs they are; the first ledgers did not say.
+    if let Some(which) = stored.get("inputs_sha256") {
+        let digits = which.as_str().unwrap_or_default();
+        if digits.len() != 64
+            || !digits
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        {
+            return Err(parameter("inputs_sha256 64 digits"));
+        }
+        parameters["inputs_sha256"] = which.clone();
+    }
     Ok(Due {
         method: Method::Auto {
             shares,
             anytime: name == Some("until"),
             both: sides == 2,
         },
-        parameters: json!({
-            "alpha_f": f, "alpha_h": h, "alpha_whole": one, "among": among,
-            "early": early(run.n), "goal": goal, "inputs": inputs, "sides": sides,
-        }),
+        parameters,
         among,
         copies: Some(copies),
         most: Some(inputs),

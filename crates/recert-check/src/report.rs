@@ -159,8 +159,8 @@ impl Report {
             );
         }
         self.unchecked.push(
-            "that the answers are those of the networks named, on the inputs and the noise named: \
-             see --rerun"
+            "that answers, margins and selections are those of the networks named, on the inputs and \
+             the noise named: see --rerun"
                 .to_owned(),
         );
     }

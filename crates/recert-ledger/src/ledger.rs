@@ -149,7 +149,8 @@ impl Ledger {
         // The write-ahead log of a run that was killed can only be replayed
         // with write access; without that access the file is complete as it is.
         let (ledger, version) = Self::read(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .or_else(|_| Self::read(path, OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+            .or_else(|_| Self::read(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
+            .or_else(|error| Self::read_alone(path).unwrap_or(Err(error)))?;
         if version == 1 {
             let make = ledger.connection.execute_batch(READ_VERSION_1);
             make.map_err(|e| ledger.sql(e))?;
@@ -157,11 +158,31 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// Opens a ledger in a folder where no file can be made beside it, which one
+    /// that was not closed asks for. None if there is a write-ahead log, without
+    /// which it would not be whole.
+    fn read_alone(path: &Path) -> Option<Result<(Self, i64), Error>> {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+            return None;
+        }
+        let encoded = path.as_os_str().as_encoded_bytes().iter();
+        let encoded: Vec<_> = encoded.map(|byte| format!("%{byte:02x}")).collect();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let uri = format!("file:{}?immutable=1", encoded.concat());
+        Some(Self::read_at(path, Path::new(&uri), flags))
+    }
+
     /// Opens a file that must be a ledger, and says of which version it is.
     fn read(path: &Path, flags: OpenFlags) -> Result<(Self, i64), Error> {
+        Self::read_at(path, path, flags)
+    }
+
+    fn read_at(path: &Path, place: &Path, flags: OpenFlags) -> Result<(Self, i64), Error> {
         let sql = |source| Error::sql(path, source);
         let corrupt = |message: &str| Error::new(ErrorKind::Corrupt, path, message);
-        let connection = Connection::open_with_flags(path, flags).map_err(sql)?;
+        let connection = Connection::open_with_flags(place, flags).map_err(sql)?;
         let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
         let application: i64 = pragma("application_id").map_err(sql)?;
         if application != APPLICATION_ID {

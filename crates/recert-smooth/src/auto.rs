@@ -16,10 +16,11 @@ pub use until::recertify_until;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use recert_ledger::{Block, Certificate, Claim, Codes, INVALID, Ledger, NetworkId, Series};
+use recert_ledger::{Block, Certificate, Claim, Codes, INVALID, Ledger, NetworkId, Series, hex};
 use recert_noise::Stream;
 use recert_num::{Alpha, LowerBound, Sigma, UpperBound};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::bound::{self, Answered, Conclusion, Tally};
 use crate::certify;
@@ -210,16 +211,21 @@ impl Auto {
     }
 
     /// What the certificates claim: `copies` an input, and what they were to reach.
+    /// The inputs are part of it, as what each of them gets depends on the others.
     fn claim(
         &self,
         ledger: &Ledger,
-        study: &Study,
+        (study, known): (&Study, &[Known]),
         (copies, goal): (u64, serde_json::Value),
     ) -> Claim {
+        let mut inputs = Sha256::new();
+        for known in known {
+            inputs.update(known.idx.to_le_bytes());
+        }
         let parameters = json!({
             "alpha_f": study.levels.f.get(), "alpha_h": study.levels.h.get(),
             "alpha_whole": study.levels.whole.get(), "among": self.among, "early": early(ledger.header().n),
-            "goal": goal, "inputs": study.subjects.len(),
+            "goal": goal, "inputs": known.len(), "inputs_sha256": hex(&inputs.finalize()),
             "sides": if self.sides == Sides::Two { 2 } else { 1 },
         });
         let what = ("auto", copies, self.alpha);
@@ -455,7 +461,7 @@ pub fn recertify_auto(
             choices.iter().map(of)
         })
         .collect();
-    let claim = what.claim(ledger, &study, what.goal(known.len() as u64));
+    let claim = what.claim(ledger, (&study, &known), what.goal(known.len() as u64));
     let places = places(&known);
     let choices: BTreeMap<_, _> = choices.into_iter().collect();
     collect_chosen(

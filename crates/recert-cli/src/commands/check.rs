@@ -102,7 +102,7 @@ fn one(path: &std::path::Path, models: Option<&Models<'_>>) -> Result<(Report, O
         .unchecked
         .retain(|what| !what.ends_with("see --rerun"));
     report.unchecked.push(format!(
-        "that the answers not run again are those of the networks named, on the noise named ({} of \
+        "that the answers and margins not run again are those of the networks named, on the noise named ({} of \
          {} were run again)",
         rerun.copies, report.answers,
     ));
@@ -160,8 +160,10 @@ fn as_text(outcome: &Outcome) -> String {
     }
     if let Some(rerun) = rerun {
         line(&format!(
-            "  run again: {} copies (--seed {}), {} answered otherwise",
+            "  run again: {} copies, and what all selection copies of {} inputs select (--seed {}), {} \
+             answered otherwise",
             rerun.copies,
+            rerun.selections,
             rerun.seed,
             rerun.differences.len()
         ));

@@ -2,6 +2,7 @@
 
 mod plan;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -9,13 +10,15 @@ use recert::engine::{ImageShape, Preprocess};
 use recert::ledger::{Certificate, Header, Input, Ledger, NetworkId, Task};
 use recert::net::Model;
 use recert::noise::Law;
-use recert::num::{Alpha, Radius};
+use recert::num::{Alpha, MAX_ALPHA, Radius};
 use recert::smooth::bound::{Loss, Paired, Zeta};
 use recert::smooth::plan::{Goal, Levels};
 use recert::smooth::{
     Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, Voter, finished_inputs,
     recertify, recertify_auto, recertify_until,
 };
+
+use serde_json::Value;
 
 use plan::Plan;
 
@@ -25,8 +28,9 @@ use crate::config::{self, Data, Loaded, usage};
 use crate::exit::{Code, Failure};
 use crate::progress::Progress;
 
-/// The largest `--among`: each candidate has its share of alpha.
-const MOST_CANDIDATES: u32 = 1_000_000;
+/// The largest `--among`, which `recert check` knows too: each candidate has its
+/// share of alpha.
+const MOST_CANDIDATES: u32 = 100_000;
 
 pub(crate) fn run(args: &Recertify) -> Result<()> {
     let among = match args.among {
@@ -53,7 +57,8 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
     if args.plan && !args.method.contains(&Method::Auto) {
         return usage("--plan is for --method auto: add it");
     }
-    let ledger = Ledger::open(&args.ledger)?;
+    // Nothing is written before everything that can be wrong has been looked at.
+    let ledger = Ledger::open_read_only(&args.ledger)?;
     let header = ledger.header().clone();
     let asked = Asked::check(args, &ledger, among)?;
     let data = Data::reopen(&header.data, args.data.as_deref(), &args.data_args)?;
@@ -66,6 +71,7 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
         );
         return Err(Failure::new(Code::Ledger, message).into());
     }
+    data.check_labels(&asked.inputs, header.network.classes as usize)?;
     // One network that cannot be loaded is found before any of them is run.
     let loaded = (args.model.iter())
         .map(|model| open_like(model, &args.network, &header.network, data.shape()))
@@ -75,18 +81,38 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
         let plans = loaded.iter().map(plan).collect::<Result<Vec<_>>>()?;
         return plan::print(&plans, args.json);
     }
-    recertify_all(args, ledger, &asked, &data, &loaded)
+    ledger.close()?;
+    recertify_all(args, &asked, &data, &loaded)?;
+    note_several_goals(&args.ledger)
+}
+
+/// Says where a network has certificates for several goals: each holds by itself.
+fn note_several_goals(path: &Path) -> Result<()> {
+    let ledger = Ledger::open_read_only(path)?;
+    for (id, network) in ledger.networks()? {
+        let certificates = ledger.certificates(id)?;
+        let auto = (certificates.iter()).filter(|certificate| certificate.claim.method == "auto");
+        let goal = |certificate: &Certificate| -> Option<String> {
+            let parameters: Value = serde_json::from_str(&certificate.claim.parameters).ok()?;
+            Some(parameters.get("goal")?.to_string())
+        };
+        let goals: BTreeSet<String> = auto.filter_map(goal).collect();
+        if goals.len() > 1 {
+            eprintln!(
+                "recert: {} has certificates by auto for {} budgets or targets: each holds by \
+                 itself, the best of them chosen by its radius does not (SOUNDNESS.md, section 6)",
+                network.file,
+                goals.len(),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Recertifies networks, all of them in one pass.
-fn recertify_all(
-    args: &Recertify,
-    ledger: Ledger,
-    asked: &Asked,
-    data: &Data,
-    loaded: &[Loaded],
-) -> Result<()> {
+fn recertify_all(args: &Recertify, asked: &Asked, data: &Data, loaded: &[Loaded]) -> Result<()> {
     let runner = Runner::new(loaded, &args.run, asked.rows)?;
+    let ledger = Ledger::open(&args.ledger)?;
     let networks = (loaded.iter())
         .map(|loaded| ledger.add_network(&loaded.identity()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -212,7 +238,7 @@ impl Asked {
         inputs.truncate(args.limit.unwrap_or(usize::MAX));
         let auto = args.method.contains(&Method::Auto);
         let methods = methods(args);
-        let whole = args.alpha.unwrap_or(2.0 * header.alpha);
+        let whole = (args.alpha).unwrap_or((2.0 * header.alpha).min(MAX_ALPHA));
         for method in &methods {
             config::alpha(whole, &method.weights())?;
         }
@@ -325,7 +351,9 @@ fn goals(args: &Recertify, header: &Header, inputs: u64) -> Result<Vec<Goal>> {
 
 /// Fails where a share of alpha that `auto` needs is out of the bounds' range.
 pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
-    // Each half of a candidate's shares for f and for h bounds something.
+    // All of a candidate's share bounds something, or each half of what is of it
+    // for f and for h.
+    config::alpha(alpha, &[1.0].repeat(among as usize))?;
     config::alpha(alpha, &[1.0, 1.0, 9.0, 9.0].repeat(among as usize))?;
     Ok(())
 }

@@ -159,6 +159,13 @@ fn violations_are_named_and_counted() {
     );
 }
 
+fn seal_again(connection: &Connection) {
+    let seal = seal_of(connection);
+    connection
+        .execute("UPDATE seal SET sha256 = ?1", [seal])
+        .unwrap();
+}
+
 #[test]
 fn running_copies_again_finds_what_derivation_cannot() {
     let place = Place::new();
@@ -173,7 +180,7 @@ fn running_copies_again_finds_what_derivation_cannot() {
         let check = with(&[], &["check", &ledger, "--rerun", "60", "--model", &model]);
         let said = ok(&check);
         for part in [
-            "run again: 60 copies",
+            "run again: 60 copies, and what all selection copies of 1 inputs select",
             " 0 answered otherwise",
             "p20.onnx, whose model was not",
         ] {
@@ -187,15 +194,33 @@ fn running_copies_again_finds_what_derivation_cannot() {
         let rerun = &document["ledgers"][0]["rerun"];
         assert_eq!((&rerun["copies"], &rerun["seed"]), (&60.into(), &5.into()));
 
+        // Other margins: every margin in the last bucket, the edges being 0.
+        let path = place.path("margins.recert");
+        std::fs::copy(&ledger, &path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let zeros = "UPDATE selection SET edges = '[0.0,0.0,0.0,0.0,0.0,0.0,0.0]'";
+        assert!(connection.execute(zeros, []).unwrap() > 0);
+        seal_again(&connection);
+        connection.close().unwrap();
+        clean(&path);
+        let margins = place.text("margins.recert");
+        let words = [
+            "check", &margins, "--rerun", "60", "--model", &model, "--seed", "1",
+        ];
+        let said = fails(7, &["do not hold"]).check(&with(&[], &words));
+        for part in [
+            "shapes.onnx on the selection copies of input",
+            "margin_bucket",
+        ] {
+            assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+        }
+
         // Another seed of the noise, sealed again: nothing can be derived that
         // would say so, but the answers are not those on this noise.
         let path = place.path(&format!("{name}.recert"));
         let connection = Connection::open(&path).unwrap();
         connection.execute("UPDATE run SET seed = '1'", []).unwrap();
-        let seal = seal_of(&connection);
-        connection
-            .execute("UPDATE seal SET sha256 = ?1", [seal])
-            .unwrap();
+        seal_again(&connection);
         connection.close().unwrap();
         clean(&path);
         let said = fails(7, &["do not hold"]).check(&with(&check, &["--seed", "1"]));

@@ -44,7 +44,7 @@ pub fn recertify_until(
         left.extend(choices.map(|(i, choice)| ((i, voter.network), choice)));
     }
     let parameters = json!({"until": radius.get()});
-    let claim = what.claim(ledger, &study, (0, parameters));
+    let claim = what.claim(ledger, (&study, &known), (0, parameters));
     let places = places(&known);
     let last = ROUNDS[ROUNDS.len() - 1];
     let most: u64 = (left.values()).map(|c| c.design.scaled(last).cost()).sum();

@@ -19,6 +19,7 @@ mod scheduler;
 
 pub use batch::{BATCH, measured_batch, seconds_an_image};
 pub use collect::{Chosen, Collect, Conclude, Numbers, Request, Voter, collect, collect_chosen};
+pub use pool::select;
 
 use recert_ledger::{Certificate, Header, Input, NetworkId};
 use recert_noise::Law;

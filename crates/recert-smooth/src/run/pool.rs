@@ -328,9 +328,9 @@ impl Track {
     }
 }
 
-/// Counts the selection copies: the class answered most often, ties to the
-/// lower index, and the margin buckets' edges.
-fn select(answers: &[Answers], margins: bool) -> Selection {
+/// What `answers` on the selection copies select: the class answered most often,
+/// ties to the lower index, and with `margins` the edges of the margin buckets.
+pub fn select(answers: &[Answers], margins: bool) -> Selection {
     let mut counts = BTreeMap::new();
     let (mut copies, mut invalid) = (0, 0);
     for batch in answers {

@@ -8,12 +8,14 @@ use std::hash::{BuildHasher, Hasher};
 use anyhow::{Context, Result};
 use recert::data::Dataset;
 use recert::engine::{
-    Classifier, EngineOptions, ImageShape, Network as Loaded, NetworkOptions, engines,
+    Answers, Classifier, EngineOptions, ImageShape, Network as Loaded, NetworkOptions, engines,
 };
-use recert::ledger::{self, Header, INVALID, Ledger, NetworkId, Series, hex};
+use recert::ledger::{self, Header, INVALID, Ledger, NetworkId, Selection, Series, hex};
 use recert::net::Model;
 use recert::noise::{IntegerNoise, Law, NoiseKey, Stream, integer};
 use recert::num::Sigma;
+use recert::smooth::margin_code;
+use recert::smooth::run::select;
 use serde_json::{Value, json};
 
 use crate::args::Check;
@@ -35,6 +37,8 @@ pub(super) struct Models<'a> {
 /// What came of it.
 pub(super) struct Rerun {
     pub(super) copies: u64,
+    /// Inputs of which all selection copies of a network were run again.
+    pub(super) selections: u64,
     pub(super) seed: u64,
     pub(super) differences: Vec<Difference>,
     /// Networks that were not given.
@@ -43,32 +47,35 @@ pub(super) struct Rerun {
     pub(super) batch_invariant: bool,
 }
 
-/// A copy that was answered otherwise.
+/// Something that was answered otherwise.
 pub(super) struct Difference {
     network: String,
     idx: u32,
     stream: Stream,
-    copy: u32,
-    stored: u16,
-    found: u16,
+    /// None for what all selection copies select.
+    copy: Option<u32>,
+    stored: Value,
+    found: Value,
 }
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let words = |class| match class {
-            INVALID => "no valid class".to_owned(),
-            class => format!("class {class}"),
-        };
-        write!(
-            f,
-            "{} on copy {} of input {} (stream {}): stored {}, run again {}",
-            self.network,
-            self.copy,
-            self.idx,
-            self.stream,
-            words(self.stored),
-            words(self.found)
-        )
+        let Self {
+            network,
+            idx,
+            stream,
+            stored,
+            found,
+            ..
+        } = self;
+        match self.copy {
+            Some(copy) => write!(
+                f,
+                "{network} on copy {copy} of input {idx} (stream {stream})"
+            ),
+            None => write!(f, "{network} on the selection copies of input {idx}"),
+        }?;
+        write!(f, ": stored {stored}, run again {found}")
     }
 }
 
@@ -81,10 +88,39 @@ impl Rerun {
             })
         });
         json!({
-            "copies": self.copies, "seed": self.seed,
+            "copies": self.copies, "selections": self.selections, "seed": self.seed,
             "differences": differences.collect::<Vec<_>>(),
         })
     }
+}
+
+/// What was answered on a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Answer {
+    class: u16,
+    /// Of the margin, where the ledger keeps it.
+    bucket: Option<u8>,
+}
+
+impl Answer {
+    fn json(self) -> Value {
+        let mut answer = match self.class {
+            INVALID => json!({"class": null}),
+            class => json!({"class": class}),
+        };
+        if let Some(bucket) = self.bucket {
+            answer["margin_bucket"] = json!(bucket);
+        }
+        answer
+    }
+}
+
+/// What selection copies select, but for the time it took.
+fn selected(selection: &Selection) -> Value {
+    json!({
+        "class": selection.class, "copies": selection.copies, "invalid": selection.invalid,
+        "counts": selection.counts, "edges": selection.edges,
+    })
 }
 
 /// A copy to run.
@@ -130,6 +166,7 @@ impl<'a> Models<'a> {
         let mut given = BTreeMap::new();
         let mut rerun = Rerun {
             copies: 0,
+            selections: 0,
             seed: self.seed,
             differences: Vec::new(),
             skipped: Vec::new(),
@@ -157,21 +194,40 @@ impl<'a> Models<'a> {
                 .copied()
                 .filter(|c| c.network == *id)
                 .collect();
-            if copies.is_empty() {
-                continue;
-            }
             rerun.batch_invariant &= network.batch_invariant;
             let mut classifier = load(model, network, data.shape())?;
-            let found = answers(header, &data.set, ledger, classifier.as_mut(), &copies)?;
-            for (copy, found) in copies.iter().zip(found) {
+            let file = &network.file;
+            let mut again = Again {
+                ledger,
+                data: &data.set,
+                noise: Noise::new(header)?,
+                classifier: classifier.as_mut(),
+            };
+            for (copy, found) in copies.iter().zip(again.answers(&copies)?) {
                 rerun.copies += 1;
                 let stored = stored(ledger, *copy)?;
                 if stored != found {
                     rerun.differences.push(Difference {
-                        network: network.file.clone(),
+                        network: file.clone(),
                         idx: copy.idx,
                         stream: Stream::from_tag(copy.stream).unwrap_or(Stream::Certify),
-                        copy: copy.copy,
+                        copy: Some(copy.copy),
+                        stored: stored.json(),
+                        found: found.json(),
+                    });
+                }
+            }
+            // One input in ten of the copies that this costs, and one at least.
+            let most = (copies.len() as u64 / 10 / header.n0.max(1)).max(1);
+            for idx in self.pick_selected(ledger, *id, most)? {
+                let (stored, found) = again.selection(*id, idx)?;
+                rerun.selections += 1;
+                if stored != found {
+                    rerun.differences.push(Difference {
+                        network: file.clone(),
+                        idx,
+                        stream: Stream::Selection,
+                        copy: None,
                         stored,
                         found,
                     });
@@ -179,6 +235,22 @@ impl<'a> Models<'a> {
             }
         }
         Ok(rerun)
+    }
+
+    /// Chooses inputs of which a network's selection copies are run again.
+    fn pick_selected(&self, ledger: &Ledger, network: NetworkId, most: u64) -> Result<Vec<u32>> {
+        let mut random = Random(self.seed);
+        let mut held = Vec::new();
+        for input in ledger.inputs()? {
+            if ledger.selection(network, input.idx)?.is_some() {
+                held.push(input.idx);
+            }
+        }
+        let mut picked = Vec::new();
+        while (picked.len() as u64) < most && !held.is_empty() {
+            picked.push(held.swap_remove(random.below(held.len() as u64) as usize));
+        }
+        Ok(picked)
     }
 
     /// Chooses copies: one of every network and input (in a random order), then
@@ -266,27 +338,71 @@ fn load(
     Ok(loaded.worker()?)
 }
 
-/// What a network answers on copies of it.
-fn answers(
-    header: &Header,
-    data: &Dataset,
-    ledger: &Ledger,
-    classifier: &mut dyn Classifier,
-    copies: &[Place],
-) -> Result<Vec<u16>> {
-    let noise = Noise::new(header)?;
-    let mut found = Vec::with_capacity(copies.len());
-    let length = classifier.image_len();
-    for batch in copies.chunks(BATCH) {
-        let mut noisy = vec![0.0; batch.len() * length];
-        for (copy, out) in batch.iter().zip(noisy.chunks_exact_mut(length)) {
-            let image = image(data, ledger, copy.idx)?;
-            noise.add(*copy, &image, out)?;
+/// A network that is run again.
+struct Again<'a> {
+    ledger: &'a Ledger,
+    data: &'a Dataset,
+    noise: Noise,
+    classifier: &'a mut dyn Classifier,
+}
+
+impl Again<'_> {
+    /// What it answers on a batch of copies.
+    fn batch(&mut self, copies: &[Place]) -> Result<Answers> {
+        let length = self.classifier.image_len();
+        let mut noisy = vec![0.0; copies.len() * length];
+        for (copy, out) in copies.iter().zip(noisy.chunks_exact_mut(length)) {
+            let image = image(self.data, self.ledger, copy.idx)?;
+            self.noise.add(*copy, &image, out)?;
         }
-        let answers = classifier.classify(&noisy)?;
-        found.extend((0..batch.len()).map(|i| answers.class(i).unwrap_or(INVALID)));
+        Ok(self.classifier.classify(&noisy)?)
     }
-    Ok(found)
+
+    fn answers(&mut self, copies: &[Place]) -> Result<Vec<Answer>> {
+        let mut found = Vec::with_capacity(copies.len());
+        for batch in copies.chunks(BATCH) {
+            let answers = self.batch(batch)?;
+            for (i, copy) in batch.iter().enumerate() {
+                let bucket = kept_margin(self.ledger, *copy)?.map(|(class, edges)| {
+                    let margin = answers.margin(i, class);
+                    margin.map_or(0, |margin| margin_code(&edges, margin))
+                });
+                found.push(Answer {
+                    class: answers.class(i).unwrap_or(INVALID),
+                    bucket,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the ledger says that all selection copies select, and what they do.
+    fn selection(&mut self, network: NetworkId, idx: u32) -> Result<(Value, Value)> {
+        let stored = self.ledger.selection(network, idx)?;
+        let stored = stored.context("a selection that was there")?;
+        let copies: Vec<Place> = (0..stored.copies as u32)
+            .map(|copy| Place {
+                network,
+                idx,
+                stream: Stream::Selection.tag(),
+                copy,
+            })
+            .collect();
+        let answers = copies.chunks(BATCH).map(|batch| self.batch(batch));
+        let answers = answers.collect::<Result<Vec<_>>>()?;
+        let found = select(&answers, stored.edges.is_some());
+        Ok((selected(&stored), selected(&found)))
+    }
+}
+
+/// The class whose margin the ledger keeps of a copy, and the edges of its
+/// buckets; None where it keeps none.
+fn kept_margin(ledger: &Ledger, copy: Place) -> Result<Option<(u16, Vec<f32>)>> {
+    if copy.network != ledger.base() || copy.stream != Stream::Certify.tag() {
+        return Ok(None);
+    }
+    let selection = ledger.selection(copy.network, copy.idx)?;
+    Ok(selection.and_then(|selection| Some((selection.class, selection.edges?))))
 }
 
 /// The pixels of an input that has to be the ledger's.
@@ -311,10 +427,18 @@ fn image(data: &Dataset, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
     Ok(image.pixels)
 }
 
-fn stored(ledger: &Ledger, copy: Place) -> Result<u16> {
+fn stored(ledger: &Ledger, copy: Place) -> Result<Answer> {
     let series = series(copy.network, copy.idx, copy.stream);
+    let at = u64::from(copy.copy);
+    let bucket = match kept_margin(ledger, copy)? {
+        Some(_) => (ledger.answers_in(series, at..at + 1)?.0.margins).map(|margins| margins[0]),
+        None => None,
+    };
     let (classes, _) = ledger.answers_at(series, &[copy.copy])?;
-    Ok(classes[0])
+    Ok(Answer {
+        class: classes[0],
+        bucket,
+    })
 }
 
 fn series(network: NetworkId, idx: u32, stream: u32) -> Series {
