@@ -379,3 +379,31 @@ fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(0, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_was_not_closed_is_read_without_a_file_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a ledg%41r?.recert");
+        let connection = Connection::open(&path).unwrap();
+        configure(&connection).unwrap();
+        connection.execute_batch(&VERSIONS.concat()).unwrap();
+        connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        connection
+            .pragma_update(None, "user_version", SCHEMA_VERSION)
+            .unwrap();
+        // Its log is not whole without the other.
+        assert!(Ledger::read_alone(&path).is_none());
+        connection
+            .pragma_update(None, "wal_checkpoint", "TRUNCATE")
+            .unwrap();
+        let error = Ledger::read_alone(&path).unwrap().err().unwrap();
+        assert!(error.to_string().contains("header"), "{error}");
+        drop(connection);
+    }
+}

@@ -10,7 +10,7 @@ use recert::engine::{ImageShape, Preprocess};
 use recert::ledger::{Certificate, Header, Input, Ledger, NetworkId, Task};
 use recert::net::Model;
 use recert::noise::Law;
-use recert::num::{Alpha, MAX_ALPHA, Radius};
+use recert::num::{Alpha, MAX_ALPHA, Radius, format_down};
 use recert::smooth::bound::{Loss, Paired, Zeta};
 use recert::smooth::plan::{Goal, Levels};
 use recert::smooth::{
@@ -83,20 +83,43 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
     }
     ledger.close()?;
     recertify_all(args, &asked, &data, &loaded)?;
-    note_several_goals(&args.ledger)
+    remark(args, &asked)
 }
 
-/// Says where a network has certificates for several goals: each holds by itself.
-fn note_several_goals(path: &Path) -> Result<()> {
-    let ledger = Ledger::open_read_only(path)?;
+/// Says what the rows do not: where a target was missed, and where a network has
+/// certificates for several goals, each of which holds by itself.
+fn remark(args: &Recertify, asked: &Asked) -> Result<()> {
+    let ledger = Ledger::open_read_only(&args.ledger)?;
+    let target = args.target_acr.map(|radius| radius / ledger.header().sigma);
     for (id, network) in ledger.networks()? {
-        let certificates = ledger.certificates(id)?;
-        let auto = (certificates.iter()).filter(|certificate| certificate.claim.method == "auto");
-        let goal = |certificate: &Certificate| -> Option<String> {
-            let parameters: Value = serde_json::from_str(&certificate.claim.parameters).ok()?;
-            Some(parameters.get("goal")?.to_string())
-        };
-        let goals: BTreeSet<String> = auto.filter_map(goal).collect();
+        let mut goals = BTreeSet::new();
+        // Of the certificates by the target.
+        let (mut sum, mut inputs) = (0.0, 0);
+        for certificate in ledger.certificates(id)? {
+            let parameters: Value =
+                serde_json::from_str(&certificate.claim.parameters).unwrap_or_default();
+            if certificate.claim.method != "auto" {
+                continue;
+            }
+            let goal = &parameters["goal"];
+            let mean = goal.get("mean_radius_over_sigma").and_then(Value::as_f64);
+            if mean.is_some() && mean == target {
+                sum += certificate.class.map_or(0.0, |_| certificate.radius);
+                inputs += 1;
+            }
+            goals.insert(goal.to_string());
+        }
+        if let Some(wanted) = args.target_acr
+            && inputs == asked.inputs.len()
+            && sum < wanted * inputs as f64
+        {
+            eprintln!(
+                "recert: {}: the mean radius of {inputs} inputs is {}, below the {wanted} that was \
+                 aimed at: --target-acr goes by what is expected",
+                network.file,
+                format_down(sum / inputs as f64, 3),
+            );
+        }
         if goals.len() > 1 {
             eprintln!(
                 "recert: {} has certificates by auto for {} budgets or targets: each holds by \

@@ -96,6 +96,12 @@ fn check_via(args: &Certify, through: &Certify, network: &NetworkArgs) -> Result
         data.shape(),
     )?;
     let slow = recertify::open_like(&args.subject.model, network, &fast.identity(), data.shape())?;
+    if slow.identity() == fast.identity() {
+        return usage(
+            "--via is the network itself, computed in the same way: name a faster version of it, or \
+             give --via-precision or --via-engine",
+        );
+    }
     let seconds = |loaded: &Loaded| -> Result<f64> {
         Ok(seconds_an_image(loaded.network.worker()?.as_mut())?)
     };

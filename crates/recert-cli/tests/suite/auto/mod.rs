@@ -156,6 +156,12 @@ fn budgets_share_their_copies_and_do_not_depend_on_each_other() {
     ] {
         base(&place, name);
         let made: u64 = budgets.iter().map(|budget| spend(name, budget)).sum();
+        let said = ok(&recertify(&place.text(name), &int8, &["--budget", "2%"]));
+        let said = said.stderr;
+        assert!(
+            said.contains("certificates by auto for 2 budgets"),
+            "{said}"
+        );
         assert_eq!(made, little + more, "{name}");
         assert_eq!(certificates(&place, name), apart, "{name}");
     }
@@ -178,6 +184,24 @@ fn budgets_share_their_copies_and_do_not_depend_on_each_other() {
     assert!(evaluations(&said) < more);
     let both = certificates(&place, "apart.recert");
     assert!(apart.iter().all(|(key, c)| both.get(key) == Some(c)));
+}
+
+#[test]
+fn other_inputs_make_another_claim() {
+    let place = Place::new();
+    let int8 = int8(&place);
+    base(&place, "run.recert");
+    let ledger = place.text("run.recert");
+    for limit in ["5", "12"] {
+        ok(&recertify(
+            &ledger,
+            &int8,
+            &["--budget", "300", "--limit", limit],
+        ));
+    }
+    // The five of the first list are still there beside the twelve of the second.
+    assert_eq!(certificates(&place, "run.recert").len(), 5 + 12);
+    ok(&with(&[], &["check", &ledger]));
 }
 
 #[test]
@@ -289,7 +313,7 @@ fn wrong_flags_are_named_and_leave_nothing_behind() {
     let place = Place::new();
     let ledger = base(&place, "run.recert");
     let model = asset("shapes.onnx");
-    let before = held(&place.path("run.recert"));
+    let before = std::fs::read(&ledger).unwrap();
     let over = (WHOLE + 1).to_string();
     let bad: [(&str, &[&str]); 6] = [
         (
@@ -300,7 +324,7 @@ fn wrong_flags_are_named_and_leave_nothing_behind() {
         ("--until-radius", &["0", "-1", "nan", "inf", "x"]),
         ("--among", &["0", "-1", "x", "4294967295", "4294967296"]),
         ("--n-p", &["0", "601"]),
-        ("--alpha", &["0", "1", "1e-39", "nan"]),
+        ("--alpha", &["0", "0.9", "1", "1e-39", "nan"]),
     ];
     for (flag, values) in bad {
         for value in values {
@@ -357,7 +381,10 @@ fn wrong_flags_are_named_and_leave_nothing_behind() {
     // A network of other classes, or of other images.
     let plain = asset("made/plain.onnx");
     common::fails(3, &["plain.onnx"]).check(&recertify(&ledger, &plain, &["--plan"]));
-    assert_eq!(held(&place.path("run.recert")), before);
+    let words = recertify(&ledger, &model, &["--label-offset", "7"]);
+    common::fails(2, &["label 1", "--label-offset"]).check(&words);
+    // Not even the seal is taken away.
+    assert!(std::fs::read(&ledger).unwrap() == before);
 }
 
 #[test]

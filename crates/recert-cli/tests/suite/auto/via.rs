@@ -62,7 +62,7 @@ fn through_a_fast_network_is_the_two_commands_by_hand() {
     let lines = again
         .stderr
         .lines()
-        .filter(|line| line.contains("0 evaluations"));
+        .filter(|line| line.contains(": 0 evaluations"));
     assert_eq!(lines.count(), 2, "{}", again.stderr);
     ok(&recertify(
         &hand,
@@ -83,7 +83,8 @@ fn wrong_flags_of_a_run_through_a_fast_network_come_before_it() {
     let words = with(&certify_demo(100, 10, 2), &["--ledger", &ledger]);
     let plain = asset("made/plain.onnx");
     let absent = place.text("absent.onnx");
-    let cases: [(&[&str], i32, &[&str]); 8] = [
+    let itself = asset("shapes.onnx");
+    let cases: [(&[&str], i32, &[&str]); 9] = [
         (&["--via-budget", "5%"], 2, &["--via"]),
         (&["--via", &int8, "--via-budget", "0"], 2, &["--via-budget"]),
         (
@@ -96,6 +97,7 @@ fn wrong_flags_of_a_run_through_a_fast_network_come_before_it() {
             2,
             &["--via-budget"],
         ),
+        (&["--via", &itself], 2, &["--via", "itself"]),
         (&["--via", &plain], 3, &["plain.onnx"]),
         (&["--via", &absent], 3, &["absent.onnx"]),
         (

@@ -2,8 +2,6 @@
 //!
 //! Every file of tests uses a part of this, so what one of them leaves unused
 //! is not dead.
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 pub(crate) mod recount;
 
 use std::collections::BTreeMap;

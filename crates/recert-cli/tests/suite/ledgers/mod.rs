@@ -1,6 +1,4 @@
 //! Ledgers to check, and their seal made by its description.
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::path::Path;
 
 use recert::check::{Report, check};

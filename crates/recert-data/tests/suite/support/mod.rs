@@ -1,6 +1,4 @@
 //! Builds tiny data files by hand, byte by byte, for the tests of this crate.
-#![allow(dead_code, reason = "every test program uses a part of these")]
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,4 @@
 //! What the tests share: engines, inputs, golden logits.
-#![allow(dead_code, reason = "each test file uses its own part of this")]
-
 pub(crate) mod golden;
 pub(crate) mod inputs;
 

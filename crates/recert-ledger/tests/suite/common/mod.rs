@@ -1,7 +1,5 @@
 //! What the tests' ledgers are of.
 
-#![allow(dead_code, reason = "each test program uses some of it")]
-
 use recert_ledger::{Codes, Header, INVALID, Input, Network, Task};
 
 /// A network of its own for each `byte`.
