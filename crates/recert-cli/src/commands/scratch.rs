@@ -7,6 +7,7 @@ use recert::data::Grid;
 use recert::engine::{EngineOptions, Precision};
 use recert::ledger::{Header, Ledger, Task};
 use recert::noise::Law;
+use recert::num::{Alpha, Radius, Sigma, clopper_pearson_lower, format_up};
 use recert::smooth::certify_until;
 use recert::smooth::run::seconds_an_image;
 
@@ -154,6 +155,9 @@ fn from_scratch(args: &Certify, rows: &'static str) -> Result<()> {
         n0: config::copies("--n0", args.n0)?,
         ..Scratch::open(&args.subject, &args.scratch)?
     };
+    if let Some(radius) = until {
+        scratch.note_out_of_reach(radius)?;
+    }
     let (runner, ledger, what) = scratch.start(Task::Certify, rows)?;
     let batch = runner.batch;
     let what = ("certified", what);
@@ -226,6 +230,23 @@ impl<'a> Scratch<'a> {
             inputs,
             loaded,
         })
+    }
+
+    /// Says so where n copies cannot certify a radius even if all are answered alike.
+    fn note_out_of_reach(&self, radius: Radius) -> Result<()> {
+        let p_lower = clopper_pearson_lower(self.n, self.n, Alpha::new(self.alpha)?)?;
+        let most = Radius::one_sided(Sigma::new(self.sigma)?, p_lower)?;
+        let most = most.map_or(0.0, Radius::get);
+        if radius.get() > most {
+            eprintln!(
+                "recert: --until-radius {} is out of reach: --n {} copies, all answered alike, certify \
+                 less than {}; inputs will be given up as soon as that is seen",
+                radius.get(),
+                self.n,
+                format_up(most, 3),
+            );
+        }
+        Ok(())
     }
 
     /// Opens the ledger, last of all: a wrong flag leaves none behind.

@@ -256,4 +256,8 @@ fn wrong_radii_are_named_and_leave_nothing_behind() {
     let words = certify(&ledger, &["--until-radius", "0.5", "--one-sided"]);
     fails(2, &["--until-radius", "--one-sided"]).check(&words);
     assert!(!place.path("none.recert").exists());
+    // More than all copies together can certify.
+    let said = ok(&certify(&ledger, &["--until-radius", "9"]));
+    let text = "--until-radius 9 is out of reach";
+    assert!(said.stderr.contains(text), "{}", said.stderr);
 }
