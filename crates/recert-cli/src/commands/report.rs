@@ -33,7 +33,14 @@ pub(crate) fn run(args: &Report) -> Result<()> {
         ));
     }
     let generated = format!("made by recert {}", env!("CARGO_PKG_VERSION"));
-    let report = recert::reporting::from_ledgers(&ledgers, &args.title, &generated)?;
+    let mut report = recert::reporting::from_ledgers(&ledgers, &args.title, &generated)?;
+    let warnings: Vec<String> = (ledgers.iter())
+        .filter_map(recert::reporting::seal_note)
+        .collect();
+    for warning in &warnings {
+        eprintln!("recert: warning: {}", warning.trim_end_matches('.'));
+    }
+    report.notes.splice(0..0, warnings);
     let radii = (!args.radii.is_empty()).then(|| args.radii.clone());
     if args.json {
         print(&format!("{}\n", json::to_string(&report)?))?;
