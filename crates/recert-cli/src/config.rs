@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use recert::data::{DataSpec, Dataset, Options, Split, Subset};
 use recert::engine::{
-    EngineOptions, ImageShape, Network, NetworkOptions, Preprocess, Runtime, engines,
+    self, EngineOptions, ImageShape, Network, NetworkOptions, Preprocess, Runtime, engines,
 };
 use recert::ledger::{self, Ledger};
 use recert::net::Model;
@@ -203,6 +203,9 @@ impl Data {
     }
 }
 
+/// The largest `--threads`: each worker takes memory, and some time to begin.
+const MOST_THREADS: usize = 1024;
+
 /// The engine that chooses among the others.
 const AUTO: &str = "auto";
 
@@ -246,10 +249,12 @@ impl Loaded {
         let network = options(args)?;
         if args.named().is_some() {
             let runtime = runtime(&model, args)?;
-            let network = Network::load(&model, runtime.as_ref(), image, &network)?;
+            let network =
+                Network::load(&model, runtime.as_ref(), image, &network).map_err(of_flag)?;
             return Ok(Self { model, network });
         }
-        let network = engines::load_any(&model, &engine_options(args)?, image, &network)?;
+        let options = engine_options(args)?;
+        let network = engines::load_any(&model, &options, image, &network).map_err(of_flag)?;
         let engine = network.engine();
         eprintln!(
             "recert: {} is computed by {} {}, {}",
@@ -307,6 +312,11 @@ impl Loaded {
         }
         let threads = match args.threads {
             Some(0) => return usage("--threads must be at least 1"),
+            Some(threads) if threads > MOST_THREADS => {
+                return usage(format!(
+                    "--threads must be at most {MOST_THREADS}, but is {threads}"
+                ));
+            }
             Some(threads) => threads,
             // A device computes by itself: one worker makes noise meanwhile.
             None if !EngineOptions::recorded(&self.network.engine().precision).on_cpu() => 2,
@@ -335,10 +345,19 @@ fn engine_options(args: &NetworkArgs) -> Result<EngineOptions> {
     })
 }
 
+/// An error about the normalisation begins with mean, std or scale, as its flags
+/// are called: it is made one of the flag.
+fn of_flag(error: engine::Error) -> anyhow::Error {
+    if error.kind() == engine::ErrorKind::Preprocess {
+        return Failure::usage(format!("--{error}")).into();
+    }
+    error.into()
+}
+
 pub(crate) fn options(args: &NetworkArgs) -> Result<NetworkOptions> {
     Ok(NetworkOptions {
         output: args.output.clone(),
-        preprocess: Preprocess::new(&args.mean, &args.std, args.scale)?,
+        preprocess: Preprocess::new(&args.mean, &args.std, args.scale).map_err(of_flag)?,
     })
 }
 

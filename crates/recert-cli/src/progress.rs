@@ -13,6 +13,7 @@ use recert::report::cohen::{self, CohenLog, LogRow};
 use recert::smooth::Observer;
 
 use crate::exit::Failure;
+use crate::output;
 
 /// Set by the first Ctrl-C; the second one ends the process.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -69,6 +70,12 @@ pub(crate) struct Progress {
     failure: Option<anyhow::Error>,
 }
 
+/// Opens a log, which a ledger is not.
+fn open_log(path: &Path) -> Result<CohenLog> {
+    output::check_place("--log", path, &[])?;
+    Ok(CohenLog::open(path)?)
+}
+
 impl Progress {
     /// The name of no method: for a run that is a means to another.
     pub(crate) const NO_ROWS: &'static str = "";
@@ -78,7 +85,7 @@ impl Progress {
         Ok(Self {
             bar: ProgressBar::hidden(),
             quiet: quiet || !std::io::stderr().is_terminal(),
-            log: log.map(CohenLog::open).transpose()?,
+            log: log.map(open_log).transpose()?,
             first: None,
             waiting: Vec::new(),
             method,

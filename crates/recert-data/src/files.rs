@@ -11,18 +11,30 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The whole of a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    length(path)?;
     fs::read(path).map_err(|e| Error::io(e, path))
+}
+
+/// The length of a file. Fails of a folder, and of a pipe or device: opening a
+/// pipe would wait for somebody to write to it.
+fn length(path: &Path) -> Result<u64> {
+    let metadata = fs::metadata(path).map_err(|e| Error::io(e, path))?;
+    if metadata.is_file() {
+        return Ok(metadata.len());
+    }
+    let message = if metadata.is_dir() {
+        "is a folder where a file is needed"
+    } else {
+        "is a pipe or device where a file is needed"
+    };
+    Err(Error::new(ErrorKind::Io, message).at(path))
 }
 
 /// A file for reading, and its length.
 pub(crate) fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
+    let length = length(path)?;
     let file = File::open(path).map_err(|e| Error::io(e, path))?;
-    let metadata = file.metadata().map_err(|e| Error::io(e, path))?;
-    if metadata.is_dir() {
-        let error = Error::new(ErrorKind::Io, "is a folder where a file is needed");
-        return Err(error.at(path));
-    }
-    Ok((BufReader::new(file), metadata.len()))
+    Ok((BufReader::new(file), length))
 }
 
 /// A file for reading, decompressed if it begins like gzip; the length of the

@@ -213,10 +213,8 @@ impl Plan {
     ) -> Result<(Self, Signature), Error> {
         let signature = model
             .signature_with_output(options.output.as_deref())
-            .map_err(|source| {
-                let message = format!("{}: {source}", model.name());
-                Error::new(ErrorKind::Model, message).because(source)
-            })?;
+            // Its text begins with the network's name.
+            .map_err(|source| Error::new(ErrorKind::Model, source.to_string()).because(source))?;
         let input = &signature.input;
         if input.element != ElementType::Float32 {
             let message = format!(

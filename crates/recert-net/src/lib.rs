@@ -37,6 +37,7 @@ mod constant;
 mod draft;
 mod error;
 mod external;
+mod file;
 mod graph;
 mod layers;
 mod model;
@@ -51,6 +52,7 @@ mod view;
 
 pub use changes::{Changes, LayerChange};
 pub use error::{Error, ErrorKind, Result};
+pub use file::write_whole;
 pub use layers::Weights;
 pub use model::{Model, Operator};
 pub use rewrite::{

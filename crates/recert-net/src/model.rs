@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
-use std::{fmt, fs, process};
+use std::{fmt, fs};
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::external;
+use crate::file::write_whole;
 use crate::proto::onnx::{GraphProto, ModelProto, NodeProto};
 use crate::proto::wire;
 use crate::signature::Signature;
@@ -151,17 +152,7 @@ impl Model {
     /// [`ErrorKind::Io`] with the file's name.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}.partial", process::id()));
-        let written = File::create(&temporary)
-            .and_then(|mut file| {
-                file.write_all(&self.bytes)?;
-                file.sync_all()
-            })
-            .and_then(|()| fs::rename(&temporary, path));
-        written.map_err(|error| {
-            // The partial file is of no use; that it may be gone already is fine.
-            drop(fs::remove_file(&temporary));
+        write_whole(path, &self.bytes).map_err(|error| {
             let text = format!("{}: cannot be written: {error}", path.display());
             Error::new(ErrorKind::Io, text).with_source(error)
         })
@@ -309,10 +300,21 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| {
         Error::new(ErrorKind::Io, format!("cannot be read: {error}")).with_source(error)
     };
+    // Opening a pipe would wait for somebody to write to it.
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        let what = if metadata.is_dir() {
+            "a folder"
+        } else {
+            "a pipe or device"
+        };
+        let text = format!("cannot be read: it is {what} where a file is needed");
+        return Err(Error::new(ErrorKind::Io, text));
+    }
+    check_size(metadata.len())?;
     let file = File::open(path).map_err(failed)?;
-    check_size(file.metadata().map_err(failed)?.len())?;
     let mut bytes = Vec::new();
-    // The limit holds for pipes and growing files too, whose length says nothing.
+    // The limit holds for growing files too, whose length says nothing.
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;

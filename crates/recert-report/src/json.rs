@@ -1,10 +1,10 @@
 //! The report as a JSON document with a versioned schema.
 //!
-//! Schema `recert-report/1`, an object with
+//! Schema `recert-report/2`, an object with
 //!
 //! | field | content |
 //! |---|---|
-//! | `schema` | the text `recert-report/1` |
+//! | `schema` | the text `recert-report/2` |
 //! | `title`, `generated`, `notes` | as in [`Report`] |
 //! | `runs` | the runs, in order; each has the fields of [`Run`] and `metrics` |
 //!
@@ -15,7 +15,7 @@
 //! - `method` is `{"kind": "certify", "sides": ..}` or `{"kind": "recertify",
 //!   "name": .., "base": .., "gamma": ..}`, where `base` counts runs from 0;
 //! - `metrics` holds what can be derived from the rows: the fields of
-//!   [`Metrics`], `radii` with `certified` (exact counts of
+//!   [`Metrics`], `radii` with `certified_at` (exact counts of
 //!   inputs certified with at least that radius, for their label where there
 //!   are labels), and for recertifications `speed_up` (a
 //!   [`SpeedUp`] or null). It is for readers;
@@ -24,6 +24,9 @@
 //! Numbers are written with as many digits as bring back the same double, so
 //! no bound changes on the way. Fields may be added under the same version;
 //! nothing is renamed, removed or given another meaning.
+//!
+//! Version 1 had `certified_at` under the name `certified`, which a field of
+//! [`Metrics`] has too. As `metrics` is ignored, [`from_str`] reads it as well.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +35,11 @@ use crate::metrics::{Metrics, default_radii, share_at};
 use crate::model::{Report, Run};
 use crate::speed_up::{SpeedUp, speed_ups};
 
-/// The schema that [`to_string`] writes and [`from_str`] reads.
-pub const SCHEMA: &str = "recert-report/1";
+/// The schema that [`to_string`] writes.
+pub const SCHEMA: &str = "recert-report/2";
+
+/// The schema before, which [`from_str`] reads too.
+const EARLIER: &str = "recert-report/1";
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -56,7 +62,7 @@ struct Derived {
     #[serde(flatten)]
     metrics: Metrics,
     radii: Vec<f64>,
-    certified: Vec<u64>,
+    certified_at: Vec<u64>,
     speed_up: Option<SpeedUp>,
 }
 
@@ -82,7 +88,7 @@ pub fn to_string(report: &Report) -> Result<String, Error> {
             .map(|((run, metrics), speed_up)| RunOut {
                 metrics: Derived {
                     metrics,
-                    certified: radii.iter().map(|r| share_at(run, *r).count).collect(),
+                    certified_at: radii.iter().map(|r| share_at(run, *r).count).collect(),
                     radii: radii.clone(),
                     speed_up,
                 },
@@ -94,7 +100,7 @@ pub fn to_string(report: &Report) -> Result<String, Error> {
         .map_err(|e| Error::format("cannot write the report as JSON").because(e))
 }
 
-/// Reads a report that [`to_string`] wrote.
+/// Reads a report that [`to_string`] wrote, of this schema or the one before.
 ///
 /// Text that is not such JSON is [`ErrorKind::Format`], another schema or
 /// version [`ErrorKind::Schema`], and a report that does not pass
@@ -102,7 +108,7 @@ pub fn to_string(report: &Report) -> Result<String, Error> {
 pub fn from_str(text: &str) -> Result<Report, Error> {
     let malformed = |e: serde_json::Error| Error::format("this is no JSON report").because(e);
     let head: Head = serde_json::from_str(text).map_err(malformed)?;
-    if head.schema != SCHEMA {
+    if ![SCHEMA, EARLIER].contains(&head.schema.as_str()) {
         return Err(Error::new(
             ErrorKind::Schema,
             format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use recert_engine::{EngineOptions, Precision};
-use recert_ledger::{Certificate, Input, Ledger, Network, hex};
+use recert_ledger::{Certificate, Input, Ledger, Network, Seal, hex};
 use recert_report::{Method, Report, Row, Run};
 
 /// A report of everything that `ledgers` hold, in their order: for each, the
@@ -47,6 +47,19 @@ pub fn from_ledgers(
         }
     }
     Ok(report)
+}
+
+/// What is to be said where the rows of a ledger are not those that were sealed
+/// when it was closed, for a report's notes; `None` where they are, and where
+/// there is no seal. [`from_ledgers`] does not look: this reads the whole file.
+pub fn seal_note(ledger: &Ledger) -> Option<String> {
+    let what = match ledger.seal() {
+        Ok(Seal::Holds | Seal::Absent) => return None,
+        Ok(Seal::Broken { .. }) => "its rows are not those that were sealed".to_owned(),
+        Err(why) => format!("its seal cannot be compared with its rows ({why})"),
+    };
+    let name = ledger.path().display();
+    Some(format!("{name}: {what}: see `recert check`."))
 }
 
 /// Certificates of one network that differ in the input alone.

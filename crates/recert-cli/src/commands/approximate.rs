@@ -11,9 +11,13 @@ use serde_json::json;
 use crate::args::{Approximate, SubsetArgs};
 use crate::config::{self, Data, usage};
 use crate::exit::{Failure, typed};
+use crate::output;
 use crate::progress::print;
 
 pub(crate) fn run(args: &Approximate) -> Result<()> {
+    if let Some(out) = &args.out {
+        check_place(out, args)?;
+    }
     let mut model = Model::read(&args.model)?;
     let mut kinds = Vec::new();
     let mut steps = Vec::new();
@@ -53,7 +57,7 @@ pub(crate) fn run(args: &Approximate) -> Result<()> {
         .out
         .clone()
         .unwrap_or_else(|| beside(&args.model, &kinds.join(".")));
-    check_place(&out, &args.model)?;
+    check_place(&out, args)?;
     model
         .write(&out)
         .map_err(|why| Failure::output("the network", why))?;
@@ -69,20 +73,23 @@ pub(crate) fn run(args: &Approximate) -> Result<()> {
 }
 
 /// The file is put in its place by renaming, which would replace a device, and
-/// it must not replace the network it is made from: ledgers are bound to that.
-fn check_place(out: &Path, model: &Path) -> Result<()> {
+/// it must not replace what it is made from: ledgers are bound to the network.
+fn check_place(out: &Path, args: &Approximate) -> Result<()> {
     if out.exists() && !out.is_file() {
         return Err(Failure::output(out.display(), "it is no file").into());
     }
-    if std::fs::canonicalize(out)
-        .is_ok_and(|out| std::fs::canonicalize(model).is_ok_and(|m| m == out))
-    {
-        return usage(format!(
-            "--out: {} is the network itself; choose another name",
-            out.display()
-        ));
-    }
-    Ok(())
+    let data = args.calibration.as_deref().and_then(output::data_path);
+    let (labels, classes) = (&args.data_args.labels, &args.data_args.classes);
+    let inputs = [
+        (Some(&args.model), "the network itself"),
+        (data.as_ref(), "the calibration data"),
+        (labels.as_ref(), "the file of labels"),
+        (classes.as_ref(), "the list of classes"),
+    ];
+    let inputs: Vec<_> = (inputs.into_iter())
+        .filter_map(|(path, what)| Some((path?.as_path(), what)))
+        .collect();
+    output::check_place("--out", out, &inputs)
 }
 
 /// The share of weights changed and the largest error, as a line.

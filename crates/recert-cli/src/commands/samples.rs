@@ -10,7 +10,7 @@ use recert::report::samples::{
 
 use crate::args::Samples;
 use crate::config::{self, usage};
-use crate::exit::Failure;
+use crate::output;
 use crate::progress::print;
 
 /// The shares of copies shown for a target error where none are asked for; the
@@ -77,6 +77,9 @@ fn by_width(args: &Samples) -> Result<()> {
         rows: shares.iter().map(|p| row(*p)).collect::<Result<_>>()?,
         errors: errors.clone(),
     };
+    if let Some(plot) = &args.svg {
+        output::check_place("--svg", plot, &[])?;
+    }
     // The plot is made before anything is printed, as it may fail where the table
     // does not: it covers every p.
     let svg = match &args.svg {
@@ -95,8 +98,7 @@ fn by_width(args: &Samples) -> Result<()> {
     };
     show(args, &answer.table()?, &answer.json()?)?;
     if let Some((path, svg)) = svg {
-        std::fs::write(path, svg).map_err(|why| Failure::output(path.display(), why))?;
-        eprintln!("wrote {}", path.display());
+        output::write(path, svg.as_bytes())?;
     }
     Ok(())
 }

@@ -294,6 +294,81 @@ fn flags_of_the_other_commands_out_of_range_are_named() {
     }
 }
 
+#[test]
+fn an_alpha_that_no_statement_can_use_leaves_no_ledger() {
+    let place = Place::new();
+    let (model, data) = (asset("shapes.onnx"), asset("shapes-test.npz"));
+    let ways: [&[&str]; 5] = [
+        &[],
+        &["--one-sided"],
+        &["--until-radius", "0.3"],
+        &["--noise", "integer"],
+        &["--via", &model],
+    ];
+    for way in ways {
+        for alpha in ["0.56", "0.9"] {
+            let words = with(&certify(&place, &model, &data, way), &["--alpha", alpha]);
+            fails(2, &["--alpha", alpha, "0.5"]).check(&words);
+            assert!(!place.path("none.recert").exists(), "{way:?}");
+        }
+    }
+}
+
+#[test]
+fn messages_name_the_flag_and_the_file_once() {
+    let place = Place::new();
+    let (model, data) = (asset("shapes.onnx"), asset("shapes-test.npz"));
+    for (flag, value) in [
+        ("--std", "0"),
+        ("--scale", "0"),
+        ("--mean", "nan"),
+        ("--mean", "0.5,0.5"),
+        ("--threads", "100000"),
+        ("--threads", "1025"),
+    ] {
+        for engine in [&[][..], &["--engine", "rten"]] {
+            let words = with(&certify(&place, &model, &data, engine), &[flag, value]);
+            fails(2, &[&format!("recert: {flag} ")]).check(&words);
+        }
+    }
+    let words = certify(&place, &model, &data, &["--output", "probabilities"]);
+    let said = fails(3, &["recert: shapes.onnx: there is no output"]).check(&words);
+    assert_eq!(said.stderr.matches("shapes.onnx").count(), 1);
+    assert!(!place.path("none.recert").exists(), "no ledger is begun");
+}
+
+/// Opening a pipe that nobody writes to would wait for ever.
+#[cfg(unix)]
+#[test]
+fn pipes_are_neither_networks_nor_data() {
+    let place = Place::new();
+    let pipe = place.text("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: there is no mkfifo");
+        return;
+    }
+    let (model, data) = (asset("shapes.onnx"), asset("shapes-test.npz"));
+    let refused = fails(3, &["pipe: ", "is a pipe or device"]);
+    refused.check(&certify(&place, &pipe, &data, &[]));
+    refused.check(&with(&[], &["approximate", &pipe, "--bf16"]));
+    for format in [
+        "",
+        "cifar10:",
+        "cifar10-bin:",
+        "idx:",
+        "folder:",
+        "npy:",
+        "npz:",
+    ] {
+        let data = format!("{format}{pipe}");
+        refused.check(&certify(&place, &model, &data, &[]));
+    }
+    let labels = ["--labels", &pipe];
+    refused.check(&certify(&place, &model, &data, &labels));
+    assert!(!place.path("none.recert").exists(), "no ledger is begun");
+}
+
 /// `certify` of a network made by hand on a black image and another one.
 fn certify_small(place: &Place, network: &str) -> Said {
     let ledger = place.text(&format!("{network}.recert"));

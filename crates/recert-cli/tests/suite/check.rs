@@ -96,6 +96,40 @@ fn killed_and_resumed_ledgers_pass() {
 }
 
 #[test]
+fn a_report_says_that_rows_are_not_those_sealed() {
+    let place = Place::new();
+    let [whole, changed] = ["whole.recert", "changed.recert"].map(|name| {
+        let ledger = place.text(name);
+        ok(&with(&certify_demo(N, N0, INPUTS), &["--ledger", &ledger]));
+        ledger
+    });
+    Connection::open(place.path("changed.recert"))
+        .unwrap()
+        .execute_batch("UPDATE certificate SET radius = radius + 0.5 WHERE idx = 1")
+        .unwrap();
+    let words = "its rows are not those that were sealed: see `recert check`";
+
+    let said = ok(&with(&[], &["report", &whole]));
+    assert!(!said.stderr.contains("sealed") && !said.stdout.contains("sealed"));
+    let page = place.text("page.html");
+    let said = ok(&with(&[], &["report", &whole, &changed, "--html", &page]));
+    let warning = format!("recert: warning: {changed}: {words}");
+    assert!(said.stderr.lines().any(|line| line == warning), "{said:?}");
+    assert_eq!(said.stderr.matches("warning").count(), 1);
+    // The table wraps its notes.
+    let table: Vec<&str> = said.stdout.split_whitespace().collect();
+    assert!(table.join(" ").contains(words), "{}", said.stdout);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("its rows are not those that were sealed"));
+    let said = ok(&with(&[], &["report", &changed, "--json"]));
+    let document: Json = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(
+        document["notes"],
+        serde_json::json!([format!("{changed}: {words}.")])
+    );
+}
+
+#[test]
 fn violations_are_named_and_counted() {
     let place = Place::new();
     let ledger = place.text("run.recert");

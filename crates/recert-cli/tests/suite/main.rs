@@ -14,6 +14,7 @@ mod integer_noise;
 mod kill;
 mod ledgers;
 mod mutations;
+mod outputs;
 mod samples;
 mod together;
 mod until;

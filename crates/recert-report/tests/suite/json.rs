@@ -1,8 +1,11 @@
 //! The JSON document: its shape as a snapshot, and that it brings back what went in.
 
+use std::collections::BTreeSet;
+
 use crate::support;
 use proptest::prelude::*;
 use recert_report::{ErrorKind, Report, Row, json};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 #[test]
 fn the_document() {
@@ -34,12 +37,96 @@ fn what_is_written_is_read_back() {
     );
 }
 
+/// A JSON value of whose objects none has a key twice. What reads into a map
+/// takes one of the two and says nothing.
+struct KeysOnce;
+
+impl<'de> Deserialize<'de> for KeysOnce {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeysOnce {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON without a key that is there twice")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some((key, Self)) = map.next_entry::<String, Self>()? {
+            if keys.contains(&key) {
+                return Err(A::Error::custom(format!("the key {key} is there twice")));
+            }
+            keys.insert(key);
+        }
+        Ok(Self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while let Some(Self) = list.next_element()? {}
+        Ok(Self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(Self)
+    }
+}
+
+#[test]
+fn no_object_has_a_key_twice() {
+    let once = |text: &str| serde_json::from_str::<KeysOnce>(text).map(|_| ());
+    let twice = once(r#"[{"a": 1, "b": {"a": 1, "c": null, "a": [2.5, -1, "x", true]}}]"#);
+    assert!(
+        twice
+            .unwrap_err()
+            .to_string()
+            .contains("the key a is there twice")
+    );
+    let report = support::small();
+    once(&json::to_string(&report).unwrap()).unwrap();
+    let mut unlabelled = report;
+    unlabelled.runs[0].rows[0].label = None;
+    once(&json::to_string(&unlabelled).unwrap()).unwrap();
+}
+
+#[test]
+fn the_schema_before_is_read() {
+    let text = json::to_string(&support::small()).unwrap();
+    let before = text
+        .replace("recert-report/2", "recert-report/1")
+        .replace("\"certified_at\"", "\"certified\"");
+    assert_eq!(json::from_str(&before).unwrap(), support::small());
+}
+
 #[test]
 fn other_documents_are_refused() {
     let text = json::to_string(&support::small()).unwrap();
     for (changed, kind) in [
         (
-            text.replace("recert-report/1", "recert-report/2"),
+            text.replace("recert-report/2", "recert-report/3"),
             ErrorKind::Schema,
         ),
         (
