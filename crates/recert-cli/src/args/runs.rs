@@ -164,7 +164,8 @@ pub(crate) struct Recertify {
     pub(crate) n_p: Vec<String>,
     #[command(flatten)]
     pub(crate) sides: SidesArgs,
-    /// Total failure probability of each new certificate [default: twice the ledger's alpha]
+    /// Total failure probability of each new certificate [default: twice the ledger's alpha,
+    /// 0.5 at most]
     #[arg(long, allow_negative_numbers = true, value_name = "A")]
     pub(crate) alpha: Option<f64>,
     /// The inputs, where they are no longer where the ledger says

@@ -315,6 +315,37 @@ fn an_alpha_that_no_statement_can_use_leaves_no_ledger() {
 }
 
 #[test]
+fn recertifying_begins_with_an_alpha_and_labels_that_can_be_used() {
+    let place = Place::new();
+    let (model, data) = (asset("shapes.onnx"), asset("shapes-test.npz"));
+    let ledger = place.text("none.recert");
+    for alpha in ["0.3", "0.5"] {
+        ok(&with(
+            &certify(&place, &model, &data, &[]),
+            &["--alpha", alpha],
+        ));
+        let recertify = with(&[], &["recertify", &ledger, "--model", &model]);
+        let before = held(&place.path("none.recert"));
+        for more in [
+            &["--alpha", "0.51"][..],
+            &["--alpha", "0.9"],
+            &["--alpha", "0.9", "--until-radius", "0.2"],
+            &["--alpha", "0.9", "--plan"],
+        ] {
+            let said = fails(2, &["--alpha", "0.5"]).check(&with(&recertify, more));
+            assert_eq!(said.stdout, "", "{more:?}");
+        }
+        for more in [&[][..], &["--plan"]] {
+            let words = with(&with(&recertify, &["--label-offset", "7"]), more);
+            fails(2, &["10 classes (0 to 9)", "--label-offset"]).check(&words);
+        }
+        assert_eq!(held(&place.path("none.recert")), before);
+        ok(&recertify);
+        std::fs::remove_file(&ledger).unwrap();
+    }
+}
+
+#[test]
 fn messages_name_the_flag_and_the_file_once() {
     let place = Place::new();
     let (model, data) = (asset("shapes.onnx"), asset("shapes-test.npz"));
