@@ -1,7 +1,7 @@
 //! What a ledger says of every input, reduced to counts by code; and its file.
 //!
 //! A code is whether f answered the class selected, c, and the bucket of its
-//! margin. For every h the table has, by code, the pairs (copies that both
+//! margin. For every h the table has, by code, the pairs (samples that both
 //! answered) and how they ended.
 
 use std::fmt::Write as _;
@@ -18,21 +18,21 @@ pub const CODES: usize = 2 * BUCKETS;
 /// Counts by code.
 pub type ByCode = [u64; CODES];
 
-/// One input: f's copies.
+/// One input: f's samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
     /// Its place in the data set.
     pub idx: u32,
     /// Whether the class selected is the label. Used for scoring alone.
     pub correct: bool,
-    /// f's copies by code.
-    pub copies: ByCode,
+    /// f's samples by code.
+    pub samples: ByCode,
 }
 
-/// One input: h's answers on the first copies.
+/// One input: h's answers on the first samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paired {
-    /// Copies that both answered.
+    /// Samples that both answered.
     pub pairs: ByCode,
     /// Those that h answered with c.
     pub own: ByCode,
@@ -53,14 +53,14 @@ pub struct Counts {
 pub type Error = Box<dyn std::error::Error>;
 
 impl Counts {
-    /// Counts what the ledger has of f, and of each h on its first `m` copies.
+    /// Counts what the ledger has of f, and of each h on its first `m` samples.
     pub fn extract(ledger: &Path, m: u64) -> Result<Self, Error> {
         let ledger = Ledger::open_read_only(ledger)?;
         let n = ledger.header().n;
         let series = |network: NetworkId, idx: u32| Series {
             network,
             idx,
-            // The copies that certificates rest on.
+            // The samples that certificates rest on.
             stream: Stream(1),
         };
         let networks = ledger.networks()?;
@@ -79,12 +79,12 @@ impl Counts {
                     usize::from(other) * BUCKETS + usize::from(bucket)
                 })
                 .collect();
-            let mut copies = [0; CODES];
-            code.iter().for_each(|&code| copies[code] += 1);
+            let mut samples = [0; CODES];
+            code.iter().for_each(|&code| samples[code] += 1);
             inputs.push(Base {
                 idx: input.idx,
                 correct: input.label == Some(u32::from(selection.class)),
-                copies,
+                samples,
             });
             codes.push((selection.class, f, code));
         }
@@ -101,11 +101,11 @@ impl Counts {
                     own: [0; CODES],
                     differ: [0; CODES],
                 };
-                for (copy, &answer) in h.classes.iter().enumerate() {
-                    one.pairs[code[copy]] += 1;
-                    one.own[code[copy]] += u64::from(answer == *class);
-                    one.differ[code[copy]] +=
-                        u64::from(answer != f.classes[copy] || answer == INVALID);
+                for (sample, &answer) in h.classes.iter().enumerate() {
+                    one.pairs[code[sample]] += 1;
+                    one.own[code[sample]] += u64::from(answer == *class);
+                    one.differ[code[sample]] +=
+                        u64::from(answer != f.classes[sample] || answer == INVALID);
                 }
                 paired.push(one);
             }
@@ -130,7 +130,7 @@ impl Counts {
             );
         };
         for input in &self.inputs {
-            line("f", input, "copies", &input.copies);
+            line("f", input, "copies", &input.samples);
         }
         for (name, paired) in &self.networks {
             for (input, paired) in self.inputs.iter().zip(paired) {
@@ -162,7 +162,7 @@ impl Counts {
                 counts.inputs.push(Base {
                     idx: idx.parse()?,
                     correct: correct == "1",
-                    copies: numbers,
+                    samples: numbers,
                 });
                 continue;
             }
@@ -212,7 +212,7 @@ mod tests {
                 .map(|i| Base {
                     idx: 5 * i,
                     correct: i == 1,
-                    copies: by(u64::from(i)),
+                    samples: by(u64::from(i)),
                 })
                 .collect(),
             networks: vec![(

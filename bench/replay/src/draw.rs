@@ -1,7 +1,7 @@
 //! Random numbers as pure functions of what they are for.
 //!
 //! A uniform number depends on its key and its place alone, so that two
-//! methods that ask for the same copy of the same input see the same answer, and
+//! methods that ask for the same sample of the same input see the same answer, and
 //! a run gives the same figures on any number of threads.
 
 /// A stream of uniform numbers.

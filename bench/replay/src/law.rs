@@ -1,6 +1,6 @@
-//! From counts to the laws that copies are drawn from.
+//! From counts to the laws that samples are drawn from.
 //!
-//! f's codes: the shares of its copies in the ledger. h's answers: for each code
+//! f's codes: the shares of its samples in the ledger. h's answers: for each code
 //! a chance by a Beta law around what inputs as hard as this one have shown,
 //! confronted with the input's own pairs. A group of codes has the mean
 //! `A q^B` (`q` the chance that f does not answer c on the input; `B` by largest
@@ -24,7 +24,7 @@ const GROUPS: [&[usize]; 9] = [
     &[11, 12, 13, 14, 15],
 ];
 
-/// What one input's copies follow.
+/// What one input's samples follow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Law {
     /// Whether the class selected is the label. Used for scoring alone.
@@ -53,8 +53,8 @@ impl Law {
 pub fn laws(counts: &Counts, network: usize) -> Vec<Law> {
     let q: Vec<f64> = (counts.inputs.iter())
         .map(|input| {
-            let n: u64 = input.copies.iter().sum();
-            let k: u64 = input.copies[..BUCKETS].iter().sum();
+            let n: u64 = input.samples.iter().sum();
+            let k: u64 = input.samples[..BUCKETS].iter().sum();
             ((n - k) as f64 + 0.5) / (n as f64 + 1.0)
         })
         .collect();
@@ -77,7 +77,7 @@ pub fn laws(counts: &Counts, network: usize) -> Vec<Law> {
     let gained = shrink(&q, &pairs, &gained);
     (counts.inputs.iter().enumerate())
         .map(|(i, input)| {
-            let n: u64 = input.copies.iter().sum();
+            let n: u64 = input.samples.iter().sum();
             let own = |code: usize| {
                 if code < BUCKETS {
                     1.0 - away[i][code]
@@ -91,7 +91,7 @@ pub fn laws(counts: &Counts, network: usize) -> Vec<Law> {
             };
             Law {
                 correct: input.correct,
-                code: input.copies.map(|copies| copies as f64 / n as f64),
+                code: input.samples.map(|samples| samples as f64 / n as f64),
                 own: std::array::from_fn(own),
                 differ: std::array::from_fn(differ),
             }

@@ -3,7 +3,7 @@
 //! A log says how often f answers its class, by the radius it prints, and
 //! nothing of margins or of h. So each of its inputs takes everything else from
 //! the recorded input with the nearest `P(f = c)` (in log odds): the shares of
-//! the codes among copies answered with c and among the others, and h's chances
+//! the codes among samples answered with c and among the others, and h's chances
 //! given the code.
 
 use std::path::Path;

@@ -1,13 +1,13 @@
 //! Replays certificates of approximated networks from recorded rates: how many
 //! evaluations each method needs for its average certified radius.
 
-mod copies;
 mod counts;
 mod draw;
 mod law;
 mod logs;
 mod methods;
 mod replay;
+mod samples;
 mod summary;
 
 use std::path::{Path, PathBuf};

@@ -7,9 +7,9 @@ use recert_smooth::Irs;
 use recert_smooth::bound::{self, Pairs, Tally};
 use recert_smooth::plan::{self, CELLS, Design, Goal, Levels, Pilot, Study};
 
-use crate::copies::{Copies, N0, Seen};
 use crate::counts::Error;
 use crate::law::Law;
+use crate::samples::{N0, Samples, Seen};
 
 /// Total failure probability of a recertification.
 const ALPHA: f64 = 0.002;
@@ -33,8 +33,8 @@ pub struct Inputs<'a> {
     pub sigma: Sigma,
     /// Their laws.
     pub laws: &'a [Law],
-    /// Their copies.
-    pub copies: &'a [Copies],
+    /// Their samples.
+    pub samples: &'a [Samples],
 }
 
 /// Radii from scratch, each worked out once.
@@ -54,14 +54,14 @@ impl Inputs<'_> {
         Ok(Radius::one_sided(self.sigma, p)?.map_or(0.0, Radius::get))
     }
 
-    /// h on the first copies of every input.
+    /// h on the first samples of every input.
     pub fn seen(&self, numbers: &[u64]) -> Vec<Vec<Seen>> {
-        let each = self.copies.iter().zip(self.laws);
-        each.map(|(copies, law)| copies.first(law, numbers))
+        let each = self.samples.iter().zip(self.laws);
+        each.map(|(samples, law)| samples.first(law, numbers))
             .collect()
     }
 
-    /// From scratch: selection copies, then h's own counts.
+    /// From scratch: selection samples, then h's own counts.
     pub fn from_scratch(&self, seen: &[Seen], memory: &mut Memory) -> Result<Spent, Error> {
         let alpha = Alpha::new(ALPHA)?;
         let mut radii = Vec::new();
@@ -82,8 +82,8 @@ impl Inputs<'_> {
     pub fn published(&self, seen: &[Seen]) -> Result<Spent, Error> {
         let (half, whole) = (Alpha::new(ALPHA / 2.0)?, Alpha::new(ALPHA)?);
         let mut radii = Vec::new();
-        for (copies, seen) in self.copies.iter().zip(seen) {
-            let (k, n) = (copies.k, copies.n());
+        for (samples, seen) in self.samples.iter().zip(seen) {
+            let (k, n) = (samples.k, samples.n());
             let p_f = bound::direct(k, n, half)?;
             let p = if p_f.get() < GAMMA {
                 bound::zeta(k, n, half, &pairs(*seen), half)?.0
@@ -100,8 +100,8 @@ impl Inputs<'_> {
     pub fn irs(&self, seen: &[Seen]) -> Result<Spent, Error> {
         let irs = Irs { gamma: GAMMA };
         let mut radii = Vec::new();
-        for (copies, seen) in self.copies.iter().zip(seen) {
-            let (k, n) = (copies.k, copies.n());
+        for (samples, seen) in self.samples.iter().zip(seen) {
+            let (k, n) = (samples.k, samples.n());
             let (conclusion, _) =
                 irs.conclude(0, k, n, &pairs(*seen), Alpha::new(ALPHA)?, self.sigma)?;
             radii.push(self.radius(conclusion.p_lower)?);
@@ -113,27 +113,29 @@ impl Inputs<'_> {
     /// `auto`: a pilot, a plan, and the bound of each input's design.
     pub fn auto(&self, budget: u64) -> Result<Spent, Error> {
         let goal = Goal::Budget(budget);
-        let votes: Vec<(u64, u64)> = (self.copies.iter())
-            .map(|copies| (copies.subject.favour, copies.subject.votes))
+        let votes: Vec<(u64, u64)> = (self.samples.iter())
+            .map(|samples| (samples.subject.favour, samples.subject.votes))
             .collect();
         let pilots = goal.pilots(&votes);
-        let each = self.copies.iter().zip(&pilots);
+        let each = self.samples.iter().zip(&pilots);
         let study = Study {
-            subjects: each.map(|(copies, &pilot)| copies.subject(pilot)).collect(),
+            subjects: each
+                .map(|(samples, &pilot)| samples.subject(pilot))
+                .collect(),
             margins: true,
             both_sides: false,
             levels: Levels::new(Alpha::new(ALPHA)?, 1)?,
             goal,
         };
-        let seen: Vec<Pilot> = (self.copies.iter().zip(self.laws).zip(&pilots))
-            .map(|((copies, law), &pairs)| copies.pilot(law, pairs))
+        let seen: Vec<Pilot> = (self.samples.iter().zip(self.laws).zip(&pilots))
+            .map(|((samples, law), &pairs)| samples.pilot(law, pairs))
             .collect();
         let choices = study.choose(study.rates(&seen))?;
         let Levels { f, h, whole } = study.levels;
         let (mut radii, mut evaluations) = (Vec::new(), 0);
         for (i, choice) in choices.iter().enumerate() {
-            let (copies, subject) = (&self.copies[i], study.subjects[i]);
-            let answered = copies.run(&self.laws[i], choice.design, pilots[i]);
+            let (samples, subject) = (&self.samples[i], study.subjects[i]);
+            let answered = samples.run(&self.laws[i], choice.design, pilots[i]);
             evaluations += answered.pairs.iter().sum::<u64>() + answered.beside;
             let (pairs, own) = (answered.pairs[0], answered.own[0]);
             let p = match choice.design {
@@ -145,7 +147,7 @@ impl Inputs<'_> {
                 }
                 Design::Cells { .. } => {
                     let cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
-                        copies: subject.cells[cell],
+                        samples: subject.cells[cell],
                         pairs: answered.pairs[cell],
                         own: answered.own[cell],
                         tilt: choice.tilts.cells[cell],
@@ -160,13 +162,13 @@ impl Inputs<'_> {
 
     /// What no method without assumptions can beat: h never answers otherwise
     /// than f, the plan knows it, and the bound is the distribution-free one,
-    /// `pA a^(1/m)`, or h's own on fresh copies where that is better. To be
+    /// `pA a^(1/m)`, or h's own on fresh samples where that is better. To be
     /// compared with certifying f itself from scratch.
     pub fn limit(&self, budgets: &[u64]) -> Result<Vec<Spent>, Error> {
         let levels = Levels::new(Alpha::new(ALPHA)?, 1)?;
         let mut memory = HashMap::new();
-        let curves: Vec<plan::Curve> = (self.copies.iter())
-            .map(|copies| limit_curve(copies, levels, &mut memory))
+        let curves: Vec<plan::Curve> = (self.samples.iter())
+            .map(|samples| limit_curve(samples, levels, &mut memory))
             .collect::<Result<_, Error>>()?;
         let mut spent = Vec::new();
         for &budget in budgets {
@@ -175,9 +177,9 @@ impl Inputs<'_> {
             for (i, &design) in plan.designs.iter().enumerate() {
                 let point = curves[i].points().iter().find(|p| p.design == design);
                 radii.push(match (design, point) {
-                    (Design::Fresh { copies }, _) => {
-                        let own = self.copies[i].run(&self.laws[i], design, 0).own[0];
-                        self.radius(bound::direct(own, copies, levels.whole)?)?
+                    (Design::Fresh { samples }, _) => {
+                        let own = self.samples[i].run(&self.laws[i], design, 0).own[0];
+                        self.radius(bound::direct(own, samples, levels.whole)?)?
                     }
                     (_, Some(point)) => point.radius * self.sigma.get(),
                     (_, None) => 0.0,
@@ -201,7 +203,7 @@ fn pairs(seen: Seen) -> Pairs {
 }
 
 fn limit_curve(
-    copies: &Copies,
+    samples: &Samples,
     levels: Levels,
     memory: &mut HashMap<(u64, u64), f64>,
 ) -> Result<plan::Curve, Error> {
@@ -209,7 +211,7 @@ fn limit_curve(
     let radius = |p: LowerBound| -> Result<f64, Error> {
         Ok(Radius::one_sided(one, p)?.map_or(0.0, Radius::get))
     };
-    let (k, n) = (copies.k, copies.n());
+    let (k, n) = (samples.k, samples.n());
     let p_f = bound::direct(k, n, levels.f)?;
     let mut points = Vec::new();
     let costs = (0..).map(|i| (8.0 * 1.1_f64.powi(i)) as u64);
@@ -237,7 +239,7 @@ fn limit_curve(
         points.push(plan::Point {
             cost: m,
             radius: expected,
-            design: Design::Fresh { copies: m },
+            design: Design::Fresh { samples: m },
             tilt: 0.0,
         });
     }

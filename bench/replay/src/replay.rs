@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use recert_num::Sigma;
 
-use crate::copies::Copies;
 use crate::counts::{Counts, Error};
 use crate::law::{Law, laws};
 use crate::logs;
 use crate::methods::{Inputs, Memory, Spent};
+use crate::samples::Samples;
 
-/// f's copies and the shares of them, in thousandths, from scratch and with the
-/// methods that run h on as many copies of every input.
+/// f's samples and the shares of them, in thousandths, from scratch and with the
+/// methods that run h on as many samples of every input.
 const SIZES: [(u64, [u64; 10]); 2] = [
     (10_000, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]),
     (100_000, [50, 100, 150, 200, 250, 300, 350, 400, 450, 500]),
@@ -181,16 +181,16 @@ impl Cell {
                     spent,
                 });
             };
-            let copies: Vec<Copies> = (self.laws.iter().enumerate())
+            let samples: Vec<Samples> = (self.laws.iter().enumerate())
                 .map(|(i, law)| {
                     let key = [self.n, self.sigma.to_bits(), replicate, i as u64];
-                    Copies::draw(law, self.n, &key)
+                    Samples::draw(law, self.n, &key)
                 })
                 .collect();
             let inputs = Inputs {
                 sigma: Sigma::new(self.sigma)?,
                 laws: &self.laws,
-                copies: &copies,
+                samples: &samples,
             };
             let seen = inputs.seen(&numbers);
             for (at, &number) in numbers.iter().enumerate() {

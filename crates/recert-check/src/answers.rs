@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use recert_ledger::raw::{Row, Table, decode_answers, decode_copies};
+use recert_ledger::raw::{Row, Table, decode_answers, decode_samples};
 use recert_ledger::{Error, INVALID, Ledger};
 
 use crate::fields::Fields;
 use crate::report::Report;
 use crate::tables::Tables;
 
-/// The noise streams by the numbers that ledgers keep: copies that certificates
+/// The noise streams by the numbers that ledgers keep: samples that certificates
 /// are counted on.
 pub(crate) const CERTIFY: u32 = 1;
-/// Copies that no cached answer has seen.
+/// Samples that no cached answer has seen.
 pub(crate) const FRESH: u32 = 2;
-/// Copies for prediction.
+/// Samples for prediction.
 pub(crate) const PREDICT: u32 = 4;
 
-/// A network's answers on copies of one stream of one input, by copy.
+/// A network's answers on samples of one stream of one input, by sample.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Series {
-    /// The numbers of the copies, ascending.
-    pub(crate) copies: Vec<u32>,
+    /// The numbers of the samples, ascending.
+    pub(crate) samples: Vec<u32>,
     /// The class of each, [`INVALID`] for an invalid answer.
     pub(crate) classes: Vec<u16>,
     /// The margin's bucket of each, where all of them have one.
@@ -31,18 +31,18 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// The classes of the copies `0..count`; `None` if not all of them are here.
+    /// The classes of the samples `0..count`; `None` if not all of them are here.
     pub(crate) fn first(&self, count: u64) -> Option<&[u16]> {
         let count = usize::try_from(count).ok()?;
         let last = count.checked_sub(1)?;
         // Ascending and distinct: the last being in place, all before it are.
-        (*self.copies.get(last)? as usize == last).then(|| &self.classes[..count])
+        (*self.samples.get(last)? as usize == last).then(|| &self.classes[..count])
     }
 
-    /// The classes of some ascending copies; `None` if not all of them are here.
-    pub(crate) fn at(&self, copies: &[u32]) -> Option<Vec<u16>> {
-        let place = |copy: &u32| self.copies.binary_search(copy).ok();
-        let places = copies.iter().map(place);
+    /// The classes of some ascending samples; `None` if not all of them are here.
+    pub(crate) fn at(&self, samples: &[u32]) -> Option<Vec<u16>> {
+        let place = |sample: &u32| self.samples.binary_search(sample).ok();
+        let places = samples.iter().map(place);
         places.map(|at| at.map(|at| self.classes[at])).collect()
     }
 }
@@ -63,7 +63,7 @@ impl Answers {
 
 /// A decoded row.
 struct Piece {
-    copies: Vec<u32>,
+    samples: Vec<u32>,
     classes: Vec<u16>,
     margins: Option<Vec<u8>>,
     micros: u64,
@@ -85,7 +85,7 @@ pub(crate) fn of_input(
         for table in [Table::Answers, Table::Chosen] {
             for row in ledger.raw_answers(table, network, idx)? {
                 if let Some((stream, piece)) = decode(&row, tables, (network, idx), report) {
-                    report.answers += piece.copies.len() as u64;
+                    report.answers += piece.samples.len() as u64;
                     pieces.entry(stream).or_default().push(piece);
                 }
             }
@@ -124,16 +124,16 @@ fn decode(
     } else {
         None
     };
-    let copies = match decode_copies(numbers, first, count) {
-        Ok(copies) => copies,
+    let samples = match decode_samples(numbers, first, count) {
+        Ok(samples) => samples,
         Err(what) => {
             let field = if chosen { "numbers" } else { "copies" };
-            fields.wrong(field, format!("a blob that {what}"), "copy numbers");
+            fields.wrong(field, format!("a blob that {what}"), "sample numbers");
             return None;
         }
     };
     if chosen {
-        let last = copies.last().map_or(0, |&last| u64::from(last));
+        let last = samples.last().map_or(0, |&last| u64::from(last));
         fields.integer("last", last..=last)?;
     }
     let selected = tables.selections.get(&(network, idx));
@@ -164,7 +164,7 @@ fn decode(
         return None;
     }
     let piece = Piece {
-        copies,
+        samples,
         classes: codes.classes,
         margins: codes.margins,
         micros,
@@ -172,7 +172,7 @@ fn decode(
     Some((stream, piece))
 }
 
-/// The rows of a series as one; `None` if two of them have the same copy.
+/// The rows of a series as one; `None` if two of them have the same sample.
 fn gather(
     pieces: Vec<Piece>,
     (network, stream): (i64, u32),
@@ -184,20 +184,20 @@ fn gather(
     let mut micros = 0_u64;
     for piece in pieces {
         micros = micros.saturating_add(piece.micros);
-        for (i, (&copy, &class)) in piece.copies.iter().zip(&piece.classes).enumerate() {
+        for (i, (&sample, &class)) in piece.samples.iter().zip(&piece.classes).enumerate() {
             let margin = piece.margins.as_ref().map_or(0, |margins| margins[i]);
-            all.push((copy, class, margin));
+            all.push((sample, class, margin));
         }
     }
     all.sort_by_key(|entry| entry.0);
     if let Some(pair) = all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         let row = format!("network {network}, idx {idx}, stream {stream}");
-        let stored = format!("copy {} in two rows", pair[0].0);
-        report.violation("answers", &row, "first", stored, "every copy in one row");
+        let stored = format!("sample {} in two rows", pair[0].0);
+        report.violation("answers", &row, "first", stored, "every sample in one row");
         return None;
     }
     Some(Series {
-        copies: all.iter().map(|entry| entry.0).collect(),
+        samples: all.iter().map(|entry| entry.0).collect(),
         classes: all.iter().map(|entry| entry.1).collect(),
         margins: coded.then(|| all.iter().map(|entry| entry.2).collect()),
         micros,
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn prefixes_and_choices() {
         let series = Series {
-            copies: vec![0, 1, 2, 5],
+            samples: vec![0, 1, 2, 5],
             classes: vec![7, 8, 9, 1],
             ..Series::default()
         };

@@ -46,8 +46,8 @@ pub(crate) fn check(
     };
     let (method, network) = (&claim.method_name, claim.network);
     fields.key = format!(
-        "claim {id} ({method} from {} copies of network {network}), idx {}",
-        claim.copies, answers.idx
+        "claim {id} ({method} from {} samples of network {network}), idx {}",
+        claim.samples, answers.idx
     );
     if claim.count() {
         fields.wrong("", "a certificate", "no more than the claim's inputs");
@@ -65,7 +65,7 @@ pub(crate) fn check(
         tables,
         answers,
         network,
-        copies: claim.copies,
+        samples: claim.samples,
         stored: &stored,
         bound: fields.row.get("bound").to_string(),
         p_lower,
@@ -91,7 +91,7 @@ fn tally(report: &mut Report, claim: &Claim, derived: &Derived) {
     let tally = report.methods.entry(claim.method_name.clone()).or_default();
     tally.certificates += 1;
     tally.certified += u64::from(derived.class.is_some());
-    tally.copies += derived.copies;
+    tally.samples += derived.samples;
 }
 
 fn compare(fields: &mut Fields<'_>, counts: &str, derived: &Derived) {

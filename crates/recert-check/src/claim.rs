@@ -18,7 +18,7 @@ use crate::noise::Law;
 use crate::report::Report;
 use crate::tables::{Run, Tables};
 
-/// One in so many of f's copies is early: looked at before anything is decided,
+/// One in so many of f's samples is early: looked at before anything is decided,
 /// and never run on.
 const EARLY: u64 = 32;
 
@@ -30,7 +30,7 @@ const MOST_CANDIDATES: u64 = 100_000;
 pub(crate) struct Claim {
     pub(crate) network: i64,
     pub(crate) method_name: String,
-    pub(crate) copies: u64,
+    pub(crate) samples: u64,
     pub(crate) alpha: f64,
     pub(crate) method: Method,
     /// Inputs that there may be certificates for, where the claim says.
@@ -42,16 +42,16 @@ pub(crate) struct Claim {
 /// A method with its shares of alpha.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Method {
-    /// From scratch on the network's own copies, at what is left of alpha.
+    /// From scratch on the network's own samples, at what is left of alpha.
     Scratch { level: f64, two_sided: bool },
     /// The smoothed classifier's class.
     Predict { level: f64 },
-    /// From the first copies of f and h, by pairs.
+    /// From the first samples of f and h, by pairs.
     Pairs { kind: Pairs, shares: Vec<f64> },
-    /// On copies that f's codes choose.
+    /// On samples that f's codes choose.
     Auto {
         shares: Shares,
-        /// Whether the number of copies may depend on what h answered.
+        /// Whether the number of samples may depend on what h answered.
         anytime: bool,
         /// Whether certificates from both sides are asked for.
         both: bool,
@@ -119,8 +119,8 @@ struct Due {
     parameters: Value,
     /// Of how many candidates the network may be chosen by its results.
     among: u64,
-    /// The copies it must state.
-    copies: Option<u64>,
+    /// The samples it must state.
+    samples: Option<u64>,
     most: Option<u64>,
 }
 
@@ -149,7 +149,7 @@ fn one(fields: &mut Fields<'_>, tables: &Tables, run: &Run) -> Option<(i64, Clai
         return None;
     }
     let name = fields.text("method")?;
-    let copies = fields.integer("copies", 0..=u64::from(u32::MAX))?;
+    let samples = fields.integer("copies", 0..=u64::from(u32::MAX))?;
     let alpha = fields.alpha("alpha")?;
     let text = fields.text("parameters")?;
     let Ok(stored) = serde_json::from_str::<Value>(text) else {
@@ -168,7 +168,7 @@ fn one(fields: &mut Fields<'_>, tables: &Tables, run: &Run) -> Option<(i64, Clai
     if from_scratch && alpha.to_bits() != run.alpha.to_bits() {
         fields.wrong("alpha", alpha, run.alpha);
     }
-    let due = match due(name, &stored, (copies, alpha), run) {
+    let due = match due(name, &stored, (samples, alpha), run) {
         Ok(due) => due,
         Err((field, what)) => {
             let shown = if field == "method" { name } else { text };
@@ -176,8 +176,8 @@ fn one(fields: &mut Fields<'_>, tables: &Tables, run: &Run) -> Option<(i64, Clai
             return None;
         }
     };
-    if let Some(wanted) = due.copies.filter(|&wanted| wanted != copies) {
-        fields.wrong("copies", copies, wanted);
+    if let Some(wanted) = due.samples.filter(|&wanted| wanted != samples) {
+        fields.wrong("copies", samples, wanted);
     }
     fields.compare_json("parameters", text, &due.parameters);
     let words = statement(name, alpha, due.among, run.law);
@@ -188,7 +188,7 @@ fn one(fields: &mut Fields<'_>, tables: &Tables, run: &Run) -> Option<(i64, Clai
     let claim = Claim {
         network,
         method_name: name.to_owned(),
-        copies,
+        samples,
         alpha,
         method: due.method,
         most: due.most,
@@ -225,21 +225,21 @@ fn parameter(what: impl Into<String>) -> Wrong {
 }
 
 /// What the claim of a method has to be, or the field that says otherwise.
-fn due(name: &str, stored: &Value, (copies, alpha): (u64, f64), run: &Run) -> Result<Due, Wrong> {
-    // Bounds on so many copies are at what the noise leaves of alpha.
-    let level = |copies: u64| {
-        let left = run.law.left_of(alpha, copies, run.dims);
+fn due(name: &str, stored: &Value, (samples, alpha): (u64, f64), run: &Run) -> Result<Due, Wrong> {
+    // Bounds on so many samples are at what the noise leaves of alpha.
+    let level = |samples: u64| {
+        let left = run.law.left_of(alpha, samples, run.dims);
         left.map_err(|what| ("alpha", what))
     };
-    let own = |method: Method, parameters: Value, copies: Option<u64>| Due {
+    let own = |method: Method, parameters: Value, samples: Option<u64>| Due {
         method,
         parameters,
         among: 1,
-        copies,
+        samples,
         most: None,
     };
     let on_first = |kind: Pairs| {
-        in_ledger(copies, run)?;
+        in_ledger(samples, run)?;
         let level = level(run.n)?;
         let weights: Vec<f64> = kind.shares().iter().map(|share| share.1).collect();
         let shares = split(level, &weights)?;
@@ -258,9 +258,9 @@ fn due(name: &str, stored: &Value, (copies, alpha): (u64, f64), run: &Run) -> Re
     };
     match name {
         "certify" | "direct" => {
-            in_ledger(copies, run)?;
+            in_ledger(samples, run)?;
             let (two_sided, parameters) = sides(stored)?;
-            let level = level(copies)?;
+            let level = level(samples)?;
             let wanted = (name == "certify").then_some(run.n);
             Ok(own(
                 Method::Scratch { level, two_sided },
@@ -296,7 +296,7 @@ fn due(name: &str, stored: &Value, (copies, alpha): (u64, f64), run: &Run) -> Re
     }
 }
 
-/// How many of `n` copies of f are early.
+/// How many of `n` samples of f are early.
 pub(crate) fn early(n: u64) -> u64 {
     n / EARLY
 }
@@ -312,7 +312,7 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
     let among = whole("among", 1..=MOST_CANDIDATES)?;
     let inputs = whole("inputs", 0..=u64::from(u32::MAX))?;
     let sides = whole("sides", 1..=2)?;
-    // Fresh copies may come on top of the cached ones.
+    // Fresh samples may come on top of the cached ones.
     let left = run.law.left_of(alpha, 2 * run.n, run.dims);
     let level = left.map_err(|what| ("alpha", what))?;
     let shares = split(level, &[1.0, 9.0].repeat(among as usize))?;
@@ -332,7 +332,7 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
         let count = name.and_then(|name| of.get(name)?.as_u64());
         count.ok_or_else(|| parameter("a goal that is a number of evaluations"))
     };
-    let (goal, copies) = match name {
+    let (goal, samples) = match name {
         Some("budget") => (json!({"budget": count()?}), count()? / inputs.max(1)),
         Some("each") => (json!({"each": count()?}), count()?),
         Some(radius @ ("mean_radius_over_sigma" | "until")) => {
@@ -367,7 +367,7 @@ fn auto(stored: &Value, alpha: f64, run: &Run) -> Result<Due, Wrong> {
         },
         parameters,
         among,
-        copies: Some(copies),
+        samples: Some(samples),
         most: Some(inputs),
     })
 }
@@ -383,8 +383,8 @@ fn sides(stored: &Value) -> Result<(bool, Value), Wrong> {
     }
 }
 
-fn in_ledger(copies: u64, run: &Run) -> Result<(), Wrong> {
-    if (1..=run.n).contains(&copies) {
+fn in_ledger(samples: u64, run: &Run) -> Result<(), Wrong> {
+    if (1..=run.n).contains(&samples) {
         return Ok(());
     }
     Err(("copies", format!("from 1 to {}", run.n)))
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn early_copies_are_those_that_follow_from_n() {
+    fn early_samples_are_those_that_follow_from_n() {
         let counts = [31, 32, 63, 10_000, 100_000].map(early);
         assert_eq!(counts, [0, 1, 1, 312, 3125]);
         let stored = json!({"among": 2, "inputs": 5, "sides": 1, "goal": {"each": 100}});

@@ -21,9 +21,9 @@ pub(crate) struct Context<'a> {
     pub(crate) answers: &'a Answers,
     /// The network the certificate is of.
     pub(crate) network: i64,
-    /// The copies that the claim states.
-    pub(crate) copies: u64,
-    /// The stored counts: for what is free to be chosen (how many copies of a
+    /// The samples that the claim states.
+    pub(crate) samples: u64,
+    /// The stored counts: for what is free to be chosen (how many samples of a
     /// code, a prior, a witness), and nothing else.
     pub(crate) stored: &'a Json,
     /// The stored name of the bound, as SQL would show it, for the same.
@@ -47,7 +47,7 @@ pub(crate) struct Derived {
     /// The time, where it is the sum of what the ledger holds whole.
     pub(crate) micros: Option<u64>,
     /// Answers counted.
-    pub(crate) copies: u64,
+    pub(crate) samples: u64,
 }
 
 /// What `p_lower` should be.
@@ -83,25 +83,25 @@ impl Context<'_> {
     fn selection(&self, network: i64) -> Result<&Selection, Wrong> {
         let place = (network, self.answers.idx);
         let found = self.tables.selections.get(&place);
-        found.ok_or_else(|| missing(format!("the selection copies of network {network}")))
+        found.ok_or_else(|| missing(format!("the selection samples of network {network}")))
     }
 
-    /// The classes of a network on the first copies of a stream.
-    fn first(&self, network: i64, stream: u32, copies: u64) -> Result<&[u16], Wrong> {
+    /// The classes of a network on the first samples of a stream.
+    fn first(&self, network: i64, stream: u32, samples: u64) -> Result<&[u16], Wrong> {
         let series = self.answers.of(network, stream);
-        let found = series.and_then(|series| series.first(copies));
+        let found = series.and_then(|series| series.first(samples));
         found.ok_or_else(|| {
             missing(format!(
-                "answers of network {network} on the first {copies} copies of stream {stream}"
+                "answers of network {network} on the first {samples} samples of stream {stream}"
             ))
         })
     }
 
     /// The time that the answers of a network on a stream took, if they are so
     /// many and no more.
-    fn micros(&self, network: i64, stream: u32, copies: u64) -> Option<u64> {
+    fn micros(&self, network: i64, stream: u32, samples: u64) -> Option<u64> {
         let series = self.answers.of(network, stream)?;
-        (series.copies.len() as u64 == copies).then_some(series.micros)
+        (series.samples.len() as u64 == samples).then_some(series.micros)
     }
 
     fn sigma(&self) -> Result<Sigma, Wrong> {
@@ -115,7 +115,7 @@ impl Context<'_> {
         one_sided(class, p.unwrap_or(most.bound), self.sigma()?)
     }
 
-    /// A number of copies that was free to be chosen, at most `most`.
+    /// A number of samples that was free to be chosen, at most `most`.
     fn stored_count(&self, name: &str, most: u64) -> Result<u64, Wrong> {
         let count = self.stored.get(name).and_then(Json::as_u64);
         let count = count.filter(|count| *count <= most);

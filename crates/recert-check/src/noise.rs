@@ -36,19 +36,19 @@ impl Law {
         Self::NAMES.map(|(name, _)| name).join(" or ")
     }
 
-    /// What is left of alpha for bounds over `copies` copies of `dims` values, as
-    /// prover and checker have to agree on it to the last bit: alpha less `copies
+    /// What is left of alpha for bounds over `samples` samples of `dims` values, as
+    /// prover and checker have to agree on it to the last bit: alpha less `samples
     /// dims 2^-100`, that product rounded to the next `f64` above and the
     /// difference to the next below what is nearest.
     ///
     /// # Errors
     /// If less than half is left, or what is left and the charge are more than
     /// alpha.
-    pub(crate) fn left_of(self, alpha: f64, copies: u64, dims: u64) -> Result<f64, String> {
+    pub(crate) fn left_of(self, alpha: f64, samples: u64, dims: u64) -> Result<f64, String> {
         if self == Self::Gaussian {
             return Ok(alpha);
         }
-        let values = u128::from(copies) * u128::from(dims);
+        let values = u128::from(samples) * u128::from(dims);
         if values == 0 {
             return Err("integer noise on no values".to_owned());
         }

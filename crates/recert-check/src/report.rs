@@ -8,7 +8,7 @@ use crate::claim::{Claim, Claims};
 use crate::tables::Tables;
 
 /// The schema of a report as JSON.
-pub const SCHEMA: &str = "recert-check/1";
+pub const SCHEMA: &str = "recert-check/2";
 
 /// A field that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,7 +59,7 @@ pub struct Tally {
     /// Those of them with a class.
     pub certified: u64,
     /// Answers counted for them, of all networks together.
-    pub copies: u64,
+    pub samples: u64,
 }
 
 /// What a check of one ledger found.
@@ -141,11 +141,11 @@ impl Report {
             let (made, inputs) = (claim.certificates.get(), tables.inputs.len() as u64);
             if made < inputs {
                 self.unchecked.push(format!(
-                    "{} of {inputs} inputs have no certificate by {} from {} copies of network {} \
+                    "{} of {inputs} inputs have no certificate by {} from {} samples of network {} \
                      at alpha {}: the run did not include them, or is not finished",
                     inputs - made,
                     claim.method_name,
-                    claim.copies,
+                    claim.samples,
                     claim.network,
                     claim.alpha,
                 ));
@@ -153,7 +153,7 @@ impl Report {
         }
         if claims.values().any(Claim::has_priors) {
             self.unchecked.push(
-                "that the priors and tilts of bounds, and the copies chosen by auto, were fixed \
+                "that the priors and tilts of bounds, and the samples chosen by auto, were fixed \
                  without a look at the answers that they are applied to"
                     .to_owned(),
             );

@@ -31,10 +31,10 @@ pub(crate) struct Network {
     pub(crate) classes: u64,
 }
 
-/// The outcome of selection copies.
+/// The outcome of selection samples.
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
-    pub(crate) copies: u64,
+    pub(crate) samples: u64,
     pub(crate) counts: BTreeMap<u16, u64>,
     pub(crate) class: u16,
     pub(crate) edges: bool,
@@ -88,7 +88,7 @@ impl Tables {
         // Without a header that is what it should be, any number will do.
         let n0 = self.run.as_ref().map(|run| run.n0);
         let (least, most) = (n0.unwrap_or(0), n0.unwrap_or(u64::from(u32::MAX)));
-        let copies = fields.integer("copies", least..=most);
+        let samples = fields.integer("copies", least..=most);
         let invalid = fields.integer("invalid", 0..=most);
         let micros = fields.integer("micros", 0..=i64::MAX as u64);
         let class = fields.integer("class", 0..=classes.saturating_sub(1));
@@ -110,12 +110,12 @@ impl Tables {
             let what = format!("counts above 0 of classes below {classes}");
             fields.wrong("counts", text, what);
         }
-        let (copies, invalid) = (copies?, invalid?);
+        let (samples, invalid) = (samples?, invalid?);
         let sum = counts
             .values()
             .try_fold(0, |sum: u64, c| sum.checked_add(*c));
-        if sum.and_then(|sum| sum.checked_add(invalid)) != Some(copies) {
-            let what = format!("counts that sum with {invalid} invalid ones to {copies}");
+        if sum.and_then(|sum| sum.checked_add(invalid)) != Some(samples) {
+            let what = format!("counts that sum with {invalid} invalid ones to {samples}");
             fields.wrong("counts", text, what);
             return None;
         }
@@ -132,7 +132,7 @@ impl Tables {
             return None;
         }
         let selection = Selection {
-            copies,
+            samples,
             counts,
             class: top.0,
             edges: edges?,
@@ -174,7 +174,7 @@ fn run(fields: &mut Fields<'_>, networks: &BTreeMap<i64, Network>) -> Option<Run
     };
     let positive = |value: f64| value > 0.0;
     let sigma = fields.real("sigma", "a number above 0", positive);
-    // Predicting draws no selection copies.
+    // Predicting draws no selection samples.
     let least = u64::from(predict == Some(false));
     let most = if predict == Some(true) {
         0

@@ -51,7 +51,7 @@ pub(crate) enum Command {
     Report(Report),
     /// Derive everything a ledger states from the answers in it, independently
     Check(Check),
-    /// How many noisy copies a radius, or an error, takes
+    /// How many noisy samples a radius, or an error, takes
     Samples(Samples),
     /// What engines there are here, their precisions and devices
     Engines(Engines),

@@ -41,8 +41,8 @@ pub(crate) fn alpha(value: f64, parts: &[f64]) -> Result<Alpha> {
     ))
 }
 
-/// A count of copies: at least 1, and within the generator's 32-bit counter.
-pub(crate) fn copies(flag: &str, value: u64) -> Result<u64> {
+/// A count of samples: at least 1, and within the generator's 32-bit counter.
+pub(crate) fn samples(flag: &str, value: u64) -> Result<u64> {
     if (1..=u64::from(u32::MAX)).contains(&value) {
         return Ok(value);
     }
@@ -79,7 +79,7 @@ pub(crate) fn share_of(flag: &str, text: &str, n: u64) -> Result<u64> {
         return Ok(value as u64);
     }
     usage(format!(
-        "{flag}: {text} is {value} copies, but must be from 1 to {n}, the copies in the ledger"
+        "{flag}: {text} is {value} samples, but must be from 1 to {n}, the samples in the ledger"
     ))
 }
 

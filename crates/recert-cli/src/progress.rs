@@ -64,7 +64,7 @@ pub(crate) struct Progress {
     before: u64,
     started: Instant,
     done: u64,
-    /// Copies of the rows that got no valid answer.
+    /// Samples of the rows that got no valid answer.
     invalid: u64,
     /// The first failure to write a row; the run is stopped for it.
     failure: Option<anyhow::Error>,
@@ -135,7 +135,7 @@ impl Progress {
         }
         if self.invalid > 0 {
             eprintln!(
-                "recert: {} copies had NaN or infinite logits; each counts against the class",
+                "recert: {} samples had NaN or infinite logits; each counts against the class",
                 self.invalid,
             );
         }
@@ -200,8 +200,8 @@ impl Observer for Progress {
         let of_method = certificates
             .iter()
             .filter(|c| c.claim.method == self.method);
-        // With several counts of copies, the row is that of the largest.
-        let Some(certificate) = of_method.max_by_key(|c| c.claim.copies) else {
+        // With several counts of samples, the row is that of the largest.
+        let Some(certificate) = of_method.max_by_key(|c| c.claim.samples) else {
             return;
         };
         let counts: serde_json::Value =

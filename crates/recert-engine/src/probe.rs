@@ -188,7 +188,7 @@ impl Plan {
 /// Images that a network is tried on.
 const IMAGES: usize = 3;
 
-/// A black image, a striped one, and one of noise such as copies have, also beyond
+/// A black image, a striped one, and one of noise such as samples have, also beyond
 /// what is black and white.
 fn images(len: usize) -> [Vec<f32>; IMAGES] {
     let noise = |i: usize| {

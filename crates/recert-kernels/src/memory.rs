@@ -132,7 +132,7 @@ impl Layout {
     }
 }
 
-/// Copies a row-major `[channels, height, width]` tensor into its blocks.
+/// Samples a row-major `[channels, height, width]` tensor into its blocks.
 pub(crate) fn to_blocks(plain: &[f32], layout: &Blocked, blocked: &mut [f32]) {
     let plane = layout.height * layout.width;
     for (channel, plane) in plain.chunks_exact(plane).take(layout.channels).enumerate() {

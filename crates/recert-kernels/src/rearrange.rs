@@ -257,7 +257,7 @@ pub(crate) struct Join {
 }
 
 impl Join {
-    /// Copies the input at `position` to its places.
+    /// Samples the input at `position` to its places.
     pub(crate) fn run(&self, position: usize, input: &[f32], output: &mut [f32]) {
         let whole: usize = self.lengths.iter().sum();
         let before: usize = self.lengths[..position].iter().sum();

@@ -1,4 +1,4 @@
-//! A network's answers on many copies, and their entropy-coded form.
+//! A network's answers on many samples, and their entropy-coded form.
 //!
 //! A blob is: a version byte; the number of symbols; then, for each context,
 //! the table of symbols seen with their counts; then one rANS stream
@@ -8,14 +8,14 @@
 //! alone, in integer arithmetic, so every machine decodes alike; and the decoded
 //! symbols must match the counts.
 //!
-//! Classes are coded with one context. Margins are coded with two: copies on
+//! Classes are coded with one context. Margins are coded with two: samples on
 //! which the selected class won, and the others.
 
 use constriction::stream::Decode;
 use constriction::stream::model::ContiguousCategoricalEntropyModel;
 use constriction::stream::stack::DefaultAnsCoder;
 
-/// The code of a copy whose answer is invalid (a NaN or an infinite logit).
+/// The code of a sample whose answer is invalid (a NaN or an infinite logit).
 pub const INVALID: u16 = u16::MAX;
 
 /// Margin codes are below this.
@@ -24,7 +24,7 @@ pub const MARGIN_BUCKETS: u8 = 8;
 /// Bits of the coder's fixed-point probabilities.
 const PRECISION: usize = 24;
 
-/// Copies a blob may hold; larger runs take several.
+/// Samples a blob may hold; larger runs take several.
 pub(crate) const MAX_COPIES: u64 = 1 << 24;
 
 /// The format's version, the first byte of every blob.
@@ -32,22 +32,22 @@ const VERSION: u8 = 1;
 
 type Model = ContiguousCategoricalEntropyModel<u32, Vec<u32>, PRECISION>;
 
-/// One network's answers on copies of one input, one after the other.
+/// One network's answers on samples of one input, one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Codes {
-    /// The class answered on each copy, or [`INVALID`].
+    /// The class answered on each sample, or [`INVALID`].
     pub classes: Vec<u16>,
-    /// The bucket of the selected class's absolute margin on each copy, below
+    /// The bucket of the selected class's absolute margin on each sample, below
     /// [`MARGIN_BUCKETS`] (0 where invalid); `None` for classifiers that give
     /// classes only, and where no margins are kept.
     pub margins: Option<Vec<u8>>,
 }
 
 impl Codes {
-    /// Adds the answer on copy `i` of others, which have margins if these do.
+    /// Adds the answer on sample `i` of others, which have margins if these do.
     ///
     /// # Panics
-    /// If there is no such copy.
+    /// If there is no such sample.
     pub fn push(&mut self, others: &Self, i: usize) {
         self.classes.push(others.classes[i]);
         if let Some(margins) = &others.margins {
@@ -124,10 +124,10 @@ pub(crate) fn decode(
     }
     let count = take(&mut rest)?;
     if expected > MAX_COPIES {
-        return Err(format!("claims {expected} copies"));
+        return Err(format!("claims {expected} samples"));
     }
     if count != expected {
-        return Err(format!("holds {count} copies, not {expected}"));
+        return Err(format!("holds {count} samples, not {expected}"));
     }
     let mut tables = Vec::with_capacity(contexts);
     let mut total = 0_u64;
@@ -169,7 +169,7 @@ pub(crate) fn decode(
         };
         let (symbol, _) = tables[c]
             .get(index)
-            .ok_or("has a copy in an empty context")?;
+            .ok_or("has a sample in an empty context")?;
         seen[c][index] += 1;
         symbols.push(*symbol);
     }
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn skewed_answers_come_close_to_their_entropy() {
-        // 1 % of a second symbol: 0.0808 bits a copy.
+        // 1 % of a second symbol: 0.0808 bits a sample.
         let symbols: Vec<u16> = (0..100_000).map(|i| u16::from(i % 100 == 0)).collect();
         let blob = encode(&symbols, 1, |_| 0);
         let bits = blob.len() as f64 * 8.0 / symbols.len() as f64;

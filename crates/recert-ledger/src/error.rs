@@ -21,9 +21,9 @@ pub enum ErrorKind {
     DiskFull,
     /// The ledger does not hold what was asked for.
     Missing,
-    /// A network answered a copy otherwise than before.
+    /// A network answered a sample otherwise than before.
     Conflict,
-    /// What is to be recorded, or the list of copies asked for, is malformed.
+    /// What is to be recorded, or the list of samples asked for, is malformed.
     Malformed,
     /// Reading or writing failed for another reason.
     Io,

@@ -39,7 +39,7 @@ pub struct Series {
     pub network: NetworkId,
     /// The input's position.
     pub idx: u32,
-    /// The noise stream of the copies.
+    /// The noise stream of the samples.
     pub stream: Stream,
 }
 

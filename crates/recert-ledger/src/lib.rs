@@ -4,9 +4,9 @@
 //! `docs/ledger.md` describes table by table. A ledger binds to the network
 //! (SHA-256 of its file, engine, arithmetic, preprocessing), to the bytes of
 //! every input, to sigma, n0, n and alpha, and to the noise generator and its
-//! seed; it keeps a network's class on every noisy copy that it was shown and a
+//! seed; it keeps a network's class on every noisy sample that it was shown and a
 //! coarse code of the margin, entropy-coded, and the certificates drawn from
-//! them. The copies may be the first m of a noise stream or any chosen ones.
+//! them. The samples may be the first m of a noise stream or any chosen ones.
 //!
 //! Every write is one transaction in write-ahead mode: a process killed at any
 //! moment loses what it had not yet written and nothing else. Closing a ledger

@@ -1,6 +1,6 @@
 //! One writer a ledger: an advisory lock on a file beside it.
 //!
-//! `SQLite` would serialise two writers, but they would compute the same copies
+//! `SQLite` would serialise two writers, but they would compute the same samples
 //! twice. The lock is on `<ledger>.lock`, not on the ledger itself, because
 //! closing a second descriptor of a database file drops `SQLite`'s own locks.
 

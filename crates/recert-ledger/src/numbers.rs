@@ -1,7 +1,7 @@
-//! The numbers of chosen copies, ascending, and their coded form.
+//! The numbers of chosen samples, ascending, and their coded form.
 //!
-//! A copy's gap is how many numbers lie between it and the copy before it; the
-//! first copy's number is stored beside the blob. Chosen copies are mostly
+//! A sample's gap is how many numbers lie between it and the sample before it; the
+//! first sample's number is stored beside the blob. Chosen samples are mostly
 //! neighbours (gap 0) or scattered evenly (gaps nearly geometric), so a gap is
 //! split as in Elias' gamma code (1975): its length in bits, entropy-coded, and
 //! the bits below its leading one, as they are.
@@ -55,7 +55,7 @@ pub(crate) fn decode(blob: &[u8], first: u64, count: u64) -> Result<Vec<u32>, St
     }
     let head = usize::try_from(codes::take(&mut rest)?).map_err(|_| "is cut off")?;
     let (head, mut rest) = rest.split_at_checked(head).ok_or("is cut off")?;
-    let gaps = count.checked_sub(1).ok_or("is of no copies")?;
+    let gaps = count.checked_sub(1).ok_or("is of no samples")?;
     let lengths = codes::decode(head, gaps, 1, |_| 0)?;
     let mut number = u32::try_from(first).map_err(|_| "starts at a number too large")?;
     let mut numbers = Vec::with_capacity(lengths.len() + 1);

@@ -61,7 +61,7 @@ pub struct Network {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetworkId(pub(crate) i64);
 
-/// What a run binds to. Two runs with equal headers draw the same copies of
+/// What a run binds to. Two runs with equal headers draw the same samples of
 /// the same inputs through the same network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
@@ -69,9 +69,9 @@ pub struct Header {
     pub task: Task,
     /// Standard deviation of the noise, in the units of the images.
     pub sigma: f64,
-    /// Copies that select the class (0 for [`Task::Predict`]).
+    /// Samples that select the class (0 for [`Task::Predict`]).
     pub n0: u64,
-    /// Copies that estimate its probability.
+    /// Samples that estimate its probability.
     pub n: u64,
     /// Failure probability of one certificate.
     pub alpha: f64,
@@ -100,14 +100,14 @@ pub struct Input {
     pub name: Option<String>,
 }
 
-/// The outcome of the selection copies of one network on one input.
+/// The outcome of the selection samples of one network on one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selection {
-    /// Copies drawn, n0.
-    pub copies: u64,
-    /// Answers counted by class; their sum is `copies - invalid`.
+    /// Samples drawn, n0.
+    pub samples: u64,
+    /// Answers counted by class; their sum is `samples - invalid`.
     pub counts: BTreeMap<u16, u64>,
-    /// Copies with a NaN or infinite logit.
+    /// Samples with a NaN or infinite logit.
     pub invalid: u64,
     /// The class selected: most answers, ties to the lower index.
     pub class: u16,
@@ -123,8 +123,8 @@ pub struct Selection {
 pub struct Claim {
     /// The method: `certify`, `predict`, `irs`, `direct`, ...
     pub method: String,
-    /// Copies of this network that the conclusion rests on, selection apart.
-    pub copies: u64,
+    /// Samples of this network that the conclusion rests on, selection apart.
+    pub samples: u64,
     /// Total failure probability of one certificate.
     pub alpha: f64,
     /// Everything else that decides the conclusion, as canonical JSON: the

@@ -107,7 +107,7 @@ CREATE TABLE certificate (
 ) WITHOUT ROWID;
 ";
 
-/// Answers on copies that are not consecutive (`numbers.rs` says how their
+/// Answers on samples that are not consecutive (`numbers.rs` says how their
 /// numbers are stored), and the seal of a closed ledger (`ledger/seal.rs`).
 const VERSION_2: &str = "
 CREATE TABLE chosen (

@@ -14,32 +14,32 @@ const SPAN: Duration = Duration::from_millis(500);
 /// Sigmas of the integer noise.
 const SIGMAS: [f64; 4] = [0.12, 0.25, 0.5, 1.0];
 
-/// Millions of normals a second of `work`, which makes one copy of `LEN` elements.
+/// Millions of normals a second of `work`, which makes one sample of `LEN` elements.
 fn rate(mut work: impl FnMut(u32)) -> f64 {
-    let (start, mut copies) = (Instant::now(), 0);
+    let (start, mut samples) = (Instant::now(), 0);
     while start.elapsed() < SPAN {
         for _ in 0..100 {
-            work(copies);
-            copies += 1;
+            work(samples);
+            samples += 1;
         }
     }
-    f64::from(copies) * LEN as f64 / start.elapsed().as_secs_f64() / 1e6
+    f64::from(samples) * LEN as f64 / start.elapsed().as_secs_f64() / 1e6
 }
 
 /// The rate of standard normals alone.
 fn fill_rate(key: NoiseKey, input: u32) -> f64 {
     let mut out = vec![0.0_f32; LEN];
-    rate(|copy| key.fill(Stream::Certify, input, copy, black_box(&mut out)))
+    rate(|sample| key.fill(Stream::Certify, input, sample, black_box(&mut out)))
 }
 
-/// The rate of noisy copies of an image.
+/// The rate of noisy samples of an image.
 fn add_rate(key: NoiseKey, input: u32) -> f64 {
     let (image, mut out) = (vec![0.5_f32; LEN], vec![0.0_f32; LEN]);
-    rate(|copy| {
+    rate(|sample| {
         key.add(
             Stream::Certify,
             input,
-            copy,
+            sample,
             0.25,
             &image,
             black_box(&mut out),
@@ -47,10 +47,10 @@ fn add_rate(key: NoiseKey, input: u32) -> f64 {
     })
 }
 
-/// The rate of noisy copies of an 8-bit image under integer noise.
+/// The rate of noisy samples of an 8-bit image under integer noise.
 fn integer_rate(noise: &IntegerNoise, input: u32) -> f64 {
     let (image, mut out) = (vec![128; LEN], vec![0.0_f32; LEN]);
-    rate(|copy| noise.add(Stream::Certify, input, copy, &image, black_box(&mut out)))
+    rate(|sample| noise.add(Stream::Certify, input, sample, &image, black_box(&mut out)))
 }
 
 /// The sum of the rates of so many threads at once.
@@ -71,7 +71,7 @@ fn main() {
     let all = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let thread_counts = if all > 1 { vec![1, all] } else { vec![1] };
     println!("fill, add: {GENERATOR}; by sigma: {GENERATOR_INTEGER}");
-    println!("millions of coordinates a second, copies of {LEN} elements");
+    println!("millions of coordinates a second, samples of {LEN} elements");
     print!("{:<10} {:>7} {:>8} {:>8}", "path", "threads", "fill", "add");
     println!("{}", SIGMAS.map(|sigma| format!(" {sigma:>8}")).concat());
     for path in CodePath::ALL {

@@ -1,9 +1,9 @@
 //! Integer noise: the normal law rounded to grey levels, for 8-bit images.
 //!
-//! Pixel k/255 of a noisy copy becomes (k + E)/255 with E = round(255 sigma Z), Z
+//! Pixel k/255 of a noisy sample becomes (k + E)/255 with E = round(255 sigma Z), Z
 //! standard normal: P(E = j) = Phi((j + 1/2)/s) - Phi((j - 1/2)/s), s = 255 sigma.
 //! Since k is whole, k + round(s Z) = round(k + s Z): a classifier of integer
-//! copies is a classifier of exactly Gaussian ones that rounds them first, and the
+//! samples is a classifier of exactly Gaussian ones that rounds them first, and the
 //! certificates of Gaussian smoothing hold for it, without any proviso on
 //! rounding, at every 8-bit image within the radius. `SOUNDNESS.md`, section 11,
 //! has the statement, its proof and its source (Voracek and Hein, "Sound
@@ -15,7 +15,7 @@
 //!
 //! 1. *Words.* The blocks of four words are those of Gaussian noise
 //!    (crate documentation, 1): Philox4x32-10 with the seed as key and counter
-//!    (block, copy, input, stream tag).
+//!    (block, sample, input, stream tag).
 //! 2. *Layout.* With t = j / 64 and r = j % 64, element j comes from word r / 16
 //!    of block 16 t + r % 16.
 //! 3. *Law.* The word's leading bit is the sign (1 is minus). Its other 31 bits,
@@ -45,7 +45,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
-use crate::kernel::{CodePath, CopyId, Supported, TILE};
+use crate::kernel::{CodePath, SampleId, Supported, TILE};
 use crate::key::check_len;
 use crate::stream::Stream;
 use table::Table;
@@ -77,7 +77,7 @@ pub const COORDINATE_ERROR: f64 = 1.0 / (1_u128 << 100) as f64;
 /// Grey level of a pixel of 1.
 const LEVELS: f32 = 255.0;
 
-/// A seed and a sigma, ready to make the integer noise of any copy of any input.
+/// A seed and a sigma, ready to make the integer noise of any sample of any input.
 ///
 /// Cloning is cheap: clones share the table of the law, which takes some
 /// milliseconds to make (in proportion to sigma).
@@ -152,14 +152,14 @@ impl IntegerNoise {
         self.table.thresholds()
     }
 
-    /// Writes the noise of one copy in grey levels, elements 0 up to `out.len()`.
+    /// Writes the noise of one sample in grey levels, elements 0 up to `out.len()`.
     ///
     /// # Panics
     ///
     /// If `out` has more than [`crate::MAX_LEN`] elements.
-    pub fn fill(&self, stream: Stream, input: u32, copy: u32, out: &mut [i32]) {
+    pub fn fill(&self, stream: Stream, input: u32, sample: u32, out: &mut [i32]) {
         check_len(out.len());
-        let id = self.id(stream, input, copy);
+        let id = self.id(stream, input, sample);
         let (tiles, rest) = out.as_chunks_mut::<TILE>();
         kernel::fill(self.path, &id, &self.table, 0, tiles);
         if !rest.is_empty() {
@@ -169,22 +169,22 @@ impl IntegerNoise {
         }
     }
 
-    /// Writes one noisy copy of an 8-bit image: (level + E)/255, rounded once to float32.
+    /// Writes one noisy sample of an 8-bit image: (level + E)/255, rounded once to float32.
     ///
-    /// `E` is what [`IntegerNoise::fill`] gives. The copy is a function of the
+    /// `E` is what [`IntegerNoise::fill`] gives. The sample is a function of the
     /// whole numbers level + E alone, and nothing is clipped to 0..=255.
     ///
     /// # Panics
     ///
     /// If `image` and `out` differ in length or have more than [`crate::MAX_LEN`] elements.
-    pub fn add(&self, stream: Stream, input: u32, copy: u32, image: &[u8], out: &mut [f32]) {
+    pub fn add(&self, stream: Stream, input: u32, sample: u32, image: &[u8], out: &mut [f32]) {
         assert_eq!(
             image.len(),
             out.len(),
-            "the image and its noisy copy must be equally long"
+            "the image and its noisy sample must be equally long"
         );
         check_len(out.len());
-        let id = self.id(stream, input, copy);
+        let id = self.id(stream, input, sample);
         let (image_tiles, image_rest) = image.as_chunks::<TILE>();
         let (tiles, rest) = out.as_chunks_mut::<TILE>();
         kernel::add(self.path, &id, &self.table, 0, image_tiles, tiles);
@@ -197,10 +197,10 @@ impl IntegerNoise {
         }
     }
 
-    /// Writes the noisy copies `copies` of one 8-bit image, one after the other.
+    /// Writes the noisy samples `samples` of one 8-bit image, one after the other.
     ///
-    /// The shape of `out` is `[copies.len(), image.len()]`; row i is what
-    /// [`IntegerNoise::add`] gives for copy `copies.start + i`. A range that ends
+    /// The shape of `out` is `[samples.len(), image.len()]`; row i is what
+    /// [`IntegerNoise::add`] gives for sample `samples.start + i`. A range that ends
     /// before it starts is empty.
     ///
     /// # Panics
@@ -211,30 +211,30 @@ impl IntegerNoise {
         &self,
         stream: Stream,
         input: u32,
-        copies: Range<u32>,
+        samples: Range<u32>,
         image: &[u8],
         out: &mut [f32],
     ) {
         assert_eq!(
-            copies.len().checked_mul(image.len()),
+            samples.len().checked_mul(image.len()),
             Some(out.len()),
-            "the batch must have one row of the image's length a copy"
+            "the batch must have one row of the image's length a sample"
         );
         if image.is_empty() {
             return;
         }
-        for (copy, row) in copies.zip(out.chunks_exact_mut(image.len())) {
-            self.add(stream, input, copy, image, row);
+        for (sample, row) in samples.zip(out.chunks_exact_mut(image.len())) {
+            self.add(stream, input, sample, image, row);
         }
     }
 
-    /// What Philox is given for this copy.
-    fn id(&self, stream: Stream, input: u32, copy: u32) -> CopyId {
-        CopyId {
+    /// What Philox is given for this sample.
+    fn id(&self, stream: Stream, input: u32, sample: u32) -> SampleId {
+        SampleId {
             key: [self.seed as u32, (self.seed >> 32) as u32],
             stream: stream.tag(),
             input,
-            copy,
+            sample,
         }
     }
 }
@@ -272,23 +272,23 @@ pub fn levels(pixels: &[f32]) -> Option<Vec<u8>> {
 }
 
 /// Upper bound of the total variation distance between the sampled law of
-/// `copies` copies of `dims` coordinates and that of exact integer noise:
-/// `copies dims` [`COORDINATE_ERROR`], rounded up.
+/// `samples` samples of `dims` coordinates and that of exact integer noise:
+/// `samples dims` [`COORDINATE_ERROR`], rounded up.
 ///
 /// A statement that fails with probability at most a under exact noise fails with
 /// at most a + charge under this crate's (with uniform words).
 ///
 /// ```
 /// # use recert_noise::integer::charge;
-/// // 100,000 copies of a 224 x 224 colour image.
+/// // 100,000 samples of a 224 x 224 colour image.
 /// assert!(charge(100_000, 150_528) < 1.2e-20);
 /// ```
 #[must_use]
-pub fn charge(copies: u64, dims: u64) -> f64 {
+pub fn charge(samples: u64, dims: u64) -> f64 {
     // A product of 64-bit numbers fits 128 bits. Its conversion rounds to
     // nearest, so that the next number up is above it, and scaling by a power of
     // 2 is exact.
-    let coordinates = u128::from(copies) * u128::from(dims);
+    let coordinates = u128::from(samples) * u128::from(dims);
     if coordinates == 0 {
         return 0.0;
     }
@@ -304,8 +304,8 @@ pub fn charge(copies: u64, dims: u64) -> f64 {
 /// # Errors
 ///
 /// [`ErrorKind::Charge`] unless the charge is below alpha/2.
-pub fn charged_alpha(alpha: f64, copies: u64, dims: u64) -> Result<f64, Error> {
-    let charge = charge(copies, dims);
+pub fn charged_alpha(alpha: f64, samples: u64, dims: u64) -> Result<f64, Error> {
+    let charge = charge(samples, dims);
     if charge < alpha / 2.0 {
         return Ok((alpha - charge).next_down());
     }
@@ -313,7 +313,7 @@ pub fn charged_alpha(alpha: f64, copies: u64, dims: u64) -> Result<f64, Error> {
         ErrorKind::Charge,
         format!(
             "a failure probability of {alpha} is too small for integer noise: the sampler's own \
-             error over {copies} copies of {dims} pixels may reach {charge:e}; take a larger alpha"
+             error over {samples} samples of {dims} pixels may reach {charge:e}; take a larger alpha"
         ),
     ))
 }

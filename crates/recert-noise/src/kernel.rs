@@ -22,17 +22,17 @@ pub(crate) const TILE: usize = 4 * LANES;
 /// A run of elements that is always made as a whole.
 pub(crate) type Tile = [f32; TILE];
 
-/// Which copy's noise: everything that Philox is given but the block number.
+/// Which sample's noise: everything that Philox is given but the block number.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CopyId {
+pub(crate) struct SampleId {
     /// Low and high half of the seed.
     pub(crate) key: [u32; 2],
     /// The stream's tag.
     pub(crate) stream: u32,
     /// Number of the input in its data set.
     pub(crate) input: u32,
-    /// Number of the copy.
-    pub(crate) copy: u32,
+    /// Number of the sample.
+    pub(crate) sample: u32,
 }
 
 /// One of the compiled forms of the generator; all give the same bits.
@@ -118,8 +118,8 @@ impl Supported {
         self.0
     }
 
-    /// Writes the copy's normals from tile number `first` on into `out`.
-    pub(crate) fn fill(self, id: &CopyId, first: usize, out: &mut [Tile]) {
+    /// Writes the sample's normals from tile number `first` on into `out`.
+    pub(crate) fn fill(self, id: &SampleId, first: usize, out: &mut [Tile]) {
         match self.0 {
             // SAFETY: `self` exists only if `Supported::new` found every
             // feature that the function was compiled for.
@@ -136,7 +136,7 @@ impl Supported {
     /// `image` and `out` are equally long.
     pub(crate) fn add(
         self,
-        id: &CopyId,
+        id: &SampleId,
         first: usize,
         sigma: f32,
         image: &[Tile],
@@ -156,8 +156,8 @@ impl Supported {
 
 /// The four normals of one block, in the order of the tile's quarters.
 #[inline(always)]
-fn block(id: &CopyId, number: u32) -> [f32; 4] {
-    let words = philox4x32_10([number, id.copy, id.input, id.stream], id.key);
+fn block(id: &SampleId, number: u32) -> [f32; 4] {
+    let words = philox4x32_10([number, id.sample, id.input, id.stream], id.key);
     let (a, b) = pair(words[0], words[1]);
     let (c, d) = pair(words[2], words[3]);
     [a, b, c, d]
@@ -165,7 +165,7 @@ fn block(id: &CopyId, number: u32) -> [f32; 4] {
 
 /// The loop of `Supported::fill`.
 #[inline(always)]
-fn fill_tiles(id: &CopyId, first: usize, out: &mut [Tile]) {
+fn fill_tiles(id: &SampleId, first: usize, out: &mut [Tile]) {
     for (tile, z) in out.iter_mut().enumerate() {
         for lane in 0..LANES {
             let [a, b, c, d] = block(id, ((first + tile) * LANES + lane) as u32);
@@ -179,7 +179,7 @@ fn fill_tiles(id: &CopyId, first: usize, out: &mut [Tile]) {
 
 /// The loop of `Supported::add`.
 #[inline(always)]
-fn add_tiles(id: &CopyId, first: usize, sigma: f32, image: &[Tile], out: &mut [Tile]) {
+fn add_tiles(id: &SampleId, first: usize, sigma: f32, image: &[Tile], out: &mut [Tile]) {
     for (tile, (x, y)) in image.iter().zip(out).enumerate() {
         for lane in 0..LANES {
             let [a, b, c, d] = block(id, ((first + tile) * LANES + lane) as u32);
@@ -194,21 +194,21 @@ fn add_tiles(id: &CopyId, first: usize, sigma: f32, image: &[Tile], out: &mut [T
 /// The same loops for the vector units of x86-64.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{CopyId, Tile, add_tiles, fill_tiles};
+    use super::{SampleId, Tile, add_tiles, fill_tiles};
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-    pub(super) fn fill_avx512(id: &CopyId, first: usize, out: &mut [Tile]) {
+    pub(super) fn fill_avx512(id: &SampleId, first: usize, out: &mut [Tile]) {
         fill_tiles(id, first, out);
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn fill_avx2(id: &CopyId, first: usize, out: &mut [Tile]) {
+    pub(super) fn fill_avx2(id: &SampleId, first: usize, out: &mut [Tile]) {
         fill_tiles(id, first, out);
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
     pub(super) fn add_avx512(
-        id: &CopyId,
+        id: &SampleId,
         first: usize,
         sigma: f32,
         image: &[Tile],
@@ -219,7 +219,7 @@ mod x86 {
 
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn add_avx2(
-        id: &CopyId,
+        id: &SampleId,
         first: usize,
         sigma: f32,
         image: &[Tile],

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use crate::kernel::{CodePath, CopyId, Supported, TILE};
+use crate::kernel::{CodePath, SampleId, Supported, TILE};
 use crate::stream::Stream;
 
-/// The largest number of elements of one copy: 2^32 blocks of four.
+/// The largest number of elements of one sample: 2^32 blocks of four.
 pub const MAX_LEN: u64 = 1 << 34;
 
-/// A seed, ready to make the noise of any copy of any input.
+/// A seed, ready to make the noise of any sample of any input.
 ///
 /// It is small, immutable and `Copy`: every thread may have its own.
 #[derive(Clone, Copy, Debug)]
@@ -50,14 +50,14 @@ impl NoiseKey {
         self.path.path()
     }
 
-    /// Writes the standard normals of one copy, elements 0 up to `out.len()`.
+    /// Writes the standard normals of one sample, elements 0 up to `out.len()`.
     ///
     /// # Panics
     ///
     /// If `out` has more than [`MAX_LEN`] elements.
-    pub fn fill(&self, stream: Stream, input: u32, copy: u32, out: &mut [f32]) {
+    pub fn fill(&self, stream: Stream, input: u32, sample: u32, out: &mut [f32]) {
         check_len(out.len());
-        let id = self.id(stream, input, copy);
+        let id = self.id(stream, input, sample);
         let (tiles, rest) = out.as_chunks_mut::<TILE>();
         self.path.fill(&id, 0, tiles);
         if !rest.is_empty() {
@@ -67,7 +67,7 @@ impl NoiseKey {
         }
     }
 
-    /// Writes one noisy copy of an image: `image + sigma * z`, rounded once to float32.
+    /// Writes one noisy sample of an image: `image + sigma * z`, rounded once to float32.
     ///
     /// `z` is what [`NoiseKey::fill`] gives, `sigma` and the image share their
     /// unit (pixels in [0, 1]), and nothing is clipped. The sum is a fused
@@ -80,7 +80,7 @@ impl NoiseKey {
         &self,
         stream: Stream,
         input: u32,
-        copy: u32,
+        sample: u32,
         sigma: f32,
         image: &[f32],
         out: &mut [f32],
@@ -88,10 +88,10 @@ impl NoiseKey {
         assert_eq!(
             image.len(),
             out.len(),
-            "the image and its noisy copy must be equally long"
+            "the image and its noisy sample must be equally long"
         );
         check_len(out.len());
-        let id = self.id(stream, input, copy);
+        let id = self.id(stream, input, sample);
         let (image_tiles, image_rest) = image.as_chunks::<TILE>();
         let (tiles, rest) = out.as_chunks_mut::<TILE>();
         self.path.add(&id, 0, sigma, image_tiles, tiles);
@@ -104,10 +104,10 @@ impl NoiseKey {
         }
     }
 
-    /// Writes the noisy copies `copies` of one image, one after the other.
+    /// Writes the noisy samples `samples` of one image, one after the other.
     ///
-    /// The shape of `out` is `[copies.len(), image.len()]`; row i is what
-    /// [`NoiseKey::add`] gives for copy `copies.start + i`. A range that ends
+    /// The shape of `out` is `[samples.len(), image.len()]`; row i is what
+    /// [`NoiseKey::add`] gives for sample `samples.start + i`. A range that ends
     /// before it starts is empty.
     ///
     /// ```
@@ -129,31 +129,31 @@ impl NoiseKey {
         &self,
         stream: Stream,
         input: u32,
-        copies: Range<u32>,
+        samples: Range<u32>,
         sigma: f32,
         image: &[f32],
         out: &mut [f32],
     ) {
         assert_eq!(
-            copies.len().checked_mul(image.len()),
+            samples.len().checked_mul(image.len()),
             Some(out.len()),
-            "the batch must have one row of the image's length a copy"
+            "the batch must have one row of the image's length a sample"
         );
         if image.is_empty() {
             return;
         }
-        for (copy, row) in copies.zip(out.chunks_exact_mut(image.len())) {
-            self.add(stream, input, copy, sigma, image, row);
+        for (sample, row) in samples.zip(out.chunks_exact_mut(image.len())) {
+            self.add(stream, input, sample, sigma, image, row);
         }
     }
 
-    /// What Philox is given for this copy.
-    fn id(&self, stream: Stream, input: u32, copy: u32) -> CopyId {
-        CopyId {
+    /// What Philox is given for this sample.
+    fn id(&self, stream: Stream, input: u32, sample: u32) -> SampleId {
+        SampleId {
             key: [self.seed as u32, (self.seed >> 32) as u32],
             stream: stream.tag(),
             input,
-            copy,
+            sample,
         }
     }
 }
@@ -162,7 +162,7 @@ impl NoiseKey {
 pub(crate) fn check_len(len: usize) {
     assert!(
         len as u64 <= MAX_LEN,
-        "a copy of {len} elements is longer than the 2^34 of the generator"
+        "a sample of {len} elements is longer than the 2^34 of the generator"
     );
 }
 

@@ -60,17 +60,17 @@ impl Law {
     }
 
     /// The failure probability at which bounds must be computed for a statement
-    /// to hold at `alpha` over `copies` copies of `dims` pixels: `alpha` itself
+    /// to hold at `alpha` over `samples` samples of `dims` pixels: `alpha` itself
     /// for Gaussian noise (whose certificates are for the law up to rounding),
     /// [`charged_alpha`] for integer noise.
     ///
     /// # Errors
     ///
     /// Those of [`charged_alpha`].
-    pub fn charged_alpha(self, alpha: f64, copies: u64, dims: u64) -> Result<f64, Error> {
+    pub fn charged_alpha(self, alpha: f64, samples: u64, dims: u64) -> Result<f64, Error> {
         match self {
             Self::Gaussian => Ok(alpha),
-            Self::Integer => charged_alpha(alpha, copies, dims),
+            Self::Integer => charged_alpha(alpha, samples, dims),
         }
     }
 }

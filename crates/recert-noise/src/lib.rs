@@ -1,8 +1,8 @@
-//! Counter-based noise: every copy a pure function of (seed, stream, input, copy).
+//! Counter-based noise: every sample a pure function of (seed, stream, input, sample).
 //!
-//! A smoothing certificate counts how a network answers on noisy copies of an
-//! input, and a recertification shows a changed network *the same* copies
-//! again. So the noise is never stored: [`NoiseKey`] makes copy number `copy`
+//! A smoothing certificate counts how a network answers on noisy samples of an
+//! input, and a recertification shows a changed network *the same* samples
+//! again. So the noise is never stored: [`NoiseKey`] makes sample number `sample`
 //! of input number `input` from these numbers alone, whatever the batch size,
 //! the thread, the order, the machine, or where a run was interrupted.
 //!
@@ -30,7 +30,7 @@
 //!
 //! 1. *Words.* Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
 //!    numbers: as easy as 1, 2, 3", SC 2011) with key (low half of the seed,
-//!    high half) and counter (block, copy, input, stream tag) gives four 32-bit
+//!    high half) and counter (block, sample, input, stream tag) gives four 32-bit
 //!    words `w[0..4]` a block.
 //! 2. *Normals.* Each of the word pairs `(w[0], w[1])` and `(w[2], w[3])`
 //!    becomes two normals by the transform of Box and Muller (1958), with a
@@ -41,8 +41,8 @@
 //!    cosine side if `(r / 16) % 2` is 0, else the sine side. Blocks of a tile
 //!    thus fill vector registers of up to 16 lanes without any shuffle.
 //!
-//! The block number has 32 bits, so a copy has at most [`MAX_LEN`] = 2^34
-//! elements, and counters never repeat for different (stream, input, copy).
+//! The block number has 32 bits, so a sample has at most [`MAX_LEN`] = 2^34
+//! elements, and counters never repeat for different (stream, input, sample).
 //!
 //! # Bit-identity
 //!
@@ -95,7 +95,7 @@ pub use stream::Stream;
 
 /// The name of the exact stream of Gaussian noise, for ledgers.
 ///
-/// Two runs with equal generator names, seeds, streams, inputs and copies saw
+/// Two runs with equal generator names, seeds, streams, inputs and samples saw
 /// the same noise, bit by bit. The parts: generator, transform with its bits
 /// for radius and angle, elements a tile, version.
 pub const GENERATOR: &str = "philox4x32-10/box-muller-40-24/tile64/v1";

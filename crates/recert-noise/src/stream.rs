@@ -1,6 +1,6 @@
 //! The separate streams of noise that one seed feeds, and their numbers on disk.
 
-/// What a copy of noise is used for; copies of different streams are independent.
+/// What a sample of noise is used for; samples of different streams are independent.
 ///
 /// The numbers are part of every ledger's identity: they never change, and a
 /// number once given is never given again.
@@ -8,18 +8,18 @@
 #[non_exhaustive]
 #[repr(u32)]
 pub enum Stream {
-    /// Copies that choose the class (and bucket edges) and serve nothing else
-    /// (the n0 copies of Cohen et al. 2019, CERTIFY).
+    /// Samples that choose the class (and bucket edges) and serve nothing else
+    /// (the n0 samples of Cohen et al. 2019, CERTIFY).
     Selection = 0,
-    /// Copies that a certificate's counts come from, and that a
+    /// Samples that a certificate's counts come from, and that a
     /// recertification regenerates.
     Certify = 1,
-    /// Copies that no cached answer has seen: for direct bounds beyond the
+    /// Samples that no cached answer has seen: for direct bounds beyond the
     /// ledger and for rechecking a winner among several candidates.
     Fresh = 2,
-    /// Copies on which ranges for quantization are calibrated.
+    /// Samples on which ranges for quantization are calibrated.
     Calibration = 3,
-    /// Copies for prediction without a radius (Cohen et al. 2019, PREDICT).
+    /// Samples for prediction without a radius (Cohen et al. 2019, PREDICT).
     Predict = 4,
 }
 

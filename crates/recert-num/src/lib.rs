@@ -18,13 +18,13 @@
 //! | binomial tails, PREDICT's test | [`binomial_tail_lower`], [`binomial_tail_upper`], [`fair_coin_p_value_upper`] |
 //! | the normal distribution | [`normal_cdf_lower`] ..., [`normal_quantile_lower`] ... |
 //! | rounding with a direction | [`directed`], [`format_down`], [`format_up`] |
-//! | how many copies are needed | [`samples`] |
+//! | how many samples are needed | [`samples`] |
 //! | other intervals, for comparison only | [`unsound`] |
 //!
 //! ```
 //! # fn main() -> Result<(), recert_num::Error> {
 //! use recert_num::{Alpha, Radius, Sigma, clopper_pearson_lower};
-//! // 99,000 of 100,000 noisy copies were of the top class.
+//! // 99,000 of 100,000 noisy samples were of the top class.
 //! let p_a = clopper_pearson_lower(99_000, 100_000, Alpha::new(0.001)?)?;
 //! let radius = Radius::one_sided(Sigma::new(0.25)?, p_a)?.expect("above one half");
 //! assert_eq!(radius.to_string(), "0.5724");

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn largest_attainable_radii_at_100_000_copies() {
+    fn largest_attainable_radii_at_100_000_samples() {
         // Phi^-1(alpha^(1/n)) is 3.811456563... and 3.910510429... (30 digits of mpmath);
         // the former is often quoted as 3.8115, which is above what can be attained.
         for (alpha, five, four) in [(0.001, "3.81145", "3.8114"), (0.01, "3.91051", "3.9105")] {

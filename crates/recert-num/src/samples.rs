@@ -1,4 +1,4 @@
-//! How many noisy copies a certificate needs.
+//! How many noisy samples a certificate needs.
 
 use crate::binomial::{
     MAX_TRIALS, binomial_tail_lower, binomial_tail_upper, clopper_pearson_lower,
@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::normal::{normal_cdf_upper, quantile_guess};
 use crate::types::{Alpha, LowerBound};
 
-/// Copies needed for a two-sided Clopper-Pearson interval of the given full width, with
-/// failure probability `alpha` on either side, when a fraction `p` of the copies
+/// Samples needed for a two-sided Clopper-Pearson interval of the given full width, with
+/// failure probability `alpha` on either side, when a fraction `p` of the samples
 /// (rounded to the nearest count, halves up) are successes.
 ///
 /// This is the definition under which Figure 2 of Ugare et al., "Incremental randomized
@@ -21,17 +21,17 @@ use crate::types::{Alpha, LowerBound};
 /// rounding of `p n` to a count, so a slightly smaller number may happen to have it too.
 ///
 /// Fails unless `0 < p < 1`, `0 < width < 1` and `alpha` is in the domain of
-/// [`clopper_pearson_lower`], and where more than `2^40` copies would be needed.
+/// [`clopper_pearson_lower`], and where more than `2^40` samples would be needed.
 ///
 /// ```
 /// # fn main() -> Result<(), recert_num::Error> {
-/// use recert_num::{Alpha, samples::copies_for_width};
-/// let copies = copies_for_width(0.05, 0.01, Alpha::new(0.01)?)?;
-/// assert!((10_400..10_600).contains(&copies));
+/// use recert_num::{Alpha, samples::samples_for_width};
+/// let samples = samples_for_width(0.05, 0.01, Alpha::new(0.01)?)?;
+/// assert!((10_400..10_600).contains(&samples));
 /// # Ok(())
 /// # }
 /// ```
-pub fn copies_for_width(p: f64, width: f64, alpha: Alpha) -> Result<u64, Error> {
+pub fn samples_for_width(p: f64, width: f64, alpha: Alpha) -> Result<u64, Error> {
     check_fraction(p)?;
     if !(width > 0.0 && width < 1.0) {
         return Err(Error::domain(format!(
@@ -64,7 +64,7 @@ pub fn copies_for_width(p: f64, width: f64, alpha: Alpha) -> Result<u64, Error> 
     Ok(enough)
 }
 
-/// The smallest number `n` of copies with which a radius of `radius_in_sigmas` times sigma is
+/// The smallest number `n` of samples with which a radius of `radius_in_sigmas` times sigma is
 /// certified when `floor(p n)` of them are of the top class: `CP_lo(floor(p n), n, alpha) >=
 /// Phi(radius_in_sigmas)`.
 ///
@@ -79,17 +79,17 @@ pub fn copies_for_width(p: f64, width: f64, alpha: Alpha) -> Result<u64, Error> 
 ///
 /// Fails unless `0 < p <= 1`, the radius is finite and at least 0, and `alpha` is at most 1/2;
 /// with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where `p` is not above `q`, or more
-/// than `2^40` copies would be needed, or the search would take more than 200,000 steps.
+/// than `2^40` samples would be needed, or the search would take more than 200,000 steps.
 ///
 /// ```
 /// # fn main() -> Result<(), recert_num::Error> {
-/// use recert_num::{Alpha, samples::copies_for_radius};
-/// // All copies right: the smallest n with alpha^(1/n) >= Phi(1).
-/// assert_eq!(copies_for_radius(1.0, 1.0, Alpha::new(0.001)?)?, 40);
+/// use recert_num::{Alpha, samples::samples_for_radius};
+/// // All samples right: the smallest n with alpha^(1/n) >= Phi(1).
+/// assert_eq!(samples_for_radius(1.0, 1.0, Alpha::new(0.001)?)?, 40);
 /// # Ok(())
 /// # }
 /// ```
-pub fn copies_for_radius(p: f64, radius_in_sigmas: f64, alpha: Alpha) -> Result<u64, Error> {
+pub fn samples_for_radius(p: f64, radius_in_sigmas: f64, alpha: Alpha) -> Result<u64, Error> {
     if p != 1.0 {
         check_fraction(p)?;
     }
@@ -106,7 +106,7 @@ pub fn copies_for_radius(p: f64, radius_in_sigmas: f64, alpha: Alpha) -> Result<
     let target = normal_cdf_upper(radius_in_sigmas)?.get();
     if p <= target || target >= 1.0 {
         return Err(Error::not_found(format!(
-            "no number of copies certifies a radius of {radius_in_sigmas} sigma at a top class \
+            "no number of samples certifies a radius of {radius_in_sigmas} sigma at a top class \
              probability of {p}: Phi of the radius is {target}"
         )));
     }
@@ -122,15 +122,15 @@ pub fn copies_for_radius(p: f64, radius_in_sigmas: f64, alpha: Alpha) -> Result<
         first = end_of_excluded(first, p, target, alpha)? + 1;
     }
     Err(Error::not_found(format!(
-        "the number of copies for a radius of {radius_in_sigmas} sigma at {p} was not found within \
+        "the number of samples for a radius of {radius_in_sigmas} sigma at {p} was not found within \
          200,000 steps (it is above {first})"
     )))
 }
 
-/// The lower bound `pA` that `n` copies give when `floor(p n)` of them are of the top class.
+/// The lower bound `pA` that `n` samples give when `floor(p n)` of them are of the top class.
 ///
 /// Fails unless `0 < p <= 1`, and outside the domain of [`clopper_pearson_lower`].
-pub fn bound_from_copies(p: f64, n: u64, alpha: Alpha) -> Result<LowerBound, Error> {
+pub fn bound_from_samples(p: f64, n: u64, alpha: Alpha) -> Result<LowerBound, Error> {
     if p != 1.0 {
         check_fraction(p)?;
     }
@@ -178,7 +178,7 @@ fn check_fraction(p: f64) -> Result<(), Error> {
 }
 
 fn too_many() -> Error {
-    Error::not_found(format!("more than {MAX_TRIALS} copies would be needed"))
+    Error::not_found(format!("more than {MAX_TRIALS} samples would be needed"))
 }
 
 #[cfg(test)]
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn figure_two_of_the_incremental_paper() {
         // The published readings are rounded to hundreds.
-        let at = |p| copies_for_width(p, 0.005, alpha(0.01)).unwrap();
+        let at = |p| samples_for_width(p, 0.005, alpha(0.01)).unwrap();
         assert_eq!(at(0.5).div_ceil(100), 2169);
         assert_eq!((at(0.05) + 50) / 100, 415);
         assert!(at(0.5) > at(0.4) && at(0.4) > at(0.05));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn smallest_number_of_copies_is_the_smallest() {
+    fn smallest_number_of_samples_is_the_smallest() {
         for (p, radius, a) in [
             (1.0, 1.0, 0.001),
             (0.9, 0.5, 0.001),
@@ -210,9 +210,9 @@ mod tests {
             (0.7, 0.25, 0.05),
             (0.6, 0.0, 0.001),
         ] {
-            let n = copies_for_radius(p, radius, alpha(a)).unwrap();
+            let n = samples_for_radius(p, radius, alpha(a)).unwrap();
             let target = normal_cdf_lower(radius).unwrap().get();
-            let bound = |n| bound_from_copies(p, n, alpha(a)).unwrap().get();
+            let bound = |n| bound_from_samples(p, n, alpha(a)).unwrap().get();
             assert!(
                 bound(n) >= target * (1.0 - 1e-11),
                 "{n} is too small at {p}"
@@ -228,9 +228,9 @@ mod tests {
     }
 
     #[test]
-    fn close_calls_take_many_copies() {
+    fn close_calls_take_many_samples() {
         // p - Phi(r) is about 0.001; n is about z^2 p q/0.001^2 = 9.55 * 0.1334/1e-6.
-        let n = copies_for_radius(0.842_344_746, 1.0, alpha(0.001)).unwrap();
+        let n = samples_for_radius(0.842_344_746, 1.0, alpha(0.001)).unwrap();
         assert!((1.2e6..1.4e6).contains(&(n as f64)), "{n}");
     }
 
@@ -238,35 +238,35 @@ mod tests {
     fn what_cannot_be_had_is_an_error() {
         let kind = |r: Result<u64, Error>| r.unwrap_err().kind();
         assert_eq!(
-            kind(copies_for_radius(0.8, 1.0, alpha(0.001))),
+            kind(samples_for_radius(0.8, 1.0, alpha(0.001))),
             ErrorKind::NotFound
         );
         assert_eq!(
-            kind(copies_for_radius(1.0, 50.0, alpha(0.001))),
+            kind(samples_for_radius(1.0, 50.0, alpha(0.001))),
             ErrorKind::NotFound
         );
         assert_eq!(
-            kind(copies_for_radius(1.1, 1.0, alpha(0.001))),
+            kind(samples_for_radius(1.1, 1.0, alpha(0.001))),
             ErrorKind::Domain
         );
         assert_eq!(
-            kind(copies_for_radius(0.9, f64::NAN, alpha(0.001))),
+            kind(samples_for_radius(0.9, f64::NAN, alpha(0.001))),
             ErrorKind::Domain
         );
         assert_eq!(
-            kind(copies_for_radius(0.9, 0.1, alpha(0.7))),
+            kind(samples_for_radius(0.9, 0.1, alpha(0.7))),
             ErrorKind::Domain
         );
         assert_eq!(
-            kind(copies_for_width(0.0, 0.1, alpha(0.1))),
+            kind(samples_for_width(0.0, 0.1, alpha(0.1))),
             ErrorKind::Domain
         );
         assert_eq!(
-            kind(copies_for_width(0.5, 0.0, alpha(0.1))),
+            kind(samples_for_width(0.5, 0.0, alpha(0.1))),
             ErrorKind::Domain
         );
         assert_eq!(
-            kind(copies_for_width(0.5, 1e-9, alpha(0.1))),
+            kind(samples_for_width(0.5, 1e-9, alpha(0.1))),
             ErrorKind::NotFound
         );
     }

@@ -136,7 +136,7 @@ fn quantile(p: f64) -> f64 {
 }
 
 /// Published logs hold no lower bounds and no number of evaluations; the
-/// latter is what their authors state (100 + 100,000 copies an input).
+/// latter is what their authors state (100 + 100,000 samples an input).
 fn from_logs(paths: &[String]) -> Result<Report, Box<dyn std::error::Error>> {
     let mut runs = Vec::new();
     for path in paths {

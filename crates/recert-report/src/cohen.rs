@@ -17,7 +17,7 @@
 //!   has label and predict alike, and still is not correct. Accuracies computed
 //!   by other tools from the `correct` column of such a log are 0.
 //!
-//! The format has no place for the sigma, the number of copies, the failure
+//! The format has no place for the sigma, the number of samples, the failure
 //! probability or the lower bound; keep them elsewhere.
 
 mod log;

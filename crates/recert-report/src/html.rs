@@ -40,7 +40,7 @@ impl Default for Options {
 }
 
 /// The most lines in a plot of one line a run; beyond that, a series of runs
-/// that differ in their number of copies shows the one with most.
+/// that differ in their number of samples shows the one with most.
 const LINES: usize = 8;
 
 /// What the parts of the page draw on.

@@ -11,7 +11,7 @@
 //! - [`html::render`]: one self-contained HTML page with plots;
 //! - [`cohen`]: the field's tab-separated logs, written line by line and read.
 //!
-//! Apart from reports, [`samples`] shows how many copies a certificate needs.
+//! Apart from reports, [`samples`] shows how many samples a certificate needs.
 //!
 //! It knows no ledger, no network, no noise and no statistics: the bounds that
 //! it is given, it prints. It does so without ever rounding a lower bound up or

@@ -73,7 +73,7 @@ pub struct Metrics {
     pub mean_disagreement: Option<f64>,
     /// Mean of the observed disagreement rates over the inputs that have one.
     pub mean_disagreement_rate: Option<f64>,
-    /// Copies whose logits held a NaN or an infinity.
+    /// Samples whose logits held a NaN or an infinity.
     pub invalid: u64,
     /// Certificates by the name of the bound that gave them.
     pub bounds: BTreeMap<String, u64>,

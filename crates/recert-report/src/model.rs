@@ -40,10 +40,10 @@ pub struct Run {
     pub sigma: f64,
     /// How the certificates were made.
     pub method: Method,
-    /// Noisy copies an input: those that the bound rests on. For a
-    /// recertification these are the copies that the new network ran on.
+    /// Noisy samples an input: those that the bound rests on. For a
+    /// recertification these are the samples that the new network ran on.
     pub n: u64,
-    /// Selection copies an input, which choose the class and serve nothing else.
+    /// Selection samples an input, which choose the class and serve nothing else.
     pub n0: u64,
     /// Total failure probability of each certificate, in (0, 1).
     pub alpha: f64,
@@ -69,7 +69,7 @@ pub enum Method {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sides: Option<u8>,
     },
-    /// From what another network answered on the same noisy copies
+    /// From what another network answered on the same noisy samples
     /// [Ugare et al. 2024 and its refinements].
     Recertify {
         /// The method's name, such as `irs` or `paired`.
@@ -117,7 +117,7 @@ pub struct Row {
     /// class may have one below 1/2 where the next best is bounded too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_lower: Option<f64>,
-    /// Network evaluations that this input cost, selection copies included.
+    /// Network evaluations that this input cost, selection samples included.
     pub evaluations: u64,
     /// Wall-clock seconds that this input cost.
     pub seconds: f64,
@@ -125,13 +125,13 @@ pub struct Row {
     /// (zeta in the literature), in [0, 1].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disagreement: Option<f64>,
-    /// Observed share of copies on which they disagreed, in [0, 1].
+    /// Observed share of samples on which they disagreed, in [0, 1].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disagreement_rate: Option<f64>,
     /// The name of the bound that certified, such as `zeta` or `direct`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<String>,
-    /// Copies whose logits held a NaN or an infinity.
+    /// Samples whose logits held a NaN or an infinity.
     #[serde(default)]
     pub invalid: u64,
 }

@@ -1,24 +1,24 @@
-//! How many noisy copies a certificate needs: tables, JSON and a plot.
+//! How many noisy samples a certificate needs: tables, JSON and a plot.
 //!
 //! Three questions, each a plain struct that the caller fills with the answers:
 //!
-//! - [`ByWidth`]: copies for an interval of a given width, against the fraction of
+//! - [`ByWidth`]: samples for an interval of a given width, against the fraction of
 //!   successes (Figure 2 of Ugare et al., "Incremental randomized smoothing
 //!   certification", ICLR 2024), which has a plot too;
-//! - [`ByRadius`]: copies for a certified radius, against the fraction of successes;
-//! - [`ByCopies`]: the radius that a number of copies certifies.
+//! - [`ByRadius`]: samples for a certified radius, against the fraction of successes;
+//! - [`BySamples`]: the radius that a number of samples certifies.
 //!
 //! Each is written as a table for a terminal, as wide as its numbers are, and as JSON of
-//! schema `recert-samples/1`: an object with
+//! schema `recert-samples/2`: an object with
 //!
 //! | field | content |
 //! |---|---|
-//! | `schema` | the text `recert-samples/1` |
-//! | `question` | `width`, `radius` or `copies` |
+//! | `schema` | the text `recert-samples/2` |
+//! | `question` | `width`, `radius` or `samples` |
 //! | `meaning` | what the numbers are, in words |
 //! | others | the fields of the struct |
 //!
-//! where a [`Need`] is `{"copies": .., "outcome": ..}` with a count and `found`,
+//! where a [`Need`] is `{"samples": .., "outcome": ..}` with a count and `found`,
 //! or null and `not_reachable` or `too_many`. Numbers are written with as many digits
 //! as bring back the same double. Fields may be added under the same version; nothing
 //! is renamed, removed or given another meaning.
@@ -36,12 +36,12 @@ use crate::table::{Options, lines};
 use crate::text;
 
 /// The schema of the JSON documents.
-pub const SCHEMA: &str = "recert-samples/1";
+pub const SCHEMA: &str = "recert-samples/2";
 
 /// Digits after the point of a printed radius.
 const DIGITS: usize = 4;
 
-/// Copies with which a two-sided Clopper-Pearson interval is no wider than an error.
+/// Samples with which a two-sided Clopper-Pearson interval is no wider than an error.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ByWidth {
     /// Failure probability on either side, in (0, 1).
@@ -52,16 +52,16 @@ pub struct ByWidth {
     pub rows: Vec<WidthRow>,
 }
 
-/// The copies that one fraction of successes takes.
+/// The samples that one fraction of successes takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WidthRow {
     /// The fraction, in (0, 1).
     pub p: f64,
-    /// The copies for each of [`ByWidth::errors`].
-    pub copies: Vec<u64>,
+    /// The samples for each of [`ByWidth::errors`].
+    pub samples: Vec<u64>,
 }
 
-/// Copies that certify a radius where a fraction of them is of the class.
+/// Samples that certify a radius where a fraction of them is of the class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ByRadius {
     /// Standard deviation of the noise, in the units of an input in [0, 1]. Positive.
@@ -74,7 +74,7 @@ pub struct ByRadius {
     pub rows: Vec<RadiusRow>,
 }
 
-/// The copies that one fraction takes.
+/// The samples that one fraction takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RadiusRow {
     /// The fraction, in (0, 1].
@@ -86,12 +86,12 @@ pub struct RadiusRow {
     pub needs: Vec<Need>,
 }
 
-/// How many copies a radius takes.
+/// How many samples a radius takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "NeedOut")]
 pub enum Need {
     /// So many are enough.
-    Copies(u64),
+    Samples(u64),
     /// No number is: the fraction itself gives no such radius.
     NotReachable,
     /// More than the search for them covers.
@@ -100,44 +100,44 @@ pub enum Need {
 
 #[derive(Serialize)]
 struct NeedOut {
-    copies: Option<u64>,
+    samples: Option<u64>,
     outcome: &'static str,
 }
 
 impl From<Need> for NeedOut {
     fn from(need: Need) -> Self {
-        let (copies, outcome) = match need {
-            Need::Copies(copies) => (Some(copies), "found"),
+        let (samples, outcome) = match need {
+            Need::Samples(samples) => (Some(samples), "found"),
             Need::NotReachable => (None, "not_reachable"),
             Need::TooMany => (None, "too_many"),
         };
-        Self { copies, outcome }
+        Self { samples, outcome }
     }
 }
 
-/// The radius that a number of copies certifies where a fraction of them is of the class.
+/// The radius that a number of samples certifies where a fraction of them is of the class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ByCopies {
+pub struct BySamples {
     /// Standard deviation of the noise, in the units of an input in [0, 1]. Positive.
     pub sigma: f64,
     /// Failure probability of the certificate, in (0, 1).
     pub alpha: f64,
     /// The fractions, in (0, 1]; 1 gives the largest radius that can be attained.
     pub fractions: Vec<f64>,
-    /// One row a number of copies.
-    pub rows: Vec<CopiesRow>,
+    /// One row a number of samples.
+    pub rows: Vec<SamplesRow>,
 }
 
-/// The radii that one number of copies certifies.
+/// The radii that one number of samples certifies.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CopiesRow {
-    /// The number of copies.
-    pub copies: u64,
-    /// What comes out for each of [`ByCopies::fractions`].
+pub struct SamplesRow {
+    /// The number of samples.
+    pub samples: u64,
+    /// What comes out for each of [`BySamples::fractions`].
     pub results: Vec<Attained>,
 }
 
-/// What a number of copies certifies.
+/// What a number of samples certifies.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Attained {
     /// Lower bound of the probability of the class, rounded down, in [0, 1].
@@ -156,20 +156,20 @@ struct Document<'a, T> {
     answer: &'a T,
 }
 
-const WIDTH: &str = "copies with which a two-sided Clopper-Pearson interval, its failure \
-     probability alpha on either side, is no wider than the error, when a fraction p of the copies \
+const WIDTH: &str = "samples with which a two-sided Clopper-Pearson interval, its failure \
+     probability alpha on either side, is no wider than the error, when a fraction p of the samples \
      (rounded to the nearest count, halves up) are successes: the number given has this property \
-     and one copy less has not";
+     and one sample less has not";
 
-const RADIUS: &str = "smallest number n of copies with which floor(p n) of them being of the \
+const RADIUS: &str = "smallest number n of samples with which floor(p n) of them being of the \
      class certifies the radius: sigma times the normal quantile of the one-sided Clopper-Pearson \
      bound at alpha is no less. Leave some room: the count of a run scatters around p n, and \
      where it is smaller so is the radius; because counts are whole, a slightly larger n may fall \
      short again";
 
-const COPIES: &str = "radius certified when floor(p n) of n copies are of the class: sigma times \
+const SAMPLES: &str = "radius certified when floor(p n) of n samples are of the class: sigma times \
      the normal quantile of the one-sided Clopper-Pearson bound at alpha, rounded down; p = 1 gives \
-     the largest radius that n copies can certify";
+     the largest radius that n samples can certify";
 
 impl ByWidth {
     /// Writes a table, a row a fraction and a column an error.
@@ -178,11 +178,11 @@ impl ByWidth {
         let mut heads = vec!["p".to_owned()];
         heads.extend(self.errors.iter().map(|e| format!("error {}", percent(*e))));
         let rows = self.rows.iter().map(|row| {
-            let counts = row.copies.iter().map(|n| text::grouped(*n));
+            let counts = row.samples.iter().map(|n| text::grouped(*n));
             std::iter::once(text::short(row.p)).chain(counts).collect()
         });
         let title = format!(
-            "Copies for an interval as wide as the error, alpha {} on either side",
+            "Samples for an interval as wide as the error, alpha {} on either side",
             text::short(self.alpha)
         );
         let notes = [
@@ -200,7 +200,7 @@ impl ByWidth {
         json("width", WIDTH, self)
     }
 
-    /// Draws copies against the fraction as an SVG file that refers to no other: a line
+    /// Draws samples against the fraction as an SVG file that refers to no other: a line
     /// an error through the rows of `curve`, which are in increasing order of their
     /// fractions, and a dot for each of the own rows. Its colours follow the reader's
     /// light or dark mode.
@@ -213,7 +213,7 @@ impl ByWidth {
             ));
         }
         let points = |rows: &[WidthRow], column: usize| {
-            let point = |row: &WidthRow| (row.p, row.copies[column]);
+            let point = |row: &WidthRow| (row.p, row.samples[column]);
             rows.iter().map(point).collect()
         };
         let curves: Vec<_> = self
@@ -232,7 +232,7 @@ impl ByWidth {
         );
         Ok(plot::samples(
             &curves,
-            "Noisy copies for a target error",
+            "Noisy samples for a target error",
             &subtitle,
         ))
     }
@@ -259,7 +259,7 @@ impl ByRadius {
         );
         heads.push("limit".to_owned());
         let need = |need: &Need| match need {
-            Need::Copies(copies) => text::grouped(*copies),
+            Need::Samples(samples) => text::grouped(*samples),
             Need::NotReachable => "not reachable".to_owned(),
             Need::TooMany => "too many".to_owned(),
         };
@@ -275,19 +275,19 @@ impl ByRadius {
                 .collect()
         });
         let title = format!(
-            "Copies that certify a radius r at \u{3c3} {}, alpha {}",
+            "Samples that certify a radius r at \u{3c3} {}, alpha {}",
             text::short(self.sigma),
             text::short(self.alpha)
         );
         let mut notes = vec![
             sentence(RADIUS),
-            "Last column: the limit of what p can reach, however many the copies: \u{3c3} \
+            "Last column: the limit of what p can reach, however many the samples: \u{3c3} \
              \u{3a6}\u{207b}\u{b9}(p), rounded down."
                 .to_owned(),
         ];
         if self.needs().any(|need| need == Need::TooMany) {
             notes.push(
-                "Too many: so close to what p reaches, or so large, that more copies are needed \
+                "Too many: so close to what p reaches, or so large, that more samples are needed \
                  than the search covers."
                     .to_owned(),
             );
@@ -320,11 +320,11 @@ impl ByRadius {
     }
 }
 
-impl ByCopies {
-    /// Writes a table, a row a number of copies and a column a fraction.
+impl BySamples {
+    /// Writes a table, a row a number of samples and a column a fraction.
     pub fn table(&self) -> Result<String, Error> {
         self.check()?;
-        let mut heads = vec!["copies".to_owned()];
+        let mut heads = vec!["samples".to_owned()];
         heads.extend(self.fractions.iter().map(|p| match *p {
             1.0 => "largest (p = 1)".to_owned(),
             p => format!("p = {}", text::short(p)),
@@ -334,22 +334,22 @@ impl ByCopies {
             radius.unwrap_or_else(|| "abstains".to_owned())
         };
         let rows = self.rows.iter().map(|row| {
-            std::iter::once(text::grouped(row.copies))
+            std::iter::once(text::grouped(row.samples))
                 .chain(row.results.iter().map(radius))
                 .collect()
         });
         let title = format!(
-            "Radius that a number of copies certifies at \u{3c3} {}, alpha {}",
+            "Radius that a number of samples certifies at \u{3c3} {}, alpha {}",
             text::short(self.sigma),
             text::short(self.alpha)
         );
-        Ok(page(&title, &heads, rows, &[], &[sentence(COPIES)]))
+        Ok(page(&title, &heads, rows, &[], &[sentence(SAMPLES)]))
     }
 
     /// Writes the JSON document.
     pub fn json(&self) -> Result<String, Error> {
         self.check()?;
-        json("copies", COPIES, self)
+        json("samples", SAMPLES, self)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -359,7 +359,7 @@ impl ByCopies {
             check_fraction(*p)?;
         }
         for row in &self.rows {
-            check_columns(row.copies, self.fractions.len(), row.results.len())?;
+            check_columns(row.samples, self.fractions.len(), row.results.len())?;
             for result in &row.results {
                 check_length("bound", result.p_lower)?;
                 check_length("radius", result.radius.unwrap_or(0.0))?;
@@ -405,7 +405,7 @@ fn json<T: Serialize>(
         answer,
     };
     serde_json::to_string_pretty(&document)
-        .map_err(|e| Error::format("cannot write the numbers of copies as JSON").because(e))
+        .map_err(|e| Error::format("cannot write the numbers of samples as JSON").because(e))
 }
 
 /// A meaning, as it stands under a table.
@@ -424,7 +424,7 @@ fn percent(fraction: f64) -> String {
 fn check_rows(columns: usize, rows: &[WidthRow]) -> Result<(), Error> {
     for row in rows {
         check_open("fraction", row.p)?;
-        check_columns(row.p, columns, row.copies.len())?;
+        check_columns(row.p, columns, row.samples.len())?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! Which runs belong together: the same thing done with more and more copies.
+//! Which runs belong together: the same thing done with more and more samples.
 
 use crate::model::{Report, Run};
 
-/// Runs that differ in the number of copies alone.
+/// Runs that differ in the number of samples alone.
 #[derive(Debug, Clone)]
 pub(crate) struct Series {
-    /// Positions in the report, fewest copies first.
+    /// Positions in the report, fewest samples first.
     pub(crate) runs: Vec<usize>,
     /// Whether these are recertifications.
     pub(crate) recertified: bool,
@@ -47,7 +47,7 @@ impl Series {
         all
     }
 
-    /// The run with the most copies.
+    /// The run with the most samples.
     pub(crate) fn best(&self) -> usize {
         self.runs[self.runs.len() - 1]
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_number_of_copies_and_the_order_may_differ() {
+    fn only_the_number_of_samples_and_the_order_may_differ() {
         let certify = |sides| Method::Certify { sides };
         let irs = |base| Method::Recertify {
             name: "irs".to_owned(),

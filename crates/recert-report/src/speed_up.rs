@@ -2,7 +2,7 @@
 //!
 //! The comparison is at equal quality. A *point* is one run: what it cost and
 //! the quality (average certified radius) that it reached. A *curve* is what
-//! several runs with different numbers of copies make together: between two
+//! several runs with different numbers of samples make together: between two
 //! neighbouring points the cost is interpolated linearly in the quality, and a
 //! point that costs more than another without being better is left out, so
 //! that the cost rises with the quality. Nothing is extrapolated: a quality
@@ -199,7 +199,7 @@ pub struct SpeedUp {
 ///
 /// Compared are runs of the same network file in the same arithmetic, on the
 /// same inputs with the same labels, at the same sigma and alpha; they may
-/// differ in the number of copies, the engine and the method. Runs that also
+/// differ in the number of samples, the engine and the method. Runs that also
 /// share method and base make one curve.
 pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
     let mut all = vec![None; report.runs.len()];

@@ -55,8 +55,8 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// The copies an input: `100,000`, or `1,000 of 100,000`.
-    pub(crate) fn copies(&self, run: usize) -> String {
+    /// The samples an input: `100,000`, or `1,000 of 100,000`.
+    pub(crate) fn samples(&self, run: usize) -> String {
         let run = &self.report.runs[run];
         match run.base().and_then(|base| self.report.runs.get(base)) {
             Some(base) => format!("{} of {}", text::grouped(run.n), text::grouped(base.n)),
@@ -153,13 +153,13 @@ impl<'a> Summary<'a> {
         )
     }
 
-    /// Runs with invalid copies, in a sentence each.
+    /// Runs with invalid samples, in a sentence each.
     pub(crate) fn warnings(&self) -> Vec<String> {
         (0..self.report.runs.len())
             .filter(|run| self.metrics[*run].invalid > 0)
             .map(|run| {
                 format!(
-                    "Run {}: {} noisy copies gave logits that are not finite.",
+                    "Run {}: {} noisy samples gave logits that are not finite.",
                     run + 1,
                     text::grouped(self.metrics[run].invalid)
                 )

@@ -112,13 +112,13 @@ fn words(summary: &Summary<'_>, options: &Options, out: &mut Vec<String>) {
 }
 
 fn what_was_run(summary: &Summary<'_>, options: &Options) -> Vec<String> {
-    let heads = ["run", "network", "method", "copies an input", "\u{3c3}"];
+    let heads = ["run", "network", "method", "samples an input", "\u{3c3}"];
     let rows = (0..summary.report.runs.len()).map(|run| {
         vec![
             (run + 1).to_string(),
             summary.network(run),
             summary.method(run),
-            summary.copies(run),
+            summary.samples(run),
             text::short(summary.report.runs[run].sigma),
         ]
     });
@@ -126,7 +126,7 @@ fn what_was_run(summary: &Summary<'_>, options: &Options) -> Vec<String> {
 }
 
 fn accuracy(summary: &Summary<'_>, runs: &[usize], mean: &str, options: &Options) -> Vec<String> {
-    let mut heads = vec!["run", "method", "copies"];
+    let mut heads = vec!["run", "method", "samples"];
     let radii = summary.radius_heads();
     heads.extend(radii.iter().map(String::as_str));
     heads.push(mean);

@@ -5,8 +5,8 @@
 //! `cargo run --release -p recert-smooth --example excess`
 //!
 //! The rates are those of ResNet-20 at sigma 0.5 against its int8 version, on an
-//! input with `P(f = c) = 0.8`: f and h disagree on 3.1 % of all copies, 1.26 %
-//! leave c and 1.13 % become c, most of them among the copies that f was least
+//! input with `P(f = c) = 0.8`: f and h disagree on 3.1 % of all samples, 1.26 %
+//! leave c and 1.13 % become c, most of them among the samples that f was least
 //! decided on. The pairs of the bound over cells are spread for rates that are
 //! true, twice as high, and half as high. alpha is 0.002.
 
@@ -26,7 +26,7 @@ const DISAGREE: f64 = 0.031;
 const LOSS: f64 = 0.0126;
 const GAIN: f64 = 0.0113;
 
-/// The copies by margin bucket, least decided first; those of them that f answered
+/// The samples by margin bucket, least decided first; those of them that f answered
 /// with c; and how much of all disagreement is there.
 const BUCKETS: [(f64, f64, f64); 5] = [
     (0.05, 0.025, 0.588),
@@ -36,7 +36,7 @@ const BUCKETS: [(f64, f64, f64); 5] = [
     (0.65, 0.580, 0.010),
 ];
 
-/// Cached copies: so many that f's part is known.
+/// Cached samples: so many that f's part is known.
 const CACHED: u64 = 1_000_000_000;
 const DRAWS: usize = 2_001;
 
@@ -88,7 +88,7 @@ fn median(mut draw: impl FnMut() -> Result<f64, Box<dyn Error>>) -> Result<f64, 
     Ok(all[DRAWS / 2])
 }
 
-/// The ten cells of f's codes: shares of the copies, and chances that h answers c,
+/// The ten cells of f's codes: shares of the samples, and chances that h answers c,
 /// where it moves `times` as often as it does.
 fn laws(times: f64) -> [(f64, f64); 10] {
     let mut laws = [(0.0, 0.0); 10];
@@ -157,7 +157,7 @@ impl Plan {
             .collect::<Result<_, _>>()?;
         median(|| {
             let answered: [Cell; 10] = std::array::from_fn(|s| Cell {
-                copies: (truth[s].0 * CACHED as f64) as u64,
+                samples: (truth[s].0 * CACHED as f64) as u64,
                 pairs: self.pairs[s],
                 own: drawn[s].sample(rng),
                 tilt: self.tilts[s],

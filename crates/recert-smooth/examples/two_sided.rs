@@ -3,9 +3,9 @@
 //! scratch, one-sided, two-sided with alpha split over the classes (half for the
 //! class, the rest in equal parts for all others), and as `recert certify` does.
 //!
-//! `cargo run --release -p recert-smooth --example two_sided -- LEDGER [COPIES ..]`
+//! `cargo run --release -p recert-smooth --example two_sided -- LEDGER [SAMPLES ..]`
 //!
-//! The ledger is only read. Copies are counts of certification copies, up to
+//! The ledger is only read. Samples are counts of certification samples, up to
 //! the ledger's n [default: n]. Figures are of all inputs in the ledger that are
 //! certified with their label, rounded to nearest; `certified` is with any
 //! class.
@@ -28,7 +28,7 @@ const RADII: [f64; 4] = [0.5, 1.0, 2.0, 3.0];
 struct Counts {
     class: u16,
     label: Option<u32>,
-    /// Votes of the selection copies for the class and the next best.
+    /// Votes of the selection samples for the class and the next best.
     votes: (u64, u64),
     k: u64,
     runner_up: u64,
@@ -48,18 +48,18 @@ fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments
         .next()
-        .ok_or("usage: two_sided LEDGER [COPIES ..]")?;
+        .ok_or("usage: two_sided LEDGER [SAMPLES ..]")?;
     let ledger = Ledger::open_read_only(Path::new(&path))?;
     let header = ledger.header();
-    let mut copies: Vec<u64> = arguments.map(|n| n.parse()).collect::<Result<_, _>>()?;
-    if copies.is_empty() {
-        copies.push(header.n);
+    let mut samples: Vec<u64> = arguments.map(|n| n.parse()).collect::<Result<_, _>>()?;
+    if samples.is_empty() {
+        samples.push(header.n);
     }
     let (sigma, alpha) = (Sigma::new(header.sigma)?, Alpha::new(header.alpha)?);
     println!("{path}: sigma {sigma}, alpha {alpha}, n0 {}", header.n0);
     let radii: String = RADII.map(|r| format!("{:>8}", r * sigma.get())).concat();
     println!("     n method                 ACR  ratio certified correct{radii}");
-    for n in copies {
+    for n in samples {
         let inputs = counted(&ledger, n)?;
         let mut first = None;
         for (name, method) in METHODS {
@@ -82,7 +82,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The counts of all inputs that have `n` certification copies.
+/// The counts of all inputs that have `n` certification samples.
 fn counted(ledger: &Ledger, n: u64) -> Result<Vec<Counts>, Failure> {
     let mut all = Vec::new();
     for input in ledger.inputs()? {

@@ -1,12 +1,12 @@
 //! Recertifying h where f's codes say it pays: `--method auto`.
 //!
 //! A pilot says how often h leaves f's class; that on one half of the inputs makes,
-//! with f's codes, the plan for the other ([`crate::plan`]). Then h runs on the copies
+//! with f's codes, the plan for the other ([`crate::plan`]). Then h runs on the samples
 //! chosen, and each input is concluded by the bound of its design. `SOUNDNESS.md`,
 //! section 4, has the statement and its proof.
 //!
 //! Several networks share both passes: all pilots are one, and all designs are one,
-//! in which a copy that several of them chose is made once. Each one's plan rests on
+//! in which a sample that several of them chose is made once. Each one's plan rests on
 //! its own pilot alone, so it is what it would be without the others.
 
 mod until;
@@ -52,12 +52,12 @@ pub struct Auto {
 struct Known {
     idx: u32,
     class: u16,
-    /// How often f answered otherwise on the late copies, by the most frequent of
+    /// How often f answered otherwise on the late samples, by the most frequent of
     /// these answers, [`INVALID`] being one.
     runner_up: u64,
 }
 
-/// The copies of a design of an input.
+/// The samples of a design of an input.
 #[derive(Debug, Clone, Copy)]
 struct Pick {
     class: u16,
@@ -65,8 +65,8 @@ struct Pick {
 }
 
 impl Pick {
-    /// The copies, from f's codes in the ledger, read as far as is needed.
-    fn copies(self, ledger: &Ledger, idx: u32) -> Result<Picked, Error> {
+    /// The samples, from f's codes in the ledger, read as far as is needed.
+    fn samples(self, ledger: &Ledger, idx: u32) -> Result<Picked, Error> {
         let mut picker = Picker::new(self.design, self.class, ledger.header().n);
         for block in ledger.blocks(certified(ledger, idx), picker.range())? {
             let block = block?;
@@ -81,7 +81,7 @@ impl Pick {
 
 impl Numbers for Pick {
     fn numbers(&self, ledger: &Ledger, idx: u32) -> Result<Cow<'_, [u32]>, Error> {
-        Ok(Cow::Owned(self.copies(ledger, idx)?.copies))
+        Ok(Cow::Owned(self.samples(ledger, idx)?.samples))
     }
 }
 
@@ -98,7 +98,7 @@ impl Known {
             network,
             idx: self.idx,
             stream: design.stream(),
-            copies: self.pick(design),
+            samples: self.pick(design),
         }
     }
 }
@@ -109,7 +109,7 @@ impl Auto {
         Ok(self.known(ledger, inputs)?.0)
     }
 
-    /// The rates at which `network` left f's class on all copies of `inputs` that it has
+    /// The rates at which `network` left f's class on all samples of `inputs` that it has
     /// answered so far, and how many they were; `None` if there are none. For
     /// forecasts: decisions take rates from other inputs only.
     pub fn observed(
@@ -123,14 +123,14 @@ impl Auto {
         for known in &all {
             let at = series(network, known.idx, Stream::Certify);
             let mut runs = ledger.answered(at)?.into_iter().peekable();
-            let (mut copies, mut f) = (Vec::new(), Codes::default());
+            let (mut samples, mut f) = (Vec::new(), Codes::default());
             for block in ledger.blocks(certified(ledger, known.idx), 0..ledger.header().n)? {
                 let Block { first, codes, .. } = block?;
                 for i in 0..codes.classes.len() {
-                    let copy = first + i as u64;
-                    while runs.next_if(|run| run.end <= copy).is_some() {}
-                    if runs.peek().is_some_and(|run| run.start <= copy) {
-                        copies.push(copy as u32);
+                    let sample = first + i as u64;
+                    while runs.next_if(|run| run.end <= sample).is_some() {}
+                    if runs.peek().is_some_and(|run| run.start <= sample) {
+                        samples.push(sample as u32);
                         f.push(&codes, i);
                     }
                 }
@@ -138,7 +138,7 @@ impl Auto {
                     break;
                 }
             }
-            let (h, _) = ledger.answers_at(at, &copies)?;
+            let (h, _) = ledger.answers_at(at, &samples)?;
             pilots.push(pairs(&f, known.class, &h));
         }
         let pairs = pilots.iter().map(|pilot| pilot.len() as u64).sum();
@@ -189,14 +189,14 @@ impl Auto {
         for ((subject, known), pilot) in subjects.iter_mut().zip(&known).zip(pilots) {
             subject.pilot = pilot;
             let picked = known.pick(Design::Loss { pairs: pilot });
-            let picked = picked.copies(ledger, known.idx)?;
+            let picked = picked.samples(ledger, known.idx)?;
             count_cells(&picked.f, known.class, 0, &mut subject.piloted);
         }
         let study = Study {
             subjects,
             both_sides: self.sides == Sides::Two,
             margins,
-            // Fresh copies may come on top of the cached ones.
+            // Fresh samples may come on top of the cached ones.
             levels: Levels::new(level(ledger.header(), self.alpha, 2 * n)?, self.among)?,
             goal: self.goal,
         };
@@ -210,13 +210,13 @@ impl Auto {
         }
     }
 
-    /// What the certificates claim: `copies` an input, and what they were to reach.
+    /// What the certificates claim: `samples` an input, and what they were to reach.
     /// The inputs are part of it, as what each of them gets depends on the others.
     fn claim(
         &self,
         ledger: &Ledger,
         (study, known): (&Study, &[Known]),
-        (copies, goal): (u64, serde_json::Value),
+        (samples, goal): (u64, serde_json::Value),
     ) -> Claim {
         let mut inputs = Sha256::new();
         for known in known {
@@ -228,20 +228,20 @@ impl Auto {
             "goal": goal, "inputs": known.len(), "inputs_sha256": hex(&inputs.finalize()),
             "sides": if self.sides == Sides::Two { 2 } else { 1 },
         });
-        let what = ("auto", copies, self.alpha);
+        let what = ("auto", samples, self.alpha);
         certify::claim(ledger.header(), what, &parameters, self.among)
     }
 
-    /// The goal, and the copies an input that it makes on average, for the claim.
+    /// The goal, and the samples an input that it makes on average, for the claim.
     fn goal(&self, inputs: u64) -> (u64, serde_json::Value) {
         match self.goal {
             Goal::Budget(total) => (total / inputs.max(1), json!({"budget": total})),
-            Goal::Each(copies) => (copies, json!({"each": copies})),
+            Goal::Each(samples) => (samples, json!({"each": samples})),
             Goal::MeanRadius(radius) => (0, json!({"mean_radius_over_sigma": radius})),
         }
     }
 
-    /// Evaluates the pilot copies, in one pass: for each voter the rates for either
+    /// Evaluates the pilot samples, in one pass: for each voter the rates for either
     /// half of the inputs; `None` if the observer stopped it.
     fn learn(
         &self,
@@ -274,9 +274,9 @@ impl Auto {
         }
         let seen = |network: NetworkId| {
             let pilots = known.iter().zip(&study.subjects).map(|(known, subject)| {
-                let picked = known.pick(pilot(subject)).copies(ledger, known.idx)?;
+                let picked = known.pick(pilot(subject)).samples(ledger, known.idx)?;
                 let at = series(network, known.idx, picked.stream);
-                let (h, _) = ledger.answers_at(at, &picked.copies)?;
+                let (h, _) = ledger.answers_at(at, &picked.samples)?;
                 Ok(pairs(&picked.f, known.class, &h))
             });
             pilots.collect::<Result<Vec<Pilot>, Error>>()
@@ -286,7 +286,7 @@ impl Auto {
     }
 }
 
-/// What h's answers on the copies of a design prove.
+/// What h's answers on the samples of a design prove.
 struct Found {
     p_lower: LowerBound,
     /// For a certificate of both sides.
@@ -296,7 +296,7 @@ struct Found {
 }
 
 impl Of<'_> {
-    /// The certificate of one input from h's answers on the copies of its
+    /// The certificate of one input from h's answers on the samples of its
     /// design, which are all in the ledger; by bounds that hold at any time if
     /// how many they are was decided by h's answers on it.
     fn conclude(
@@ -307,9 +307,9 @@ impl Of<'_> {
     ) -> Result<Certificate, Error> {
         let known = self.known;
         let sigma = Sigma::new(ledger.header().sigma)?;
-        let picked = known.pick(choice.design).copies(ledger, known.idx)?;
+        let picked = known.pick(choice.design).samples(ledger, known.idx)?;
         let at = series(self.network, known.idx, picked.stream);
-        let (answers, mut micros) = ledger.answers_at(at, &picked.copies)?;
+        let (answers, mut micros) = ledger.answers_at(at, &picked.samples)?;
         let found = self.bound(choice, &picked.f, &answers, anytime)?;
         let conclusion = match found.p_upper {
             Some(p_upper) => {
@@ -318,15 +318,18 @@ impl Of<'_> {
             }
             None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
         };
-        // The pilot is paid for, whether or not its copies count.
+        // The pilot is paid for, whether or not its samples count.
         let pilot = known.pick(Design::Loss {
             pairs: self.subject.pilot,
         });
-        let piloted = pilot.copies(ledger, known.idx)?.copies;
-        let counts = |copy: &u32| {
-            picked.stream == Stream::Certify && picked.copies.binary_search(copy).is_ok()
+        let piloted = pilot.samples(ledger, known.idx)?.samples;
+        let counts = |sample: &u32| {
+            picked.stream == Stream::Certify && picked.samples.binary_search(sample).is_ok()
         };
-        let extra: Vec<u32> = piloted.into_iter().filter(|copy| !counts(copy)).collect();
+        let extra: Vec<u32> = piloted
+            .into_iter()
+            .filter(|sample| !counts(sample))
+            .collect();
         let pilot_at = series(self.network, known.idx, Stream::Certify);
         micros += ledger.answers_at(pilot_at, &extra)?.1;
         Ok(certify::certificate(
@@ -339,7 +342,7 @@ impl Of<'_> {
         ))
     }
 
-    /// The bound of a design from f's codes and h's answers on its copies.
+    /// The bound of a design from f's codes and h's answers on its samples.
     fn bound(
         &self,
         choice: Choice,
@@ -386,19 +389,19 @@ impl Of<'_> {
             }
             Design::Cells { .. } => {
                 let mut cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
-                    copies: self.subject.cells[cell],
+                    samples: self.subject.cells[cell],
                     tilt: choice.tilts.cells[cell],
                     ..bound::Cell::default()
                 });
-                for (copy, &answer) in answers.iter().enumerate() {
-                    if let Some(cell) = cell_of(f_on, class, copy) {
+                for (sample, &answer) in answers.iter().enumerate() {
+                    if let Some(cell) = cell_of(f_on, class, sample) {
                         cells[cell].pairs += 1;
                         cells[cell].own += u64::from(answer == class);
                     }
                 }
                 let tilt = choice.tilts.codes;
                 let counts = json!({
-                    "n": n, "copies": cells.map(|c| c.copies), "pairs": cells.map(|c| c.pairs),
+                    "n": n, "copies": cells.map(|c| c.samples), "pairs": cells.map(|c| c.pairs),
                     "own": cells.map(|c| c.own), "tilts": cells.map(|c| c.tilt), "tilt": tilt,
                 });
                 (bound::cells(n, tilt, &cells, whole)?, "cells", counts)
@@ -500,17 +503,17 @@ fn places(known: &[Known]) -> BTreeMap<u32, usize> {
     each.map(|(i, known)| (known.idx, i)).collect()
 }
 
-/// Of the copies that f answered with c: the cell of each, and whether h left it.
+/// Of the samples that f answered with c: the cell of each, and whether h left it.
 fn pairs(f: &Codes, class: u16, h: &[u16]) -> Pilot {
-    // Without margins every copy counts as decided.
-    let cell = |copy: usize| cell_of(f, class, copy).unwrap_or(OWN - 1);
+    // Without margins every sample counts as decided.
+    let cell = |sample: usize| cell_of(f, class, sample).unwrap_or(OWN - 1);
     (h.iter().enumerate())
-        .filter(|&(copy, _)| f.classes[copy] == class)
-        .map(|(copy, &answer)| (cell(copy), answer != class))
+        .filter(|&(sample, _)| f.classes[sample] == class)
+        .map(|(sample, &answer)| (cell(sample), answer != class))
         .collect()
 }
 
-/// How h's answers on some copies differ from f's, as far as the class and any one
+/// How h's answers on some samples differ from f's, as far as the class and any one
 /// other answer go.
 fn moved(f: &[u16], class: u16, h: &[u16]) -> bound::Moved {
     let pairs = || f.iter().zip(h);

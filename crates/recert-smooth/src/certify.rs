@@ -13,13 +13,13 @@ use crate::bound::{self, Conclusion, Shares, Verdict};
 use crate::run::{Collect, Voter, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
-/// What certifying the ledger's network needs: n0 selection copies, then n
+/// What certifying the ledger's network needs: n0 selection samples, then n
 /// more, with margins where the classifier gives logits.
 pub fn certify_plan(ledger: &Ledger, batch: usize) -> Collect {
     let header = ledger.header();
     Collect {
         stream: Stream::Certify,
-        copies: header.n,
+        samples: header.n,
         selection: header.n0,
         margins: true,
         batch,
@@ -59,7 +59,7 @@ impl Sides {
 
 /// Certifies the inputs at positions `inputs`, resuming where the ledger ends.
 ///
-/// Certificates of one and of two sides rest on the same copies and stand side
+/// Certificates of one and of two sides rest on the same samples and stand side
 /// by side in a ledger, as different claims. Neither of them is for choosing the
 /// better one afterwards: each holds at alpha by itself.
 pub fn certify(
@@ -72,11 +72,11 @@ pub fn certify(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let plan = certify_plan(ledger, batch);
-    let copies = [ledger.header().n];
+    let samples = [ledger.header().n];
     let network = ledger.base();
     let what = FromScratch {
         network,
-        copies: &copies,
+        samples: &samples,
         alpha: Alpha::new(ledger.header().alpha)?,
         sides,
         method: "certify",
@@ -95,19 +95,19 @@ pub fn certify(
     )
 }
 
-/// Certificates to draw from a network's own copies.
+/// Certificates to draw from a network's own samples.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FromScratch<'a> {
     pub(crate) network: NetworkId,
-    /// Copies to rest on; one certificate for each count of them.
-    pub(crate) copies: &'a [u64],
+    /// Samples to rest on; one certificate for each count of them.
+    pub(crate) samples: &'a [u64],
     pub(crate) alpha: Alpha,
     pub(crate) sides: Sides,
     /// The name the claim goes by.
     pub(crate) method: &'a str,
 }
 
-/// The certificates of a network on input `idx` from its own first copies.
+/// The certificates of a network on input `idx` from its own first samples.
 pub(crate) fn conclude(
     ledger: &Ledger,
     idx: u32,
@@ -120,9 +120,11 @@ pub(crate) fn conclude(
         stream: recert_ledger::Stream(Stream::Certify.tag()),
     };
     let selection = ledger.selection(what.network, idx)?.ok_or_else(|| {
-        Error::parameter(format!("input {idx} has no selection copies in the ledger"))
+        Error::parameter(format!(
+            "input {idx} has no selection samples in the ledger"
+        ))
     })?;
-    what.copies
+    what.samples
         .iter()
         .map(|&n| {
             let (answered, micros) = ledger.answer_counts(series, n)?;
@@ -141,7 +143,7 @@ pub(crate) fn conclude(
                 ),
                 &conclusion,
                 &counts,
-                selection.copies + n,
+                selection.samples + n,
                 selection.micros + micros,
             ))
         })
@@ -195,11 +197,11 @@ fn two_sided(
     ))
 }
 
-/// The claim of a radius by `method`, resting on `copies`, at `alpha` in total;
+/// The claim of a radius by `method`, resting on `samples`, at `alpha` in total;
 /// of a network named in advance, or of one chosen among several.
 pub(crate) fn claim(
     header: &Header,
-    (method, copies, alpha): (&str, u64, Alpha),
+    (method, samples, alpha): (&str, u64, Alpha),
     parameters: &serde_json::Value,
     among: u32,
 ) -> Claim {
@@ -217,7 +219,7 @@ pub(crate) fn claim(
     let alpha = alpha.get();
     Claim {
         method: method.into(),
-        copies,
+        samples,
         alpha,
         parameters: parameters.to_string(),
         statement: format!(

@@ -2,7 +2,7 @@
 //!
 //! Two halves that meet in the ledger:
 //!
-//! - [`run`] *collects*: it sends noisy copies of inputs through a classifier
+//! - [`run`] *collects*: it sends noisy samples of inputs through a classifier
 //!   and writes every answer to the ledger, in any order, on any number of
 //!   threads, interrupted as often as it likes.
 //! - [`bound`] *concludes*: pure functions from counts to certificates.

@@ -1,19 +1,19 @@
-//! Coarse codes of f's margin, one a copy.
+//! Coarse codes of f's margin, one a sample.
 //!
 //! Where f is undecided is where a modified network disagrees with it, so the
 //! ledger keeps, beside f's class, the bucket that the absolute margin of the
-//! selected class falls into. The bucket edges come from the selection copies
-//! alone: a copy's code is then a function of that copy only, which is what
+//! selected class falls into. The bucket edges come from the selection samples
+//! alone: a sample's code is then a function of that sample only, which is what
 //! conditioning on the codes needs (`SOUNDNESS.md`, section 4).
 
 use recert_ledger::MARGIN_BUCKETS;
 
-/// The quantiles of the selection copies' absolute margins that separate the
+/// The quantiles of the selection samples' absolute margins that separate the
 /// buckets: finer where f is undecided, since that is where modified networks
 /// disagree.
 const QUANTILES: [f64; MARGIN_BUCKETS as usize - 1] = [0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8];
 
-/// Bucket edges from the margins of the selection copies (signed, in logit
+/// Bucket edges from the margins of the selection samples (signed, in logit
 /// units): order statistics of their absolute values, ascending. `None` if
 /// there is no margin at all.
 pub fn edges(margins: &[f32]) -> Option<Vec<f32>> {

@@ -10,11 +10,11 @@ use crate::bound::{self, Prediction};
 use crate::run::{Collect, Voter, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
-/// What predicting needs: n copies, from a stream of their own.
+/// What predicting needs: n samples, from a stream of their own.
 pub fn predict_plan(ledger: &Ledger, batch: usize) -> Collect {
     Collect {
         stream: Stream::Predict,
-        copies: ledger.header().n,
+        samples: ledger.header().n,
         selection: 0,
         margins: false,
         batch,
@@ -23,7 +23,7 @@ pub fn predict_plan(ledger: &Ledger, batch: usize) -> Collect {
 
 /// Predicts the inputs at positions `inputs`, resuming where the ledger ends.
 ///
-/// The class is the top one of n copies if the two-sided binomial test of its
+/// The class is the top one of n samples if the two-sided binomial test of its
 /// count against the runner-up's, at probability 1/2, has a p-value of at most
 /// alpha; else it abstains. With probability at least 1 - alpha the class
 /// returned is the smoothed classifier's.
@@ -64,7 +64,7 @@ pub fn predict(
             } = bound::prediction(&counts, level(ledger.header(), Alpha::new(alpha)?, n)?)?;
             let claim = Claim {
                 method: "predict".into(),
-                copies: n,
+                samples: n,
                 alpha,
                 parameters: "{}".into(),
                 statement: format!(

@@ -15,9 +15,9 @@ use crate::{Error, Observer, Outcome, Source};
 ///
 /// Three events, each named before any answer of h is seen, with shares of
 /// alpha that sum to at most alpha: f's probability is at least its
-/// Clopper-Pearson bound from all n copies; h's disagreement with f is at most
+/// Clopper-Pearson bound from all n samples; h's disagreement with f is at most
 /// zeta; h's own probability is at least its Clopper-Pearson bound from its m
-/// copies. Where all three hold, both branches are right, so any choice between
+/// samples. Where all three hold, both branches are right, so any choice between
 /// them is (`SOUNDNESS.md`, IRS).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Irs {
@@ -26,22 +26,22 @@ pub struct Irs {
     pub gamma: f64,
 }
 
-/// How to conclude about h from the first m copies.
+/// How to conclude about h from the first m samples.
 #[derive(Debug, Clone, Copy)]
 pub enum Method {
     /// Incremental randomized smoothing certification.
     Irs(Irs),
     /// A bound from the pairs.
     Pairs(&'static dyn PairBound),
-    /// Certify h from scratch on the same copies, to stand beside the others.
+    /// Certify h from scratch on the same samples, to stand beside the others.
     Direct(Sides),
 }
 
 /// What to conclude about h, and from how much.
 #[derive(Debug, Clone)]
 pub struct Recertify {
-    /// Copies of h to rest on, ascending; one certificate for each.
-    pub copies: Vec<u64>,
+    /// Samples of h to rest on, ascending; one certificate for each.
+    pub samples: Vec<u64>,
     /// Total failure probability of each certificate.
     pub alpha: Alpha,
     /// How to conclude; one certificate for each.
@@ -99,16 +99,16 @@ pub fn recertify(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
     let n = ledger.header().n;
-    let largest = what.copies.iter().copied().max().unwrap_or(0);
-    if largest == 0 || largest > n || what.copies.contains(&0) {
+    let largest = what.samples.iter().copied().max().unwrap_or(0);
+    if largest == 0 || largest > n || what.samples.contains(&0) {
         return Err(Error::parameter(format!(
-            "n_p must be from 1 to n = {n}, the copies in the ledger, but is {largest}"
+            "n_p must be from 1 to n = {n}, the samples in the ledger, but is {largest}"
         )));
     }
     let direct = (what.methods.iter()).any(|method| matches!(method, Method::Direct(_)));
     let plan = Collect {
         stream: Stream::Certify,
-        copies: largest,
+        samples: largest,
         selection: if direct { ledger.header().n0 } else { 0 },
         margins: false,
         batch: what.batch,
@@ -127,7 +127,7 @@ pub fn recertify(
                     Method::Direct(sides) => {
                         let direct = FromScratch {
                             network,
-                            copies: &what.copies,
+                            samples: &what.samples,
                             alpha: what.alpha,
                             sides,
                             method: "direct",
@@ -150,7 +150,7 @@ fn certify_series(network: NetworkId, idx: u32) -> Series {
     }
 }
 
-/// The certificates of h on input `idx` from pairs, one for each count of copies.
+/// The certificates of h on input `idx` from pairs, one for each count of samples.
 fn conclude_pairs(
     ledger: &Ledger,
     (network, idx): (NetworkId, u32),
@@ -166,14 +166,14 @@ fn conclude_pairs(
         .class;
     let series = certify_series(ledger.base(), idx);
     let k = certify::count(&ledger.answer_counts(series, n)?.0, class);
-    what.copies
+    what.samples
         .iter()
         .map(|&m| {
             let (mut pairs, mut micros) = (Pairs::default(), 0);
             for h in ledger.blocks(certify_series(network, idx), 0..m)? {
                 let h = h?;
-                let copies = h.first..h.first + h.codes.classes.len() as u64;
-                let (f, _) = ledger.answers_in(series, copies)?;
+                let samples = h.first..h.first + h.codes.classes.len() as u64;
+                let (f, _) = ledger.answers_in(series, samples)?;
                 pairs.add(&f.classes, &h.codes.classes, class);
                 micros += h.micros;
             }
@@ -202,7 +202,7 @@ fn conclude_pairs(
                     let p_lower = bound.lower(k, n, &pairs, &shares)?;
                     Conclusion::one_sided(class, p_lower, sigma, bound.name())?
                 }
-                Method::Direct(_) => unreachable!("it rests on h's own copies, not on pairs"),
+                Method::Direct(_) => unreachable!("it rests on h's own samples, not on pairs"),
             };
             let claim = certify::claim(
                 ledger.header(),
@@ -224,7 +224,7 @@ fn conclude_pairs(
 
 impl Irs {
     /// The weights by which alpha is split: f's probability, zeta, h's own
-    /// counts. The first has n copies to rest on and needs little.
+    /// counts. The first has n samples to rest on and needs little.
     pub const SHARES: [f64; 3] = [2.0, 9.0, 9.0];
 
     /// The conclusion about h, and zeta, from f's `k` of `n` and the pairs.

@@ -1,9 +1,9 @@
 //! Certifying until a radius is reached: `certify --until-radius`.
 //!
-//! Copies are looked at after fixed numbers of them, by bounds that hold at all
+//! Samples are looked at after fixed numbers of them, by bounds that hold at all
 //! of these at once ([`bound::anytime`]); an input is done as soon as it is
 //! certified at the radius, or as the same bound from above says that it never
-//! will be, or when all n copies are used up.
+//! will be, or when all n samples are used up.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::certify::{self, certify_plan};
 use crate::run::{Collect, Voter, collect, level};
 use crate::{Error, Observer, Outcome, Source};
 
-/// The numbers of copies after which an input is looked at: 32, then 15 % more
+/// The numbers of samples after which an input is looked at: 32, then 15 % more
 /// each time, at last n.
 pub(crate) fn looks(n: u64) -> Vec<u64> {
     let mut looks = Vec::new();
@@ -32,7 +32,7 @@ pub(crate) fn looks(n: u64) -> Vec<u64> {
 }
 
 /// Certifies the inputs at positions `inputs`, each until its radius is at
-/// least `radius` or cannot be, with at most the ledger's n copies. The
+/// least `radius` or cannot be, with at most the ledger's n samples. The
 /// certificate states the radius proved when it stopped, whichever it is.
 pub fn certify_until(
     ledger: &mut Ledger,
@@ -50,7 +50,7 @@ pub fn certify_until(
         most: inputs.len() as u64 * (n + ledger.header().n0),
         started: false,
     };
-    for copies in looks(n) {
+    for samples in looks(n) {
         let now: Vec<u32> = inputs
             .iter()
             .copied()
@@ -60,7 +60,7 @@ pub fn certify_until(
             break;
         }
         let plan = Collect {
-            copies,
+            samples,
             ..certify_plan(ledger, batch)
         };
         let outcome = collect(
@@ -74,7 +74,7 @@ pub fn certify_until(
             }],
             &mut observer,
             &mut |ledger, _, idx| {
-                let certificate = look(ledger, idx, copies, radius)?;
+                let certificate = look(ledger, idx, samples, radius)?;
                 if certificate.is_some() {
                     left.remove(&idx);
                 }
@@ -119,17 +119,17 @@ impl Observer for Once<'_> {
     }
 }
 
-/// The law of another answer than the class, as the selection copies suggest it.
+/// The law of another answer than the class, as the selection samples suggest it.
 fn prior(selection: &Selection) -> Result<Beta, Error> {
     let votes = selection.counts.get(&selection.class).copied().unwrap_or(0);
-    Beta::new((selection.copies - votes) as f64 + 0.5, votes as f64 + 0.5)
+    Beta::new((selection.samples - votes) as f64 + 0.5, votes as f64 + 0.5)
 }
 
-/// The certificate of an input after its first `copies`, if it stops there.
+/// The certificate of an input after its first `samples`, if it stops there.
 fn look(
     ledger: &Ledger,
     idx: u32,
-    copies: u64,
+    samples: u64,
     radius: Radius,
 ) -> Result<Option<Certificate>, Error> {
     let header = ledger.header();
@@ -142,12 +142,14 @@ fn look(
         stream: recert_ledger::Stream(Stream::Certify.tag()),
     };
     let selection = ledger.selection(ledger.base(), idx)?.ok_or_else(|| {
-        Error::parameter(format!("input {idx} has no selection copies in the ledger"))
+        Error::parameter(format!(
+            "input {idx} has no selection samples in the ledger"
+        ))
     })?;
-    let (answered, micros) = ledger.answer_counts(series, copies)?;
+    let (answered, micros) = ledger.answer_counts(series, samples)?;
     let (class, prior) = (selection.class, prior(&selection)?);
     let k = certify::count(&answered, class);
-    let found = bound::anytime(k, copies, prior, share)?;
+    let found = bound::anytime(k, samples, prior, share)?;
     let conclusion = Conclusion::one_sided(class, found.p_lower, sigma, "mixture")?;
     let certified = match conclusion.verdict {
         bound::Verdict::Certified { radius: found, .. } => found.get() >= radius.get(),
@@ -155,14 +157,19 @@ fn look(
     };
     // Whether the class is too rare ever to be certified there, by the bound of
     // the other answers: a wrong guess here costs a certificate, never truth.
-    let others = bound::anytime(copies - k, copies, Beta::new(prior.b(), prior.a())?, share)?;
+    let others = bound::anytime(
+        samples - k,
+        samples,
+        Beta::new(prior.b(), prior.a())?,
+        share,
+    )?;
     let needed = normal_cdf_lower((radius.get() / sigma.get()).min(37.0))?;
     let hopeless = 1.0 - others.p_lower.get() < needed.get();
-    if !(certified || hopeless || copies == header.n) {
+    if !(certified || hopeless || samples == header.n) {
         return Ok(None);
     }
     let counts = json!({
-        "class": class, "k": k, "n": copies, "invalid": certify::count(&answered, INVALID),
+        "class": class, "k": k, "n": samples, "invalid": certify::count(&answered, INVALID),
         "prior": [prior.a(), prior.b()], "witness": found.witness,
     });
     let parameters = json!({"alpha_any": share.get(), "until": radius.get()});
@@ -171,7 +178,7 @@ fn look(
         certify::claim(header, ("until", header.n, alpha), &parameters, 1),
         &conclusion,
         &counts,
-        selection.copies + copies,
+        selection.samples + samples,
         selection.micros + micros,
     )))
 }

@@ -15,7 +15,7 @@ pub struct CalibrationNoise {
     pub seed: u64,
 }
 
-/// Runs `model` on the images of `data` at positions `images` (one noisy copy
+/// Runs `model` on the images of `data` at positions `images` (one noisy sample
 /// each, where `noise` is given) and observes every tensor that quantizing to
 /// int8 needs the range of.
 ///

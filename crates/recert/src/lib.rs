@@ -6,7 +6,7 @@
 //! - [`smooth`]: certify, predict, recertify; [`ledger`]: where it is kept.
 //! - [`net`]: read ONNX networks, approximate them; [`calibrate`] for int8.
 //! - [`engine`]: run them; [`identity`] ties a loaded network to a ledger.
-//! - [`data`]: the inputs; [`noise`]: the copies; [`num`]: the bounds.
+//! - [`data`]: the inputs; [`noise`]: the samples; [`num`]: the bounds.
 //! - [`report`]: metrics, tables, HTML; [`reporting`] fills it from ledgers.
 //! - [`check`]: independent re-verification of a ledger.
 

@@ -8,7 +8,7 @@ use recert_report::{Method, Report, Row, Run};
 
 /// A report of everything that `ledgers` hold, in their order: for each, the
 /// network certified from scratch, then each recertification, one run for each
-/// method and number of copies. Prediction ledgers hold no certificates and
+/// method and number of samples. Prediction ledgers hold no certificates and
 /// are an error the caller should catch first; they give runs without radii.
 ///
 /// # Errors
@@ -99,9 +99,9 @@ fn run(
         },
     };
     // Recertifications take f's class; what some inputs get beyond the average
-    // number of copies is no selection.
+    // number of samples is no selection.
     let drawn_selection = matches!(method, Method::Certify { .. })
-        && group.iter().any(|c| c.evaluations > first.copies);
+        && group.iter().any(|c| c.evaluations > first.samples);
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     named.insert("seed".into(), header.seed.to_string());
     named.insert("noise".into(), header.generator.clone());
@@ -123,9 +123,9 @@ fn run(
         sigma: header.sigma,
         method,
         n: match first.method.as_str() {
-            // Each input got its own number of copies: their mean.
+            // Each input got its own number of samples: their mean.
             "auto" => group.iter().map(|c| c.evaluations).sum::<u64>() / group.len() as u64,
-            _ => first.copies,
+            _ => first.samples,
         },
         n0: if drawn_selection { header.n0 } else { 0 },
         alpha: first.alpha,
@@ -176,7 +176,7 @@ fn row(c: &Certificate, input: Option<&Input>) -> Row {
     }
 }
 
-/// Remarks on a network: what its file says of its own arithmetic, and copies
+/// Remarks on a network: what its file says of its own arithmetic, and samples
 /// that it gave no valid answer on. Its runs in this ledger are those from
 /// `first` on.
 fn add_notes(report: &mut Report, network: &Network, first: usize) {
@@ -184,7 +184,7 @@ fn add_notes(report: &mut Report, network: &Network, first: usize) {
     if let Some(words) = &network.note {
         notes.push(format!("{}: {words}.", network.file));
     }
-    // The runs of a network rest on prefixes of the same copies, so the longest
+    // The runs of a network rest on prefixes of the same samples, so the longest
     // has the invalid ones of all.
     let mut invalid: BTreeMap<u32, u64> = BTreeMap::new();
     for row in report.runs[first..].iter().flat_map(|run| &run.rows) {
@@ -194,7 +194,7 @@ fn add_notes(report: &mut Report, network: &Network, first: usize) {
     let invalid: u64 = invalid.values().sum();
     if invalid > 0 {
         notes.push(format!(
-            "{}: {invalid} copies had NaN or infinite logits; each counts against the class.",
+            "{}: {invalid} samples had NaN or infinite logits; each counts against the class.",
             network.file
         ));
     }

@@ -25,7 +25,7 @@ use clock::Clocked;
 
 /// How long the engine alone is measured, before and after the run.
 const SPAN: Duration = Duration::from_millis(700);
-/// Selection copies an input, as `recert certify` draws by default.
+/// Selection samples an input, as `recert certify` draws by default.
 const N0: u64 = 100;
 const USAGE: &str = "usage: recert-bench-inside noise | run MODEL DATA SIGMA INPUTS N ENGINE PRECISION THREADS BATCH LEDGER";
 

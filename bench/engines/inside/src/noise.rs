@@ -9,20 +9,20 @@ use serde_json::json;
 const SPAN: Duration = Duration::from_millis(400);
 /// Values of a CIFAR-10 image.
 const LEN: usize = 3 * 32 * 32;
-/// Copies in one call, as many as `recert certify` has in a batch by default.
+/// Samples in one call, as many as `recert certify` has in a batch by default.
 const BATCH: u32 = 32;
 
-/// Seconds that one thread takes for a noisy copy of an image of `len` values.
+/// Seconds that one thread takes for a noisy sample of an image of `len` values.
 pub(crate) fn seconds_a_copy(len: usize) -> f64 {
     let (image, mut out) = (vec![0.5; len], vec![0.0; BATCH as usize * len]);
     let key = NoiseKey::new(1);
-    let (start, mut copies) = (Instant::now(), 0);
+    let (start, mut samples) = (Instant::now(), 0);
     while start.elapsed() < SPAN {
-        let range = copies..copies + BATCH;
+        let range = samples..samples + BATCH;
         key.add_batch(Stream::Fresh, 0, range, 0.5, &image, black_box(&mut out));
-        copies += BATCH;
+        samples += BATCH;
     }
-    start.elapsed().as_secs_f64() / f64::from(copies)
+    start.elapsed().as_secs_f64() / f64::from(samples)
 }
 
 /// Normals a second, scaled and added to CIFAR-10 images, on one and two threads.

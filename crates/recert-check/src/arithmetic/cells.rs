@@ -1,6 +1,6 @@
 //! The bound over cells, by a route of the checker's own.
 //!
-//! Each of `n` copies is in a cell, or in none. Cell `s` has `n_s` of them and
+//! Each of `n` samples is in a cell, or in none. Cell `s` has `n_s` of them and
 //! chance `theta_s` of the class, which it won on `x_s` of `m_s`. With tilts `kappa`
 //! and `kappa_s` fixed beforehand, and `a = ln(1 + kappa)`, except with probability
 //! `alpha`
@@ -28,11 +28,11 @@ use super::ball::Ball;
 use super::dd::Dd;
 use super::{Proved, ROUNDING};
 
-/// A cell: its copies, and what was answered on some of them.
+/// A cell: its samples, and what was answered on some of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Coded {
     /// `n_s`.
-    pub(crate) copies: u64,
+    pub(crate) samples: u64,
     /// `m_s`.
     pub(crate) pairs: u64,
     /// `x_s`.
@@ -41,7 +41,7 @@ pub(crate) struct Coded {
     pub(crate) tilt: f64,
 }
 
-/// The largest lower bound of `p` that `n` copies in these cells prove with
+/// The largest lower bound of `p` that `n` samples in these cells prove with
 /// failure probability `alpha`; at least 0.
 ///
 /// # Errors
@@ -62,12 +62,12 @@ pub(crate) fn coded_bound(
     for cell in cells.iter().filter(|cell| cell.pairs > 0) {
         let won = Ball::exact(Dd::sum(1.0, cell.tilt)).ln();
         known = known.plus(least(cell, rate, won));
-        size += cell.copies as f64 * per_copy + 2.0 * cell.pairs as f64 * (1.0 + won.size());
+        size += cell.samples as f64 * per_copy + 2.0 * cell.pairs as f64 * (1.0 + won.size());
     }
-    let (copies, one) = (Ball::new(n as f64), Ball::new(1.0));
+    let (samples, one) = (Ball::new(n as f64), Ball::new(1.0));
     let violated = |p: f64| {
         let moved = Ball::exact(Dd::product(tilt, p)).plus(one);
-        copies.times(moved.ln()).minus(known).upper() <= 0.0
+        samples.times(moved.ln()).minus(known).upper() <= 0.0
     };
     let bound = if violated(0.0) {
         largest(violated)
@@ -94,15 +94,18 @@ fn check(n: u64, tilt: f64, cells: &[Coded], alpha: f64) -> Result<(), String> {
     }
     let mut left = n.min(1 << 40);
     for &Coded {
-        copies, pairs, own, ..
+        samples,
+        pairs,
+        own,
+        ..
     } in cells
     {
-        let rest = left.checked_sub(copies).filter(|_| pairs <= copies);
+        let rest = left.checked_sub(samples).filter(|_| pairs <= samples);
         left = (rest.filter(|_| own <= pairs))
-            .ok_or_else(|| format!("{own} of {pairs} of {copies} copies of {n} cannot be"))?;
+            .ok_or_else(|| format!("{own} of {pairs} of {samples} samples of {n} cannot be"))?;
     }
     if n == 0 {
-        return Err("0 copies prove nothing".to_owned());
+        return Err("0 samples prove nothing".to_owned());
     }
     Ok(())
 }
@@ -111,7 +114,7 @@ fn check(n: u64, tilt: f64, cells: &[Coded], alpha: f64) -> Result<(), String> {
 /// next to it; `won` is `ln(1 + kappa_s)`, and there are pairs.
 fn least(cell: &Coded, rate: Ball, won: Ball) -> Ball {
     let count = |count: u64| Ball::new(count as f64);
-    let rise = rate.times(count(cell.copies));
+    let rise = rate.times(count(cell.samples));
     // Minus the slope's other part, at 0; at 1 it is divided by 1 + kappa.
     let fall = Ball::exact(Dd::product(cell.tilt, cell.pairs as f64));
     let whole = Ball::exact(Dd::sum(1.0, cell.tilt));
@@ -150,9 +153,9 @@ mod tests {
 
     use super::*;
 
-    fn cell(copies: u64, pairs: u64, own: u64, tilt: f64) -> Coded {
+    fn cell(samples: u64, pairs: u64, own: u64, tilt: f64) -> Coded {
         Coded {
-            copies,
+            samples,
             pairs,
             own,
             tilt,
@@ -251,7 +254,7 @@ mod tests {
         }
     }
 
-    /// A cell by shares: copies of those left, pairs of these, answers of those; and how its
+    /// A cell by shares: samples of those left, pairs of these, answers of those; and how its
     /// tilt is off.
     type Shares = (f64, f64, f64, f64);
 
@@ -260,24 +263,24 @@ mod tests {
         /// its place is not above.
         #[test]
         fn the_minimum_is_one(
-            copies in 1_u64..200_000, part in 0.0_f64..=1.0, share in 0.0_f64..=1.0,
+            samples in 1_u64..200_000, part in 0.0_f64..=1.0, share in 0.0_f64..=1.0,
             tilt in -20.0_f64..20.0, rate in -14.0_f64..0.0, at in 0.0_f64..=1.0,
         ) {
-            let pairs = ((copies as f64 * part.powi(3)) as u64).max(1);
-            let cell = cell(copies, pairs, (pairs as f64 * share) as u64, tilt.exp2());
+            let pairs = ((samples as f64 * part.powi(3)) as u64).max(1);
+            let cell = cell(samples, pairs, (pairs as f64 * share) as u64, tilt.exp2());
             let rate = rate.exp2();
             let won = Ball::exact(Dd::sum(1.0, cell.tilt)).ln();
             let found = least(&cell, Ball::new(rate), won);
-            let (copies, pairs) = (cell.copies as f64, cell.pairs as f64);
+            let (samples, pairs) = (cell.samples as f64, cell.pairs as f64);
             let g = |t: f64| {
-                rate * copies * t + cell.own as f64 * cell.tilt.ln_1p()
+                rate * samples * t + cell.own as f64 * cell.tilt.ln_1p()
                     - pairs * (cell.tilt * t).ln_1p()
             };
-            let slack = 1e-9 * (1.0 + rate * copies + pairs * (1.0 + cell.tilt.ln_1p()));
+            let slack = 1e-9 * (1.0 + rate * samples + pairs * (1.0 + cell.tilt.ln_1p()));
             prop_assert!(found.lower() <= found.upper());
             prop_assert!(found.upper() - found.lower() <= 1e-6 * slack);
             prop_assert!(g(at) >= found.lower() - slack);
-            let peak = (pairs / (rate * copies) - 1.0 / cell.tilt).clamp(0.0, 1.0);
+            let peak = (pairs / (rate * samples) - 1.0 / cell.tilt).clamp(0.0, 1.0);
             prop_assert!(g(peak) <= found.upper() + slack);
         }
 
@@ -296,21 +299,21 @@ mod tests {
         ) {
             let (alpha, tilt) = (10_f64.powf(alpha), tilt.exp2());
             let mut left = n;
-            let of = |(copies, pairs, own, off): Shares| {
-                let copies = (left as f64 * copies) as u64;
-                left -= copies;
-                let pairs = (copies as f64 * pairs) as u64;
+            let of = |(samples, pairs, own, off): Shares| {
+                let samples = (left as f64 * samples) as u64;
+                left -= samples;
+                let pairs = (samples as f64 * pairs) as u64;
                 let own = if lucky { 1.0 - own.powi(8) } else { own };
                 let own = (pairs as f64 * own) as u64;
                 // Near the best tilt, as the prover's are, or anywhere.
-                let u = tilt.ln_1p() * copies as f64 / (pairs as f64).max(1.0);
+                let u = tilt.ln_1p() * samples as f64 / (pairs as f64).max(1.0);
                 let best = u / (1.0 - u * own as f64 / (pairs as f64).max(1.0)).max(1e-6);
                 let at = if near { best * (1.0 + 0.3 * off) } else { (29.0 * off).exp2() };
-                cell(copies, pairs, own, at.clamp(1e-9, 1e9))
+                cell(samples, pairs, own, at.clamp(1e-9, 1e9))
             };
             let cells: Vec<Coded> = shares.into_iter().map(of).collect();
             let theirs = cells.iter().map(|cell| recert_smooth::bound::Cell {
-                copies: cell.copies,
+                samples: cell.samples,
                 pairs: cell.pairs,
                 own: cell.own,
                 tilt: cell.tilt,

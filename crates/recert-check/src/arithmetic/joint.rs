@@ -76,7 +76,7 @@ fn check(cell: &Cell) -> Result<(), String> {
     }
     if cell.events > cell.trials || cell.trials > 1 << 40 {
         let (events, trials) = (cell.events, cell.trials);
-        return Err(format!("{events} of {trials} copies cannot be"));
+        return Err(format!("{events} of {trials} samples cannot be"));
     }
     Ok(())
 }

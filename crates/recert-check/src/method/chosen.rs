@@ -1,9 +1,9 @@
-//! On copies that f's codes choose: `auto`.
+//! On samples that f's codes choose: `auto`.
 //!
-//! How many copies of which code h ran on is free to be chosen, and recorded in
-//! the counts, as is how many the pilot had; which copies these are, what h
+//! How many samples of which code h ran on is free to be chosen, and recorded in
+//! the counts, as is how many the pilot had; which samples these are, what h
 //! answered on them, and what follows, is derived. But for fresh ones they are
-//! *late*: f's first copies, the early ones, are looked at before anything is
+//! *late*: f's first samples, the early ones, are looked at before anything is
 //! decided, and count as votes and as nothing else.
 
 mod cells;
@@ -22,7 +22,7 @@ use crate::arithmetic::{Cell, lower_bound};
 use crate::claim::{Shares, early};
 use crate::tables::Selection;
 
-/// The most copies of an input that a pilot takes.
+/// The most samples of an input that a pilot takes.
 const PILOT: u64 = 50;
 
 /// f on an input.
@@ -30,50 +30,50 @@ const PILOT: u64 = 50;
 struct Base<'a> {
     class: u16,
     n: u64,
-    /// How many of the first copies h never runs on.
+    /// How many of the first samples h never runs on.
     early: u64,
     answers: &'a [u16],
     margins: Option<&'a [u8]>,
 }
 
 impl Base<'_> {
-    /// The first late copies of which `which` holds, ascending.
+    /// The first late samples of which `which` holds, ascending.
     fn take(&self, count: u64, which: impl Fn(usize) -> bool) -> Vec<u32> {
         let late = self.early as usize..self.answers.len();
-        let copies = late.filter(|&copy| which(copy));
-        let copies = copies.take(usize::try_from(count).unwrap_or(usize::MAX));
-        copies.map(|copy| copy as u32).collect()
+        let samples = late.filter(|&sample| which(sample));
+        let samples = samples.take(usize::try_from(count).unwrap_or(usize::MAX));
+        samples.map(|sample| sample as u32).collect()
     }
 
     /// Those that f answered with the class.
     fn take_own(&self, count: u64) -> Vec<u32> {
-        self.take(count, |copy| self.answers[copy] == self.class)
+        self.take(count, |sample| self.answers[sample] == self.class)
     }
 
-    /// The answers on late copies.
+    /// The answers on late samples.
     fn late(&self) -> &[u16] {
         &self.answers[self.early as usize..]
     }
 
-    /// How many late copies have the class, of how many.
+    /// How many late samples have the class, of how many.
     fn own(&self) -> (u64, u64) {
         (count(self.late(), self.class), self.late().len() as u64)
     }
 
-    /// Votes: answers on the selection copies and the early ones; and those of
+    /// Votes: answers on the selection samples and the early ones; and those of
     /// them for the class.
     fn votes(&self, selection: &Selection) -> (u64, u64) {
         let own = selection.counts.get(&self.class).copied().unwrap_or(0);
         let early = &self.answers[..self.early as usize];
         let favour = own + count(early, self.class);
-        (selection.copies + self.early, favour)
+        (selection.samples + self.early, favour)
     }
 }
 
-/// What a bound makes of the copies chosen.
+/// What a bound makes of the samples chosen.
 struct Found {
     stream: u32,
-    copies: Vec<u32>,
+    samples: Vec<u32>,
     bound: &'static str,
     p: Bound,
     /// Of every other class, where the radius is from both sides.
@@ -117,8 +117,9 @@ pub(super) fn derive(
     };
     let pilot = pilot(context, &f, selection)?;
     found.counts["pilot"] = json!(pilot.len());
-    let extra = |copy: &&u32| found.stream != CERTIFY || found.copies.binary_search(copy).is_err();
-    let evaluations = (found.copies.len() + pilot.iter().filter(extra).count()) as u64;
+    let extra =
+        |sample: &&u32| found.stream != CERTIFY || found.samples.binary_search(sample).is_err();
+    let evaluations = (found.samples.len() + pilot.iter().filter(extra).count()) as u64;
     let sigma = context.sigma()?;
     let (class, radius) = match (found.p, found.q) {
         (Bound::Below(most), _) => context.certified_below(f.class, most)?,
@@ -136,7 +137,7 @@ pub(super) fn derive(
         bound: found.bound,
         evaluations,
         micros: None,
-        copies: n + found.copies.len() as u64,
+        samples: n + found.samples.len() as u64,
         counts: found.counts,
     })
 }
@@ -146,7 +147,7 @@ fn nothing(f: &Base<'_>) -> Found {
     let (k, n) = f.own();
     Found {
         stream: CERTIFY,
-        copies: Vec::new(),
+        samples: Vec::new(),
         bound: "none",
         p: Bound::Exactly(0.0),
         q: None,
@@ -154,7 +155,7 @@ fn nothing(f: &Base<'_>) -> Found {
     }
 }
 
-/// h by itself, on copies that f never saw.
+/// h by itself, on samples that f never saw.
 fn fresh(
     context: &Context<'_>,
     f: &Base<'_>,
@@ -163,8 +164,8 @@ fn fresh(
     anytime: bool,
 ) -> Result<Found, Wrong> {
     let m = context.stored_count("n", f.n)?;
-    let copies: Vec<u32> = (0..m as u32).collect();
-    let answers = h_at(context, FRESH, &copies)?;
+    let samples: Vec<u32> = (0..m as u32).collect();
+    let answers = h_at(context, FRESH, &samples)?;
     let k = count(&answers, f.class);
     let mut counts = json!({
         "class": f.class, "k": k, "n": m, "invalid": count(&answers, INVALID),
@@ -182,7 +183,7 @@ fn fresh(
     };
     Ok(Found {
         stream: FRESH,
-        copies,
+        samples,
         bound: if anytime { "mixture" } else { "fresh" },
         p,
         q: None,
@@ -190,7 +191,7 @@ fn fresh(
     })
 }
 
-/// On the first late copies that f answered with the class: `P(h=c) >= P(f=c) P(h=c |
+/// On the first late samples that f answered with the class: `P(h=c) >= P(f=c) P(h=c |
 /// f=c)`.
 fn loss(
     context: &Context<'_>,
@@ -199,9 +200,9 @@ fn loss(
     anytime: bool,
 ) -> Result<Found, Wrong> {
     let pairs = context.stored_count("pairs", f.n)?;
-    let copies = f.take_own(pairs);
-    let answers = h_at(context, CERTIFY, &copies)?;
-    let pairs = copies.len() as u64;
+    let samples = f.take_own(pairs);
+    let answers = h_at(context, CERTIFY, &samples)?;
+    let pairs = samples.len() as u64;
     let ((k, n), other) = (f.own(), pairs - count(&answers, f.class));
     let p_f = clopper_pearson_lower(k, n, alpha(shares.f)?).map_err(numbers)?;
     let mut counts = json!({
@@ -221,7 +222,7 @@ fn loss(
     };
     Ok(Found {
         stream: CERTIFY,
-        copies,
+        samples,
         bound: if anytime { "loss-mixture" } else { "loss" },
         p,
         q: None,
@@ -229,15 +230,15 @@ fn loss(
     })
 }
 
-/// On the first late copies, whatever f answered: what h loses of the class, and
+/// On the first late samples, whatever f answered: what h loses of the class, and
 /// the most that it wins for any other answer, an invalid one included. Each share is halved, for two events about f
 /// and two about h; no union over the classes is needed (`SOUNDNESS.md`, section
 /// 4).
 fn both(context: &Context<'_>, f: &Base<'_>, shares: Shares) -> Result<Found, Wrong> {
     let asked = context.stored_count("pairs", f.n)?;
-    let copies = f.take(asked, |_| true);
-    let answers = h_at(context, CERTIFY, &copies)?;
-    let (class, m) = (f.class, copies.len() as u64);
+    let samples = f.take(asked, |_| true);
+    let answers = h_at(context, CERTIFY, &samples)?;
+    let (class, m) = (f.class, samples.len() as u64);
     let most = |counts: BTreeMap<u16, u64>| counts.into_values().max().unwrap_or(0);
     let runner_up = most(tally(f.late().iter().filter(|&&answer| answer != class)));
     let pairs = || f.late().iter().zip(&answers);
@@ -262,7 +263,7 @@ fn both(context: &Context<'_>, f: &Base<'_>, shares: Shares) -> Result<Found, Wr
             "class": class, "k": k, "n": n, "runner_up": runner_up, "pairs": m, "lost": lost,
             "arrived": arrived, "invalid": count(&answers, INVALID), "p_upper": q.get(),
         }),
-        copies,
+        samples,
         bound: "both",
         p: Bound::Exactly(p.get()),
         q: Some(q),
@@ -285,35 +286,35 @@ fn one_cell(
     Ok(Bound::Below(most))
 }
 
-/// h's answers on some copies.
-fn h_at(context: &Context<'_>, stream: u32, copies: &[u32]) -> Result<Vec<u16>, Wrong> {
-    if copies.is_empty() {
+/// h's answers on some samples.
+fn h_at(context: &Context<'_>, stream: u32, samples: &[u32]) -> Result<Vec<u16>, Wrong> {
+    if samples.is_empty() {
         return Ok(Vec::new());
     }
     let series = context.answers.of(context.network, stream);
-    let found = series.and_then(|series| series.at(copies));
+    let found = series.and_then(|series| series.at(samples));
     found.ok_or_else(|| {
         missing(format!(
-            "answers of network {} on the {} copies chosen of stream {stream}",
+            "answers of network {} on the {} samples chosen of stream {stream}",
             context.network,
-            copies.len()
+            samples.len()
         ))
     })
 }
 
-/// The copies of the pilot: the first that f answered with the class, as many as
+/// The samples of the pilot: the first that f answered with the class, as many as
 /// are recorded and h has answered; none where no more than half of the votes
 /// are for it.
 fn pilot(context: &Context<'_>, f: &Base<'_>, selection: &Selection) -> Result<Vec<u32>, Wrong> {
     let recorded = context.stored_count("pilot", PILOT)?;
     let (votes, favour) = f.votes(selection);
-    let mut copies = f.take_own(if 2 * favour > votes { recorded } else { 0 });
+    let mut samples = f.take_own(if 2 * favour > votes { recorded } else { 0 });
     let empty = Series::default();
     let answered = context.answers.of(context.network, CERTIFY);
-    let answered = &answered.unwrap_or(&empty).copies;
-    let unanswered = |copy: &u32| answered.binary_search(copy).is_err();
-    copies.truncate(copies.iter().position(unanswered).unwrap_or(copies.len()));
-    Ok(copies)
+    let answered = &answered.unwrap_or(&empty).samples;
+    let unanswered = |sample: &u32| answered.binary_search(sample).is_err();
+    samples.truncate(samples.iter().position(unanswered).unwrap_or(samples.len()));
+    Ok(samples)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From pairs: f and h on the same first copies.
+//! From pairs: f and h on the same first samples.
 
 use recert_ledger::INVALID;
 use recert_num::{clopper_pearson_lower, clopper_pearson_upper};
@@ -10,7 +10,7 @@ use crate::claim::Pairs;
 
 /// `irs`, `zeta`, `loss` and `paired`.
 pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Result<Derived, Wrong> {
-    let (base, n, m) = (context.run.base, context.run.n, context.copies);
+    let (base, n, m) = (context.run.base, context.run.n, context.samples);
     let class = context.selection(base)?.class;
     let f = context.first(base, CERTIFY, n)?;
     let h = context.first(context.network, CERTIFY, m)?;
@@ -69,6 +69,6 @@ pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Resu
         bound,
         evaluations: m,
         micros: context.micros(context.network, CERTIFY, m),
-        copies: n + m,
+        samples: n + m,
     })
 }

@@ -16,12 +16,12 @@ use crate::arithmetic::{Cell, lower_bound};
 
 /// `certify` and `direct`.
 pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Result<Derived, Wrong> {
-    let (network, n) = (context.network, context.copies);
+    let (network, n) = (context.network, context.samples);
     let selection = context.selection(network)?;
     let answers = context.first(network, CERTIFY, n)?;
     let (class, sigma) = (selection.class, context.sigma()?);
     let (k, invalid) = (count(answers, class), count(answers, INVALID));
-    let evaluations = selection.copies + n;
+    let evaluations = selection.samples + n;
     let time = context.micros(network, CERTIFY, n);
     let micros = time.and_then(|time| time.checked_add(selection.micros));
     if !two_sided {
@@ -37,10 +37,10 @@ pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Resu
             bound: "direct",
             evaluations,
             micros,
-            copies: n,
+            samples: n,
         });
     }
-    // Alpha is divided by the votes of the selection copies.
+    // Alpha is divided by the votes of the selection samples.
     let votes = selection.counts.get(&class).copied().unwrap_or(0);
     let against = runner_up(&selection.counts, class).1;
     let weights = if against == 0 {
@@ -69,7 +69,7 @@ pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Resu
         bound: "two-sided",
         evaluations,
         micros,
-        copies: n,
+        samples: n,
     })
 }
 
@@ -114,7 +114,7 @@ fn two(k: u64, k_other: u64, n: u64, [a1, a2]: [Alpha; 2]) -> Result<Two, Wrong>
 /// `predict`: whether the top class beats the runner-up in a test of a fair
 /// coin.
 pub(super) fn predict(context: &Context<'_>, level: f64) -> Result<Derived, Wrong> {
-    let (network, n) = (context.network, context.copies);
+    let (network, n) = (context.network, context.samples);
     let answers = context.first(network, PREDICT, n)?;
     let counts = super::tally(answers.iter().filter(|&&answer| answer != INVALID));
     let (top, k1) = runner_up(&counts, INVALID);
@@ -135,23 +135,23 @@ pub(super) fn predict(context: &Context<'_>, level: f64) -> Result<Derived, Wron
         bound: "binomial test",
         evaluations: n,
         micros: context.micros(network, PREDICT, n),
-        copies: n,
+        samples: n,
     })
 }
 
-/// `until`: stopped freely, by a bound that holds at every number of copies.
+/// `until`: stopped freely, by a bound that holds at every number of samples.
 pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong> {
     let network = context.network;
     let selection = context.selection(network)?;
     let stopped = context.stored.get("n").and_then(serde_json::Value::as_u64);
     let stopped = stopped.filter(|n| (1..=context.run.n).contains(n));
-    let n = stopped.ok_or_else(|| missing("a number of copies to have stopped at"))?;
+    let n = stopped.ok_or_else(|| missing("a number of samples to have stopped at"))?;
     let answers = context.first(network, CERTIFY, n)?;
     let class = selection.class;
     let k = count(answers, class);
-    // The law of another answer, as the selection copies suggest it.
+    // The law of another answer, as the selection samples suggest it.
     let votes = selection.counts.get(&class).copied().unwrap_or(0);
-    let prior = [(selection.copies - votes) as f64 + 0.5, votes as f64 + 0.5];
+    let prior = [(selection.samples - votes) as f64 + 0.5, votes as f64 + 0.5];
     let witness = context.number("witness")?;
     let cell = Cell {
         weight: 1.0,
@@ -170,9 +170,9 @@ pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong>
         radius,
         p_lower: Bound::Below(most),
         bound: "mixture",
-        evaluations: selection.copies + n,
+        evaluations: selection.samples + n,
         micros: None,
-        copies: n,
+        samples: n,
     })
 }
 
@@ -191,12 +191,12 @@ mod tests {
     #[test]
     fn two_sided_bounds_by_hand() {
         let shares = [0.04, 0.01].map(|a| Alpha::new(a).unwrap());
-        // All three copies: cube roots.
+        // All three samples: cube roots.
         let found = two(3, 0, 3, shares).unwrap();
         assert!((found.p.get() - 0.04_f64.cbrt()).abs() < 1e-12);
         assert!((found.t.get() - 0.01_f64.cbrt()).abs() < 1e-12);
         assert!((found.q.get() - (1.0 - found.p.get())).abs() < 1e-15);
-        // A third of the copies against few of any other class.
+        // A third of the samples against few of any other class.
         let found = two(3000, 100, 10_000, shares).unwrap();
         let (p, t) = (found.p.get(), found.t.get());
         assert!(t > 0.95 && (found.q.get() - p * (1.0 - t) / t).abs() < 1e-15);

@@ -80,7 +80,7 @@ const CHECK: &str = "\
 Every count, share of alpha, bound, radius and statement is derived again by code that
 shares nothing with what made it, and compared; docs/checking.md says what that proves.
 Whether the answers are the networks' own is another question: --rerun N regenerates
-the noise of N copies and asks the networks again.";
+the noise of N samples and asks the networks again.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = CHECK)]
@@ -88,7 +88,7 @@ pub(crate) struct Check {
     /// Ledgers
     #[arg(required = true)]
     pub(crate) ledgers: Vec<PathBuf>,
-    /// Also run this many copies of each ledger again, chosen at random
+    /// Also run this many samples of each ledger again, chosen at random
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -99,7 +99,7 @@ pub(crate) struct Check {
     /// For --rerun: a network of the ledgers, an ONNX file; or several times
     #[arg(long, value_name = "FILE", requires = "rerun")]
     pub(crate) model: Vec<PathBuf>,
-    /// For --rerun: chooses the copies, to repeat a check [default: random]
+    /// For --rerun: chooses the samples, to repeat a check [default: random]
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -120,25 +120,25 @@ pub(crate) struct Check {
 /// Ends `recert samples --help`.
 const SAMPLES: &str = "\
 Three questions:
-  recert samples                              copies against p for a target error
-  recert samples --radius 0.5 --sigma 0.25    copies that certify a radius, by p
-  recert samples --copies 10000 --sigma 0.5   the largest radius of so many copies
+  recert samples                              samples against p for a target error
+  recert samples --radius 0.5 --sigma 0.25    samples that certify a radius, by p
+  recert samples --n 10000 --sigma 0.5        the largest radius of so many samples
 
-p is the share of the noisy copies that answer the class.
+p is the share of the noisy samples that answer the class.
 
-Target error: the copies with which the two-sided Clopper-Pearson interval for p,
+Target error: the samples with which the two-sided Clopper-Pearson interval for p,
 its failure probability alpha on either side, is no wider than the error, when p n
-of the n copies, rounded to a count, are successes. This is Figure 2 of Ugare et
+of the n samples, rounded to a count, are successes. This is Figure 2 of Ugare et
 al., Incremental randomized smoothing certification, ICLR 2024.
 
-Radius: the smallest n for which floor(p n) copies of the class certify the radius
+Radius: the smallest n for which floor(p n) samples of the class certify the radius
 as `recert certify --one-sided` would. This is what to expect, not what is certain: the count of
 a run scatters around p n, and where it is smaller so is the radius. Leave some room.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = SAMPLES)]
 pub(crate) struct Samples {
-    /// Ask for the copies that certify this L2 radius, or several
+    /// Ask for the samples that certify this L2 radius, or several
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -146,18 +146,18 @@ pub(crate) struct Samples {
         value_name = "R,.."
     )]
     pub(crate) radius: Vec<f64>,
-    /// Ask for the radius that so many copies certify, or several numbers
+    /// Ask for the radius that so many samples certify, or several numbers
     #[arg(
-        long,
+        long = "n",
         allow_negative_numbers = true,
         value_delimiter = ',',
         value_name = "N,.."
     )]
-    pub(crate) copies: Vec<u64>,
-    /// Standard deviation of the noise, in units of pixels in [0, 1], for --radius and --copies
+    pub(crate) samples: Vec<u64>,
+    /// Standard deviation of the noise, in units of pixels in [0, 1], for --radius and --n
     #[arg(long, allow_negative_numbers = true, value_name = "S")]
     pub(crate) sigma: Option<f64>,
-    /// Shares of copies that answer the class [default: several from 1/2 on; 1 for --copies]
+    /// Shares of samples that answer the class [default: several from 1/2 on; 1 for --n]
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -180,7 +180,7 @@ pub(crate) struct Samples {
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write a plot of the copies against p for the target errors
+    /// Write a plot of the samples against p for the target errors
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 }

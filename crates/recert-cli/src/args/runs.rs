@@ -10,7 +10,7 @@ use super::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs}
 pub(crate) struct Certify {
     #[command(flatten)]
     pub(crate) subject: SubjectArgs,
-    /// Noisy copies an input that estimate the probability
+    /// Noisy samples an input that estimate the probability
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -18,7 +18,7 @@ pub(crate) struct Certify {
         default_value_t = 100_000
     )]
     pub(crate) n: u64,
-    /// Noisy copies an input that select the class
+    /// Noisy samples an input that select the class
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -28,7 +28,7 @@ pub(crate) struct Certify {
     pub(crate) n0: u64,
     #[command(flatten)]
     pub(crate) sides: SidesArgs,
-    /// Stop an input as soon as it is certified at this radius or cannot be; n copies at most
+    /// Stop an input as soon as it is certified at this radius or cannot be; n samples at most
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -36,7 +36,7 @@ pub(crate) struct Certify {
         conflicts_with_all = ["one_sided", "via"]
     )]
     pub(crate) until_radius: Option<f64>,
-    /// Certify through this faster version of the network: n copies of it, and of the network only
+    /// Certify through this faster version of the network: n samples of it, and of the network only
     /// as many as --via-budget allows
     #[arg(long, value_name = "FILE")]
     pub(crate) via: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub(crate) struct Certify {
 pub(crate) struct Predict {
     #[command(flatten)]
     pub(crate) subject: SubjectArgs,
-    /// Noisy copies an input
+    /// Noisy samples an input
     #[arg(
         long,
         allow_negative_numbers = true,
@@ -82,17 +82,17 @@ pub(crate) struct Predict {
 /// How to recertify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Method {
-    /// Copies chosen by the original's codes, spent where they gain most
+    /// Samples chosen by the original's codes, spent where they gain most
     Auto,
     /// Incremental randomized smoothing certification, sound over both branches
     Irs,
-    /// The original's probability less how often the two differ, on the first `n_p` copies
+    /// The original's probability less how often the two differ, on the first `n_p` samples
     Zeta,
-    /// The original's probability less what is lost, on the first `n_p` copies
+    /// The original's probability less what is lost, on the first `n_p` samples
     Loss,
     /// The same with what is gained added
     Paired,
-    /// From scratch on the first `n_p` copies, to stand beside the others
+    /// From scratch on the first `n_p` samples, to stand beside the others
     Direct,
 }
 
@@ -153,7 +153,7 @@ pub(crate) struct Recertify {
         default_value_t = 0.99
     )]
     pub(crate) gamma: f64,
-    /// Other methods than auto: copies of the modified network an input, a count or a percentage
+    /// Other methods than auto: samples of the modified network an input, a count or a percentage
     /// of n, or several [default: 10%]
     #[arg(
         long = "n-p",

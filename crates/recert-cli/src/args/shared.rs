@@ -113,7 +113,7 @@ pub(crate) struct SubsetArgs {
 }
 
 /// What certifying and predicting are about. It stands apart from the rest of
-/// their flags so that the numbers of copies come between in the help.
+/// their flags so that the numbers of samples come between in the help.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SubjectArgs {
     /// The network, an ONNX file

@@ -25,7 +25,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Violations of the check, and copies answered otherwise.
+    /// Violations of the check, and samples answered otherwise.
     fn wrong(&self) -> usize {
         self.result.as_ref().map_or(0, |(report, rerun)| {
             report.violations.len() + rerun.as_ref().map_or(0, |rerun| rerun.differences.len())
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Check) -> Result<()> {
         return usage("--rerun must be at least 1");
     }
     let models = match args.rerun {
-        Some(copies) => Some(Models::read(args, copies)?),
+        Some(samples) => Some(Models::read(args, samples)?),
         None => None,
     };
     let mut outcomes = Vec::new();
@@ -104,7 +104,7 @@ fn one(path: &std::path::Path, models: Option<&Models<'_>>) -> Result<(Report, O
     report.unchecked.push(format!(
         "that the answers and margins not run again are those of the networks named, on the noise named ({} of \
          {} were run again)",
-        rerun.copies, report.answers,
+        rerun.samples, report.answers,
     ));
     report.unchecked.extend(rerun.skipped.iter().cloned());
     Ok((report, Some(rerun)))
@@ -155,14 +155,14 @@ fn as_text(outcome: &Outcome) -> String {
     for (method, tally) in &report.methods {
         line(&format!(
             "  {method:<10}{:>14}{:>12}{:>18}",
-            tally.certificates, tally.certified, tally.copies
+            tally.certificates, tally.certified, tally.samples
         ));
     }
     if let Some(rerun) = rerun {
         line(&format!(
-            "  run again: {} copies, and what all selection copies of {} inputs select (--seed {}), {} \
+            "  run again: {} samples, and what all selection samples of {} inputs select (--seed {}), {} \
              answered otherwise",
-            rerun.copies,
+            rerun.samples,
             rerun.selections,
             rerun.seed,
             rerun.differences.len()

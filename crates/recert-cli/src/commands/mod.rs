@@ -125,14 +125,14 @@ impl<'a> Runner<'a> {
         if let Some(engine) = engines().find(|engine| !engine.batch_invariant) {
             eprintln!(
                 "recert: {}'s arithmetic may depend on the batch an image is in: counts can differ \
-                 in a few copies between values of --batch (the noise never does)",
+                 in a few samples between values of --batch (the noise never does)",
                 engine.name,
             );
         }
         if let Some(engine) = engines().find(|engine| !engine.deterministic) {
             eprintln!(
-                "recert: {} may answer a copy otherwise when it is run again ({}): a resumed run can \
-                 differ in a few copies",
+                "recert: {} may answer a sample otherwise when it is run again ({}): a resumed run can \
+                 differ in a few samples",
                 engine.name, engine.precision,
             );
         }

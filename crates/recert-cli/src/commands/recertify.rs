@@ -161,7 +161,7 @@ fn recertify_all(args: &Recertify, asked: &Asked, data: &Data, loaded: &[Loaded]
         let last = asked.goals.len().saturating_sub(1);
         if !asked.methods.is_empty() {
             let what = Prefix {
-                copies: asked.copies.clone(),
+                samples: asked.samples.clone(),
                 alpha: asked.alpha,
                 methods: asked.methods.clone(),
                 batch,
@@ -194,7 +194,7 @@ fn recertify_all(args: &Recertify, asked: &Asked, data: &Data, loaded: &[Loaded]
     })
 }
 
-/// The copies an input that `--until-radius` sizes its pilot by: twenty each.
+/// The samples an input that `--until-radius` sizes its pilot by: twenty each.
 const UNTIL_PILOT: u64 = 400;
 
 /// Progress without rows, while another budget is to come.
@@ -225,9 +225,9 @@ struct Asked {
     inputs: Vec<u32>,
     alpha: Alpha,
     among: u32,
-    /// For the methods on the first copies.
+    /// For the methods on the first samples.
     methods: Vec<Rule>,
-    copies: Vec<u64>,
+    samples: Vec<u64>,
     /// For `auto`, ascending.
     goals: Vec<Goal>,
     /// For `auto`, instead of goals.
@@ -249,7 +249,7 @@ impl Asked {
         let mut inputs = finished_inputs(ledger)?;
         if inputs.is_empty() {
             return usage(format!(
-                "{} has no finished input yet, one with all n = {} copies (those that stopped at a \
+                "{} has no finished input yet, one with all n = {} samples (those that stopped at a \
                  radius have fewer): let `recert certify` finish one",
                 args.ledger.display(),
                 header.n,
@@ -273,7 +273,7 @@ impl Asked {
         let until = until
             .map(|r| config::radius("--until-radius", r))
             .transpose()?;
-        let copies = shares("--n-p", &args.n_p, header.n)?;
+        let samples = shares("--n-p", &args.n_p, header.n)?;
         let goals = if auto {
             goals(args, header, inputs.len() as u64)?
         } else if args.budget.is_empty() && args.target_acr.is_none() && until.is_none() {
@@ -297,7 +297,7 @@ impl Asked {
             alpha,
             among,
             methods,
-            copies,
+            samples,
             goals,
             until,
             rows,
@@ -321,7 +321,7 @@ fn usable(args: &Recertify, header: &Header) -> Result<()> {
     Ok(())
 }
 
-/// The methods on the first copies, in the order in which a row is made by.
+/// The methods on the first samples, in the order in which a row is made by.
 fn methods(args: &Recertify) -> Vec<Rule> {
     let all = [
         (Method::Irs, Rule::Irs(Irs { gamma: args.gamma })),
@@ -341,13 +341,13 @@ fn methods(args: &Recertify) -> Vec<Rule> {
 fn shares(flag: &str, texts: &[String], n: u64) -> Result<Vec<u64>> {
     let default = ["10%".to_owned()];
     let texts = if texts.is_empty() { &default } else { texts };
-    let mut copies = texts
+    let mut samples = texts
         .iter()
         .map(|text| config::share_of(flag, text, n))
         .collect::<Result<Vec<_>>>()?;
-    copies.sort_unstable();
-    copies.dedup();
-    Ok(copies)
+    samples.sort_unstable();
+    samples.dedup();
+    Ok(samples)
 }
 
 /// What `auto` is to reach, cheapest first.

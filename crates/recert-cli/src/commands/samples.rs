@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use recert::num::directed::div_up;
-use recert::num::samples::{bound_from_copies, copies_for_radius, copies_for_width};
+use recert::num::samples::{bound_from_samples, samples_for_radius, samples_for_width};
 use recert::num::{self, Alpha, ErrorKind, LowerBound, MAX_TRIALS, Radius, Sigma};
 use recert::report::samples::{
-    Attained, ByCopies, ByRadius, ByWidth, CopiesRow, Need, RadiusRow, WidthRow,
+    Attained, ByRadius, BySamples, ByWidth, Need, RadiusRow, SamplesRow, WidthRow,
 };
 
 use crate::args::Samples;
@@ -13,7 +13,7 @@ use crate::config::{self, usage};
 use crate::output;
 use crate::progress::print;
 
-/// The shares of copies shown for a target error where none are asked for; the
+/// The shares of samples shown for a target error where none are asked for; the
 /// other half of Figure 2 mirrors this one.
 const SHARES_OF_WIDTH: [f64; 13] = [
     0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99, 0.995, 0.999,
@@ -36,22 +36,18 @@ const ALPHA_OF_RADIUS: f64 = 0.001;
 const FAR: f64 = 40.0;
 
 pub(crate) fn run(args: &Samples) -> Result<()> {
-    match (args.radius.is_empty(), args.copies.is_empty()) {
+    match (args.radius.is_empty(), args.samples.is_empty()) {
         (true, true) => by_width(args),
         (false, true) => by_radius(args),
-        (true, false) => by_copies(args),
-        (false, false) => {
-            usage("--radius asks for copies and --copies for a radius: give one of them")
-        }
+        (true, false) => by_samples(args),
+        (false, false) => usage("--radius asks for samples and --n for a radius: give one of them"),
     }
 }
 
-/// Copies for a target error.
+/// Samples for a target error.
 fn by_width(args: &Samples) -> Result<()> {
     if args.sigma.is_some() {
-        return usage(
-            "--sigma is for a radius: give --radius or --copies with it, or leave it out",
-        );
+        return usage("--sigma is for a radius: give --radius or --n with it, or leave it out");
     }
     if args.p.contains(&1.0) {
         return usage("--p must be below 1 for a target error, such as 0.9999");
@@ -66,10 +62,12 @@ fn by_width(args: &Samples) -> Result<()> {
     };
     let alpha = config::alpha(args.alpha.unwrap_or(ALPHA_OF_WIDTH), &[1.0])?;
     let row = |p: f64| -> Result<WidthRow> {
-        let copies = errors.iter().map(|error| copies_of_width(p, *error, alpha));
+        let samples = errors
+            .iter()
+            .map(|error| samples_of_width(p, *error, alpha));
         Ok(WidthRow {
             p,
-            copies: copies.collect::<Result<_>>()?,
+            samples: samples.collect::<Result<_>>()?,
         })
     };
     let answer = ByWidth {
@@ -103,17 +101,17 @@ fn by_width(args: &Samples) -> Result<()> {
     Ok(())
 }
 
-fn copies_of_width(p: f64, error: f64, alpha: Alpha) -> Result<u64> {
-    match copies_for_width(p, error, alpha) {
+fn samples_of_width(p: f64, error: f64, alpha: Alpha) -> Result<u64> {
+    match samples_for_width(p, error, alpha) {
         Err(e) if e.kind() == ErrorKind::NotFound => usage(format!(
-            "--error: {error} takes more than {MAX_TRIALS} copies at p = {p}, which is more than \
+            "--error: {error} takes more than {MAX_TRIALS} samples at p = {p}, which is more than \
              the bounds are proved for: give a larger error"
         )),
         result => Ok(result?),
     }
 }
 
-/// Copies for a radius.
+/// Samples for a radius.
 fn by_radius(args: &Samples) -> Result<()> {
     let (sigma, alpha) = of_a_radius(args, "--radius")?;
     if let Some(radius) = args.radius.iter().find(|r| !(r.is_finite() && **r > 0.0)) {
@@ -140,9 +138,9 @@ fn by_radius(args: &Samples) -> Result<()> {
 }
 
 fn need(p: f64, radius: f64, sigma: Sigma, alpha: Alpha) -> Result<Need> {
-    // Rounded up, so that the copies are enough for no less than the radius.
+    // Rounded up, so that the samples are enough for no less than the radius.
     let in_sigmas = div_up(radius, sigma.get()).min(FAR);
-    match copies_for_radius(p, in_sigmas, alpha) {
+    match samples_for_radius(p, in_sigmas, alpha) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let reachable = p == 1.0 || p > num::normal_cdf_upper(in_sigmas)?.get();
             Ok(if reachable {
@@ -151,11 +149,11 @@ fn need(p: f64, radius: f64, sigma: Sigma, alpha: Alpha) -> Result<Need> {
                 Need::NotReachable
             })
         }
-        result => Ok(Need::Copies(result?)),
+        result => Ok(Need::Samples(result?)),
     }
 }
 
-/// The radius that copies of which a share `p` are of the class come ever closer to
+/// The radius that samples of which a share `p` are of the class come ever closer to
 /// as they become more, rounded down.
 fn limit(p: f64, sigma: Sigma) -> Result<Option<f64>> {
     if p == 1.0 {
@@ -165,32 +163,34 @@ fn limit(p: f64, sigma: Sigma) -> Result<Option<f64>> {
     Ok(Some(radius.map_or(0.0, Radius::get)))
 }
 
-/// The radius of a number of copies.
-fn by_copies(args: &Samples) -> Result<()> {
-    let (sigma, alpha) = of_a_radius(args, "--copies")?;
-    // Every copy of the class gives the largest radius, which is always shown.
+/// The radius of a number of samples.
+fn by_samples(args: &Samples) -> Result<()> {
+    let (sigma, alpha) = of_a_radius(args, "--n")?;
+    // Every sample of the class gives the largest radius, which is always shown.
     let mut fractions = shares(&args.p, &[])?;
     fractions.retain(|p| *p != 1.0);
     fractions.insert(0, 1.0);
-    let row = |copies: &u64| -> Result<CopiesRow> {
-        let copies = config::copies("--copies", *copies)?;
-        let results = fractions.iter().map(|p| attained(*p, copies, sigma, alpha));
-        Ok(CopiesRow {
-            copies,
+    let row = |samples: &u64| -> Result<SamplesRow> {
+        let samples = config::samples("--n", *samples)?;
+        let results = fractions
+            .iter()
+            .map(|p| attained(*p, samples, sigma, alpha));
+        Ok(SamplesRow {
+            samples,
             results: results.collect::<Result<_>>()?,
         })
     };
-    let answer = ByCopies {
+    let answer = BySamples {
         sigma: sigma.get(),
         alpha: alpha.get(),
-        rows: args.copies.iter().map(row).collect::<Result<_>>()?,
+        rows: args.samples.iter().map(row).collect::<Result<_>>()?,
         fractions: fractions.clone(),
     };
     show(args, &answer.table()?, &answer.json()?)
 }
 
-fn attained(p: f64, copies: u64, sigma: Sigma, alpha: Alpha) -> Result<Attained> {
-    let bound = bound_from_copies(p, copies, alpha)?;
+fn attained(p: f64, samples: u64, sigma: Sigma, alpha: Alpha) -> Result<Attained> {
+    let bound = bound_from_samples(p, samples, alpha)?;
     Ok(Attained {
         p_lower: bound.get(),
         radius: Radius::one_sided(sigma, bound)?.map(Radius::get),
@@ -207,7 +207,7 @@ fn of_a_radius(args: &Samples, flag: &str) -> Result<(Sigma, Alpha)> {
     }
     if args.svg.is_some() {
         return usage(format!(
-            "--svg draws the copies for a target error: leave out {flag}"
+            "--svg draws the samples for a target error: leave out {flag}"
         ));
     }
     let Some(sigma) = args.sigma else {
@@ -223,7 +223,7 @@ fn of_a_radius(args: &Samples, flag: &str) -> Result<(Sigma, Alpha)> {
 fn shares(asked: &[f64], default: &[f64]) -> Result<Vec<f64>> {
     if let Some(p) = asked.iter().find(|p| !(**p > 0.0 && **p <= 1.0)) {
         return usage(format!(
-            "--p is a share of the copies, above 0 and at most 1, but is {p}"
+            "--p is a share of the samples, above 0 and at most 1, but is {p}"
         ));
     }
     Ok(if asked.is_empty() { default } else { asked }.to_vec())

@@ -87,8 +87,8 @@ fn check_via(args: &Certify, through: &Certify, network: &NetworkArgs) -> Result
     } = &args.scratch;
     let data = Data::open(&args.subject.data, data_args)?;
     let inputs = data.subset(subset)?.len() as u64;
-    let copies = config::copies("--n", args.n)? * inputs;
-    let pairs = config::share_of("--via-budget", &args.via_budget, copies)?;
+    let samples = config::samples("--n", args.n)? * inputs;
+    let pairs = config::share_of("--via-budget", &args.via_budget, samples)?;
     recertify::check_alpha(args.subject.alpha, 1)?;
     let fast = Loaded::open_for(
         &args.scratch.ledger,
@@ -119,28 +119,28 @@ fn check_via(args: &Certify, through: &Certify, network: &NetworkArgs) -> Result
     Ok(())
 }
 
-/// What is to be said before `copies` of the fast network and `pairs` of the
+/// What is to be said before `samples` of the fast network and `pairs` of the
 /// network itself are evaluated on every input, if the fast one takes `part` of
 /// the other's time.
 ///
-/// A pair is worth about two copies from scratch or more (`bench/resnet20`), so
+/// A pair is worth about two samples from scratch or more (`bench/resnet20`), so
 /// that the way pays where the fast network takes less time than the pairs.
-fn prospect(part: f64, copies: u64, n0: u64, pairs: u64) -> String {
-    let fast = part * copies as f64;
+fn prospect(part: f64, samples: u64, n0: u64, pairs: u64) -> String {
+    let fast = part * samples as f64;
     let instead = (fast + pairs as f64).floor();
     let said = format!(
         "the --via network is {:.1} times as fast: an input takes as long as {instead} evaluations \
          of the network itself",
         1.0 / part,
     );
-    let copies = instead - n0 as f64;
-    if fast <= pairs as f64 || copies < 1.0 {
+    let samples = instead - n0 as f64;
+    if fast <= pairs as f64 || samples < 1.0 {
         return said;
     }
-    format!("{said}; --n {copies} without --via is likely to certify more in the same time")
+    format!("{said}; --n {samples} without --via is likely to certify more in the same time")
 }
 
-/// Certifies from n copies of the network itself; certificates of the method
+/// Certifies from n samples of the network itself; certificates of the method
 /// `rows` make the rows.
 fn from_scratch(args: &Certify, rows: &'static str) -> Result<()> {
     let sides = args.sides.sides();
@@ -151,8 +151,8 @@ fn from_scratch(args: &Certify, rows: &'static str) -> Result<()> {
     let rows = if until.is_some() { "until" } else { rows };
     let scratch = Scratch {
         alpha: config::alpha(args.subject.alpha, sides.shares())?.get(),
-        n: config::copies("--n", args.n)?,
-        n0: config::copies("--n0", args.n0)?,
+        n: config::samples("--n", args.n)?,
+        n0: config::samples("--n0", args.n0)?,
         ..Scratch::open(&args.subject, &args.scratch)?
     };
     if let Some(radius) = until {
@@ -175,7 +175,7 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
     let scratch = Scratch {
         // The test is two-sided: half for each side.
         alpha: config::alpha(args.subject.alpha, &[1.0, 1.0])?.get(),
-        n: config::copies("--n", args.n)?,
+        n: config::samples("--n", args.n)?,
         ..Scratch::open(&args.subject, &args.scratch)?
     };
     let (runner, ledger, what) = scratch.start(Task::Predict, "predict")?;
@@ -202,7 +202,7 @@ struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    /// Everything but the numbers of copies and alpha, which differ by task.
+    /// Everything but the numbers of samples and alpha, which differ by task.
     fn open(subject: &'a SubjectArgs, args: &'a ScratchArgs) -> Result<Self> {
         let law = match args.noise {
             NoiseLaw::Gaussian => Law::Gaussian,
@@ -232,14 +232,14 @@ impl<'a> Scratch<'a> {
         })
     }
 
-    /// Says so where n copies cannot certify a radius even if all are answered alike.
+    /// Says so where n samples cannot certify a radius even if all are answered alike.
     fn note_out_of_reach(&self, radius: Radius) -> Result<()> {
         let p_lower = clopper_pearson_lower(self.n, self.n, Alpha::new(self.alpha)?)?;
         let most = Radius::one_sided(Sigma::new(self.sigma)?, p_lower)?;
         let most = most.map_or(0.0, Radius::get);
         if radius.get() > most {
             eprintln!(
-                "recert: --until-radius {} is out of reach: --n {} copies, all answered alike, certify \
+                "recert: --until-radius {} is out of reach: --n {} samples, all answered alike, certify \
                  less than {}; inputs will be given up as soon as that is seen",
                 radius.get(),
                 self.n,
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_way_through_a_network_that_is_hardly_faster_is_advised_against() {
-        // 10,100 copies at a third, and 500 pairs.
+        // 10,100 samples at a third, and 500 pairs.
         let said = prospect(1.0 / 3.0, 10_100, 100, 500);
         assert!(said.contains("3.0 times as fast"), "{said}");
         assert!(said.contains("as long as 3866 evaluations"), "{said}");

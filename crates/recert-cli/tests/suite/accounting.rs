@@ -45,12 +45,12 @@ fn certificates(place: &Place, name: &str) -> Vec<Certificate> {
 }
 
 #[test]
-fn copies_that_were_answered_are_not_evaluated_again() {
+fn samples_that_were_answered_are_not_evaluated_again() {
     let place = Place::new();
     let path = ledger(&place, "run.recert");
     std::fs::copy(&path, place.path("fresh.recert")).unwrap();
 
-    // 2 % of 400 copies, then the difference to 10 %.
+    // 2 % of 400 samples, then the difference to 10 %.
     assert_eq!(recertify(&place, &path, &["--n-p", "2%"]), INPUTS * 8);
     let few = certificates(&place, "run.recert");
     assert_eq!(few.len() as u64, INPUTS);
@@ -74,7 +74,7 @@ fn copies_that_were_answered_are_not_evaluated_again() {
         0
     );
     assert_eq!(certificates(&place, "run.recert").len() as u64, 3 * INPUTS);
-    // From scratch on the same copies costs the selection copies alone.
+    // From scratch on the same samples costs the selection samples alone.
     assert_eq!(
         recertify(&place, &path, &["--n-p", "10%", "--method", "direct"]),
         INPUTS * N0
@@ -122,13 +122,13 @@ fn evaluations_are_those_made() {
         };
         assert_eq!(
             certificate.evaluations,
-            certificate.claim.copies + selection
+            certificate.claim.samples + selection
         );
-        assert!(certificate.claim.copies <= answered);
+        assert!(certificate.claim.samples <= answered);
     }
 }
 
-/// What the answers of a network's own copies allow, with the parts of alpha
+/// What the answers of a network's own samples allow, with the parts of alpha
 /// that the certificate states.
 fn from_scratch(
     certificate: &Certificate,
@@ -140,7 +140,7 @@ fn from_scratch(
     let parameters: Value = serde_json::from_str(&claim.parameters).unwrap();
     let counts: Value = serde_json::from_str(&certificate.counts).unwrap();
     let count = |class: u16| answers.iter().filter(|&&c| c == class).count() as u64;
-    let (k, n) = (count(class), claim.copies);
+    let (k, n) = (count(class), claim.samples);
     assert_eq!(
         (counts["k"].as_u64(), counts["n"].as_u64()),
         (Some(k), Some(n))
@@ -204,9 +204,9 @@ fn certificates_follow_from_counts_and_the_shares_of_alpha_sum_to_it() {
     let sigma = Sigma::new(0.5).unwrap();
     let share = |value: &Value| Alpha::new(value.as_f64().unwrap()).unwrap();
     let class_of = |network, idx| ledger.selection(network, idx).unwrap().unwrap().class;
-    let classes = |network, idx, copies| {
+    let classes = |network, idx, samples| {
         let series = common::series(network, idx, Stream::Certify);
-        ledger.answers(series, copies).unwrap().0.classes
+        ledger.answers(series, samples).unwrap().0.classes
     };
     let count = |of: &[u16], class| of.iter().filter(|&&c| c == class).count() as u64;
     let mut seen = std::collections::BTreeSet::new();
@@ -220,7 +220,7 @@ fn certificates_follow_from_counts_and_the_shares_of_alpha_sum_to_it() {
     }) {
         let (claim, idx) = (&certificate.claim, certificate.idx);
         let parameters: Value = serde_json::from_str(&claim.parameters).unwrap();
-        let own = classes(network, idx, claim.copies);
+        let own = classes(network, idx, claim.samples);
         let (conclusion, class) = if claim.method == "irs" {
             let class = class_of(f, idx);
             let parts =
@@ -235,9 +235,10 @@ fn certificates_follow_from_counts_and_the_shares_of_alpha_sum_to_it() {
             let theirs = classes(f, idx, N);
             let p_f = clopper_pearson_lower(count(&theirs, class), N, parts[0]).unwrap();
             let apart = own.iter().zip(&theirs).filter(|(a, b)| a != b).count() as u64;
-            let zeta = clopper_pearson_upper(apart, claim.copies, parts[1]).unwrap();
+            let zeta = clopper_pearson_upper(apart, claim.samples, parts[1]).unwrap();
             let by_zeta = p_f.minus(zeta);
-            let by_own = clopper_pearson_lower(count(&own, class), claim.copies, parts[2]).unwrap();
+            let by_own =
+                clopper_pearson_lower(count(&own, class), claim.samples, parts[2]).unwrap();
             let gamma = parameters["gamma"].as_f64().unwrap();
             let certifies = |p: LowerBound| p.get() > 0.5;
             let (first, second, names) = if p_f.get() < gamma {
@@ -291,7 +292,7 @@ fn certificates_follow_from_counts_and_the_shares_of_alpha_sum_to_it() {
 /// Both conclusions can be drawn from one run; the second costs nothing, and a
 /// report keeps them apart.
 #[test]
-fn one_sided_and_two_sided_certificates_share_their_copies() {
+fn one_sided_and_two_sided_certificates_share_their_samples() {
     let place = Place::new();
     let path = ledger(&place, "run.recert");
     let certify = |more: &[&str]| {

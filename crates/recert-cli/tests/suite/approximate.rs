@@ -10,7 +10,7 @@ use recert::net::Model;
 use recert::noise::{NoiseKey, Stream};
 use serde_json::Value;
 
-/// The logits of a network on noisy copies of demo images.
+/// The logits of a network on noisy samples of demo images.
 fn logits(path: &Path) -> Vec<Vec<f32>> {
     let spec: DataSpec = asset("shapes-test.npz").parse().unwrap();
     let data = Dataset::open(&spec, &Options::default()).unwrap();
@@ -28,8 +28,8 @@ fn logits(path: &Path) -> Vec<Vec<f32>> {
     for idx in 0..50 {
         let clean = data.image(idx).unwrap().pixels;
         let mut noisy = clean.clone();
-        for copy in 0..4 {
-            NoiseKey::new(3).add(Stream::Certify, idx, copy, 0.5, &clean, &mut noisy);
+        for sample in 0..4 {
+            NoiseKey::new(3).add(Stream::Certify, idx, sample, 0.5, &clean, &mut noisy);
             match worker.classify(&noisy).unwrap() {
                 recert::engine::Answers::Logits { values, .. } => all.push(values),
                 recert::engine::Answers::Classes(_) => panic!("a network of logits"),
@@ -49,7 +49,7 @@ fn argmax(row: &[f32]) -> usize {
 struct Case {
     kind: &'static str,
     flags: &'static [&'static str],
-    /// Share of noisy copies with the class of the original, at least.
+    /// Share of noisy samples with the class of the original, at least.
     agreement: f64,
     /// Largest error of a weight, at most; the largest weight is below 4.
     error: f64,
@@ -94,7 +94,7 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// A copy of the demo network, so that what is made of it lies beside it.
+/// A sample of the demo network, so that what is made of it lies beside it.
 fn network(place: &Place) -> String {
     std::fs::copy(asset("shapes.onnx"), place.path("shapes.onnx")).unwrap();
     place.text("shapes.onnx")
@@ -168,7 +168,7 @@ fn each_is_written_described_and_close_to_the_original() {
             .filter(|(a, b)| argmax(a) == argmax(b));
         let agreement = alike.count() as f64 / original.len() as f64;
         eprintln!(
-            "{}: {:.1} % of {} copies",
+            "{}: {:.1} % of {} samples",
             case.kind,
             100.0 * agreement,
             original.len()
@@ -306,10 +306,10 @@ fn each_is_recertified_from_one_ledger_and_reported() {
             assert_eq!(run["network"], format!("shapes.{}.onnx", network.kind));
             let metrics = &run["metrics"];
             assert_eq!(metrics["inputs"], 10);
-            let copies = run["n"].as_u64().unwrap() * 10;
+            let samples = run["n"].as_u64().unwrap() * 10;
             let selection = run["n0"].as_u64().unwrap() * 10;
-            assert_eq!(metrics["evaluations"], copies + selection, "{run}");
-            // From fewer copies never more than the original from all, but for
+            assert_eq!(metrics["evaluations"], samples + selection, "{run}");
+            // From fewer samples never more than the original from all, but for
             // what a network is better by.
             let acr = metrics["acr"].as_f64().unwrap();
             assert!(acr <= 1.2 * base, "{acr} of {base}");

@@ -427,19 +427,19 @@ fn assert_says(text: &str, part: &str) {
 #[test]
 fn nan_logits_count_against_the_class_and_are_reported() {
     let place = Place::new();
-    // A network that never answers: every copy invalid, an abstention.
+    // A network that never answers: every sample invalid, an abstention.
     let said = certify_small(&place, "nan_constant");
     assert_abstained(&said);
-    assert_says(&said.stderr, "400 copies had NaN or infinite logits");
+    assert_says(&said.stderr, "400 samples had NaN or infinite logits");
     let network = &held(&place.path("nan_constant.recert")).networks[0];
     let mut classes = network.classes.values().flatten();
     assert!(classes.all(|&class| class == INVALID));
     let mut selections = network.selections.values();
     assert!(selections.all(|s| s.invalid == 20 && s.counts.is_empty()));
     let report = ok(&with(&[], &["report", &place.text("nan_constant.recert")]));
-    assert_says(&report.stdout, "400 copies had NaN");
+    assert_says(&report.stdout, "400 samples had NaN");
 
-    // One that fails on dark images only: the black one's copies are dark
+    // One that fails on dark images only: the black one's samples are dark
     // about half of the time, the other's never.
     let said = certify_small(&place, "nan_for_dark_images");
     let network = &held(&place.path("nan_for_dark_images.recert")).networks[0];
@@ -452,7 +452,7 @@ fn nan_logits_count_against_the_class_and_are_reported() {
     let rows = rows(&said.stdout);
     assert_eq!(rows[0].predict, -1, "{} of 200 are invalid", invalid(0));
     assert!(rows[1].predict >= 0 && rows[1].radius > 0.05, "{rows:?}");
-    assert_says(&said.stderr, &format!("{} copies had NaN", invalid(0)));
+    assert_says(&said.stderr, &format!("{} samples had NaN", invalid(0)));
 }
 
 #[test]
@@ -463,7 +463,7 @@ fn nan_logits_of_a_modified_network_disagree_and_certify_nothing() {
     let how = words("recertify --n-p 25% --method irs,direct");
     let said = ok(&with(&how, &[&ledger, "--model", &model]));
     assert_abstained(&said);
-    assert_says(&said.stderr, "100 copies had NaN");
+    assert_says(&said.stderr, "100 samples had NaN");
     for certificate in &held(&place.path("plain.recert")).networks[1].certificates {
         let counts = &certificate.counts;
         assert_eq!(certificate.class, None, "{counts}");
@@ -471,9 +471,9 @@ fn nan_logits_of_a_modified_network_disagree_and_certify_nothing() {
         assert_eq!(disagree, certificate.claim.method == "irs", "{counts}");
         assert_says(counts, "\"invalid\":50");
     }
-    // The copies are counted once, not once a method.
+    // The samples are counted once, not once a method.
     let report = ok(&with(&[], &["report", &ledger]));
-    assert_says(&report.stdout, ": 100 copies had NaN");
+    assert_says(&report.stdout, ": 100 samples had NaN");
 }
 
 /// A full standard output is an error like any other, and a closed one ends

@@ -58,7 +58,7 @@ fn good_ledgers_of_all_methods_pass() {
     assert_eq!(said.stdout.matches("all that was checked holds").count(), 4);
     let said = ok(&with(&with(&[], &["check", "--json"]), &words));
     let document: Json = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!(document["schema"], "recert-check/1");
+    assert_eq!(document["schema"], "recert-check/2");
     assert!(
         document["ledgers"]
             .as_array()
@@ -150,7 +150,7 @@ fn violations_are_named_and_counted() {
     for part in [
         "the seal is broken",
         "wrong: seal (id 1), sha256: stored ",
-        "wrong: certificate (claim 1 (certify from 300 copies of network 1), idx 1), radius: stored ",
+        "wrong: certificate (claim 1 (certify from 300 samples of network 1), idx 1), radius: stored ",
         "idx 2), counts.n: stored 301, derived 300",
         "all that was checked holds",
     ] {
@@ -201,7 +201,7 @@ fn seal_again(connection: &Connection) {
 }
 
 #[test]
-fn running_copies_again_finds_what_derivation_cannot() {
+fn running_samples_again_finds_what_derivation_cannot() {
     let place = Place::new();
     for (name, flags) in [("gaussian", &[][..]), ("integer", &["--noise", "integer"])] {
         let ledger = place.text(&format!("{name}.recert"));
@@ -214,7 +214,7 @@ fn running_copies_again_finds_what_derivation_cannot() {
         let check = with(&[], &["check", &ledger, "--rerun", "60", "--model", &model]);
         let said = ok(&check);
         for part in [
-            "run again: 60 copies, and what all selection copies of 1 inputs select",
+            "run again: 60 samples, and what all selection samples of 1 inputs select",
             " 0 answered otherwise",
             "p20.onnx, whose model was not",
         ] {
@@ -226,7 +226,7 @@ fn running_copies_again_finds_what_derivation_cannot() {
         ));
         let document: Json = serde_json::from_str(&said.stdout).unwrap();
         let rerun = &document["ledgers"][0]["rerun"];
-        assert_eq!((&rerun["copies"], &rerun["seed"]), (&60.into(), &5.into()));
+        assert_eq!((&rerun["samples"], &rerun["seed"]), (&60.into(), &5.into()));
 
         // Other margins: every margin in the last bucket, the edges being 0.
         let path = place.path("margins.recert");
@@ -243,7 +243,7 @@ fn running_copies_again_finds_what_derivation_cannot() {
         ];
         let said = fails(7, &["do not hold"]).check(&with(&[], &words));
         for part in [
-            "shapes.onnx on the selection copies of input",
+            "shapes.onnx on the selection samples of input",
             "margin_bucket",
         ] {
             assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
@@ -259,7 +259,7 @@ fn running_copies_again_finds_what_derivation_cannot() {
         clean(&path);
         let said = fails(7, &["do not hold"]).check(&with(&check, &["--seed", "1"]));
         assert!(
-            said.stdout.contains("wrong: shapes.onnx on copy "),
+            said.stdout.contains("wrong: shapes.onnx on sample "),
             "{}",
             said.stdout
         );

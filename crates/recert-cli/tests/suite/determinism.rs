@@ -1,4 +1,4 @@
-//! The same counts, and the same class of every copy, whatever the batch, the
+//! The same counts, and the same class of every sample, whatever the batch, the
 //! number of threads, the order of the inputs and the way they are cut up.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ use recert::net::Model;
 use recert::num::Alpha;
 use recert::smooth::{Irs, Method, Outcome, Recertify, Sides, Silent, Voter};
 
-const COPIES: u32 = 150;
+const SAMPLES: u32 = 150;
 const SELECTION: u32 = 20;
 const INPUTS: u32 = 3;
 
@@ -31,7 +31,7 @@ fn counts_do_not_depend_on_batch_or_threads() {
             let ledger = place.text(&name);
             let how = ["--batch", batch, "--threads", threads];
             let words = with(
-                &certify_demo(COPIES, SELECTION, INPUTS),
+                &certify_demo(SAMPLES, SELECTION, INPUTS),
                 &["--ledger", &ledger],
             );
             let certified = ok(&with(&words, &how));
@@ -61,7 +61,7 @@ fn shards_are_pieces_of_the_whole() {
     let place = Place::new();
     let certify = |name: &str, inputs: u32, offset: &str| {
         let ledger = place.text(name);
-        let words = certify_demo(COPIES, SELECTION, inputs);
+        let words = certify_demo(SAMPLES, SELECTION, inputs);
         let more = ["--ledger", &ledger, "--every", "3", "--offset", offset];
         let said = ok(&with(&words, &more));
         (common::rows(&said.stdout), held(&place.path(name)))
@@ -130,7 +130,7 @@ fn in_order(path: &Path, f: &Loaded, h: &Loaded, inputs: &[u32], workers: usize)
         task: Task::Certify,
         sigma: 0.5,
         n0: SELECTION.into(),
-        n: COPIES.into(),
+        n: SAMPLES.into(),
         alpha: 0.001,
         generator: recert::noise::GENERATOR.into(),
         seed: 7,
@@ -154,7 +154,7 @@ fn in_order(path: &Path, f: &Loaded, h: &Loaded, inputs: &[u32], workers: usize)
         .add_network(&recert::identity(&h.model, &h.network))
         .unwrap();
     let plan = Recertify {
-        copies: vec![10, 60],
+        samples: vec![10, 60],
         alpha: Alpha::new(0.002).unwrap(),
         methods: vec![Method::Irs(Irs { gamma: 0.99 }), Method::Direct(Sides::Two)],
         batch: 16,

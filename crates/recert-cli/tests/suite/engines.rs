@@ -102,7 +102,7 @@ fn one_file_in_bf16_is_recertified_from_its_ledger_in_f32() {
     let words = ["check", &ledger, "--rerun", "60", "--model", &model];
     let said = ok_with_engines(&with(&[], &words));
     assert!(
-        said.stdout.contains("run again: 60 copies"),
+        said.stdout.contains("run again: 60 samples"),
         "{}",
         said.stdout
     );

@@ -7,7 +7,7 @@ use crate::common::{
     Line, Place, accuracy, asset, held, ok, rows, shared, with, words, write_images, write_labels,
 };
 
-/// `certify` with hardly any noise and a few copies: the rows.
+/// `certify` with hardly any noise and a few samples: the rows.
 fn quick(model: &str, data: &str, more: &str) -> Vec<Line> {
     let place = Place::new();
     let ledger = place.text("run.recert");
@@ -223,7 +223,7 @@ fn the_demo_as_npz_with_and_without_labels() {
 }
 
 /// The same function with its input in another layout, in a fixed batch, or
-/// with its output in another shape answers every copy alike.
+/// with its output in another shape answers every sample alike.
 #[test]
 fn layouts_and_fixed_batches_change_no_answer() {
     let place = Place::new();

@@ -11,21 +11,21 @@ use recert::net::Model;
 use recert::noise::integer::levels;
 use recert::noise::{GENERATOR_INTEGER, IntegerNoise, Stream};
 
-/// Copies and inputs of a run.
-const COPIES: u32 = 150;
+/// Samples and inputs of a run.
+const SAMPLES: u32 = 150;
 const INPUTS: u32 = 12;
 
 fn certify(place: &Place, ledger: &str) -> Vec<String> {
-    let base = certify_demo(COPIES, 20, INPUTS);
+    let base = certify_demo(SAMPLES, 20, INPUTS);
     with(
         &base,
         &["--noise", "integer", "--ledger", &place.text(ledger)],
     )
 }
 
-/// The classes that the demo network answers on the first copies of an input,
+/// The classes that the demo network answers on the first samples of an input,
 /// made here from the noise and the engine alone.
-fn answers(model: &str, idx: u32, copies: u32) -> Vec<u16> {
+fn answers(model: &str, idx: u32, samples: u32) -> Vec<u16> {
     let spec: DataSpec = asset("shapes-test.npz").parse().unwrap();
     let data = Dataset::open(&spec, &Options::default()).unwrap();
     let image = levels(&data.image(idx).unwrap().pixels).expect("an 8-bit image");
@@ -40,9 +40,9 @@ fn answers(model: &str, idx: u32, copies: u32) -> Vec<u16> {
     let mut worker = network.worker().unwrap();
     let noise = IntegerNoise::new(0, 0.5).unwrap();
     let mut noisy = vec![0.0; image.len()];
-    (0..copies)
-        .map(|copy| {
-            noise.add(Stream::Certify, idx, copy, &image, &mut noisy);
+    (0..samples)
+        .map(|sample| {
+            noise.add(Stream::Certify, idx, sample, &image, &mut noisy);
             let answers = worker.classify(&noisy).unwrap();
             answers.class(0).expect("a valid answer")
         })
@@ -58,14 +58,14 @@ fn certify_recertify_and_report() {
     assert!(accuracy(&certified) > 0.5, "{certified:?}");
     assert!(certified.iter().any(|row| row.radius > 0.3));
 
-    // The same copies whatever the threads, the batch and an interruption.
+    // The same samples whatever the threads, the batch and an interruption.
     let other = certify(&place, "other.recert");
     ok(&with(&other, &["--threads", "1", "--batch", "7"]));
     assert!(held(&place.path("run.recert")) == held(&place.path("other.recert")));
 
     // Gaussian noise is another run.
     let gaussian = with(
-        &certify_demo(COPIES, 20, INPUTS),
+        &certify_demo(SAMPLES, 20, INPUTS),
         &["--ledger", &place.text("run.recert")],
     );
     fails(4, &["generator"]).check(&gaussian);
@@ -94,10 +94,10 @@ fn certify_recertify_and_report() {
         panic!("two networks");
     };
     let stream = STREAMS[0].tag();
-    for (of, model, copies) in [(f, asset("shapes.onnx"), 40), (h, network, 40)] {
+    for (of, model, samples) in [(f, asset("shapes.onnx"), 40), (h, network, 40)] {
         for idx in [0, 5] {
-            let recorded = &of.classes[&(idx, stream)][..copies as usize];
-            assert_eq!(recorded, answers(&model, idx, copies), "{model} {idx}");
+            let recorded = &of.classes[&(idx, stream)][..samples as usize];
+            assert_eq!(recorded, answers(&model, idx, samples), "{model} {idx}");
         }
     }
 

@@ -62,12 +62,12 @@ fn finished(lines: &[String]) -> Vec<u32> {
     .collect()
 }
 
-/// Every copy that is answered, by network, input and stream.
+/// Every sample that is answered, by network, input and stream.
 fn answered(place: &Place, name: &str) -> BTreeMap<(String, u32, u32), u64> {
     let mut all = BTreeMap::new();
     for network in held(&place.path(name)).networks {
-        for ((idx, stream), copies) in network.answered {
-            all.insert((network.file.clone(), idx, stream), copies.len() as u64);
+        for ((idx, stream), samples) in network.answered {
+            all.insert((network.file.clone(), idx, stream), samples.len() as u64);
         }
     }
     all
@@ -92,8 +92,8 @@ fn killed_often(place: &Place, name: &str, words: &[String], moments: &[Moment])
             continue;
         }
         let after = answered(place, name);
-        for (key, copies) in &before {
-            assert!(after[key] >= *copies, "{key:?} after {moment:?}");
+        for (key, samples) in &before {
+            assert!(after[key] >= *samples, "{key:?} after {moment:?}");
         }
         // The rows are of the networks that came last.
         let networks = held(&place.path(name)).networks;
@@ -181,8 +181,8 @@ fn recertify_ends_the_same_however_often_it_is_killed() {
             ],
         )
     };
-    for copy in ["calm.recert", "killed.recert"] {
-        std::fs::copy(place.path("base.recert"), place.path(copy)).unwrap();
+    for sample in ["calm.recert", "killed.recert"] {
+        std::fs::copy(place.path("base.recert"), place.path(sample)).unwrap();
     }
     let calm = ok(&recertify("calm.recert"));
     let moments = [
@@ -196,7 +196,7 @@ fn recertify_ends_the_same_however_often_it_is_killed() {
     let killed = killed_often(&place, "killed.recert", &words, &moments);
     assert_eq!(killed, held(&place.path("calm.recert")));
     assert_eq!(killed.networks.len(), 2);
-    // Two methods, two counts of copies, three inputs.
+    // Two methods, two counts of samples, three inputs.
     assert_eq!(killed.networks[1].certificates.len(), 12);
     let again = ok(&words);
     assert_eq!(common::rows(&again.stdout), common::rows(&calm.stdout));
@@ -214,7 +214,7 @@ fn pruned(place: &Place) -> String {
 /// A run of `auto`, or until a radius, is killed at any moment of its pilot, of
 /// what follows, or between its rounds or budgets.
 #[test]
-fn chosen_copies_end_the_same_however_often_it_is_killed() {
+fn chosen_samples_end_the_same_however_often_it_is_killed() {
     let place = Place::new();
     let base = place.text("base.recert");
     ok(&with(&certify_demo(400, 30, 5), &["--ledger", &base]));
@@ -339,7 +339,7 @@ fn an_interrupt_ends_with_130_and_the_same_command_resumes() {
         for idx in finished(&printed) {
             let whole = kept
                 .iter()
-                .any(|((_, i, _), copies)| *i == idx && *copies == 1500);
+                .any(|((_, i, _), samples)| *i == idx && *samples == 1500);
             assert!(whole, "input {idx} in {kept:?}");
         }
     }

@@ -187,7 +187,7 @@ const UNDERIVED: [&str; 38] = [
     "input.sha256",
     "input.label",
     "input.name",
-    // Single selection copies are not kept: their votes are known by their sum
+    // Single selection samples are not kept: their votes are known by their sum
     // and their winner, the margins not at all.
     "selection.counts",
     "selection.edges",
@@ -203,7 +203,7 @@ const UNDERIVED: [&str; 38] = [
     "claim.parameters.goal.until",
     "claim.parameters.inputs",
     "claim.parameters.sides",
-    // A pilot may have been any that h has answered, where the copies that count
+    // A pilot may have been any that h has answered, where the samples that count
     // are those of a larger one too.
     "certificate.counts.pilot",
     // Joint bounds: any witness proves one, any prior or tilt fixed beforehand is
@@ -335,7 +335,7 @@ fn every_changed_field_is_found() {
     assert!(idle.is_empty(), "listed, and found by derivation: {idle:?}");
 }
 
-/// One certificate of each bound of `auto`, on copies enough for those over cells.
+/// One certificate of each bound of `auto`, on samples enough for those over cells.
 #[test]
 fn every_bound_of_auto_is_derived() {
     let place = Place::new();

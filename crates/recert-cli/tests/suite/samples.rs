@@ -1,4 +1,4 @@
-//! `recert samples` end to end: how many copies an error or a radius takes.
+//! `recert samples` end to end: how many samples an error or a radius takes.
 //!
 //! The numbers come from scipy 1.17.1's beta and binomial distributions by this script,
 //! which knows nothing of recert. It asserts that each is at least a relative 1e-9 away
@@ -30,7 +30,7 @@
 //!     assert tail[first] <= a and np.all(np.abs(tail[: first + 1] / a - 1) > 1e-9)
 //!     return int(n[first])
 //!
-//! def by_copies(n, p, sigma, a):
+//! def by_samples(n, p, sigma, a):
 //!     k = floor(p * n)
 //!     bound = beta.ppf(a, k, n - k + 1)
 //!     return bound, sigma * norm.ppf(bound)
@@ -42,7 +42,7 @@ use serde_json::Value;
 fn json(line: &str) -> Value {
     let said = ok(&words(&format!("samples --json {line}")));
     let value: Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!(value["schema"], "recert-samples/1");
+    assert_eq!(value["schema"], "recert-samples/2");
     assert!(
         value["meaning"]
             .as_str()
@@ -74,7 +74,7 @@ fn the_default_is_figure_two() {
     // `by_width(p, 0.005, 0.01)`; Ugare et al. report about 216,900 at p = 1/2 and
     // 41,500 at p = 0.05, which mirrors 0.95.
     let expected = "\
-Copies for an interval as wide as the error, alpha 0.01 on either side
+Samples for an interval as wide as the error, alpha 0.01 on either side
 ─────────────────────
 p       error 0.5\u{a0}%
 ═════════════════════
@@ -92,9 +92,9 @@ p       error 0.5\u{a0}%
 0.995         4,784
 0.999         1,649
 ─────────────────────
-Copies with which a two-sided Clopper-Pearson interval, its failure probability alpha on either
-side, is no wider than the error, when a fraction p of the copies (rounded to the nearest count,
-halves up) are successes: the number given has this property and one copy less has not.
+Samples with which a two-sided Clopper-Pearson interval, its failure probability alpha on either
+side, is no wider than the error, when a fraction p of the samples (rounded to the nearest count,
+halves up) are successes: the number given has this property and one sample less has not.
 p and 1 - p need the same number, but for that rounding. Figure 2 of Ugare et al., Incremental
 randomized smoothing certification, ICLR 2024.
 ";
@@ -111,9 +111,9 @@ fn several_errors_at_another_alpha() {
     assert_eq!(value["alpha"], 0.001);
     assert_eq!(value["errors"], serde_json::json!([0.02, 0.1]));
     let expected = serde_json::json!([
-        {"p": 0.5, "copies": [23969, 970]},
-        {"p": 0.9, "copies": [8697, 362]},
-        {"p": 0.02, "copies": [1997, 108]},
+        {"p": 0.5, "samples": [23969, 970]},
+        {"p": 0.9, "samples": [8697, 362]},
+        {"p": 0.02, "samples": [1997, 108]},
     ]);
     assert_eq!(value["rows"], expected);
     let said = ok(&words("samples --p 0.05,0.3"));
@@ -122,7 +122,7 @@ fn several_errors_at_another_alpha() {
 }
 
 #[test]
-fn copies_for_radii() {
+fn samples_for_radii() {
     // `by_radius(p, r, 0.25, 0.001)`, and in the last column `0.25 * norm.ppf(p)`:
     // 0.7725580..., 0.5815869..., 0.4112134... At p = 1 it is ln(alpha)/ln(Phi(r/sigma))
     // rounded up.
@@ -144,9 +144,9 @@ fn copies_for_radii() {
 }
 
 #[test]
-fn copies_for_radii_as_json() {
-    // `by_radius(p, r, 0.25, 0.01)`. With every copy of the class, 8 sigmas take about
-    // ln(100) / 6e-16 copies, which is above 2^40.
+fn samples_for_radii_as_json() {
+    // `by_radius(p, r, 0.25, 0.01)`. With every sample of the class, 8 sigmas take about
+    // ln(100) / 6e-16 samples, which is above 2^40.
     let value = json("--radius 0.5 --radius 2 --sigma 0.25 --alpha 0.01 --p 1,0.99,0.5");
     assert_eq!(value["question"], "radius");
     assert_eq!(
@@ -155,7 +155,7 @@ fn copies_for_radii_as_json() {
     );
     assert_eq!(value["radii"], serde_json::json!([0.5, 2.0]));
     let need =
-        |copies: Value, outcome: &str| serde_json::json!({"copies": copies, "outcome": outcome});
+        |samples: Value, outcome: &str| serde_json::json!({"samples": samples, "outcome": outcome});
     let rows = value["rows"].as_array().expect("rows");
     let expected = [
         (
@@ -191,9 +191,9 @@ fn copies_for_radii_as_json() {
 }
 
 #[test]
-fn radii_of_numbers_of_copies() {
-    // `by_copies(n, p, 0.5, 0.001)`.
-    let flags = "--copies 20,10000,100000 --sigma 0.5 --p 0.99,0.6";
+fn radii_of_numbers_of_samples() {
+    // `by_samples(n, p, 0.5, 0.001)`.
+    let flags = "--n 20,10000,100000 --sigma 0.5 --p 0.99,0.6";
     let said = ok(&words(&format!("samples {flags}")));
     let expected = [
         ["20", "0.2736", "0.1559", "abstains"],
@@ -202,11 +202,11 @@ fn radii_of_numbers_of_copies() {
     ];
     assert_eq!(cells(&said.stdout), expected);
     let value = json(flags);
-    assert_eq!(value["question"], "copies");
+    assert_eq!(value["question"], "samples");
     assert_eq!(value["fractions"], serde_json::json!([1.0, 0.99, 0.6]));
     assert_eq!(value["rows"][0]["results"][2]["radius"], Value::Null);
     let row = &value["rows"][1];
-    assert_eq!(row["copies"], 10_000);
+    assert_eq!(row["samples"], 10_000);
     let exact = [
         (0.999_309_463_002_589_9, 1.599_288_757_369_169_2),
         (0.986_531_159_323_806_2, 1.106_209_832_551_094_7),
@@ -223,9 +223,9 @@ fn radii_of_numbers_of_copies() {
 
 #[test]
 fn what_a_radius_takes_certifies_it_and_one_copy_less_does_not() {
-    // The 1,181 and 402 copies of above, asked the other way round.
-    for (copies, p) in [(1181, 0.99), (402, 0.999), (301, 1.0)] {
-        let flags = format!("--copies {copies},{} --sigma 0.25 --p {p}", copies - 1);
+    // The 1,181 and 402 samples of above, asked the other way round.
+    for (samples, p) in [(1181, 0.99), (402, 0.999), (301, 1.0)] {
+        let flags = format!("--n {samples},{} --sigma 0.25 --p {p}", samples - 1);
         let value = json(&flags);
         let column = usize::from(p < 1.0);
         let radius = |row: usize| value["rows"][row]["results"][column]["radius"].as_f64();
@@ -295,26 +295,26 @@ fn wrong_flags_are_named() {
         ("--alpha 0", &["--alpha"]),
         ("--alpha 0.6", &["--alpha", "0.5"]),
         ("--alpha NaN", &["--alpha"]),
-        ("--sigma 0.5", &["--sigma", "--radius", "--copies"]),
+        ("--sigma 0.5", &["--sigma", "--radius", "--n"]),
         ("--radius 0.5", &["--sigma", "missing"]),
-        ("--copies 100", &["--sigma", "missing"]),
+        ("--n 100", &["--sigma", "missing"]),
         ("--radius 0 --sigma 1", &["--radius", "above 0"]),
         ("--radius -1 --sigma 1", &["--radius", "-1"]),
         ("--radius inf --sigma 1", &["--radius", "inf"]),
         ("--radius 1 --sigma 0", &["--sigma", "above 0"]),
-        ("--copies 0 --sigma 1", &["--copies", "from 1 to"]),
-        ("--copies 5000000000 --sigma 1", &["--copies", "4294967295"]),
+        ("--n 0 --sigma 1", &["--n", "from 1 to"]),
+        ("--n 5000000000 --sigma 1", &["--n", "4294967295"]),
         (
-            "--radius 1 --copies 5 --sigma 1",
-            &["--radius", "--copies", "one of them"],
+            "--radius 1 --n 5 --sigma 1",
+            &["--radius", "--n", "one of them"],
         ),
         (
             "--radius 1 --sigma 1 --error 1%",
             &["--error", "--radius", "leave out"],
         ),
         (
-            "--copies 5 --sigma 1 --svg x.svg",
-            &["--svg", "--copies", "leave out"],
+            "--n 5 --sigma 1 --svg x.svg",
+            &["--svg", "--n", "leave out"],
         ),
     ];
     for (flags, says) in cases {
@@ -335,8 +335,8 @@ fn close_calls_still_give_an_answer() {
     let said = ok(&words("samples --radius 1 --sigma 1 --p 0.842,0.8413"));
     let cells = cells(&said.stdout);
     // z^2 p (1 - p) / (p - Phi(1))^2 with z = 3.0902 is 2.96 million.
-    let copies: u64 = cells[0][1].replace(',', "").parse().expect("a count");
-    assert!((2_900_000..3_020_000).contains(&copies), "{copies}");
+    let samples: u64 = cells[0][1].replace(',', "").parse().expect("a count");
+    assert!((2_900_000..3_020_000).contains(&samples), "{samples}");
     assert_eq!(&cells[0][2], "1.0027");
     assert_eq!(cells[1][1..], ["not reachable", "0.9998"]);
 }

@@ -86,19 +86,19 @@ fn certifying_stops_at_the_radius_or_without_hope() {
         let (mut reached, mut given_up) = (0, 0);
         for (idx, certificate) in &certificates {
             assert_eq!(certificate.bound.as_deref(), Some("mixture"));
-            let copies = count(certificate, "n");
-            assert_eq!(kept.networks[0].answered_of(*idx), copies);
-            let share = count(certificate, "k") as f64 / copies as f64;
+            let samples = count(certificate, "n");
+            assert_eq!(kept.networks[0].answered_of(*idx), samples);
+            let share = count(certificate, "k") as f64 / samples as f64;
             let needed = recert::num::normal_cdf_lower(radius / 0.5).unwrap().get();
             if certificate.radius >= radius {
                 reached += 1;
-            } else if copies < N {
+            } else if samples < N {
                 given_up += 1;
-                // Nor do all copies reach it.
+                // Nor do all samples reach it.
                 assert!(share < needed, "{certificate:?}");
                 assert!(whole[idx].radius < radius + 0.1, "{certificate:?}");
             }
-            // The looks share the copies of a run from scratch.
+            // The looks share the samples of a run from scratch.
             let key = (*idx, recert::noise::Stream::Certify.tag());
             let (few, all) = (
                 &kept.networks[0].classes[&key],
@@ -118,7 +118,7 @@ fn certifying_stops_at_the_radius_or_without_hope() {
         assert_eq!(evaluations(&ok(&words)), 0);
         assert_eq!(held(&place.path(&name)), kept);
 
-        // Going on to all copies gives what certifying from scratch gives.
+        // Going on to all samples gives what certifying from scratch gives.
         if radius == 0.3 {
             let said = ok(&certify(&ledger, &[]));
             assert_eq!(evaluations(&said) + made, INPUTS * (N + N0));
@@ -156,7 +156,7 @@ fn certificates_that_stopped_do_not_depend_on_batch_or_threads() {
 }
 
 #[test]
-fn only_inputs_with_all_their_copies_are_recertified() {
+fn only_inputs_with_all_their_samples_are_recertified() {
     let place = Place::new();
     let pruned = pruned(&place);
     // A radius that every input reaches soon.
@@ -165,7 +165,7 @@ fn only_inputs_with_all_their_copies_are_recertified() {
     let one = [certify_demo(N as u32, N0 as u32, 1), easy].concat();
     ok(&with(&one, &["--ledger", &ledger]));
     let before = held(&place.path("few.recert"));
-    let said = "no finished input yet, one with all n = 600 copies";
+    let said = "no finished input yet, one with all n = 600 samples";
     for more in [
         &["--budget", "5%"][..],
         &["--plan"],
@@ -237,7 +237,7 @@ fn recertifying_stops_at_the_radius_or_without_hope() {
         assert_eq!(evaluations(&ok(&words)), 0);
         assert_eq!(held(&place.path("run.recert")), kept);
     }
-    // Bounds that hold at one number of copies only are not among them.
+    // Bounds that hold at one number of samples only are not among them.
     let anytime = ["loss-mixture", "mixture", "none", "cells"];
     for bound in bounds.keys() {
         assert!(anytime.contains(&bound.as_str()), "{bounds:?}");
@@ -256,7 +256,7 @@ fn wrong_radii_are_named_and_leave_nothing_behind() {
     let words = certify(&ledger, &["--until-radius", "0.5", "--one-sided"]);
     fails(2, &["--until-radius", "--one-sided"]).check(&words);
     assert!(!place.path("none.recert").exists());
-    // More than all copies together can certify.
+    // More than all samples together can certify.
     let said = ok(&certify(&ledger, &["--until-radius", "9"]));
     let text = "--until-radius 9 is out of reach";
     assert!(said.stderr.contains(text), "{}", said.stderr);

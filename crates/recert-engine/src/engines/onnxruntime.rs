@@ -346,7 +346,7 @@ impl Session for OnnxSession {
     }
 }
 
-/// Copies an output out of ONNX Runtime's memory.
+/// Samples an output out of ONNX Runtime's memory.
 fn output(value: &ort::value::DynValue) -> ort::Result<Output> {
     let sizes = |shape: &ort::value::Shape| shape.iter().map(|&d| d as usize).collect();
     if let Ok((shape, values)) = value.try_extract_tensor::<f32>() {

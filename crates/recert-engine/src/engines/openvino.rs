@@ -464,7 +464,7 @@ impl Session for OpenVinoSession {
     }
 }
 
-/// Copies an output out of OpenVINO's memory.
+/// Samples an output out of OpenVINO's memory.
 fn output(tensor: &Tensor) -> Result<Output, InferenceError> {
     let shape = tensor.get_shape()?;
     let shape = shape.get_dimensions().iter().map(|&d| d as usize).collect();

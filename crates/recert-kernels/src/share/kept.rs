@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::program::{Executor, Output};
 
 /// So many images are kept a worker, in so many bytes, or one batch if that is
-/// more. Networks that need different copies of an input are asked about them in
+/// more. Networks that need different samples of an input are asked about them in
 /// different batches, some batches apart. Neither decides a result.
 pub(super) const KEPT: usize = 256;
 const KEPT_BYTES: usize = 16 << 20;

@@ -13,9 +13,9 @@ use crate::{Error, ErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredBytes {
     /// Answers held, over all inputs and streams: evaluations paid for, without
-    /// those of selection copies.
-    pub copies: u64,
-    /// Bytes of the numbers of the copies that are not consecutive.
+    /// those of selection samples.
+    pub samples: u64,
+    /// Bytes of the numbers of the samples that are not consecutive.
     pub numbers: u64,
     /// Bytes of the classes.
     pub classes: u64,
@@ -28,8 +28,8 @@ pub struct StoredBytes {
 pub struct Given<'a> {
     /// Where they belong.
     pub series: Series,
-    /// The copies answered, strictly ascending.
-    pub copies: &'a [u32],
+    /// The samples answered, strictly ascending.
+    pub samples: &'a [u32],
     /// One answer for each of them.
     pub answers: &'a Codes,
     /// The class whose margins are coded; needed only where there are margins.
@@ -39,7 +39,7 @@ pub struct Given<'a> {
 }
 
 impl Ledger {
-    /// Records the answers on the copies from `first` on: one transaction.
+    /// Records the answers on the samples from `first` on: one transaction.
     ///
     /// `class` is the class whose margins are coded (f's selected class);
     /// needed only where `answers` has margins.
@@ -54,32 +54,32 @@ impl Ledger {
         class: u16,
         micros: u64,
     ) -> Result<(), Error> {
-        let copies = consecutive(first, answers.classes.len() as u64)
+        let samples = consecutive(first, answers.classes.len() as u64)
             .map_err(|what| self.malformed(&format!("the list of answers {what}")))?;
-        self.put_chosen(series, &copies, answers, class, micros)
+        self.put_chosen(series, &samples, answers, class, micros)
     }
 
-    /// Records the answers on the copies with the ascending numbers `copies`:
+    /// Records the answers on the samples with the ascending numbers `samples`:
     /// one transaction. An answer that is held already is not recorded twice.
     ///
     /// `class` is the class whose margins are coded (the selected one); needed
     /// only where `answers` has margins.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] if any of the copies has been answered otherwise
-    /// before; nothing is recorded then. [`ErrorKind::Malformed`] if the copies
+    /// [`ErrorKind::Conflict`] if any of the samples has been answered otherwise
+    /// before; nothing is recorded then. [`ErrorKind::Malformed`] if the samples
     /// are not strictly ascending, or not as many as the answers.
     pub fn put_chosen(
         &self,
         series: Series,
-        copies: &[u32],
+        samples: &[u32],
         answers: &Codes,
         class: u16,
         micros: u64,
     ) -> Result<(), Error> {
         self.put_together(&[Given {
             series,
-            copies,
+            samples,
             answers,
             class,
             micros,
@@ -117,7 +117,7 @@ impl Ledger {
     fn new_piece(&self, given: &Given<'_>) -> Result<Piece, Error> {
         let &Given {
             series,
-            copies,
+            samples,
             answers,
             micros,
             ..
@@ -126,21 +126,21 @@ impl Ledger {
             Some(answers.classes.len()),
             answers.margins.as_ref().map(Vec::len),
         ];
-        if lengths.into_iter().flatten().any(|l| l != copies.len()) {
-            return Err(self.malformed("the answers are not one for each copy"));
+        if lengths.into_iter().flatten().any(|l| l != samples.len()) {
+            return Err(self.malformed("the answers are not one for each sample"));
         }
-        let known = self.classes_at(series, copies)?;
+        let known = self.classes_at(series, samples)?;
         for (i, known) in known.iter().enumerate() {
             match known {
                 Some(known) if *known != answers.classes[i] => {
-                    return Err(self.conflict(series, copies[i], *known, answers.classes[i]));
+                    return Err(self.conflict(series, samples[i], *known, answers.classes[i]));
                 }
                 _ => {}
             }
         }
-        let new = || (0..copies.len()).filter(|&i| known[i].is_none());
+        let new = || (0..samples.len()).filter(|&i| known[i].is_none());
         Ok(Piece {
-            copies: new().map(|i| copies[i]).collect(),
+            samples: new().map(|i| samples[i]).collect(),
             codes: Codes {
                 classes: new().map(|i| answers.classes[i]).collect(),
                 margins: answers
@@ -148,11 +148,11 @@ impl Ledger {
                     .as_ref()
                     .map(|margins| new().map(|i| margins[i]).collect()),
             },
-            micros: share(micros, new().count(), copies.len()),
+            micros: share(micros, new().count(), samples.len()),
         })
     }
 
-    /// The ranges of copies answered so far, ascending and merged.
+    /// The ranges of samples answered so far, ascending and merged.
     pub fn answered(&self, series: Series) -> Result<Vec<Range<u64>>, Error> {
         let mut runs = self.runs(series)?;
         runs.sort_by_key(|run| run.start);
@@ -166,23 +166,23 @@ impl Ledger {
         Ok(ranges)
     }
 
-    /// The answers on copies `0..copies`, and the time they took in
+    /// The answers on samples `0..samples`, and the time they took in
     /// microseconds of one worker (in proportion where a stored piece reaches
-    /// beyond `copies`). Margins only if all of these copies have them.
+    /// beyond `samples`). Margins only if all of these samples have them.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if any of them has not been answered yet.
-    pub fn answers(&self, series: Series, copies: u64) -> Result<(Codes, u64), Error> {
-        self.answers_in(series, 0..copies)
+    pub fn answers(&self, series: Series, samples: u64) -> Result<(Codes, u64), Error> {
+        self.answers_in(series, 0..samples)
     }
 
-    /// The answers on `copies`, as by [`Ledger::answers`].
+    /// The answers on `samples`, as by [`Ledger::answers`].
     ///
     /// # Errors
     /// As [`Ledger::answers`].
-    pub fn answers_in(&self, series: Series, copies: Range<u64>) -> Result<(Codes, u64), Error> {
+    pub fn answers_in(&self, series: Series, samples: Range<u64>) -> Result<(Codes, u64), Error> {
         let (mut all, mut micros) = (Codes::default(), 0);
-        for block in self.blocks(series, copies)? {
+        for block in self.blocks(series, samples)? {
             let block = block?;
             all.classes.extend(block.codes.classes);
             if let Some(margins) = block.codes.margins {
@@ -193,7 +193,7 @@ impl Ledger {
         Ok((all, micros))
     }
 
-    /// How often each answer was given on copies `0..copies`, [`INVALID`] among
+    /// How often each answer was given on samples `0..samples`, [`INVALID`] among
     /// them, and the time as by [`Ledger::answers`].
     ///
     /// # Errors
@@ -201,10 +201,10 @@ impl Ledger {
     pub fn answer_counts(
         &self,
         series: Series,
-        copies: u64,
+        samples: u64,
     ) -> Result<(BTreeMap<u16, u64>, u64), Error> {
         let (mut counts, mut micros) = (BTreeMap::new(), 0);
-        for block in self.blocks(series, 0..copies)? {
+        for block in self.blocks(series, 0..samples)? {
             let block = block?;
             for class in block.codes.classes {
                 *counts.entry(class).or_insert(0) += 1;
@@ -214,34 +214,34 @@ impl Ledger {
         Ok((counts, micros))
     }
 
-    /// The class answered on each of `copies`, [`INVALID`] for an invalid
-    /// answer, `None` where not answered yet. `copies` must be strictly
+    /// The class answered on each of `samples`, [`INVALID`] for an invalid
+    /// answer, `None` where not answered yet. `samples` must be strictly
     /// ascending.
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] if it is not.
-    pub fn classes_at(&self, series: Series, copies: &[u32]) -> Result<Vec<Option<u16>>, Error> {
-        Ok(self.find(series, copies)?.0)
+    pub fn classes_at(&self, series: Series, samples: &[u32]) -> Result<Vec<Option<u16>>, Error> {
+        Ok(self.find(series, samples)?.0)
     }
 
-    /// The class answered on each of `copies`, [`INVALID`] for an invalid
+    /// The class answered on each of `samples`, [`INVALID`] for an invalid
     /// answer, and the time that these took in microseconds of one worker (in
-    /// proportion where they were stored with others). `copies` must be
+    /// proportion where they were stored with others). `samples` must be
     /// strictly ascending.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if any of them has not been answered yet,
     /// [`ErrorKind::Malformed`] if they are not ascending.
-    pub fn answers_at(&self, series: Series, copies: &[u32]) -> Result<(Vec<u16>, u64), Error> {
-        let (classes, micros) = self.find(series, copies)?;
+    pub fn answers_at(&self, series: Series, samples: &[u32]) -> Result<(Vec<u16>, u64), Error> {
+        let (classes, micros) = self.find(series, samples)?;
         let held = classes.iter().flatten().count();
-        if held < copies.len() {
-            return Err(self.missing(series, held as u64, copies.len() as u64));
+        if held < samples.len() {
+            return Err(self.missing(series, held as u64, samples.len() as u64));
         }
         Ok((classes.into_iter().flatten().collect(), micros))
     }
 
-    /// How many copies of a series have been answered.
+    /// How many samples of a series have been answered.
     pub fn answered_count(&self, series: Series) -> Result<u64, Error> {
         let ranges = self.answered(series)?;
         Ok(ranges.iter().map(|range| range.end - range.start).sum())
@@ -261,7 +261,7 @@ impl Ledger {
             [network.0],
             |row| {
                 Ok(StoredBytes {
-                    copies: unsigned(row, "copies")?,
+                    samples: unsigned(row, "copies")?,
                     numbers: unsigned(row, "numbers")?,
                     classes: unsigned(row, "classes")?,
                     margins: unsigned(row, "margins")?,
@@ -277,20 +277,20 @@ impl Ledger {
         Ok(selection.map_or(0, |selection| selection.class))
     }
 
-    /// The class on each of `copies`, and the time that those held took.
-    fn find(&self, series: Series, copies: &[u32]) -> Result<(Vec<Option<u16>>, u64), Error> {
-        if !ascending(copies) {
-            return Err(self.malformed("the list of copies is not strictly ascending"));
+    /// The class on each of `samples`, and the time that those held took.
+    fn find(&self, series: Series, samples: &[u32]) -> Result<(Vec<Option<u16>>, u64), Error> {
+        if !ascending(samples) {
+            return Err(self.malformed("the list of samples is not strictly ascending"));
         }
-        let mut found = vec![None; copies.len()];
+        let mut found = vec![None; samples.len()];
         let mut time = 0;
-        let (Some(&first), Some(&last)) = (copies.first(), copies.last()) else {
+        let (Some(&first), Some(&last)) = (samples.first(), samples.last()) else {
             return Ok((found, time));
         };
         for entry in self.index(series, first..=last, usize::MAX)? {
             let stored = self.stored(series, entry)?;
-            let held = self.copies(series, &stored)?;
-            let shared = common(copies, &held);
+            let held = self.samples(series, &stored)?;
+            let shared = common(samples, &held);
             if shared.is_empty() {
                 continue;
             }
@@ -300,7 +300,7 @@ impl Ledger {
                 let class = classes[at];
                 match found[asked].replace(class) {
                     Some(other) if other != class => {
-                        return Err(self.two_answers(series, copies[asked], [other, class]));
+                        return Err(self.two_answers(series, samples[asked], [other, class]));
                     }
                     _ => {}
                 }
@@ -315,11 +315,14 @@ impl Ledger {
     }
 
     pub(super) fn missing(&self, series: Series, held: u64, wanted: u64) -> Error {
-        let message = format!("has only {held} of {wanted} copies of input {}", series.idx);
+        let message = format!(
+            "has only {held} of {wanted} samples of input {}",
+            series.idx
+        );
         Error::new(ErrorKind::Missing, &self.path, message)
     }
 
-    fn conflict(&self, series: Series, copy: u32, known: u16, given: u16) -> Error {
+    fn conflict(&self, series: Series, sample: u32, known: u16, given: u16) -> Error {
         let file = self
             .networks()
             .ok()
@@ -330,7 +333,7 @@ impl Ledger {
             class => format!("class {class}"),
         };
         let message = format!(
-            "network {}{file} now answers copy {copy} of input {} (stream {}) with {}, but the \
+            "network {}{file} now answers sample {sample} of input {} (stream {}) with {}, but the \
              ledger has {}: its answers cannot be reproduced; use another ledger for it, and an \
              engine whose answers do not depend on the batch",
             series.network.0,
@@ -349,13 +352,13 @@ fn common(asked: &[u32], held: &[u32]) -> Vec<(usize, usize)> {
     let (Some(&from), Some(&to)) = (held.first(), held.last()) else {
         return Vec::new();
     };
-    let start = asked.partition_point(|&copy| copy < from);
-    let end = asked.partition_point(|&copy| copy <= to);
+    let start = asked.partition_point(|&sample| sample < from);
+    let end = asked.partition_point(|&sample| sample <= to);
     let mut at = 0;
     let mut pairs = Vec::new();
-    for (i, &copy) in asked[start..end].iter().enumerate() {
-        at += held[at..].partition_point(|&number| number < copy);
-        if held.get(at) == Some(&copy) {
+    for (i, &sample) in asked[start..end].iter().enumerate() {
+        at += held[at..].partition_point(|&number| number < sample);
+        if held.get(at) == Some(&sample) {
             pairs.push((start + i, at));
         }
     }

@@ -7,10 +7,10 @@ use super::{Ledger, Series};
 use crate::Error;
 use crate::codes::Codes;
 
-/// Answers on consecutive copies.
+/// Answers on consecutive samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// The first copy.
+    /// The first sample.
     pub first: u64,
     /// The answers on it and the next ones.
     pub codes: Codes,
@@ -19,7 +19,7 @@ pub struct Block {
     pub micros: u64,
 }
 
-/// The answers on some copies, ascending and without gaps; see
+/// The answers on some samples, ascending and without gaps; see
 /// [`Ledger::blocks`].
 #[derive(Debug)]
 pub struct Blocks<'a> {
@@ -27,7 +27,7 @@ pub struct Blocks<'a> {
     series: Series,
     /// The rows not read yet.
     index: std::vec::IntoIter<Entry>,
-    /// Copies not given yet, and how many were asked for.
+    /// Samples not given yet, and how many were asked for.
     left: Range<u64>,
     asked: Range<u64>,
     margins: bool,
@@ -35,20 +35,20 @@ pub struct Blocks<'a> {
 }
 
 impl Ledger {
-    /// The answers on `copies`, block by block: as many of them in memory at a
+    /// The answers on `samples`, block by block: as many of them in memory at a
     /// time as lie in one stored piece, however many there are. Blocks have
-    /// margins if all of `copies` have them.
+    /// margins if all of `samples` have them.
     ///
     /// The iterator ends with an error of kind [`crate::ErrorKind::Missing`] where
-    /// a copy has not been answered yet.
+    /// a sample has not been answered yet.
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    pub fn blocks(&self, series: Series, copies: Range<u64>) -> Result<Blocks<'_>, Error> {
-        let fit = |copy: u64| u32::try_from(copy).unwrap_or(u32::MAX);
-        let index = match copies.end.checked_sub(1) {
-            Some(last) if !copies.is_empty() => {
-                self.index(series, fit(copies.start)..=fit(last), usize::MAX)?
+    pub fn blocks(&self, series: Series, samples: Range<u64>) -> Result<Blocks<'_>, Error> {
+        let fit = |sample: u64| u32::try_from(sample).unwrap_or(u32::MAX);
+        let index = match samples.end.checked_sub(1) {
+            Some(last) if !samples.is_empty() => {
+                self.index(series, fit(samples.start)..=fit(last), usize::MAX)?
             }
             _ => Vec::new(),
         };
@@ -57,15 +57,15 @@ impl Ledger {
             series,
             margins: index.iter().all(Entry::has_margins),
             index: index.into_iter(),
-            left: copies.clone(),
-            asked: copies,
+            left: samples.clone(),
+            asked: samples,
             class: self.margin_class(series)?,
         })
     }
 }
 
 impl Blocks<'_> {
-    /// The next block; `None` where the next copy is missing.
+    /// The next block; `None` where the next sample is missing.
     fn read(&mut self) -> Result<Option<Block>, Error> {
         let rows = self.index.as_slice();
         let (group, _) = rows.split_at(group_len(rows));
@@ -75,10 +75,10 @@ impl Blocks<'_> {
         let mut piece = self.ledger.piece(self.series, group, self.class)?;
         let rows = group.len();
         self.index.nth(rows - 1);
-        let below = |end: u64| move |&copy: &u32| u64::from(copy) < end;
-        piece.split_off(piece.copies.partition_point(below(self.left.end)));
-        let mut piece = piece.split_off(piece.copies.partition_point(below(self.left.start)));
-        let gap = (piece.copies.iter().zip(self.left.start..)).any(|(&at, i)| u64::from(at) != i);
+        let below = |end: u64| move |&sample: &u32| u64::from(sample) < end;
+        piece.split_off(piece.samples.partition_point(below(self.left.end)));
+        let mut piece = piece.split_off(piece.samples.partition_point(below(self.left.start)));
+        let gap = (piece.samples.iter().zip(self.left.start..)).any(|(&at, i)| u64::from(at) != i);
         if gap {
             return Ok(None);
         }
@@ -86,7 +86,7 @@ impl Blocks<'_> {
             piece.codes.margins = None;
         }
         let first = self.left.start;
-        self.left.start += piece.copies.len() as u64;
+        self.left.start += piece.samples.len() as u64;
         Ok(Some(Block {
             first,
             codes: piece.codes,
@@ -94,7 +94,7 @@ impl Blocks<'_> {
         }))
     }
 
-    /// The error of the copies that are missing.
+    /// The error of the samples that are missing.
     fn missing(&self) -> Error {
         let Range { start, end } = self.asked;
         let inside = |run: &Range<u64>| run.end.min(end).saturating_sub(run.start.max(start));

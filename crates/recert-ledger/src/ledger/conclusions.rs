@@ -42,7 +42,7 @@ impl Ledger {
     }
 
     /// All certificates of a network, ordered by claim (method, alpha,
-    /// parameters, copies), then by input. Certificates of one claim share it.
+    /// parameters, samples), then by input. Certificates of one claim share it.
     pub fn certificates(&self, network: NetworkId) -> Result<Vec<Certificate>, Error> {
         let mut last: Option<(i64, Arc<Claim>)> = None;
         self.rows(
@@ -83,7 +83,7 @@ fn insert_claim(
     let values = params![
         network.0,
         claim.method,
-        claim.copies as i64,
+        claim.samples as i64,
         claim.alpha,
         claim.parameters,
         claim.statement,
@@ -105,7 +105,7 @@ fn insert_claim(
 fn read_claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
     Ok(Claim {
         method: row.get("method")?,
-        copies: unsigned(row, "copies")?,
+        samples: unsigned(row, "copies")?,
         alpha: row.get("alpha")?,
         parameters: row.get("parameters")?,
         statement: row.get("statement")?,

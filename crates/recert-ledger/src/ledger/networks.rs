@@ -51,7 +51,7 @@ impl Ledger {
         self.rows("SELECT * FROM input ORDER BY idx", [], read_input)
     }
 
-    /// Records the outcome of the selection copies.
+    /// Records the outcome of the selection samples.
     pub fn put_selection(
         &self,
         network: NetworkId,
@@ -68,7 +68,7 @@ impl Ledger {
             params![
                 network.0,
                 idx,
-                selection.copies as i64,
+                selection.samples as i64,
                 counts,
                 selection.invalid as i64,
                 selection.class,
@@ -78,7 +78,7 @@ impl Ledger {
         )
     }
 
-    /// The outcome of the selection copies, if drawn.
+    /// The outcome of the selection samples, if drawn.
     pub fn selection(&self, network: NetworkId, idx: u32) -> Result<Option<Selection>, Error> {
         let mut found = self.rows(
             "SELECT * FROM selection WHERE network = ?1 AND idx = ?2",
@@ -88,7 +88,7 @@ impl Ledger {
                 let counts = json("counts")?.unwrap_or_default();
                 let edges = json("edges")?;
                 Ok(Selection {
-                    copies: unsigned(row, "copies")?,
+                    samples: unsigned(row, "copies")?,
                     counts: parse_json(&counts)?,
                     invalid: unsigned(row, "invalid")?,
                     class: row.get("class")?,

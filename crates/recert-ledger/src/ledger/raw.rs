@@ -22,11 +22,11 @@ pub enum Table {
     Network,
     /// Inputs.
     Input,
-    /// Outcomes of selection copies.
+    /// Outcomes of selection samples.
     Selection,
-    /// Answers on consecutive copies.
+    /// Answers on consecutive samples.
     Answers,
-    /// Answers on copies that are not consecutive.
+    /// Answers on samples that are not consecutive.
     Chosen,
     /// What certificates claim.
     Claim,
@@ -130,7 +130,7 @@ impl Row {
     }
 }
 
-/// Decodes the blobs of a row of `answers` or `chosen` with `copies` copies;
+/// Decodes the blobs of a row of `answers` or `chosen` with `samples` samples;
 /// `class` is the class whose margins are coded (the selected one).
 ///
 /// # Errors
@@ -138,21 +138,21 @@ impl Row {
 pub fn decode_answers(
     classes: &[u8],
     margins: Option<&[u8]>,
-    copies: u64,
+    samples: u64,
     class: u16,
 ) -> Result<Codes, String> {
-    decode(classes, margins, copies, class)
+    decode(classes, margins, samples, class)
 }
 
-/// The numbers of the `copies` copies of a row of `answers` that starts with
-/// copy `first`, or of a row of `chosen`, whose blob of numbers is `blob`.
+/// The numbers of the `samples` samples of a row of `answers` that starts with
+/// sample `first`, or of a row of `chosen`, whose blob of numbers is `blob`.
 ///
 /// # Errors
 /// What is wrong with them, in words that follow "the blob".
-pub fn decode_copies(blob: Option<&[u8]>, first: u64, copies: u64) -> Result<Vec<u32>, String> {
+pub fn decode_samples(blob: Option<&[u8]>, first: u64, samples: u64) -> Result<Vec<u32>, String> {
     match blob {
-        Some(blob) => numbers::decode(blob, first, copies),
-        None => rows::consecutive(first, copies),
+        Some(blob) => numbers::decode(blob, first, samples),
+        None => rows::consecutive(first, samples),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows of answers: how they lie in the two tables, and merging them.
 //!
-//! Answers on consecutive copies are rows of `answers`, those on any others
-//! rows of `chosen`; which of the two holds a copy makes no difference to
+//! Answers on consecutive samples are rows of `answers`, those on any others
+//! rows of `chosen`; which of the two holds a sample makes no difference to
 //! anyone outside this module.
 
 use std::ops::{Range, RangeInclusive};
@@ -12,30 +12,30 @@ use super::{Ledger, Series, unsigned};
 use crate::codes::{self, Codes, MAX_COPIES};
 use crate::{Error, ErrorKind, numbers};
 
-/// Chunks are merged into segments of up to this many copies once an input is
+/// Chunks are merged into segments of up to this many samples once an input is
 /// done; a multiple of any sensible chunk, small enough to decode at once.
 pub(super) const SEGMENT: usize = 1 << 16;
 
-/// Answers on ascending copies, decoded.
+/// Answers on ascending samples, decoded.
 pub(super) struct Piece {
-    pub(super) copies: Vec<u32>,
+    pub(super) samples: Vec<u32>,
     pub(super) codes: Codes,
     pub(super) micros: u64,
 }
 
-/// Where a row is, and of which copies: all that is held of rows that are not
+/// Where a row is, and of which samples: all that is held of rows that are not
 /// being read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     first: u64,
-    /// Its last copy.
+    /// Its last sample.
     last: u64,
     chosen: bool,
     margins: bool,
 }
 
 impl Entry {
-    /// Whether its copies have margins.
+    /// Whether its samples have margins.
     pub(super) fn has_margins(&self) -> bool {
         self.margins
     }
@@ -43,23 +43,23 @@ impl Entry {
 
 /// A row of either table as it is stored.
 pub(super) struct Stored {
-    pub(super) copies: u64,
+    pub(super) samples: u64,
     pub(super) micros: u64,
     place: Place,
     classes: Vec<u8>,
     margins: Option<Vec<u8>>,
 }
 
-/// Which copies a row is of.
+/// Which samples a row is of.
 struct Place {
     first: u64,
-    /// The last copy and the coded numbers, if it is a row of `chosen`.
+    /// The last sample and the coded numbers, if it is a row of `chosen`.
     chosen: Option<(u64, Vec<u8>)>,
 }
 
 impl Ledger {
-    /// The rows of a series with any copy in `range` and fewer than `below`
-    /// copies in all, by their first copy.
+    /// The rows of a series with any sample in `range` and fewer than `below`
+    /// samples in all, by their first sample.
     pub(super) fn index(
         &self,
         series: Series,
@@ -114,7 +114,7 @@ impl Ledger {
                 ],
                 |row| {
                     Ok(Stored {
-                        copies: unsigned(row, "copies")?,
+                        samples: unsigned(row, "copies")?,
                         micros: unsigned(row, "micros")?,
                         place: place(row)?,
                         classes: row.get("classes")?,
@@ -137,8 +137,8 @@ impl Ledger {
         let mut pieces = Vec::with_capacity(entries.len());
         for &entry in entries {
             let stored = self.stored(series, entry)?;
-            let copies = self.copies(series, &stored)?;
-            pieces.push(self.decoded(series, &stored, copies, class)?);
+            let samples = self.samples(series, &stored)?;
+            pieces.push(self.decoded(series, &stored, samples, class)?);
         }
         match pieces.len() {
             1 => Ok(pieces.remove(0)),
@@ -146,7 +146,7 @@ impl Ledger {
         }
     }
 
-    /// The copies of every row of a series, in pieces without gaps.
+    /// The samples of every row of a series, in pieces without gaps.
     pub(super) fn runs(&self, series: Series) -> Result<Vec<Range<u64>>, Error> {
         let rows = self.rows(
             "SELECT first, NULL AS last, copies, NULL AS numbers FROM answers
@@ -158,54 +158,54 @@ impl Ledger {
             |row| Ok((place(row)?, unsigned(row, "copies")?)),
         )?;
         let mut runs: Vec<Range<u64>> = Vec::new();
-        for (place, copies) in rows {
+        for (place, samples) in rows {
             if place.chosen.is_none() {
-                runs.push(place.first..place.first.saturating_add(copies));
+                runs.push(place.first..place.first.saturating_add(samples));
                 continue;
             }
-            for copy in self.numbers(series, &place, copies)? {
-                let copy = u64::from(copy);
+            for sample in self.numbers(series, &place, samples)? {
+                let sample = u64::from(sample);
                 match runs.last_mut() {
-                    Some(last) if last.end == copy => last.end += 1,
-                    _ => runs.push(copy..copy + 1),
+                    Some(last) if last.end == sample => last.end += 1,
+                    _ => runs.push(sample..sample + 1),
                 }
             }
         }
         Ok(runs)
     }
 
-    /// The numbers of a stored row's copies.
-    pub(super) fn copies(&self, series: Series, stored: &Stored) -> Result<Vec<u32>, Error> {
-        self.numbers(series, &stored.place, stored.copies)
+    /// The numbers of a stored row's samples.
+    pub(super) fn samples(&self, series: Series, stored: &Stored) -> Result<Vec<u32>, Error> {
+        self.numbers(series, &stored.place, stored.samples)
     }
 
-    fn numbers(&self, series: Series, place: &Place, copies: u64) -> Result<Vec<u32>, Error> {
+    fn numbers(&self, series: Series, place: &Place, samples: u64) -> Result<Vec<u32>, Error> {
         let decoded = match &place.chosen {
-            Some((last, blob)) => numbers::decode(blob, place.first, copies).and_then(|numbers| {
+            Some((last, blob)) => numbers::decode(blob, place.first, samples).and_then(|numbers| {
                 match numbers.last() {
                     Some(&end) if u64::from(end) == *last => Ok(numbers),
-                    _ => Err(format!("does not end with copy {last}")),
+                    _ => Err(format!("does not end with sample {last}")),
                 }
             }),
-            None => consecutive(place.first, copies),
+            None => consecutive(place.first, samples),
         };
-        decoded.map_err(|what| self.damaged(series, place.first, "copy numbers", &what))
+        decoded.map_err(|what| self.damaged(series, place.first, "sample numbers", &what))
     }
 
-    /// A stored row of `series` with the copies found for it, decoded; `class`
+    /// A stored row of `series` with the samples found for it, decoded; `class`
     /// is the one its margins were coded with.
     pub(super) fn decoded(
         &self,
         series: Series,
         stored: &Stored,
-        copies: Vec<u32>,
+        samples: Vec<u32>,
         class: u16,
     ) -> Result<Piece, Error> {
         let margins = stored.margins.as_deref();
-        let codes = decode(&stored.classes, margins, stored.copies, class)
+        let codes = decode(&stored.classes, margins, stored.samples, class)
             .map_err(|what| self.damaged(series, stored.place.first, "answers", &what))?;
         Ok(Piece {
-            copies,
+            samples,
             codes,
             micros: stored.micros,
         })
@@ -213,45 +213,45 @@ impl Ledger {
 
     /// The classes of a stored row alone.
     pub(super) fn classes(&self, series: Series, stored: &Stored) -> Result<Vec<u16>, Error> {
-        codes::decode(&stored.classes, stored.copies, 1, |_| 0)
+        codes::decode(&stored.classes, stored.samples, 1, |_| 0)
             .map_err(|what| self.damaged(series, stored.place.first, "answers", &what))
     }
 
     fn damaged(&self, series: Series, first: u64, of: &str, what: &str) -> Error {
         let message = format!(
-            "is damaged: the {of} of input {} from copy {first} of network {} (stream {}): the \
+            "is damaged: the {of} of input {} from sample {first} of network {} (stream {}): the \
              blob {what}",
             series.idx, series.network.0, series.stream.0
         );
         Error::new(ErrorKind::Corrupt, &self.path, message)
     }
 
-    /// Pieces as one, ascending; copies that several of them have are kept
+    /// Pieces as one, ascending; samples that several of them have are kept
     /// once. Margins are kept if all pieces have them.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if two pieces disagree about a copy.
+    /// [`ErrorKind::Corrupt`] if two pieces disagree about a sample.
     pub(super) fn gathered(&self, series: Series, pieces: &[Piece]) -> Result<Piece, Error> {
         let micros = pieces.iter().map(|piece| piece.micros).sum();
         let with_margins = pieces.iter().all(|piece| piece.codes.margins.is_some());
-        let mut entries = Vec::with_capacity(pieces.iter().map(|p| p.copies.len()).sum());
+        let mut entries = Vec::with_capacity(pieces.iter().map(|p| p.samples.len()).sum());
         for piece in pieces {
             let margin = |i: usize| piece.codes.margins.as_ref().map_or(0, |list| list[i]);
             let classes = piece.codes.classes.iter().enumerate();
             let answers = classes.map(|(i, &class)| (class, margin(i)));
-            entries.extend(piece.copies.iter().copied().zip(answers));
+            entries.extend(piece.samples.iter().copied().zip(answers));
         }
         // Mostly runs that are sorted already, which a stable sort only merges.
-        entries.sort_by_key(|&(copy, _)| copy);
+        entries.sort_by_key(|&(sample, _)| sample);
         let apart =
             |pair: &&[(u32, (u16, u8))]| pair[0].0 == pair[1].0 && pair[0].1.0 != pair[1].1.0;
         if let Some(pair) = entries.windows(2).find(apart) {
-            let (copy, classes) = (pair[0].0, [pair[0].1.0, pair[1].1.0]);
-            return Err(self.two_answers(series, copy, classes));
+            let (sample, classes) = (pair[0].0, [pair[0].1.0, pair[1].1.0]);
+            return Err(self.two_answers(series, sample, classes));
         }
         entries.dedup_by_key(|entry| entry.0);
         Ok(Piece {
-            copies: entries.iter().map(|entry| entry.0).collect(),
+            samples: entries.iter().map(|entry| entry.0).collect(),
             codes: Codes {
                 classes: entries.iter().map(|entry| entry.1.0).collect(),
                 margins: with_margins.then(|| entries.iter().map(|entry| entry.1.1).collect()),
@@ -260,10 +260,10 @@ impl Ledger {
         })
     }
 
-    /// The error of a ledger that holds two answers to one copy.
-    pub(super) fn two_answers(&self, series: Series, copy: u32, classes: [u16; 2]) -> Error {
+    /// The error of a ledger that holds two answers to one sample.
+    pub(super) fn two_answers(&self, series: Series, sample: u32, classes: [u16; 2]) -> Error {
         let message = format!(
-            "is damaged: it has both class {} and class {} for copy {copy} of input {} from \
+            "is damaged: it has both class {} and class {} for sample {sample} of input {} from \
              network {} (stream {})",
             classes[0], classes[1], series.idx, series.network.0, series.stream.0
         );
@@ -292,14 +292,14 @@ impl Ledger {
                     }
                     None => new,
                 };
-                let full = piece.copies.len() / SEGMENT * SEGMENT;
+                let full = piece.samples.len() / SEGMENT * SEGMENT;
                 if full > 0 {
                     let more = piece.split_off(full);
                     let write = insert(&self.connection, series, &piece, class);
                     write.map_err(|e| self.sql(e))?;
                     piece = more;
                 }
-                open = Some(piece).filter(|piece| !piece.copies.is_empty());
+                open = Some(piece).filter(|piece| !piece.samples.is_empty());
             }
             if let Some(piece) = open {
                 let write = insert(&self.connection, series, &piece, class);
@@ -325,7 +325,7 @@ impl Ledger {
     }
 }
 
-/// How many of the first entries have copies that may lie between each other's:
+/// How many of the first entries have samples that may lie between each other's:
 /// those of the next ones are beyond theirs.
 pub(super) fn group_len(entries: &[Entry]) -> usize {
     let Some(mut last) = entries.first().map(|entry| entry.last) else {
@@ -340,9 +340,9 @@ pub(super) fn group_len(entries: &[Entry]) -> usize {
 }
 
 impl Piece {
-    /// Adds a piece of copies beyond these, with margins if this one has them.
+    /// Adds a piece of samples beyond these, with margins if this one has them.
     fn extend(&mut self, other: Self) {
-        self.copies.extend(other.copies);
+        self.samples.extend(other.samples);
         self.codes.classes.extend(other.codes.classes);
         if let (Some(own), Some(other)) = (&mut self.codes.margins, other.codes.margins) {
             own.extend(other);
@@ -352,9 +352,9 @@ impl Piece {
 
     /// Cuts it in two, the time in proportion.
     pub(super) fn split_off(&mut self, at: usize) -> Self {
-        let micros = share(self.micros, at, self.copies.len());
+        let micros = share(self.micros, at, self.samples.len());
         let rest = Self {
-            copies: self.copies.split_off(at),
+            samples: self.samples.split_off(at),
             codes: Codes {
                 classes: self.codes.classes.split_off(at),
                 margins: self.codes.margins.as_mut().map(|list| list.split_off(at)),
@@ -373,11 +373,11 @@ pub(super) fn insert(
     piece: &Piece,
     class: u16,
 ) -> rusqlite::Result<()> {
-    let total = piece.copies.len();
+    let total = piece.samples.len();
     for start in (0..total).step_by(SEGMENT) {
         let range = start..total.min(start + SEGMENT);
-        let copies = &piece.copies[range.clone()];
-        let (first, last) = (copies[0], copies[copies.len() - 1]);
+        let samples = &piece.samples[range.clone()];
+        let (first, last) = (samples[0], samples[samples.len() - 1]);
         let (classes, margins) = encode(&piece.codes, range.clone(), class);
         // The parts add up to the whole.
         let until = |end| share(piece.micros, end, total);
@@ -387,12 +387,12 @@ pub(super) fn insert(
             series.idx,
             series.stream.0,
             first,
-            copies.len() as i64,
+            samples.len() as i64,
             classes,
             margins,
             micros as i64,
         ];
-        if (last - first) as usize == copies.len() - 1 {
+        if (last - first) as usize == samples.len() - 1 {
             connection
                 .prepare_cached(
                     "INSERT INTO answers
@@ -401,7 +401,7 @@ pub(super) fn insert(
                 )?
                 .execute(head)?;
         } else {
-            let numbers = numbers::encode(copies);
+            let numbers = numbers::encode(samples);
             let whole: Vec<&dyn rusqlite::ToSql> = head
                 .iter()
                 .copied()
@@ -419,7 +419,7 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// The share of `micros` that `part` of `whole` copies took.
+/// The share of `micros` that `part` of `whole` samples took.
 pub(super) fn share(micros: u64, part: usize, whole: usize) -> u64 {
     (u128::from(micros) * part as u128 / whole.max(1) as u128) as u64
 }
@@ -436,21 +436,21 @@ fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
     })
 }
 
-/// The numbers of `copies` copies from `first` on, or what is wrong with them.
-pub(super) fn consecutive(first: u64, copies: u64) -> Result<Vec<u32>, String> {
-    if copies > MAX_COPIES {
-        return Err(format!("claims {copies} copies"));
+/// The numbers of `samples` samples from `first` on, or what is wrong with them.
+pub(super) fn consecutive(first: u64, samples: u64) -> Result<Vec<u32>, String> {
+    if samples > MAX_COPIES {
+        return Err(format!("claims {samples} samples"));
     }
     let end = first
-        .checked_add(copies)
+        .checked_add(samples)
         .filter(|end| *end <= 1 << u32::BITS)
-        .ok_or("is of copies with numbers too large")?;
-    Ok((first..end).map(|copy| copy as u32).collect())
+        .ok_or("is of samples with numbers too large")?;
+    Ok((first..end).map(|sample| sample as u32).collect())
 }
 
-/// Whether `copies` are strictly ascending.
-pub(super) fn ascending(copies: &[u32]) -> bool {
-    copies.windows(2).all(|pair| pair[0] < pair[1])
+/// Whether `samples` are strictly ascending.
+pub(super) fn ascending(samples: &[u32]) -> bool {
+    samples.windows(2).all(|pair| pair[0] < pair[1])
 }
 
 fn encode(codes: &Codes, range: Range<usize>, class: u16) -> (Vec<u8>, Option<Vec<u8>>) {
@@ -466,13 +466,13 @@ fn encode(codes: &Codes, range: Range<usize>, class: u16) -> (Vec<u8>, Option<Ve
 pub(super) fn decode(
     classes: &[u8],
     margins: Option<&[u8]>,
-    copies: u64,
+    samples: u64,
     class: u16,
 ) -> Result<Codes, String> {
-    let classes = codes::decode(classes, copies, 1, |_| 0)?;
+    let classes = codes::decode(classes, samples, 1, |_| 0)?;
     let margins = margins
         .map(|blob| {
-            let symbols = codes::decode(blob, copies, 2, |i| usize::from(classes[i] == class))?;
+            let symbols = codes::decode(blob, samples, 2, |i| usize::from(classes[i] == class))?;
             symbols
                 .into_iter()
                 .map(|m| u8::try_from(m).ok().filter(|&m| m < codes::MARGIN_BUCKETS))

@@ -1,5 +1,5 @@
-//! Answers on chosen copies: they come back as they went in, beside answers on
-//! consecutive copies, merged or not; and none is ever held twice.
+//! Answers on chosen samples: they come back as they went in, beside answers on
+//! consecutive samples, merged or not; and none is ever held twice.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,25 +20,25 @@ fn ledger(path: &Path) -> (Ledger, Series) {
     (ledger, series)
 }
 
-/// The class of a copy in these tests.
-fn class(copy: u32) -> u16 {
-    match copy.wrapping_mul(2_654_435_761) >> 24 {
+/// The class of a sample in these tests.
+fn class(sample: u32) -> u16 {
+    match sample.wrapping_mul(2_654_435_761) >> 24 {
         0..3 => INVALID,
         3..40 => 1,
         _ => 0,
     }
 }
 
-fn answers(copies: &[u32]) -> Codes {
+fn answers(samples: &[u32]) -> Codes {
     Codes {
-        classes: copies.iter().map(|&copy| class(copy)).collect(),
+        classes: samples.iter().map(|&sample| class(sample)).collect(),
         margins: None,
     }
 }
 
-fn put(ledger: &Ledger, series: Series, copies: &[u32], micros: u64) {
+fn put(ledger: &Ledger, series: Series, samples: &[u32], micros: u64) {
     ledger
-        .put_chosen(series, copies, &answers(copies), 0, micros)
+        .put_chosen(series, samples, &answers(samples), 0, micros)
         .unwrap();
 }
 
@@ -53,7 +53,7 @@ fn rows(path: &Path) -> (i64, i64) {
 }
 
 #[test]
-fn chosen_and_consecutive_copies_are_read_together() {
+fn chosen_and_consecutive_samples_are_read_together() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.recert");
     let (mut ledger, series) = ledger(&path);
@@ -69,7 +69,7 @@ fn chosen_and_consecutive_copies_are_read_together() {
     assert_eq!(ledger.answered(series).unwrap(), ranges);
     assert_eq!(ledger.answered_count(series).unwrap(), 9);
     let asked = [0, 4, 5, 19, 20, 901, u32::MAX];
-    let held = |copy| Some(class(copy));
+    let held = |sample| Some(class(sample));
     let found = [None, held(4), held(5), None, held(20), None, held(u32::MAX)];
     assert_eq!(ledger.classes_at(series, &asked).unwrap(), found);
     assert_eq!(ledger.classes_at(series, &[]).unwrap(), []);
@@ -78,10 +78,10 @@ fn chosen_and_consecutive_copies_are_read_together() {
     let error = ledger.answers_at(series, &asked).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Missing);
     assert!(
-        error.to_string().contains("4 of 7 copies of input 4"),
+        error.to_string().contains("4 of 7 samples of input 4"),
         "{error}"
     );
-    // Two of the five copies of the first row, and both of the second.
+    // Two of the five samples of the first row, and both of the second.
     let (classes, micros) = ledger.answers_at(series, &[4, 5, 6, 7]).unwrap();
     assert_eq!((classes, micros), (answers(&[4, 5, 6, 7]).classes, 40));
 
@@ -95,7 +95,7 @@ fn chosen_and_consecutive_copies_are_read_together() {
     let before = (answers(&prefix), 30 + 30 + 20 + 10);
     assert_eq!(ledger.answers(series, 9).unwrap(), before);
     let size = ledger.stored_bytes(series.network).unwrap();
-    assert_eq!(size.copies, 14);
+    assert_eq!(size.samples, 14);
     assert_eq!(size.margins, 0);
     assert_eq!(rows(&path), (2, 3));
 
@@ -103,7 +103,7 @@ fn chosen_and_consecutive_copies_are_read_together() {
     assert_eq!(rows(&path), (0, 2), "one row a series is left");
     assert_eq!(ledger.answered(series).unwrap()[0], 0..9);
     assert_eq!(ledger.answers(series, 9).unwrap().0, before.0);
-    assert_eq!(ledger.stored_bytes(series.network).unwrap().copies, 14);
+    assert_eq!(ledger.stored_bytes(series.network).unwrap().samples, 14);
     let all: Vec<u32> = prefix.into_iter().chain([20, 900, u32::MAX]).collect();
     let (classes, micros) = ledger.answers_at(series, &all).unwrap();
     assert_eq!((classes, micros), (answers(&all).classes, 120));
@@ -114,14 +114,14 @@ fn chosen_and_consecutive_copies_are_read_together() {
 }
 
 #[test]
-fn rows_stay_few_however_often_copies_are_added() {
+fn rows_stay_few_however_often_samples_are_added() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.recert");
     let (mut ledger, series) = ledger(&path);
     // The seven residues come in some order, each in chunks.
     for residue in [3, 0, 5, 1, 6, 2] {
-        let copies: Vec<u32> = (residue..140_000).step_by(7).collect();
-        for chunk in copies.chunks(9000) {
+        let samples: Vec<u32> = (residue..140_000).step_by(7).collect();
+        for chunk in samples.chunks(9000) {
             put(&ledger, series, chunk, 1000);
         }
         ledger.conclude(series, &[]).unwrap();
@@ -143,20 +143,20 @@ fn rows_stay_few_however_often_copies_are_added() {
 }
 
 #[test]
-fn margins_are_kept_with_chosen_copies() {
+fn margins_are_kept_with_chosen_samples() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ledger, series) = ledger(&folder.path().join("run.recert"));
-    let pick = |copies: &[u32]| {
+    let pick = |samples: &[u32]| {
         let all = codes(0, 40);
         let margins = all.margins.unwrap();
         Codes {
-            classes: copies.iter().map(|&i| all.classes[i as usize]).collect(),
-            margins: Some(copies.iter().map(|&i| margins[i as usize]).collect()),
+            classes: samples.iter().map(|&i| all.classes[i as usize]).collect(),
+            margins: Some(samples.iter().map(|&i| margins[i as usize]).collect()),
         }
     };
-    for copies in [&[0, 2, 4, 6][..], &[1, 3, 5], &[10, 11]] {
+    for samples in [&[0, 2, 4, 6][..], &[1, 3, 5], &[10, 11]] {
         ledger
-            .put_chosen(series, copies, &pick(copies), 0, 1)
+            .put_chosen(series, samples, &pick(samples), 0, 1)
             .unwrap();
     }
     assert_eq!(ledger.answers(series, 7).unwrap().0, codes(0, 7));
@@ -190,19 +190,19 @@ fn a_copy_is_never_held_twice() {
     ledger
         .put_answers(series, 5, &answers(&wide), 0, 100)
         .unwrap();
-    assert_eq!(ledger.stored_bytes(series.network).unwrap().copies, 15);
+    assert_eq!(ledger.stored_bytes(series.network).unwrap().samples, 15);
     assert_eq!(ledger.answered(series).unwrap(), vec![0..15]);
     // 10 for the first ten, half of 40 for two, three tenths of 100 for three.
     assert_eq!(ledger.answers(series, 15).unwrap().1, 10 + 20 + 30);
 
-    let check = |copies: &[u32], at: usize, dense: bool| {
-        let mut wrong = answers(copies);
+    let check = |samples: &[u32], at: usize, dense: bool| {
+        let mut wrong = answers(samples);
         let known = wrong.classes[at];
         wrong.classes[at] = 7;
         let result = if dense {
-            ledger.put_answers(series, copies[0].into(), &wrong, 0, 1)
+            ledger.put_answers(series, samples[0].into(), &wrong, 0, 1)
         } else {
-            ledger.put_chosen(series, copies, &wrong, 0, 1)
+            ledger.put_chosen(series, samples, &wrong, 0, 1)
         };
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
@@ -212,7 +212,7 @@ fn a_copy_is_never_held_twice() {
         };
         for part in [
             "net.onnx".into(),
-            format!("copy {} of input 4", copies[at]),
+            format!("sample {} of input 4", samples[at]),
             "class 7".into(),
             known,
         ] {
@@ -223,7 +223,7 @@ fn a_copy_is_never_held_twice() {
     check(&[12, 50], 0, false);
     check(&[14, 15, 16], 0, true);
     // A class where there was none, too.
-    let none = (20..999).find(|&copy| class(copy) == INVALID).unwrap();
+    let none = (20..999).find(|&sample| class(sample) == INVALID).unwrap();
     put(&ledger, series, &[none], 0);
     check(&[none], 0, false);
     assert_eq!(ledger.classes_at(series, &[50, 99]).unwrap(), [None; 2]);
@@ -234,10 +234,10 @@ fn malformed_lists_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (ledger, series) = ledger(&folder.path().join("run.recert"));
     let kind = |result: Result<(), recert_ledger::Error>| result.unwrap_err().kind();
-    for copies in [&[1, 1][..], &[2, 1]] {
-        let result = ledger.put_chosen(series, copies, &answers(copies), 0, 1);
+    for samples in [&[1, 1][..], &[2, 1]] {
+        let result = ledger.put_chosen(series, samples, &answers(samples), 0, 1);
         assert_eq!(kind(result), ErrorKind::Malformed);
-        let result = ledger.classes_at(series, copies);
+        let result = ledger.classes_at(series, samples);
         assert_eq!(kind(result.map(|_| ())), ErrorKind::Malformed);
     }
     let result = ledger.put_chosen(series, &[1, 2], &answers(&[1]), 0, 1);
@@ -253,7 +253,7 @@ fn malformed_lists_are_refused() {
         assert_eq!(kind(result), ErrorKind::Malformed);
     }
     put(&ledger, series, &[], 1);
-    assert_eq!(ledger.stored_bytes(series.network).unwrap().copies, 0);
+    assert_eq!(ledger.stored_bytes(series.network).unwrap().samples, 0);
 }
 
 #[test]
@@ -261,8 +261,8 @@ fn damage_is_an_error_that_names_the_row() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.recert");
     let (ledger, series) = ledger(&path);
-    let copies: Vec<u32> = (30..4000).step_by(3).collect();
-    put(&ledger, series, &copies, 1);
+    let samples: Vec<u32> = (30..4000).step_by(3).collect();
+    put(&ledger, series, &samples, 1);
     ledger
         .put_answers(series, 0, &answers(&[0, 1]), 0, 1)
         .unwrap();
@@ -275,9 +275,9 @@ fn damage_is_an_error_that_names_the_row() {
         "numbers = x''".into(),
         "numbers = x'010203'".into(),
         "classes = x'0102030405060708'".into(),
-        "copies = copies + 1".into(),
-        "copies = 9000000000000000000".into(),
-        "copies = 0".into(),
+        "samples = samples + 1".into(),
+        "samples = 9000000000000000000".into(),
+        "samples = 0".into(),
         "last = last + 1".into(),
         "first = 4294967000, last = 4294967295".into(),
     ];
@@ -298,18 +298,18 @@ fn damage_is_an_error_that_names_the_row() {
             errors.push(ledger.answers(series, 4000).err());
             errors.push(
                 ledger
-                    .put_chosen(series, &copies, &answers(&copies), 0, 1)
+                    .put_chosen(series, &samples, &answers(&samples), 0, 1)
                     .err(),
             );
         }
-        if !sql.contains("copies = 9") {
+        if !sql.contains("samples = 9") {
             errors.push(ledger.conclude(series, &[]).err());
         }
         for error in errors {
             let error = error.unwrap_or_else(|| panic!("{sql} is not noticed"));
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{sql}: {error}");
             assert!(
-                error.to_string().contains("of input 4 from copy"),
+                error.to_string().contains("of input 4 from sample"),
                 "{error}"
             );
         }
@@ -343,7 +343,7 @@ fn two_answers_to_one_copy_in_the_file_are_an_error() {
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        assert!(error.to_string().contains("copy 1 of input 4"), "{error}");
+        assert!(error.to_string().contains("sample 1 of input 4"), "{error}");
     }
 }
 
@@ -365,12 +365,12 @@ proptest! {
         for (i, (filled, list)) in lists.into_iter().enumerate() {
             let mut list: BTreeMap<u32, u16> = list;
             if filled && let Some((&first, &class)) = list.iter().next() {
-                list = (first..first.saturating_add(90)).map(|copy| (copy, class)).collect();
+                list = (first..first.saturating_add(90)).map(|sample| (sample, class)).collect();
             }
-            let copies: Vec<u32> = list.keys().copied().collect();
+            let samples: Vec<u32> = list.keys().copied().collect();
             let codes = Codes { classes: list.values().copied().collect(), margins: None };
-            let result = ledger.put_chosen(series, &copies, &codes, 0, 1);
-            let conflict = list.iter().any(|(copy, class)| held.get(copy).is_some_and(|h| h != class));
+            let result = ledger.put_chosen(series, &samples, &codes, 0, 1);
+            let conflict = list.iter().any(|(sample, class)| held.get(sample).is_some_and(|h| h != class));
             match result {
                 Ok(()) => {
                     prop_assert!(!conflict);
@@ -386,14 +386,14 @@ proptest! {
             }
         }
         let asked: Vec<u32> = asked.into_iter().collect();
-        let expected: Vec<_> = asked.iter().map(|copy| held.get(copy).copied()).collect();
+        let expected: Vec<_> = asked.iter().map(|sample| held.get(sample).copied()).collect();
         prop_assert_eq!(ledger.classes_at(series, &asked).unwrap(), expected);
         let all: Vec<u32> = held.keys().copied().collect();
         let (classes, _) = ledger.answers_at(series, &all).unwrap();
         prop_assert_eq!(&classes, &held.values().copied().collect::<Vec<_>>());
         prop_assert_eq!(ledger.answered_count(series).unwrap(), all.len() as u64);
-        prop_assert_eq!(ledger.stored_bytes(series.network).unwrap().copies, all.len() as u64);
-        let prefix = (0..).zip(&all).take_while(|(i, copy)| i == *copy).count();
+        prop_assert_eq!(ledger.stored_bytes(series.network).unwrap().samples, all.len() as u64);
+        let prefix = (0..).zip(&all).take_while(|(i, sample)| i == *sample).count();
         let (codes, _) = ledger.answers(series, prefix as u64).unwrap();
         prop_assert_eq!(&codes.classes, &classes[..prefix]);
         prop_assert!(ledger.answers(series, prefix as u64 + 1).is_err());
@@ -402,7 +402,7 @@ proptest! {
             prop_assert_eq!(*count, codes.count(*class));
         }
         prop_assert_eq!(counts.values().sum::<u64>(), prefix as u64);
-        // Blocks anywhere: everything up to the first copy that is missing.
+        // Blocks anywhere: everything up to the first sample that is missing.
         let (mut next, mut failed) = (from, false);
         for block in ledger.blocks(series, from..from + len).unwrap() {
             match block {
@@ -420,7 +420,7 @@ proptest! {
                 }
             }
         }
-        let whole = (from..from + len).all(|copy| held.contains_key(&(copy as u32)));
+        let whole = (from..from + len).all(|sample| held.contains_key(&(sample as u32)));
         prop_assert_eq!(failed, !whole);
         prop_assert_eq!(whole, next == from + len);
     }
@@ -434,9 +434,9 @@ fn several_series_are_written_together_or_not_at_all() {
         network: ledger.add_network(&network(9)).unwrap(),
         ..first
     };
-    let given = |series, copies, answers| Given {
+    let given = |series, samples, answers| Given {
         series,
-        copies,
+        samples,
         answers,
         class: 0,
         micros: 30,
@@ -448,7 +448,7 @@ fn several_series_are_written_together_or_not_at_all() {
     ];
     ledger.put_together(&both).unwrap();
     ledger.put_together(&[]).unwrap();
-    let held = |series, copies: &[u32]| ledger.classes_at(series, copies).unwrap();
+    let held = |series, samples: &[u32]| ledger.classes_at(series, samples).unwrap();
     let of = |codes: &Codes| codes.classes.iter().map(|&c| Some(c)).collect::<Vec<_>>();
     assert_eq!(held(first, &[1, 5]), of(&few));
     assert_eq!(held(second, &[0, 1, 2]), of(&many));

@@ -11,7 +11,7 @@ fn ledger(path: &Path) -> (Ledger, Series) {
     let ledger = Ledger::create(path, &header()).unwrap();
     ledger.add_input(&input(0)).unwrap();
     let selection = Selection {
-        copies: 100,
+        samples: 100,
         counts: [(3, 97), (2, 2)].into(),
         invalid: 1,
         class: 3,
@@ -57,7 +57,7 @@ fn answers_survive_reopening_and_merging() {
         idx: 0,
         claim: Arc::new(Claim {
             method: "certify".into(),
-            copies: 3000,
+            samples: 3000,
             alpha: 0.001,
             parameters: "{}".into(),
             statement: "words".into(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::common::{codes, header, input};
-use recert_ledger::raw::{Table, Value, decode_answers, decode_copies};
+use recert_ledger::raw::{Table, Value, decode_answers, decode_samples};
 use recert_ledger::{Ledger, Seal, Selection, Series, Stream};
 
 fn make(path: &Path) -> Series {
@@ -11,7 +11,7 @@ fn make(path: &Path) -> Series {
     assert_eq!(ledger.seal().unwrap(), Seal::Absent);
     ledger.add_input(&input(0)).unwrap();
     let selection = Selection {
-        copies: 100,
+        samples: 100,
         counts: [(3, 97), (2, 2)].into(),
         invalid: 1,
         class: 3,
@@ -114,9 +114,9 @@ fn raw_rows_are_read_whatever_they_hold() {
         Value::Blob(bytes) => bytes.clone(),
         other => panic!("{other}"),
     };
-    let numbers = decode_copies(Some(&blob("numbers")), 60, 3).unwrap();
+    let numbers = decode_samples(Some(&blob("numbers")), 60, 3).unwrap();
     assert_eq!(numbers, [60, 70, 99]);
-    assert_eq!(decode_copies(None, 5, 2).unwrap(), [5, 6]);
+    assert_eq!(decode_samples(None, 5, 2).unwrap(), [5, 6]);
     let found = decode_answers(&blob("classes"), Some(&blob("margins")), 3, 3).unwrap();
     assert_eq!(found, codes(60, 3));
     assert!(decode_answers(&blob("margins"), None, 4, 3).is_err());

@@ -52,8 +52,8 @@ fn check(ledger: &Ledger) {
     assert_eq!(certificates.len(), 1);
     assert_eq!(certificates[0].counts, "{\"k\":105}");
     let (h, _) = ledger.networks().unwrap()[1];
-    assert_eq!(ledger.stored_bytes(ledger.base()).unwrap().copies, 200);
-    assert_eq!(ledger.stored_bytes(h).unwrap().copies, 50);
+    assert_eq!(ledger.stored_bytes(ledger.base()).unwrap().samples, 200);
+    assert_eq!(ledger.stored_bytes(h).unwrap().samples, 50);
 }
 
 #[test]
@@ -105,15 +105,17 @@ fn version_1_is_upgraded_for_writing() {
     assert_eq!(version(&path), SCHEMA_VERSION);
     let mut ledger = Ledger::open(&path).unwrap();
     let h = series(&ledger, 1, 0);
-    let copies: Vec<u32> = (60..120).step_by(2).collect();
-    let classes = copies.iter().map(|&copy| codes(copy.into(), 1).classes[0]);
+    let samples: Vec<u32> = (60..120).step_by(2).collect();
+    let classes = samples
+        .iter()
+        .map(|&sample| codes(sample.into(), 1).classes[0]);
     let chosen = Codes {
         classes: classes.collect(),
         margins: None,
     };
-    ledger.put_chosen(h, &copies, &chosen, 3, 60).unwrap();
+    ledger.put_chosen(h, &samples, &chosen, 3, 60).unwrap();
     ledger.conclude(h, &[]).unwrap();
-    assert_eq!(ledger.answers_at(h, &copies).unwrap().0, chosen.classes);
+    assert_eq!(ledger.answers_at(h, &samples).unwrap().0, chosen.classes);
     assert_eq!(
         ledger.answers(h, 50).unwrap().0.classes,
         codes(0, 50).classes

@@ -14,7 +14,7 @@
 
 use super::LEVELS;
 use super::table::{FURTHER_BITS, Table, WORD_BITS};
-use crate::kernel::{CodePath, CopyId, LANES, Supported, TILE};
+use crate::kernel::{CodePath, LANES, SampleId, Supported, TILE};
 use crate::philox::philox4x32_10;
 
 /// The noise of a tile, in grey levels.
@@ -23,8 +23,14 @@ pub(super) type Levels = [i32; TILE];
 /// What no noise is: the place must be looked at again.
 const OPEN: i32 = i32::MIN;
 
-/// Writes the copy's noise from tile number `first` on into `out`.
-pub(super) fn fill(path: Supported, id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
+/// Writes the sample's noise from tile number `first` on into `out`.
+pub(super) fn fill(
+    path: Supported,
+    id: &SampleId,
+    table: &Table,
+    first: usize,
+    out: &mut [Levels],
+) {
     match path.path() {
         // SAFETY: a `Supported` exists only where every feature that the
         // function was compiled for was found.
@@ -41,7 +47,7 @@ pub(super) fn fill(path: Supported, id: &CopyId, table: &Table, first: usize, ou
 /// `image` and `out` are equally long.
 pub(super) fn add(
     path: Supported,
-    id: &CopyId,
+    id: &SampleId,
     table: &Table,
     first: usize,
     image: &[[u8; TILE]],
@@ -60,8 +66,8 @@ pub(super) fn add(
 
 /// The four words of a block.
 #[inline(always)]
-fn block(id: &CopyId, number: u32, stream: u32) -> [u32; 4] {
-    philox4x32_10([number, id.copy, id.input, stream], id.key)
+fn block(id: &SampleId, number: u32, stream: u32) -> [u32; 4] {
+    philox4x32_10([number, id.sample, id.input, stream], id.key)
 }
 
 /// The noise with this magnitude and the sign of a word's leading bit.
@@ -74,7 +80,7 @@ fn signed(word: u32, magnitude: u32) -> i32 {
 
 /// The noise of tile number `tile`.
 #[inline(always)]
-fn noise(id: &CopyId, table: &Table, tile: usize) -> Levels {
+fn noise(id: &SampleId, table: &Table, tile: usize) -> Levels {
     let mut words = [0; TILE];
     for lane in 0..LANES {
         let four = block(id, (tile * LANES + lane) as u32, id.stream);
@@ -105,7 +111,7 @@ fn look_up(table: &Table, words: &[u32; TILE], levels: &mut Levels) -> bool {
 /// Searches the table where the guide left the noise open.
 #[cold]
 #[inline(never)]
-fn settle(id: &CopyId, table: &Table, tile: usize, words: &[u32; TILE], levels: &mut Levels) {
+fn settle(id: &SampleId, table: &Table, tile: usize, words: &[u32; TILE], levels: &mut Levels) {
     for (r, (level, &word)) in levels.iter_mut().zip(words).enumerate() {
         if *level == OPEN {
             let further = || further_bits(id, tile * LANES + r % LANES, r / LANES);
@@ -117,7 +123,7 @@ fn settle(id: &CopyId, table: &Table, tile: usize, words: &[u32; TILE], levels: 
 
 /// The 96 further bits of word `part` of a block: the first three words of the
 /// block of the same number in a stream of their own.
-pub(super) fn further_bits(id: &CopyId, number: usize, part: usize) -> u128 {
+pub(super) fn further_bits(id: &SampleId, number: usize, part: usize) -> u128 {
     let stream = id.stream | (part as u32 + 1) << FURTHER_STREAM_SHIFT;
     let four = block(id, number as u32, stream);
     four[..(FURTHER_BITS / 32) as usize]
@@ -131,7 +137,7 @@ const FURTHER_STREAM_SHIFT: u32 = 24;
 
 /// The loop of [`fill`].
 #[inline(always)]
-fn fill_tiles(id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
+fn fill_tiles(id: &SampleId, table: &Table, first: usize, out: &mut [Levels]) {
     for (tile, levels) in out.iter_mut().enumerate() {
         *levels = noise(id, table, first + tile);
     }
@@ -140,7 +146,7 @@ fn fill_tiles(id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
 /// The loop of [`add`].
 #[inline(always)]
 fn add_tiles(
-    id: &CopyId,
+    id: &SampleId,
     table: &Table,
     first: usize,
     image: &[[u8; TILE]],
@@ -157,21 +163,21 @@ fn add_tiles(
 /// The same loops for the vector units of x86-64.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{CopyId, Levels, TILE, Table, add_tiles, fill_tiles};
+    use super::{Levels, SampleId, TILE, Table, add_tiles, fill_tiles};
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-    pub(super) fn fill_avx512(id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
+    pub(super) fn fill_avx512(id: &SampleId, table: &Table, first: usize, out: &mut [Levels]) {
         fill_tiles(id, table, first, out);
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn fill_avx2(id: &CopyId, table: &Table, first: usize, out: &mut [Levels]) {
+    pub(super) fn fill_avx2(id: &SampleId, table: &Table, first: usize, out: &mut [Levels]) {
         fill_tiles(id, table, first, out);
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
     pub(super) fn add_avx512(
-        id: &CopyId,
+        id: &SampleId,
         table: &Table,
         first: usize,
         image: &[[u8; TILE]],
@@ -182,7 +188,7 @@ mod x86 {
 
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn add_avx2(
-        id: &CopyId,
+        id: &SampleId,
         table: &Table,
         first: usize,
         image: &[[u8; TILE]],

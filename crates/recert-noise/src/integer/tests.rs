@@ -127,15 +127,15 @@ fn the_charge_is_an_upper_bound_and_leaves_alpha_as_it_was() {
     );
     let most = charge(u64::MAX, u64::MAX);
     assert!(most >= 2.0_f64.powi(28) && most.is_finite());
-    for (copies, dims, about) in [
+    for (samples, dims, about) in [
         (100_000, 3_072, 2.424e-22),
         (100_000, 150_528, 1.188e-20),
         (1_000_000_000, 150_528, 1.188e-16),
     ] {
-        let charge = charge(copies, dims);
+        let charge = charge(samples, dims);
         assert!((charge / about - 1.0).abs() < 1e-3, "{charge:e}");
         for alpha in [0.5, 0.001, 1e-6] {
-            let charged = charged_alpha(alpha, copies, dims).unwrap();
+            let charged = charged_alpha(alpha, samples, dims).unwrap();
             assert!(charged < alpha && alpha - charged <= charge + 2.0 * f64::EPSILON * alpha);
         }
     }

@@ -17,7 +17,7 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     table.lines().skip(1).map(|row| row.split('\t').collect())
 }
 
-/// The leading columns: seed, stream, input, copy.
+/// The leading columns: seed, stream, input, sample.
 fn address(row: &[&str]) -> (u64, Stream, u32, u32) {
     let number = |column: usize| row[column].parse::<u64>().expect("a number");
     let stream = Stream::from_tag(number(1) as u32).expect("a stream");
@@ -33,13 +33,13 @@ fn the_name_of_the_stream_is_frozen() {
 fn values_are_frozen_and_near_the_exact_transform() {
     let mut noise = Vec::new();
     for row in rows(VALUES) {
-        let (seed, stream, input, copy) = address(&row);
+        let (seed, stream, input, sample) = address(&row);
         let element: usize = row[4].parse().expect("a number");
         let bits = u32::from_str_radix(row[5], 16).expect("hexadecimal");
         let exact: f64 = row[6].parse().expect("a decimal");
         for key in paths(seed) {
             noise.resize(element + 1, 0.0);
-            key.fill(stream, input, copy, &mut noise);
+            key.fill(stream, input, sample, &mut noise);
             let z = noise[element];
             assert_eq!(z.to_bits(), bits, "{} {row:?}", key.path());
             let error = (f64::from(z) - exact).abs();
@@ -49,12 +49,12 @@ fn values_are_frozen_and_near_the_exact_transform() {
 }
 
 #[test]
-fn whole_copies_are_frozen() {
+fn whole_samples_are_frozen() {
     for row in rows(HASHES) {
-        let (seed, stream, input, copy) = address(&row);
+        let (seed, stream, input, sample) = address(&row);
         for key in paths(seed) {
             let mut noise = vec![0.0_f32; row[4].parse().expect("a number")];
-            key.fill(stream, input, copy, &mut noise);
+            key.fill(stream, input, sample, &mut noise);
             let hash = noise
                 .iter()
                 .flat_map(|z| z.to_le_bytes())

@@ -18,7 +18,7 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     table.lines().skip(1).map(|row| row.split('\t').collect())
 }
 
-/// The leading columns: seed, stream, input, copy, sigma.
+/// The leading columns: seed, stream, input, sample, sigma.
 fn address(row: &[&str]) -> (IntegerNoise, Stream, u32, u32) {
     let number = |column: usize| row[column].parse::<u64>().expect("a number");
     let stream = Stream::from_tag(number(1) as u32).expect("a stream");
@@ -75,14 +75,14 @@ fn values_are_frozen() {
     let rows: Vec<_> = rows(VALUES).collect();
     let mut decided_late = 0;
     for group in rows.chunk_by(|a, b| a[..5] == b[..5]) {
-        let (noise, stream, input, copy) = address(&group[0]);
+        let (noise, stream, input, sample) = address(&group[0]);
         let element = |row: &[&str]| row[5].parse::<usize>().expect("a number");
         let longest = group.iter().map(|row| element(row)).max();
         let len = longest.expect("a group has rows") + 1;
         for noise in paths(&noise) {
             let (mut e, mut pixels) = (vec![0; len], vec![0.0; len]);
-            noise.fill(stream, input, copy, &mut e);
-            noise.add(stream, input, copy, &image(len), &mut pixels);
+            noise.fill(stream, input, sample, &mut e);
+            noise.add(stream, input, sample, &image(len), &mut pixels);
             for row in group {
                 let j = element(row);
                 assert_eq!(row[6], e[j].to_string(), "{} {row:?}", noise.path());
@@ -96,13 +96,13 @@ fn values_are_frozen() {
 }
 
 #[test]
-fn whole_copies_are_frozen() {
+fn whole_samples_are_frozen() {
     for row in rows(HASHES) {
-        let (noise, stream, input, copy) = address(&row);
+        let (noise, stream, input, sample) = address(&row);
         let len = row[5].parse().expect("a number");
         for noise in paths(&noise) {
             let mut pixels = vec![0.0_f32; len];
-            noise.add(stream, input, copy, &image(len), &mut pixels);
+            noise.add(stream, input, sample, &image(len), &mut pixels);
             let hash = fnv(pixels.iter().flat_map(|y| y.to_le_bytes()));
             assert_eq!(hash, row[6], "{} {row:?}", noise.path());
         }

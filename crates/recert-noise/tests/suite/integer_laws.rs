@@ -10,18 +10,18 @@ use recert_noise::{IntegerNoise, Stream};
 
 /// Two-sided standard normal quantile at 1e-6.
 const Z_LIMIT: f64 = 4.8917;
-/// Elements of one copy.
+/// Elements of one sample.
 const LEN: usize = 3072;
 
 fn noise(seed: u64, sigma: f64) -> IntegerNoise {
     IntegerNoise::new(seed, sigma).expect("a sigma in range")
 }
 
-/// `copies` copies of `LEN` elements each, one after the other.
-fn draw(noise: &IntegerNoise, stream: Stream, input: u32, first: u32, copies: u32) -> Vec<i32> {
-    let mut out = vec![0; copies as usize * LEN];
-    for (copy, row) in (first..).zip(out.chunks_exact_mut(LEN)) {
-        noise.fill(stream, input, copy, row);
+/// `samples` samples of `LEN` elements each, one after the other.
+fn draw(noise: &IntegerNoise, stream: Stream, input: u32, first: u32, samples: u32) -> Vec<i32> {
+    let mut out = vec![0; samples as usize * LEN];
+    for (sample, row) in (first..).zip(out.chunks_exact_mut(LEN)) {
+        noise.fill(stream, input, sample, row);
     }
     out
 }
@@ -116,8 +116,8 @@ fn tails_to_five_sigma() {
     let (noise, mut row) = (noise(207, sigma), [0; 1 << 12]);
     let limits = [3.0, 4.0, 5.0].map(|z| (z * 255.0 * sigma) as i32);
     let mut counts = [0_u32; 3];
-    for copy in 0..1 << 12 {
-        noise.fill(Stream::Certify, 9, copy, &mut row);
+    for sample in 0..1 << 12 {
+        noise.fill(Stream::Certify, 9, sample, &mut row);
         for e in row {
             for (count, limit) in counts.iter_mut().zip(limits) {
                 *count += u32::from(e.abs() > limit);
@@ -184,8 +184,8 @@ fn pairs_are_independent() {
         for (name, other) in [
             ("streams", draw(&key, Stream::Selection, 1, 0, 400)),
             ("inputs", draw(&key, Stream::Certify, 2, 0, 400)),
-            ("copies", draw(&key, Stream::Certify, 1, 400, 400)),
-            ("high copies", draw(&key, Stream::Certify, 1, 1 << 31, 400)),
+            ("samples", draw(&key, Stream::Certify, 1, 400, 400)),
+            ("high samples", draw(&key, Stream::Certify, 1, 1 << 31, 400)),
             ("seeds", draw(&other_seed, Stream::Certify, 1, 0, 400)),
         ] {
             check_table(name, sigma, e.iter().copied().zip(other.iter().copied()));
@@ -193,11 +193,11 @@ fn pairs_are_independent() {
     }
 }
 
-/// Sums of whole copies, which any weak dependence within a copy would widen.
+/// Sums of whole samples, which any weak dependence within a sample would widen.
 #[test]
-fn whole_copies_have_the_right_sums() {
-    let (sigma, copies) = (0.25, 2048);
-    let e = draw(&noise(210, sigma), Stream::Certify, 4, 0, copies);
+fn whole_samples_have_the_right_sums() {
+    let (sigma, samples) = (0.25, 2048);
+    let e = draw(&noise(210, sigma), Stream::Certify, 4, 0, samples);
     // The variance of the rounded law is that of the normal one and 1/12 (but
     // for a term below exp(-2 pi^2 s^2)).
     let variance = LEN as f64 * ((255.0 * sigma).powi(2) + 1.0 / 12.0);
@@ -207,7 +207,7 @@ fn whole_copies_have_the_right_sums() {
         sum += total;
         square += total * total - 1.0;
     }
-    let n = f64::from(copies);
+    let n = f64::from(samples);
     for (name, statistic) in [
         ("mean", sum / n.sqrt()),
         ("variance", square / (2.0 * n).sqrt()),

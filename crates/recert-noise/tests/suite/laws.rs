@@ -9,14 +9,14 @@ use recert_noise::{MAX_ABS, NoiseKey, Stream};
 
 /// Two-sided standard normal quantile at 1e-6.
 const Z_LIMIT: f64 = 4.8917;
-/// Elements of one copy.
+/// Elements of one sample.
 const LEN: usize = 3072;
 
-/// `copies` copies of `LEN` elements each, one after the other.
-fn normals(key: NoiseKey, stream: Stream, input: u32, first: u32, copies: u32) -> Vec<f32> {
-    let mut out = vec![0.0_f32; copies as usize * LEN];
-    for (copy, row) in (first..).zip(out.chunks_exact_mut(LEN)) {
-        key.fill(stream, input, copy, row);
+/// `samples` samples of `LEN` elements each, one after the other.
+fn normals(key: NoiseKey, stream: Stream, input: u32, first: u32, samples: u32) -> Vec<f32> {
+    let mut out = vec![0.0_f32; samples as usize * LEN];
+    for (sample, row) in (first..).zip(out.chunks_exact_mut(LEN)) {
+        key.fill(stream, input, sample, row);
     }
     out
 }
@@ -85,8 +85,8 @@ fn kolmogorov_smirnov() {
 fn tails_to_five_sigma() {
     let (key, mut row) = (NoiseKey::new(103), [0.0_f32; 1 << 12]);
     let mut counts = [0_u64; 3];
-    for copy in 0..1 << 12 {
-        key.fill(Stream::Certify, 9, copy, &mut row);
+    for sample in 0..1 << 12 {
+        key.fill(Stream::Certify, 9, sample, &mut row);
         for z in row {
             for (count, sigma) in counts.iter_mut().zip([3.0, 4.0, 5.0]) {
                 *count += u64::from(z.abs() > sigma);
@@ -121,9 +121,9 @@ fn different_addresses_are_uncorrelated() {
         ("stream", normals(key, Stream::Selection, 5, 0, 300)),
         ("fresh stream", normals(key, Stream::Fresh, 5, 0, 300)),
         ("next input", normals(key, Stream::Certify, 6, 0, 300)),
-        ("next copy", normals(key, Stream::Certify, 5, 1, 300)),
+        ("next sample", normals(key, Stream::Certify, 5, 1, 300)),
         (
-            "high copies",
+            "high samples",
             normals(key, Stream::Certify, 5, 1 << 31, 300),
         ),
         (
@@ -140,7 +140,7 @@ fn different_addresses_are_uncorrelated() {
     }
 }
 
-/// Input and copy exchanged: a generator that mixed them symmetrically would fail.
+/// Input and sample exchanged: a generator that mixed them symmetrically would fail.
 #[test]
 fn input_and_copy_are_not_exchangeable() {
     let key = NoiseKey::new(106);
@@ -152,13 +152,13 @@ fn input_and_copy_are_not_exchangeable() {
         ));
     }
     check_uncorrelated(
-        "input and copy exchanged",
+        "input and sample exchanged",
         rows.iter()
             .flat_map(|(x, y)| x.iter().copied().zip(y.iter().copied())),
     );
 }
 
-/// Within a copy: neighbours, the two sides of a Box-Muller pair (16 apart),
+/// Within a sample: neighbours, the two sides of a Box-Muller pair (16 apart),
 /// the two pairs of a block (32 apart), tiles (64 apart), colour planes (1024).
 #[test]
 fn elements_of_a_copy_are_uncorrelated() {
@@ -221,19 +221,19 @@ fn pairs_are_independent() {
     for (name, other) in [
         ("streams", normals(key, Stream::Selection, 1, 0, 400)),
         ("inputs", normals(key, Stream::Certify, 2, 0, 400)),
-        ("copies", normals(key, Stream::Certify, 1, 400, 400)),
+        ("samples", normals(key, Stream::Certify, 1, 400, 400)),
     ] {
         check_table(name, z.iter().copied().zip(other.iter().copied()));
     }
 }
 
-/// Sums over whole copies, which any weak dependence within a copy would widen:
-/// the sum of a copy is N(0, d), its square norm chi-square with d degrees.
+/// Sums over whole samples, which any weak dependence within a sample would widen:
+/// the sum of a sample is N(0, d), its square norm chi-square with d degrees.
 #[test]
-fn whole_copies_have_the_right_sums_and_norms() {
-    let copies = 2048;
-    let z = normals(NoiseKey::new(109), Stream::Certify, 4, 0, copies);
-    let (n, d) = (f64::from(copies), LEN as f64);
+fn whole_samples_have_the_right_sums_and_norms() {
+    let samples = 2048;
+    let z = normals(NoiseKey::new(109), Stream::Certify, 4, 0, samples);
+    let (n, d) = (f64::from(samples), LEN as f64);
     let [mut sum, mut sum_square, mut norm, mut norm_square] = [0.0_f64; 4];
     for row in z.chunks_exact(LEN) {
         let total: f64 = row.iter().copied().map(f64::from).sum();
@@ -258,13 +258,13 @@ fn whole_copies_have_the_right_sums_and_norms() {
 #[test]
 #[ignore = "half a minute of computing in a release build"]
 fn tails_to_six_sigma_and_beyond() {
-    const COPIES: u32 = 1 << 22;
+    const SAMPLES: u32 = 1 << 22;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let count = |first: usize| {
         let (key, mut row) = (NoiseKey::new(110), vec![0.0_f32; 1 << 12]);
         let (mut counts, mut largest) = ([0_u64; 3], 0.0_f32);
-        for copy in (first as u32..COPIES).step_by(threads) {
-            key.fill(Stream::Certify, 2, copy, &mut row);
+        for sample in (first as u32..SAMPLES).step_by(threads) {
+            key.fill(Stream::Certify, 2, sample, &mut row);
             // Few rows reach so far: the counting looks at those alone.
             let row_largest = row.iter().fold(
                 0.0_f32,

@@ -1,4 +1,4 @@
-//! What a copy's noise may depend on, and what not: properties over random requests.
+//! What a sample's noise may depend on, and what not: properties over random requests.
 
 use proptest::prelude::*;
 use recert_noise::{CodePath, NoiseKey, Stream};
@@ -21,28 +21,28 @@ fn image(len: usize) -> Vec<f32> {
 proptest! {
     #[test]
     fn a_shorter_request_is_a_prefix(
-        seed: u64, stream in streams(), input: u32, copy: u32,
+        seed: u64, stream in streams(), input: u32, sample: u32,
         long in 0_usize..5_000, cut in 0.0..=1.0_f64,
     ) {
         let key = NoiseKey::new(seed);
         let mut whole = vec![f32::NAN; long];
-        key.fill(stream, input, copy, &mut whole);
+        key.fill(stream, input, sample, &mut whole);
         let mut start = vec![f32::NAN; (long as f64 * cut) as usize];
-        key.fill(stream, input, copy, &mut start);
+        key.fill(stream, input, sample, &mut start);
         prop_assert_eq!(bits(&start), bits(&whole[..start.len()]));
     }
 
     #[test]
     fn all_code_paths_give_the_same_bits(
-        seed: u64, stream in streams(), input: u32, copy: u32,
+        seed: u64, stream in streams(), input: u32, sample: u32,
         len in 0_usize..3_200, sigma in 0.01_f32..2.0,
     ) {
         let image = image(len);
         let make = |path| {
             let key = NoiseKey::new(seed).on(path)?;
             let (mut z, mut y) = (vec![0.0; len], vec![0.0; len]);
-            key.fill(stream, input, copy, &mut z);
-            key.add(stream, input, copy, sigma, &image, &mut y);
+            key.fill(stream, input, sample, &mut z);
+            key.add(stream, input, sample, sigma, &image, &mut y);
             Some((bits(&z), bits(&y)))
         };
         let portable = make(CodePath::Portable);
@@ -55,20 +55,20 @@ proptest! {
 
     #[test]
     fn adding_is_one_fused_operation(
-        seed: u64, stream in streams(), input: u32, copy: u32,
+        seed: u64, stream in streams(), input: u32, sample: u32,
         len in 0_usize..1_000, sigma in 0.0_f32..2.0,
     ) {
         let (key, image) = (NoiseKey::new(seed), image(len));
         let (mut z, mut noisy) = (vec![0.0; len], vec![f32::NAN; len]);
-        key.fill(stream, input, copy, &mut z);
-        key.add(stream, input, copy, sigma, &image, &mut noisy);
+        key.fill(stream, input, sample, &mut z);
+        key.add(stream, input, sample, sigma, &image, &mut noisy);
         let expected: Vec<f32> =
             z.iter().zip(&image).map(|(z, x)| sigma.mul_add(*z, *x)).collect();
         prop_assert_eq!(bits(&noisy), bits(&expected));
     }
 
     #[test]
-    fn a_batch_is_its_single_copies(
+    fn a_batch_is_its_single_samples(
         seed: u64, stream in streams(), input: u32, first in 0..u32::MAX - 10,
         count in 0_u32..10, len in 0_usize..500, split in 0_u32..10,
     ) {
@@ -93,19 +93,19 @@ proptest! {
     /// Each coordinate of the address matters (equality of 64 normals by
     /// chance has probability far below 2^-1000).
     #[test]
-    fn another_address_is_another_noise(seed: u64, input: u32, copy: u32, bit in 0_u32..32) {
-        let at = |seed: u64, stream, input, copy| {
+    fn another_address_is_another_noise(seed: u64, input: u32, sample: u32, bit in 0_u32..32) {
+        let at = |seed: u64, stream, input, sample| {
             let mut z = [0.0; 64];
-            NoiseKey::new(seed).fill(stream, input, copy, &mut z);
+            NoiseKey::new(seed).fill(stream, input, sample, &mut z);
             z
         };
         let flip = 1_u32 << bit;
-        let here = at(seed, Stream::Certify, input, copy);
-        prop_assert_ne!(here, at(seed ^ u64::from(flip), Stream::Certify, input, copy));
-        prop_assert_ne!(here, at(seed ^ (u64::from(flip) << 32), Stream::Certify, input, copy));
-        prop_assert_ne!(here, at(seed, Stream::Fresh, input, copy));
-        prop_assert_ne!(here, at(seed, Stream::Certify, input ^ flip, copy));
-        prop_assert_ne!(here, at(seed, Stream::Certify, input, copy ^ flip));
+        let here = at(seed, Stream::Certify, input, sample);
+        prop_assert_ne!(here, at(seed ^ u64::from(flip), Stream::Certify, input, sample));
+        prop_assert_ne!(here, at(seed ^ (u64::from(flip) << 32), Stream::Certify, input, sample));
+        prop_assert_ne!(here, at(seed, Stream::Fresh, input, sample));
+        prop_assert_ne!(here, at(seed, Stream::Certify, input ^ flip, sample));
+        prop_assert_ne!(here, at(seed, Stream::Certify, input, sample ^ flip));
     }
 }
 

@@ -47,7 +47,7 @@ impl Page<'_> {
         let mut caption = String::from("One line a run; point at a dot for its figure.");
         if self.drawn.len() < report.runs.len() {
             caption.push_str(
-                " Of runs that differ in their number of copies alone, the one with most is shown.",
+                " Of runs that differ in their number of samples alone, the one with most is shown.",
             );
         }
         self.open_figure(&format!("{name} against radius"), &caption);
@@ -171,13 +171,13 @@ impl Page<'_> {
         self.push("</ul>\n");
     }
 
-    /// Method, noise and copies of a run in a few words.
+    /// Method, noise and samples of a run in a few words.
     pub(super) fn describe(&self, run: usize) -> String {
         let sigma = text::short(self.summary.report.runs[run].sigma);
         format!(
-            "{}, \u{3c3}\u{a0}{sigma}, {} copies",
+            "{}, \u{3c3}\u{a0}{sigma}, {} samples",
             self.summary.method(run),
-            self.summary.copies(run)
+            self.summary.samples(run)
         )
     }
 }

@@ -39,7 +39,7 @@ impl Page<'_> {
         let mut heads = vec![
             Head::words("run"),
             Head::words("method"),
-            Head::number("copies"),
+            Head::number("samples"),
             Head::number("\u{3c3}"),
         ];
         heads.extend(self.summary.radius_heads().iter().map(|r| Head::number(r)));
@@ -60,7 +60,7 @@ impl Page<'_> {
             }
             let _ = write!(body, "<tr><td>{}</td>", self.badge(run));
             word(&mut body, &self.summary.method(run));
-            number(&mut body, "", &self.summary.copies(run));
+            number(&mut body, "", &self.summary.samples(run));
             number(
                 &mut body,
                 "",

@@ -1,4 +1,4 @@
-//! Noisy copies against the fraction of successes, one line an error, as a file of its own.
+//! Noisy samples against the fraction of successes, one line an error, as a file of its own.
 //!
 //! It holds a style sheet with fixed colours (those of the page, in
 //! `standalone.css`) instead of the page's own one with variables, which programs
@@ -16,9 +16,9 @@ use crate::text;
 pub(crate) struct Curve {
     /// The error, in words.
     pub(crate) name: String,
-    /// Fractions and copies, in increasing order of the fractions.
+    /// Fractions and samples, in increasing order of the fractions.
     pub(crate) line: Vec<(f64, u64)>,
-    /// Fractions and copies, in any order.
+    /// Fractions and samples, in any order.
     pub(crate) dots: Vec<(f64, u64)>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn samples(curves: &[Curve], title: &str, subtitle: &str) -> String {
     let most = curves
         .iter()
         .flat_map(|curve| curve.line.iter().chain(&curve.dots))
-        .map(|(_, copies)| *copies)
+        .map(|(_, samples)| *samples)
         .max()
         .unwrap_or(0);
     let frame = Frame::new(
@@ -68,9 +68,9 @@ pub(crate) fn samples(curves: &[Curve], title: &str, subtitle: &str) -> String {
 fn plot(curves: &[Curve], frame: &Frame) -> String {
     let mut svg = Svg::open(
         frame,
-        "copies against the fraction of successes, one line an error",
-        "fraction p of the copies that are successes",
-        "copies",
+        "samples against the fraction of successes, one line an error",
+        "fraction p of the samples that are successes",
+        "samples",
     );
     // The lines come first, so that none covers another's dots.
     let mut named: Vec<f64> = Vec::new();
@@ -80,11 +80,11 @@ fn plot(curves: &[Curve], frame: &Frame) -> String {
         svg.path("line", &points);
         // The highest point names the line; of several the middle one. Names that would
         // cover one another are left to the tooltips.
-        let highest = curve.line.iter().map(|(_, copies)| *copies).max();
+        let highest = curve.line.iter().map(|(_, samples)| *samples).max();
         let top: Vec<_> = curve
             .line
             .iter()
-            .filter(|(_, copies)| Some(*copies) == highest)
+            .filter(|(_, samples)| Some(*samples) == highest)
             .collect();
         if let Some(point) = top.get(top.len() / 2) {
             let (x, y) = at(frame, **point);
@@ -98,13 +98,13 @@ fn plot(curves: &[Curve], frame: &Frame) -> String {
     }
     for (curve, look) in looks(curves) {
         svg.group(&look.classes());
-        for (p, copies) in &curve.dots {
-            let place = at(frame, (*p, *copies));
+        for (p, samples) in &curve.dots {
+            let place = at(frame, (*p, *samples));
             svg.tooltip(&format!(
                 "p = {}, error {}: n = {}",
                 text::short(*p),
                 curve.name,
-                text::grouped(*copies)
+                text::grouped(*samples)
             ));
             svg.target(place);
             let _ = write!(
@@ -125,8 +125,8 @@ fn looks(curves: &[Curve]) -> impl Iterator<Item = (&Curve, Look)> {
     curves.iter().enumerate().map(look)
 }
 
-fn at(frame: &Frame, (p, copies): (f64, u64)) -> (f64, f64) {
-    frame.at(p, copies as f64)
+fn at(frame: &Frame, (p, samples): (f64, u64)) -> (f64, f64) {
+    frame.at(p, samples as f64)
 }
 
 #[cfg(test)]

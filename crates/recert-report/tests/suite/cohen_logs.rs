@@ -110,13 +110,13 @@ fn every_published_log_survives_being_written_again() {
             continue;
         }
         let rows = cohen::read(&path).unwrap();
-        let copy = out.path().join(path.file_name().unwrap());
-        let mut log = cohen::CohenLog::open_with_digits(&copy, 12).unwrap();
+        let sample = out.path().join(path.file_name().unwrap());
+        let mut log = cohen::CohenLog::open_with_digits(&sample, 12).unwrap();
         for row in &rows {
             assert!(log.append(row).unwrap());
         }
         drop(log);
-        let again = cohen::read(&copy).unwrap();
+        let again = cohen::read(&sample).unwrap();
         assert_eq!(again.len(), rows.len());
         for (row, back) in rows.iter().zip(&again) {
             assert_eq!(

@@ -1,14 +1,14 @@
-//! Numbers of copies: what is printed is rounded soundly, and wrong numbers are refused.
+//! Numbers of samples: what is printed is rounded soundly, and wrong numbers are refused.
 
 use recert_report::ErrorKind;
 use recert_report::samples::{
-    Attained, ByCopies, ByRadius, ByWidth, CopiesRow, Need, RadiusRow, WidthRow,
+    Attained, ByRadius, BySamples, ByWidth, Need, RadiusRow, SamplesRow, WidthRow,
 };
 
 fn by_width() -> ByWidth {
-    let row = |p, copies: [u64; 2]| WidthRow {
+    let row = |p, samples: [u64; 2]| WidthRow {
         p,
-        copies: copies.to_vec(),
+        samples: samples.to_vec(),
     };
     ByWidth {
         alpha: 0.01,
@@ -31,22 +31,22 @@ fn by_radius() -> ByRadius {
             row(
                 0.99,
                 Some(0.581_599_9),
-                [Need::Copies(1181), Need::NotReachable],
+                [Need::Samples(1181), Need::NotReachable],
             ),
-            row(1.0, None, [Need::Copies(301), Need::TooMany]),
+            row(1.0, None, [Need::Samples(301), Need::TooMany]),
             row(0.5, Some(0.0), [Need::NotReachable; 2]),
         ],
     }
 }
 
-fn by_copies() -> ByCopies {
+fn by_samples() -> BySamples {
     let result = |p_lower, radius| Attained { p_lower, radius };
-    ByCopies {
+    BySamples {
         sigma: 0.5,
         alpha: 0.001,
         fractions: vec![1.0, 0.6],
-        rows: vec![CopiesRow {
-            copies: 10_000,
+        rows: vec![SamplesRow {
+            samples: 10_000,
             results: vec![result(0.999, Some(1.599_299_9)), result(0.4, None)],
         }],
     }
@@ -58,7 +58,7 @@ fn tables() {
         [
             by_width().table().unwrap(),
             by_radius().table().unwrap(),
-            by_copies().table().unwrap(),
+            by_samples().table().unwrap(),
         ]
         .join("\n")
     );
@@ -70,7 +70,7 @@ fn documents() {
         [
             by_width().json().unwrap(),
             by_radius().json().unwrap(),
-            by_copies().json().unwrap(),
+            by_samples().json().unwrap(),
         ]
         .join("\n")
     );
@@ -82,7 +82,7 @@ fn numbers_stay_whole_however_many_columns_there_are() {
     wide.errors = (1..=12).map(|k| f64::from(k) / 1000.0).collect();
     wide.rows
         .iter_mut()
-        .for_each(|row| row.copies = vec![1_234_567; 12]);
+        .for_each(|row| row.samples = vec![1_234_567; 12]);
     let text = wide.table().unwrap();
     assert_eq!(text.matches("1,234,567").count(), 24, "{text}");
 }
@@ -105,7 +105,7 @@ fn wrong_numbers_are_refused() {
         refused(with(&|all| all.rows[0].p = bad).svg(&[]), "fraction");
     }
     let mut short = by_width();
-    short.rows[1].copies.pop();
+    short.rows[1].samples.pop();
     refused(short.table(), "1 entries");
     refused(by_width().svg(&short.rows), "2 columns");
     let mut falling = by_width().rows;
@@ -119,14 +119,14 @@ fn wrong_numbers_are_refused() {
         let mut all = by_radius();
         all.radii[0] = bad;
         refused(all.json(), "radius");
-        let mut all = by_copies();
+        let mut all = by_samples();
         all.fractions[0] = bad;
         refused(all.table(), "fraction");
     }
     let mut all = by_radius();
     all.rows[0].needs.clear();
     refused(all.table(), "0.99");
-    let mut all = by_copies();
+    let mut all = by_samples();
     all.rows[0].results[0].radius = Some(f64::NAN);
     refused(all.json(), "radius");
     all.rows[0].results.pop();

@@ -1,6 +1,6 @@
 //! Recertifying until a radius is reached: `recertify --until-radius`.
 //!
-//! The copies planned for the radius are evaluated in rounds; after each, the
+//! The samples planned for the radius are evaluated in rounds; after each, the
 //! bounds that hold at all rounds at once decide whether the input is done.
 
 use std::collections::BTreeMap;
@@ -81,12 +81,12 @@ pub fn recertify_until(
                     subject: study.subjects[i],
                 };
                 let certificate = of.conclude(ledger, choice, true)?;
-                let copies = |design| {
-                    let picked = known[i].pick(design).copies(ledger, idx)?;
-                    Ok::<_, Error>(picked.copies.len())
+                let samples = |design| {
+                    let picked = known[i].pick(design).samples(ledger, idx)?;
+                    Ok::<_, Error>(picked.samples.len())
                 };
-                let more = copies(planned.design.scaled(round * 1.5))?;
-                let exhausted = more == copies(choice.design)?;
+                let more = samples(planned.design.scaled(round * 1.5))?;
+                let exhausted = more == samples(choice.design)?;
                 let stop = certificate.radius >= radius.get()
                     || round == last
                     || choice.design == Design::Nothing

@@ -1,4 +1,4 @@
-//! Bounds that hold at every number of copies at once, so that a run may stop
+//! Bounds that hold at every number of samples at once, so that a run may stop
 //! as soon as it has what it wants.
 //!
 //! Each is a [joint bound](super::joint_upper) of one cell: a mixture
@@ -21,9 +21,9 @@ pub struct Anytime {
     pub witness: f64,
 }
 
-/// `P(class)` from `k` of the first `t` copies, for all `t` at once with failure
+/// `P(class)` from `k` of the first `t` samples, for all `t` at once with failure
 /// probability `alpha`. `prior` is the law of *another* answer; it must not
-/// depend on these copies.
+/// depend on these samples.
 pub fn anytime(k: u64, t: u64, prior: Beta, alpha: Alpha) -> Result<Anytime, Error> {
     weighted(
         1.0,

@@ -5,10 +5,10 @@ use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, clopper_p
 
 use crate::Error;
 
-/// f's answers on all its copies.
+/// f's answers on all its samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answered {
-    /// Copies.
+    /// Samples.
     pub n: u64,
     /// Those answered with the class.
     pub k: u64,
@@ -16,10 +16,10 @@ pub struct Answered {
     pub runner_up: u64,
 }
 
-/// h against f on the first copies.
+/// h against f on the first samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// Copies that h ran on.
+    /// Samples that h ran on.
     pub pairs: u64,
     /// Those that f answered with the class and h did not.
     pub lost: u64,
@@ -44,7 +44,7 @@ pub struct Both {
 /// Four events, each a binomial count of one fixed thing: `P(f = c) >= p`; with
 /// `j` f's most probable other class, `P(f = j) <= q`; `P(f = c, h != c) <= l`; and
 /// with `i` h's most probable other class, `P(h = i, f != i) <= r`. The classes `i`
-/// and `j` are unknown, but fixed before any copy is drawn, and the largest
+/// and `j` are unknown, but fixed before any sample is drawn, and the largest
 /// count of any class is at least theirs, so each bound from the largest count
 /// fails no more often than its share, without a union over the classes. Then
 /// `P(h = c) >= p - l` and `P(h = i) <= P(f = i) + P(h = i, f != i) <= q + r`. Fails

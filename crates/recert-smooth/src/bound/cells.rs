@@ -1,9 +1,9 @@
-//! One bound of `P(h = c)` from f's codes on all copies and h's answers on some
+//! One bound of `P(h = c)` from f's codes on all samples and h's answers on some
 //! of each code, by a product of exponential martingales.
 //!
-//! Every cached copy carries a code, its *cell*, which is a function of that copy
-//! alone. Cell `s` has `n_s` of the `n` copies and probability `pi_s`; h answers c
-//! in it with probability `theta_s`, and did so on `x_s` of the `m_s` copies of the
+//! Every cached sample carries a code, its *cell*, which is a function of that sample
+//! alone. Cell `s` has `n_s` of the `n` samples and probability `pi_s`; h answers c
+//! in it with probability `theta_s`, and did so on `x_s` of the `m_s` samples of the
 //! cell that it ran on. Tilts are positive numbers: `kappa`, fixed before any of
 //! the codes is looked at; `kappa_s` and `kappa_0`, fixed before h's answers on
 //! them. With `a = ln(1 + kappa)`, and the true `theta`, each of
@@ -35,11 +35,11 @@ use recert_num::{Alpha, LowerBound};
 
 use crate::Error;
 
-/// h on the copies of one code.
+/// h on the samples of one code.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cell {
-    /// Cached copies of the code, `n_s`.
-    pub copies: u64,
+    /// Cached samples of the code, `n_s`.
+    pub samples: u64,
     /// Those that h ran on, `m_s`.
     pub pairs: u64,
     /// Those of them that h answered with c, `x_s`.
@@ -52,10 +52,10 @@ pub struct Cell {
 /// codes and the answers together.
 ///
 /// `tilt` is `kappa`, of f's `n` codes. It must not depend on the codes; how many
-/// copies of each cell h runs on, and the tilts of the cells, may.
+/// samples of each cell h runs on, and the tilts of the cells, may.
 ///
 /// # Errors
-/// If a cell has more pairs than copies or more answers than pairs, or a tilt is
+/// If a cell has more pairs than samples or more answers than pairs, or a tilt is
 /// not between 1e-12 and 1e12.
 pub fn cells(n: u64, tilt: f64, cells: &[Cell], alpha: Alpha) -> Result<LowerBound, Error> {
     check(n, tilt, cells)?;
@@ -84,20 +84,20 @@ fn check(n: u64, tilt: f64, cells: &[Cell]) -> Result<(), Error> {
     let tilted = |tilt: f64| (1e-12..=1e12).contains(&tilt);
     let fits = cells.iter().all(|cell| {
         cell.own <= cell.pairs
-            && cell.pairs <= cell.copies
+            && cell.pairs <= cell.samples
             && (cell.pairs == 0 || tilted(cell.tilt))
     });
-    let cached: u64 = cells.iter().map(|cell| cell.copies).sum();
+    let cached: u64 = cells.iter().map(|cell| cell.samples).sum();
     if fits && tilted(tilt) && cached <= n {
         return Ok(());
     }
     Err(Error::parameter(
-        "the cells of a bound need tilts between 1e-12 and 1e12, no more pairs than copies and \
+        "the cells of a bound need tilts between 1e-12 and 1e12, no more pairs than samples and \
          no more answers than pairs",
     ))
 }
 
-/// The least value over `t` in `[0, 1]` of `rate copies t + own ln(1 + tilt) -
+/// The least value over `t` in `[0, 1]` of `rate samples t + own ln(1 + tilt) -
 /// pairs ln(1 + tilt t)`, rounded down.
 ///
 /// The function is convex, so it lies above its tangent at any `t`: with value
@@ -107,8 +107,8 @@ fn least_down(cell: &Cell, rate: f64) -> f64 {
     if cell.pairs == 0 {
         return 0.0;
     }
-    let (copies, pairs) = (cell.copies as f64, cell.pairs as f64);
-    let (rise_down, rise_up) = (mul_down(rate, copies), mul_up(rate, copies));
+    let (samples, pairs) = (cell.samples as f64, cell.pairs as f64);
+    let (rise_down, rise_up) = (mul_down(rate, samples), mul_up(rate, samples));
     let t = (pairs / rise_down - 1.0 / cell.tilt).clamp(0.0, 1.0);
     let won = mul_down(cell.own as f64, ln_down(add_down(1.0, cell.tilt)));
     let whole_up = add_up(1.0, mul_up(cell.tilt, t));
@@ -129,9 +129,9 @@ mod tests {
     use super::*;
     use recert_num::clopper_pearson_lower;
 
-    fn cell(copies: u64, pairs: u64, own: u64, tilt: f64) -> Cell {
+    fn cell(samples: u64, pairs: u64, own: u64, tilt: f64) -> Cell {
         Cell {
-            copies,
+            samples,
             pairs,
             own,
             tilt,
@@ -142,7 +142,7 @@ mod tests {
     fn excess(n: u64, tilt: f64, cells: &[Cell], alpha: f64, p: f64) -> f64 {
         let least = |cell: &Cell| {
             let value = |t: f64| {
-                tilt.ln_1p() * cell.copies as f64 * t + cell.own as f64 * cell.tilt.ln_1p()
+                tilt.ln_1p() * cell.samples as f64 * t + cell.own as f64 * cell.tilt.ln_1p()
                     - cell.pairs as f64 * (cell.tilt * t).ln_1p()
             };
             let steps = 20_000;
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_cell_that_h_never_leaves_attains_the_distribution_free_limit() {
-        // With rate copies = pairs the bound is about 1 - ln(1/alpha)/m.
+        // With rate samples = pairs the bound is about 1 - ln(1/alpha)/m.
         let (alpha, m) = (0.001_f64, 500);
         let n = 1_000_000;
         let tilt = m as f64 / n as f64;
@@ -210,7 +210,7 @@ mod tests {
             .sqrt();
         let tilt = (-2.0 * alpha.get().ln()).sqrt() / spread / 1e5;
         let tilts = scene.map(|c| {
-            let u = tilt.ln_1p() * c.copies as f64 / c.pairs as f64;
+            let u = tilt.ln_1p() * c.samples as f64 / c.pairs as f64;
             let own = c.own as f64 / c.pairs as f64;
             Cell {
                 tilt: u / (1.0 - own * u),

@@ -1,6 +1,6 @@
-//! The bound on copies that f answered with c.
+//! The bound on samples that f answered with c.
 //!
-//! Given which copies those are, the noises are still independent, each with its
+//! Given which samples those are, the noises are still independent, each with its
 //! law given f's answer. So whatever rule, looking at this and at no answer of h
 //! on this input, chooses on how many of them h runs, its answers there are
 //! independent trials with one probability.
@@ -9,17 +9,17 @@ use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper
 
 use crate::Error;
 
-/// h on some copies of one code.
+/// h on some samples of one code.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Copies that h ran on.
+    /// Samples that h ran on.
     pub pairs: u64,
     /// Those that h did not answer with c, invalid answers included.
     pub other: u64,
 }
 
 /// `P(h = c) >= CP_lo(k, n, alpha_f) (1 - CP_up(other, pairs, alpha_h))`, with
-/// pairs chosen among the copies that f answered with c: `P(h = c) >= P(f = c)
+/// pairs chosen among the samples that f answered with c: `P(h = c) >= P(f = c)
 /// P(h = c | f = c)`. Fails with probability at most `alpha_f + alpha_h`.
 pub fn coded_loss(
     k: u64,

@@ -35,7 +35,7 @@ use recert_num::directed::{add_down, add_up, div_up, ln_down, mul_up, sub_up};
 use super::mixture::{Beta, largest_up, peak};
 use crate::Error;
 
-/// A group of copies with one probability of the event.
+/// A group of samples with one probability of the event.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
     /// Its weight in the sum, not negative.

@@ -1,6 +1,6 @@
 //! A cell's likelihood: its average under a Beta law, and its largest value.
 //!
-//! A cell is a group of copies with one unknown probability `theta` of an
+//! A cell is a group of samples with one unknown probability `theta` of an
 //! event, of which `events` were seen in `trials`. The probability of the very
 //! sequence seen is `L(theta) = theta^x (1 - theta)^(m - x)`. Its average under
 //! a Beta law fixed beforehand is what [`joint`](super::joint_upper) compares

@@ -1,7 +1,7 @@
 //! From counts to certificates: pure functions, one bound a file.
 //!
 //! Notation (`SOUNDNESS.md`): f is the network certified first, h the modified
-//! one, c the class selected, n the copies of f, m <= n those that h ran on.
+//! one, c the class selected, n the samples of f, m <= n those that h ran on.
 
 mod anytime;
 mod both;
@@ -110,25 +110,25 @@ impl Conclusion {
     }
 }
 
-/// How f and h answered the same m copies, as far as class c is concerned.
+/// How f and h answered the same m samples, as far as class c is concerned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pairs {
-    /// Copies that both answered, m.
+    /// Samples that both answered, m.
     pub m: u64,
-    /// Copies on which the two answers differ, or either is invalid: D.
+    /// Samples on which the two answers differ, or either is invalid: D.
     pub disagreements: u64,
-    /// Copies on which h answered c.
+    /// Samples on which h answered c.
     pub own: u64,
-    /// Copies on which f answered c and h did not: n10.
+    /// Samples on which f answered c and h did not: n10.
     pub lost: u64,
-    /// Copies on which h answered c and f did not: n01.
+    /// Samples on which h answered c and f did not: n01.
     pub gained: u64,
-    /// Copies on which h's answer is invalid; counted in `disagreements`.
+    /// Samples on which h's answer is invalid; counted in `disagreements`.
     pub invalid: u64,
 }
 
 impl Pairs {
-    /// Adds what f and h answered on some copies, of both as many.
+    /// Adds what f and h answered on some samples, of both as many.
     pub fn add(&mut self, f: &[u16], h: &[u16], class: u16) {
         for (&f, &h) in f.iter().zip(h) {
             self.m += 1;
@@ -141,7 +141,7 @@ impl Pairs {
     }
 }
 
-/// A lower bound of `P(h = c)` from f's count and the first m copies, that both
+/// A lower bound of `P(h = c)` from f's count and the first m samples, that both
 /// networks answered; one module each.
 pub trait PairBound: std::fmt::Debug + Sync {
     /// The name it goes by in ledgers and on the command line.
@@ -159,7 +159,7 @@ pub trait PairBound: std::fmt::Debug + Sync {
     fn lower(&self, k: u64, n: u64, pairs: &Pairs, shares: &[Alpha]) -> Result<LowerBound, Error>;
 }
 
-/// The bounds of the first m copies, loosest first.
+/// The bounds of the first m samples, loosest first.
 pub const PAIR_BOUNDS: [&dyn PairBound; 3] = [&Zeta, &Loss, &Paired];
 
 #[cfg(test)]

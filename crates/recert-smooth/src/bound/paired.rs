@@ -1,4 +1,4 @@
-//! Two paired bounds on the first m copies: f's probability less what h loses,
+//! Two paired bounds on the first m samples: f's probability less what h loses,
 //! and what it gains added.
 
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
@@ -7,7 +7,7 @@ use super::{PairBound, Pairs};
 use crate::Error;
 
 /// `P(h = c) >= CP_lo(k, n, a1) - CP_up(lost, m, a2)`, failing with probability
-/// at most `a1 + a2`: only copies on which f answered c and h did not count
+/// at most `a1 + a2`: only samples on which f answered c and h did not count
 /// against h. Never below [`zeta`](super::zeta) at the same shares.
 pub fn loss(
     k: u64,

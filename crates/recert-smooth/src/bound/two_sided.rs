@@ -9,9 +9,9 @@
 //!
 //! - A: `p >= a` with `a = CP_lo(k, n, alpha_a)`;
 //! - R: `p / (p + q) >= t` with `t = CP_lo(k, k + k_j, alpha_ratio)`, for among
-//!   the copies answered c or j the count of c is binomial with just this ratio.
+//!   the samples answered c or j the count of c is binomial with just this ratio.
 //!
-//! j is one answer, fixed before any copy is drawn, though unknown: R needs no
+//! j is one answer, fixed before any sample is drawn, though unknown: R needs no
 //! union over the classes, and the largest count of another answer in place of
 //! `k_j` only lowers t. Where A and R hold, `q <= min(1 - p, p (1 - t) / t)`,
 //! and the radius `sigma/2 (Phi^-1(p) - Phi^-1(q))` is least at `p = a`
@@ -38,18 +38,18 @@ impl Shares {
     /// The name under which ledgers record the rule of [`Shares::from_votes`].
     pub const RULE: &'static str = "votes-1";
 
-    /// The weights of class and ratio: where the selection copies name no other
+    /// The weights of class and ratio: where the selection samples name no other
     /// class; where they name the class at least three times as often as any
     /// other; where they do not.
     pub const WEIGHTS: [[f64; 2]; 3] = [[15.0, 1.0], [1.0, 1.0], [1.0, 7.0]];
 
-    /// Splits `alpha` by the selection copies: `votes` of them for the class
+    /// Splits `alpha` by the selection samples: `votes` of them for the class
     /// selected, `runner_up` for the next best.
     ///
     /// The share of the class is 15/16 of alpha where `runner_up` is 0, 1/2 where
     /// `votes >= 3 runner_up`, and 1/8 otherwise. Near a probability of 1 the
     /// class's bound is all that matters, near a tie the ratio's. Soundness asks
-    /// of a rule only that it looks at no certification copy.
+    /// of a rule only that it looks at no certification sample.
     ///
     /// # Errors
     /// If a share underflows.
@@ -84,7 +84,7 @@ pub struct TwoSided {
 }
 
 /// Bounds the class and the runner-up from `k` and `runner_up` of `n`
-/// independent copies, `runner_up` being the largest count of any other answer.
+/// independent samples, `runner_up` being the largest count of any other answer.
 ///
 /// With probability at least `1 - shares.class - shares.ratio`, the radius
 /// `sigma/2 (Phi^-1(p_lower) - Phi^-1(p_upper))`, if positive, is at most
@@ -100,7 +100,7 @@ pub fn two_sided(k: u64, runner_up: u64, n: u64, shares: Shares) -> Result<TwoSi
         .filter(|&sum| sum <= n)
         .ok_or_else(|| {
             Error::parameter(format!(
-                "{k} copies of the class and {runner_up} of another are more than the {n} there are"
+                "{k} samples of the class and {runner_up} of another are more than the {n} there are"
             ))
         })?;
     let p_lower = clopper_pearson_lower(k, n, shares.class)?;
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn small_counts_by_hand() {
-        // All copies of the class: CP_lo(n, n, a) is the n-th root of a.
+        // All samples of the class: CP_lo(n, n, a) is the n-th root of a.
         for n in [1_u64, 2, 3, 7] {
             let found = two_sided(n, 0, n, shares(0.04, 0.01)).unwrap();
             let root = |a: f64| a.powf(1.0 / n as f64);
@@ -189,7 +189,7 @@ mod tests {
             assert!((found.ratio_lower.get() - t).abs() < 1e-11, "{found:?}");
             assert!((found.p_upper.get() - q).abs() < 1e-11, "{found:?}");
         }
-        // One copy of the class: CP_lo(1, n, a) = 1 - (1 - a)^(1/n).
+        // One sample of the class: CP_lo(1, n, a) = 1 - (1 - a)^(1/n).
         let found = two_sided(1, 4, 10, shares(0.02, 0.03)).unwrap();
         let once = |n: f64, a: f64| 1.0 - (1.0 - a).powf(1.0 / n);
         assert!((found.p_lower.get() - once(10.0, 0.02)).abs() < 1e-11);
@@ -201,7 +201,7 @@ mod tests {
             assert_eq!(found.p_lower.get(), 0.0);
             assert_eq!(found.p_upper.get(), 1.0);
         }
-        // A class of less than half of the copies that no other comes near.
+        // A class of less than half of the samples that no other comes near.
         let found = two_sided(4000, 500, 10_000, shares(0.0005, 0.0005)).unwrap();
         assert!(found.p_lower.get() < 0.4 && found.p_upper.get() < 0.08);
         assert!(radius(found.p_lower, found.p_upper) > 0.5);

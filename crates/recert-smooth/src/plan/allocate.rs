@@ -102,7 +102,7 @@ mod tests {
         Curve::new(points.iter().map(|&(cost, radius)| Point {
             cost,
             radius,
-            design: Design::Fresh { copies: cost },
+            design: Design::Fresh { samples: cost },
             tilt: 0.0,
         }))
     }

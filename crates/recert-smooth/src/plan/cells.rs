@@ -9,13 +9,13 @@ use recert_ledger::{Codes, INVALID};
 
 use super::Rates;
 
-/// How many cells there are: five of copies that f answered with c, in the margin
-/// buckets 0, 1, 2, 3 and higher; then five of copies that it answered otherwise.
+/// How many cells there are: five of samples that f answered with c, in the margin
+/// buckets 0, 1, 2, 3 and higher; then five of samples that it answered otherwise.
 pub const CELLS: usize = 2 * OWN;
 
 /// The largest `ln(1 + kappa)` that is considered. One that is near the number of
 /// pairs over n (as many pairs of few losses ask for) leaves nothing to decide by
-/// the codes, and fresh copies are as good there.
+/// the codes, and fresh samples are as good there.
 const STEEPEST: f64 = 0.08;
 
 /// Those of class c.
@@ -24,7 +24,7 @@ pub(crate) const OWN: usize = 5;
 /// A number for each cell.
 pub type ByCell<T> = [T; CELLS];
 
-/// The cell of a copy that f answered with `answer`, in this margin bucket; none
+/// The cell of a sample that f answered with `answer`, in this margin bucket; none
 /// for an invalid answer.
 #[must_use]
 pub fn cell(answer: u16, bucket: u8, class: u16) -> Option<usize> {
@@ -33,16 +33,16 @@ pub fn cell(answer: u16, bucket: u8, class: u16) -> Option<usize> {
     (answer != INVALID).then_some(first + bucket)
 }
 
-/// The cell of copy `copy` of these; none where margins are unknown.
-pub(crate) fn cell_of(f: &Codes, class: u16, copy: usize) -> Option<usize> {
+/// The cell of sample `sample` of these; none where margins are unknown.
+pub(crate) fn cell_of(f: &Codes, class: u16, sample: usize) -> Option<usize> {
     let margins = f.margins.as_ref()?;
-    cell(f.classes[copy], margins[copy], class)
+    cell(f.classes[sample], margins[sample], class)
 }
 
-/// Counts the copies in each cell, from copy `from` of these on.
+/// Counts the samples in each cell, from sample `from` of these on.
 pub(crate) fn count_cells(f: &Codes, class: u16, from: usize, counts: &mut ByCell<u64>) {
-    for copy in from..f.classes.len() {
-        if let Some(cell) = cell_of(f, class, copy) {
+    for sample in from..f.classes.len() {
+        if let Some(cell) = cell_of(f, class, sample) {
             counts[cell] += 1;
         }
     }
@@ -60,10 +60,10 @@ pub struct Tilts {
 /// What f's codes and the rates say of an input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outlook {
-    /// Late copies.
+    /// Late samples.
     n: f64,
     /// Those in each cell.
-    copies: ByCell<f64>,
+    samples: ByCell<f64>,
     /// Chance of c in each cell.
     own: ByCell<f64>,
 }
@@ -79,10 +79,10 @@ pub(crate) struct Prospect {
 
 impl Outlook {
     /// `q` is `P(f != c)`.
-    pub(crate) fn new(n: u64, copies: ByCell<u64>, rates: &Rates, q: f64) -> Self {
+    pub(crate) fn new(n: u64, samples: ByCell<u64>, rates: &Rates, q: f64) -> Self {
         Self {
             n: n as f64,
-            copies: copies.map(|count| count as f64),
+            samples: samples.map(|count| count as f64),
             own: rates.own(q),
         }
     }
@@ -91,7 +91,7 @@ impl Outlook {
     pub(crate) fn tilts(&self, tilt: f64, pairs: ByCell<u64>) -> Tilts {
         let rate = tilt.ln_1p();
         let of = |cell: usize| {
-            let u = rate * self.copies[cell] / (pairs[cell] as f64).max(1.0);
+            let u = rate * self.samples[cell] / (pairs[cell] as f64).max(1.0);
             tilt_at(u, self.own[cell]).clamp(1e-9, 1e9)
         };
         Tilts {
@@ -108,16 +108,16 @@ impl Outlook {
     /// `u = 1/theta`. The `m` that is best where an evaluation has a price is about
     /// `lambda w theta + nu w sqrt(theta (1 - theta))`, with one `nu` for all.
     fn spread(&self, cost: f64, lambda: f64) -> Option<ByCell<u64>> {
-        let least = |s: usize| lambda * self.copies[s] / self.n * self.own[s];
+        let least = |s: usize| lambda * self.samples[s] / self.n * self.own[s];
         let spread =
-            |s: usize| self.copies[s] / self.n * (self.own[s] * (1.0 - self.own[s])).sqrt();
+            |s: usize| self.samples[s] / self.n * (self.own[s] * (1.0 - self.own[s])).sqrt();
         let mut full = [false; CELLS];
         let mut pairs = [0.0; CELLS];
-        // Cells that run out of copies leave theirs to the others.
+        // Cells that run out of samples leave theirs to the others.
         for _ in 0..3 {
             let (mut left, mut width) = (cost, 0.0);
             for (s, &full) in full.iter().enumerate() {
-                left -= if full { self.copies[s] } else { least(s) };
+                left -= if full { self.samples[s] } else { least(s) };
                 width += if full { 0.0 } else { spread(s) };
             }
             if left <= 0.0 || width <= 0.0 {
@@ -125,8 +125,8 @@ impl Outlook {
             }
             for s in 0..CELLS {
                 let wanted = least(s) + left / width * spread(s);
-                full[s] = full[s] || wanted >= self.copies[s];
-                pairs[s] = if full[s] { self.copies[s] } else { wanted };
+                full[s] = full[s] || wanted >= self.samples[s];
+                pairs[s] = if full[s] { self.samples[s] } else { wanted };
             }
         }
         let enough = (0..CELLS).all(|s| pairs[s] * 0.999 >= least(s));
@@ -140,12 +140,12 @@ impl Outlook {
         for (s, m) in pairs.into_iter().enumerate() {
             let m = m as f64;
             if m > 0.0 {
-                let (u, own) = (rate * self.copies[s] / m, self.own[s]);
+                let (u, own) = (rate * self.samples[s] / m, self.own[s]);
                 if u * own >= 0.9999 {
                     return None;
                 }
                 let taken = -((1.0 - own) * (-own * u).ln_1p() + own * ((1.0 - own) * u).ln_1p());
-                known += rate * self.copies[s] * own - m * taken;
+                known += rate * self.samples[s] * own - m * taken;
             }
         }
         Some(Prospect {
@@ -164,7 +164,7 @@ impl Outlook {
         if let Some(tilt) = tilt {
             return at(self.n * tilt.ln_1p(), tilt);
         }
-        let mass: f64 = (0..CELLS).map(|s| self.copies[s] * self.own[s]).sum();
+        let mass: f64 = (0..CELLS).map(|s| self.samples[s] * self.own[s]).sum();
         let mut high = (0.97 * cost as f64 * self.n / mass.max(1.0))
             .min(STEEPEST * self.n)
             .ln();
@@ -215,10 +215,10 @@ mod tests {
     #[test]
     fn prospects_are_the_bounds_at_the_expected_counts() {
         let rates = Rates::default();
-        let copies = [
+        let samples = [
             3_000, 3_100, 6_000, 9_000, 57_000, 2_600, 2_000, 3_000, 4_000, 8_000,
         ];
-        let outlook = Outlook::new(100_000, copies, &rates, 0.2);
+        let outlook = Outlook::new(100_000, samples, &rates, 0.2);
         let alpha = Alpha::new(0.001).unwrap();
         let mut before = 0.0;
         for cost in [500, 2_000, 8_000, 32_000] {
@@ -228,7 +228,7 @@ mod tests {
             let tilts = outlook.tilts(best.tilt, best.pairs);
             let cells: Vec<_> = (0..CELLS)
                 .map(|s| bound::Cell {
-                    copies: copies[s],
+                    samples: samples[s],
                     pairs: best.pairs[s],
                     own: (best.pairs[s] as f64 * outlook.own[s]).round() as u64,
                     tilt: tilts.cells[s],

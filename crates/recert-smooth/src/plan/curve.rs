@@ -20,7 +20,7 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// A tenth for f, which has n copies to rest on, and the rest for h. If h is
+    /// A tenth for f, which has n samples to rest on, and the rest for h. If h is
     /// one of `among` candidates that may be chosen from by their results,
     /// alpha is divided between them first: which statement about f's codes a
     /// candidate rests on depends on its own rates, so they have none in common.
@@ -46,20 +46,20 @@ impl Levels {
 /// What decisions about an input look at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Subject {
-    /// Votes: f's answers on the selection copies and on the early ones, the
-    /// first [`early`] of the cached copies, on which h never runs.
+    /// Votes: f's answers on the selection samples and on the early ones, the
+    /// first [`early`] of the cached samples, on which h never runs.
     pub votes: u64,
     /// Those for c.
     pub favour: u64,
     /// Those for the next best class.
     pub rival: u64,
-    /// The cached copies of f that are not early: late ones.
+    /// The cached samples of f that are not early: late ones.
     pub n: u64,
     /// Those that it answered with c.
     pub k: u64,
     /// Those in each cell; all 0 where the ledger has no margins.
     pub cells: ByCell<u64>,
-    /// Pilot copies: the first late ones that f answered with c.
+    /// Pilot samples: the first late ones that f answered with c.
     pub pilot: u64,
     /// Those in each cell.
     pub piloted: ByCell<u64>,
@@ -84,23 +84,23 @@ pub struct Curve {
     points: Vec<Point>,
 }
 
-/// How many of `n` cached copies are early: what f answered on them is looked at
+/// How many of `n` cached samples are early: what f answered on them is looked at
 /// before anything is decided, and h does not run on them.
 #[must_use]
 pub fn early(n: u64) -> u64 {
     n / EARLY
 }
 
-/// One copy in so many is early.
+/// One sample in so many is early.
 const EARLY: u64 = 32;
 
 impl Subject {
     /// The subject as the votes alone suggest it, which decisions may look at
-    /// without looking at a code of a late copy.
+    /// without looking at a code of a late sample.
     #[must_use]
     pub fn by_votes(self) -> Self {
-        let cells = Rates::copies(self.q0(), self.n);
-        let pilot = |copies: u64| (copies as f64 / self.n as f64 * self.pilot as f64) as u64;
+        let cells = Rates::samples(self.q0(), self.n);
+        let pilot = |samples: u64| (samples as f64 / self.n as f64 * self.pilot as f64) as u64;
         Self {
             k: ((1.0 - self.q0()) * self.n as f64) as u64,
             cells,
@@ -114,7 +114,7 @@ impl Subject {
         ((self.votes - self.favour) as f64 + 0.5) / (self.votes as f64 + 1.0)
     }
 
-    /// `P(f != c)` by the cached copies.
+    /// `P(f != c)` by the cached samples.
     pub(crate) fn q(self) -> f64 {
         ((self.n - self.k) as f64 + 0.5) / (self.n as f64 + 1.0)
     }
@@ -125,7 +125,7 @@ impl Subject {
     }
 
     /// The law of another answer that an anytime bound of one cell starts from: on
-    /// fresh copies, as f's votes suggest; on copies that f answered with
+    /// fresh samples, as f's votes suggest; on samples that f answered with
     /// c, as the rates do.
     ///
     /// # Errors
@@ -182,9 +182,9 @@ impl Curve {
                 }
             }
             Family::Fresh => {
-                for copies in costs(subject.n) {
-                    let radius = fresh(1.0 - subject.q(), copies, levels.whole)?;
-                    put(copies, radius, Design::Fresh { copies }, 0.0);
+                for samples in costs(subject.n) {
+                    let radius = fresh(1.0 - subject.q(), samples, levels.whole)?;
+                    put(samples, radius, Design::Fresh { samples }, 0.0);
                 }
             }
             Family::Loss => {
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_pay_with_many_pairs_and_fresh_copies_near_one() {
+    fn cells_pay_with_many_pairs_and_fresh_samples_near_one() {
         let radius = |family, cost| curve(subject(), family).within(cost).unwrap().radius;
         assert!(radius(Family::Cells, 5_000) > radius(Family::Loss, 5_000));
         assert!(radius(Family::Cells, 5_000) > radius(Family::Fresh, 5_000));

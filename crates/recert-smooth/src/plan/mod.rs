@@ -2,7 +2,7 @@
 //!
 //! Nothing here has to be right for a certificate to hold. What has to hold is
 //! *what the decisions look at* (`SOUNDNESS.md`, section 4): on input i they see
-//! the selection copies, f's codes (at first those of the early copies alone, on
+//! the selection samples, f's codes (at first those of the early samples alone, on
 //! which h never runs), and how often h disagreed with f on *other*
 //! inputs; never an answer of h on input i, never a label.
 //!
@@ -11,7 +11,7 @@
 //! - `curve`: the radius expected of an input against the evaluations spent on
 //!   it, for each [`Design`];
 //! - `allocate`: a total spent where the next evaluation gains most;
-//! - `pick`: the copies that a design takes;
+//! - `pick`: the samples that a design takes;
 //! - [`Study`]: all of it together, one [`Design`] an input.
 
 mod allocate;
@@ -29,38 +29,38 @@ pub(crate) use pick::{Picked, Picker};
 pub use rates::{Pilot, Rates};
 pub use study::{Choice, Forecast, Goal, Study};
 
-/// Which copies of an input h runs on, and with it which bound is drawn.
+/// Which samples of an input h runs on, and with it which bound is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Design {
     /// None: f's codes promise no certificate worth its price.
     Nothing,
-    /// Fresh copies, that f never saw: h by itself.
+    /// Fresh samples, that f never saw: h by itself.
     Fresh {
         /// How many.
-        copies: u64,
+        samples: u64,
     },
-    /// The first late copies, whatever f answered: for a certificate of both sides.
+    /// The first late samples, whatever f answered: for a certificate of both sides.
     Both {
         /// How many.
         pairs: u64,
     },
-    /// The first late copies that f answered with c.
+    /// The first late samples that f answered with c.
     Loss {
         /// How many.
         pairs: u64,
     },
-    /// The first late copies of each cell.
+    /// The first late samples of each cell.
     Cells {
         /// How many.
         pairs: ByCell<u64>,
     },
 }
 
-/// Which kind of design an input gets. Fixed before f's code on any late copy is
-/// looked at; how many copies of which code, is decided by them.
+/// Which kind of design an input gets. Fixed before f's code on any late sample is
+/// looked at; how many samples of which code, is decided by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// [`Design::Both`]; even its number of copies is fixed before.
+    /// [`Design::Both`]; even its number of samples is fixed before.
     Both,
     /// [`Design::Fresh`].
     Fresh,
@@ -75,20 +75,20 @@ impl Design {
     pub fn cost(self) -> u64 {
         match self {
             Self::Nothing => 0,
-            Self::Fresh { copies } => copies,
+            Self::Fresh { samples } => samples,
             Self::Both { pairs } | Self::Loss { pairs } => pairs,
             Self::Cells { pairs } => pairs.iter().sum(),
         }
     }
 
-    /// The same copies and more, or fewer, of each code.
+    /// The same samples and more, or fewer, of each code.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         let scale = |count: u64| (count as f64 * factor).ceil() as u64;
         match self {
             Self::Nothing => Self::Nothing,
-            Self::Fresh { copies } => Self::Fresh {
-                copies: scale(copies),
+            Self::Fresh { samples } => Self::Fresh {
+                samples: scale(samples),
             },
             Self::Both { pairs } => Self::Both {
                 pairs: scale(pairs),

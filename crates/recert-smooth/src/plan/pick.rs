@@ -1,4 +1,4 @@
-//! Which copies a design takes, found by going once through f's codes.
+//! Which samples a design takes, found by going once through f's codes.
 
 use recert_ledger::Codes;
 use recert_noise::Stream;
@@ -6,27 +6,27 @@ use recert_noise::Stream;
 use super::cells::{ByCell, CELLS, cell_of};
 use super::{Design, early};
 
-/// The copies that a design takes.
+/// The samples that a design takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picked {
     pub(crate) stream: Stream,
     /// Their numbers, ascending.
-    pub(crate) copies: Vec<u32>,
+    pub(crate) samples: Vec<u32>,
     /// f's codes on them; nothing where f never saw them.
     pub(crate) f: Codes,
 }
 
-/// Goes through f's codes from the first copy on, as far as it has to.
+/// Goes through f's codes from the first sample on, as far as it has to.
 pub(crate) struct Picker {
     class: u16,
-    /// Copies that are cached, and those of them that are late.
+    /// Samples that are cached, and those of them that are late.
     cached: u64,
     late: u64,
     wanted: Wanted,
     picked: Picked,
 }
 
-/// Copies still to be found.
+/// Samples still to be found.
 enum Wanted {
     Any(u64),
     OfClass(u64),
@@ -34,19 +34,19 @@ enum Wanted {
 }
 
 impl Picker {
-    /// A picker of `design` from f's codes of class `class` on `cached` copies: as
+    /// A picker of `design` from f's codes of class `class` on `cached` samples: as
     /// many as there are, where it asks for more, and no more fresh ones than there
     /// are cached.
     pub(crate) fn new(design: Design, class: u16, cached: u64) -> Self {
         let mut picked = Picked {
             stream: design.stream(),
-            copies: Vec::new(),
+            samples: Vec::new(),
             f: Codes::default(),
         };
         let wanted = match design {
             Design::Nothing => Wanted::Any(0),
-            Design::Fresh { copies } => {
-                picked.copies = (0..copies.min(cached) as u32).collect();
+            Design::Fresh { samples } => {
+                picked.samples = (0..samples.min(cached) as u32).collect();
                 Wanted::Any(0)
             }
             Design::Both { pairs } => Wanted::Any(pairs),
@@ -62,7 +62,7 @@ impl Picker {
         }
     }
 
-    /// The first copy that it has to see, and the number after the last one.
+    /// The first sample that it has to see, and the number after the last one.
     pub(crate) fn range(&self) -> std::ops::Range<u64> {
         let end = if self.is_done() {
             self.late
@@ -80,7 +80,7 @@ impl Picker {
         }
     }
 
-    /// Looks at f's codes on copies from `first` on, which follow those seen before.
+    /// Looks at f's codes on samples from `first` on, which follow those seen before.
     pub(crate) fn see(&mut self, first: u64, f: &Codes) {
         let from = self.late.saturating_sub(first) as usize;
         for i in from..f.classes.len() {
@@ -91,7 +91,7 @@ impl Picker {
             };
             if let Some(left) = left.filter(|left| **left > 0) {
                 *left -= 1;
-                self.picked.copies.push(first as u32 + i as u32);
+                self.picked.samples.push(first as u32 + i as u32);
                 self.picked.f.push(f, i);
                 if self.is_done() {
                     break;
@@ -107,7 +107,7 @@ impl Picker {
 }
 
 impl Design {
-    /// The stream of its copies.
+    /// The stream of its samples.
     pub(crate) fn stream(self) -> Stream {
         match self {
             Self::Fresh { .. } => Stream::Fresh,
@@ -115,16 +115,16 @@ impl Design {
         }
     }
 
-    /// The stream and the ascending numbers of the copies, from f's codes of
+    /// The stream and the ascending numbers of the samples, from f's codes of
     /// class `class`; as many as there are, where the design asks for more, and
     /// no more fresh ones than there are cached.
-    pub fn copies(self, f: &Codes, class: u16) -> (Stream, Vec<u32>) {
+    pub fn samples(self, f: &Codes, class: u16) -> (Stream, Vec<u32>) {
         let mut picker = Picker::new(self, class, f.classes.len() as u64);
         if !picker.is_done() {
             picker.see(0, f);
         }
         let picked = picker.finish();
-        (picked.stream, picked.copies)
+        (picked.stream, picked.samples)
     }
 }
 
@@ -142,23 +142,23 @@ mod tests {
     }
 
     #[test]
-    fn designs_take_the_first_copies_of_their_codes() {
+    fn designs_take_the_first_samples_of_their_codes() {
         let f = codes(&[3, 3, 5, 3, INVALID, 3, 3], &[7, 1, 0, 2, 0, 6, 1]);
         let mut counts = [0; CELLS];
         count_cells(&f, 3, 0, &mut counts);
         assert_eq!(counts, [0, 2, 1, 0, 2, 1, 0, 0, 0, 0]);
-        let copies = |design: Design| design.copies(&f, 3).1;
-        assert_eq!(copies(Design::Loss { pairs: 3 }), [0, 1, 3]);
-        assert_eq!(copies(Design::Loss { pairs: 99 }), [0, 1, 3, 5, 6]);
-        assert_eq!(copies(Design::Both { pairs: 4 }), [0, 1, 2, 3]);
+        let samples = |design: Design| design.samples(&f, 3).1;
+        assert_eq!(samples(Design::Loss { pairs: 3 }), [0, 1, 3]);
+        assert_eq!(samples(Design::Loss { pairs: 99 }), [0, 1, 3, 5, 6]);
+        assert_eq!(samples(Design::Both { pairs: 4 }), [0, 1, 2, 3]);
         let pairs = [0, 1, 9, 0, 1, 9, 0, 0, 0, 0];
-        assert_eq!(copies(Design::Cells { pairs }), [0, 1, 2, 3]);
-        assert_eq!(copies(Design::Fresh { copies: 2 }), [0, 1]);
-        assert!(copies(Design::Nothing).is_empty());
+        assert_eq!(samples(Design::Cells { pairs }), [0, 1, 2, 3]);
+        assert_eq!(samples(Design::Fresh { samples: 2 }), [0, 1]);
+        assert!(samples(Design::Nothing).is_empty());
     }
 
     #[test]
-    fn early_copies_are_never_taken_and_blocks_make_no_difference() {
+    fn early_samples_are_never_taken_and_blocks_make_no_difference() {
         let answers: Vec<u16> = (0..400).map(|i| [3, 3, 5, 3, INVALID][i % 5]).collect();
         let margins: Vec<u8> = (0..400).map(|i| (i * i % 8) as u8).collect();
         let f = codes(&answers, &margins);
@@ -170,7 +170,7 @@ mod tests {
                 pairs: [5, 9, 0, 40, 80, 3, 3, 3, 900, 1],
             },
         ] {
-            let (_, whole) = design.copies(&f, 3);
+            let (_, whole) = design.samples(&f, 3);
             assert!(u64::from(whole[0]) >= early(400));
             for size in [1, 7, 64] {
                 let mut picker = Picker::new(design, 3, 400);
@@ -184,7 +184,7 @@ mod tests {
                     first = end;
                 }
                 let picked = picker.finish();
-                assert_eq!(picked.copies, whole);
+                assert_eq!(picked.samples, whole);
                 let at = |list: &[u16]| -> Vec<u16> {
                     whole.iter().map(|&i| list[i as usize]).collect()
                 };

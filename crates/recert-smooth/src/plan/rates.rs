@@ -5,9 +5,9 @@ use super::cells::{ByCell, OWN};
 /// What holds over inputs, to a rough degree.
 ///
 /// With `q = P(f != c)` on an input, `r = P(h != c | f = c)` is about `loss * q`:
-/// both networks err near the same boundary, and how near an input's copies lie to
+/// both networks err near the same boundary, and how near an input's samples lie to
 /// it is what q measures. How the losses spread over the margin buckets is much the
-/// same for all changes with one r, and a copy that f answered otherwise
+/// same for all changes with one r, and a sample that f answered otherwise
 /// is won by h about as often as one of its bucket is lost. (Measured on ResNet-20
 /// under noise 0.25 to 1.0: `loss` is 0.002 for fp16, 0.05 to 0.08 for int8 and 10 %
 /// pruning, 0.1 to 0.35 for 20 %, much the same for q from 0.005 to 0.4.)
@@ -29,7 +29,7 @@ impl Default for Rates {
     }
 }
 
-/// h's answers on the pilot copies of one input: the cell of each (of class c),
+/// h's answers on the pilot samples of one input: the cell of each (of class c),
 /// and whether h answered otherwise.
 pub type Pilot = Vec<(usize, bool)>;
 
@@ -91,9 +91,9 @@ impl Rates {
         })
     }
 
-    /// How many of `n` copies to expect in each cell, from q alone: the buckets'
+    /// How many of `n` samples to expect in each cell, from q alone: the buckets'
     /// quantiles, and how often f is wrong in each (fitted as above).
-    pub(crate) fn copies(q: f64, n: u64) -> ByCell<u64> {
+    pub(crate) fn samples(q: f64, n: u64) -> ByCell<u64> {
         const WIDTHS: [f64; OWN] = [0.05, 0.05, 0.1, 0.15, 0.65];
         const SCALES: [(f64, f64); OWN - 1] = [(0.033, 1.0), (0.1, 1.3), (0.16, 1.4), (0.24, 1.5)];
         let mut other = [0.0; OWN];
@@ -135,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn expected_copies_add_up() {
+    fn expected_samples_add_up() {
         for q in [0.001, 0.02, 0.1, 0.3, 0.5] {
-            let copies = Rates::copies(q, 1_000_000);
-            let own: u64 = copies[..OWN].iter().sum();
+            let samples = Rates::samples(q, 1_000_000);
+            let own: u64 = samples[..OWN].iter().sum();
             assert!((own as f64 / 1e6 - (1.0 - q)).abs() < 1e-4, "{q} {own}");
-            assert!(copies.iter().sum::<u64>() <= 1_000_000);
+            assert!(samples.iter().sum::<u64>() <= 1_000_000);
         }
     }
 }

@@ -26,7 +26,7 @@ pub enum Goal {
 const PILOT: f64 = 0.05;
 
 impl Goal {
-    /// How many pilot copies each input gets, from the votes for its class and all
+    /// How many pilot samples each input gets, from the votes for its class and all
     /// its votes. Nothing where these promise no certificate.
     #[must_use]
     pub fn pilots(self, votes: &[(u64, u64)]) -> Vec<u64> {
@@ -34,7 +34,7 @@ impl Goal {
         let inputs = votes.iter().filter(|votes| promising(votes)).count();
         let each = match self {
             Self::Budget(total) => PILOT * total as f64 / inputs.max(1) as f64,
-            Self::Each(copies) => PILOT * copies as f64,
+            Self::Each(samples) => PILOT * samples as f64,
             Self::MeanRadius(_) => 20.0,
         };
         // A budget too small for a pilot is spent on pairs that count.
@@ -62,15 +62,15 @@ pub struct Study {
 /// What one input gets, and the rates that this was decided by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Choice {
-    /// The copies to evaluate.
+    /// The samples to evaluate.
     pub design: Design,
     /// Rates from the other half of the inputs.
     pub rates: Rates,
-    /// The tilts of a bound over cells, for the copies of the design.
+    /// The tilts of a bound over cells, for the samples of the design.
     pub tilts: Tilts,
 }
 
-/// What is fixed before the code of any late copy is looked at.
+/// What is fixed before the code of any late sample is looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Settled {
     /// The family, and the tilt of f's codes for one of cells.
@@ -214,7 +214,7 @@ impl Study {
     /// What input `i` may cost beside its pilot, where the goal is one of each.
     fn left(&self, i: usize) -> u64 {
         match self.goal {
-            Goal::Each(copies) => copies.saturating_sub(self.subjects[i].pilot),
+            Goal::Each(samples) => samples.saturating_sub(self.subjects[i].pilot),
             _ => u64::MAX,
         }
     }
@@ -350,7 +350,7 @@ mod tests {
                 rival: 30 - 2 * (i % 12),
                 n,
                 k: 0,
-                cells: Rates::copies(0.6 - 0.05 * (i % 12) as f64, n),
+                cells: Rates::samples(0.6 - 0.05 * (i % 12) as f64, n),
                 pilot: 0,
                 piloted: [0; 10],
             };

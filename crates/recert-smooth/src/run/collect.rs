@@ -1,4 +1,4 @@
-//! What can be asked for: the first copies of every input, or chosen ones; of
+//! What can be asked for: the first samples of every input, or chosen ones; of
 //! one network, or of several in one pass.
 
 use std::borrow::Cow;
@@ -8,9 +8,9 @@ use recert_engine::Classifier;
 use recert_ledger::{Certificate, Ledger, NetworkId, Series};
 use recert_noise::Stream;
 
-use super::copies::Copies;
 use super::noise::Noise;
 use super::pool::{Pool, Setting};
+use super::samples::Samples;
 use super::scheduler::Scheduler;
 use super::{Observer, Outcome};
 use crate::{Error, ErrorKind, Source};
@@ -28,36 +28,36 @@ pub struct Voter<'a> {
 /// Which answers a run needs from every network.
 #[derive(Debug, Clone, Copy)]
 pub struct Collect {
-    /// The noise stream of its copies.
+    /// The noise stream of its samples.
     pub stream: Stream,
-    /// Copies to answer, `0..copies` of every input.
-    pub copies: u64,
-    /// Selection copies of its own to draw before; 0 for none.
+    /// Samples to answer, `0..samples` of every input.
+    pub samples: u64,
+    /// Selection samples of its own to draw before; 0 for none.
     pub selection: u64,
-    /// Whether to code margins (needs selection copies and logits).
+    /// Whether to code margins (needs selection samples and logits).
     pub margins: bool,
     /// Images in one call of the classifier.
     pub batch: usize,
 }
 
-/// Copies of one input to be answered by one network.
+/// Samples of one input to be answered by one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request<C = Vec<u32>> {
     /// The network.
     pub network: NetworkId,
     /// The input's position.
     pub idx: u32,
-    /// The noise stream of the copies.
+    /// The noise stream of the samples.
     pub stream: Stream,
-    /// The copies' numbers, or what tells them.
-    pub copies: C,
+    /// The samples' numbers, or what tells them.
+    pub samples: C,
 }
 
-/// Tells which copies of an input are asked for: a list, or a rule that finds
+/// Tells which samples of an input are asked for: a list, or a rule that finds
 /// them when their turn comes, so that those of all inputs need not be in
 /// memory at once.
 pub trait Numbers {
-    /// The copies' numbers, strictly ascending and below `u32::MAX`; the same
+    /// The samples' numbers, strictly ascending and below `u32::MAX`; the same
     /// whatever the ledger has been given meanwhile.
     ///
     /// # Errors
@@ -71,10 +71,10 @@ impl Numbers for Vec<u32> {
     }
 }
 
-/// Which copies a run needs from which network.
+/// Which samples a run needs from which network.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen<'a, C = Vec<u32>> {
-    /// The copies; at most one request to a network for each stream of an input.
+    /// The samples; at most one request to a network for each stream of an input.
     pub requests: &'a [Request<C>],
     /// Images in one call of the classifier.
     pub batch: usize,
@@ -94,7 +94,7 @@ pub(super) struct Plan {
     batch: usize,
 }
 
-/// Copies of one stream of one input: what either kind of run comes down to.
+/// Samples of one stream of one input: what either kind of run comes down to.
 pub(super) struct Wanted<'a> {
     pub(super) idx: u32,
     pub(super) stream: Stream,
@@ -109,7 +109,7 @@ pub(super) struct Part<'a> {
     /// Whether the network has answered all that is asked of it on the input
     /// once it has answered this.
     pub(super) last: bool,
-    copies: Which<'a>,
+    samples: Which<'a>,
 }
 
 enum Which<'a> {
@@ -136,7 +136,7 @@ pub fn collect(
     observer: &mut dyn Observer,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
-    let copies = number(collect.copies)?;
+    let samples = number(collect.samples)?;
     let plan = Plan {
         networks: voters.iter().map(|voter| voter.network).collect(),
         selection: number(collect.selection)?,
@@ -146,7 +146,7 @@ pub fn collect(
     let part = |voter| Part {
         voter,
         last: true,
-        copies: Which::First(copies),
+        samples: Which::First(samples),
     };
     let wanted = |&idx: &u32| Wanted {
         idx,
@@ -157,22 +157,22 @@ pub fn collect(
     run(ledger, source, &plan, wanted, voters, observer, conclude)
 }
 
-/// Draws the answers on chosen copies that the ledger lacks, with one worker
+/// Draws the answers on chosen samples that the ledger lacks, with one worker
 /// for each classifier of a voter; and calls `conclude` on each input once for
 /// each network asked about it, when all the network's requests on it are
 /// complete, in the order of their last ones. A request for a stream of an
 /// input of which another network is asked before is answered with that one.
-/// A request without copies is complete at once. The certificates that
+/// A request without samples is complete at once. The certificates that
 /// `conclude` returns are recorded in one transaction; there may be none,
 /// where the answers are to be looked at first.
 ///
 /// What is drawn is written as it comes, as in [`collect`]: stopped or killed,
-/// the same call goes on from there; and copies that the ledger holds, from
-/// whatever run, are not drawn again. No selection copies are drawn and no
+/// the same call goes on from there; and samples that the ledger holds, from
+/// whatever run, are not drawn again. No selection samples are drawn and no
 /// margins kept.
 ///
 /// # Errors
-/// As [`collect`]; and a parameter error if a request's copies are not strictly
+/// As [`collect`]; and a parameter error if a request's samples are not strictly
 /// ascending or reach `u32::MAX`, if its network is none of the voters', or if
 /// two requests are for one network's answers to one stream of one input.
 pub fn collect_chosen<C: Numbers>(
@@ -192,7 +192,7 @@ pub fn collect_chosen<C: Numbers>(
     let mut wanted: Vec<Wanted<'_>> = Vec::new();
     let mut places = HashMap::new();
     for request in chosen.requests {
-        let Request { idx, copies, .. } = request;
+        let Request { idx, samples, .. } = request;
         let voter = plan.networks.iter().position(|&n| n == request.network);
         let Some(voter) = voter else {
             return Err(Error::parameter(format!(
@@ -212,7 +212,7 @@ pub fn collect_chosen<C: Numbers>(
         wanted[place].parts.push(Part {
             voter,
             last: true,
-            copies: Which::Chosen(copies),
+            samples: Which::Chosen(samples),
         });
     }
     run(ledger, source, &plan, wanted, voters, observer, conclude)
@@ -281,11 +281,11 @@ fn workers(voters: &[Voter<'_>]) -> Result<usize, Error> {
     Ok(workers)
 }
 
-/// A number of copies, which copy numbers of 32 bits must do for.
-fn number(copies: u64) -> Result<u32, Error> {
-    u32::try_from(copies).map_err(|_| {
+/// A number of samples, which sample numbers of 32 bits must do for.
+fn number(samples: u64) -> Result<u32, Error> {
+    u32::try_from(samples).map_err(|_| {
         Error::parameter(format!(
-            "{copies} copies are more than the {} that noise has numbers for",
+            "{samples} samples are more than the {} that noise has numbers for",
             u32::MAX
         ))
     })
@@ -315,13 +315,13 @@ fn demand(ledger: &Ledger, plan: &Plan, wanted: &[Wanted<'_>]) -> Result<(u64, u
     for wanted in wanted {
         for part in &wanted.parts {
             let series = wanted.series(plan.networks[part.voter]);
-            let copies = part.copies(ledger, wanted.idx)?;
-            needed += selection + copies.len();
+            let samples = part.samples(ledger, wanted.idx)?;
+            needed += selection + samples.len();
             if selection > 0 && ledger.selection(series.network, wanted.idx)?.is_some() {
                 done += selection;
             }
             let answered = ledger.answered(series)?;
-            done += copies.len() - copies.without(&answered).len();
+            done += samples.len() - samples.without(&answered).len();
         }
     }
     Ok((needed, done))
@@ -339,19 +339,19 @@ impl Wanted<'_> {
 }
 
 impl Part<'_> {
-    /// The copies asked for of input `idx`.
-    pub(super) fn copies(&self, ledger: &Ledger, idx: u32) -> Result<Copies, Error> {
-        let rule = match self.copies {
-            Which::First(copies) => return Ok(Copies::first(copies)),
+    /// The samples asked for of input `idx`.
+    pub(super) fn samples(&self, ledger: &Ledger, idx: u32) -> Result<Samples, Error> {
+        let rule = match self.samples {
+            Which::First(samples) => return Ok(Samples::first(samples)),
             Which::Chosen(rule) => rule,
         };
         let list = rule.numbers(ledger, idx)?;
         if !list.is_sorted_by(|a, b| a < b) || list.last() == Some(&u32::MAX) {
             return Err(Error::parameter(format!(
-                "the copies asked for of input {idx} must be strictly ascending and below {}",
+                "the samples asked for of input {idx} must be strictly ascending and below {}",
                 u32::MAX
             )));
         }
-        Ok(Copies::chosen(&list))
+        Ok(Samples::chosen(&list))
     }
 }

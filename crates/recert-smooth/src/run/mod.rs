@@ -1,20 +1,20 @@
-//! Collecting: noisy copies through a classifier, answers into the ledger.
+//! Collecting: noisy samples through a classifier, answers into the ledger.
 //!
-//! A run asks for copies of a noise stream of each input: the first m
+//! A run asks for samples of a noise stream of each input: the first m
 //! ([`collect`]) or any chosen ones ([`collect_chosen`]). What the ledger lacks of
 //! them, the scheduler (`scheduler.rs`) hands out, and it is the only one that
-//! writes; workers (`pool.rs`) evaluate chunks of copies of one input. Where
-//! several networks answer in one pass, a copy that any of them lacks is made
+//! writes; workers (`pool.rs`) evaluate chunks of samples of one input. Where
+//! several networks answer in one pass, a sample that any of them lacks is made
 //! once, and goes to those that lack it. A chunk's
 //! size follows the speed seen, so that about a second of work is in flight a
-//! worker, and has no influence on any answer: each copy's noise is a pure
-//! function of (seed, stream, input, copy).
+//! worker, and has no influence on any answer: each sample's noise is a pure
+//! function of (seed, stream, input, sample).
 
 mod batch;
 mod collect;
-mod copies;
 mod noise;
 mod pool;
+mod samples;
 mod scheduler;
 
 pub use batch::{BATCH, measured_batch, seconds_an_image};
@@ -59,17 +59,21 @@ pub enum Outcome {
     Stopped,
 }
 
-/// What is left of `alpha` for bounds on up to `copies` copies of an input, once
+/// What is left of `alpha` for bounds on up to `samples` samples of an input, once
 /// the distance of the noise's law from the stated one is charged to it: all of
 /// it for Gaussian noise, whose law is stated up to rounding, and less by the
-/// total variation of `copies` copies for integer noise.
+/// total variation of `samples` samples for integer noise.
 ///
 /// # Errors
 /// If the charge is half of alpha or more.
-pub(crate) fn level(header: &Header, alpha: Alpha, copies: u64) -> Result<Alpha, Error> {
+pub(crate) fn level(header: &Header, alpha: Alpha, samples: u64) -> Result<Alpha, Error> {
     let dims = header.shape.iter().map(|&size| u64::from(size)).product();
     let law = Law::of_generator(&header.generator)?;
-    Ok(Alpha::new(law.charged_alpha(alpha.get(), copies, dims)?)?)
+    Ok(Alpha::new(law.charged_alpha(
+        alpha.get(),
+        samples,
+        dims,
+    )?)?)
 }
 
 /// The standard deviation that float32 noise is scaled by: the least float32

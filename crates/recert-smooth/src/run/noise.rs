@@ -72,21 +72,21 @@ impl Noise {
         }
     }
 
-    /// Writes the noisy copies `copies` of input `idx`, one after the other.
+    /// Writes the noisy samples `samples` of input `idx`, one after the other.
     pub(super) fn add_batch(
         &self,
         stream: Stream,
         idx: u32,
-        copies: Range<u32>,
+        samples: Range<u32>,
         image: &Pixels,
         out: &mut [f32],
     ) {
         match (self, image) {
             (Self::Gaussian { key, sigma }, Pixels::Float(image)) => {
-                key.add_batch(stream, idx, copies, *sigma, image, out);
+                key.add_batch(stream, idx, samples, *sigma, image, out);
             }
             (Self::Integer(noise), Pixels::Levels(image)) => {
-                noise.add_batch(stream, idx, copies, image, out);
+                noise.add_batch(stream, idx, samples, image, out);
             }
             _ => unreachable!("an image is prepared by the noise that is added to it"),
         }

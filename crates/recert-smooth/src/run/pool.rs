@@ -14,8 +14,8 @@ use recert_ledger::{Codes, INVALID, Selection};
 use recert_noise::Stream;
 
 use super::collect::Voter;
-use super::copies::Copies;
 use super::noise::{Noise, Pixels};
+use super::samples::Samples;
 use crate::margin::{edges, margin_code};
 use crate::{Error, ErrorKind};
 
@@ -26,7 +26,7 @@ pub(super) struct Setting {
     pub(super) batch: usize,
 }
 
-/// Copies of one input to evaluate.
+/// Samples of one input to evaluate.
 #[derive(Debug)]
 pub(super) struct Job {
     /// What was asked for, by its place.
@@ -34,27 +34,27 @@ pub(super) struct Job {
     pub(super) idx: u32,
     pub(super) stream: Stream,
     pub(super) image: Pixels,
-    /// The copies: every one of them is asked of some network.
-    pub(super) copies: Copies,
+    /// The samples: every one of them is asked of some network.
+    pub(super) samples: Samples,
     /// What each network is to do with them; no network twice.
     pub(super) shares: Vec<Share>,
 }
 
-/// What one network is to do with the copies of a job.
+/// What one network is to do with the samples of a job.
 #[derive(Debug)]
 pub(super) struct Share {
     /// The network, by its place.
     pub(super) voter: usize,
-    /// Those of the copies that it lacks.
-    pub(super) copies: Copies,
+    /// Those of the samples that it lacks.
+    pub(super) samples: Samples,
     pub(super) task: Task,
 }
 
 #[derive(Debug)]
 pub(super) enum Task {
-    /// Choose a class by the copies, which are selection copies.
+    /// Choose a class by the samples, which are selection samples.
     Select { margins: bool },
-    /// Answer the copies, coding the margin of the class by the edges.
+    /// Answer the samples, coding the margin of the class by the edges.
     Answer { margins: Option<(u16, Arc<[f32]>)> },
 }
 
@@ -62,8 +62,8 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) request: usize,
-    /// Copies made, and the time that they and the answers took.
-    pub(super) copies: u64,
+    /// Samples made, and the time that they and the answers took.
+    pub(super) samples: u64,
     pub(super) micros: u64,
     /// What each network did, by its place, in the order of the shares.
     pub(super) results: Vec<(usize, Result<Output, Error>)>,
@@ -73,7 +73,7 @@ pub(super) struct Done {
 pub(super) enum Output {
     Selection(Selection),
     Answers {
-        copies: Vec<u32>,
+        samples: Vec<u32>,
         codes: Codes,
         micros: u64,
     },
@@ -140,7 +140,7 @@ impl Pool {
 /// A worker's instance of a network.
 struct Voice<'a> {
     classifier: &'a mut dyn Classifier,
-    /// Noisy copies that wait until they fill a batch.
+    /// Noisy samples that wait until they fill a batch.
     rows: Vec<f32>,
     /// What the classifier panicked with, if it did.
     panicked: Option<String>,
@@ -158,7 +158,7 @@ impl<'a> Voice<'a> {
 
 /// What a network has done of its share.
 struct Track {
-    left: Copies,
+    left: Samples,
     kept: Kept,
     /// The time of its answers, and its part of the time of the noise.
     time: Duration,
@@ -179,7 +179,7 @@ impl Track {
         let kept = match &share.task {
             Task::Select { margins } => Kept::Whole(Vec::new(), *margins),
             Task::Answer { margins } => {
-                let room = share.copies.len() as usize;
+                let room = share.samples.len() as usize;
                 let codes = Codes {
                     classes: Vec::with_capacity(room),
                     margins: margins.as_ref().map(|_| Vec::with_capacity(room)),
@@ -188,7 +188,7 @@ impl Track {
             }
         };
         Self {
-            left: share.copies.clone(),
+            left: share.samples.clone(),
             kept,
             time: Duration::ZERO,
             failure: None,
@@ -242,13 +242,13 @@ impl Worker<'_> {
             .collect();
         Done {
             request: job.request,
-            copies: job.copies.len(),
+            samples: job.samples.len(),
             micros,
             results,
         }
     }
 
-    /// The answers on the copies of the job, batch by batch: what each network
+    /// The answers on the samples of the job, batch by batch: what each network
     /// did of its share. A network that needs a whole batch of the noise gets
     /// it as it is; one that needs some of it collects these until they are a
     /// batch of its own.
@@ -257,9 +257,9 @@ impl Worker<'_> {
         let pixels = job.image.len();
         let full = batch.saturating_mul(pixels);
         let mut tracks: Vec<Track> = job.shares.iter().map(Track::new).collect();
-        let mut copies = job.copies.clone();
-        while !copies.is_empty() {
-            let piece = copies.take(*batch as u64);
+        let mut samples = job.samples.clone();
+        while !samples.is_empty() {
+            let piece = samples.take(*batch as u64);
             let start = Instant::now();
             self.noisy.resize(piece.len() as usize * pixels, 0.0);
             let mut rest = self.noisy.as_mut_slice();
@@ -269,10 +269,10 @@ impl Worker<'_> {
                 rest = others;
             }
             let time = start.elapsed();
-            let owns: Vec<Copies> = (tracks.iter_mut())
+            let owns: Vec<Samples> = (tracks.iter_mut())
                 .map(|track| track.left.take_below(piece.end()))
                 .collect();
-            let all = owns.iter().map(Copies::len).sum::<u64>().max(1);
+            let all = owns.iter().map(Samples::len).sum::<u64>().max(1);
             for ((share, track), own) in job.shares.iter().zip(&mut tracks).zip(&owns) {
                 track.time += time.mul_f64(own.len() as f64 / all as f64);
                 let Voice {
@@ -320,7 +320,7 @@ impl Track {
                 ..select(&answers, margins)
             }),
             Kept::Codes(codes, _) => Output::Answers {
-                copies: share.copies.numbers(),
+                samples: share.samples.numbers(),
                 codes,
                 micros,
             },
@@ -328,14 +328,14 @@ impl Track {
     }
 }
 
-/// What `answers` on the selection copies select: the class answered most often,
+/// What `answers` on the selection samples select: the class answered most often,
 /// ties to the lower index, and with `margins` the edges of the margin buckets.
 pub fn select(answers: &[Answers], margins: bool) -> Selection {
     let mut counts = BTreeMap::new();
-    let (mut copies, mut invalid) = (0, 0);
+    let (mut samples, mut invalid) = (0, 0);
     for batch in answers {
         for i in 0..batch.len() {
-            copies += 1;
+            samples += 1;
             match batch.class(i) {
                 Some(class) => *counts.entry(class).or_insert(0) += 1,
                 None => invalid += 1,
@@ -354,7 +354,7 @@ pub fn select(answers: &[Answers], margins: bool) -> Selection {
         .flat_map(|batch| (0..batch.len()).filter_map(|i| batch.margin(i, class)))
         .collect();
     Selection {
-        copies,
+        samples,
         counts,
         invalid,
         class,
@@ -433,11 +433,11 @@ mod tests {
     }
 
     #[test]
-    fn each_network_gets_its_copies_in_full_batches() {
+    fn each_network_gets_its_samples_in_full_batches() {
         let (key, image, sigma) = (NoiseKey::new(3), [0.5_f32, 0.1, 0.9], 0.25);
-        let first = |copy: u32| {
+        let first = |sample: u32| {
             let mut noisy = [0.0; 3];
-            key.add(Stream::Fresh, 7, copy, sigma, &image, &mut noisy);
+            key.add(Stream::Fresh, 7, sample, sigma, &image, &mut noisy);
             noisy[0]
         };
         let all: Vec<u32> = (0..100).collect();
@@ -458,7 +458,7 @@ mod tests {
         };
         let share = |(voter, list): (usize, &&Vec<u32>)| Share {
             voter,
-            copies: Copies::chosen(list),
+            samples: Samples::chosen(list),
             task: Task::Answer { margins: None },
         };
         let done = worker.done(&Job {
@@ -466,20 +466,20 @@ mod tests {
             idx: 7,
             stream: Stream::Fresh,
             image: Pixels::Float(image.to_vec().into()),
-            copies: Copies::first(100),
+            samples: Samples::first(100),
             shares: lists.iter().enumerate().map(share).collect(),
         });
-        assert_eq!(done.copies, 100);
+        assert_eq!(done.samples, 100);
         for ((voter, result), list) in done.results.into_iter().zip(lists) {
-            let Ok(Output::Answers { copies, codes, .. }) = result else {
+            let Ok(Output::Answers { samples, codes, .. }) = result else {
                 panic!("network {voter} did not answer: {result:?}");
             };
-            assert_eq!(&copies, list);
-            let expected = list.iter().map(|&copy| u16::from(first(copy) > 0.5));
+            assert_eq!(&samples, list);
+            let expected = list.iter().map(|&sample| u16::from(first(sample) > 0.5));
             assert_eq!(codes.classes, expected.collect::<Vec<_>>());
         }
         for (Calls(calls), list) in calls.iter().zip(lists) {
-            let firsts: Vec<f32> = list.iter().map(|&copy| first(copy)).collect();
+            let firsts: Vec<f32> = list.iter().map(|&sample| first(sample)).collect();
             let expected: Vec<&[f32]> = firsts.chunks(16).collect();
             assert_eq!(calls, &expected);
         }

@@ -9,16 +9,16 @@ use recert_ledger::{Given, Input, Ledger, NetworkId, Selection, Series};
 use recert_noise::Stream;
 
 use super::collect::{Conclude, Part, Plan, Wanted};
-use super::copies::Copies;
 use super::noise::{Noise, Pixels};
 use super::pool::{Done, Job, Output, Pool, Share, Task};
+use super::samples::Samples;
 use super::{Observer, Outcome};
 use crate::{Error, Source};
 
 /// Work aimed at in one chunk: what a killed process loses a worker.
 const CHUNK_TIME: Duration = Duration::from_millis(800);
 
-/// Chunks stay within these many copies whatever the speed.
+/// Chunks stay within these many samples whatever the speed.
 const CHUNK_COPIES: Range<u64> = 64..8192;
 
 /// A request being worked on.
@@ -30,9 +30,9 @@ struct Active<'a> {
     image: Pixels,
     /// What is asked of each network, in the order of the request's parts.
     voters: Vec<Asked>,
-    /// Copies not yet handed out that any network lacks.
-    missing: Copies,
-    /// Whether selection copies are being drawn.
+    /// Samples not yet handed out that any network lacks.
+    missing: Samples,
+    /// Whether selection samples are being drawn.
     selecting: bool,
     in_flight: usize,
 }
@@ -44,8 +44,8 @@ struct Asked {
     series: Series,
     /// What the selection says, if it is drawn or not needed.
     selected: Option<Selected>,
-    /// Copies not yet handed out that it lacks.
-    missing: Copies,
+    /// Samples not yet handed out that it lacks.
+    missing: Samples,
 }
 
 /// The class that the selection chose, and the edges to code its margins by,
@@ -151,7 +151,7 @@ impl<'a> Scheduler<'a> {
         Ok(())
     }
 
-    /// Copies for one job: as many as take the time aimed at, and fewer towards the
+    /// Samples for one job: as many as take the time aimed at, and fewer towards the
     /// end, so that no worker has long to wait for the others there.
     fn next_chunk(&self) -> u64 {
         if self.waiting.len() > 0 {
@@ -169,27 +169,27 @@ impl<'a> Scheduler<'a> {
         let chunk = self.next_chunk();
         for active in &mut self.active {
             let Active { wanted, voters, .. } = active;
-            let (stream, copies, shares) = if active.selecting {
+            let (stream, samples, shares) = if active.selecting {
                 continue;
             } else if voters.iter().any(|asked| asked.selected.is_none()) {
                 active.selecting = true;
-                let copies = Copies::first(self.plan.selection);
+                let samples = Samples::first(self.plan.selection);
                 let lacking = voters.iter().filter(|asked| asked.selected.is_none());
                 let margins = self.plan.margins;
                 let share = |asked: &Asked| Share {
                     voter: asked.voter,
-                    copies: copies.clone(),
+                    samples: samples.clone(),
                     task: Task::Select { margins },
                 };
                 let shares = lacking.map(share).collect();
-                (Stream::Selection, copies, shares)
+                (Stream::Selection, samples, shares)
             } else {
-                let copies = active.missing.take(chunk);
-                if copies.is_empty() {
+                let samples = active.missing.take(chunk);
+                if samples.is_empty() {
                     continue;
                 }
-                let shares = voters.iter_mut().filter_map(|asked| asked.share(&copies));
-                (wanted.stream, copies.clone(), shares.collect())
+                let shares = voters.iter_mut().filter_map(|asked| asked.share(&samples));
+                (wanted.stream, samples.clone(), shares.collect())
             };
             active.in_flight += 1;
             return Some(Job {
@@ -197,7 +197,7 @@ impl<'a> Scheduler<'a> {
                 idx: active.input.idx,
                 stream,
                 image: active.image.clone(),
-                copies,
+                samples,
                 shares,
             });
         }
@@ -222,7 +222,7 @@ impl<'a> Scheduler<'a> {
                 voter: part.voter,
                 series,
                 selected,
-                missing: (part.copies(self.ledger, wanted.idx)?)
+                missing: (part.samples(self.ledger, wanted.idx)?)
                     .without(&self.ledger.answered(series)?),
             })
         };
@@ -232,7 +232,7 @@ impl<'a> Scheduler<'a> {
             wanted,
             input,
             image,
-            missing: Copies::union(voters.iter().map(|asked| &asked.missing)),
+            missing: Samples::union(voters.iter().map(|asked| &asked.missing)),
             voters,
             selecting: false,
             in_flight: 0,
@@ -257,18 +257,18 @@ impl<'a> Scheduler<'a> {
                 Ok(Output::Selection(selection)) => {
                     let Series { network, idx, .. } = asked.series;
                     self.ledger.put_selection(network, idx, &selection)?;
-                    evaluations += selection.copies;
+                    evaluations += selection.samples;
                     asked.selected = Some(selection.into());
                 }
                 Ok(Output::Answers {
-                    copies,
+                    samples,
                     codes,
                     micros,
                 }) => {
                     answering = true;
-                    evaluations += copies.len() as u64;
+                    evaluations += samples.len() as u64;
                     let class = asked.selected.as_ref().map_or(0, |s| s.class);
-                    answers.push((asked.series, class, copies, codes, micros));
+                    answers.push((asked.series, class, samples, codes, micros));
                 }
                 Err(error) => {
                     let network = self.plan.networks[voter];
@@ -278,9 +278,9 @@ impl<'a> Scheduler<'a> {
         }
         active.selecting = false;
         let given: Vec<Given<'_>> = (answers.iter())
-            .map(|(series, class, copies, answers, micros)| Given {
+            .map(|(series, class, samples, answers, micros)| Given {
                 series: *series,
-                copies,
+                samples,
                 answers,
                 class: *class,
                 micros: *micros,
@@ -293,9 +293,9 @@ impl<'a> Scheduler<'a> {
         if answering {
             // Aim at the chunk time; one chunk at most doubles the next,
             // and a small one says how fast it went, not how large to be.
-            let aimed = done.copies * CHUNK_TIME.as_micros() as u64 / done.micros.max(1);
+            let aimed = done.samples * CHUNK_TIME.as_micros() as u64 / done.micros.max(1);
             self.chunk = aimed
-                .min(2 * done.copies.max(self.chunk))
+                .min(2 * done.samples.max(self.chunk))
                 .clamp(CHUNK_COPIES.start, CHUNK_COPIES.end);
         }
         match failure {
@@ -344,14 +344,14 @@ impl<'a> Scheduler<'a> {
 }
 
 impl Asked {
-    /// Its share of a job of these copies, if it lacks any of them.
-    fn share(&mut self, copies: &Copies) -> Option<Share> {
-        let own = self.missing.take_below(copies.end());
+    /// Its share of a job of these samples, if it lacks any of them.
+    fn share(&mut self, samples: &Samples) -> Option<Share> {
+        let own = self.missing.take_below(samples.end());
         let Selected { class, edges } = self.selected.as_ref()?;
         let margins = edges.clone().map(|edges| (*class, edges));
         (!own.is_empty()).then_some(Share {
             voter: self.voter,
-            copies: own,
+            samples: own,
             task: Task::Answer { margins },
         })
     }

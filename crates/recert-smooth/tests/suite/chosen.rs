@@ -1,5 +1,5 @@
-//! Runs on chosen copies: the answers are those that any run gives on these
-//! copies, whatever the batch, the workers and the interruptions, and no copy
+//! Runs on chosen samples: the answers are those that any run gives on these
+//! samples, whatever the batch, the workers and the interruptions, and no sample
 //! is evaluated twice.
 
 use std::collections::HashSet;
@@ -44,10 +44,10 @@ fn rule(image: &[f32]) -> Option<u16> {
     }
 }
 
-/// What [`rule`] answers on a copy, straight from the noise.
-fn class(stream: Stream, idx: u32, copy: u32) -> u16 {
+/// What [`rule`] answers on a sample, straight from the noise.
+fn class(stream: Stream, idx: u32, sample: u32) -> u16 {
     let mut noisy = [0.0; 2];
-    NoiseKey::new(SEED).add(stream, idx, copy, SIGMA, &NUMBERS.image(idx), &mut noisy);
+    NoiseKey::new(SEED).add(stream, idx, sample, SIGMA, &NUMBERS.image(idx), &mut noisy);
     rule(&noisy).unwrap_or(INVALID)
 }
 
@@ -78,22 +78,23 @@ fn voter<'a>(ledger: &Ledger, classifiers: &'a mut [Box<dyn Classifier>]) -> Vot
 fn evaluated(seen: &Seen) -> usize {
     let seen = seen.lock().unwrap();
     let different: HashSet<_> = seen.iter().collect();
-    assert_eq!(different.len(), seen.len(), "a copy was evaluated twice");
+    assert_eq!(different.len(), seen.len(), "a sample was evaluated twice");
     seen.len()
 }
 
-/// Runs of neighbours and scattered copies, by a rule without any period.
+/// Runs of neighbours and scattered samples, by a rule without any period.
 fn scattered(below: u32, salt: u32) -> Vec<u32> {
-    let chosen = |copy: &u32| (copy ^ salt).wrapping_mul(2_654_435_761) >> 30 < 1 + (copy >> 7) % 3;
+    let chosen =
+        |sample: &u32| (sample ^ salt).wrapping_mul(2_654_435_761) >> 30 < 1 + (sample >> 7) % 3;
     (0..below).filter(chosen).collect()
 }
 
 fn requests(network: NetworkId) -> Vec<Request> {
-    let of = |idx, stream, copies| Request {
+    let of = |idx, stream, samples| Request {
         network,
         idx,
         stream,
-        copies,
+        samples,
     };
     vec![
         of(5, Stream::Certify, scattered(900, 3)),
@@ -106,7 +107,7 @@ fn requests(network: NetworkId) -> Vec<Request> {
 }
 
 fn total(requests: &[Request]) -> u64 {
-    requests.iter().map(|r| r.copies.len() as u64).sum()
+    requests.iter().map(|r| r.samples.len() as u64).sum()
 }
 
 fn check(ledger: &Ledger, network: NetworkId, requests: &[Request]) {
@@ -114,7 +115,7 @@ fn check(ledger: &Ledger, network: NetworkId, requests: &[Request]) {
     for Request {
         idx,
         stream,
-        copies,
+        samples,
         ..
     } in own
     {
@@ -123,10 +124,10 @@ fn check(ledger: &Ledger, network: NetworkId, requests: &[Request]) {
             idx: *idx,
             stream: recert_ledger::Stream(stream.tag()),
         };
-        let (classes, _) = ledger.answers_at(series, copies).unwrap();
-        let expected: Vec<u16> = copies.iter().map(|&c| class(*stream, *idx, c)).collect();
+        let (classes, _) = ledger.answers_at(series, samples).unwrap();
+        let expected: Vec<u16> = samples.iter().map(|&c| class(*stream, *idx, c)).collect();
         assert_eq!(classes, expected, "input {idx}");
-        assert_eq!(ledger.answered_count(series).unwrap(), copies.len() as u64);
+        assert_eq!(ledger.answered_count(series).unwrap(), samples.len() as u64);
     }
 }
 
@@ -228,15 +229,15 @@ fn a_run_stopped_at_any_moment_goes_on_from_there() {
 }
 
 #[test]
-fn first_and_chosen_copies_make_use_of_each_other() {
+fn first_and_chosen_samples_make_use_of_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.recert");
     let (mut ledger, network) = ledger(&path);
     let seen = Seen::default();
-    let prefix = |ledger: &mut Ledger, copies: u64| {
+    let prefix = |ledger: &mut Ledger, samples: u64| {
         let what = Collect {
             stream: Stream::Certify,
-            copies,
+            samples,
             selection: 0,
             margins: false,
             batch: 9,
@@ -261,13 +262,13 @@ fn first_and_chosen_copies_make_use_of_each_other() {
     let end = prefix(&mut ledger, 300);
     assert_eq!(end, (Outcome::Finished, (600, 0), 600));
 
-    let copies = scattered(1000, 21);
-    let beyond = copies.iter().filter(|&&copy| copy >= 300).count();
+    let samples = scattered(1000, 21);
+    let beyond = samples.iter().filter(|&&sample| sample >= 300).count();
     let requests = [1, 6].map(|idx| Request {
         network,
         idx,
         stream: Stream::Certify,
-        copies: copies.clone(),
+        samples: samples.clone(),
     });
     let chosen = Chosen {
         requests: &requests,
@@ -293,7 +294,7 @@ fn first_and_chosen_copies_make_use_of_each_other() {
         network,
         idx,
         stream: Stream::Certify,
-        copies: (0..1000).collect(),
+        samples: (0..1000).collect(),
     });
     check(&ledger, network, &whole);
     for idx in [1, 6] {
@@ -306,7 +307,7 @@ fn first_and_chosen_copies_make_use_of_each_other() {
         let (codes, _) = ledger.answers(series, 1000).unwrap();
         assert_eq!(
             codes.classes,
-            ledger.answers_at(series, &whole[0].copies).unwrap().0
+            ledger.answers_at(series, &whole[0].samples).unwrap().0
         );
     }
 }
@@ -322,7 +323,7 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
     };
     let claim = Arc::new(Claim {
         method: "made up".into(),
-        copies: 1,
+        samples: 1,
         alpha: 0.5,
         parameters: "{}".into(),
         statement: "nothing".into(),
@@ -337,7 +338,7 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
                 idx,
                 stream: recert_ledger::Stream(request.stream.tag()),
             };
-            ledger.answers_at(series, &request.copies)?;
+            ledger.answers_at(series, &request.samples)?;
         }
         let certificate = Certificate {
             idx,
@@ -392,11 +393,11 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
     let (mut ledger, network) = ledger(&folder.path().join("run.recert"));
     let good = requests(network);
     let with = |request: Request| good.iter().cloned().chain([request]).collect::<Vec<_>>();
-    let of = |idx, copies: &[u32]| Request {
+    let of = |idx, samples: &[u32]| Request {
         network,
         idx,
         stream: Stream::Certify,
-        copies: copies.to_vec(),
+        samples: samples.to_vec(),
     };
     let cases = [
         (with(of(8, &[1, 1])), 4, 1, "input 8"),
@@ -419,7 +420,7 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
     }
     let what = Collect {
         stream: Stream::Certify,
-        copies: 1 << 32,
+        samples: 1 << 32,
         selection: 0,
         margins: false,
         batch: 1,
@@ -438,5 +439,5 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
     )
     .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Parameter);
-    assert!(error.to_string().contains("4294967296 copies"), "{error}");
+    assert!(error.to_string().contains("4294967296 samples"), "{error}");
 }

@@ -4,7 +4,7 @@
 //! Counts are drawn exactly (binomial, and multinomial by successive binomials)
 //! from distributions chosen to be hard: true probabilities at which a bound
 //! fails as often as it may, at the point where the branches part, near 1/2 and
-//! near 1, with as little as one copy. A setting passes if its failures are at
+//! near 1, with as little as one sample. A setting passes if its failures are at
 //! most `alpha N + 3 sqrt(N alpha (1 - alpha))`.
 //!
 //! False alarms: were a true failure rate exactly alpha, a setting would fail
@@ -160,7 +160,7 @@ impl Joint {
         }
     }
 
-    /// What n copies of f and m of h count.
+    /// What n samples of f and m of h count.
     fn draw(&self, rng: &mut StdRng, n: u64, m: u64) -> (u64, Pairs) {
         let Self {
             both,
@@ -218,7 +218,7 @@ impl Settings {
 
     /// f and h much alike, and disagreeing in all the ways there are.
     fn alike(&mut self) {
-        for copies in [
+        for samples in [
             (1, 1000),
             (10, 1000),
             (100, 1000),
@@ -226,18 +226,18 @@ impl Settings {
             (500, 20_000),
         ] {
             for p in [0.6, 0.9, 0.99] {
-                self.add_parted("h is f", Joint::new(p, 0.0, 0.0, 0.0), copies);
-                self.add_parted("h only loses", Joint::new(p, 0.01, 0.0, 0.0), copies);
+                self.add_parted("h is f", Joint::new(p, 0.0, 0.0, 0.0), samples);
+                self.add_parted("h only loses", Joint::new(p, 0.01, 0.0, 0.0), samples);
                 let joint = Joint::new(p, 0.005, 0.004, 0.001);
-                self.add_parted("h loses and gains", joint, copies);
+                self.add_parted("h loses and gains", joint, samples);
             }
         }
         for m in [1, 2, 10, 100] {
-            let copies = (m, 1000);
-            self.add("f certain", Joint::new(1.0, 0.001, 0.0, 0.0), copies, 0.99);
+            let samples = (m, 1000);
+            self.add("f certain", Joint::new(1.0, 0.001, 0.0, 0.0), samples, 0.99);
             let joint = Joint::new(0.9995, 0.001, 0.0002, 0.0002);
-            self.add_parted("f nearly certain", joint, copies);
-            self.add_parted("others differ", Joint::new(0.7, 0.0, 0.0, 0.3), copies);
+            self.add_parted("f nearly certain", joint, samples);
+            self.add_parted("others differ", Joint::new(0.7, 0.0, 0.0, 0.3), samples);
         }
     }
 
@@ -268,12 +268,12 @@ impl Settings {
     /// Decisions flip near 1/2, and every certificate is wrong: the class is
     /// not that of smoothed h.
     fn half(&mut self) {
-        for copies in [(10, 1000), (100, 1000), (1000, 1000), (1000, 100_000)] {
-            self.add_parted("h at one half", Joint::new(0.52, 0.02, 0.0, 0.0), copies);
+        for samples in [(10, 1000), (100, 1000), (1000, 1000), (1000, 100_000)] {
+            self.add_parted("h at one half", Joint::new(0.52, 0.02, 0.0, 0.0), samples);
             let certain = Joint::new(0.99, 0.49, 0.0, 0.0);
-            self.add_parted("h at one half, f certain", certain, copies);
+            self.add_parted("h at one half, f certain", certain, samples);
             let below = Joint::new(0.55, 0.07, 0.01, 0.05);
-            self.add("h below one half", below, copies, 0.99);
+            self.add("h below one half", below, samples, 0.99);
         }
     }
 }
@@ -323,7 +323,7 @@ fn irs(trials: u64) {
 
 /// The published algorithm with its branches as the text means them: zeta at
 /// `alpha + alpha_zeta` where f's bound is below gamma, else h's own counts at
-/// `alpha + alpha_zeta`, on the same copies.
+/// `alpha + alpha_zeta`, on the same samples.
 fn published_failures(seed: u64, trials: u64, setting: &Setting, total: f64) -> u64 {
     let mut rng = StdRng::seed_from_u64(seed);
     let half = alpha(total / 2.0);
@@ -475,7 +475,7 @@ fn the_harness_notices_bounds_that_are_wrong() {
     let trials = 10_000;
     let level = 0.05;
     let exceeded = |failures: u64| failures as f64 > allowed(trials, level);
-    // Wilson's interval for 10 copies of something nearly certain.
+    // Wilson's interval for 10 samples of something nearly certain.
     let mut rng = StdRng::seed_from_u64(1);
     let wilson = (0..trials).filter(|_| {
         let k = binomial(&mut rng, 10, 0.77);

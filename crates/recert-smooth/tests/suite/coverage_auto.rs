@@ -3,10 +3,10 @@
 //!
 //! An input is a law over fine codes of f (class and margin bucket, finer than
 //! any decision may look at) with a chance of h's keeping class c in each, so that
-//! `P(h = c)` is known. A replicate draws selection copies and all n coded copies
+//! `P(h = c)` is known. A replicate draws selection samples and all n coded samples
 //! of four inputs whose rates have nothing in common, h's answers on the pilot,
-//! the real plan from what a run lets it see, h's answers on exactly the copies of
-//! the design (pilot copies with the answers they gave), and the real bound at the
+//! the real plan from what a run lets it see, h's answers on exactly the samples of
+//! the design (pilot samples with the answers they gave), and the real bound at the
 //! real levels; best of K, and after every round, where the algorithm allows it. The
 //! first input of a scene is made hard: h's losses are put where the scene says and
 //! scaled until the truth lies just below the bound of its usual design. Wrong is
@@ -51,7 +51,7 @@ const WHERE: [(&str, Losses); 5] = [
     }),
 ];
 
-/// f sure and decided; a tenth undecided; typical; undecided copies of c and of
+/// f sure and decided; a tenth undecided; typical; undecided samples of c and of
 /// another class alike in number, all of them h's.
 fn shapes() -> [(&'static str, Law); 4] {
     let law = |masses, keeps| Law::new(masses, keeps);
@@ -160,7 +160,7 @@ fn fixed(designs: &[Design]) -> Vec<Rule> {
 }
 
 /// Pairs decided and undecided for c, and undecided against it, with tilts that
-/// suit `n` copies of the shapes.
+/// suit `n` samples of the shapes.
 fn cells([decided, undecided, against]: [u64; 3], n: f64) -> Rule {
     let mut pairs = [0; CELLS];
     (pairs[3], pairs[4]) = (decided / 2, decided - decided / 2);
@@ -194,7 +194,7 @@ fn groups(thorough: bool) -> Vec<Group> {
     let budgets = goals(&[400, 1_000, 4_000, 12_000].map(Goal::Budget));
     let each = goals(&[10, 30, 100, 600].map(Goal::Each));
     let radii = goals(&[0.2, 0.6, 1.0, 1.5].map(Goal::MeanRadius));
-    let tiny: Vec<Rule> = fixed(&[1, 2, 5].map(|copies| Design::Fresh { copies }))
+    let tiny: Vec<Rule> = fixed(&[1, 2, 5].map(|samples| Design::Fresh { samples }))
         .into_iter()
         .chain(fixed(&[1, 2, 5].map(|pairs| Design::Loss { pairs })))
         .chain([[1, 1, 0], [3, 1, 1], [2, 2, 0]].map(|pairs| cells(pairs, 4e3)))
@@ -203,7 +203,7 @@ fn groups(thorough: bool) -> Vec<Group> {
     vec![
         hard(
             "fresh",
-            &fixed(&[20, 200].map(|copies| Design::Fresh { copies })),
+            &fixed(&[20, 200].map(|samples| Design::Fresh { samples })),
             thorough,
             keep,
         ),
@@ -268,21 +268,21 @@ fn switching() -> Group {
     for (shape, law) in &shapes()[2..] {
         let mut last: Option<(u64, Design)> = None;
         for step in 0..28 {
-            let copies = (10.0 * 1.22_f64.powi(step)) as u64;
-            let rule = Rule::Plan(Goal::Each(copies));
+            let samples = (10.0 * 1.22_f64.powi(step)) as u64;
+            let rule = Rule::Plan(Goal::Each(samples));
             let here = scene("", 0.05, rule, law).usual_design();
             if let Some((before, design)) = last
                 && kind(design) != kind(here)
             {
-                for copies in [before, copies] {
+                for samples in [before, samples] {
                     for (place, losses) in WHERE {
-                        let rule = Rule::Plan(Goal::Each(copies));
+                        let rule = Rule::Plan(Goal::Each(samples));
                         let name = format!("{rule:?}, {shape}, loss {place}");
                         scenes.push(scene(&name, 0.05, rule, law).hardened(losses, 1));
                     }
                 }
             }
-            last = Some((copies, here));
+            last = Some((samples, here));
         }
     }
     Group {
@@ -291,7 +291,7 @@ fn switching() -> Group {
     }
 }
 
-/// Truths at exactly one half, constant h, and undecided copies that h treats by
+/// Truths at exactly one half, constant h, and undecided samples that h treats by
 /// f's class: what decisions must not look at.
 fn special(thorough: bool) -> Group {
     let laws = [
@@ -483,7 +483,7 @@ fn bounds_are_wrong_no_more_often_than_stated_in_a_million() {
 #[test]
 fn the_harness_notices_a_design_that_knows_its_own_pilot() {
     let law = Law::new([0.5, 0.5, 0.0, 0.0, 0.0], [1.0 - 0.223; 5]);
-    let designs = [Design::Loss { pairs: 20 }, Design::Fresh { copies: 14 }];
+    let designs = [Design::Loss { pairs: 20 }, Design::Fresh { samples: 14 }];
     let mut leaking = scene("", 0.05, Rule::ByOwnPilot(designs), &law);
     leaking.laws.truncate(1);
     let (blocks, repeats) = (2, 50_000);
@@ -506,7 +506,7 @@ fn the_harness_notices_a_design_that_knows_its_own_pilot() {
 #[test]
 fn the_harness_notices_levels_that_are_not_those_stated() {
     let (blocks, repeats) = (2, 10_000);
-    for design in [Design::Fresh { copies: 60 }, Design::Loss { pairs: 60 }] {
+    for design in [Design::Fresh { samples: 60 }, Design::Loss { pairs: 60 }] {
         let rule = Rule::Fixed(design, Tilts::default());
         let [(_, law), ..] = shapes();
         let mut scene = scene("", 0.07, rule, &law).hardened(WHERE[0].1, 0);
@@ -536,7 +536,7 @@ fn any_subject(n: u64, rng: &mut StdRng) -> Subject {
     subject
 }
 
-/// Other codes of the late copies.
+/// Other codes of the late samples.
 fn recode(subject: &mut Subject, rng: &mut StdRng) {
     let q = rng.random_range(0.0..0.5);
     let widths = [0.05, 0.05, 0.1, 0.15, 0.6];
@@ -547,7 +547,7 @@ fn recode(subject: &mut Subject, rng: &mut StdRng) {
     subject.k = subject.cells[..5].iter().sum();
 }
 
-/// The family and the tilt of f's codes depend on no code of a late copy; for
+/// The family and the tilt of f's codes depend on no code of a late sample; for
 /// pairs with `f = c` decisions do not look at the margins; those of both sides
 /// look at no late code at all. And nothing looks at the own pilot.
 #[test]

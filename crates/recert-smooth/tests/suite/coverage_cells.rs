@@ -1,6 +1,6 @@
 //! The bound over cells, exactly: how often is it above the truth?
 //!
-//! With few copies every outcome can be listed: how many of the n copies fall in
+//! With few samples every outcome can be listed: how many of the n samples fall in
 //! each cell (multinomial), how many pairs a rule takes of each when it sees these
 //! numbers, and how many of them h answers with c (binomial). The probabilities of
 //! the outcomes whose bound exceeds `sum pi_s theta_s` add up to the failure rate,
@@ -10,10 +10,10 @@
 use recert_num::Alpha;
 use recert_smooth::bound::{self, Cell};
 
-/// Copies, of which the last cell's are in no cell of the bound.
+/// Samples, of which the last cell's are in no cell of the bound.
 const N: u64 = 10;
 
-/// How many pairs to take of each cell, by how many copies there are.
+/// How many pairs to take of each cell, by how many samples there are.
 type Rule = fn([u64; 2]) -> [u64; 2];
 
 /// Everything, a part, and rules that play on the codes: many pairs only where the
@@ -45,7 +45,7 @@ fn power(p: f64, k: u64) -> f64 {
     if k == 0 { 1.0 } else { p.powi(k as i32) }
 }
 
-/// `P(bound > truth)` for one law; `bounds` by copies, and own answers.
+/// `P(bound > truth)` for one law; `bounds` by samples, and own answers.
 fn failure(
     shares: [f64; 3],
     own: [f64; 2],
@@ -98,25 +98,25 @@ fn no_law_makes_the_bound_fail_more_often_than_stated() {
                 (4.0, [0.2, 5.0]),
             ] {
                 let mut known = std::collections::HashMap::new();
-                for copies in 0..=N {
-                    for others in 0..=N - copies {
-                        let pairs = rule([copies, others]);
+                for samples in 0..=N {
+                    for others in 0..=N - samples {
+                        let pairs = rule([samples, others]);
                         for x in 0..=pairs[0] {
                             for y in 0..=pairs[1] {
-                                let cell = |i: usize, copies, own| Cell {
-                                    copies,
+                                let cell = |i: usize, samples, own| Cell {
+                                    samples,
                                     pairs: pairs[i],
                                     own,
                                     tilt: tilts[i],
                                 };
-                                let cells = [cell(0, copies, x), cell(1, others, y)];
+                                let cells = [cell(0, samples, x), cell(1, others, y)];
                                 let p = bound::cells(N, tilt, &cells, level).unwrap().get();
-                                known.insert(([copies, others], [x, y]), p);
+                                known.insert(([samples, others], [x, y]), p);
                             }
                         }
                     }
                 }
-                let bound_of = |copies, _, own| known[&(copies, own)];
+                let bound_of = |samples, _, own| known[&(samples, own)];
                 for shares in [
                     [1.0, 0.0, 0.0],
                     [0.8, 0.2, 0.0],
@@ -145,18 +145,18 @@ fn no_law_makes_the_bound_fail_more_often_than_stated() {
 }
 
 /// What must not be: the bound over cells where the codes are lucky, and fresh
-/// copies elsewhere. Each holds for itself, and their failures add up; this is why
+/// samples elsewhere. Each holds for itself, and their failures add up; this is why
 /// the family of a design is fixed before the codes are looked at.
 #[test]
 fn a_family_chosen_by_the_codes_fails() {
     let level = Alpha::new(0.3).unwrap();
-    // h is f, and five fresh copies of c just show too much.
+    // h is f, and five fresh samples of c just show too much.
     let truth: f64 = 0.785;
     let fresh = bound::direct(5, 5, level).unwrap().get();
     assert!(fresh > truth);
     let lucky = |_, pairs: [u64; 2], own: [u64; 2]| {
         let cell = Cell {
-            copies: N,
+            samples: N,
             pairs: pairs[0],
             own: own[0],
             tilt: 1e9,

@@ -3,14 +3,14 @@
 //!
 //! An input is a law of fine codes (f's class and whether it was decided) and,
 //! given the fine code, of h's class; so `P(h = c)` is known. A replicate draws
-//! eight inputs: selection copies, n coded copies, and h's class on every copy;
+//! eight inputs: selection samples, n coded samples, and h's class on every sample;
 //! lets [`Study`] choose by what a real run lets it look at; takes h's answers on
-//! exactly the copies of the chosen designs; and concludes by the real bounds.
+//! exactly the samples of the chosen designs; and concludes by the real bounds.
 //! A certificate is wrong if it states more than the truth.
 //!
-//! Laws and sizes are adversarial: all loss in one stratum, undecided copies of
+//! Laws and sizes are adversarial: all loss in one stratum, undecided samples of
 //! c and of others that h treats oppositely, classes at the branching points,
-//! constant h, few copies, pilots that mislead about other inputs. Failure rates
+//! constant h, few samples, pilots that mislead about other inputs. Failure rates
 //! must stay within alpha and four standard errors: with 100 settings a false
 //! alarm about once in 300 runs, but seeds are fixed.
 
@@ -58,9 +58,9 @@ fn laws() -> Vec<Law> {
             [0.60, 0.10, 0.0, 0.2, 0.1],
             [[0.71, 0.2, 0.09], C_, C_, J_, K_],
         ),
-        // Undecided copies: c is always lost, others are always won.
+        // Undecided samples: c is always lost, others are always won.
         law([0.50, 0.10, 0.10, 0.2, 0.1], [C_, J_, C_, J_, K_]),
-        // The contrary of f on undecided copies, h right at one half.
+        // The contrary of f on undecided samples, h right at one half.
         law(
             [0.45, 0.02, 0.18, 0.2, 0.15],
             [C_, K_, [0.25, 0.5, 0.25], J_, K_],
@@ -104,7 +104,7 @@ fn pick(law: &[f64], rng: &mut StdRng) -> usize {
 }
 
 /// What a run would have in the ledger of one input, h's answers on every
-/// cached and fresh copy included.
+/// cached and fresh sample included.
 struct Drawn {
     law: Law,
     subject: Subject,
@@ -161,9 +161,9 @@ fn draw(law: Law, (n0, n): (u64, u64), rng: &mut StdRng) -> Drawn {
 }
 
 impl Drawn {
-    fn cell(&self, copy: u32) -> usize {
+    fn cell(&self, sample: u32) -> usize {
         let margins = self.f.margins.as_ref().unwrap();
-        cell(self.f.classes[copy as usize], margins[copy as usize], C).unwrap()
+        cell(self.f.classes[sample as usize], margins[sample as usize], C).unwrap()
     }
 
     fn set_pilot(&mut self, pairs: u64) {
@@ -175,20 +175,20 @@ impl Drawn {
 
     fn pilot(&self) -> Pilot {
         let pairs = self.subject.pilot;
-        let (_, copies) = Design::Loss { pairs }.copies(&self.f, C);
+        let (_, samples) = Design::Loss { pairs }.samples(&self.f, C);
         let lost = |i: u32| self.cached[i as usize] != C;
-        let each = copies.into_iter();
+        let each = samples.into_iter();
         each.map(|i| (self.cell(i), lost(i))).collect()
     }
 
     /// Whether the certificate of this design states more than the truth.
     fn is_wrong(&self, choice: Choice, levels: Levels) -> bool {
-        let (stream, copies) = choice.design.copies(&self.f, C);
+        let (stream, samples) = choice.design.samples(&self.f, C);
         let from = match stream {
             Stream::Fresh => &self.fresh,
             _ => &self.cached,
         };
-        let answers: Vec<u16> = copies.iter().map(|&i| from[i as usize]).collect();
+        let answers: Vec<u16> = samples.iter().map(|&i| from[i as usize]).collect();
         let pairs = answers.len() as u64;
         let other = answers.iter().filter(|&&a| a != C).count() as u64;
         let Subject { k, n, .. } = self.subject;
@@ -201,12 +201,12 @@ impl Drawn {
             }
             Design::Cells { .. } => {
                 let mut cells: ByCell<bound::Cell> = std::array::from_fn(|cell| bound::Cell {
-                    copies: self.subject.cells[cell],
+                    samples: self.subject.cells[cell],
                     tilt: choice.tilts.cells[cell],
                     ..bound::Cell::default()
                 });
-                for (&copy, &answer) in copies.iter().zip(&answers) {
-                    let cell = &mut cells[self.cell(copy)];
+                for (&sample, &answer) in samples.iter().zip(&answers) {
+                    let cell = &mut cells[self.cell(sample)];
                     cell.pairs += 1;
                     cell.own += u64::from(answer == C);
                 }

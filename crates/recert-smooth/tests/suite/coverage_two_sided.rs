@@ -1,7 +1,7 @@
 //! The confidence statement of two-sided certificates: how often is a radius
 //! larger than the true one, or the class not the smoothed classifier's?
 //!
-//! By enumeration for few copies: the probability of a wrong certificate is
+//! By enumeration for few samples: the probability of a wrong certificate is
 //! summed over all outcomes. By simulation for many: counts are drawn exactly
 //! (multinomial by successive binomials) from laws chosen to be hard, at true
 //! probabilities at which one of the two bounds fails as often as it may, near
@@ -27,7 +27,7 @@ use recert_smooth::bound::{Conclusion, Shares, Verdict, two_sided};
 
 const SIGMA: f64 = 0.5;
 
-/// Votes of the selection copies for which each of the three splits is taken.
+/// Votes of the selection samples for which each of the three splits is taken.
 const VOTES: [(u64, u64); 3] = [(100, 0), (90, 5), (50, 40)];
 
 fn alpha(value: f64) -> Alpha {
@@ -66,7 +66,7 @@ fn is_wrong(counts: [u64; 3], n: u64, shares: Shares, truth: Option<f64>) -> boo
 
 // By enumeration -----------------------------------------------------------
 
-/// Probability of a wrong certificate of class 0 with `n` copies of a law over
+/// Probability of a wrong certificate of class 0 with `n` samples of a law over
 /// three classes, or over two and no valid answer.
 fn exact_failure(law: [f64; 3], third_is_a_class: bool, n: u64, shares: Shares) -> f64 {
     let known = if third_is_a_class { 3 } else { 2 };
@@ -92,7 +92,7 @@ fn exact_failure(law: [f64; 3], third_is_a_class: bool, n: u64, shares: Shares) 
 }
 
 #[test]
-fn few_copies_fail_no_more_often_than_stated_by_enumeration() {
+fn few_samples_fail_no_more_often_than_stated_by_enumeration() {
     let mut worst: f64 = 0.0;
     for level in [0.3, 0.05] {
         for (votes, against) in VOTES {
@@ -138,7 +138,7 @@ fn few_copies_fail_no_more_often_than_stated_by_enumeration() {
 
 // By simulation ------------------------------------------------------------
 
-/// Draws `n` copies of a law into `counts`, one of each class.
+/// Draws `n` samples of a law into `counts`, one of each class.
 fn multinomial(rng: &mut StdRng, n: u64, law: &Law, counts: &mut [u64]) {
     let (mut left, mut mass) = (n, 1.0_f64);
     for (count, &p) in counts.iter_mut().zip(law) {
@@ -163,7 +163,7 @@ fn largest_beside(counts: &[u64], class: usize) -> u64 {
 /// Which class is certified, and how alpha is split.
 #[derive(Debug, Clone, Copy)]
 enum Selection {
-    /// By so many copies of the law itself, as `recert certify` does.
+    /// By so many samples of the law itself, as `recert certify` does.
     Drawn(u64),
     /// This class, with these votes for it and the next best: the statement
     /// holds given any outcome of the selection, the unluckiest too.
@@ -179,8 +179,8 @@ struct Setting {
 
 /// The class with most votes, ties to the lower index, and what it and the next
 /// best have.
-fn select(rng: &mut StdRng, copies: u64, law: &Law, votes: &mut [u64]) -> (usize, (u64, u64)) {
-    multinomial(rng, copies, law, votes);
+fn select(rng: &mut StdRng, samples: u64, law: &Law, votes: &mut [u64]) -> (usize, (u64, u64)) {
+    multinomial(rng, samples, law, votes);
     let best = (0..votes.len()).rev().max_by_key(|&class| votes[class]);
     let class = best.expect("there is a class");
     (class, (votes[class], largest_beside(votes, class)))
@@ -194,7 +194,7 @@ fn failures(seed: u64, trials: u64, setting: &Setting, level: f64) -> u64 {
     (0..trials)
         .filter(|_| {
             let (class, (votes, against)) = match setting.selection {
-                Selection::Drawn(copies) => select(&mut rng, copies, law, &mut counts),
+                Selection::Drawn(samples) => select(&mut rng, samples, law, &mut counts),
                 Selection::Given(class, votes) => (class, votes),
             };
             let shares = Shares::from_votes(votes, against, alpha(level)).unwrap();

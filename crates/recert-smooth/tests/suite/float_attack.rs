@@ -21,8 +21,8 @@ use recert_smooth::{Error, Outcome, Sides, Silent, Source};
 
 /// Pixels of an image.
 const DIMS: usize = 1024;
-/// Copies an input.
-const COPIES: u64 = 2000;
+/// Samples an input.
+const SAMPLES: u64 = 2000;
 /// Failure probability of a certificate.
 const ALPHA: f64 = 0.001;
 /// The grey level of input 0; it lies above 1/2 in [0, 1], the next below it.
@@ -57,7 +57,7 @@ fn header(generator: &str, sigma: f64) -> Header {
         task: Task::Certify,
         sigma,
         n0: 50,
-        n: COPIES,
+        n: SAMPLES,
         alpha: ALPHA,
         generator: generator.into(),
         seed: 77,
@@ -141,7 +141,7 @@ fn certified(
                 idx: certificate.idx,
                 stream: Stream(recert_noise::Stream::Certify.tag()),
             };
-            let (codes, _) = ledger.answers(series, COPIES).unwrap();
+            let (codes, _) = ledger.answers(series, SAMPLES).unwrap();
             (certificate, codes.count(0))
         })
         .collect()
@@ -150,7 +150,7 @@ fn certified(
 /// Lower bound of the probability that the certified class of input 0, counted
 /// `k` times there, has at distance `delta` (Cohen et al. 2019, Theorem 1).
 fn demanded(k: u64, sigma: f64, delta: f64) -> f64 {
-    let p = clopper_pearson_lower(k, COPIES, Alpha::new(ALPHA).unwrap()).unwrap();
+    let p = clopper_pearson_lower(k, SAMPLES, Alpha::new(ALPHA).unwrap()).unwrap();
     let z = normal_quantile_lower(p.get()).unwrap();
     normal_cdf_lower(z - delta / sigma - 1e-12).unwrap().get()
 }
@@ -158,7 +158,7 @@ fn demanded(k: u64, sigma: f64, delta: f64) -> f64 {
 /// What was counted allows at most this probability (wrong once in 10^9).
 fn allowed(k: u64) -> f64 {
     let alpha = Alpha::new(1e-9).unwrap();
-    clopper_pearson_upper(k, COPIES, alpha).unwrap().get()
+    clopper_pearson_upper(k, SAMPLES, alpha).unwrap().get()
 }
 
 /// Under float32 noise the classifier is certified to answer 0 around input 0 and 1
@@ -172,7 +172,7 @@ fn float_noise_certifies_two_answers_within_one_ball() {
             panic!("two inputs");
         };
         eprintln!(
-            "sigma {sigma}: class 0 on {at_x} copies of {COPIES} at x, radius {}; on {at_neighbour} \
+            "sigma {sigma}: class 0 on {at_x} samples of {SAMPLES} at x, radius {}; on {at_neighbour} \
              at distance {:.3}, where at least {:.4} is certified",
             here.radius,
             distance(1),
@@ -181,8 +181,8 @@ fn float_noise_certifies_two_answers_within_one_ball() {
         assert_eq!((here.class, there.class), (Some(0), Some(1)));
         assert!(here.radius > 2.5 * sigma && there.radius > 2.0 * sigma);
         assert!(distance(1) < here.radius.min(there.radius));
-        // On every single copy, not nearly always.
-        assert_eq!(*at_x, COPIES);
+        // On every single sample, not nearly always.
+        assert_eq!(*at_x, SAMPLES);
         // What the certificate says of the neighbour is far from what happens.
         assert!(demanded(*at_x, sigma, distance(1)) > 0.98);
         assert!(allowed(*at_neighbour) < 0.05);
@@ -230,7 +230,7 @@ fn integer_noise_leaves_nothing_to_read_off() {
                 assert_eq!(name, "parity", "{here:?}");
                 continue;
             };
-            let of_class = |zeros: u64| if class == 0 { zeros } else { COPIES - zeros };
+            let of_class = |zeros: u64| if class == 0 { zeros } else { SAMPLES - zeros };
             for (i, (there, zeros_there)) in neighbours.into_iter().zip(&rows) {
                 let (k, delta) = (of_class(*zeros_there), distance(i));
                 let least = demanded(of_class(*zeros), sigma, delta);
@@ -305,7 +305,7 @@ fn a_half_space_loses_exactly_what_the_theorem_says() {
 #[test]
 fn the_charge_is_negligible() {
     let dims = DIMS as u64;
-    assert_eq!(Law::Gaussian.charged_alpha(ALPHA, COPIES, dims), Ok(ALPHA));
-    let charged = Law::Integer.charged_alpha(ALPHA, COPIES, dims).unwrap();
+    assert_eq!(Law::Gaussian.charged_alpha(ALPHA, SAMPLES, dims), Ok(ALPHA));
+    let charged = Law::Integer.charged_alpha(ALPHA, SAMPLES, dims).unwrap();
     assert!(charged < ALPHA && ALPHA - charged < 1e-18);
 }

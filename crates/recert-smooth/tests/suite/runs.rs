@@ -68,15 +68,15 @@ fn check_certificates(ledger: &Ledger, gamma: f64) {
                 *network
             };
             let class = ledger.selection(chosen_by, idx).unwrap().unwrap().class;
-            let answers = |which, copies| {
+            let answers = |which, samples| {
                 ledger
-                    .answers(series(ledger, which, idx), copies)
+                    .answers(series(ledger, which, idx), samples)
                     .unwrap()
                     .0
                     .classes
             };
             let count = |of: &[u16]| of.iter().filter(|&&c| c == class).count() as u64;
-            let m = claim.copies;
+            let m = claim.samples;
             let own = answers(which, m);
             let whole = Alpha::new(claim.alpha).unwrap();
             let p = if claim.method == "irs" {
@@ -144,7 +144,7 @@ fn check_two_sided(
         _ => [1.0, 7.0],
     };
     let shares = Alpha::new(claim.alpha).unwrap().split(&weights).unwrap();
-    let (k, n) = (count(class), claim.copies);
+    let (k, n) = (count(class), claim.samples);
     let p = clopper_pearson_lower(k, n, shares[0]).unwrap().get();
     let ratio = if k + other == 0 {
         0.0
@@ -206,9 +206,9 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::create(&folder.path().join("run.recert"), &header(n, seed)).unwrap();
         prop_assert_eq!(run(&mut ledger, by_limits(limits), &[0, 3]).unwrap(), Outcome::Finished);
-        // The other conclusion from the same copies evaluates nothing.
+        // The other conclusion from the same samples evaluates nothing.
         let idle: Box<dyn Classifier> = Box::new(FnClassifier::new(4, 2, |_: &[f32]| {
-            unreachable!("all copies are in the ledger")
+            unreachable!("all samples are in the ledger")
         }));
         let other = recert_smooth::certify(
             &mut ledger, &Numbers(0.5), &[0, 3], Sides::One, 5, &mut [idle], &mut Silent,
@@ -221,7 +221,7 @@ proptest! {
         }
         let m = ((n as f64 * part) as u64).max(1);
         let plan = Recertify {
-            copies: if m < n { vec![m, n] } else { vec![n] },
+            samples: if m < n { vec![m, n] } else { vec![n] },
             alpha: Alpha::new(0.02).unwrap(),
             methods: vec![Method::Irs(Irs { gamma }), Method::Direct(sides)],
             batch: 3,

@@ -1,4 +1,4 @@
-//! Several networks in one pass: each answers what it answers alone, a copy is
+//! Several networks in one pass: each answers what it answers alone, a sample is
 //! made once for all that lack it, and the failure of one of them is its own.
 
 use std::collections::{BTreeMap, HashSet};
@@ -70,23 +70,27 @@ fn asked(seen: &Seen) -> [usize; 3] {
     let seen = seen.lock().unwrap();
     [1, 2, 3].map(|which| {
         let different: HashSet<_> = seen[which].iter().collect();
-        assert_eq!(different.len(), seen[which].len(), "a copy was asked twice");
+        assert_eq!(
+            different.len(),
+            seen[which].len(),
+            "a sample was asked twice"
+        );
         seen[which].len()
     })
 }
 
-/// Which copies of which streams the three networks are asked for.
+/// Which samples of which streams the three networks are asked for.
 type Wishes = Vec<(u32, Stream, [Option<Vec<u32>>; 3])>;
 
 fn requests(wishes: &Wishes, networks: [NetworkId; 3]) -> Vec<Request> {
     let mut all = Vec::new();
     for (idx, stream, of_each) in wishes {
-        for (network, copies) in networks.into_iter().zip(of_each) {
-            all.extend(copies.clone().map(|copies| Request {
+        for (network, samples) in networks.into_iter().zip(of_each) {
+            all.extend(samples.clone().map(|samples| Request {
                 network,
                 idx: *idx,
                 stream: *stream,
-                copies,
+                samples,
             }));
         }
     }
@@ -97,17 +101,24 @@ fn check(ledger: &Ledger, networks: [NetworkId; 3], requests: &[Request]) {
     for request in requests {
         let series = series(request.network, request.idx, request.stream);
         let which = 1 + networks.iter().position(|n| *n == request.network).unwrap();
-        let answer = |&copy: &u32| {
+        let answer = |&sample: &u32| {
             let mut noisy = [0.0; 2];
             let (key, image) = (NoiseKey::new(SEED), NUMBERS.image(request.idx));
-            key.add(request.stream, request.idx, copy, SIGMA, &image, &mut noisy);
+            key.add(
+                request.stream,
+                request.idx,
+                sample,
+                SIGMA,
+                &image,
+                &mut noisy,
+            );
             rule(which, &noisy).unwrap_or(INVALID)
         };
-        let expected: Vec<u16> = request.copies.iter().map(answer).collect();
-        let (classes, _) = ledger.answers_at(series, &request.copies).unwrap();
+        let expected: Vec<u16> = request.samples.iter().map(answer).collect();
+        let (classes, _) = ledger.answers_at(series, &request.samples).unwrap();
         assert_eq!(classes, expected, "{request:?}");
         let held = ledger.answered_count(series).unwrap();
-        assert_eq!(held, request.copies.len() as u64);
+        assert_eq!(held, request.samples.len() as u64);
     }
 }
 
@@ -162,14 +173,14 @@ fn draw(
 }
 
 fn wishes() -> impl Strategy<Value = Wishes> {
-    let copies = prop::collection::btree_set(0_u32..300, 0..150);
-    let copies = copies.prop_map(|set| set.into_iter().collect::<Vec<_>>());
+    let samples = prop::collection::btree_set(0_u32..300, 0..150);
+    let samples = samples.prop_map(|set| set.into_iter().collect::<Vec<_>>());
     // Half of the time all want the same.
     let each = prop_oneof![
-        copies
+        samples
             .clone()
             .prop_map(|same| [Some(same.clone()), Some(same.clone()), Some(same)]),
-        prop::array::uniform3(prop::option::of(copies)),
+        prop::array::uniform3(prop::option::of(samples)),
     ];
     let streams = vec![Stream::Certify, Stream::Fresh];
     prop::collection::btree_map((0_u32..5, prop::sample::select(streams)), each, 0..7).prop_map(
@@ -206,7 +217,7 @@ proptest! {
                 check(&ledger, networks, &requests);
                 let total = |network| {
                     let own = requests.iter().filter(|r| r.network == network);
-                    own.map(|r| r.copies.len()).sum::<usize>()
+                    own.map(|r| r.samples.len()).sum::<usize>()
                 };
                 prop_assert_eq!(asked(&seen), networks.map(total));
                 prop_assert_eq!(done as usize, networks.map(total).into_iter().sum::<usize>());
@@ -282,7 +293,7 @@ fn certificates_are_those_of_one_after_the_other() {
         (ledger, networks)
     };
     let what = Recertify {
-        copies: vec![30, 150],
+        samples: vec![30, 150],
         alpha: Alpha::new(0.02).unwrap(),
         methods: vec![
             Method::Irs(Irs { gamma: 0.99 }),
@@ -314,7 +325,7 @@ fn certificates_are_those_of_one_after_the_other() {
     assert!(expected.0[1..].iter().all(|all| all.len() == 4 * 2 * 5));
     for workers in [1, 3] {
         let (mut together, networks) = base(&format!("together{workers}.recert"));
-        // One of them has answered some copies, and one input's, before.
+        // One of them has answered some samples, and one input's, before.
         let mut own = classifiers(2, 1, &seen);
         let mut voters = [Voter {
             network: networks[1],
@@ -322,7 +333,7 @@ fn certificates_are_those_of_one_after_the_other() {
         }];
         let some = Collect {
             stream: Stream::Certify,
-            copies: 40,
+            samples: 40,
             selection: 11,
             margins: false,
             batch: 7,
@@ -453,7 +464,7 @@ fn voters_that_cannot_vote_together_are_refused() {
             network: networks[asked],
             idx: 3,
             stream: Stream::Certify,
-            copies: vec![1, 5],
+            samples: vec![1, 5],
         }];
         let chosen = Chosen {
             requests: &requests,

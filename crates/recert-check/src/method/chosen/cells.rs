@@ -1,4 +1,4 @@
-//! On the first late copies of each cell, bounded together.
+//! On the first late samples of each cell, bounded together.
 
 use serde_json::{Value as Json, json};
 
@@ -12,10 +12,10 @@ use crate::method::{Bound, Context, Wrong, count, missing};
 /// Margin buckets that are told apart; higher ones go with the last.
 const BUCKETS: usize = 5;
 
-/// Buckets of copies of the class, then buckets of other valid answers.
+/// Buckets of samples of the class, then buckets of other valid answers.
 const CELLS: usize = 2 * BUCKETS;
 
-/// The cell of each copy; none for an invalid answer.
+/// The cell of each sample; none for an invalid answer.
 fn cells_of(f: &Base<'_>) -> Option<Vec<Option<usize>>> {
     let of = |(&answer, &margin): (&u16, &u8)| {
         let bucket = usize::from(margin).min(BUCKETS - 1);
@@ -33,39 +33,39 @@ pub(super) fn cells(context: &Context<'_>, f: &Base<'_>, share: f64) -> Result<F
     let cell_of = cells_of(f).ok_or_else(|| missing("f's margins, for a bound over cells"))?;
     let asked = asked(context.stored)?;
     let (tilt, tilts) = (context.number("tilt")?, context.numbers::<CELLS>("tilts")?);
-    let mut copies: Vec<u32> = Vec::new();
+    let mut samples: Vec<u32> = Vec::new();
     let mut invalid = 0;
     let mut cells = [Coded::default(); CELLS];
     for (s, cell) in cells.iter_mut().enumerate() {
-        let chosen = f.take(asked[s], |copy| cell_of[copy] == Some(s));
+        let chosen = f.take(asked[s], |sample| cell_of[sample] == Some(s));
         let answers = h_at(context, CERTIFY, &chosen)?;
         invalid += count(&answers, INVALID);
         *cell = Coded {
-            copies: f.take(f.n, |copy| cell_of[copy] == Some(s)).len() as u64,
+            samples: f.take(f.n, |sample| cell_of[sample] == Some(s)).len() as u64,
             pairs: chosen.len() as u64,
             own: count(&answers, f.class),
             tilt: tilts[s],
         };
-        copies.extend(chosen);
+        samples.extend(chosen);
     }
-    copies.sort_unstable();
+    samples.sort_unstable();
     let (_, late) = f.own();
     let most = coded_bound(late, tilt, &cells, share).map_err(|what| ("counts", what))?;
     Ok(Found {
         stream: CERTIFY,
-        copies,
+        samples,
         bound: "cells",
         p: Bound::Below(most),
         q: None,
         counts: json!({
             "class": f.class, "n": late, "invalid": invalid, "tilt": tilt, "tilts": tilts,
-            "copies": cells.map(|cell| cell.copies), "pairs": cells.map(|cell| cell.pairs),
+            "copies": cells.map(|cell| cell.samples), "pairs": cells.map(|cell| cell.pairs),
             "own": cells.map(|cell| cell.own),
         }),
     })
 }
 
-/// How many copies of each cell, which was free to be chosen.
+/// How many samples of each cell, which was free to be chosen.
 fn asked(stored: &Json) -> Result<[u64; CELLS], Wrong> {
     let wrong = || ("counts", format!("pairs, {CELLS} counts"));
     let list = stored.get("pairs").and_then(Json::as_array);

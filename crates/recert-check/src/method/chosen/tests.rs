@@ -11,8 +11,8 @@ const SHARES: Shares = Shares {
     whole: 2e-3,
 };
 
-/// f on 640 copies, 20 of them early: every fourth 5, copy 21 invalid, the others
-/// 3; margins 0 to 7 in turn. h answers 3 on the first `answered` copies, but 5 on
+/// f on 640 samples, 20 of them early: every fourth 5, sample 21 invalid, the others
+/// 3; margins 0 to 7 in turn. h answers 3 on the first `answered` samples, but 5 on
 /// every eighth.
 fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Derived, Wrong> {
     let run = Run {
@@ -26,7 +26,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         base: 1,
     };
     let selection = Selection {
-        copies: 100,
+        samples: 100,
         counts: [(3, votes), (5, 100 - votes)].into(),
         class: 3,
         edges: true,
@@ -38,21 +38,21 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         inputs: [7].into(),
         selections: [((1, 7), selection)].into(),
     };
-    let f = |copy: u32| match copy {
+    let f = |sample: u32| match sample {
         21 => INVALID,
-        _ if copy.is_multiple_of(4) => 5,
+        _ if sample.is_multiple_of(4) => 5,
         _ => 3,
     };
     let of_f = Series {
-        copies: (0..640).collect(),
+        samples: (0..640).collect(),
         classes: (0..640).map(f).collect(),
-        margins: Some((0..640).map(|copy| (copy % 8) as u8).collect()),
+        margins: Some((0..640).map(|sample| (sample % 8) as u8).collect()),
         micros: 0,
     };
     let of_h = Series {
-        copies: (0..answered).collect(),
+        samples: (0..answered).collect(),
         classes: (0..answered)
-            .map(|copy| if copy.is_multiple_of(8) { 5 } else { 3 })
+            .map(|sample| if sample.is_multiple_of(8) { 5 } else { 3 })
             .collect(),
         ..Series::default()
     };
@@ -71,7 +71,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         tables: &tables,
         answers: &answers,
         network: 2,
-        copies: 0,
+        samples: 0,
         stored,
         bound: format!("\"{bound}\""),
         p_lower: None,
@@ -81,9 +81,9 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
 }
 
 #[test]
-fn early_copies_are_votes_and_nothing_else() {
+fn early_samples_are_votes_and_nothing_else() {
     let found = derived("loss", 99, 60, &json!({"pairs": 30, "pilot": 5})).unwrap();
-    // Copies 20 to 639: a fourth are 5, one is invalid.
+    // Samples 20 to 639: a fourth are 5, one is invalid.
     assert_eq!(found.counts["n"], 620);
     assert_eq!(found.counts["k"], 464);
     assert_eq!(found.counts["pairs"], 30);
@@ -109,7 +109,7 @@ fn early_copies_are_votes_and_nothing_else() {
 #[test]
 fn invalid_answers_are_another_answer_to_both() {
     let found = derived("both", 99, 60, &json!({"pairs": 12, "pilot": 10})).unwrap();
-    // Copies 20 to 31: h leaves 3 on none of f's and is 3 where f is 5 on 20 and 28.
+    // Samples 20 to 31: h leaves 3 on none of f's and is 3 where f is 5 on 20 and 28.
     for (name, count) in [("k", 464), ("runner_up", 155), ("lost", 0), ("arrived", 0)] {
         assert_eq!(found.counts[name], count, "{name}");
     }
@@ -118,15 +118,15 @@ fn invalid_answers_are_another_answer_to_both() {
 }
 
 #[test]
-fn cells_are_counted_on_late_copies() {
+fn cells_are_counted_on_late_samples() {
     let tilts = [0.5; 10];
     let stored =
         |pairs: [u64; 10]| json!({"pairs": pairs, "tilts": tilts, "tilt": 0.1, "pilot": 0});
     let pairs = [0, 4, 0, 9, 2, 3, 0, 0, 0, 1];
     let found = derived("cells", 99, 60, &stored(pairs)).unwrap();
-    // f answers 5 where margins are 0 or 4; copy 21, of margin 5, is in no cell.
-    let copies = [0, 77, 77, 77, 233, 77, 0, 0, 0, 78];
-    assert_eq!(found.counts["copies"], json!(copies));
+    // f answers 5 where margins are 0 or 4; sample 21, of margin 5, is in no cell.
+    let samples = [0, 77, 77, 77, 233, 77, 0, 0, 0, 78];
+    assert_eq!(found.counts["copies"], json!(samples));
     assert_eq!(found.counts["n"], 620);
     assert_eq!(found.counts["pairs"], json!(pairs));
     assert_eq!(found.counts["own"], json!([0, 4, 0, 9, 2, 0, 0, 0, 0, 1]));
@@ -146,12 +146,12 @@ fn a_pilot_is_what_h_has_answered() {
         let found = derived("none", answered, votes, &json!({ "pilot": pilot }));
         found.map(|found| (found.counts["pilot"].as_u64().unwrap(), found.evaluations))
     };
-    // Copies 22, 23, 25 .. of class 3.
+    // Samples 22, 23, 25 .. of class 3.
     assert_eq!(pilot(99, 60, 20).unwrap(), (20, 20));
     assert_eq!(pilot(26, 60, 20).unwrap(), (3, 3));
     assert_eq!(pilot(0, 60, 1).unwrap(), (0, 0));
     assert!(pilot(99, 60, 51).is_err());
-    // Early copies are 15 votes of 20: with 45 of 100 it is one half.
+    // Early samples are 15 votes of 20: with 45 of 100 it is one half.
     assert_eq!(pilot(99, 46, 20).unwrap(), (20, 20));
     assert_eq!(pilot(99, 45, 20).unwrap(), (0, 0));
     assert!(derived("none", 99, 60, &json!({})).is_err());

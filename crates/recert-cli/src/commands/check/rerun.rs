@@ -1,4 +1,4 @@
-//! Running some copies again: is what the ledger says the networks answered
+//! Running some samples again: is what the ledger says the networks answered
 //! what they answer?
 
 use std::cell::Cell;
@@ -25,10 +25,10 @@ use crate::exit::{Code, Failure};
 /// Images in one call of the engine.
 const BATCH: usize = 16;
 
-/// The networks given, and how many copies to run.
+/// The networks given, and how many samples to run.
 pub(super) struct Models<'a> {
     args: &'a Check,
-    copies: u64,
+    samples: u64,
     seed: u64,
     /// Each with its name and whether a ledger had it.
     given: Vec<(Model, String, Cell<bool>)>,
@@ -36,8 +36,8 @@ pub(super) struct Models<'a> {
 
 /// What came of it.
 pub(super) struct Rerun {
-    pub(super) copies: u64,
-    /// Inputs of which all selection copies of a network were run again.
+    pub(super) samples: u64,
+    /// Inputs of which all selection samples of a network were run again.
     pub(super) selections: u64,
     pub(super) seed: u64,
     pub(super) differences: Vec<Difference>,
@@ -52,8 +52,8 @@ pub(super) struct Difference {
     network: String,
     idx: u32,
     stream: Stream,
-    /// None for what all selection copies select.
-    copy: Option<u32>,
+    /// None for what all selection samples select.
+    sample: Option<u32>,
     stored: Value,
     found: Value,
 }
@@ -68,12 +68,12 @@ impl std::fmt::Display for Difference {
             found,
             ..
         } = self;
-        match self.copy {
-            Some(copy) => write!(
+        match self.sample {
+            Some(sample) => write!(
                 f,
-                "{network} on copy {copy} of input {idx} (stream {stream})"
+                "{network} on sample {sample} of input {idx} (stream {stream})"
             ),
-            None => write!(f, "{network} on the selection copies of input {idx}"),
+            None => write!(f, "{network} on the selection samples of input {idx}"),
         }?;
         write!(f, ": stored {stored}, run again {found}")
     }
@@ -83,18 +83,18 @@ impl Rerun {
     pub(super) fn json(&self) -> Value {
         let differences = self.differences.iter().map(|d| {
             json!({
-                "network": d.network, "idx": d.idx, "stream": d.stream.tag(), "copy": d.copy,
+                "network": d.network, "idx": d.idx, "stream": d.stream.tag(), "sample": d.sample,
                 "stored": d.stored, "found": d.found,
             })
         });
         json!({
-            "copies": self.copies, "selections": self.selections, "seed": self.seed,
+            "samples": self.samples, "selections": self.selections, "seed": self.seed,
             "differences": differences.collect::<Vec<_>>(),
         })
     }
 }
 
-/// What was answered on a copy.
+/// What was answered on a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Answer {
     class: u16,
@@ -115,32 +115,32 @@ impl Answer {
     }
 }
 
-/// What selection copies select, but for the time it took.
+/// What selection samples select, but for the time it took.
 fn selected(selection: &Selection) -> Value {
     json!({
-        "class": selection.class, "copies": selection.copies, "invalid": selection.invalid,
+        "class": selection.class, "samples": selection.samples, "invalid": selection.invalid,
         "counts": selection.counts, "edges": selection.edges,
     })
 }
 
-/// A copy to run.
+/// A sample to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     network: NetworkId,
     idx: u32,
     stream: u32,
-    copy: u32,
+    sample: u32,
 }
 
 impl<'a> Models<'a> {
-    pub(super) fn read(args: &'a Check, copies: u64) -> Result<Self> {
+    pub(super) fn read(args: &'a Check, samples: u64) -> Result<Self> {
         let models = args.model.iter().map(|path| {
             let name = path.display().to_string();
             Ok((Model::read(path)?, name, Cell::new(false)))
         });
         Ok(Self {
             args,
-            copies,
+            samples,
             // The standard library's hashers have keys from the system's entropy.
             seed: args
                 .seed
@@ -155,7 +155,7 @@ impl<'a> Models<'a> {
         unused.next().map(|(_, name, _)| name.as_str())
     }
 
-    /// Runs copies of a ledger again, spread over its networks and inputs.
+    /// Runs samples of a ledger again, spread over its networks and inputs.
     pub(super) fn rerun(&self, ledger: &Ledger) -> Result<Rerun> {
         let header = ledger.header();
         let data = Data::reopen(
@@ -165,7 +165,7 @@ impl<'a> Models<'a> {
         )?;
         let mut given = BTreeMap::new();
         let mut rerun = Rerun {
-            copies: 0,
+            samples: 0,
             selections: 0,
             seed: self.seed,
             differences: Vec::new(),
@@ -189,7 +189,7 @@ impl<'a> Models<'a> {
         }
         let picked = self.pick(ledger, &given.keys().copied().collect::<Vec<_>>())?;
         for (id, (model, network)) in &given {
-            let copies: Vec<Place> = picked
+            let samples: Vec<Place> = picked
                 .iter()
                 .copied()
                 .filter(|c| c.network == *id)
@@ -203,22 +203,22 @@ impl<'a> Models<'a> {
                 noise: Noise::new(header)?,
                 classifier: classifier.as_mut(),
             };
-            for (copy, found) in copies.iter().zip(again.answers(&copies)?) {
-                rerun.copies += 1;
-                let stored = stored(ledger, *copy)?;
+            for (sample, found) in samples.iter().zip(again.answers(&samples)?) {
+                rerun.samples += 1;
+                let stored = stored(ledger, *sample)?;
                 if stored != found {
                     rerun.differences.push(Difference {
                         network: file.clone(),
-                        idx: copy.idx,
-                        stream: Stream::from_tag(copy.stream).unwrap_or(Stream::Certify),
-                        copy: Some(copy.copy),
+                        idx: sample.idx,
+                        stream: Stream::from_tag(sample.stream).unwrap_or(Stream::Certify),
+                        sample: Some(sample.sample),
                         stored: stored.json(),
                         found: found.json(),
                     });
                 }
             }
-            // One input in ten of the copies that this costs, and one at least.
-            let most = (copies.len() as u64 / 10 / header.n0.max(1)).max(1);
+            // One input in ten of the samples that this costs, and one at least.
+            let most = (samples.len() as u64 / 10 / header.n0.max(1)).max(1);
             for idx in self.pick_selected(ledger, *id, most)? {
                 let (stored, found) = again.selection(*id, idx)?;
                 rerun.selections += 1;
@@ -227,7 +227,7 @@ impl<'a> Models<'a> {
                         network: file.clone(),
                         idx,
                         stream: Stream::Selection,
-                        copy: None,
+                        sample: None,
                         stored,
                         found,
                     });
@@ -237,7 +237,7 @@ impl<'a> Models<'a> {
         Ok(rerun)
     }
 
-    /// Chooses inputs of which a network's selection copies are run again.
+    /// Chooses inputs of which a network's selection samples are run again.
     fn pick_selected(&self, ledger: &Ledger, network: NetworkId, most: u64) -> Result<Vec<u32>> {
         let mut random = Random(self.seed);
         let mut held = Vec::new();
@@ -253,7 +253,7 @@ impl<'a> Models<'a> {
         Ok(picked)
     }
 
-    /// Chooses copies: one of every network and input (in a random order), then
+    /// Chooses samples: one of every network and input (in a random order), then
     /// a second, and so on.
     fn pick(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<BTreeSet<Place>> {
         let mut random = Random(self.seed);
@@ -274,7 +274,7 @@ impl<'a> Models<'a> {
             held.swap(i, random.below(i as u64 + 1) as usize);
         }
         let all: u64 = held.iter().map(|(_, _, count)| count).sum();
-        let wanted = self.copies.min(all);
+        let wanted = self.samples.min(all);
         let mut picked = BTreeSet::new();
         let mut taken = vec![0_u64; held.len()];
         while (picked.len() as u64) < wanted {
@@ -294,7 +294,7 @@ impl<'a> Models<'a> {
                             network: series.network,
                             idx: series.idx,
                             stream: series.stream.0,
-                            copy: (run.start + at) as u32,
+                            sample: (run.start + at) as u32,
                         };
                         taken[i] += u64::from(picked.insert(place));
                         break;
@@ -347,23 +347,23 @@ struct Again<'a> {
 }
 
 impl Again<'_> {
-    /// What it answers on a batch of copies.
-    fn batch(&mut self, copies: &[Place]) -> Result<Answers> {
+    /// What it answers on a batch of samples.
+    fn batch(&mut self, samples: &[Place]) -> Result<Answers> {
         let length = self.classifier.image_len();
-        let mut noisy = vec![0.0; copies.len() * length];
-        for (copy, out) in copies.iter().zip(noisy.chunks_exact_mut(length)) {
-            let image = image(self.data, self.ledger, copy.idx)?;
-            self.noise.add(*copy, &image, out)?;
+        let mut noisy = vec![0.0; samples.len() * length];
+        for (sample, out) in samples.iter().zip(noisy.chunks_exact_mut(length)) {
+            let image = image(self.data, self.ledger, sample.idx)?;
+            self.noise.add(*sample, &image, out)?;
         }
         Ok(self.classifier.classify(&noisy)?)
     }
 
-    fn answers(&mut self, copies: &[Place]) -> Result<Vec<Answer>> {
-        let mut found = Vec::with_capacity(copies.len());
-        for batch in copies.chunks(BATCH) {
+    fn answers(&mut self, samples: &[Place]) -> Result<Vec<Answer>> {
+        let mut found = Vec::with_capacity(samples.len());
+        for batch in samples.chunks(BATCH) {
             let answers = self.batch(batch)?;
-            for (i, copy) in batch.iter().enumerate() {
-                let bucket = kept_margin(self.ledger, *copy)?.map(|(class, edges)| {
+            for (i, sample) in batch.iter().enumerate() {
+                let bucket = kept_margin(self.ledger, *sample)?.map(|(class, edges)| {
                     let margin = answers.margin(i, class);
                     margin.map_or(0, |margin| margin_code(&edges, margin))
                 });
@@ -376,32 +376,32 @@ impl Again<'_> {
         Ok(found)
     }
 
-    /// What the ledger says that all selection copies select, and what they do.
+    /// What the ledger says that all selection samples select, and what they do.
     fn selection(&mut self, network: NetworkId, idx: u32) -> Result<(Value, Value)> {
         let stored = self.ledger.selection(network, idx)?;
         let stored = stored.context("a selection that was there")?;
-        let copies: Vec<Place> = (0..stored.copies as u32)
-            .map(|copy| Place {
+        let samples: Vec<Place> = (0..stored.samples as u32)
+            .map(|sample| Place {
                 network,
                 idx,
                 stream: Stream::Selection.tag(),
-                copy,
+                sample,
             })
             .collect();
-        let answers = copies.chunks(BATCH).map(|batch| self.batch(batch));
+        let answers = samples.chunks(BATCH).map(|batch| self.batch(batch));
         let answers = answers.collect::<Result<Vec<_>>>()?;
         let found = select(&answers, stored.edges.is_some());
         Ok((selected(&stored), selected(&found)))
     }
 }
 
-/// The class whose margin the ledger keeps of a copy, and the edges of its
+/// The class whose margin the ledger keeps of a sample, and the edges of its
 /// buckets; None where it keeps none.
-fn kept_margin(ledger: &Ledger, copy: Place) -> Result<Option<(u16, Vec<f32>)>> {
-    if copy.network != ledger.base() || copy.stream != Stream::Certify.tag() {
+fn kept_margin(ledger: &Ledger, sample: Place) -> Result<Option<(u16, Vec<f32>)>> {
+    if sample.network != ledger.base() || sample.stream != Stream::Certify.tag() {
         return Ok(None);
     }
-    let selection = ledger.selection(copy.network, copy.idx)?;
+    let selection = ledger.selection(sample.network, sample.idx)?;
     Ok(selection.and_then(|selection| Some((selection.class, selection.edges?))))
 }
 
@@ -427,14 +427,14 @@ fn image(data: &Dataset, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
     Ok(image.pixels)
 }
 
-fn stored(ledger: &Ledger, copy: Place) -> Result<Answer> {
-    let series = series(copy.network, copy.idx, copy.stream);
-    let at = u64::from(copy.copy);
-    let bucket = match kept_margin(ledger, copy)? {
+fn stored(ledger: &Ledger, sample: Place) -> Result<Answer> {
+    let series = series(sample.network, sample.idx, sample.stream);
+    let at = u64::from(sample.sample);
+    let bucket = match kept_margin(ledger, sample)? {
         Some(_) => (ledger.answers_in(series, at..at + 1)?.0.margins).map(|margins| margins[0]),
         None => None,
     };
-    let (classes, _) = ledger.answers_at(series, &[copy.copy])?;
+    let (classes, _) = ledger.answers_at(series, &[sample.sample])?;
     Ok(Answer {
         class: classes[0],
         bucket,
@@ -471,26 +471,29 @@ impl Noise {
         })
     }
 
-    fn add(&self, copy: Place, image: &[f32], out: &mut [f32]) -> Result<()> {
+    fn add(&self, sample: Place, image: &[f32], out: &mut [f32]) -> Result<()> {
         let Place {
-            idx, copy, stream, ..
-        } = copy;
+            idx,
+            sample,
+            stream,
+            ..
+        } = sample;
         let stream = Stream::from_tag(stream)
             .with_context(|| format!("stream {stream} is unknown to this version"))?;
         match self {
-            Self::Gaussian(key, sigma) => key.add(stream, idx, copy, *sigma, image, out),
+            Self::Gaussian(key, sigma) => key.add(stream, idx, sample, *sigma, image, out),
             Self::Integer(noise) => {
                 let levels = integer::levels(image).with_context(|| {
                     format!("input {idx} is not 8-bit, which integer noise needs")
                 })?;
-                noise.add(stream, idx, copy, &levels, out);
+                noise.add(stream, idx, sample, &levels, out);
             }
         }
         Ok(())
     }
 }
 
-/// Steele, Lea and Flood's `SplitMix64`: which copies are looked at, no noise.
+/// Steele, Lea and Flood's `SplitMix64`: which samples are looked at, no noise.
 struct Random(u64);
 
 impl Random {

@@ -97,8 +97,8 @@ impl Plan {
             });
         }
         let basis = match seen {
-            Some((_, pairs)) => format!("{pairs} copies that it has answered already"),
-            None => "the rates of an int8 version, as it has answered no copy yet".to_owned(),
+            Some((_, pairs)) => format!("{pairs} samples that it has answered already"),
+            None => "the rates of an int8 version, as it has answered no sample yet".to_owned(),
         };
         Ok(Self {
             network: identity.file.clone(),

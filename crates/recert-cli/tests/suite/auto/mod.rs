@@ -73,12 +73,12 @@ fn certificates(place: &Place, name: &str) -> BTreeMap<(String, u32), Certificat
     let all = all.flat_map(|network| network.certificates.iter().map(move |c| (network, c)));
     let all = all.map(|(network, c)| {
         let claim = (&network.file, &c.claim.statement, &c.claim.parameters);
-        ((format!("{claim:?} {}", c.claim.copies), c.idx), c.clone())
+        ((format!("{claim:?} {}", c.claim.samples), c.idx), c.clone())
     });
     all.collect()
 }
 
-/// The copies that the network recertified has answered.
+/// The samples that the network recertified has answered.
 fn answered(place: &Place, name: &str) -> u64 {
     let held = held(&place.path(name));
     let inputs = held.inputs.iter();
@@ -115,7 +115,7 @@ fn a_budget_is_kept_and_paid_for_once() {
         assert_eq!(all.iter().map(|c| c.evaluations).sum::<u64>(), made);
         for certificate in all {
             assert_eq!(certificate.claim.method, "auto");
-            assert_eq!(certificate.claim.copies, most / INPUTS);
+            assert_eq!(certificate.claim.samples, most / INPUTS);
             assert_eq!(certificate.claim.alpha, 0.002);
             let answered = kept.networks[1].answered_of(certificate.idx);
             assert_eq!(certificate.evaluations, answered, "{certificate:?}");
@@ -128,7 +128,7 @@ fn a_budget_is_kept_and_paid_for_once() {
 }
 
 #[test]
-fn budgets_share_their_copies_and_do_not_depend_on_each_other() {
+fn budgets_share_their_samples_and_do_not_depend_on_each_other() {
     let place = Place::new();
     let int8 = int8(&place);
     let spend = |name: &str, budget: &str| {
@@ -144,7 +144,7 @@ fn budgets_share_their_copies_and_do_not_depend_on_each_other() {
     assert_eq!(apart.len() as u64, 2 * INPUTS);
     assert!(first.iter().all(|(key, c)| apart.get(key) == Some(c)));
     assert_eq!(answered(&place, "apart.recert"), little + more);
-    // The copies of the smaller budget are among what the larger one stands on.
+    // The samples of the smaller budget are among what the larger one stands on.
     let spent: u64 = apart.values().map(|c| c.evaluations).sum();
     assert!(little + more < spent, "{little} + {more}, {spent}");
     base(&place, "alone.recert");
@@ -264,7 +264,7 @@ fn candidates_share_the_error_and_say_so() {
     }
     assert_eq!(certificates(&place, "apart.recert"), all);
 
-    // Named in advance, the same copies prove more, in a claim of its own.
+    // Named in advance, the same samples prove more, in a claim of its own.
     let ledger = base(&place, "alone.recert");
     ok(&recertify(&ledger, &int8, &["--budget", "5%"]));
     let alone = certificates(&place, "alone.recert");

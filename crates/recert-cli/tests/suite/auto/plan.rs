@@ -38,8 +38,8 @@ fn a_plan_runs_nothing_and_says_what_a_run_gives() {
     }
     let scratch = numbers(&lines, "from_scratch");
     assert!(scratch.is_sorted(), "{scratch:?}");
-    // Copies of a network that answers as the original does are worth more than
-    // copies from scratch, all the more where there are few.
+    // Samples of a network that answers as the original does are worth more than
+    // samples from scratch, all the more where there are few.
     assert!(
         lines
             .iter()
@@ -66,7 +66,7 @@ fn a_plan_runs_nothing_and_says_what_a_run_gives() {
             "{budget}: {got} {expected}"
         );
     }
-    // The same again, with the copies of that run to go by.
+    // The same again, with the samples of that run to go by.
     let after = held(&place.path("run.recert"));
     let lines = plan(&ledger, &int8, &budgets);
     assert_eq!(held(&place.path("run.recert")), after);

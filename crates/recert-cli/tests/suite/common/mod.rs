@@ -208,16 +208,16 @@ pub(crate) struct HeldOf {
     pub(crate) selections: BTreeMap<u32, Selection>,
     pub(crate) classes: BTreeMap<(u32, u32), Vec<u16>>,
     pub(crate) margins: BTreeMap<(u32, u32), Option<Vec<u8>>>,
-    /// For each input and stream, every copy answered, in whatever order.
+    /// For each input and stream, every sample answered, in whatever order.
     pub(crate) answered: BTreeMap<(u32, u32), BTreeMap<u32, u16>>,
     pub(crate) certificates: Vec<Certificate>,
 }
 
 impl HeldOf {
-    /// How many copies of an input are answered, in all streams.
+    /// How many samples of an input are answered, in all streams.
     pub(crate) fn answered_of(&self, idx: u32) -> u64 {
         let of_input = self.answered.iter().filter(|((i, _), _)| *i == idx);
-        of_input.map(|(_, copies)| copies.len() as u64).sum()
+        of_input.map(|(_, samples)| samples.len() as u64).sum()
     }
 }
 

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use super::series;
 
-/// One in so many of f's copies is early: a vote, and nothing else.
+/// One in so many of f's samples is early: a vote, and nothing else.
 const EARLY: u64 = 32;
 
-/// Cells: margin buckets 0, 1, 2, 3 and higher, of copies of the class; then the
+/// Cells: margin buckets 0, 1, 2, 3 and higher, of samples of the class; then the
 /// same of other valid answers.
 const CELLS: usize = 10;
 
@@ -99,35 +99,35 @@ impl Of {
         &self.codes.classes[self.early()..]
     }
 
-    /// The cell of a copy; none for an invalid answer.
-    fn cell(&self, copy: usize) -> Option<usize> {
+    /// The cell of a sample; none for an invalid answer.
+    fn cell(&self, sample: usize) -> Option<usize> {
         let margins = self.codes.margins.as_ref().expect("margins are kept");
-        let answer = self.codes.classes[copy];
+        let answer = self.codes.classes[sample];
         let other = if answer == self.class { 0 } else { CELLS / 2 };
-        (answer != INVALID).then_some(other + usize::from(margins[copy].min(4)))
+        (answer != INVALID).then_some(other + usize::from(margins[sample].min(4)))
     }
 
-    /// The first late copies of each kind, in their order.
+    /// The first late samples of each kind, in their order.
     fn first<const KINDS: usize>(
         &self,
         kind: impl Fn(usize) -> Option<usize>,
         mut left: [u64; KINDS],
     ) -> Vec<u32> {
-        let mut copies = Vec::new();
-        for copy in self.early()..self.codes.classes.len() {
-            if let Some(kind) = kind(copy)
+        let mut samples = Vec::new();
+        for sample in self.early()..self.codes.classes.len() {
+            if let Some(kind) = kind(sample)
                 && left[kind] > 0
             {
                 left[kind] -= 1;
-                copies.push(copy as u32);
+                samples.push(sample as u32);
             }
         }
-        copies
+        samples
     }
 
-    /// The first late copies of the class, at most so many.
+    /// The first late samples of the class, at most so many.
     fn first_of_class(&self, most: u64) -> Vec<u32> {
-        let own = |copy: usize| (self.codes.classes[copy] == self.class).then_some(0);
+        let own = |sample: usize| (self.codes.classes[sample] == self.class).then_some(0);
         self.first(own, [most])
     }
 }
@@ -169,35 +169,35 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
     }
     parameters.has("early", &json!(header.n / EARLY));
 
-    // Votes: the selection copies and the early ones.
+    // Votes: the selection samples and the early ones.
     let early = f.early();
     let favour = selection.counts.get(&class).copied().unwrap_or(0)
         + f.codes.classes[..early]
             .iter()
             .filter(|&&c| c == class)
             .count() as u64;
-    let votes = selection.copies + early as u64;
+    let votes = selection.samples + early as u64;
     let half = Alpha::new(alpha_f.get() / 2.0).unwrap();
     let half_h = Alpha::new(alpha_h.get() / 2.0).unwrap();
 
-    // The copies are the first late ones of their codes, or fresh.
-    let (stream, copies) = match bound {
+    // The samples are the first late ones of their codes, or fresh.
+    let (stream, samples) = match bound {
         "none" => (Stream::Certify, Vec::new()),
         "fresh" | "mixture" => (Stream::Fresh, (0..counts.count("n") as u32).collect()),
         "loss" | "loss-mixture" => (Stream::Certify, f.first_of_class(counts.count("pairs"))),
         "cells" => {
             let pairs = counts.list("pairs").map(|pairs| pairs as u64);
-            let copies = f.first(|copy| f.cell(copy), pairs);
-            (Stream::Certify, copies)
+            let samples = f.first(|sample| f.cell(sample), pairs);
+            (Stream::Certify, samples)
         }
         "both" => {
-            let copies = f.first(|_| Some(0), [counts.count("pairs")]);
-            (Stream::Certify, copies)
+            let samples = f.first(|_| Some(0), [counts.count("pairs")]);
+            (Stream::Certify, samples)
         }
         other => panic!("unknown bound '{other}'"),
     };
-    let own = ledger.answers_at(series(network, idx, stream), &copies);
-    let own = own.expect("every copy of the design is answered").0;
+    let own = ledger.answers_at(series(network, idx, stream), &samples);
+    let own = own.expect("every sample of the design is answered").0;
     let pairs = own.len() as u64;
     let other = own.iter().filter(|&&answer| answer != class).count() as u64;
     if bound != "none" {
@@ -210,7 +210,7 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
     assert!(pilot.len() <= 50 && (pilot.is_empty() || 2 * favour > votes));
     let on_pilot = ledger.answers_at(series(network, idx, Stream::Certify), &pilot);
     assert!(on_pilot.is_ok(), "the pilot is answered");
-    let beside = |copy: &&u32| stream == Stream::Fresh || !copies.contains(copy);
+    let beside = |sample: &&u32| stream == Stream::Fresh || !samples.contains(sample);
     let extra = pilot.iter().filter(beside).count() as u64;
     assert_eq!(certificate.evaluations, pairs + extra);
 
@@ -258,13 +258,13 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
         "cells" => {
             counts.has("n", &json!(n));
             let mut tallies = [[0_u64; 3]; CELLS];
-            for copy in early..early + n as usize {
-                if let Some(cell) = f.cell(copy) {
+            for sample in early..early + n as usize {
+                if let Some(cell) = f.cell(sample) {
                     tallies[cell][0] += 1;
                 }
             }
-            for (&copy, &answer) in copies.iter().zip(&own) {
-                let cell = f.cell(copy as usize).unwrap();
+            for (&sample, &answer) in samples.iter().zip(&own) {
+                let cell = f.cell(sample as usize).unwrap();
                 tallies[cell][1] += 1;
                 tallies[cell][2] += u64::from(answer == class);
             }
@@ -310,25 +310,25 @@ fn stopped(ledger: &Ledger, certificate: &Certificate) {
     let (idx, counts) = (certificate.idx, Json::parse(&certificate.counts));
     let parameters = Json::parse(&certificate.claim.parameters);
     let selection = ledger.selection(ledger.base(), idx).unwrap().unwrap();
-    let (class, copies) = (selection.class, counts.count("n"));
+    let (class, samples) = (selection.class, counts.count("n"));
     let at = series(ledger.base(), idx, Stream::Certify);
-    let codes = ledger.answers(at, copies).unwrap().0;
+    let codes = ledger.answers(at, samples).unwrap().0;
     let k = codes.classes.iter().filter(|&&c| c == class).count() as u64;
     let invalid = codes.classes.iter().filter(|&&c| c == INVALID).count();
     counts.has("class", &json!(class));
     counts.has("k", &json!(k));
     counts.has("invalid", &json!(invalid));
-    assert_eq!(certificate.evaluations, selection.copies + copies);
+    assert_eq!(certificate.evaluations, selection.samples + samples);
     assert_eq!(certificate.bound.as_deref(), Some("mixture"));
     let alpha = parameters.alpha("alpha_any");
     assert_eq!(alpha.get(), header.alpha);
     assert_eq!(certificate.claim.alpha, header.alpha);
     let prior = counts.pair("prior");
     let votes = selection.counts.get(&class).copied().unwrap_or(0);
-    let expected = [selection.copies - votes, votes].map(|votes| votes as f64 + 0.5);
+    let expected = [selection.samples - votes, votes].map(|votes| votes as f64 + 0.5);
     assert_eq!(prior, expected);
     let p = certificate.p_lower.unwrap();
-    let exact = 1.0 - one_cell(copies - k, copies, prior, alpha);
+    let exact = 1.0 - one_cell(samples - k, samples, prior, alpha);
     assert!(p <= exact + 1e-12 && p >= exact - ERROR, "{p} {exact}");
     let sigma = Sigma::new(header.sigma).unwrap();
     let p = LowerBound::new(p).unwrap();
@@ -378,7 +378,7 @@ fn one_cell(x: u64, m: u64, prior: [f64; 2], alpha: Alpha) -> f64 {
     high
 }
 
-/// The bound over cells, each with its copies, pairs and answers of the class; 0
+/// The bound over cells, each with its samples, pairs and answers of the class; 0
 /// where nothing is known.
 fn of_cells(
     n: u64,
@@ -387,9 +387,9 @@ fn of_cells(
     alpha: Alpha,
 ) -> f64 {
     let mut known = alpha.get().ln();
-    for ([copies, pairs, own], of) in cells.into_iter().zip(tilts) {
+    for ([samples, pairs, own], of) in cells.into_iter().zip(tilts) {
         let value = |t: f64| {
-            tilt.ln_1p() * copies as f64 * t + own as f64 * of.ln_1p()
+            tilt.ln_1p() * samples as f64 * t + own as f64 * of.ln_1p()
                 - pairs as f64 * (of * t).ln_1p()
         };
         // The least value of a convex function, by ternary search.

@@ -20,7 +20,7 @@ pub(crate) const C: u16 = 0;
 /// Margin buckets below this one are called undecided here.
 pub(crate) const UNDECIDED: u8 = 2;
 
-/// Copies of one fine code.
+/// Samples of one fine code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cell {
     /// f's class.
@@ -33,7 +33,7 @@ pub(crate) struct Cell {
     pub(crate) keeps: f64,
 }
 
-/// The law of an input's copies.
+/// The law of an input's samples.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Law(pub(crate) Vec<Cell>);
 
@@ -69,7 +69,7 @@ impl Law {
     }
 }
 
-/// What decides about the copies, and how they are concluded from.
+/// What decides about the samples, and how they are concluded from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Rule {
     /// The plan for a goal.
@@ -136,7 +136,7 @@ impl Score {
     }
 }
 
-/// The copies of a design: how many of each fine code that the pilot has not
+/// The samples of a design: how many of each fine code that the pilot has not
 /// answered, and which of the pilot's it contains.
 #[derive(Debug, Clone)]
 struct Chosen {
@@ -145,13 +145,13 @@ struct Chosen {
     inside: Vec<usize>,
 }
 
-/// An input with its copies coded.
+/// An input with its samples coded.
 struct Input<'a> {
     law: &'a Law,
     subject: Subject,
     codes: Codes,
     cells: Vec<u8>,
-    /// The pilot's copies, ascending.
+    /// The pilot's samples, ascending.
     pilot: Vec<u32>,
     chosen: HashMap<Design, Chosen>,
 }
@@ -200,23 +200,23 @@ impl<'a> Input<'a> {
     }
 
     fn set_pilot(&mut self, pairs: u64) {
-        self.pilot = Design::Loss { pairs }.copies(&self.codes, C).1;
+        self.pilot = Design::Loss { pairs }.samples(&self.codes, C).1;
         self.subject.pilot = self.pilot.len() as u64;
         self.subject.piloted = [0; CELLS];
-        for &copy in &self.pilot {
-            self.subject.piloted[coded(self.law.0[usize::from(self.cells[copy as usize])])] += 1;
+        for &sample in &self.pilot {
+            self.subject.piloted[coded(self.law.0[usize::from(self.cells[sample as usize])])] += 1;
         }
         self.chosen.clear();
     }
 
-    fn cell(&self, copy: u32) -> usize {
-        usize::from(self.cells[copy as usize])
+    fn cell(&self, sample: u32) -> usize {
+        usize::from(self.cells[sample as usize])
     }
 
     /// h's answers on the pilot: the cell, and whether h left c.
     fn answer_pilot(&self, rng: &mut StdRng) -> Pilot {
-        let each = self.pilot.iter().map(|&copy| {
-            let cell = self.cell(copy);
+        let each = self.pilot.iter().map(|&sample| {
+            let cell = self.cell(sample);
             let lost = rng.random::<f64>() >= self.law.0[cell].keeps;
             (self.coded(cell), lost)
         });
@@ -225,17 +225,17 @@ impl<'a> Input<'a> {
 
     fn chosen(&mut self, design: Design) -> &Chosen {
         if !self.chosen.contains_key(&design) {
-            let (stream, copies) = design.copies(&self.codes, C);
+            let (stream, samples) = design.samples(&self.codes, C);
             let mut chosen = Chosen {
                 fresh: 0,
                 outside: vec![0; self.law.0.len()],
                 inside: Vec::new(),
             };
-            for copy in copies {
-                match self.pilot.binary_search(&copy) {
+            for sample in samples {
+                match self.pilot.binary_search(&sample) {
                     _ if stream == Stream::Fresh => chosen.fresh += 1,
                     Ok(i) => chosen.inside.push(i),
-                    Err(_) => chosen.outside[self.cell(copy)] += 1,
+                    Err(_) => chosen.outside[self.cell(sample)] += 1,
                 }
             }
             self.chosen.insert(design, chosen);
@@ -248,7 +248,7 @@ fn coded(fine: Cell) -> usize {
     recert_smooth::plan::cell(fine.f, fine.bucket, C).expect("a valid answer")
 }
 
-/// h's answers outside of the pilot, so far: copies and those not of c.
+/// h's answers outside of the pilot, so far: samples and those not of c.
 #[derive(Debug, Clone, Default)]
 struct Answered {
     fresh: (u64, u64),
@@ -257,7 +257,7 @@ struct Answered {
 
 impl Answered {
     /// Answers what `input`'s `design` asks for beyond what is answered.
-    /// Returns the tallies by cell; those of fresh copies are in the first.
+    /// Returns the tallies by cell; those of fresh samples are in the first.
     fn extend(
         &mut self,
         input: &mut Input<'_>,
@@ -270,12 +270,12 @@ impl Answered {
             outside,
             inside,
         } = input.chosen(design).clone();
-        let mut draw = |(copies, other): &mut (u64, u64), wanted: u64, keeps: f64| {
-            if wanted > *copies {
-                *other += Binomial::new(wanted - *copies, (1.0 - keeps).clamp(0.0, 1.0))
+        let mut draw = |(samples, other): &mut (u64, u64), wanted: u64, keeps: f64| {
+            if wanted > *samples {
+                *other += Binomial::new(wanted - *samples, (1.0 - keeps).clamp(0.0, 1.0))
                     .expect("a probability")
                     .sample(rng);
-                *copies = wanted;
+                *samples = wanted;
             }
         };
         let mut tallies = [Tally::default(); CELLS];
@@ -352,7 +352,7 @@ fn conclude(
         Design::Loss { .. } => bound::coded_loss(s.k, s.n, f, all, h),
         Design::Cells { .. } => {
             let cells: ByCell<bound::Cell> = std::array::from_fn(|cell| bound::Cell {
-                copies: s.cells[cell],
+                samples: s.cells[cell],
                 pairs: tallies[cell].pairs,
                 own: tallies[cell].pairs - tallies[cell].other,
                 tilt: choice.tilts.cells[cell],
@@ -422,7 +422,7 @@ impl<'a> Planned<'a> {
     }
 }
 
-/// How often h answers the other copies anew after one pilot and plan, which take
+/// How often h answers the other samples anew after one pilot and plan, which take
 /// most of the time.
 pub(crate) const AGAIN: u64 = 10;
 
@@ -435,7 +435,7 @@ impl Scene {
         Levels::new(Alpha::new(self.alpha).unwrap(), self.among).unwrap()
     }
 
-    /// Whether designs depend on pilots, or contain their copies.
+    /// Whether designs depend on pilots, or contain their samples.
     pub(crate) fn is_planned(&self) -> bool {
         !matches!(self.rule, Rule::Fixed(..))
     }

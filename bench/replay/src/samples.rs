@@ -1,4 +1,4 @@
-//! The copies of one replicate of one input, and every answer to them.
+//! The samples of one replicate of one input, and every answer to them.
 
 use recert_smooth::plan::{ByCell, CELLS, Design, Pilot, Subject, cell, early};
 
@@ -6,25 +6,25 @@ use crate::counts::{BUCKETS, CODES};
 use crate::draw::Stream;
 use crate::law::Law;
 
-/// Selection copies.
+/// Selection samples.
 pub const N0: u64 = 100;
 
-/// f's codes of all copies of an input.
+/// f's codes of all samples of an input.
 #[derive(Debug, Clone)]
-pub struct Copies {
+pub struct Samples {
     codes: Vec<u8>,
     /// How many of them f answered with c.
     pub k: u64,
     /// What plans look at.
     pub subject: Subject,
-    /// Where h's answers come from: on f's copies, on fresh ones.
+    /// Where h's answers come from: on f's samples, on fresh ones.
     answers: [Stream; 2],
 }
 
-/// How h answered some copies.
+/// How h answered some samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Copies.
+    /// Samples.
     pub pairs: u64,
     /// Those that h answered with c.
     pub own: u64,
@@ -32,19 +32,19 @@ pub struct Seen {
     pub differ: u64,
 }
 
-/// How h answered the copies of a design: in each cell, or all in the first.
+/// How h answered the samples of a design: in each cell, or all in the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {
-    /// Copies.
+    /// Samples.
     pub pairs: ByCell<u64>,
     /// Those that h answered with c.
     pub own: ByCell<u64>,
-    /// Pilot copies that are not among the design's.
+    /// Pilot samples that are not among the design's.
     pub beside: u64,
 }
 
-impl Copies {
-    /// Draws f's codes on n copies.
+impl Samples {
+    /// Draws f's codes on n samples.
     pub fn draw(law: &Law, n: u64, key: &[u64]) -> Self {
         let stream = |what: u64| Stream::new(&[key, &[what]].concat());
         let (selection, codes) = (stream(0), stream(1));
@@ -98,12 +98,12 @@ impl Copies {
         }
     }
 
-    /// Cached copies.
+    /// Cached samples.
     pub fn n(&self) -> u64 {
         self.codes.len() as u64
     }
 
-    /// Whether h answers copy i with c, and whether otherwise than f.
+    /// Whether h answers sample i with c, and whether otherwise than f.
     fn answer(&self, law: &Law, i: usize) -> (bool, bool) {
         let (u, code) = (self.answers[0].at(i as u64), usize::from(self.codes[i]));
         let own = u < law.own[code];
@@ -117,7 +117,7 @@ impl Copies {
         (own, differ)
     }
 
-    /// h on the first copies, at each of these ascending numbers of them.
+    /// h on the first samples, at each of these ascending numbers of them.
     pub fn first(&self, law: &Law, numbers: &[u64]) -> Vec<Seen> {
         let mut seen = Seen::default();
         let mut each = Vec::new();
@@ -133,7 +133,7 @@ impl Copies {
         each
     }
 
-    /// h on the first `pairs` copies that f answered with c: the cell of each, and
+    /// h on the first `pairs` samples that f answered with c: the cell of each, and
     /// whether h answered otherwise.
     pub fn pilot(&self, law: &Law, pairs: u64) -> Pilot {
         self.of_c()
@@ -145,7 +145,7 @@ impl Copies {
             .collect()
     }
 
-    /// What plans look at, with a pilot of so many copies.
+    /// What plans look at, with a pilot of so many samples.
     pub fn subject(&self, pilot: u64) -> Subject {
         let mut subject = Subject {
             pilot,
@@ -164,7 +164,7 @@ impl Copies {
         late.filter(|&i| usize::from(self.codes[i]) < BUCKETS)
     }
 
-    /// h on the copies of a design, after a pilot of this many.
+    /// h on the samples of a design, after a pilot of this many.
     pub fn run(&self, law: &Law, design: Design, pilot: u64) -> Answered {
         let mut answered = Answered {
             pairs: [0; CELLS],
@@ -174,10 +174,10 @@ impl Copies {
         let mut left = [0; CELLS];
         let by_cell = match design {
             Design::Nothing | Design::Both { .. } => false,
-            Design::Fresh { copies } => {
+            Design::Fresh { samples } => {
                 let h = law.h();
-                let own = (0..copies).filter(|&i| self.answers[1].at(i) < h);
-                answered.pairs[0] = copies;
+                let own = (0..samples).filter(|&i| self.answers[1].at(i) < h);
+                answered.pairs[0] = samples;
                 answered.own[0] = own.count() as u64;
                 answered.beside = pilot;
                 return answered;
@@ -247,37 +247,37 @@ mod tests {
     }
 
     #[test]
-    fn copies_follow_their_law() {
+    fn samples_follow_their_law() {
         let (law, n) = (law(), 100_000);
-        let copies = Copies::draw(&law, n, &[7]);
+        let samples = Samples::draw(&law, n, &[7]);
         let near = |count: u64, p: f64| {
             let slack = 5.0 * (p * (1.0 - p) / n as f64).sqrt();
             assert!((count as f64 / n as f64 - p).abs() <= slack, "{count} {p}");
         };
-        near(copies.k, 0.9);
-        let early = n - copies.subject.n;
-        near(copies.subject.k + early * 9 / 10, 0.9);
-        near(copies.subject.cells[4] + early * 7 / 10, 0.7);
-        near(copies.subject.cells[1] + early * 2 / 10, 0.2);
-        near(copies.subject.cells[6] + early / 10, 0.1);
-        let seen = copies.first(&law, &[1000, n]);
-        assert_eq!(seen[0], copies.first(&law, &[1000])[0]);
+        near(samples.k, 0.9);
+        let early = n - samples.subject.n;
+        near(samples.subject.k + early * 9 / 10, 0.9);
+        near(samples.subject.cells[4] + early * 7 / 10, 0.7);
+        near(samples.subject.cells[1] + early * 2 / 10, 0.2);
+        near(samples.subject.cells[6] + early / 10, 0.1);
+        let seen = samples.first(&law, &[1000, n]);
+        assert_eq!(seen[0], samples.first(&law, &[1000])[0]);
         near(seen[1].own, 0.7 + 0.15 + 0.025);
         near(seen[1].differ, 0.05 + 0.05);
-        let fresh = copies.run(&law, Design::Fresh { copies: n }, 3);
+        let fresh = samples.run(&law, Design::Fresh { samples: n }, 3);
         near(fresh.own[0], law.h());
         assert_eq!(fresh.beside, 3);
     }
 
     #[test]
-    fn pilot_copies_are_paid_once() {
+    fn pilot_samples_are_paid_once() {
         let law = law();
-        let copies = Copies::draw(&law, 10_000, &[8]);
-        let pilot = copies.pilot(&law, 50);
-        let loss = copies.run(&law, Design::Loss { pairs: 50 }, 50);
+        let samples = Samples::draw(&law, 10_000, &[8]);
+        let pilot = samples.pilot(&law, 50);
+        let loss = samples.run(&law, Design::Loss { pairs: 50 }, 50);
         assert_eq!((loss.pairs[0], loss.beside), (50, 0));
         assert_eq!(loss.own[0], pilot.iter().filter(|p| !p.1).count() as u64);
-        let piloted = copies.subject(50).piloted;
+        let piloted = samples.subject(50).piloted;
         assert_eq!(piloted.iter().sum::<u64>(), 50);
         let design = |first, second| {
             let mut pairs = [0; CELLS];
@@ -285,10 +285,10 @@ mod tests {
             Design::Cells { pairs }
         };
         assert_eq!(
-            copies.run(&law, design(piloted[4], 0), 50).beside,
+            samples.run(&law, design(piloted[4], 0), 50).beside,
             piloted[1]
         );
-        assert_eq!(copies.run(&law, design(100, 100), 50).beside, 0);
-        assert_eq!(copies.run(&law, Design::Nothing, 50).beside, 50);
+        assert_eq!(samples.run(&law, design(100, 100), 50).beside, 0);
+        assert_eq!(samples.run(&law, Design::Nothing, 50).beside, 50);
     }
 }

@@ -1,31 +1,31 @@
-//! Sets of copy numbers, as ascending ranges.
+//! Sets of sample numbers, as ascending ranges.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Some of the copies of one stream: ranges that are ascending, not empty and
+/// Some of the samples of one stream: ranges that are ascending, not empty and
 /// do not touch. Copy `u32::MAX` cannot be among them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Copies(VecDeque<Range<u32>>);
+pub(super) struct Samples(VecDeque<Range<u32>>);
 
-impl Copies {
-    /// The copies `0..copies`.
-    pub(super) fn first(copies: u32) -> Self {
+impl Samples {
+    /// The samples `0..samples`.
+    pub(super) fn first(samples: u32) -> Self {
         let mut all = Self::default();
-        all.push(0..copies);
+        all.push(0..samples);
         all
     }
 
-    /// The copies of an ascending list.
+    /// The samples of an ascending list.
     pub(super) fn chosen(list: &[u32]) -> Self {
         let mut all = Self::default();
-        for &copy in list {
-            all.push(copy..copy + 1);
+        for &sample in list {
+            all.push(sample..sample + 1);
         }
         all
     }
 
-    /// The copies that are in any of these sets.
+    /// The samples that are in any of these sets.
     pub(super) fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut ranges: Vec<_> = sets.into_iter().flat_map(Self::ranges).collect();
         ranges.sort_unstable_by_key(|range| range.start);
@@ -48,7 +48,7 @@ impl Copies {
         }
     }
 
-    /// These copies but those in `others`, which are ascending.
+    /// These samples but those in `others`, which are ascending.
     pub(super) fn without(&self, others: &[Range<u64>]) -> Self {
         let mut left = Self::default();
         let mut others = others.iter().peekable();
@@ -69,7 +69,7 @@ impl Copies {
         left
     }
 
-    /// Takes up to `most` copies off the front.
+    /// Takes up to `most` samples off the front.
     pub(super) fn take(&mut self, most: u64) -> Self {
         let mut taken = Self::default();
         let mut room = most;
@@ -87,7 +87,7 @@ impl Copies {
         taken
     }
 
-    /// Takes the copies below `end` off the front.
+    /// Takes the samples below `end` off the front.
     pub(super) fn take_below(&mut self, end: u32) -> Self {
         let mut taken = Self::default();
         while let Some(range) = self.0.front_mut().filter(|range| range.start < end) {
@@ -101,12 +101,12 @@ impl Copies {
         taken
     }
 
-    /// The number after the last copy; 0 if there is none.
+    /// The number after the last sample; 0 if there is none.
     pub(super) fn end(&self) -> u32 {
         self.0.back().map_or(0, |range| range.end)
     }
 
-    /// Where some of these copies are when all of them lie in a row.
+    /// Where some of these samples are when all of them lie in a row.
     pub(super) fn places(&self, some: &Self) -> Vec<Range<usize>> {
         let (mut ranges, mut before) = (self.0.iter().peekable(), 0);
         let mut places = Vec::with_capacity(some.0.len());
@@ -122,7 +122,7 @@ impl Copies {
         places
     }
 
-    /// How many copies these are.
+    /// How many samples these are.
     pub(super) fn len(&self) -> u64 {
         self.0.iter().map(|range| range.len() as u64).sum()
     }
@@ -137,7 +137,7 @@ impl Copies {
         self.0.iter().cloned()
     }
 
-    /// Every copy's number, ascending.
+    /// Every sample's number, ascending.
     pub(super) fn numbers(&self) -> Vec<u32> {
         self.ranges().flatten().collect()
     }
@@ -153,12 +153,12 @@ mod tests {
 
     #[test]
     fn lists_become_ranges() {
-        let copies = Copies::chosen(&[0, 1, 2, 7, 9, 10, u32::MAX - 1]);
-        let ranges: Vec<_> = copies.ranges().collect();
+        let samples = Samples::chosen(&[0, 1, 2, 7, 9, 10, u32::MAX - 1]);
+        let ranges: Vec<_> = samples.ranges().collect();
         assert_eq!(ranges, [0..3, 7..8, 9..11, u32::MAX - 1..u32::MAX]);
-        assert_eq!(copies.len(), 7);
-        assert_eq!(Copies::first(0), Copies::chosen(&[]));
-        assert_eq!(Copies::first(3), Copies::chosen(&[0, 1, 2]));
+        assert_eq!(samples.len(), 7);
+        assert_eq!(Samples::first(0), Samples::chosen(&[]));
+        assert_eq!(Samples::first(3), Samples::chosen(&[0, 1, 2]));
     }
 
     proptest! {
@@ -168,10 +168,10 @@ mod tests {
             most in 1_u64..40,
         ) {
             let numbers = |set: &BTreeSet<u32>| set.iter().copied().collect::<Vec<u32>>();
-            let mut parts: Vec<Copies> = sets.iter().map(|set| Copies::chosen(&numbers(set))).collect();
-            let mut union = Copies::union(&parts);
+            let mut parts: Vec<Samples> = sets.iter().map(|set| Samples::chosen(&numbers(set))).collect();
+            let mut union = Samples::union(&parts);
             let all: BTreeSet<u32> = sets.iter().flatten().copied().collect();
-            prop_assert_eq!(&union, &Copies::chosen(&numbers(&all)));
+            prop_assert_eq!(&union, &Samples::chosen(&numbers(&all)));
             let mut seen = vec![Vec::new(); sets.len()];
             while !union.is_empty() {
                 let piece = union.take(most);
@@ -202,9 +202,9 @@ mod tests {
             others.sort_by_key(|range| range.start);
             others.push(300..1 << 40);
             let numbers: Vec<u32> = list.iter().copied().collect();
-            let copies = Copies::chosen(&numbers);
-            prop_assert_eq!(&copies.numbers(), &numbers);
-            let apart = |copy: &u32| !others.iter().any(|range| range.contains(&u64::from(*copy)));
+            let samples = Samples::chosen(&numbers);
+            prop_assert_eq!(&samples.numbers(), &numbers);
+            let apart = |sample: &u32| !others.iter().any(|range| range.contains(&u64::from(*sample)));
             let expected: Vec<u32> = numbers.iter().copied().filter(apart).collect();
             // As a ledger gives them: merged.
             let mut merged: Vec<Range<u64>> = Vec::new();
@@ -214,7 +214,7 @@ mod tests {
                     _ => merged.push(range),
                 }
             }
-            let mut left = copies.without(&merged);
+            let mut left = samples.without(&merged);
             prop_assert_eq!(&left.numbers(), &expected);
             prop_assert_eq!(left.len(), expected.len() as u64);
 
