@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::{Error, ErrorKind, Result, files, idx, npy, npy_header};
+use crate::error::{Error, ErrorKind, Result};
+use crate::{files, idx, npy, npy_header};
 
 /// Reads a file of labels, one an image: npy integers, or IDX bytes.
 pub(crate) fn read(path: &Path) -> Result<Vec<i64>> {
@@ -13,7 +14,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<i64>> {
         idx::read_labels(path)
     } else {
         let message = "is neither an npy array nor an IDX file of labels";
-        Err(Error::new(ErrorKind::Unrecognised, message).at(path))
+        Err(Error::new(ErrorKind::Unrecognised, message).with_path(path))
     }
 }
 
