@@ -10,7 +10,7 @@ fn a_report_with_recertifications() {
 }
 
 #[test]
-fn inputs_without_labels_stand_apart() {
+fn inputs_without_labels_have_a_table_of_their_own() {
     let mut report = support::small();
     report.runs.truncate(2);
     report.runs[1]
@@ -49,7 +49,7 @@ fn other_radii_can_be_asked_for() {
 }
 
 #[test]
-fn empty_reports_and_runs_are_said_to_be_empty() {
+fn empty_reports_and_runs_are_reported_as_empty() {
     let text = render(&Report::default(), &Options::default()).unwrap();
     assert!(text.contains("There is no run to report."));
     let run = Run {

@@ -25,12 +25,12 @@ pub(crate) fn small() -> Report {
         run.arithmetic = Some("weights rounded to bfloat16, arithmetic float32".to_owned());
         run.method = Method::Recertify {
             name: "paired".to_owned(),
-            base: Some(2),
+            original: Some(2),
             gamma: None,
         };
         for row in &mut run.rows {
             row.evaluations = n;
-            row.disagreement = Some(0.03125);
+            row.zeta = Some(0.03125);
             row.disagreement_rate = Some(0.015_625);
             row.bound = row.class.map(|_| "paired".to_owned());
         }
@@ -64,8 +64,8 @@ fn rows(evaluations: u64, radii: [f64; 4]) -> Vec<Row> {
         .zip(radii)
         .zip(classes)
         .zip(labels)
-        .map(|(((place, radius), class), label)| Row {
-            idx: place * 2500,
+        .map(|(((index, radius), class), label)| Row {
+            idx: index * 2500,
             label: Some(label),
             class,
             radius,
