@@ -1,4 +1,4 @@
-//! What the reader of a format hands over: images, and the labels and names that the files have.
+//! The result of reading a format: images, and the labels and names that the files have.
 
 use std::sync::Arc;
 

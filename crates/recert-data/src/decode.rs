@@ -2,9 +2,9 @@
 //!
 //! Alpha is dropped, not blended; palettes and greyscale are expanded; 16-bit
 //! colour keeps its high byte; CMYK is converted; EXIF orientation and colour
-//! profiles are ignored. PNG comes out identical to Pillow. JPEG leaves the
-//! rounding of the inverse transform and the upsampling of colour to the
-//! decoder: against libjpeg-turbo 3.2 the largest difference over the 18
+//! profiles are ignored. PNG comes out identical to Pillow. In JPEG,
+//! the rounding of the inverse transform and the upsampling of colour are the
+//! decoder's: against libjpeg-turbo 3.2 the largest difference over the 18
 //! `ImageNet` images that the tests use is 5 of 255, the mean at most 0.30 where
 //! colour is subsampled and at most 0.015 where it is not.
 
@@ -34,7 +34,7 @@ pub(crate) fn decode(path: &Path) -> Result<Rgb> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let data = match image {
         DynamicImage::ImageLuma16(_) => {
-            // Pillow clips such values at 255, which is hardly what anyone wants.
+            // Pillow clips such values at 255, which hardly anyone wants.
             let message = "is a 16-bit greyscale image; convert it to 8 bits";
             return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
         }

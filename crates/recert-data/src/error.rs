@@ -1,4 +1,4 @@
-//! The one error type of this crate: a kind, the file, what is wrong and why.
+//! The error of this crate: a kind, the file, what is wrong and why.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -18,7 +18,7 @@ pub enum ErrorKind {
     Io,
     /// The format of a path could not be recognised, or the name of a format is unknown.
     Unrecognised,
-    /// A file ends before the data that it announces, or goes on after it.
+    /// A file ends before the data that it announces, or continues after it.
     Length,
     /// A file breaks the rules of its format.
     Corrupt,

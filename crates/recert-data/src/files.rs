@@ -1,4 +1,4 @@
-//! Reading files without trusting a size that stands in them.
+//! Reading files without trusting a size that they state.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -121,7 +121,7 @@ pub(crate) fn read_rest(
     }
 }
 
-/// An error of reading a stream: of decompression if its kind says so.
+/// An error of reading a stream: of decompression if it has such a kind.
 fn stream_error(e: std::io::Error, path: &Path) -> Error {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let error = match e.kind() {

@@ -1,7 +1,7 @@
 //! Folders of PNG and JPEG files, one folder a class, as torchvision's `ImageFolder`.
 //!
 //! Classes are the folders in the order of their names, and images are sorted
-//! by the folder that they stand in and then by name; both orders compare code
+//! by their folder and then by name; both orders compare code
 //! points. Hidden files and folders, other files, and files beside the folders
 //! of classes are not read. A folder that holds images but no folders with
 //! images is a set without labels.
@@ -24,7 +24,7 @@ const READ: [&str; 3] = ["jpeg", "jpg", "png"];
 /// File names that torchvision reads and this crate does not.
 const NOT_READ: [&str; 6] = ["bmp", "pgm", "ppm", "tif", "tiff", "webp"];
 
-/// Names of the contents of a data set, each with classes of its own.
+/// Names of the splits of a data set, each of which has folders of classes.
 const SPLITS: [&str; 5] = ["test", "train", "val", "valid", "validation"];
 
 /// Deepest nesting of folders; a link that points back would have no end.

@@ -1,4 +1,4 @@
-//! Labels: read from a file of their own, and brought into the range of class numbers.
+//! Labels: read from a separate file, and converted to class numbers.
 
 use std::path::Path;
 

@@ -2,14 +2,14 @@
 //!
 //! This crate turns files into images of `f32` pixels in [0, 1] and into
 //! labels, and it does nothing else: it knows no network, no noise and no SQL.
-//! What an image is, byte by byte, is part of what a certificate says, so every
+//! What an image is, byte by byte, is part of what a certificate states, so every
 //! conversion here is exact and documented: byte `b` becomes `b as f32 / 255.0`
 //! as in torchvision's `ToTensor`, and [`Image::sha256`] fingerprints the result.
 //!
-//! Files are taken to be hostile. Sizes that they claim are compared with the
+//! Files may be hostile. Sizes that they state are compared with the
 //! bytes that are there before anything is allocated, the pickle reader builds
 //! no object and calls nothing, and every defect is an [`Error`] that names the
-//! file and the place.
+//! file and the position in it.
 //!
 //! ```
 //! use recert_data::{DataSpec, Dataset, Options, Subset};

@@ -9,7 +9,7 @@ use crate::files;
 use crate::npy_header::{self, Descr};
 use crate::strided::{Element, Strided, dims_text};
 
-/// An array as it stands in a file.
+/// An array as a file stores it.
 pub(crate) struct RawArray {
     pub(crate) descr: Descr,
     pub(crate) fortran: bool,

@@ -4,7 +4,7 @@
 //! length of a text and the text, which is a Python dictionary of exactly the
 //! keys `descr`, `fortran_order` and `shape`. Only this dictionary is
 //! understood, without nesting, so that no input can make the reader recurse,
-//! and dimensions are handed on as they stand, for the caller to multiply with
+//! and dimensions are passed on unchecked, for the caller to multiply with
 //! care. (The reader of the npyz crate multiplies them unchecked.)
 
 use std::fmt;
@@ -20,7 +20,7 @@ pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// The longest header text that is read; numpy itself stops at 10,000 bytes.
 const LONGEST: usize = 65_535;
 
-/// What an npy file says of its array.
+/// The description of an array at the beginning of an npy file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Header {
     pub(crate) descr: Descr,
@@ -251,7 +251,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The number that decimal digits stand for; `None` if there are none or too many.
+/// The value of decimal digits; `None` if there are none or too many.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;

@@ -138,7 +138,7 @@ pub(crate) fn in_range(value: f64) -> Option<f32> {
     (0.0..=1.0).contains(&value).then_some(value as f32 + 0.0)
 }
 
-/// The value that byte `b` stands for, as in torchvision's `ToTensor`.
+/// The value of a pixel stored as byte `b`, as in torchvision's `ToTensor`.
 pub(crate) fn byte_to_pixel(b: u8) -> f32 {
     f32::from(b) / 255.0
 }

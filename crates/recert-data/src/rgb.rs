@@ -1,4 +1,4 @@
-//! An 8-bit image in red, green and blue: what decoding gives, and resizing changes.
+//! An 8-bit image in red, green and blue: the result of decoding and of resizing.
 
 use crate::pixels::{Grid, Image, Shape, byte_to_pixel};
 

@@ -182,7 +182,7 @@ pub enum Split {
     Train,
 }
 
-/// How to read a data set; the default takes it as it is.
+/// How to read a data set; the default changes nothing.
 ///
 /// ```
 /// use recert_data::{Options, Split};

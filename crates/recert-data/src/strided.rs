@@ -1,4 +1,4 @@
-//! Images that stand in one block of bytes, whatever the order of their axes.
+//! Images in one block of bytes, whatever the order of their axes.
 //!
 //! CIFAR-10 records, IDX files and numpy arrays all come down to this: elements
 //! of one type at fixed distances along image, channel, row and column. The

@@ -1,4 +1,4 @@
-//! Which images of a set a run takes: every k-th, from an offset, up to a limit.
+//! A selection of the images of a set: every k-th, from an offset, up to a limit.
 
 use std::iter::FusedIterator;
 

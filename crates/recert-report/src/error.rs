@@ -1,4 +1,4 @@
-//! The error of this crate: a kind to branch on, and a text that names the place.
+//! The error of this crate: a kind to branch on, and a text that names the file and the line.
 
 use std::error::Error as StdError;
 use std::fmt;

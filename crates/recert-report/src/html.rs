@@ -105,7 +105,7 @@ impl Page<'_> {
         }
     }
 
-    /// What was certified, and what the certificates mean.
+    /// The inputs, networks and noise, and the statements of the certificates.
     fn overview(&self) -> Markup {
         let summary = &self.summary;
         let noise = |run: usize| {

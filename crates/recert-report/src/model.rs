@@ -120,7 +120,11 @@ impl Default for Method {
 }
 
 impl Method {
-    /// Whether certificates are from scratch, whatever they bound.
+    /// Whether the certificates are from scratch, one-sided or two-sided.
+    ///
+    /// ```
+    /// assert!(recert_report::Method::Certify { sides: Some(2) }.is_from_scratch());
+    /// ```
     pub fn is_from_scratch(&self) -> bool {
         matches!(self, Self::Certify { .. })
     }
@@ -171,13 +175,28 @@ pub struct Row {
 
 impl Row {
     /// Whether the certified class is the known true class.
+    ///
+    /// ```
+    /// let row = recert_report::Row { label: Some(3), ..Default::default() };
+    /// assert!(!row.is_correct(), "an abstention is never correct");
+    /// ```
     pub fn is_correct(&self) -> bool {
         self.class.is_some() && self.class == self.label
     }
 }
 
 impl Run {
-    /// Whether the run has rows and every one of them a label.
+    /// Whether the run has rows, each with a label.
+    ///
+    /// ```
+    /// use recert_report::{Row, Run};
+    ///
+    /// let row = |label| Row { label, ..Row::default() };
+    /// let run = |rows| Run { rows, ..Run::default() };
+    /// assert!(run(vec![row(Some(3))]).is_labelled());
+    /// assert!(!run(vec![row(Some(3)), row(None)]).is_labelled());
+    /// assert!(!run(vec![]).is_labelled());
+    /// ```
     pub fn is_labelled(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.label.is_some())
     }

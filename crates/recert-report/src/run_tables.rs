@@ -45,7 +45,7 @@ pub(crate) fn accuracy(summary: &Summary<'_>) -> Vec<RunTable> {
     let with_labels = RunTable {
         title: "Certified accuracy",
         caption: "Share of all inputs, in per cent, certified with the right class at an L2 \
-                  radius of at least r. An abstention counts as wrong. Rounded down."
+                  radius of at least that of the column. An abstention counts as wrong. Rounded down."
             .to_owned(),
         columns: accuracy_columns(summary, &labelled, "ACR"),
         runs: labelled,
@@ -53,7 +53,7 @@ pub(crate) fn accuracy(summary: &Summary<'_>) -> Vec<RunTable> {
     let without_labels = RunTable {
         title: "Certified share",
         caption: "These inputs have no labels: share of all inputs, in per cent, certified with \
-                  any class at an L2 radius of at least r. Rounded down."
+                  any class at an L2 radius of at least that of the column. Rounded down."
             .to_owned(),
         columns: accuracy_columns(summary, &unlabelled, "mean radius"),
         runs: unlabelled,
@@ -85,7 +85,7 @@ fn accuracy_columns(summary: &Summary<'_>, runs: &[usize], mean: &str) -> Vec<Co
     columns.chain([mean]).collect()
 }
 
-/// What each run cost, and what came of it.
+/// Abstentions, cost, disagreement and speed-up of every run.
 pub(crate) fn cost(summary: &Summary<'_>) -> RunTable {
     let metrics = &summary.metrics;
     let column = |head: &str, cells: Vec<String>| Column {

@@ -276,7 +276,7 @@ impl ByWidth {
         );
         Ok(plot::samples(
             &curves,
-            "Noisy samples for a target error",
+            "Samples for a target error",
             &subtitle,
         ))
     }

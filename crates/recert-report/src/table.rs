@@ -1,4 +1,4 @@
-//! Tables for a terminal: what is certified, and what it cost.
+//! Tables for a terminal: certified accuracy and its cost.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table};
@@ -89,7 +89,7 @@ fn runs(summary: &Summary<'_>, options: &Options) -> Vec<String> {
 }
 
 /// A table under its title and caption. The run's number is its first column; the next
-/// ones, named by `heads` and filled by `cells`, say which run this is.
+/// ones, named by `heads` and filled by `cells`, identify the run.
 fn push_table(
     table: &RunTable,
     heads: &[&str],

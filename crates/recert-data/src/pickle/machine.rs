@@ -32,7 +32,7 @@ struct Machine<'a> {
     position: usize,
     nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
-    /// Heights of the stack at which marks stand.
+    /// Heights of the stack that are marked.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
 }

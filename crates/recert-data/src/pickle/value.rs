@@ -8,7 +8,7 @@ pub(super) enum Node<'a> {
     None,
     Bool(bool),
     Int(i64),
-    /// A string of bytes or of text; Python 2 does not tell them apart.
+    /// A string of bytes or of text; Python 2 does not distinguish them.
     Str(&'a [u8]),
     List(Vec<Id>),
     Tuple(Vec<Id>),
@@ -20,7 +20,7 @@ pub(super) enum Node<'a> {
     Array(Option<Array<'a>>),
 }
 
-/// The names that a pickle may mention; they stand for themselves.
+/// The names that a pickle may mention.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Global {
     Reconstruct,

@@ -114,7 +114,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Reads one line without its end. The error is what is wrong with it.
+/// Reads one line without its end. The error text names what is wrong with it.
 pub(super) fn parse_line(line: &str) -> Result<LogRow, String> {
     let columns: Vec<&str> = line.split('\t').collect();
     let [idx, label, predict, radius, correct, time] = columns[..] else {

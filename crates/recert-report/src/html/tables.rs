@@ -8,7 +8,7 @@ use crate::run_tables::{self, RunTable};
 use crate::text;
 
 impl Page<'_> {
-    /// Certified accuracy at the radii, and what it cost.
+    /// Certified accuracy at the radii, and its cost.
     pub(super) fn tables(&self) -> Markup {
         let accuracy = run_tables::accuracy(&self.summary);
         html! {

@@ -1,4 +1,4 @@
-//! Noisy samples against the fraction of successes, one line an error, as a file of its own.
+//! Samples against the fraction of successes, one line an error, as a file of its own.
 //!
 //! It holds a style sheet with fixed colours (those of the page, in
 //! `standalone.css`) instead of the page's own one with variables, which programs
@@ -192,7 +192,7 @@ mod tests {
         assert!(svg.contains(r#"<path class="line" d="M58 360L502 16L946 360"></path>"#));
         assert!(svg.contains(r#"<circle class="dot" cx="280" cy="188" r="3"></circle>"#));
         assert!(svg.contains("<title>p = 0.5, error 1 %: n = 1,000</title>"));
-        // One drawing stands in another; both end.
+        // One drawing is inside another; both end.
         assert_eq!(svg.matches("<svg").count(), 2);
         assert_eq!(svg.matches("</svg>").count(), 2);
         assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());

@@ -141,30 +141,6 @@ fn the_page_shows_the_figures() {
     assert!(page.contains(&format!("sha256 {}", "a".repeat(64))));
 }
 
-/// The small report with every text of it made by `text` from a number of its own.
-fn with_texts(text: impl Fn(u32) -> String) -> Report {
-    let mut report = support::small();
-    report.title = text(1);
-    report.generated = text(2);
-    report.notes = vec![text(3)];
-    for run in &mut report.runs {
-        run.network = text(4);
-        run.network_sha256 = text(5);
-        run.engine = text(6);
-        run.arithmetic = run.arithmetic.as_ref().map(|_| text(7));
-        run.data = text(8);
-        run.statement = text(9);
-        run.parameters = [(text(10), text(11))].into();
-        if let recert_report::Method::Recertify { name, .. } = &mut run.method {
-            *name = text(12);
-        }
-        for row in &mut run.rows {
-            row.bound = row.class.map(|_| text(13));
-        }
-    }
-    report
-}
-
 #[test]
 fn hostile_text_stays_text_wherever_it_is() {
     // Ends attributes and elements of every kind, and reorders what follows.
@@ -174,8 +150,8 @@ fn hostile_text_stays_text_wherever_it_is() {
              <!-- &lt;\u{202e}\x1b[2J\0 onload=\"alert(1)\" .onnx"
         )
     };
-    let harmless = page(&with_texts(|number| format!("text{number}")));
-    let page = page(&with_texts(hostile));
+    let harmless = page(&support::with_texts(|number| format!("text{number}")));
+    let page = page(&support::with_texts(hostile));
     assert!(!page.contains(['\u{202e}', '\x1b', '\0']));
     for number in 1..=13 {
         let shown = format!("&lt;script&gt;alert({number})&lt;/<wbr>script&gt;");

@@ -56,6 +56,30 @@ pub(crate) fn small() -> Report {
     }
 }
 
+/// The small report with every text of it made by `text` from a number of its own.
+pub(crate) fn with_texts(text: impl Fn(u32) -> String) -> Report {
+    let mut report = small();
+    report.title = text(1);
+    report.generated = text(2);
+    report.notes = vec![text(3)];
+    for run in &mut report.runs {
+        run.network = text(4);
+        run.network_sha256 = text(5);
+        run.engine = text(6);
+        run.arithmetic = run.arithmetic.as_ref().map(|_| text(7));
+        run.data = text(8);
+        run.statement = text(9);
+        run.parameters = [(text(10), text(11))].into();
+        if let Method::Recertify { name, .. } = &mut run.method {
+            *name = text(12);
+        }
+        for row in &mut run.rows {
+            row.bound = row.class.map(|_| text(13));
+        }
+    }
+    report
+}
+
 /// Right, right, wrong, abstained.
 fn rows(evaluations: u64, radii: [f64; 4]) -> Vec<Row> {
     let classes = [Some(3), Some(8), Some(1), None];
