@@ -94,7 +94,7 @@ fn run(
         },
         name => Method::Recertify {
             name: name.to_owned(),
-            base,
+            original: base,
             gamma: parameters.get("gamma").and_then(serde_json::Value::as_f64),
         },
     };
@@ -169,7 +169,7 @@ fn row(c: &Certificate, input: Option<&Input>) -> Row {
         p_lower: c.p_lower,
         evaluations: c.evaluations,
         seconds: c.micros as f64 / 1e6,
-        disagreement: counts.get("zeta").and_then(serde_json::Value::as_f64),
+        zeta: counts.get("zeta").and_then(serde_json::Value::as_f64),
         disagreement_rate: rate,
         bound: c.bound.clone(),
         invalid: count("invalid").unwrap_or(0),
