@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::element::ElementType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::onnx::tensor_shape_proto::dimension;
 use crate::proto::onnx::{GraphProto, ValueInfoProto, type_proto};
-use crate::tensor::ElementType;
 
 /// One extent of an input or output.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

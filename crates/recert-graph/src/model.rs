@@ -102,7 +102,7 @@ impl Model {
     }
 
     /// Encodes a network that a rewrite made.
-    pub(crate) fn from_proto(name: String, proto: ModelProto) -> Result<Self> {
+    pub fn from_proto(name: String, proto: ModelProto) -> Result<Self> {
         check_size(proto.encoded_len() as u64)?;
         let bytes = Bytes::from(proto.encode_to_vec());
         Ok(Model {
@@ -175,14 +175,14 @@ impl Model {
     /// [`ErrorKind::Signature`] where the network is no image classifier or
     /// has no such output.
     pub fn signature_with_output(&self, output: Option<&str>) -> Result<Signature> {
-        Signature::of(self.graph(), output).map_err(|error| error.at(&self.name))
+        Signature::of(self.graph_proto(), output).map_err(|error| error.at(&self.name))
     }
 
     /// Every operator in file order, those of subgraphs and local functions
     /// included, so that an engine can refuse a network by an operator's name.
     pub fn operators(&self) -> impl Iterator<Item = Operator> + '_ {
         let mut list = Vec::new();
-        collect(&self.graph().node, &mut list);
+        collect(&self.graph_proto().node, &mut list);
         for function in &self.proto.functions {
             collect(&function.node, &mut list);
         }
@@ -214,7 +214,7 @@ impl Model {
             .map(super::proto::onnx::StringStringEntryProto::value)
     }
 
-    pub(crate) fn graph(&self) -> &GraphProto {
+    pub fn graph_proto(&self) -> &GraphProto {
         self.proto
             .graph
             .as_ref()
@@ -226,7 +226,7 @@ impl Model {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`] where encoding it again would lose content.
-    pub(crate) fn proto_to_rewrite(&self) -> Result<ModelProto> {
+    pub fn proto_to_rewrite(&self) -> Result<ModelProto> {
         match &self.unknown {
             Some(field) => Err(lossy(field, "a rewrite would lose it").at(&self.name)),
             None => Ok(self.proto.clone()),
@@ -257,19 +257,19 @@ pub struct Operator {
     pub domain: String,
 }
 
-pub(crate) fn is_standard(domain: &str) -> bool {
+pub fn is_standard(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
 /// What to call a node in messages and reports.
-pub(crate) fn node_name(node: &NodeProto, index: usize) -> String {
+pub fn node_name(node: &NodeProto, index: usize) -> String {
     match node.name() {
         "" => format!("#{index}"),
         name => name.to_owned(),
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         write!(text, "{byte:02x}").ok();

@@ -11,7 +11,7 @@ use crate::proto::onnx::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto,
     TensorProto,
 };
-use crate::tensor;
+use crate::stored;
 
 /// Calls `f` on every stored tensor: initializers, attributes, subgraphs,
 /// functions, training graphs.
@@ -100,10 +100,10 @@ pub(crate) fn read_in(model: &mut ModelProto, folder: Option<&Path>) -> Result<b
     let mut any = false;
     let mut total = 0_u64;
     for_each_tensor(model, &mut |stored| {
-        tensor::check(stored)?;
-        if tensor::is_external(stored) {
+        stored::check(stored)?;
+        if stored::is_external(stored) {
             any = true;
-            total += tensor::raw_length(stored)? as u64;
+            total += stored::raw_length(stored)? as u64;
             if total > MAX_BYTES {
                 return Err(refuse(
                     stored,
@@ -152,7 +152,7 @@ fn read_tensor(stored: &mut TensorProto, folder: Option<&Path>) -> Result<()> {
         )
     })?;
     let offset = number("offset")?.unwrap_or(0);
-    let wanted = tensor::raw_length(stored)?;
+    let wanted = stored::raw_length(stored)?;
     if number("length")?.is_some_and(|length| length != wanted as u64) {
         return Err(refuse(
             stored,
