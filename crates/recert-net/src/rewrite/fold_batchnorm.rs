@@ -1,14 +1,13 @@
 //! Batch normalisations folded into the layers before them.
 
+use recert_graph::index::{Index, float_attribute, input, int_attribute, is_op, node_name, output};
+use recert_graph::proto::onnx::{GraphProto, NodeProto};
+use recert_graph::{Error, ErrorKind, Model, Normalization, Result, channels_of_weights, stored};
+
 use crate::changes::{Changes, LayerChange};
 use crate::constant::{self, Constant};
 use crate::draft::{Draft, float, set};
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Index, float_attribute, input, int_attribute, is_op, output};
 use crate::layers::check_finite;
-use crate::model::{Model, node_name};
-use crate::proto::onnx::{GraphProto, NodeProto};
-use crate::tensor;
 
 /// Folds every inference `BatchNormalization` that alone follows a `Conv`,
 /// `ConvTranspose` or `Gemm` of known weights into these weights and the bias.
@@ -77,10 +76,7 @@ struct Fold {
     group: usize,
     weights: Constant,
     bias: Option<Vec<f32>>,
-    /// What each channel is multiplied by, and what is added after.
-    factor: Vec<f64>,
-    shift: Vec<f64>,
-    mean: Vec<f64>,
+    normalization: Normalization,
 }
 
 impl Fold {
@@ -127,26 +123,20 @@ impl Fold {
         else {
             return Ok(None);
         };
-        let fits = |constant: &Constant| constant.values.len() == channels;
+        let epsilon = float_attribute(norm, "epsilon", 1e-5);
+        let normalization = Normalization::new(
+            &scale.values,
+            &shift.values,
+            &mean.values,
+            &variance.values,
+            epsilon,
+        );
+        let normalization = normalization.filter(|found| found.factors().len() == channels);
         let bias = bias.map(|bias| bias.per_channel(channels));
-        if ![&scale, &shift, &mean, &variance].into_iter().all(fits) || bias == Some(None) {
+        let (Some(normalization), false) = (normalization, bias == Some(None)) else {
             return Ok(None);
-        }
-        let bias = bias.flatten();
-        let epsilon = f64::from(float_attribute(norm, "epsilon", 1e-5));
-        let wide = |constant: &Constant| {
-            constant
-                .values
-                .iter()
-                .map(|v| f64::from(*v))
-                .collect::<Vec<_>>()
         };
-        let factor = wide(&scale)
-            .iter()
-            .zip(wide(&variance))
-            .map(|(s, v)| s / (v + epsilon).sqrt())
-            .collect();
-        let (shift, mean) = (wide(&shift), wide(&mean));
+        let bias = bias.flatten();
         Ok(Some(Fold {
             layer: position,
             norm: next.node,
@@ -154,9 +144,7 @@ impl Fold {
             group,
             weights,
             bias,
-            factor,
-            shift,
-            mean,
+            normalization,
         }))
     }
 
@@ -168,9 +156,7 @@ impl Fold {
             group,
             weights,
             bias,
-            factor,
-            shift,
-            mean,
+            normalization,
         } = self;
         let node = &draft.graph().node[layer];
         let name = node_name(node, layer);
@@ -183,39 +169,25 @@ impl Fold {
             ),
             _ => (1.0, 1.0),
         };
-        let extent = weights.shape[axis];
-        let inner: usize = weights.shape[axis + 1..].iter().product();
-        let outer = weights.values.len() / (extent * inner).max(1);
-        // With groups (ConvTranspose) the leading axis runs over the input
-        // channels, group after group, and each has its own output channels.
-        let channel = |place: usize| {
-            let (row, column) = (place / (inner * extent), place / inner % extent);
-            if group == 1 {
-                column
-            } else {
-                row * group / outer * extent + column
-            }
-        };
-        let folded: Vec<f32> = weights
-            .values
-            .iter()
-            .enumerate()
-            .map(|(place, weight)| (f64::from(*weight) * alpha * factor[channel(place)]) as f32)
+        let channels = channels_of_weights(&weights.shape, axis, group);
+        let pairs = weights.values.iter().zip(channels);
+        let folded: Vec<f32> = pairs
+            .map(|(weight, channel)| normalization.weight(channel, f64::from(*weight) * alpha))
             .collect();
         let old_bias = |channel: usize| match &bias {
             None => 0.0,
             Some(bias) => beta * f64::from(bias[channel]),
         };
-        let new_bias: Vec<f32> = (0..factor.len())
-            .map(|c| ((old_bias(c) - mean[c]) * factor[c] + shift[c]) as f32)
+        let new_bias: Vec<f32> = (0..normalization.factors().len())
+            .map(|channel| normalization.centred_bias(channel, old_bias(channel)))
             .collect();
         check_finite(&name, &folded)?;
         check_finite(&name, &new_bias)?;
 
         let weight_name = draft.fresh_name(&format!("{operand}_folded"));
         let bias_name = draft.fresh_name(&format!("{operand}_folded_bias"));
-        draft.add_initializer(tensor::from_f32(&weight_name, &weights.shape, &folded));
-        draft.add_initializer(tensor::from_f32(&bias_name, &[new_bias.len()], &new_bias));
+        draft.add_initializer(stored::from_f32(&weight_name, &weights.shape, &folded));
+        draft.add_initializer(stored::from_f32(&bias_name, &[new_bias.len()], &new_bias));
         let node = &mut draft.graph_mut().node[layer];
         node.input.truncate(1);
         node.input.extend([weight_name, bias_name]);
@@ -248,8 +220,9 @@ fn is_inference(node: &NodeProto, opset: i64) -> bool {
 mod tests {
     use super::*;
     use crate::draft::int;
-    use crate::testing::reference::{Array, outputs};
-    use crate::testing::{Net, golden, ints, noise};
+    use crate::golden;
+    use crate::reference::{Array, outputs};
+    use recert_graph::testing::{Net, ints, noise};
 
     fn norm(net: Net, prefix: &str, channels: usize) -> Net {
         let part = |name: &str| format!("{prefix}.{name}");
@@ -369,7 +342,7 @@ mod tests {
                 "Constant",
                 &[],
                 "shift",
-                vec![crate::testing::constant("", &[2], &[0.25, -4.0])],
+                vec![recert_graph::testing::constant("", &[2], &[0.25, -4.0])],
             )
             .node(
                 "BatchNormalization",
@@ -378,10 +351,10 @@ mod tests {
             );
         let folded = check(&net, &input(&[1, 2, 4, 4]), 2);
         assert_eq!(count(&folded, "Identity") + count(&folded, "Constant"), 0);
-        assert_eq!(folded.weights().unwrap().len(), 2);
+        assert_eq!(crate::weights(&folded).unwrap().len(), 2);
         assert_ne!(
-            folded.weights().unwrap()[0].values,
-            folded.weights().unwrap()[1].values
+            crate::weights(&folded).unwrap()[0].values,
+            crate::weights(&folded).unwrap()[1].values
         );
     }
 

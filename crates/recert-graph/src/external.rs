@@ -11,7 +11,7 @@ use crate::proto::onnx::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, SparseTensorProto,
     TensorProto,
 };
-use crate::tensor;
+use crate::stored;
 
 /// Calls `f` on every stored tensor: initializers, attributes, subgraphs,
 /// functions, training graphs.
@@ -100,10 +100,10 @@ pub(crate) fn read_in(model: &mut ModelProto, folder: Option<&Path>) -> Result<b
     let mut any = false;
     let mut total = 0_u64;
     for_each_tensor(model, &mut |stored| {
-        tensor::check(stored)?;
-        if tensor::is_external(stored) {
+        stored::check(stored)?;
+        if stored::is_external(stored) {
             any = true;
-            total += tensor::raw_length(stored)? as u64;
+            total += stored::raw_length(stored)? as u64;
             if total > MAX_BYTES {
                 return Err(refuse(
                     stored,
@@ -152,7 +152,7 @@ fn read_tensor(stored: &mut TensorProto, folder: Option<&Path>) -> Result<()> {
         )
     })?;
     let offset = number("offset")?.unwrap_or(0);
-    let wanted = tensor::raw_length(stored)?;
+    let wanted = stored::raw_length(stored)?;
     if number("length")?.is_some_and(|length| length != wanted as u64) {
         return Err(refuse(
             stored,
@@ -228,6 +228,11 @@ mod tests {
         net.bytes()
     }
 
+    fn weights(model: &Model) -> Vec<f32> {
+        let stored = &model.graph_proto().initializer[0];
+        stored::floats(stored).unwrap().unwrap()
+    }
+
     #[test]
     fn data_beside_the_network_is_read_in_and_fingerprinted() {
         let folder = tempfile::tempdir().unwrap();
@@ -239,15 +244,15 @@ mod tests {
         fs::write(&path, net("net.data", "8")).unwrap();
         data([1.0, 2.0, 3.0, 4.0]);
         let model = Model::read(&path).unwrap();
-        assert_eq!(model.weights().unwrap()[0].values, [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(weights(&model), [1.0, 2.0, 3.0, 4.0]);
         // What is written stands alone and has the same fingerprint.
         let alone = folder.path().join("alone.onnx");
         model.write(&alone).unwrap();
         fs::remove_file(folder.path().join("net.data")).unwrap();
         let reread = Model::read(&alone).unwrap();
         assert_eq!(
-            (reread.sha256(), reread.weights().unwrap()),
-            (model.sha256(), model.weights().unwrap())
+            (reread.sha256(), weights(&reread)),
+            (model.sha256(), weights(&model))
         );
         data([1.0, 2.0, 3.0, 5.0]);
         assert_ne!(Model::read(&path).unwrap().sha256(), model.sha256());

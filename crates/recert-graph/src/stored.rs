@@ -1,94 +1,15 @@
-//! Stored tensors: element types, lengths checked against shapes, values as
-//! numbers and back.
+//! Stored tensors: lengths checked against shapes, values as numbers and back.
 
 use std::fmt;
 
 use half::{bf16, f16};
 use prost::bytes::Bytes;
 
+use crate::element::ElementType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::proto::onnx::TensorProto;
 use crate::proto::onnx::tensor_proto::{DataLocation, DataType};
-
-/// The type of a tensor's elements, as ONNX numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ElementType {
-    /// IEEE 754 binary32.
-    Float32,
-    /// IEEE 754 binary16.
-    Float16,
-    /// The upper half of a binary32.
-    BFloat16,
-    /// IEEE 754 binary64.
-    Float64,
-    /// Unsigned 8-bit integers.
-    UInt8,
-    /// Signed 8-bit integers.
-    Int8,
-    /// Signed 32-bit integers.
-    Int32,
-    /// Signed 64-bit integers.
-    Int64,
-    /// Truth values.
-    Bool,
-    /// Any other type, by the number of ONNX's `TensorProto.DataType`.
-    Other(i32),
-}
-
-impl ElementType {
-    pub(crate) fn from_onnx(number: i32) -> Self {
-        match DataType::try_from(number) {
-            Ok(DataType::Float) => ElementType::Float32,
-            Ok(DataType::Float16) => ElementType::Float16,
-            Ok(DataType::Bfloat16) => ElementType::BFloat16,
-            Ok(DataType::Double) => ElementType::Float64,
-            Ok(DataType::Uint8) => ElementType::UInt8,
-            Ok(DataType::Int8) => ElementType::Int8,
-            Ok(DataType::Int32) => ElementType::Int32,
-            Ok(DataType::Int64) => ElementType::Int64,
-            Ok(DataType::Bool) => ElementType::Bool,
-            _ => ElementType::Other(number),
-        }
-    }
-
-    /// Whether the elements are floating-point numbers of a common width.
-    pub fn is_float(self) -> bool {
-        matches!(
-            self,
-            ElementType::Float32
-                | ElementType::Float16
-                | ElementType::BFloat16
-                | ElementType::Float64
-        )
-    }
-
-    /// Whether the elements are integers that can number classes.
-    pub fn is_integer(self) -> bool {
-        matches!(
-            self,
-            ElementType::UInt8 | ElementType::Int8 | ElementType::Int32 | ElementType::Int64
-        )
-    }
-}
-
-impl fmt::Display for ElementType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            ElementType::Float32 => "float32",
-            ElementType::Float16 => "float16",
-            ElementType::BFloat16 => "bfloat16",
-            ElementType::Float64 => "float64",
-            ElementType::UInt8 => "uint8",
-            ElementType::Int8 => "int8",
-            ElementType::Int32 => "int32",
-            ElementType::Int64 => "int64",
-            ElementType::Bool => "bool",
-            ElementType::Other(number) => return write!(f, "ONNX element type {number}"),
-        };
-        f.write_str(name)
-    }
-}
+use crate::tensor::{Data, Tensor};
 
 fn wrong(tensor: &TensorProto, why: impl fmt::Display) -> Error {
     Error::new(
@@ -98,7 +19,7 @@ fn wrong(tensor: &TensorProto, why: impl fmt::Display) -> Error {
 }
 
 /// The shape, each extent checked to be a size and their product to fit.
-pub(crate) fn shape(tensor: &TensorProto) -> Result<Vec<usize>> {
+pub fn shape(tensor: &TensorProto) -> Result<Vec<usize>> {
     let dims: Option<Vec<usize>> = tensor
         .dims
         .iter()
@@ -145,12 +66,13 @@ fn bits(kind: DataType) -> Option<usize> {
     })
 }
 
-pub(crate) fn is_external(tensor: &TensorProto) -> bool {
+/// Whether the data lies in another file.
+pub fn is_external(tensor: &TensorProto) -> bool {
     tensor.data_location() == DataLocation::External
 }
 
 /// How many bytes the tensor takes as `raw_data`.
-pub(crate) fn raw_length(tensor: &TensorProto) -> Result<usize> {
+pub fn raw_length(tensor: &TensorProto) -> Result<usize> {
     let count: usize = shape(tensor)?.iter().product();
     let kind = DataType::try_from(tensor.data_type()).unwrap_or(DataType::Undefined);
     let bits = bits(kind).ok_or_else(|| wrong(tensor, "is of a type that has no raw data"))?;
@@ -162,7 +84,7 @@ pub(crate) fn raw_length(tensor: &TensorProto) -> Result<usize> {
 
 /// Checks that the tensor holds exactly the data that its shape and type ask
 /// for. Data in another file is not looked at.
-pub(crate) fn check(tensor: &TensorProto) -> Result<()> {
+pub fn check(tensor: &TensorProto) -> Result<()> {
     use DataType as T;
     let count: usize = shape(tensor)?.iter().product();
     let kind = match T::try_from(tensor.data_type()) {
@@ -215,7 +137,7 @@ pub(crate) fn check(tensor: &TensorProto) -> Result<()> {
 
 /// The elements as float32: exact for float32, float16 and bfloat16, to
 /// nearest for float64. `None` for other types.
-pub(crate) fn floats(tensor: &TensorProto) -> Result<Option<Vec<f32>>> {
+pub fn floats(tensor: &TensorProto) -> Result<Option<Vec<f32>>> {
     check(tensor)?;
     let short = |tensor: &TensorProto, convert: fn(u16) -> f32| -> Vec<f32> {
         match &tensor.raw_data {
@@ -244,9 +166,79 @@ pub(crate) fn floats(tensor: &TensorProto) -> Result<Option<Vec<f32>>> {
     }))
 }
 
+/// The tensor with typed elements.
+///
+/// # Errors
+///
+/// [`ErrorKind::Tensor`] where its data is damaged, [`ErrorKind::Unsupported`]
+/// for an element type that [`Data`] has not.
+pub fn typed(tensor: &TensorProto) -> Result<Tensor> {
+    use DataType as T;
+    check(tensor)?;
+    let raw = tensor.raw_data.as_ref();
+    // Narrow types lie in fields of wider ones where they are not raw.
+    let narrow = &tensor.int32_data;
+    macro_rules! read {
+        ($variant:ident, $bytes:expr, $field:expr) => {
+            Data::$variant(match raw {
+                Some(raw) => chunks(raw).map($bytes).collect(),
+                None => $field.collect(),
+            })
+        };
+    }
+    let data = match T::try_from(tensor.data_type()) {
+        Ok(T::Float) => read!(
+            Float32,
+            f32::from_le_bytes,
+            tensor.float_data.iter().copied()
+        ),
+        Ok(T::Double) => read!(
+            Float64,
+            f64::from_le_bytes,
+            tensor.double_data.iter().copied()
+        ),
+        Ok(T::Float16) => read!(
+            Float16,
+            f16::from_le_bytes,
+            narrow.iter().map(|v| f16::from_bits(*v as u16))
+        ),
+        Ok(T::Bfloat16) => read!(
+            BFloat16,
+            bf16::from_le_bytes,
+            narrow.iter().map(|v| bf16::from_bits(*v as u16))
+        ),
+        Ok(T::Uint8) => read!(UInt8, u8::from_le_bytes, narrow.iter().map(|v| *v as u8)),
+        Ok(T::Int8) => read!(Int8, i8::from_le_bytes, narrow.iter().map(|v| *v as i8)),
+        Ok(T::Uint16) => read!(UInt16, u16::from_le_bytes, narrow.iter().map(|v| *v as u16)),
+        Ok(T::Int16) => read!(Int16, i16::from_le_bytes, narrow.iter().map(|v| *v as i16)),
+        Ok(T::Int32) => read!(Int32, i32::from_le_bytes, narrow.iter().copied()),
+        Ok(T::Int64) => read!(Int64, i64::from_le_bytes, tensor.int64_data.iter().copied()),
+        Ok(T::Uint32) => read!(
+            UInt32,
+            u32::from_le_bytes,
+            tensor.uint64_data.iter().map(|v| *v as u32)
+        ),
+        Ok(T::Uint64) => read!(
+            UInt64,
+            u64::from_le_bytes,
+            tensor.uint64_data.iter().copied()
+        ),
+        Ok(T::Bool) => read!(Bool, |b: [u8; 1]| b[0] != 0, narrow.iter().map(|v| *v != 0)),
+        _ => {
+            let element = ElementType::from_onnx(tensor.data_type());
+            let why = format!(
+                "tensor `{}` is of {element}, which is not supported",
+                tensor.name()
+            );
+            return Err(Error::new(ErrorKind::Unsupported, why));
+        }
+    };
+    Tensor::new(shape(tensor)?, data)
+}
+
 /// The elements as integers; `None` for types that are not integers of up to
 /// 64 bits, or narrower than 8.
-pub(crate) fn integers(tensor: &TensorProto) -> Result<Option<Vec<i64>>> {
+pub fn integers(tensor: &TensorProto) -> Result<Option<Vec<i64>>> {
     check(tensor)?;
     let kind = DataType::try_from(tensor.data_type()).unwrap_or(DataType::Undefined);
     let raw = tensor.raw_data.as_ref();
@@ -278,17 +270,20 @@ fn raw(name: &str, shape: &[usize], kind: DataType, raw: Vec<u8>) -> TensorProto
     }
 }
 
-pub(crate) fn from_f32(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
+/// A stored tensor of float32.
+pub fn from_f32(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     raw(name, shape, DataType::Float, bytes)
 }
 
-pub(crate) fn from_f16(name: &str, shape: &[usize], values: &[f16]) -> TensorProto {
+/// A stored tensor of float16.
+pub fn from_f16(name: &str, shape: &[usize], values: &[f16]) -> TensorProto {
     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     raw(name, shape, DataType::Float16, bytes)
 }
 
-pub(crate) fn from_i8(name: &str, shape: &[usize], values: &[i8]) -> TensorProto {
+/// A stored tensor of int8.
+pub fn from_i8(name: &str, shape: &[usize], values: &[i8]) -> TensorProto {
     raw(
         name,
         shape,
@@ -297,16 +292,19 @@ pub(crate) fn from_i8(name: &str, shape: &[usize], values: &[i8]) -> TensorProto
     )
 }
 
-pub(crate) fn from_u8(name: &str, shape: &[usize], values: &[u8]) -> TensorProto {
+/// A stored tensor of uint8.
+pub fn from_u8(name: &str, shape: &[usize], values: &[u8]) -> TensorProto {
     raw(name, shape, DataType::Uint8, values.to_vec())
 }
 
-pub(crate) fn from_i32(name: &str, shape: &[usize], values: &[i32]) -> TensorProto {
+/// A stored tensor of int32.
+pub fn from_i32(name: &str, shape: &[usize], values: &[i32]) -> TensorProto {
     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     raw(name, shape, DataType::Int32, bytes)
 }
 
-pub(crate) fn from_i64(name: &str, shape: &[usize], values: &[i64]) -> TensorProto {
+/// A stored tensor of int64.
+pub fn from_i64(name: &str, shape: &[usize], values: &[i64]) -> TensorProto {
     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     raw(name, shape, DataType::Int64, bytes)
 }
@@ -317,7 +315,7 @@ pub(crate) fn from_i64(name: &str, shape: &[usize], values: &[i64]) -> TensorPro
 /// # Errors
 ///
 /// [`ErrorKind::Tensor`] where a value cannot be told in that type.
-pub(crate) fn store(tensor: &mut TensorProto, values: &[f32]) -> Result<()> {
+pub fn store(tensor: &mut TensorProto, values: &[f32]) -> Result<()> {
     let shape = shape(tensor)?;
     let kind = DataType::try_from(tensor.data_type()).unwrap_or(DataType::Undefined);
     let bytes = match kind {

@@ -1,8 +1,5 @@
 //! Small networks built by hand, for tests.
 
-pub(crate) mod golden;
-pub(crate) mod reference;
-
 use prost::Message;
 
 use crate::model::Model;
@@ -14,13 +11,14 @@ use crate::proto::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TypeProto, ValueInfoProto,
 };
-use crate::tensor;
+use crate::stored;
 
 /// A network under construction; starts as a graph without anything.
-pub(crate) struct Net(pub(crate) ModelProto);
+pub struct Net(pub ModelProto);
 
 impl Net {
-    pub(crate) fn new(opset: i64) -> Self {
+    /// A network of that opset.
+    pub fn new(opset: i64) -> Self {
         let version = OperatorSetIdProto {
             domain: None,
             version: Some(opset),
@@ -36,36 +34,41 @@ impl Net {
         })
     }
 
-    pub(crate) fn graph(&mut self) -> &mut GraphProto {
+    /// Its graph.
+    pub fn graph(&mut self) -> &mut GraphProto {
         self.0.graph.as_mut().expect("a net has a graph")
     }
 
     /// An input; extent -1 is left open, as `N`.
-    pub(crate) fn input(mut self, name: &str, dims: &[i64]) -> Self {
+    pub fn input(mut self, name: &str, dims: &[i64]) -> Self {
         self.graph().input.push(info(name, DataType::Float, dims));
         self
     }
 
-    pub(crate) fn output(self, name: &str, dims: &[i64]) -> Self {
+    /// An output of float32.
+    pub fn output(self, name: &str, dims: &[i64]) -> Self {
         self.typed_output(name, DataType::Float, dims)
     }
 
-    pub(crate) fn typed_output(mut self, name: &str, kind: DataType, dims: &[i64]) -> Self {
+    /// An output.
+    pub fn typed_output(mut self, name: &str, kind: DataType, dims: &[i64]) -> Self {
         self.graph().output.push(info(name, kind, dims));
         self
     }
 
-    pub(crate) fn tensor(mut self, tensor: TensorProto) -> Self {
+    /// An initializer.
+    pub fn tensor(mut self, tensor: TensorProto) -> Self {
         self.graph().initializer.push(tensor);
         self
     }
 
-    pub(crate) fn floats(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
-        self.tensor(tensor::from_f32(name, shape, values))
+    /// An initializer of float32.
+    pub fn floats(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
+        self.tensor(stored::from_f32(name, shape, values))
     }
 
     /// Floats that vary without a pattern, in [-1, 1], the same every time.
-    pub(crate) fn noise(self, name: &str, shape: &[usize]) -> Self {
+    pub fn noise(self, name: &str, shape: &[usize]) -> Self {
         let count = shape.iter().product();
         let seed = name.bytes().fold(1_u32, |seed, byte| {
             seed.wrapping_mul(31).wrapping_add(byte.into())
@@ -73,12 +76,13 @@ impl Net {
         self.floats(name, shape, &noise(seed, count))
     }
 
-    pub(crate) fn node(self, op: &str, inputs: &[&str], output: &str) -> Self {
+    /// A node of one output, which it is named after.
+    pub fn node(self, op: &str, inputs: &[&str], output: &str) -> Self {
         self.node_with(op, inputs, output, Vec::new())
     }
 
     /// A node named after its output.
-    pub(crate) fn node_with(
+    pub fn node_with(
         mut self,
         op: &str,
         inputs: &[&str],
@@ -96,17 +100,19 @@ impl Net {
         self
     }
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    /// The file.
+    pub fn bytes(&self) -> Vec<u8> {
         self.0.encode_to_vec()
     }
 
-    pub(crate) fn model(&self) -> Model {
+    /// The network.
+    pub fn model(&self) -> Model {
         Model::from_bytes("test.onnx", self.bytes()).expect("the test network is sound")
     }
 }
 
 /// Values in [-1, 1] from a multiplicative generator.
-pub(crate) fn noise(seed: u32, count: usize) -> Vec<f32> {
+pub fn noise(seed: u32, count: usize) -> Vec<f32> {
     let mut state = u64::from(seed) + 1;
     let mut next = || {
         state = state
@@ -117,7 +123,8 @@ pub(crate) fn noise(seed: u32, count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-pub(crate) fn info(name: &str, kind: DataType, dims: &[i64]) -> ValueInfoProto {
+/// What an input or output states.
+pub fn info(name: &str, kind: DataType, dims: &[i64]) -> ValueInfoProto {
     let dim = |size: &i64| Dimension {
         value: Some(match size {
             -1 => dimension::Value::DimParam("N".to_owned()),
@@ -142,7 +149,8 @@ pub(crate) fn info(name: &str, kind: DataType, dims: &[i64]) -> ValueInfoProto {
     }
 }
 
-pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
+/// An attribute that is a list of integers.
+pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
         r#type: Some(AttributeType::Ints.into()),
@@ -151,11 +159,12 @@ pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     }
 }
 
-pub(crate) fn constant(name: &str, shape: &[usize], values: &[f32]) -> AttributeProto {
+/// The attribute `value` of a `Constant`.
+pub fn constant(name: &str, shape: &[usize], values: &[f32]) -> AttributeProto {
     AttributeProto {
         name: Some("value".to_owned()),
         r#type: Some(AttributeType::Tensor.into()),
-        t: Some(tensor::from_f32(name, shape, values)),
+        t: Some(stored::from_f32(name, shape, values)),
         ..AttributeProto::default()
     }
 }

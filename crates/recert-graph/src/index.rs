@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{is_standard, node_name};
+pub use crate::model::{hex, is_standard, node_name};
 use crate::proto::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Where tensors come from and go to, by name. Built once for a state of the
 /// graph and stale after any change of it.
-pub(crate) struct Index {
+pub struct Index {
     producers: HashMap<String, usize>,
     consumers: HashMap<String, Vec<Use>>,
     initializers: HashMap<String, usize>,
@@ -17,9 +17,11 @@ pub(crate) struct Index {
 
 /// One input of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Use {
-    pub(crate) node: usize,
-    pub(crate) input: usize,
+pub struct Use {
+    /// The node's position.
+    pub node: usize,
+    /// The input's position.
+    pub input: usize,
 }
 
 fn invalid(why: String) -> Error {
@@ -29,7 +31,7 @@ fn invalid(why: String) -> Error {
 impl Index {
     /// Indexes a graph, checking ONNX's rules on the way: every tensor has one
     /// origin, and a node comes after those that it takes tensors from.
-    pub(crate) fn of(graph: &GraphProto) -> Result<Self> {
+    pub fn of(graph: &GraphProto) -> Result<Self> {
         let mut initializers = HashMap::new();
         for (position, tensor) in graph.initializer.iter().enumerate() {
             if initializers
@@ -105,27 +107,27 @@ impl Index {
     }
 
     /// The node that makes the tensor.
-    pub(crate) fn producer(&self, tensor: &str) -> Option<usize> {
+    pub fn producer(&self, tensor: &str) -> Option<usize> {
         self.producers.get(tensor).copied()
     }
 
     /// The node inputs that take the tensor, in node order.
-    pub(crate) fn uses(&self, tensor: &str) -> &[Use] {
+    pub fn uses(&self, tensor: &str) -> &[Use] {
         self.consumers.get(tensor).map_or(&[], Vec::as_slice)
     }
 
     /// The position among the initializers.
-    pub(crate) fn initializer(&self, tensor: &str) -> Option<usize> {
+    pub fn initializer(&self, tensor: &str) -> Option<usize> {
         self.initializers.get(tensor).copied()
     }
 
     /// Whether the tensor is an output of the network.
-    pub(crate) fn is_output(&self, tensor: &str) -> bool {
+    pub fn is_output(&self, tensor: &str) -> bool {
         self.outputs.contains(tensor)
     }
 
     /// The only use of a tensor that is used once and is no output.
-    pub(crate) fn only_use(&self, tensor: &str) -> Option<Use> {
+    pub fn only_use(&self, tensor: &str) -> Option<Use> {
         match self.uses(tensor) {
             [only] if !self.is_output(tensor) => Some(*only),
             _ => None,
@@ -134,12 +136,12 @@ impl Index {
 }
 
 /// Whether the node is ONNX's own operator of that name.
-pub(crate) fn is_op(node: &NodeProto, op_type: &str) -> bool {
+pub fn is_op(node: &NodeProto, op_type: &str) -> bool {
     node.op_type() == op_type && is_standard(node.domain())
 }
 
 /// The operator's name if it is one of ONNX's own, else the empty string.
-pub(crate) fn standard_op(node: &NodeProto) -> &str {
+pub fn standard_op(node: &NodeProto) -> &str {
     if is_standard(node.domain()) {
         node.op_type()
     } else {
@@ -147,22 +149,25 @@ pub(crate) fn standard_op(node: &NodeProto) -> &str {
     }
 }
 
-pub(crate) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
+/// The node's attribute of that name.
+pub fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute
         .iter()
         .find(|attribute| attribute.name() == name)
 }
 
-pub(crate) fn int_attribute(node: &NodeProto, name: &str, default: i64) -> i64 {
+/// An integer attribute.
+pub fn int_attribute(node: &NodeProto, name: &str, default: i64) -> i64 {
     attribute(node, name).map_or(default, AttributeProto::i)
 }
 
-pub(crate) fn float_attribute(node: &NodeProto, name: &str, default: f32) -> f32 {
+/// A float attribute.
+pub fn float_attribute(node: &NodeProto, name: &str, default: f32) -> f32 {
     attribute(node, name).map_or(default, AttributeProto::f)
 }
 
 /// The name of the node's input at `position`, if it is given.
-pub(crate) fn input(node: &NodeProto, position: usize) -> Option<&str> {
+pub fn input(node: &NodeProto, position: usize) -> Option<&str> {
     node.input
         .get(position)
         .map(String::as_str)
@@ -170,6 +175,6 @@ pub(crate) fn input(node: &NodeProto, position: usize) -> Option<&str> {
 }
 
 /// The name of the node's first output, empty if it has none.
-pub(crate) fn output(node: &NodeProto) -> &str {
+pub fn output(node: &NodeProto) -> &str {
     node.output.first().map_or("", String::as_str)
 }

@@ -1,0 +1,54 @@
+//! The one reading of ONNX: files, and a typed graph of their operators.
+//!
+//! This crate deliberately knows no engine, no kernel, no noise and no data
+//! format, and it rewrites no file. It reads in two steps:
+//!
+//! - [`Model`] is a network as read from a file, with the SHA-256 of its
+//!   bytes, its image input and class output ([`Signature`]) and the names of
+//!   its operators, whichever these are.
+//! - [`Graph`] is what the network computes: an [`Op`] a node with its
+//!   attributes checked and completed, element types and shapes of all values
+//!   with a batch of any size, and constants computed.
+//!
+//! Engines are lowered from a [`Graph`], and bounds are propagated through it:
+//! [`forwards`] and [`backwards`] go through the nodes with a state for every
+//! value, whatever that is.
+#![forbid(unsafe_code)]
+
+mod build;
+mod element;
+mod error;
+mod evaluate;
+mod external;
+mod file;
+mod fold;
+mod graph;
+pub mod index;
+mod model;
+mod op;
+pub mod proto;
+mod shape;
+mod signature;
+pub mod stored;
+mod tensor;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod walk;
+
+pub use build::Builder;
+pub use element::ElementType;
+pub use error::{Error, ErrorKind, Result};
+pub use file::write_whole;
+pub use fold::{Normalization, channels_of_weights};
+pub use graph::{Graph, Node, Value, ValueId};
+pub use model::{Model, Operator};
+pub use op::{
+    AxisSlice, Binary, Compare, Coordinates, Granularity, Nearest, Op, PadMode, Reduction, Resize,
+    ResizeMode, Unary, Variadic, Window,
+};
+pub use shape::{Extent, Shape};
+pub use signature::{
+    Dim, Input, InputLayout, Output, OutputKind, Signature, tensor_type, true_inputs,
+};
+pub use tensor::{Data, Tensor};
+pub use walk::{Keep, States, backwards, forwards};
