@@ -59,6 +59,8 @@ mod quantize;
 mod rearrange;
 mod reduce;
 mod resize;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::sync::Arc;
@@ -173,18 +175,21 @@ impl<'g> Interpreter<'g> {
     ) -> Result<Vec<Arc<Tensor>>> {
         let inputs = states.inputs(node);
         let inputs = Inputs(inputs.into_iter().map(|x| x.map(Arc::as_ref)).collect());
-        let made = evaluate(&node.op, &inputs, &self.output(node.output(), batch))?;
-        for (id, tensor) in node.outputs.iter().zip(&made) {
-            let Some(id) = *id else { continue };
-            let stated = self.output(id, batch);
-            if tensor.shape() != stated.shape || tensor.element() != stated.element {
+        let outputs = node.outputs.iter();
+        let outputs: Vec<Option<Output>> = outputs
+            .map(|id| id.map(|id| self.output(id, batch)))
+            .collect();
+        let made = evaluate(&node.op, &inputs, &outputs)?;
+        for (tensor, output) in made.iter().zip(&outputs) {
+            if let Some(output) = output
+                && (tensor.shape() != output.shape || tensor.element() != output.element)
+            {
                 return Err(wrong(format!(
-                    "`{}` is {} of shape {:?}, where {} of shape {:?} was inferred",
-                    self.graph.value(id).name,
+                    "an output is {} of shape {:?}, where {} of shape {:?} was inferred",
                     tensor.element(),
                     tensor.shape(),
-                    stated.element,
-                    stated.shape
+                    output.element,
+                    output.shape
                 )));
             }
         }

@@ -9,7 +9,7 @@ use super::numbers::{
 };
 use super::{Result, conv, elementwise, matmul, normalize, pool, quantize, rearrange, reduce};
 use super::{resize, wrong};
-use crate::{Data, ElementType, Op, PadMode, Reduction, Tensor};
+use crate::{ElementType, Op, PadMode, Reduction, Tensor};
 
 /// What a node takes.
 pub(super) struct Inputs<'a>(pub(super) Vec<Option<&'a Tensor>>);
@@ -58,13 +58,21 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Computes a node's outputs. `first` describes the first one.
-pub(super) fn evaluate(op: &Op, x: &Inputs<'_>, first: &Output) -> Result<Vec<Tensor>> {
+/// Computes a node's outputs, of which the graph says `outputs` where somebody
+/// takes them.
+pub(super) fn evaluate(
+    op: &Op,
+    x: &Inputs<'_>,
+    outputs: &[Option<Output>],
+) -> Result<Vec<Tensor>> {
     match op {
         Op::DropoutMask => {
             let data = x.at(0)?;
-            let mask = Data::Bool(vec![true; data.len()]);
-            Ok(vec![data.clone(), Tensor::new(data.shape().to_vec(), mask)?])
+            let mask = outputs.get(1).and_then(Option::as_ref);
+            // Before opset 10, the mask is of the data's type.
+            let element = mask.map_or(ElementType::Bool, |mask| mask.element);
+            let ones = Array::new(data.shape().to_vec(), vec![1.0; data.len()]);
+            Ok(vec![data.clone(), restored(ones, element)?])
         }
         Op::LayerNormalization { axis, epsilon } => layer_norm(x, *axis, *epsilon),
         Op::MaxPool {
@@ -78,7 +86,11 @@ pub(super) fn evaluate(op: &Op, x: &Inputs<'_>, first: &Output) -> Result<Vec<Te
         }
         Op::Split { axis, sizes } => rearrange::split(x.at(0)?, *axis, sizes),
         Op::DynamicQuantizeLinear => quantize::dynamic_quantize(x.at(0)?),
-        _ => Ok(vec![evaluate_one(op, x, first)?]),
+        _ => {
+            let output = outputs.first().and_then(Option::as_ref);
+            let output = output.ok_or_else(|| wrong("nobody takes its output"))?;
+            Ok(vec![evaluate_one(op, x, output)?])
+        }
     }
 }
 
