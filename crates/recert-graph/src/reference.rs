@@ -50,8 +50,8 @@ mod conv;
 mod elementwise;
 mod evaluate;
 mod integer;
-mod matmul;
 mod maths;
+mod matmul;
 mod normalize;
 mod numbers;
 mod pool;
@@ -220,8 +220,8 @@ impl<'g> Interpreter<'g> {
         let mut batch = None;
         for (&id, tensor) in ids.iter().zip(inputs) {
             let value = self.graph.value(id);
-            let mut fits = value.element == tensor.element()
-                && value.shape.len() == tensor.shape().len();
+            let mut fits =
+                value.element == tensor.element() && value.shape.len() == tensor.shape().len();
             for (extent, &size) in value.shape.iter().zip(tensor.shape()) {
                 fits &= match *extent {
                     Extent::Fixed(fixed) => fixed == size,
@@ -253,15 +253,17 @@ impl<'g> Interpreter<'g> {
                 Some(Extent::Batch(factor)) => factor.checked_mul(batch),
                 None => None,
             };
-            left = size.and_then(|size| left.checked_sub(size)).ok_or_else(|| {
-                let limit = self.limits.elements;
-                let why = format!(
-                    "with this value, of shape {}, the network exceeds the limit of {limit} \
+            left = size
+                .and_then(|size| left.checked_sub(size))
+                .ok_or_else(|| {
+                    let limit = self.limits.elements;
+                    let why = format!(
+                        "with this value, of shape {}, the network exceeds the limit of {limit} \
                      elements for a batch of {batch}",
-                    value.shape
-                );
-                Error::new(ErrorKind::Unsupported, why).at(format!("`{}`", value.name))
-            })?;
+                        value.shape
+                    );
+                    Error::new(ErrorKind::Unsupported, why).at(format!("`{}`", value.name))
+                })?;
         }
         Ok(())
     }

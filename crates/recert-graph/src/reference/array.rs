@@ -99,7 +99,9 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
 /// shape `from` that broadcasting puts there.
 pub(super) fn broadcast_offsets(from: &[usize], to: &[usize]) -> Result<Vec<usize>> {
     if broadcast(from, to)? != to {
-        return Err(wrong(format!("shape {from:?} does not broadcast to {to:?}")));
+        return Err(wrong(format!(
+            "shape {from:?} does not broadcast to {to:?}"
+        )));
     }
     let added = to.len() - from.len();
     let mut along = vec![0; to.len()];

@@ -22,9 +22,9 @@ pub(super) fn unary(function: Unary, x: &Tensor) -> Result<Tensor> {
         }
         (_, Numbers::Integers(array)) => {
             let result = array.data.iter().map(|&value| of_integer(function, value));
-            let data = result.collect::<Option<_>>().ok_or_else(|| {
-                wrong(format!("it is not defined on type {}", x.element()))
-            })?;
+            let data = result
+                .collect::<Option<_>>()
+                .ok_or_else(|| wrong(format!("it is not defined on type {}", x.element())))?;
             wrapped(Array::new(array.shape, data), x.element())
         }
     }
@@ -83,9 +83,7 @@ fn of_integer(function: Unary, x: i128) -> Option<i128> {
         Unary::Neg => -x,
         Unary::Not => i128::from(x == 0),
         Unary::Relu => x.max(0),
-        Unary::Shrink { bias, lambd } => {
-            maths::shrink(x as f64, bias.into(), lambd.into()) as i128
-        }
+        Unary::Shrink { bias, lambd } => maths::shrink(x as f64, bias.into(), lambd.into()) as i128,
         Unary::Sign => x.signum(),
         _ => return None,
     })
@@ -167,7 +165,9 @@ fn integer_power(base: i128, exponent: i128) -> i128 {
 
 /// A function of the elements of any number of tensors.
 pub(super) fn variadic(function: Variadic, inputs: &[&Tensor]) -> Result<Tensor> {
-    let (first, rest) = inputs.split_first().ok_or_else(|| wrong("it has no inputs"))?;
+    let (first, rest) = inputs
+        .split_first()
+        .ok_or_else(|| wrong("it has no inputs"))?;
     let element = first.element();
     if !element.is_float() {
         let fold = |a: i128, b: i128| match function {
@@ -234,7 +234,9 @@ pub(super) fn cast(x: &Tensor, to: ElementType) -> Result<Tensor> {
         Numbers::Floats(array) if to.is_float() => rounded(array, to),
         Numbers::Floats(array) if to == ElementType::Bool => from_truths(array.map(|v| v != 0.0)),
         Numbers::Floats(array) => saturated(&array, to),
-        Numbers::Integers(array) if to == ElementType::Float64 => rounded(array.map(|v| v as f64), to),
+        Numbers::Integers(array) if to == ElementType::Float64 => {
+            rounded(array.map(|v| v as f64), to)
+        }
         Numbers::Integers(array) if to.is_float() => rounded(array.map(odd_float), to),
         Numbers::Integers(array) => wrapped(array, to),
     }

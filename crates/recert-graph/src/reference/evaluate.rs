@@ -4,9 +4,7 @@ use std::num::Wrapping;
 
 use super::array::Array;
 use super::integer::{self, Grid, Operand};
-use super::numbers::{
-    Numbers, as_floats, floats, numbers, rounded, saturated, wrapped,
-};
+use super::numbers::{Numbers, as_floats, floats, numbers, rounded, saturated, wrapped};
 use super::{Result, conv, elementwise, matmul, normalize, pool, quantize, rearrange, reduce};
 use super::{resize, wrong};
 use crate::{ElementType, Op, PadMode, Reduction, Tensor};
@@ -40,7 +38,9 @@ impl<'a> Inputs<'a> {
     }
 
     fn all(&self) -> Result<Vec<&'a Tensor>> {
-        (0..self.0.len()).map(|position| self.at(position)).collect()
+        (0..self.0.len())
+            .map(|position| self.at(position))
+            .collect()
     }
 
     fn grid(&self, scale: usize) -> Result<Grid<'a>> {
@@ -60,11 +60,7 @@ impl<'a> Inputs<'a> {
 
 /// Computes a node's outputs, of which the graph says `outputs` where somebody
 /// takes them.
-pub(super) fn evaluate(
-    op: &Op,
-    x: &Inputs<'_>,
-    outputs: &[Option<Output>],
-) -> Result<Vec<Tensor>> {
+pub(super) fn evaluate(op: &Op, x: &Inputs<'_>, outputs: &[Option<Output>]) -> Result<Vec<Tensor>> {
     match op {
         Op::DropoutMask => {
             let data = x.at(0)?;
@@ -158,7 +154,10 @@ fn evaluate_one(op: &Op, x: &Inputs<'_>, output: &Output) -> Result<Tensor> {
         Op::AveragePool {
             window,
             count_padding,
-        } => rounded(pool::average_pool(&x.floats(0)?, window, *count_padding), to),
+        } => rounded(
+            pool::average_pool(&x.floats(0)?, window, *count_padding),
+            to,
+        ),
         Op::LpPool { window, p } => rounded(pool::lp_pool(&x.floats(0)?, window, *p), to),
         Op::GlobalAveragePool => global_pool(x.at(0)?, Reduction::Mean),
         Op::GlobalMaxPool => global_pool(x.at(0)?, Reduction::Max),
@@ -271,9 +270,7 @@ fn layer_norm(x: &Inputs<'_>, axis: usize, epsilon: f32) -> Result<Vec<Tensor>> 
 /// `MatMul`, of floats or of integers.
 fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     match (numbers(a), numbers(b)) {
-        (Numbers::Floats(x), Numbers::Floats(y)) => {
-            rounded(matmul::matmul(&x, &y)?, a.element())
-        }
+        (Numbers::Floats(x), Numbers::Floats(y)) => rounded(matmul::matmul(&x, &y)?, a.element()),
         (Numbers::Integers(x), Numbers::Integers(y)) => {
             let product = matmul::matmul(&x.map(Wrapping), &y.map(Wrapping))?;
             wrapped(product.map(|v| v.0), a.element())

@@ -76,11 +76,7 @@ pub(super) fn qlinear_matmul(
 /// The sums on the grid of the output: times `left right / scale`, which is
 /// rounded to the scales' type after each operation, to the next grid point,
 /// half to even, and clamped. The product is rounded to no float in between.
-fn requantized(
-    sums: &Array<f64>,
-    [left, right]: [&Array<f64>; 2],
-    y: &Grid<'_>,
-) -> Result<Tensor> {
+fn requantized(sums: &Array<f64>, [left, right]: [&Array<f64>; 2], y: &Grid<'_>) -> Result<Tensor> {
     let precision = y.scale.element();
     let [scale] = floats(y.scale)?.data[..] else {
         return Err(wrong("its output has more than one scale"));
@@ -96,10 +92,7 @@ fn requantized(
         on_grid(sum * factor, zero).clamp(low, high)
     })?;
     // Scales of one element have axes of their own, or none.
-    wrapped(
-        Array::new(sums.shape.clone(), steps.data),
-        y.zero.element(),
-    )
+    wrapped(Array::new(sums.shape.clone(), steps.data), y.zero.element())
 }
 
 fn int32(sums: &Array<f64>) -> Result<Tensor> {

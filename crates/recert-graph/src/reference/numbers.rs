@@ -94,7 +94,11 @@ pub(super) fn rounded(array: Array<f64>, element: ElementType) -> Result<Tensor>
         ElementType::Float32 => Data::Float32(values.iter().map(|&v| v as f32).collect()),
         ElementType::Float16 => Data::Float16(values.iter().map(|&v| to_f16(v)).collect()),
         ElementType::BFloat16 => Data::BFloat16(values.iter().map(|&v| to_bf16(v)).collect()),
-        other => return Err(wrong(format!("floating-point numbers cannot be of type {other}"))),
+        other => {
+            return Err(wrong(format!(
+                "floating-point numbers cannot be of type {other}"
+            )));
+        }
     };
     Tensor::new(array.shape, data)
 }

@@ -96,7 +96,13 @@ fn sharers(shape: &[usize], scales: &[usize], granularity: Granularity) -> Resul
     };
     let mut list = Vec::with_capacity(count);
     for_each_index(shape, |index| {
-        let place = |a: usize| if a == axis { index[a] / block } else { index[a] };
+        let place = |a: usize| {
+            if a == axis {
+                index[a] / block
+            } else {
+                index[a]
+            }
+        };
         list.push((0..shape.len()).map(|a| place(a) * along[a]).sum());
     });
     Ok(list)

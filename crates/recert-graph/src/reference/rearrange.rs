@@ -165,7 +165,9 @@ fn places(indices: &Tensor, extent: usize) -> Result<Vec<usize>> {
             if (-size..size).contains(&index) {
                 Ok(index.rem_euclid(size) as usize)
             } else {
-                Err(wrong(format!("index {index} is outside an axis of {extent}")))
+                Err(wrong(format!(
+                    "index {index} is outside an axis of {extent}"
+                )))
             }
         })
         .collect()
@@ -210,7 +212,15 @@ pub(super) fn split(x: &Tensor, axis: usize, sizes: &[usize]) -> Result<Vec<Tens
     let mut start = 0;
     let part = |&count: &usize| {
         let step = 1;
-        let part = slice(x, &[AxisSlice { axis, start, count, step }]);
+        let part = slice(
+            x,
+            &[AxisSlice {
+                axis,
+                start,
+                count,
+                step,
+            }],
+        );
         start += count;
         part
     };

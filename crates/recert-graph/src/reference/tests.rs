@@ -41,7 +41,11 @@ fn window(input: [usize; 2], axes: [[usize; 5]; 2], ceil: bool) -> Option<Window
     };
     for (input, [kernel, stride, dilation, before, after]) in input.into_iter().zip(axes) {
         let room = (input + before + after).checked_sub((kernel - 1) * dilation + 1)?;
-        let mut output = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
+        let mut output = if ceil {
+            room.div_ceil(stride)
+        } else {
+            room / stride
+        } + 1;
         // A window that begins in the padding after the input is dropped.
         if ceil && (output - 1) * stride >= input + before {
             output -= 1;
@@ -58,11 +62,12 @@ fn window(input: [usize; 2], axes: [[usize; 5]; 2], ceil: bool) -> Option<Window
 
 /// One axis of a window: kernel, stride, dilation, padding before and after.
 fn axis() -> impl Strategy<Value = [usize; 5]> {
-    (1..4_usize, 1..4_usize, 1..3_usize, 0..3_usize, 0..3_usize)
-        .prop_map(|(kernel, stride, dilation, before, after)| {
+    (1..4_usize, 1..4_usize, 1..3_usize, 0..3_usize, 0..3_usize).prop_map(
+        |(kernel, stride, dilation, before, after)| {
             let most = kernel - 1;
             [kernel, stride, dilation, before.min(most), after.min(most)]
-        })
+        },
+    )
 }
 
 /// What is under the window at an output index: `None` beyond the padding,
