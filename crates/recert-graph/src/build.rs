@@ -1,12 +1,43 @@
-//! From a file to a [`Graph`].
+//! From a file to a [`Graph`]: every node that is needed is read, its types
+//! and shapes inferred, and what does not depend on the inputs computed.
+
+mod elementwise;
+mod layers;
+mod layout;
+mod operators;
+mod order;
+mod quantized;
+mod reduce;
+mod resize;
+mod source;
+mod window;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::element::ElementType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::Graph;
+use crate::evaluate::evaluate;
+use crate::graph::{Graph, Node, Value, ValueId};
+use crate::index::node_name;
 use crate::model::Model;
-use crate::shape::Shape;
+use crate::op::Op;
+use crate::proto::onnx::{GraphProto, NodeProto, ValueInfoProto};
+use crate::shape::{Extent, Shape};
+use crate::signature::{Dim, tensor_type, true_inputs};
+use crate::stored;
 use crate::tensor::Tensor;
+use order::{invalid, order};
+use source::{Given, Made, Reading, Size, Source, Taken};
+
+/// More elements a tensor (of one image, where the batch is open) are none of
+/// a network of images.
+const MOST_ELEMENTS: usize = 1 << 28;
+
+/// Constants that are computed may take so many bytes together, and this many
+/// times the file's size.
+const COMPUTED_BYTES: usize = 1 << 28;
+const COMPUTED_FACTOR: usize = 16;
 
 /// How a [`Graph`] is read from a [`Model`].
 #[derive(Debug, Clone)]
@@ -52,16 +83,335 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Reads the graph.
+    /// Reads the graph. Constants are computed; what follows a layer is not
+    /// folded into it yet, which [`Graph::fold`] does.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Graph`] where the file breaks a rule of ONNX, with the
     /// node's name; [`ErrorKind::Unsupported`] for an operator or a use of one
-    /// that is not among those of [`crate::Op`], or whose sizes are not known;
+    /// that is not among those of [`Op`], or whose sizes are not known;
     /// [`ErrorKind::Tensor`] where stored data is damaged.
     pub fn build(self) -> Result<Graph> {
-        let _ = (self.model, self.outputs, self.bound, self.shapes);
-        Err(Error::new(ErrorKind::Unsupported, "not written yet"))
+        let name = self.model.name();
+        self.read().map_err(|error| error.at(name))
+    }
+
+    fn read(&self) -> Result<Graph> {
+        let proto = self.model.graph_proto();
+        let outputs = match &self.outputs {
+            Some(outputs) => outputs.clone(),
+            None => proto
+                .output
+                .iter()
+                .map(|info| info.name().to_owned())
+                .collect(),
+        };
+        let order = order(proto, &outputs)?;
+        let mut building = Building {
+            proto,
+            opset: self.model.opset().unwrap_or(0),
+            initializers: proto
+                .initializer
+                .iter()
+                .enumerate()
+                .map(|(position, tensor)| (tensor.name(), position))
+                .collect(),
+            uses: uses(proto, &order, &outputs),
+            names: HashMap::new(),
+            values: Vec::new(),
+            sizes: HashMap::new(),
+            nodes: Vec::new(),
+            budget: self
+                .model
+                .size()
+                .saturating_mul(COMPUTED_FACTOR)
+                .saturating_add(COMPUTED_BYTES),
+        };
+        let mut inputs = Vec::new();
+        for info in true_inputs(proto) {
+            inputs.extend(self.input(&mut building, info)?);
+        }
+        for position in order {
+            let node = &proto.node[position];
+            building.node(node, &node_name(node, position))?;
+        }
+        let outputs = outputs.iter().map(|name| {
+            let found = building.named(name)?;
+            found.ok_or_else(|| invalid(format!("nothing makes the output '{name}'")))
+        });
+        let outputs = outputs.collect::<Result<_>>()?;
+        let mut graph = Graph {
+            values: building.values,
+            nodes: building.nodes,
+            inputs,
+            outputs,
+        };
+        graph.prune();
+        // A mask that nobody takes does nothing.
+        for node in &mut graph.nodes {
+            if node.op == Op::DropoutMask && node.outputs[1].is_none() {
+                node.op = Op::Identity;
+                node.outputs.truncate(1);
+            }
+        }
+        Ok(graph)
+    }
+
+    /// An input of the file: one of the graph, or a constant.
+    fn input(&self, building: &mut Building<'_>, info: &ValueInfoProto) -> Result<Option<ValueId>> {
+        let name = info.name();
+        if let Some(tensor) = self.bound.get(name) {
+            building.constant(name, Arc::new(tensor.clone()));
+            return Ok(None);
+        }
+        let bad = |why: &str| Error::new(ErrorKind::Unsupported, format!("input '{name}' {why}"));
+        let (element, dims) = tensor_type(info).ok_or_else(|| bad("is not a tensor"))?;
+        let shape = match self.shapes.get(name) {
+            Some(shape) => shape.clone(),
+            None => {
+                let dims = dims.ok_or_else(|| bad("states no shape"))?;
+                let extent = |(axis, dim): (usize, &Dim)| match dim {
+                    Dim::Fixed(size) => Some(Extent::Fixed(*size)),
+                    _ if axis == 0 => Some(Extent::Batch(1)),
+                    _ => None,
+                };
+                let shape: Option<Shape> = dims.iter().enumerate().map(extent).collect();
+                shape.ok_or_else(|| {
+                    bad("leaves the size of the images open, which is not supported here")
+                })?
+            }
+        };
+        Ok(Some(building.value(name, element, shape)))
+    }
+}
+
+/// How often each tensor is taken by these nodes, and as an output.
+fn uses(proto: &GraphProto, order: &[usize], outputs: &[String]) -> HashMap<String, usize> {
+    let mut uses: HashMap<String, usize> = HashMap::new();
+    let inputs = order
+        .iter()
+        .flat_map(|&position| &proto.node[position].input);
+    for name in inputs.chain(outputs) {
+        *uses.entry(name.clone()).or_default() += 1;
+    }
+    uses
+}
+
+struct Building<'a> {
+    proto: &'a GraphProto,
+    opset: i64,
+    initializers: HashMap<&'a str, usize>,
+    uses: HashMap<String, usize>,
+    names: HashMap<String, ValueId>,
+    values: Vec<Value>,
+    /// The numbers of lists that depend on the batch alone.
+    sizes: HashMap<ValueId, Vec<Size>>,
+    nodes: Vec<Node>,
+    /// How many bytes constants may still take.
+    budget: usize,
+}
+
+impl Building<'_> {
+    /// A new value.
+    fn value(&mut self, name: &str, element: ElementType, shape: Shape) -> ValueId {
+        let id = ValueId(self.values.len());
+        self.values.push(Value {
+            name: name.to_owned(),
+            element,
+            shape,
+            constant: None,
+            uses: self.uses.get(name).copied().unwrap_or(0),
+        });
+        self.names.insert(name.to_owned(), id);
+        id
+    }
+
+    fn constant(&mut self, name: &str, tensor: Arc<Tensor>) -> ValueId {
+        let id = self.value(name, tensor.element(), Shape::of(tensor.shape()));
+        self.values[id.0].constant = Some(tensor);
+        id
+    }
+
+    /// The value of that name: known already, or stored in the file.
+    fn named(&mut self, name: &str) -> Result<Option<ValueId>> {
+        if let Some(&id) = self.names.get(name) {
+            return Ok(Some(id));
+        }
+        let Some(&position) = self.initializers.get(name) else {
+            return Ok(None);
+        };
+        let tensor = stored::typed(&self.proto.initializer[position])?;
+        Ok(Some(self.constant(name, Arc::new(tensor))))
+    }
+
+    fn node(&mut self, proto: &NodeProto, name: &str) -> Result<()> {
+        let mut ids = Vec::new();
+        for input in &proto.input {
+            ids.push(match input.as_str() {
+                "" => None,
+                input => {
+                    let found = self.named(input)?;
+                    let missing = || {
+                        invalid(format!(
+                            "node '{name}' takes `{input}`, which nothing makes"
+                        ))
+                    };
+                    Some(found.ok_or_else(missing)?)
+                }
+            });
+        }
+        let given = ids.iter().map(|id| {
+            id.map(|id| Given {
+                value: &self.values[id.0],
+                sizes: self.sizes.get(&id).map(Vec::as_slice),
+            })
+        });
+        let source = Source {
+            proto,
+            name,
+            opset: self.opset,
+            inputs: given.collect(),
+        };
+        match source.read()? {
+            Reading::Constant(tensor) => {
+                self.computed(name, &tensor)?;
+                let output = proto.output.first().map_or("", String::as_str);
+                self.constant(output, Arc::new(tensor));
+                Ok(())
+            }
+            Reading::Node {
+                op,
+                inputs,
+                outputs,
+            } => self.push(proto, name, op, &ids, inputs, outputs),
+        }
+    }
+
+    /// Adds a node, or what it computes of constants.
+    fn push(
+        &mut self,
+        proto: &NodeProto,
+        name: &str,
+        op: Op,
+        ids: &[Option<ValueId>],
+        inputs: Vec<Taken>,
+        outputs: Vec<Made>,
+    ) -> Result<()> {
+        let inputs: Vec<Option<ValueId>> = inputs
+            .into_iter()
+            .map(|taken| match taken {
+                Taken::Input(position) => ids.get(position).copied().flatten(),
+                Taken::Constant(tensor) => Some(self.constant("", Arc::new(tensor))),
+            })
+            .collect();
+        for made in &outputs {
+            let count = made.shape.count().map(|count| count.at(1));
+            if count.is_none_or(|count| count > MOST_ELEMENTS) {
+                let op_type = proto.op_type();
+                let message = format!(
+                    "node '{name}' ({op_type}): its output of shape {} is too large",
+                    made.shape
+                );
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
+        }
+        let names = proto.output.iter().map(String::as_str);
+        if let Some(tensors) = self.folded(name, &op, &inputs, &outputs)? {
+            for (output, tensor) in names.zip(tensors) {
+                if !output.is_empty() {
+                    self.constant(output, tensor);
+                }
+            }
+            return Ok(());
+        }
+        let mut made = Vec::new();
+        for (output, of) in names.zip(outputs) {
+            made.push(if output.is_empty() {
+                None
+            } else {
+                let id = self.value(output, of.element, of.shape);
+                self.sizes.extend(of.sizes.map(|sizes| (id, sizes)));
+                Some(id)
+            });
+        }
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            op,
+            inputs,
+            outputs: made,
+        });
+        Ok(())
+    }
+
+    /// What a node makes, if that is known: its inputs are constants, or a
+    /// list turned out not to depend on the batch.
+    fn folded(
+        &mut self,
+        name: &str,
+        op: &Op,
+        inputs: &[Option<ValueId>],
+        outputs: &[Made],
+    ) -> Result<Option<Vec<Arc<Tensor>>>> {
+        if let [made] = outputs
+            && let Some(sizes) = &made.sizes
+        {
+            let number = |size: &Size| match size {
+                Size::Number(number) => Some(*number),
+                Size::Batch(_) => None,
+            };
+            let numbers: Option<Vec<i64>> = sizes.iter().map(number).collect();
+            if let (Some(numbers), Some(shape)) = (numbers, made.shape.fixed()) {
+                let list = Tensor::list(numbers).reshaped(shape)?;
+                let tensor = crate::evaluate::cast(&list, made.element);
+                return Ok(tensor.map(|tensor| vec![Arc::new(tensor)]));
+            }
+        }
+        let tensors: Option<Vec<Option<Arc<Tensor>>>> = inputs
+            .iter()
+            .map(|id| match id {
+                None => Some(None),
+                Some(id) => self.values[id.0].constant.clone().map(Some),
+            })
+            .collect();
+        let shapes: Option<Vec<Vec<usize>>> =
+            outputs.iter().map(|made| made.shape.fixed()).collect();
+        let (Some(tensors), Some(shapes)) = (tensors, shapes) else {
+            return Ok(None);
+        };
+        if inputs.is_empty() {
+            return Ok(None);
+        }
+        if let (Op::Identity, [Some(tensor)]) = (op, &tensors[..]) {
+            return Ok(Some(vec![Arc::clone(tensor)]));
+        }
+        // What would not fit is not computed at all.
+        for (shape, made) in shapes.iter().zip(outputs) {
+            self.spend(name, shape.iter().product(), made.element)?;
+        }
+        let tensors: Vec<Option<&Tensor>> = tensors.iter().map(Option::as_deref).collect();
+        let result =
+            evaluate(op, &tensors, &shapes).map_err(|error| error.at(format!("node '{name}'")))?;
+        Ok(result.map(|tensors| tensors.into_iter().map(Arc::new).collect()))
+    }
+
+    fn computed(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
+        self.spend(name, tensor.len(), tensor.element())
+    }
+
+    /// Takes the bytes of a constant from what there is for them.
+    fn spend(&mut self, name: &str, count: usize, element: ElementType) -> Result<()> {
+        let width = match element {
+            ElementType::Float64 | ElementType::Int64 | ElementType::UInt64 => 8,
+            _ => 4,
+        };
+        let left = count
+            .checked_mul(width)
+            .and_then(|bytes| self.budget.checked_sub(bytes));
+        self.budget = left.ok_or_else(|| {
+            let message = format!("node '{name}': what it makes of constants is too large");
+            Error::new(ErrorKind::Unsupported, message)
+        })?;
+        Ok(())
     }
 }

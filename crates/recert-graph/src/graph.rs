@@ -89,6 +89,41 @@ impl Graph {
         &self.outputs
     }
 
+    /// Drops nodes and values that no output needs; ids are numbered anew.
+    pub(crate) fn prune(&mut self) {
+        let mut needed = vec![false; self.values.len()];
+        for &ValueId(id) in self.inputs.iter().chain(&self.outputs) {
+            needed[id] = true;
+        }
+        let mut kept = vec![false; self.nodes.len()];
+        for (position, node) in self.nodes.iter().enumerate().rev() {
+            if node.outputs.iter().flatten().any(|id| needed[id.0]) {
+                kept[position] = true;
+                for id in node.inputs.iter().flatten() {
+                    needed[id.0] = true;
+                }
+            }
+        }
+        let mut kept = kept.into_iter();
+        self.nodes.retain(|_| kept.next() == Some(true));
+        let mut count = 0;
+        let number = |needed: &bool| {
+            count += usize::from(*needed);
+            needed.then(|| ValueId(count - 1))
+        };
+        let numbers: Vec<Option<ValueId>> = needed.iter().map(number).collect();
+        let mut needed = needed.into_iter();
+        self.values.retain(|_| needed.next() == Some(true));
+        for node in &mut self.nodes {
+            for id in node.inputs.iter_mut().chain(&mut node.outputs) {
+                *id = id.and_then(|id| numbers[id.0]);
+            }
+        }
+        for id in self.inputs.iter_mut().chain(&mut self.outputs) {
+            *id = numbers[id.0].expect("inputs and outputs are needed");
+        }
+    }
+
     /// One value.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.0]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{is_standard, node_name};
+pub use crate::model::{hex, is_standard, node_name};
 use crate::proto::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Where tensors come from and go to, by name. Built once for a state of the

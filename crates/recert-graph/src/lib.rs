@@ -18,10 +18,12 @@
 mod build;
 mod element;
 mod error;
+mod evaluate;
 mod external;
 mod file;
+mod fold;
 mod graph;
-mod index;
+pub mod index;
 mod model;
 mod op;
 pub mod proto;
@@ -38,17 +40,17 @@ pub use build::Builder;
 pub use element::ElementType;
 pub use error::{Error, ErrorKind, Result};
 pub use file::write_whole;
+pub use fold::{Normalization, channels_of_weights};
 pub use graph::{Graph, Node, Value, ValueId};
-pub use index::{
-    Index, Use, attribute, float_attribute, input, int_attribute, is_op, output, standard_op,
-};
-pub use model::{Model, Operator, hex, is_standard, node_name};
+pub use model::{Model, Operator};
 pub use op::{
     AxisSlice, Binary, Compare, Coordinates, Granularity, Nearest, Op, PadMode, Reduction, Resize,
     ResizeMode, Unary, Variadic, Window,
 };
 pub use reference::{Interpreter, Limits};
 pub use shape::{Extent, Shape};
-pub use signature::{Dim, Input, InputLayout, Output, OutputKind, Signature};
+pub use signature::{
+    Dim, Input, InputLayout, Output, OutputKind, Signature, tensor_type, true_inputs,
+};
 pub use tensor::{Data, Tensor};
 pub use walk::{Keep, States, backwards, forwards};

@@ -147,7 +147,7 @@ impl Signature {
 }
 
 /// The graph's inputs that are not initializers.
-pub(crate) fn true_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
+pub fn true_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
     let sparse = graph
         .sparse_initializer
         .iter()
@@ -166,7 +166,7 @@ pub(crate) fn true_inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
 }
 
 /// Element type and shape of a dense tensor; `None` for other types.
-pub(crate) fn tensor_type(info: &ValueInfoProto) -> Option<(ElementType, Option<Vec<Dim>>)> {
+pub fn tensor_type(info: &ValueInfoProto) -> Option<(ElementType, Option<Vec<Dim>>)> {
     let Some(type_proto::Value::TensorType(tensor)) = &info.r#type.as_ref()?.value else {
         return None;
     };

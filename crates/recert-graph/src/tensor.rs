@@ -134,6 +134,12 @@ impl Tensor {
         Ok(Self { shape, data })
     }
 
+    /// As [`Tensor::new`], of as many elements as the shape asks for.
+    pub(crate) fn filled(shape: Vec<usize>, data: Data) -> Self {
+        debug_assert_eq!(shape.iter().product::<usize>(), data.len());
+        Self { shape, data }
+    }
+
     /// A tensor without axes, of one float32.
     pub fn scalar(value: f32) -> Self {
         Self {

@@ -20,7 +20,7 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    source: Option<recert_net::Error>,
+    source: Option<recert_graph::Error>,
 }
 
 /// A `Result` whose error is this crate's [`Error`].
@@ -49,10 +49,13 @@ impl Error {
     }
 }
 
-impl From<recert_net::Error> for Error {
-    fn from(source: recert_net::Error) -> Self {
+impl From<recert_graph::Error> for Error {
+    fn from(source: recert_graph::Error) -> Self {
         Self {
-            kind: ErrorKind::Graph,
+            kind: match source.kind() {
+                recert_graph::ErrorKind::Unsupported => ErrorKind::Unsupported,
+                _ => ErrorKind::Graph,
+            },
             message: source.to_string(),
             source: Some(source),
         }

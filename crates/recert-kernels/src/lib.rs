@@ -91,7 +91,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/groups.onnx");
-//! let model = recert_net::Model::read(path)?;
+//! let model = recert_graph::Model::read(path)?;
 //! let signature = model.signature()?;
 //! let output = signature.output.name.as_str();
 //! let program = Arc::new(Program::compile(&model, &signature.input.name, &[output])?);

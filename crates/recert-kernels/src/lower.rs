@@ -1,27 +1,23 @@
-//! From an ONNX graph to the list of operations: what is known beforehand is
-//! folded, what follows a convolution is fused into it, and every operator
-//! that is not computed here is refused by name.
+//! From the typed graph to the list of operations: what follows a convolution
+//! is fused into it, and every operator that is not computed here is refused
+//! by name.
 
-mod fold;
 mod fuse;
 mod integers;
-mod known;
 mod layers;
 mod quantized;
 mod shapes;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use recert_net::{Dim, Model, Node as Operator, View};
+use recert_graph::{Builder, ElementType, Extent, Model, Node as Source};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Graph, Head, Node, Op, Value, ValueId};
-use known::{Known, Tensor};
 
-/// What a name of the ONNX graph stands for.
+/// What a value of the typed graph stands for, if it depends on the image.
 #[derive(Debug, Clone)]
 enum Meaning {
-    Known(Known),
     Value(ValueId),
     /// The quantized tensor, the scale or the zero point that
     /// `DynamicQuantizeLinear` makes of the value.
@@ -33,44 +29,37 @@ enum Meaning {
 /// The graph of `model` as far as `outputs` need it, for its image input
 /// `input`.
 pub(crate) fn lower(model: &Model, input: &str, outputs: &[&str]) -> Result<Graph> {
-    let place = |error: Error| error.of_file(model.name());
-    let view = model.view()?;
-    let nodes = needed(&view, outputs);
-    let mut lowering = Lowering::new(model, view, &nodes, outputs);
-    lowering.input(input).map_err(place)?;
-    for node in &nodes {
-        lowering.node(node).map_err(place)?;
+    let in_file = |error: Error| error.of_file(model.name());
+    check_input(model, input).map_err(in_file)?;
+    let source = Builder::new(model).outputs(outputs).build()?.fold();
+    let mut lowering = Lowering::new(&source).map_err(in_file)?;
+    for node in source.nodes() {
+        lowering.node(node).map_err(in_file)?;
     }
-    let graph = lowering.finish(outputs).map_err(place)?;
+    let graph = lowering.finish().map_err(in_file)?;
     Ok(integers::integers(graph))
 }
 
-/// The nodes that the outputs need, in order.
-fn needed<'a>(view: &View<'a>, outputs: &[&str]) -> Vec<Operator<'a>> {
-    let mut wanted: HashSet<&str> = outputs.iter().copied().collect();
-    let mut nodes = Vec::new();
-    for node in view.nodes().rev() {
-        if node
-            .outputs()
-            .iter()
-            .any(|name| wanted.contains(name.as_str()))
-        {
-            wanted.extend(node.inputs().iter().map(String::as_str));
-            nodes.push(node);
-        }
+/// Checks that `name` is the image input and that it states the images' size.
+fn check_input(model: &Model, name: &str) -> Result<()> {
+    let input = model.signature()?.input;
+    let unsupported = |why: String| Err(Error::new(ErrorKind::Unsupported, why));
+    if input.name != name {
+        return unsupported(format!("'{name}' is not the image input"));
     }
-    nodes.reverse();
-    nodes
+    if input.dims.iter().skip(1).any(|dim| dim.fixed().is_none()) {
+        return unsupported(format!(
+            "input '{name}' leaves the size of the images open, which is not supported here"
+        ));
+    }
+    Ok(())
 }
 
 struct Lowering<'a> {
-    model: &'a Model,
-    view: View<'a>,
-    opset: i64,
-    fixed_batch: Option<usize>,
-    /// How often each name is used, the network's outputs included.
-    uses: HashMap<String, usize>,
-    meanings: HashMap<String, Meaning>,
+    source: &'a recert_graph::Graph,
+    batch: Extent,
+    /// By the number of a value of `source`.
+    meanings: Vec<Option<Meaning>>,
     values: Vec<Value>,
     nodes: Vec<Node>,
     /// Values that only one operation takes; others may not be fused away.
@@ -80,190 +69,154 @@ struct Lowering<'a> {
 }
 
 /// A refusal of a node.
-fn refuse(node: &Operator<'_>, why: impl std::fmt::Display) -> Error {
-    let message = format!("node '{}' ({}): {why}", node.name(), node.op_type());
+fn refuse(node: &Source, why: impl std::fmt::Display) -> Error {
+    let message = format!("node '{}' ({}): {why}", node.name, node.op.name());
     Error::new(ErrorKind::Unsupported, message)
 }
 
-/// What is said of an operator that does not keep images apart.
+/// The refusal of an operator that is none of those computed here.
+fn unsupported(node: &Source) -> Error {
+    refuse(node, "this operator is not supported here")
+}
+
+/// Why an operator is refused whose output mixes images.
 const MIXES: &str = "it does not keep an image apart from the other images in the batch";
 
 impl<'a> Lowering<'a> {
-    fn new(model: &'a Model, view: View<'a>, nodes: &[Operator<'a>], outputs: &[&str]) -> Self {
-        let mut uses: HashMap<String, usize> = HashMap::new();
-        let inputs = nodes.iter().flat_map(Operator::inputs);
-        for name in inputs.map(String::as_str).chain(outputs.iter().copied()) {
-            *uses.entry(name.to_owned()).or_default() += 1;
-        }
-        Self {
-            model,
-            view,
-            opset: model.opset().unwrap_or(0),
-            fixed_batch: None,
-            uses,
-            meanings: HashMap::new(),
+    fn new(source: &'a recert_graph::Graph) -> Result<Self> {
+        let mut lowering = Self {
+            source,
+            batch: Extent::Batch(1),
+            meanings: vec![None; source.values().len()],
             values: Vec::new(),
             nodes: Vec::new(),
             once: HashSet::new(),
             image: 0,
             single: false,
-        }
+        };
+        let &[input] = source.inputs() else {
+            let why = "it has not one input";
+            return Err(Error::new(ErrorKind::Unsupported, why));
+        };
+        let value = source.value(input);
+        let (Some(&batch), ElementType::Float32) = (value.shape.first(), value.element) else {
+            let why = format!("input '{}' is not of images of float32", value.name);
+            return Err(Error::new(ErrorKind::Unsupported, why));
+        };
+        lowering.batch = batch;
+        let dims = lowering.dims_of_one(input);
+        let dims = dims.ok_or_else(|| Error::new(ErrorKind::Unsupported, MIXES))?;
+        lowering.image = lowering.value(input, dims);
+        Ok(lowering)
     }
 
-    fn input(&mut self, name: &str) -> Result<()> {
-        let input = self.model.signature()?.input;
-        let unsupported = |why: String| Error::new(ErrorKind::Unsupported, why);
-        if input.name != name {
-            return Err(unsupported(format!("'{name}' is not the image input")));
+    /// A value's shape for one image; `None` where images are not kept apart.
+    fn dims_of_one(&self, id: recert_graph::ValueId) -> Option<Vec<usize>> {
+        let (first, rest) = self.source.value(id).shape.split_first()?;
+        if *first != self.batch {
+            return None;
         }
-        let dims: Option<Vec<usize>> = input.dims.iter().skip(1).map(Dim::fixed).collect();
-        let dims = dims.ok_or_else(|| {
-            unsupported(format!(
-                "input '{name}' leaves the size of the images open, which is not supported here"
-            ))
-        })?;
-        self.fixed_batch = input.fixed_batch;
-        self.image = self.value(name, dims, false);
-        Ok(())
+        rest.iter().map(|extent| extent.fixed()).collect()
     }
 
-    /// A new value that `name` stands for.
-    fn value(&mut self, name: &str, dims: Vec<usize>, integers: bool) -> ValueId {
-        let id = self.values.len();
+    /// The shape for one image of what the node makes.
+    fn made(&self, node: &Source) -> Result<Vec<usize>> {
+        let dims = self.dims_of_one(node.output());
+        dims.ok_or_else(|| refuse(node, MIXES))
+    }
+
+    /// A new value that `id` stands for.
+    fn value(&mut self, id: recert_graph::ValueId, dims: Vec<usize>) -> ValueId {
+        let value = self.values.len();
         self.values.push(Value {
             dims,
-            integers,
+            integers: self.source.value(id).element != ElementType::Float32,
             bytes: None,
         });
-        self.name(name, id);
-        id
+        self.name(id, value);
+        value
     }
 
-    /// Lets `name` stand for a value that there is.
-    fn name(&mut self, name: &str, id: ValueId) {
-        if self.uses.get(name) == Some(&1) {
-            self.once.insert(id);
+    /// Lets `id` stand for a value that there is.
+    fn name(&mut self, id: recert_graph::ValueId, value: ValueId) {
+        if self.source.value(id).uses == 1 {
+            self.once.insert(value);
         } else {
-            self.once.remove(&id);
+            self.once.remove(&value);
         }
-        self.meanings.insert(name.to_owned(), Meaning::Value(id));
+        self.meanings[id.index()] = Some(Meaning::Value(value));
     }
 
-    /// Lets `name` stand for the same as another one: whatever was used once
-    /// is so still only if both names are.
-    fn alias(&mut self, name: &str, id: ValueId) {
-        let once = self.once.contains(&id);
-        self.name(name, id);
+    /// Lets the node's output stand for the same as another value: whatever
+    /// was used once is so still only if both are.
+    fn alias(&mut self, node: &Source, value: ValueId) {
+        let once = self.once.contains(&value);
+        self.name(node.output(), value);
         if !once {
-            self.once.remove(&id);
+            self.once.remove(&value);
         }
     }
 
     /// Adds an operation that makes the node's first output.
-    fn push(&mut self, node: &Operator<'_>, op: Op, inputs: Vec<ValueId>, dims: Vec<usize>) {
-        self.push_of(node, op, inputs, dims, false);
-    }
-
-    fn push_of(
-        &mut self,
-        node: &Operator<'_>,
-        op: Op,
-        inputs: Vec<ValueId>,
-        dims: Vec<usize>,
-        integers: bool,
-    ) {
-        let output = self.value(output(node), dims, integers);
+    fn push(&mut self, node: &Source, op: Op, inputs: Vec<ValueId>) -> Result<()> {
+        let dims = self.made(node)?;
+        let output = self.value(node.output(), dims);
         self.nodes.push(Node { op, inputs, output });
+        Ok(())
     }
 
     fn dims(&self, id: ValueId) -> &[usize] {
         &self.values[id].dims
     }
 
-    /// What is known of a tensor, if it does not depend on the image.
-    fn known(&self, name: &str) -> Result<Option<Known>> {
-        match self.meanings.get(name) {
-            Some(Meaning::Known(known)) => return Ok(Some(known.clone())),
-            Some(_) => return Ok(None),
-            None => {}
-        }
-        if let Some((dims, values)) = self.view.floats(name)? {
-            return Ok(Some(Known::Floats(Tensor::new(dims, values))));
-        }
-        let integers = self.view.integers(name)?;
-        Ok(integers.map(|(dims, values)| Known::Integers(Tensor::new(dims, values))))
-    }
-
-    /// The node's input at `position` as floats known beforehand; `None` if
+    /// The node's input at `position` as numbers known beforehand; `None` if
     /// none is given.
-    fn floats(&self, node: &Operator<'_>, position: usize) -> Result<Option<Tensor<f32>>> {
-        let Some(name) = node.input(position) else {
+    fn constant(&self, node: &Source, position: usize) -> Result<Option<&'a recert_graph::Tensor>> {
+        let Some(id) = node.input(position) else {
             return Ok(None);
         };
-        match self.known(name)? {
-            Some(Known::Floats(tensor)) => Ok(Some(tensor)),
-            _ => Err(refuse(
-                node,
-                format!("input {position} is not known beforehand"),
-            )),
-        }
+        let constant = self.source.constant(id);
+        let missing = || refuse(node, format!("input {position} is not known beforehand"));
+        constant.map(Some).ok_or_else(missing)
     }
 
-    /// As [`Lowering::floats`], a single number.
-    fn number(&self, node: &Operator<'_>, position: usize) -> Result<Option<f32>> {
-        match self.floats(node, position)?.map(|tensor| tensor.values) {
-            None => Ok(None),
-            Some(values) if values.len() == 1 => Ok(Some(values[0])),
-            Some(_) => Err(refuse(node, format!("input {position} is not one number"))),
-        }
-    }
-
-    /// As [`Lowering::floats`], integers.
-    fn integers(&self, node: &Operator<'_>, position: usize) -> Result<Option<Tensor<i64>>> {
-        let Some(name) = node.input(position) else {
+    /// As [`Lowering::constant`], the shape and the numbers as float32.
+    fn floats(&self, node: &Source, position: usize) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
+        let Some(constant) = self.constant(node, position)? else {
             return Ok(None);
         };
-        match self.known(name)? {
-            Some(Known::Integers(tensor)) => Ok(Some(tensor)),
-            _ => Err(refuse(
-                node,
-                format!("input {position} is not known beforehand"),
-            )),
+        match constant.to_f32() {
+            Some(values) => Ok(Some((constant.shape().to_vec(), values))),
+            None => Err(refuse(node, format!("input {position} is not of floats"))),
         }
     }
 
-    /// A list of integers given as the attribute `name` or the input at `position`.
-    fn list(&self, node: &Operator<'_>, name: &str, position: usize) -> Result<Option<Vec<i64>>> {
-        match node.ints(name) {
-            Some(list) => Ok(Some(list.to_vec())),
-            None => Ok(self.integers(node, position)?.map(|tensor| tensor.values)),
-        }
+    /// The node's weights.
+    fn weights(&self, node: &Source) -> Result<(Vec<usize>, Vec<f32>)> {
+        let weights = self.floats(node, 1)?;
+        weights.ok_or_else(|| refuse(node, "it has no weights"))
     }
 
     /// The node's input at `position` as a value that depends on the image.
-    fn any(&self, node: &Operator<'_>, position: usize) -> Result<ValueId> {
-        let name = node.input(position).unwrap_or_default();
-        match self.meanings.get(name) {
+    fn any(&self, node: &Source, position: usize) -> Result<ValueId> {
+        let id = node.input(position);
+        let id = id.ok_or_else(|| refuse(node, format!("it lacks input {position}")))?;
+        match &self.meanings[id.index()] {
             Some(Meaning::Value(id)) => Ok(*id),
             Some(Meaning::Dynamic(..)) => Err(refuse(
                 node,
                 "it computes with a tensor that is quantized by its own range",
             )),
             Some(Meaning::ArgMax(_)) => Err(refuse(node, "it computes with a class (ArgMax)")),
-            Some(Meaning::Known(_)) => Err(refuse(
+            None => Err(refuse(
                 node,
                 format!("input {position} does not depend on the image"),
             )),
-            None if self.known(name)?.is_some() => Err(refuse(
-                node,
-                format!("input {position} does not depend on the image"),
-            )),
-            None => Err(refuse(node, format!("input {position} is not known"))),
         }
     }
 
     /// As [`Lowering::any`], of floats.
-    fn data(&self, node: &Operator<'_>, position: usize) -> Result<ValueId> {
+    fn data(&self, node: &Source, position: usize) -> Result<ValueId> {
         let id = self.any(node, position)?;
         if self.values[id].integers {
             return Err(refuse(node, "it computes with integers"));
@@ -272,12 +225,12 @@ impl<'a> Lowering<'a> {
     }
 
     /// As [`Lowering::data`], of shape `[channels, height, width]`.
-    fn image(&self, node: &Operator<'_>) -> Result<(ValueId, [usize; 3])> {
+    fn image(&self, node: &Source) -> Result<(ValueId, [usize; 3])> {
         let id = self.data(node, 0)?;
         self.planes(node, id)
     }
 
-    fn planes(&self, node: &Operator<'_>, id: ValueId) -> Result<(ValueId, [usize; 3])> {
+    fn planes(&self, node: &Source, id: ValueId) -> Result<(ValueId, [usize; 3])> {
         match self.dims(id) {
             &[c, h, w] if c * h * w > 0 => Ok((id, [c, h, w])),
             dims => Err(refuse(
@@ -287,85 +240,85 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// An axis of a tensor with the batch, as one of an image's tensor of this
-    /// rank; refuses the batch's own.
-    fn axis(node: &Operator<'_>, axis: i64, rank: usize) -> Result<usize> {
-        match known::wrap(axis, rank + 1) {
-            Some(0) => Err(refuse(node, MIXES)),
-            Some(axis) if axis <= rank => Ok(axis - 1),
-            _ => Err(refuse(node, format!("it has no axis {axis}"))),
-        }
+    /// An axis of a tensor with the batch, as one of an image's tensor;
+    /// refuses the batch's own.
+    fn axis(node: &Source, axis: usize) -> Result<usize> {
+        axis.checked_sub(1).ok_or_else(|| refuse(node, MIXES))
     }
 
-    fn node(&mut self, node: &Operator<'_>) -> Result<()> {
-        if self.fold(node)? {
-            return Ok(());
-        }
-        match node.standard_op() {
-            "Identity" => {
+    fn node(&mut self, node: &Source) -> Result<()> {
+        use recert_graph::Op as S;
+        match &node.op {
+            S::Identity => {
                 let id = self.any(node, 0)?;
-                self.alias(output(node), id);
+                self.alias(node, id);
                 Ok(())
             }
-            "Dropout" => self.dropout(node),
-            "Conv" => self.conv(node),
-            "Gemm" => self.gemm(node),
-            "MatMul" => self.matmul(node),
-            "BatchNormalization" => self.batch_normalization(node),
-            "MaxPool" | "AveragePool" => self.pool(node),
-            "GlobalAveragePool" | "GlobalMaxPool" => self.global_pool(node),
-            "ReduceMean" | "ReduceSum" | "ReduceMax" => self.reduce(node),
-            "Softmax" => self.softmax(node),
-            "ArgMax" => self.arg_max(node),
-            "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node),
-            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node),
-            "Transpose" => self.transpose(node),
-            "Slice" => self.slice(node),
-            "Pad" => self.pad(node),
-            "Concat" => self.concat(node),
-            "Cast" => self.cast(node),
-            "QuantizeLinear" => self.quantize(node),
-            "DequantizeLinear" => self.dequantize(node),
-            "DynamicQuantizeLinear" => self.dynamic_quantize(node),
-            _ => match self.step(node)? {
-                Some(step) => {
-                    let id = self.data(node, 0)?;
-                    self.pointwise(node, id, vec![step]);
-                    Ok(())
-                }
-                None => Err(refuse(node, "this operator is not supported here")),
-            },
+            S::DropoutMask => Err(refuse(node, "its mask is used")),
+            S::Conv { window, group } => self.conv(node, window, *group),
+            S::Gemm {
+                alpha,
+                beta,
+                trans_a: false,
+                trans_b,
+            } => self.gemm(node, [*alpha, *beta], *trans_b),
+            S::Gemm { .. } => Err(refuse(node, MIXES)),
+            S::MatMul => self.matmul(node),
+            S::BatchNormalization { .. } => self.batch_normalization(node),
+            S::MaxPool { window, .. } => self.max_pool(node, window),
+            S::AveragePool {
+                window,
+                count_padding,
+            } => self.average_pool(node, window, *count_padding),
+            S::GlobalAveragePool => self.global_pool(node, Op::Means),
+            S::GlobalMaxPool => {
+                let op = Op::Reduce(crate::across::Reduction::Max, vec![1, 2]);
+                self.global_pool(node, op)
+            }
+            S::Reduce {
+                reduction, axes, ..
+            } => self.reduce(node, *reduction, axes),
+            S::Softmax(axes) => self.softmax(node, axes.clone()),
+            S::ArgExtreme {
+                min: false,
+                axis,
+                last,
+                ..
+            } => self.arg_max(node, *axis, *last),
+            S::Binary(binary) => self.arithmetic(node, *binary),
+            S::Reshape => {
+                let id = self.any(node, 0)?;
+                self.push(node, Op::View, vec![id])
+            }
+            S::Transpose { perm } => self.transpose(node, perm),
+            S::Slice(slices) => self.slice(node, slices),
+            S::Pad { mode, pads } => self.pad(node, *mode, pads),
+            S::Concat { axis } => self.concat(node, *axis),
+            S::Cast(to) => self.cast(node, *to),
+            S::QuantizeLinear(granularity) => self.quantize(node, *granularity),
+            S::DequantizeLinear(granularity) => self.dequantize(node, *granularity),
+            S::DynamicQuantizeLinear => self.dynamic_quantize(node),
+            op => {
+                let step = fuse::step(op).ok_or_else(|| unsupported(node))?;
+                let id = self.data(node, 0)?;
+                self.pointwise(node, id, vec![step])
+            }
         }
     }
 
-    fn dropout(&mut self, node: &Operator<'_>) -> Result<()> {
-        if node
-            .outputs()
-            .iter()
-            .skip(1)
-            .any(|name| self.uses.contains_key(name))
-        {
-            return Err(refuse(node, "its mask is used"));
-        }
-        if node.input(2).is_some() {
-            return Err(refuse(node, "it may be in training mode"));
-        }
-        let id = self.any(node, 0)?;
-        self.alias(output(node), id);
-        Ok(())
-    }
-
-    fn finish(self, outputs: &[&str]) -> Result<Graph> {
-        let heads = outputs.iter().map(|&name| match self.meanings.get(name) {
+    fn finish(self) -> Result<Graph> {
+        let outputs = self.source.outputs().iter();
+        let heads = outputs.map(|id| match &self.meanings[id.index()] {
             Some(Meaning::Value(value)) if !self.values[*value].integers => Ok(Head {
                 value: *value,
                 arg_max: None,
             }),
             Some(Meaning::ArgMax(head)) => Ok(head.clone()),
-            _ => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("output '{name}' is not of floats that depend on the image"),
-            )),
+            _ => {
+                let name = &self.source.value(*id).name;
+                let message = format!("output '{name}' is not of floats that depend on the image");
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
         });
         Ok(Graph {
             heads: heads.collect::<Result<_>>()?,
@@ -375,9 +328,4 @@ impl<'a> Lowering<'a> {
             single: self.single,
         })
     }
-}
-
-/// The name of the node's first output.
-fn output<'a>(node: &Operator<'a>) -> &'a str {
-    node.outputs().first().map_or("", String::as_str)
 }

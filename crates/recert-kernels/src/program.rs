@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use recert_net::Model;
+use recert_graph::Model;
 
 use crate::across;
 use crate::error::{Error, ErrorKind, Result};

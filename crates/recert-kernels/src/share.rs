@@ -11,7 +11,7 @@ mod split;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use recert_net::Model;
+use recert_graph::Model;
 
 use crate::error::Result;
 use crate::ir::Graph;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use recert_graph::{Model, OutputKind};
 use recert_kernels::{ErrorKind, Isa, Output, Program};
-use recert_net::{Model, OutputKind};
 
 /// Largest deviation of an answer from ONNX Runtime's, as a part of the
 /// largest answer: a matter of the order of summation.
@@ -168,14 +168,13 @@ fn an_image_that_is_not_a_number_gets_no_number_and_harms_no_other() {
 #[test]
 fn inner_tensors_can_be_read() {
     let model = Model::read(golden().join("dense_blocks.onnx")).unwrap();
-    let view = model.view().unwrap();
-    let nodes: Vec<_> = view.nodes().collect();
+    let nodes = &model.graph_proto().node;
     let images = npy("images.npy");
     let wanted = npy("dense_blocks.npy");
     // The first convolution, whose activation is fused into it when nobody
     // else takes it, and its activation.
     let names: Vec<&str> = [0, 1, nodes.len() - 1]
-        .map(|i| nodes[i].outputs()[0].as_str())
+        .map(|i| nodes[i].output[0].as_str())
         .to_vec();
     let program = Program::compile(&model, "image", &names).unwrap();
     let outputs = Arc::new(program).executor().run(&images).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, ErrorKind, Result};
+use recert_graph::{Error, ErrorKind, Result};
 
 /// The report of one rewrite.
 #[derive(Debug, Clone, PartialEq)]

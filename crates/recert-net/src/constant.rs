@@ -1,12 +1,12 @@
 //! Tensors that are known before the network runs: initializers, constants,
 //! and what simple operators make of them.
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Index, attribute, input, int_attribute, is_op, standard_op};
-use crate::model::node_name;
-use crate::proto::onnx::tensor_proto::DataType;
-use crate::proto::onnx::{GraphProto, NodeProto, TensorProto};
-use crate::tensor;
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::{Index, attribute, input, int_attribute, is_op, standard_op};
+use recert_graph::index::node_name;
+use recert_graph::proto::onnx::tensor_proto::DataType;
+use recert_graph::proto::onnx::{GraphProto, NodeProto, TensorProto};
+use recert_graph::stored;
 
 /// A known tensor of floats.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +64,7 @@ impl Source {
     pub(crate) fn name(self, graph: &GraphProto) -> &str {
         match self {
             Source::Initializer(position) => graph.initializer[position].name(),
-            Source::Node(position) => crate::graph::output(&graph.node[position]),
+            Source::Node(position) => recert_graph::index::output(&graph.node[position]),
         }
     }
 }
@@ -148,8 +148,8 @@ fn evaluate(
 ) -> Result<Option<Constant>> {
     if let Some(source) = stored(graph, index, name) {
         let stored = source.tensor(graph);
-        let shape = tensor::shape(stored)?;
-        return Ok(tensor::floats(stored)?.map(|values| Constant { shape, values }));
+        let shape = stored::shape(stored)?;
+        return Ok(stored::floats(stored)?.map(|values| Constant { shape, values }));
     }
     let Some(position) = index.producer(name).filter(|_| depth < MAX_CHAIN) else {
         return Ok(None);
@@ -256,7 +256,7 @@ fn new_shape(
             return Some(attribute.ints.clone());
         }
         let source = stored(graph, index, input(node, 1)?)?;
-        tensor::integers(source.tensor(graph)).ok().flatten()
+        stored::integers(source.tensor(graph)).ok().flatten()
     };
     match node.op_type() {
         "Flatten" => {
@@ -329,11 +329,11 @@ fn dequantize(graph: &GraphProto, index: &Index, node: &NodeProto) -> Result<Opt
             return Ok(None);
         };
         let tensor = source.tensor(graph);
-        let shape = tensor::shape(tensor)?;
-        Ok(tensor::integers(tensor)?.map(|values| (shape, values)))
+        let shape = stored::shape(tensor)?;
+        Ok(stored::integers(tensor)?.map(|values| (shape, values)))
     };
     let scale = match input(node, 1).and_then(|name| stored(graph, index, name)) {
-        Some(source) => tensor::floats(source.tensor(graph))?,
+        Some(source) => stored::floats(source.tensor(graph))?,
         None => None,
     };
     let (Some((shape, quantized)), Some(scale)) = (integers(0)?, scale) else {
@@ -381,7 +381,7 @@ fn dequantize(graph: &GraphProto, index: &Index, node: &NodeProto) -> Result<Opt
 mod tests {
     use super::*;
     use crate::draft::int;
-    use crate::testing::{Net, ints};
+    use recert_graph::testing::{Net, ints};
 
     fn evaluated(net: &Net, name: &str) -> Option<(Vec<usize>, Vec<f32>)> {
         let graph = net.0.graph.as_ref().unwrap();
@@ -403,8 +403,8 @@ mod tests {
     #[test]
     fn layout_operators() {
         let shapes = |net: Net| {
-            net.tensor(tensor::from_i64("to", &[3], &[0, -1, 1]))
-                .tensor(tensor::from_i64("axes", &[1], &[-1]))
+            net.tensor(stored::from_i64("to", &[3], &[0, -1, 1]))
+                .tensor(stored::from_i64("axes", &[1], &[-1]))
         };
         let w = || shapes(counted(&[2, 3, 1]));
         let all: Vec<f32> = (0..6).map(|v| v as f32).collect();
@@ -456,9 +456,9 @@ mod tests {
     fn dequantization_along_an_axis() {
         let net = |axis| {
             Net::new(13)
-                .tensor(tensor::from_i8("q", &[2, 2], &[-128, 4, 6, 127]))
+                .tensor(stored::from_i8("q", &[2, 2], &[-128, 4, 6, 127]))
                 .floats("s", &[2], &[0.5, 2.0])
-                .tensor(tensor::from_i8("z", &[2], &[0, 4]))
+                .tensor(stored::from_i8("z", &[2], &[0, 4]))
                 .node_with(
                     "DequantizeLinear",
                     &["q", "s", "z"],

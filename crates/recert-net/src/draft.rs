@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use crate::changes::Changes;
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Index, output};
-use crate::model::{Model, hex, is_standard, node_name};
-use crate::proto::onnx::tensor_proto::DataType;
-use crate::proto::onnx::{
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::{Index, output};
+use recert_graph::Model;
+use recert_graph::index::{hex, is_standard, node_name};
+use recert_graph::proto::onnx::tensor_proto::DataType;
+use recert_graph::proto::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
     attribute_proto::AttributeType,
 };
@@ -100,7 +101,7 @@ impl Draft {
             .opset_import
             .iter()
             .find(|set| is_standard(set.domain()));
-        standard.map_or(0, super::proto::onnx::OperatorSetIdProto::version)
+        standard.map_or(0, recert_graph::proto::onnx::OperatorSetIdProto::version)
     }
 
     pub(crate) fn graph(&self) -> &GraphProto {
@@ -185,13 +186,13 @@ impl Draft {
             graph
                 .input
                 .iter()
-                .map(super::proto::onnx::ValueInfoProto::name),
+                .map(recert_graph::proto::onnx::ValueInfoProto::name),
         );
         known.extend(
             graph
                 .initializer
                 .iter()
-                .map(super::proto::onnx::TensorProto::name),
+                .map(recert_graph::proto::onnx::TensorProto::name),
         );
         graph.value_info.retain(|info| known.contains(info.name()));
         graph

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use crate::constant::{self, Constant, Source};
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Index, Use, input, int_attribute, is_op, output, standard_op};
-use crate::model::{Model, node_name};
-use crate::proto::onnx::GraphProto;
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::{Index, Use, input, int_attribute, is_op, output, standard_op};
+use recert_graph::Model;
+use recert_graph::index::node_name;
+use recert_graph::proto::onnx::GraphProto;
 
 /// The weights of one convolution or linear layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,28 +25,25 @@ pub struct Weights {
     pub values: Vec<f32>,
 }
 
-impl Model {
-    /// The weights of every convolution and linear layer (`Conv`,
-    /// `ConvTranspose`, `Gemm`, `MatMul` with a known operand) of the main
-    /// graph, in file order, reached through `Identity`, `Cast`, `Transpose`,
-    /// `Reshape` and their like, `Constant` and `DequantizeLinear`. Biases
-    /// are not listed.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Graph`] for an invalid graph.
-    pub fn weights(&self) -> Result<Vec<Weights>> {
-        let graph = self.graph();
-        let list = || -> Result<Vec<Weights>> {
-            let index = Index::of(graph)?;
-            let layers = layers(graph, &index)?;
-            Ok(layers
-                .into_iter()
-                .map(|layer| layer.weights(graph, &index))
-                .collect())
-        };
-        list().map_err(|error| error.at(self.name()))
-    }
+/// The weights of every convolution and linear layer (`Conv`,
+/// `ConvTranspose`, `Gemm`, `MatMul` with a known operand) of the main graph,
+/// in file order, reached through `Identity`, `Cast`, `Transpose`, `Reshape`
+/// and their like, `Constant` and `DequantizeLinear`. Biases are not listed.
+///
+/// # Errors
+///
+/// [`ErrorKind::Graph`] for an invalid graph.
+pub fn weights(model: &Model) -> Result<Vec<Weights>> {
+    let graph = model.graph_proto();
+    let list = || -> Result<Vec<Weights>> {
+        let index = Index::of(graph)?;
+        let layers = layers(graph, &index)?;
+        Ok(layers
+            .into_iter()
+            .map(|layer| layer.weights(graph, &index))
+            .collect())
+    };
+    list().map_err(|error| error.at(model.name()))
 }
 
 /// A convolution or linear node whose weights are known.

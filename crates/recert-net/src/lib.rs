@@ -1,10 +1,9 @@
-//! The ONNX graph: read, fingerprint, and rewrite (prune, half precision, int8)
+//! Rewrites of a network into an approximation of it: prune, half precision,
+//! int8.
 //!
 //! This crate deliberately knows no inference engine, no noise and no data
-//! format. [`Model`] is a network as read from a file, with the SHA-256 of its
-//! bytes, its image input and class output ([`Signature`]), its operators and
-//! its weights. Rewrites make an approximation of it, with a report
-//! ([`Changes`]) of what they did; the same words go into the file's metadata
+//! format. A rewrite takes a [`Model`] and makes another one, with a report
+//! ([`Changes`]) of what it did; the same words go into the file's metadata
 //! (`recert.approximation`, `recert.arithmetic`, `recert.source_sha256`):
 //!
 //! | rewrite | the result |
@@ -35,31 +34,18 @@
 mod changes;
 mod constant;
 mod draft;
-mod error;
-mod external;
-mod file;
-mod graph;
-mod layers;
-mod model;
-mod proto;
-mod rank;
-mod rewrite;
-mod signature;
-mod tensor;
 #[cfg(test)]
-mod testing;
-mod view;
+mod golden;
+mod layers;
+mod rank;
+#[cfg(test)]
+mod reference;
+mod rewrite;
 
 pub use changes::{Changes, LayerChange};
-pub use error::{Error, ErrorKind, Result};
-pub use file::write_whole;
-pub use layers::Weights;
-pub use model::{Model, Operator};
+pub use layers::{Weights, weights};
+pub use recert_graph::{Error, ErrorKind, Model, Result};
 pub use rewrite::{
     Calibration, HalfFormat, Int8Options, PruneScope, RangeMethod, calibration_points,
     fold_batchnorm, half, instrument, prune, quantize_int8, quantize_int8_with,
-    state_kernel_shapes,
 };
-pub use signature::{Dim, Input, InputLayout, Output, OutputKind, Signature};
-pub use tensor::ElementType;
-pub use view::{Node, Number, View};

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use crate::constant;
-use crate::error::Result;
-use crate::graph::{Index, attribute, input, int_attribute, output, standard_op};
-use crate::proto::onnx::GraphProto;
-use crate::signature::tensor_type;
-use crate::tensor;
+use recert_graph::Result;
+use recert_graph::index::{Index, attribute, input, int_attribute, output, standard_op};
+use recert_graph::proto::onnx::GraphProto;
+use recert_graph::tensor_type;
+use recert_graph::stored;
 
 /// The known ranks by tensor name: stated in the file, or following from the
 /// operator that makes the tensor.
@@ -49,7 +49,7 @@ pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<
             },
             "Reshape" => {
                 match input(node, 1).and_then(|shape| constant::stored(graph, index, shape)) {
-                    Some(source) => tensor::shape(source.tensor(graph))?.first().copied(),
+                    Some(source) => stored::shape(source.tensor(graph))?.first().copied(),
                     None => None,
                 }
             }

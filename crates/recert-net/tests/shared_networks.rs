@@ -101,7 +101,7 @@ fn all_are_read_as_image_classifiers() {
                 .count()
         };
         let expected = layers("Conv") + layers("Gemm") + layers("MatMul");
-        assert_eq!(model.weights().unwrap().len(), expected, "{}", model.name());
+        assert_eq!(recert_net::weights(&model).unwrap().len(), expected, "{}", model.name());
     }
 }
 
@@ -112,7 +112,7 @@ fn all_can_be_pruned() {
         match prune(&model, 0.3, PruneScope::PerLayer) {
             Ok((result, changes)) => {
                 check(&model, &result, &changes);
-                for weights in result.weights().unwrap() {
+                for weights in recert_net::weights(&result).unwrap() {
                     let wanted = (0.3 * weights.values.len() as f64).round_ties_even() as usize;
                     assert!(zeros(&weights.values) >= wanted, "{}", weights.layer);
                 }
@@ -169,7 +169,7 @@ fn all_float_networks_can_be_quantized() {
         }
         let (result, changes) = quantize_int8(&model, &calibration).unwrap();
         check(&model, &result, &changes);
-        assert_eq!(changes.layers.len(), model.weights().unwrap().len());
+        assert_eq!(changes.layers.len(), recert_net::weights(&model).unwrap().len());
         assert!(result.opset() >= Some(13));
         // A quarter of the weights' bytes, and the graph.
         assert!(

@@ -1,16 +1,47 @@
 //! Functions of single values, fused into what makes them where that changes
-//! nothing but the number of passes over memory (and, for a normalisation
-//! folded into weights, the last bits).
+//! nothing but the number of passes over memory.
 
-use recert_net::Node as Operator;
+use recert_graph::{Binary, Node as Source};
 
-use super::fold::arith;
-use super::{Lowering, refuse};
+use super::{Lowering, refuse, unsupported};
 use crate::across::Broadcast;
 use crate::error::Result;
 use crate::ir::{Op, ValueId};
 use crate::pointwise::{Arith, Operand, Step, Unary};
 use crate::tile::Clamp;
+
+/// The function that an operator applies to every value, if it is one.
+pub(super) fn step(op: &recert_graph::Op) -> Option<Step> {
+    use recert_graph::{Op as S, Unary as U};
+    let function = match *op {
+        S::Clip { low, high } => {
+            return Some(Step::Clamp(Clamp {
+                low: low as f32,
+                high: high as f32,
+            }));
+        }
+        S::Unary(function) => function,
+        _ => return None,
+    };
+    Some(Step::Unary(match function {
+        U::Relu => return Some(Step::Clamp(Clamp::RELU)),
+        U::Abs => Unary::Abs,
+        U::Ceil => Unary::Ceil,
+        U::Exp => Unary::Exp,
+        U::Floor => Unary::Floor,
+        U::HardSigmoid { alpha, beta } => Unary::HardSigmoid(alpha, beta),
+        U::HardSwish => Unary::HardSwish,
+        U::LeakyRelu { alpha } => Unary::LeakyRelu(alpha),
+        U::Log => Unary::Log,
+        U::Neg => Unary::Neg,
+        U::Reciprocal => Unary::Reciprocal,
+        U::Round => Unary::Round,
+        U::Sigmoid => Unary::Sigmoid,
+        U::Sqrt => Unary::Sqrt,
+        U::Tanh => Unary::Tanh,
+        _ => return None,
+    }))
+}
 
 impl Lowering<'_> {
     /// The place of the node that makes a value, if only one operation takes
@@ -22,47 +53,8 @@ impl Lowering<'_> {
         self.nodes.iter().rposition(|node| node.output == id)
     }
 
-    /// The function that a node applies to every value of its first input.
-    pub(super) fn step(&self, node: &Operator<'_>) -> Result<Option<Step>> {
-        let float = |name, default| node.float(name).unwrap_or(default);
-        Ok(Some(match node.standard_op() {
-            "Relu" => Step::Clamp(Clamp::RELU),
-            "Clip" => {
-                let bound = |name, position, none| -> Result<f32> {
-                    match node.float(name) {
-                        Some(value) => Ok(value),
-                        None => Ok(self.number(node, position)?.unwrap_or(none)),
-                    }
-                };
-                Step::Clamp(Clamp {
-                    low: bound("min", 1, f32::NEG_INFINITY)?,
-                    high: bound("max", 2, f32::INFINITY)?,
-                })
-            }
-            "Abs" => Step::Unary(Unary::Abs),
-            "Ceil" => Step::Unary(Unary::Ceil),
-            "Exp" => Step::Unary(Unary::Exp),
-            "Floor" => Step::Unary(Unary::Floor),
-            "HardSigmoid" => {
-                Step::Unary(Unary::HardSigmoid(float("alpha", 0.2), float("beta", 0.5)))
-            }
-            "HardSwish" => Step::Unary(Unary::HardSwish),
-            "LeakyRelu" => Step::Unary(Unary::LeakyRelu(float("alpha", 0.01))),
-            "Log" => Step::Unary(Unary::Log),
-            "Neg" => Step::Unary(Unary::Neg),
-            "Reciprocal" => Step::Unary(Unary::Reciprocal),
-            "Round" => Step::Unary(Unary::Round),
-            "Sigmoid" => Step::Unary(Unary::Sigmoid),
-            "Sqrt" => Step::Unary(Unary::Sqrt),
-            "Tanh" => Step::Unary(Unary::Tanh),
-            _ => return Ok(None),
-        }))
-    }
-
     /// Applies functions to a value, as part of what makes it if possible.
-    pub(super) fn pointwise(&mut self, node: &Operator<'_>, id: ValueId, steps: Vec<Step>) {
-        let dims = self.dims(id).to_vec();
-        let integers = self.values[id].integers;
+    pub(super) fn pointwise(&mut self, node: &Source, id: ValueId, steps: Vec<Step>) -> Result<()> {
         let mut steps = steps.into_iter().peekable();
         if let Some(place) = self.maker_of_once(id) {
             match &mut self.nodes[place].op {
@@ -82,22 +74,27 @@ impl Lowering<'_> {
             }
             if steps.peek().is_none() {
                 // What was made before is now made so; the value in between is no more.
-                let output = self.value(super::output(node), dims, false);
+                let output = self.value(node.output(), self.made(node)?);
                 self.nodes[place].output = output;
-                return;
+                return Ok(());
             }
         }
-        debug_assert!(!integers || steps.len() > 0);
-        self.push(node, Op::Pointwise(steps.collect()), vec![id], dims);
+        self.push(node, Op::Pointwise(steps.collect()), vec![id])
     }
 
-    pub(super) fn arithmetic(&mut self, node: &Operator<'_>) -> Result<()> {
-        let arith = arith(node);
-        let known = |position| match node.input(position) {
-            Some(name) => self.known(name),
-            None => Ok(None),
+    pub(super) fn arithmetic(&mut self, node: &Source, binary: Binary) -> Result<()> {
+        let arith = match binary {
+            Binary::Add => Arith::Add,
+            Binary::Sub => Arith::Sub,
+            Binary::Mul => Arith::Mul,
+            Binary::Div => Arith::Div,
+            _ => return Err(unsupported(node)),
         };
-        match (known(0)?.is_some(), known(1)?.is_some()) {
+        let known = |position| {
+            let id = node.input(position);
+            id.is_some_and(|id| self.source.constant(id).is_some())
+        };
+        match (known(0), known(1)) {
             (false, false) => self.pair(node, arith),
             (true, _) => self.with_constant(node, arith, 0),
             _ => self.with_constant(node, arith, 1),
@@ -105,60 +102,27 @@ impl Lowering<'_> {
     }
 
     /// A value and a constant, the node's input at `position`.
-    fn with_constant(&mut self, node: &Operator<'_>, arith: Arith, position: usize) -> Result<()> {
+    fn with_constant(&mut self, node: &Source, arith: Arith, position: usize) -> Result<()> {
         let id = self.data(node, 1 - position)?;
         let dims = self.dims(id).to_vec();
         let constant = self.floats(node, position)?;
-        let operand = constant.and_then(|c| operand(&dims, &c.dims, &c.values));
+        let operand = constant.and_then(|(shape, values)| operand(&dims, &shape, &values));
         let operand = operand.ok_or_else(|| {
             refuse(
                 node,
                 "its constant is of a shape that is not supported here",
             )
         })?;
-        if arith == Arith::Add && self.add_to_bias(node, id, &operand) {
-            return Ok(());
-        }
         let step = if position == 1 {
             Step::With(arith, operand)
         } else {
             Step::From(arith, operand)
         };
-        self.pointwise(node, id, vec![step]);
-        Ok(())
-    }
-
-    /// Makes a constant the bias of the layer before, if that has none.
-    fn add_to_bias(&mut self, node: &Operator<'_>, id: ValueId, operand: &Operand) -> bool {
-        let dims = self.dims(id).to_vec();
-        let Some(place) = self.maker_of_once(id) else {
-            return false;
-        };
-        let layer = &mut self.nodes[place];
-        let bias = match &mut layer.op {
-            Op::Conv { filter, clamp, .. } if *clamp == Clamp::NONE && layer.inputs.len() == 1 => {
-                &mut filter.bias
-            }
-            Op::Gemm { bias, clamp, .. } if *clamp == Clamp::NONE => bias,
-            _ => return false,
-        };
-        if bias.iter().any(|&value| value != 0.0) {
-            return false;
-        }
-        match operand {
-            Operand::One(value) => bias.fill(*value),
-            Operand::Channels(values) | Operand::All(values) if values.len() == bias.len() => {
-                bias.copy_from_slice(values);
-            }
-            _ => return false,
-        }
-        let output = self.value(super::output(node), dims, false);
-        self.nodes[place].output = output;
-        true
+        self.pointwise(node, id, vec![step])
     }
 
     /// Two values: a residual of a convolution, or an operation of its own.
-    fn pair(&mut self, node: &Operator<'_>, arith: Arith) -> Result<()> {
+    fn pair(&mut self, node: &Source, arith: Arith) -> Result<()> {
         let (a, b) = (self.data(node, 0)?, self.data(node, 1)?);
         let shape = Broadcast::shape(self.dims(a), self.dims(b));
         let shape = shape.ok_or_else(|| {
@@ -181,99 +145,29 @@ impl Lowering<'_> {
                 // Last of all, it comes after what makes the residual.
                 let mut layer = self.nodes.remove(place);
                 layer.inputs.push(other);
-                layer.output = self.value(super::output(node), shape, false);
+                layer.output = self.value(node.output(), shape);
                 self.nodes.push(layer);
                 return Ok(());
             }
         }
-        self.push(node, Op::Pair(arith), vec![a, b], shape);
-        Ok(())
+        self.push(node, Op::Pair(arith), vec![a, b])
     }
 
-    pub(super) fn batch_normalization(&mut self, node: &Operator<'_>) -> Result<()> {
+    /// One that was not folded into a layer before it.
+    pub(super) fn batch_normalization(&mut self, node: &Source) -> Result<()> {
         let id = self.data(node, 0)?;
-        let channels = self.dims(id).first().copied().unwrap_or(0);
-        if node.int("training_mode").unwrap_or(0) != 0
-            || node
-                .outputs()
-                .iter()
-                .skip(1)
-                .any(|n| self.uses.contains_key(n))
-        {
-            return Err(refuse(node, "it is in training mode"));
-        }
-        let numbers = |position| match self.floats(node, position)? {
-            Some(tensor) if tensor.values.len() == channels => Ok(tensor.values),
-            _ => Err(refuse(node, "its numbers do not fit its input")),
-        };
-        let (scale, shift) = (numbers(1)?, numbers(2)?);
-        let (mean, variance) = (numbers(3)?, numbers(4)?);
-        let epsilon = f64::from(node.float("epsilon").unwrap_or(1e-5));
-        let factor: Vec<f64> = (0..channels)
-            .map(|c| f64::from(scale[c]) / (f64::from(variance[c]) + epsilon).sqrt())
-            .collect();
-        let offset: Vec<f64> = (0..channels)
-            .map(|c| f64::from(shift[c]) - f64::from(mean[c]) * factor[c])
-            .collect();
-        if self.normalise_layer(node, id, &factor, &offset) {
-            return Ok(());
-        }
-        let single =
-            |values: Vec<f64>| -> Vec<f32> { values.into_iter().map(|v| v as f32).collect() };
+        let normalization = self.source.normalization(node);
+        let normalization =
+            normalization.ok_or_else(|| refuse(node, "its numbers are not known beforehand"))?;
+        let factors = normalization.factors().iter();
+        let offsets = 0..normalization.factors().len();
+        let factors = factors.map(|&factor| factor as f32).collect();
+        let offsets = offsets.map(|channel| normalization.offset(channel) as f32);
         let steps = vec![
-            Step::With(Arith::Mul, Operand::Channels(single(factor))),
-            Step::With(Arith::Add, Operand::Channels(single(offset))),
+            Step::With(Arith::Mul, Operand::Channels(factors)),
+            Step::With(Arith::Add, Operand::Channels(offsets.collect())),
         ];
-        self.pointwise(node, id, steps);
-        Ok(())
-    }
-
-    /// Folds a normalisation into the weights of the layer before it.
-    fn normalise_layer(
-        &mut self,
-        node: &Operator<'_>,
-        id: ValueId,
-        factor: &[f64],
-        offset: &[f64],
-    ) -> bool {
-        let dims = self.dims(id).to_vec();
-        let Some(place) = self.maker_of_once(id) else {
-            return false;
-        };
-        let scaled = |values: &mut [f32], factor: f64| {
-            for value in values {
-                *value = (f64::from(*value) * factor) as f32;
-            }
-        };
-        let layer = &mut self.nodes[place];
-        let bias = match &mut layer.op {
-            Op::Conv { filter, clamp, .. } if *clamp == Clamp::NONE && layer.inputs.len() == 1 => {
-                let count = filter.weights.len() / filter.outputs;
-                for (row, &factor) in filter.weights.chunks_exact_mut(count).zip(factor) {
-                    scaled(row, factor);
-                }
-                &mut filter.bias
-            }
-            Op::Gemm {
-                weights,
-                bias,
-                clamp,
-            } if *clamp == Clamp::NONE => {
-                for row in weights.chunks_exact_mut(bias.len()) {
-                    for (value, &factor) in row.iter_mut().zip(factor) {
-                        scaled(std::slice::from_mut(value), factor);
-                    }
-                }
-                bias
-            }
-            _ => return false,
-        };
-        for ((value, factor), offset) in bias.iter_mut().zip(factor).zip(offset) {
-            *value = (f64::from(*value) * factor + offset) as f32;
-        }
-        let output = self.value(super::output(node), dims, false);
-        self.nodes[place].output = output;
-        true
+        self.pointwise(node, id, steps)
     }
 }
 

@@ -488,7 +488,7 @@ impl Rewrite {
 mod tests {
     use std::path::Path;
 
-    use recert_net::Model;
+    use recert_graph::Model;
 
     use super::*;
     use crate::lower::lower;

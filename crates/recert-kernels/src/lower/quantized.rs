@@ -1,9 +1,9 @@
 //! Quantized activations.
 
-use recert_net::{ElementType, Node as Operator};
+use recert_graph::{ElementType, Granularity, Node as Source};
 
 use super::fuse::operand;
-use super::{Lowering, Meaning, output, refuse};
+use super::{Lowering, Meaning, refuse};
 use crate::error::Result;
 use crate::integer::Grid;
 use crate::ir::Op;
@@ -12,56 +12,47 @@ use crate::tile::Clamp;
 
 impl Lowering<'_> {
     /// The scale and the zero point of the node, fit for a tensor of shape
-    /// `dims`, and the element type of the zero point.
+    /// `dims`.
     fn scale(
         &self,
-        node: &Operator<'_>,
+        node: &Source,
+        granularity: Granularity,
         dims: &[usize],
-    ) -> Result<(Operand, Operand, Option<ElementType>)> {
+    ) -> Result<(Operand, Operand)> {
         let bad = || refuse(node, "its scale and its zero point do not fit its input");
-        if node.int("block_size").unwrap_or(0) != 0 {
-            return Err(refuse(node, "scales in blocks are not supported here"));
-        }
-        let scale = self.floats(node, 1)?.ok_or_else(bad)?.values;
-        let (zero, element) = match node.input(2) {
-            None => (vec![0; scale.len()], None),
-            Some(name) => {
-                let zero = self.integers(node, 2)?.ok_or_else(bad)?.values;
-                (zero, self.view.element(name))
+        let (_, scale) = self.floats(node, 1)?.ok_or_else(bad)?;
+        let zero: Vec<f32> = match self.constant(node, 2)? {
+            None => vec![0.0; scale.len()],
+            Some(zero) => {
+                let zero = zero.to_i64().ok_or_else(bad)?;
+                zero.into_iter().map(|z| z as f32).collect()
             }
         };
-        if zero.len() != scale.len() {
-            return Err(bad());
-        }
-        let zero: Vec<f32> = zero.into_iter().map(|z| z as f32).collect();
-        if let ([scale], [zero]) = (&scale[..], &zero[..]) {
-            return Ok((Operand::One(*scale), Operand::One(*zero), element));
-        }
-        let axis = Self::axis(node, node.int("axis").unwrap_or(1), dims.len())?;
-        let along = |values: Vec<f32>| {
-            let mut shape = vec![1; dims.len()];
-            if dims.get(axis) != Some(&values.len()) {
-                return Err(bad());
+        match granularity {
+            Granularity::Tensor => Ok((Operand::One(scale[0]), Operand::One(zero[0]))),
+            Granularity::Axis(axis) => {
+                let mut shape = vec![1; dims.len()];
+                shape[Self::axis(node, axis)?] = scale.len();
+                let along = |values: &[f32]| operand(dims, &shape, values).ok_or_else(bad);
+                Ok((along(&scale)?, along(&zero)?))
             }
-            shape[axis] = values.len();
-            operand(dims, &shape, &values).ok_or_else(bad)
-        };
-        Ok((along(scale)?, along(zero)?, element))
+            Granularity::Block { .. } => {
+                Err(refuse(node, "scales in blocks are not supported here"))
+            }
+        }
     }
 
-    pub(super) fn quantize(&mut self, node: &Operator<'_>) -> Result<()> {
+    pub(super) fn quantize(&mut self, node: &Source, granularity: Granularity) -> Result<()> {
         let id = self.data(node, 0)?;
         let dims = self.dims(id).to_vec();
-        let (scale, zero, element) = self.scale(node, &dims)?;
-        let stated = node.int("output_dtype").unwrap_or(0);
-        let (low, high) = match (element, stated) {
-            (Some(ElementType::Int8), 0 | 3) | (None, 3) => (-128.0, 127.0),
-            (Some(ElementType::UInt8) | None, 0 | 2) => (0.0, 255.0),
+        let (scale, zero) = self.scale(node, granularity, &dims)?;
+        let (low, high) = match self.source.value(node.output()).element {
+            ElementType::Int8 => (-128.0, 127.0),
+            ElementType::UInt8 => (0.0, 255.0),
             _ => return Err(refuse(node, "only int8 and uint8 are supported here")),
         };
         if let Some(grid) = grid(&scale, &zero, low) {
-            self.push_of(node, Op::Quantize(grid), vec![id], dims, true);
-            return Ok(());
+            return self.push(node, Op::Quantize(grid), vec![id]);
         }
         let steps = vec![
             Step::With(Arith::Div, scale),
@@ -69,12 +60,11 @@ impl Lowering<'_> {
             Step::With(Arith::Add, zero),
             Step::Clamp(Clamp { low, high }),
         ];
-        self.push_of(node, Op::Pointwise(steps), vec![id], dims, true);
-        Ok(())
+        self.push(node, Op::Pointwise(steps), vec![id])
     }
 
-    pub(super) fn dequantize(&mut self, node: &Operator<'_>) -> Result<()> {
-        let meaning = |position| match self.meanings.get(node.input(position).unwrap_or_default()) {
+    pub(super) fn dequantize(&mut self, node: &Source, granularity: Granularity) -> Result<()> {
+        let meaning = |position| match &self.meanings[node.input(position)?.index()] {
             Some(Meaning::Dynamic(id, part)) if *part == position => Some(*id),
             _ => None,
         };
@@ -82,38 +72,34 @@ impl Lowering<'_> {
             if meaning(1) != Some(id) || meaning(2) != Some(id) {
                 return Err(refuse(node, "its scale is not that of its input"));
             }
-            let dims = self.dims(id).to_vec();
-            self.push(node, Op::FakeQuantize, vec![id], dims);
-            return Ok(());
+            return self.push(node, Op::FakeQuantize, vec![id]);
         }
         let id = self.any(node, 0)?;
         if !self.values[id].integers {
             return Err(refuse(node, "its input is not quantized"));
         }
         let dims = self.dims(id).to_vec();
-        let (scale, zero, element) = self.scale(node, &dims)?;
-        let low = match element {
+        let (scale, zero) = self.scale(node, granularity, &dims)?;
+        let low = match self.constant(node, 2)?.map(recert_graph::Tensor::element) {
             Some(ElementType::Int8) => -128.0,
             _ => 0.0,
         };
         if let Some(grid) = grid(&scale, &zero, low) {
-            self.push(node, Op::Dequantize(grid), vec![id], dims);
-            return Ok(());
+            return self.push(node, Op::Dequantize(grid), vec![id]);
         }
         let steps = vec![Step::With(Arith::Sub, zero), Step::With(Arith::Mul, scale)];
-        self.pointwise(node, id, steps);
-        Ok(())
+        self.pointwise(node, id, steps)
     }
 
-    pub(super) fn dynamic_quantize(&mut self, node: &Operator<'_>) -> Result<()> {
+    pub(super) fn dynamic_quantize(&mut self, node: &Source) -> Result<()> {
         let id = self.data(node, 0)?;
         self.single = true;
         self.once.remove(&id);
-        for (part, name) in node.outputs().iter().enumerate() {
-            self.meanings
-                .insert(name.clone(), Meaning::Dynamic(id, part));
+        for (part, output) in node.outputs.iter().enumerate() {
+            if let Some(output) = output {
+                self.meanings[output.index()] = Some(Meaning::Dynamic(id, part));
+            }
         }
-        debug_assert!(!output(node).is_empty());
         Ok(())
     }
 }

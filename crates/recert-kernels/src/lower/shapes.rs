@@ -1,156 +1,72 @@
 //! Operators that move values, and change none.
 
-use recert_net::Node as Operator;
+use recert_graph::{AxisSlice, ElementType, Node as Source, PadMode};
 
-use super::fold::{FLOAT, INT32, INT64, squeeze, unsqueeze};
-use super::known::{BATCH, axes};
-use super::layers::reshape;
-use super::{Lowering, MIXES, output, refuse};
+use super::{Lowering, MIXES, refuse};
 use crate::error::Result;
 use crate::ir::Op;
 use crate::pointwise::{Step, Unary};
 use crate::rearrange::Cut;
 
-/// The batch's extent where shapes are worked out: no other one has it, so that
-/// it is seen whether the batch stays first.
-const MARK: usize = usize::MAX;
-
 impl Lowering<'_> {
-    /// `Flatten`, `Reshape`, `Squeeze`, `Unsqueeze`.
-    pub(super) fn reshape(&mut self, node: &Operator<'_>) -> Result<()> {
+    pub(super) fn transpose(&mut self, node: &Source, perm: &[usize]) -> Result<()> {
         let id = self.any(node, 0)?;
-        let dims = self.dims(id).to_vec();
-        let mixes = || refuse(node, MIXES);
-        let marked = || [&[MARK], &dims[..]].concat();
-        let unmarked = |dims: Option<Vec<usize>>| match dims.as_deref() {
-            Some([MARK, rest @ ..]) => Ok(rest.to_vec()),
-            _ => Err(mixes()),
+        let [0, rest @ ..] = perm else {
+            return Err(refuse(node, MIXES));
         };
-        let shape = match node.standard_op() {
-            "Flatten" => {
-                if Self::axis(node, node.int("axis").unwrap_or(1), dims.len() + 1)? != 0 {
-                    return Err(mixes());
-                }
-                vec![dims.iter().product()]
-            }
-            "Reshape" => {
-                let wanted = self.list(node, "shape", 1)?.ok_or_else(mixes)?;
-                let zero = node.int("allowzero").unwrap_or(0) != 0;
-                reshape(&dims, &wanted, self.fixed_batch, zero).ok_or_else(mixes)?
-            }
-            "Squeeze" => {
-                let list = self.list(node, "axes", 1)?;
-                unmarked(squeeze(&marked(), list.as_deref()))?
-            }
-            _ => {
-                let list = self.list(node, "axes", 1)?.ok_or_else(mixes)?;
-                unmarked(unsqueeze(&marked(), &list))?
-            }
-        };
-        self.view_of(node, id, shape);
-        Ok(())
+        let order = rest.iter().map(|axis| axis - 1).collect();
+        self.push(node, Op::Transpose(order), vec![id])
     }
 
-    pub(super) fn transpose(&mut self, node: &Operator<'_>) -> Result<()> {
+    pub(super) fn slice(&mut self, node: &Source, slices: &[AxisSlice]) -> Result<()> {
         let id = self.any(node, 0)?;
-        let dims = self.dims(id).to_vec();
-        let order = node
-            .ints("perm")
-            .and_then(|perm| axes(perm, dims.len() + 1));
-        let order: Vec<usize> = match order.as_deref() {
-            Some([0, rest @ ..]) if rest.len() == dims.len() => {
-                rest.iter().map(|axis| axis - 1).collect()
-            }
-            _ => return Err(refuse(node, MIXES)),
-        };
-        let shape = order.iter().map(|&axis| dims[axis]).collect();
-        let integers = self.values[id].integers;
-        self.push_of(node, Op::Transpose(order), vec![id], shape, integers);
-        Ok(())
-    }
-
-    pub(super) fn slice(&mut self, node: &Operator<'_>) -> Result<()> {
-        let id = self.any(node, 0)?;
-        let dims = self.dims(id).to_vec();
-        // A batch of this size lets a slice of all of it be seen as one.
-        let batch = self.fixed_batch.unwrap_or(i32::MAX as usize);
-        let ranges = self.ranges(node, &[&[batch], &dims[..]].concat())?;
-        let whole = ranges[0].start == 0 && ranges[0].step == 1 && ranges[0].count == batch;
-        if !whole || ranges.iter().any(|range| range.count == 0) {
-            return Err(refuse(node, "it takes a part of the batch, or nothing"));
-        }
-        let cuts: Vec<Cut> = ranges[1..]
-            .iter()
-            .map(|range| Cut {
+        let mut cuts: Vec<Cut> = self.dims(id).iter().map(|&size| Cut::whole(size)).collect();
+        for slice in slices {
+            cuts[Self::axis(node, slice.axis)?] = Cut {
                 before: 0,
-                count: range.count,
-                start: range.start,
-                step: range.step,
-            })
-            .collect();
-        let shape = cuts.iter().map(|cut| cut.count).collect();
-        self.cut(node, id, cuts, 0.0, shape);
-        Ok(())
+                count: slice.count,
+                start: slice.start,
+                step: slice.step,
+            };
+        }
+        if cuts.iter().any(|cut| cut.count == 0) {
+            return Err(refuse(node, "it takes nothing"));
+        }
+        self.cut(node, id, cuts, 0.0)
     }
 
-    pub(super) fn pad(&mut self, node: &Operator<'_>) -> Result<()> {
+    pub(super) fn pad(&mut self, node: &Source, mode: PadMode, pads: &[[i64; 2]]) -> Result<()> {
         let id = self.data(node, 0)?;
-        let dims = self.dims(id).to_vec();
-        if node.text("mode").is_some_and(|mode| mode != "constant") {
+        let PadMode::Constant(fill) = mode else {
             return Err(refuse(node, "only padding by a constant is supported here"));
-        }
-        let bad = || refuse(node, "its padding does not fit its input");
-        let listed = self.list(node, "pads", 1)?.ok_or_else(bad)?;
-        let fill = match node.float("value") {
-            Some(value) => value,
-            None => self.number(node, 2)?.unwrap_or(0.0),
         };
-        let rank = dims.len() + 1;
-        let along = match self.integers(node, 3)? {
-            Some(list) => axes(&list.values, rank).ok_or_else(bad)?,
-            None => (0..rank).collect(),
+        let [[0, 0], pads @ ..] = pads else {
+            return Err(refuse(node, MIXES));
         };
-        let (before, after) = listed.split_at(listed.len() / 2);
-        if before.len() != along.len() || after.len() != along.len() {
-            return Err(bad());
-        }
-        let mut cuts: Vec<Cut> = dims.iter().map(|&size| Cut::whole(size)).collect();
-        let mut shape = dims.clone();
-        for (i, &axis) in along.iter().enumerate() {
-            // Larger ones are none of a network of images.
-            let known = |v: i64| v != BATCH && v.unsigned_abs() < 1 << 20;
-            if !known(before[i]) || !known(after[i]) {
-                return Err(bad());
-            }
-            let Some(axis) = axis.checked_sub(1) else {
-                if before[i] != 0 || after[i] != 0 {
-                    return Err(refuse(node, MIXES));
+        let cuts = self
+            .dims(id)
+            .iter()
+            .zip(pads)
+            .map(|(&size, &[before, after])| {
+                // Negative padding cuts off.
+                let start = before.min(0).unsigned_abs() as usize;
+                let end = after.min(0).unsigned_abs() as usize;
+                Cut {
+                    before: before.max(0) as usize,
+                    count: size - start - end,
+                    start,
+                    step: 1,
                 }
-                continue;
-            };
-            // Negative padding cuts off.
-            let start = before[i].min(0).unsigned_abs() as usize;
-            let end = after[i].min(0).unsigned_abs() as usize;
-            let count = dims[axis].checked_sub(start + end).filter(|&c| c > 0);
-            let cut = &mut cuts[axis];
-            cut.count = count.ok_or_else(bad)?;
-            cut.start = start;
-            cut.before = before[i].max(0) as usize;
-            shape[axis] = cut.count + cut.before + after[i].max(0) as usize;
+            });
+        let cuts: Vec<Cut> = cuts.collect();
+        if cuts.iter().any(|cut| cut.count == 0) {
+            return Err(refuse(node, "its padding does not fit its input"));
         }
-        self.cut(node, id, cuts, fill, shape);
-        Ok(())
+        self.cut(node, id, cuts, fill as f32)
     }
 
     /// Adds a cut, joined with one before it that nobody else takes.
-    fn cut(
-        &mut self,
-        node: &Operator<'_>,
-        id: usize,
-        cuts: Vec<Cut>,
-        fill: f32,
-        shape: Vec<usize>,
-    ) {
+    fn cut(&mut self, node: &Source, id: usize, cuts: Vec<Cut>, fill: f32) -> Result<()> {
         let (mut id, mut cuts) = (id, cuts);
         if let Some(place) = self.maker_of_once(id)
             && let Op::Cut { cuts: first, .. } = &self.nodes[place].op
@@ -163,53 +79,31 @@ impl Lowering<'_> {
             cuts = pairs.map(|(cut, &first)| cut.after(first)).collect();
             id = self.nodes.remove(place).inputs[0];
         }
-        let integers = self.values[id].integers;
-        self.push_of(node, Op::Cut { cuts, fill }, vec![id], shape, integers);
+        self.push(node, Op::Cut { cuts, fill }, vec![id])
     }
 
-    pub(super) fn concat(&mut self, node: &Operator<'_>) -> Result<()> {
-        let ids: Vec<usize> = (0..node.inputs().len())
-            .map(|position| self.data(node, position))
-            .collect::<Result<_>>()?;
-        let mut shape = self.dims(ids[0]).to_vec();
-        let axis = Self::axis(node, node.int("axis").unwrap_or(1), shape.len())?;
-        shape[axis] = 0;
-        for &id in &ids {
-            let dims = self.dims(id);
-            let fits = dims.len() == shape.len()
-                && (0..dims.len()).all(|other| other == axis || dims[other] == shape[other]);
-            if !fits {
-                return Err(refuse(node, "its inputs do not fit together"));
-            }
-            shape[axis] += dims[axis];
-        }
-        self.push(node, Op::Concat(axis), ids, shape);
-        Ok(())
+    pub(super) fn concat(&mut self, node: &Source, axis: usize) -> Result<()> {
+        let axis = Self::axis(node, axis)?;
+        let ids = (0..node.inputs.len()).map(|position| self.data(node, position));
+        let ids = ids.collect::<Result<_>>()?;
+        self.push(node, Op::Concat(axis), ids)
     }
 
-    pub(super) fn cast(&mut self, node: &Operator<'_>) -> Result<()> {
+    pub(super) fn cast(&mut self, node: &Source, to: ElementType) -> Result<()> {
         let id = self.any(node, 0)?;
-        let dims = self.dims(id).to_vec();
-        match (self.values[id].integers, node.int("to")) {
-            (false, Some(FLOAT)) | (true, Some(INT32 | INT64)) => {
-                self.alias(output(node), id);
+        match (self.values[id].integers, to) {
+            (true, ElementType::Int32 | ElementType::Int64) => {
+                self.alias(node, id);
                 Ok(())
             }
-            (true, Some(FLOAT)) => {
-                self.push(node, Op::View, vec![id], dims);
-                Ok(())
-            }
-            (false, Some(INT32 | INT64)) => {
+            (true, ElementType::Float32) => self.push(node, Op::View, vec![id]),
+            (false, ElementType::Int32 | ElementType::Int64) => {
                 let op = Op::Pointwise(vec![Step::Unary(Unary::Truncate)]);
-                self.push_of(node, op, vec![id], dims, true);
-                Ok(())
+                self.push(node, op, vec![id])
             }
-            (_, to) => Err(refuse(
+            _ => Err(refuse(
                 node,
-                format!(
-                    "a conversion to ONNX element type {} is not supported here",
-                    to.unwrap_or(0)
-                ),
+                format!("a conversion to {to} is not supported here"),
             )),
         }
     }

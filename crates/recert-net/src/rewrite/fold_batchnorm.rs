@@ -3,12 +3,13 @@
 use crate::changes::{Changes, LayerChange};
 use crate::constant::{self, Constant};
 use crate::draft::{Draft, float, set};
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Index, float_attribute, input, int_attribute, is_op, output};
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::{Index, float_attribute, input, int_attribute, is_op, output};
 use crate::layers::check_finite;
-use crate::model::{Model, node_name};
-use crate::proto::onnx::{GraphProto, NodeProto};
-use crate::tensor;
+use recert_graph::Model;
+use recert_graph::index::node_name;
+use recert_graph::proto::onnx::{GraphProto, NodeProto};
+use recert_graph::stored;
 
 /// Folds every inference `BatchNormalization` that alone follows a `Conv`,
 /// `ConvTranspose` or `Gemm` of known weights into these weights and the bias.
@@ -214,8 +215,8 @@ impl Fold {
 
         let weight_name = draft.fresh_name(&format!("{operand}_folded"));
         let bias_name = draft.fresh_name(&format!("{operand}_folded_bias"));
-        draft.add_initializer(tensor::from_f32(&weight_name, &weights.shape, &folded));
-        draft.add_initializer(tensor::from_f32(&bias_name, &[new_bias.len()], &new_bias));
+        draft.add_initializer(stored::from_f32(&weight_name, &weights.shape, &folded));
+        draft.add_initializer(stored::from_f32(&bias_name, &[new_bias.len()], &new_bias));
         let node = &mut draft.graph_mut().node[layer];
         node.input.truncate(1);
         node.input.extend([weight_name, bias_name]);
@@ -248,8 +249,9 @@ fn is_inference(node: &NodeProto, opset: i64) -> bool {
 mod tests {
     use super::*;
     use crate::draft::int;
-    use crate::testing::reference::{Array, outputs};
-    use crate::testing::{Net, golden, ints, noise};
+    use crate::reference::{Array, outputs};
+    use crate::golden;
+    use recert_graph::testing::{Net, ints, noise};
 
     fn norm(net: Net, prefix: &str, channels: usize) -> Net {
         let part = |name: &str| format!("{prefix}.{name}");
@@ -369,7 +371,7 @@ mod tests {
                 "Constant",
                 &[],
                 "shift",
-                vec![crate::testing::constant("", &[2], &[0.25, -4.0])],
+                vec![recert_graph::testing::constant("", &[2], &[0.25, -4.0])],
             )
             .node(
                 "BatchNormalization",
@@ -378,10 +380,10 @@ mod tests {
             );
         let folded = check(&net, &input(&[1, 2, 4, 4]), 2);
         assert_eq!(count(&folded, "Identity") + count(&folded, "Constant"), 0);
-        assert_eq!(folded.weights().unwrap().len(), 2);
+        assert_eq!(crate::weights(&folded).unwrap().len(), 2);
         assert_ne!(
-            folded.weights().unwrap()[0].values,
-            folded.weights().unwrap()[1].values
+            crate::weights(&folded).unwrap()[0].values,
+            crate::weights(&folded).unwrap()[1].values
         );
     }
 

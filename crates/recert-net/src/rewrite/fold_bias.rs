@@ -2,12 +2,12 @@
 
 use crate::constant;
 use crate::draft::{Draft, float, set};
-use crate::error::Result;
-use crate::graph::{Index, float_attribute, input, is_op, output};
+use recert_graph::Result;
+use recert_graph::index::{Index, float_attribute, input, is_op, output};
 use crate::layers::check_finite;
-use crate::model::node_name;
-use crate::proto::onnx::GraphProto;
-use crate::tensor;
+use recert_graph::index::node_name;
+use recert_graph::proto::onnx::GraphProto;
+use recert_graph::stored;
 
 /// Moves the known operand of an `Add` that alone follows a `Conv` into the
 /// convolution's bias, where it is one number a channel. The same function
@@ -30,7 +30,7 @@ pub(super) fn fold_added_bias(draft: &mut Draft) -> Result<()> {
         check_finite(&node_name(&graph.node[conv], conv), &bias)?;
         let wanted = format!("{}_bias", graph.node[conv].input[1]);
         let name = draft.fresh_name(&wanted);
-        draft.add_initializer(tensor::from_f32(&name, &[bias.len()], &bias));
+        draft.add_initializer(stored::from_f32(&name, &[bias.len()], &bias));
         let node = &mut draft.graph_mut().node[conv];
         node.input.truncate(2);
         node.input.push(name);
@@ -130,7 +130,7 @@ pub(super) fn normalize_gemm(draft: &mut Draft) -> Result<()> {
                 .collect();
             check_finite(&node_name(&draft.graph().node[position], position), &values)?;
             let fresh = draft.fresh_name(&format!("{name}_scaled"));
-            draft.add_initializer(tensor::from_f32(&fresh, &value.shape, &values));
+            draft.add_initializer(stored::from_f32(&fresh, &value.shape, &values));
             draft.graph_mut().node[position].input[at] = fresh;
         }
         let node = &mut draft.graph_mut().node[position];

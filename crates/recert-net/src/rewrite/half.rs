@@ -6,11 +6,11 @@ use super::operands::{Operand, Role, own_operands};
 use crate::changes::{Changes, LayerChange};
 use crate::constant::Source;
 use crate::draft::{Draft, is_float32};
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::output;
-use crate::model::Model;
-use crate::proto::onnx::tensor_proto::DataType;
-use crate::tensor;
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::output;
+use recert_graph::Model;
+use recert_graph::proto::onnx::tensor_proto::DataType;
+use recert_graph::stored;
 
 /// A floating-point format of 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,7 +81,7 @@ fn rewrite(model: &Model, format: HalfFormat) -> Result<(Model, Changes)> {
     match format {
         HalfFormat::BFloat16 => {
             for (operand, values) in operands.iter().zip(&rounded) {
-                tensor::store(operand.source.tensor_mut(draft.graph_mut()), values)?;
+                stored::store(operand.source.tensor_mut(draft.graph_mut()), values)?;
             }
         }
         HalfFormat::Float16 => narrow(&mut draft, &operands, &rounded)?,
@@ -146,12 +146,12 @@ fn narrow(draft: &mut Draft, operands: &[Operand], rounded: &[Vec<f32>]) -> Resu
         );
         let values: Vec<f16> = values.iter().map(|value| f16::from_f32(*value)).collect();
         let stored = operand.source.tensor_mut(draft.graph_mut());
-        let shape = tensor::shape(stored)?;
+        let shape = stored::shape(stored)?;
         let inner = match operand.source {
             Source::Initializer(_) => narrow.clone(),
             Source::Node(_) => stored.name().to_owned(),
         };
-        *stored = tensor::from_f16(&inner, &shape, &values);
+        *stored = stored::from_f16(&inner, &shape, &values);
         match operand.source {
             Source::Initializer(_) => first.push(cast),
             Source::Node(position) => {
@@ -174,8 +174,9 @@ fn narrow(draft: &mut Draft, operands: &[Operand], rounded: &[Vec<f32>]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::reference::outputs;
-    use crate::testing::{Net, constant, golden};
+    use crate::reference::outputs;
+    use crate::golden;
+    use recert_graph::testing::{Net, constant};
 
     fn linear(values: &[f32]) -> Net {
         Net::new(13)
@@ -232,7 +233,7 @@ mod tests {
         for (format, value, rounded) in table {
             let (result, changes) = half(&linear(&[value, 1.0]).model(), format).unwrap();
             assert_eq!(
-                result.weights().unwrap()[0].values,
+                crate::weights(&result).unwrap()[0].values,
                 [rounded, 1.0],
                 "{format:?} {value}"
             );
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn float16_halves_the_file_and_reports_subnormals() {
-        let values = crate::testing::noise(5, 10_000);
+        let values = recert_graph::testing::noise(5, 10_000);
         let (result, changes) = half(&linear(&values).model(), HalfFormat::Float16).unwrap();
         assert!(changes.size_after * 10 < changes.size_before * 6);
         assert_eq!(changes.size_after, result.size());
@@ -290,8 +291,8 @@ mod tests {
             )
             .node("Add", &["h", "bias"], "y");
         let (result, _) = half(&net.model(), HalfFormat::Float16).unwrap();
-        let x = crate::testing::reference::Array::new(&[1, 2], vec![0.0, 0.0]);
-        let tensors = crate::testing::reference::run(&result, &x);
+        let x = crate::reference::Array::new(&[1, 2], vec![0.0, 0.0]);
+        let tensors = crate::reference::run(&result, &x);
         let rounded = |v: f32| f64::from(f16::from_f32(v).to_f32());
         assert_eq!(tensors["bias"].values, [rounded(0.1), rounded(0.2)]);
         assert_eq!(tensors["w"].values, [0.1, 0.2, 0.3, 0.4].map(rounded));
@@ -301,7 +302,7 @@ mod tests {
         );
         // It can be pruned afterwards: zero is exact in float16.
         let (pruned, _) = crate::prune(&result, 0.5, crate::PruneScope::PerLayer).unwrap();
-        assert_eq!(pruned.weights().unwrap()[0].values[..2], [0.0, 0.0]);
+        assert_eq!(crate::weights(&pruned).unwrap()[0].values[..2], [0.0, 0.0]);
         let text = pruned.metadata("recert.approximation").unwrap();
         assert!(
             text.contains("float16") && text.contains("; then pruned"),

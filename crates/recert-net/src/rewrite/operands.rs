@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::constant::{self, Source};
 use crate::draft::Draft;
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Index, Use, input};
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::{Index, Use, input};
 use crate::layers::{check_finite, layers, note_unknown};
-use crate::proto::onnx::GraphProto;
-use crate::tensor;
+use recert_graph::proto::onnx::GraphProto;
+use recert_graph::stored;
 
 /// A stored tensor that only layers take, as their weights or biases.
 pub(super) struct Operand {
@@ -100,7 +100,7 @@ pub(super) fn own_operands(
         if operands.contains_key(&source) {
             continue;
         }
-        let values = tensor::floats(source.tensor(draft.graph()))?.unwrap_or_default();
+        let values = stored::floats(source.tensor(draft.graph()))?.unwrap_or_default();
         check_finite(&layer, &values)?;
         order.push(source);
         operands.insert(
@@ -149,7 +149,7 @@ fn copy(draft: &mut Draft, index: &Index, user: Use) -> Result<Source> {
         )
     })?;
     let name = draft.fresh_name(&format!("{operand}_copy"));
-    draft.add_initializer(tensor::from_f32(&name, &constant.shape, &constant.values));
+    draft.add_initializer(stored::from_f32(&name, &constant.shape, &constant.values));
     let graph = draft.graph_mut();
     graph.node[user.node].input[user.input] = name;
     Ok(Source::Initializer(graph.initializer.len() - 1))

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use super::operands::{Operand, own_operands};
 use crate::changes::{Changes, LayerChange};
 use crate::draft::Draft;
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::Model;
-use crate::tensor;
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::Model;
+use recert_graph::stored;
 
 /// Among which weights the smallest are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -82,7 +82,7 @@ fn rewrite(model: &Model, fraction: f64, scope: PruneScope) -> Result<(Model, Ch
             values,
             ..
         } = operand;
-        tensor::store(source.tensor_mut(draft.graph_mut()), &values)?;
+        stored::store(source.tensor_mut(draft.graph_mut()), &values)?;
         layers.push(LayerChange::compare(layer, &op, &name, &before, &values));
     }
     let among = match scope {
@@ -122,8 +122,9 @@ fn zero_smallest(operands: &mut [Operand], mut all: Vec<(usize, usize)>, fractio
 mod tests {
     use super::*;
     use crate::draft::int;
-    use crate::testing::reference::outputs;
-    use crate::testing::{Net, constant, golden};
+    use crate::reference::outputs;
+    use crate::golden;
+    use recert_graph::testing::{Net, constant};
     use proptest::prelude::*;
 
     fn linear(values: &[f32]) -> Net {
@@ -138,9 +139,7 @@ mod tests {
         let (result, _) = prune(model, fraction, scope).unwrap();
         // Through the file, so that what is written is what is checked.
         let result = Model::from_bytes("again", result.to_bytes()).unwrap();
-        result
-            .weights()
-            .unwrap()
+        crate::weights(&result).unwrap()
             .into_iter()
             .map(|weights| weights.values)
             .collect()
@@ -222,15 +221,13 @@ mod tests {
                 "Transpose",
                 &["k"],
                 "kt",
-                vec![crate::testing::ints("perm", &[1, 0])],
+                vec![recert_graph::testing::ints("perm", &[1, 0])],
             )
             .node("MatMul", &["x", "w"], "h")
             .node("Add", &["h", "w"], "sum")
             .node_with("Gemm", &["sum", "kt"], "y", vec![int("transB", 0)]);
         let (result, changes) = prune(&net.model(), 0.5, PruneScope::PerLayer).unwrap();
-        let weights: Vec<_> = result
-            .weights()
-            .unwrap()
+        let weights: Vec<_> = crate::weights(&result).unwrap()
             .into_iter()
             .map(|w| (w.shape, w.values))
             .collect();
@@ -244,8 +241,8 @@ mod tests {
                 .collect::<Vec<_>>(),
             ["w", "k"]
         );
-        let x = crate::testing::reference::Array::new(&[2, 2], vec![0.0; 4]);
-        let tensors = crate::testing::reference::run(&result, &x);
+        let x = crate::reference::Array::new(&[2, 2], vec![0.0; 4]);
+        let tensors = crate::reference::run(&result, &x);
         assert_eq!(tensors["sum"].values, [1.0, 2.0, 3.0, 4.0]);
     }
 
@@ -293,7 +290,7 @@ mod tests {
             }
             match prune(&model, fraction, PruneScope::PerLayer) {
                 Ok((result, changes)) => {
-                    prop_assert_eq!(&result.weights().unwrap()[0].values, &expected);
+                    prop_assert_eq!(&crate::weights(&result).unwrap()[0].values, &expected);
                     prop_assert_eq!(changes.zeroed(), order[..count].iter().filter(|p| values[**p] != 0.0).count());
                 }
                 Err(error) => {

@@ -15,15 +15,15 @@ use self::plan::Plan;
 use super::{fold_batchnorm, fold_bias};
 use crate::changes::{Changes, LayerChange};
 use crate::draft::Draft;
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::standard_op;
-use crate::model::Model;
-use crate::proto::onnx::tensor_proto::DataType;
-use crate::proto::onnx::tensor_shape_proto::Dimension;
-use crate::proto::onnx::type_proto::{Tensor, Value};
-use crate::proto::onnx::{NodeProto, TensorShapeProto, TypeProto, ValueInfoProto};
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::standard_op;
+use recert_graph::Model;
+use recert_graph::proto::onnx::tensor_proto::DataType;
+use recert_graph::proto::onnx::tensor_shape_proto::Dimension;
+use recert_graph::proto::onnx::type_proto::{Tensor, Value};
+use recert_graph::proto::onnx::{NodeProto, TensorShapeProto, TypeProto, ValueInfoProto};
 use crate::rank::ranks;
-use crate::tensor;
+use recert_graph::stored;
 
 pub use calibration::{Calibration, RangeMethod};
 
@@ -75,7 +75,7 @@ pub fn instrument(model: &Model, points: &[String]) -> Result<Model> {
     let rewrite = || {
         let mut draft = Draft::of(model)?;
         let index = draft.index()?;
-        let ranks = ranks(model.graph(), &index)?;
+        let ranks = ranks(model.graph_proto(), &index)?;
         let mut infos = Vec::new();
         for point in points {
             // An input cannot be an output at once for every engine, so it is
@@ -299,8 +299,8 @@ fn insert_activations(draft: &mut Draft, plan: &Plan, scales: &HashMap<String, A
         let ActivationScale { scale, zero_point } = scales[point];
         let scale_name = draft.fresh_name(&format!("{point}_scale"));
         let zero_name = draft.fresh_name(&format!("{point}_zero_point"));
-        draft.add_initializer(tensor::from_f32(&scale_name, &[], &[scale]));
-        draft.add_initializer(tensor::from_u8(&zero_name, &[], &[zero_point]));
+        draft.add_initializer(stored::from_f32(&scale_name, &[], &[scale]));
+        draft.add_initializer(stored::from_u8(&zero_name, &[], &[zero_point]));
         parameters.insert(point, (scale_name, zero_name));
     }
     let mut renamed: HashMap<&str, String> = HashMap::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::error::{Error, ErrorKind, Result};
+use recert_graph::{Error, ErrorKind, Result};
 
 /// How a range follows from the observed values.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

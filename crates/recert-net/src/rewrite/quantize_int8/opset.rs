@@ -2,12 +2,12 @@
 //! an axis, without changing what any operator means.
 
 use crate::draft::{Draft, int, set};
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{attribute, int_attribute, output, standard_op};
-use crate::model::{is_standard, node_name};
-use crate::proto::onnx::NodeProto;
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::{attribute, int_attribute, output, standard_op};
+use recert_graph::index::{is_standard, node_name};
+use recert_graph::proto::onnx::NodeProto;
 use crate::rank::ranks;
-use crate::tensor;
+use recert_graph::stored;
 
 const TARGET: i64 = 13;
 
@@ -162,7 +162,7 @@ fn axes_to_input(draft: &mut Draft, position: usize) -> bool {
     };
     let wanted = format!("{}_axes", output(node));
     let name = draft.fresh_name(&wanted);
-    draft.add_initializer(tensor::from_i64(&name, &[axes.len()], &axes));
+    draft.add_initializer(stored::from_i64(&name, &[axes.len()], &axes));
     let node = &mut draft.graph_mut().node[position];
     take_attribute(node, "axes");
     node.input.truncate(1);
@@ -174,12 +174,12 @@ fn axes_to_input(draft: &mut Draft, position: usize) -> bool {
 fn bounds_to_inputs(draft: &mut Draft, position: usize) -> bool {
     for (bound, at) in [("min", 1), ("max", 2)] {
         let node = &draft.graph().node[position];
-        let value = attribute(node, bound).map(crate::proto::onnx::AttributeProto::f);
+        let value = attribute(node, bound).map(recert_graph::proto::onnx::AttributeProto::f);
         let mut name = String::new();
         if let Some(value) = value {
             let wanted = format!("{}_{bound}", output(node));
             name = draft.fresh_name(&wanted);
-            draft.add_initializer(tensor::from_f32(&name, &[], &[value]));
+            draft.add_initializer(stored::from_f32(&name, &[], &[value]));
         }
         let node = &mut draft.graph_mut().node[position];
         take_attribute(node, bound);

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use crate::constant;
 use crate::draft::Draft;
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Index, attribute, input, output, standard_op};
+use recert_graph::{Error, ErrorKind, Result};
+use recert_graph::index::{Index, attribute, input, output, standard_op};
 use crate::layers::{Layer, check_finite, layers, note_unknown};
-use crate::proto::onnx::{GraphProto, NodeProto};
-use crate::signature::{tensor_type, true_inputs};
-use crate::tensor::{self, ElementType};
+use recert_graph::proto::onnx::{GraphProto, NodeProto};
+use recert_graph::{tensor_type, true_inputs};
+use recert_graph::{ElementType, stored};
 
 /// The point that stands for a network input is its name after this prefix.
 pub(super) const INPUT_POINT: &str = "recert.input.";
@@ -109,7 +109,7 @@ impl Plan {
         let inputs = graph
             .input
             .iter()
-            .map(crate::proto::onnx::ValueInfoProto::name);
+            .map(recert_graph::proto::onnx::ValueInfoProto::name);
         let made = graph
             .node
             .iter()
@@ -248,7 +248,7 @@ fn moves(graph: &GraphProto, index: &Index, node: &NodeProto) -> bool {
             let by_input = match input(node, 2) {
                 None => true,
                 Some(name) => constant::stored(graph, index, name).is_some_and(|source| {
-                    let values = tensor::floats(source.tensor(graph));
+                    let values = stored::floats(source.tensor(graph));
                     matches!(values, Ok(Some(values)) if values.iter().all(|value| *value == 0.0))
                 }),
             };

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::draft::{float, int};
-use crate::testing::reference::{Array, outputs, run};
-use crate::testing::{Net, golden, ints, noise};
+use crate::reference::{Array, outputs, run};
+use crate::golden;
+    use recert_graph::testing::{Net, ints, noise};
 
 /// Observes every point on `x` through the instrumented network.
 fn calibrate(model: &Model, x: &Array, method: RangeMethod) -> Calibration {
@@ -54,11 +55,9 @@ fn a_weight_is_off_by_half_a_step_at_most() {
     let folded = fold_batchnorm::fold_batchnorm(&golden::network())
         .unwrap()
         .0;
-    for (before, after) in folded
-        .weights()
-        .unwrap()
+    for (before, after) in crate::weights(&folded).unwrap()
         .iter()
-        .zip(result.weights().unwrap())
+        .zip(crate::weights(&result).unwrap())
     {
         let per_channel = before.values.len() / before.shape[0];
         for (old, new) in before
@@ -84,7 +83,7 @@ fn a_weight_is_off_by_half_a_step_at_most() {
 fn moved_values_keep_their_grid() {
     let (result, _) = quantized(&golden::network(), &golden::images());
     let tensors = run(&result, &golden::images());
-    let graph = result.graph();
+    let graph = result.graph_proto();
     let scale_of = |name: &str| {
         let node = graph
             .node
@@ -168,13 +167,12 @@ fn seven_bits_use_half_the_range() {
     let calibration = calibrate(&model, &x, RangeMethod::MinMax);
     let options = Int8Options::default().with_seven_bit_weights();
     let (result, _) = quantize_int8_with(&model, &calibration, options).unwrap();
-    let stored = result
-        .graph()
+    let stored = result.graph_proto()
         .initializer
         .iter()
         .find(|t| t.name() == "w2_quantized")
         .unwrap();
-    let values = tensor::integers(stored).unwrap().unwrap();
+    let values = stored::integers(stored).unwrap().unwrap();
     assert_eq!(values.iter().map(|v| v.abs()).max(), Some(63));
 }
 
@@ -210,7 +208,7 @@ fn shape_arithmetic_is_left_alone() {
         .output("y", &[1, 2, 4, 4])
         .noise("w", &[2, 2, 1, 1])
         .floats("one", &[], &[1.0])
-        .tensor(tensor::from_i64("pads", &[8], &[0; 8]))
+        .tensor(stored::from_i64("pads", &[8], &[0; 8]))
         .node("Conv", &["x", "w"], "c")
         .node("Shape", &["c"], "shape")
         .node("Add", &["shape", "shape"], "twice")
@@ -245,7 +243,7 @@ fn older_operators_are_raised_or_refused() {
         "y",
         clip,
     ));
-    let node = result.graph().node.last().unwrap();
+    let node = result.graph_proto().node.last().unwrap();
     assert_eq!((node.input.len(), node.attribute.len()), (3, 0));
 
     let result = raised(
@@ -262,7 +260,7 @@ fn older_operators_are_raised_or_refused() {
         vec![int("axis", 1)],
     ));
     assert_eq!(
-        result.graph().node.last().unwrap().attribute,
+        result.graph_proto().node.last().unwrap().attribute,
         [int("axis", -1)]
     );
 
@@ -271,7 +269,7 @@ fn older_operators_are_raised_or_refused() {
         .node_with("Unsqueeze", &["h"], "u", vec![ints("axes", &[2])])
         .node_with("Squeeze", &["u"], "y", vec![ints("axes", &[2])]);
     let result = raised(unsqueezed);
-    assert_eq!(result.graph().node.last().unwrap().input.len(), 2);
+    assert_eq!(result.graph_proto().node.last().unwrap().input.len(), 2);
 
     let over_all = start(9).node("Gemm", &["x", "w"], "h").node_with(
         "Softmax",

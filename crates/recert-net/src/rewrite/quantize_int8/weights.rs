@@ -7,11 +7,11 @@ use super::plan::Plan;
 use crate::changes::LayerChange;
 use crate::constant;
 use crate::draft::Draft;
-use crate::error::Result;
-use crate::graph::input;
+use recert_graph::Result;
+use recert_graph::index::input;
 use crate::layers::check_finite;
-use crate::proto::onnx::NodeProto;
-use crate::tensor;
+use recert_graph::proto::onnx::NodeProto;
+use recert_graph::stored;
 
 /// Larger than this no quantized bias gets; a margin below the end of int32
 /// is left for what the engine adds to it.
@@ -71,9 +71,9 @@ pub(super) fn quantize(
         ));
 
         let stored = [
-            tensor::from_i8("quantized", shape, &quantized),
-            tensor::from_f32("scale", &[channels.count], &weight_scales),
-            tensor::from_i8("zero_point", &[channels.count], &vec![0; channels.count]),
+            stored::from_i8("quantized", shape, &quantized),
+            stored::from_f32("scale", &[channels.count], &weight_scales),
+            stored::from_i8("zero_point", &[channels.count], &vec![0; channels.count]),
         ];
         let (weights, node) = dequantized(draft, &operand, axis, stored);
         nodes.push(node);
@@ -93,9 +93,9 @@ pub(super) fn quantize(
                 })
                 .collect();
             let stored = [
-                tensor::from_i32("quantized", &[channels.count], &quantized),
-                tensor::from_f32("scale", &[channels.count], &bias_scales),
-                tensor::from_i32("zero_point", &[channels.count], &vec![0; channels.count]),
+                stored::from_i32("quantized", &[channels.count], &quantized),
+                stored::from_f32("scale", &[channels.count], &bias_scales),
+                stored::from_i32("zero_point", &[channels.count], &vec![0; channels.count]),
             ];
             let (bias, node) = dequantized(draft, &bias_name, 0, stored);
             nodes.push(node);
@@ -121,7 +121,7 @@ fn dequantized(
     draft: &mut Draft,
     operand: &str,
     axis: usize,
-    stored: [crate::proto::onnx::TensorProto; 3],
+    stored: [recert_graph::proto::onnx::TensorProto; 3],
 ) -> (String, NodeProto) {
     let mut names = Vec::new();
     for mut part in stored {

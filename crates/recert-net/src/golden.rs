@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::reference::Array;
-use crate::model::Model;
+use recert_graph::Model;
 
 fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use crate::graph::{attribute, float_attribute, input, int_attribute, output};
-use crate::model::Model;
-use crate::proto::onnx::tensor_proto::DataType;
-use crate::proto::onnx::{NodeProto, TensorProto};
-use crate::tensor;
+use recert_graph::index::{attribute, float_attribute, input, int_attribute, output};
+use recert_graph::Model;
+use recert_graph::proto::onnx::tensor_proto::DataType;
+use recert_graph::proto::onnx::{NodeProto, TensorProto};
+use recert_graph::stored;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Array {
@@ -30,10 +30,10 @@ impl Array {
     }
 
     fn stored(tensor: &TensorProto) -> Self {
-        let shape = tensor::shape(tensor).unwrap();
-        let values = match tensor::floats(tensor).unwrap() {
+        let shape = stored::shape(tensor).unwrap();
+        let values = match stored::floats(tensor).unwrap() {
             Some(values) => values.into_iter().map(f64::from).collect(),
-            None => tensor::integers(tensor)
+            None => stored::integers(tensor)
                 .unwrap()
                 .unwrap()
                 .into_iter()
@@ -80,13 +80,13 @@ fn positions(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> + use<> {
 
 /// Every tensor of the network for the given input.
 pub(crate) fn run(model: &Model, x: &Array) -> HashMap<String, Array> {
-    let graph = model.graph();
+    let graph = model.graph_proto();
     let mut known: HashMap<String, Array> = graph
         .initializer
         .iter()
         .map(|t| (t.name().to_owned(), Array::stored(t)))
         .collect();
-    let inputs = crate::signature::true_inputs(graph);
+    let inputs = recert_graph::true_inputs(graph);
     known.insert(inputs[0].name().to_owned(), x.clone());
     for node in &graph.node {
         let result = apply(node, &known);
@@ -97,7 +97,7 @@ pub(crate) fn run(model: &Model, x: &Array) -> HashMap<String, Array> {
 
 /// The network's first output.
 pub(crate) fn outputs(model: &Model, x: &Array) -> Vec<f64> {
-    run(model, x)[model.graph().output[0].name()].values.clone()
+    run(model, x)[model.graph_proto().output[0].name()].values.clone()
 }
 
 fn apply(node: &NodeProto, known: &HashMap<String, Array>) -> Array {
@@ -294,7 +294,7 @@ fn dims(x: &Array) -> [usize; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::golden;
+    use crate::golden;
 
     #[test]
     fn agrees_with_onnx_runtime() {
