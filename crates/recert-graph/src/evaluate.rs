@@ -7,9 +7,9 @@ use half::{bf16, f16};
 
 use crate::element::ElementType;
 use crate::error::Result;
+use crate::map_data;
 use crate::op::{Binary, Granularity, Op, Unary};
 use crate::tensor::{Data, Tensor};
-use crate::map_data;
 
 /// What the operator makes of constants, its outputs being of these shapes;
 /// `None` where it is not computed beforehand.

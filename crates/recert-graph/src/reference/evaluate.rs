@@ -207,7 +207,10 @@ fn evaluate_one(op: &Op, x: &Inputs<'_>, output: &Output) -> Result<Tensor> {
             block,
             column_row_depth,
         } => rearrange::depth_to_space(x.at(0)?, *block, *column_row_depth),
-        Op::SpaceToDepth { block } => rearrange::space_to_depth(x.at(0)?, *block),
+        Op::SpaceToDepth {
+            block,
+            column_row_depth,
+        } => rearrange::space_to_depth(x.at(0)?, *block, *column_row_depth),
         Op::ShapeOf(part) => {
             let extents = x.at(0)?.shape()[part.clone()].iter();
             Ok(Tensor::list(extents.map(|&extent| extent as i64).collect()))

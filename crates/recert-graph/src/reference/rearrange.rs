@@ -253,12 +253,17 @@ pub(super) fn depth_to_space(x: &Tensor, block: usize, column_row_depth: bool) -
 }
 
 /// `SpaceToDepth`: every square of `block` pixels becomes one pixel's channels.
-pub(super) fn space_to_depth(x: &Tensor, block: usize) -> Result<Tensor> {
+pub(super) fn space_to_depth(x: &Tensor, block: usize, column_row_depth: bool) -> Result<Tensor> {
     let [n, c, h, w] = image(x)?;
     let (h, w) = (h / block, w / block);
     let shape = vec![n, c * block * block, h, w];
     let split = x.clone().reshaped(vec![n, c, h, block, w, block])?;
-    transpose(&split, &[0, 3, 5, 1, 2, 4])?.reshaped(shape)
+    let order = if column_row_depth {
+        [0, 1, 3, 5, 2, 4]
+    } else {
+        [0, 3, 5, 1, 2, 4]
+    };
+    transpose(&split, &order)?.reshaped(shape)
 }
 
 fn image(x: &Tensor) -> Result<[usize; 4]> {

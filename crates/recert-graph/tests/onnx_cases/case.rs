@@ -59,7 +59,7 @@ impl Case {
             return Err(Outcome::Wrong(format!("{made} outputs, not {stored}")));
         }
         for (position, (output, expected)) in outputs.iter().zip(&expected).enumerate() {
-            compare(output, expected)
+            compare(&self.name, output, expected)
                 .map_err(|why| Outcome::Wrong(format!("output {position}: {why}")))?;
         }
         Ok(())

@@ -8,9 +8,12 @@ use recert_graph::{Data, ElementType, Tensor};
 /// correctly rounded themselves.
 const UNITS: f64 = 4.0;
 
+/// Cases whose stored values are rounded to this many digits after the point.
+const ROUNDED: [(&str, i32); 1] = [("node/test_averagepool_2d_ceil_last_window_starts_on_pad", 4)];
+
 /// Compares type, shape and elements: integers exactly, floats within
 /// [`UNITS`], NaN and infinities exactly.
-pub(crate) fn compare(output: &Tensor, expected: &Tensor) -> Result<(), String> {
+pub(crate) fn compare(case: &str, output: &Tensor, expected: &Tensor) -> Result<(), String> {
     let (element, stored) = (output.element(), expected.element());
     if element != stored || output.shape() != expected.shape() {
         return Err(format!(
@@ -30,10 +33,16 @@ pub(crate) fn compare(output: &Tensor, expected: &Tensor) -> Result<(), String> 
     let (output, expected) = (floats(output), floats(expected));
     let finite = expected.iter().filter(|v| v.is_finite());
     let greatest = finite.fold(0.0_f64, |greatest, v| greatest.max(v.abs()));
-    let bound = UNITS * unit * greatest;
+    let rounded = ROUNDED.iter().find(|(name, _)| *name == case);
+    let bound = match rounded {
+        Some((_, digits)) => 10f64.powi(-digits),
+        None => UNITS * unit * greatest,
+    };
     for (place, (&value, &stored)) in output.iter().zip(&expected).enumerate() {
         let same = value == stored || (value.is_nan() && stored.is_nan());
-        if !same && (value - stored).abs().partial_cmp(&bound) != Some(std::cmp::Ordering::Less) {
+        // No number is within a bound of NaN.
+        let near = (value - stored).abs() <= bound;
+        if !same && !near {
             let units = (value - stored).abs() / (unit * greatest);
             return Err(format!(
                 "{value} at {place}, where {stored} is stored, {units:.1} units away"
