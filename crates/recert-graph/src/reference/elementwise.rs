@@ -198,7 +198,7 @@ pub(super) fn variadic(function: Variadic, inputs: &[&Tensor]) -> Result<Tensor>
 
 /// A comparison; no number compares to NaN.
 pub(super) fn compare(relation: Compare, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    fn holds<T: PartialOrd>(relation: Compare, a: T, b: T) -> bool {
+    fn holds<T: PartialOrd>(relation: Compare, a: &T, b: &T) -> bool {
         match relation {
             Compare::Equal => a == b,
             Compare::Less => a < b,
@@ -208,8 +208,10 @@ pub(super) fn compare(relation: Compare, a: &Tensor, b: &Tensor) -> Result<Tenso
         }
     }
     from_truths(match (numbers(a), numbers(b)) {
-        (Numbers::Floats(a), Numbers::Floats(b)) => a.zip(&b, |a, b| holds(relation, a, b))?,
-        (Numbers::Integers(a), Numbers::Integers(b)) => a.zip(&b, |a, b| holds(relation, a, b))?,
+        (Numbers::Floats(a), Numbers::Floats(b)) => a.zip(&b, |a, b| holds(relation, &a, &b))?,
+        (Numbers::Integers(a), Numbers::Integers(b)) => {
+            a.zip(&b, |a, b| holds(relation, &a, &b))?
+        }
         _ => return Err(mixed(a, b)),
     })
 }

@@ -97,11 +97,17 @@ pub(super) fn layer_norm(
     Ok([y, means, moments.map(|(_, deviation)| deviation.recip())])
 }
 
+fn each(line: &mut [f64], function: impl Fn(f64) -> f64) {
+    for value in line {
+        *value = function(*value);
+    }
+}
+
 /// Every line along `axes` less its mean, over its standard deviation.
 fn standardized(x: &Array<f64>, axes: &[usize], epsilon: f64) -> Array<f64> {
     x.map_lanes(axes, |line| {
         let (mean, deviation) = moments(line, epsilon);
-        line.iter_mut().for_each(|v| *v = (*v - mean) / deviation);
+        each(line, |v| (v - mean) / deviation);
     })
 }
 
@@ -120,7 +126,7 @@ pub(super) fn lp_normalized(x: &Array<f64>, axis: usize, p: usize) -> Array<f64>
             _ => sum_square(line).sqrt(),
         };
         if norm != 0.0 {
-            line.iter_mut().for_each(|v| *v /= norm);
+            each(line, |v| v / norm);
         }
     })
 }
@@ -128,16 +134,16 @@ pub(super) fn lp_normalized(x: &Array<f64>, axis: usize, p: usize) -> Array<f64>
 pub(super) fn softmax(x: &Array<f64>, axes: &[usize]) -> Array<f64> {
     x.map_lanes(axes, |line| {
         let top = greatest(line);
-        line.iter_mut().for_each(|v| *v = libm::exp(*v - top));
+        each(line, |v| libm::exp(v - top));
         let sum: f64 = line.iter().sum();
-        line.iter_mut().for_each(|v| *v /= sum);
+        each(line, |v| v / sum);
     })
 }
 
 pub(super) fn log_softmax(x: &Array<f64>, axes: &[usize]) -> Array<f64> {
     x.map_lanes(axes, |line| {
         let total = log_sum_exp(line);
-        line.iter_mut().for_each(|v| *v -= total);
+        each(line, |v| v - total);
     })
 }
 

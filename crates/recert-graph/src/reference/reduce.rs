@@ -10,9 +10,12 @@ use crate::{ElementType, Reduction, Tensor};
 pub(super) fn reduced_shape(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
     let extents = shape.iter().enumerate();
     extents
-        .filter_map(|(axis, &extent)| match axes.contains(&axis) {
-            true => keep.then_some(1),
-            false => Some(extent),
+        .filter_map(|(axis, &extent)| {
+            if axes.contains(&axis) {
+                keep.then_some(1)
+            } else {
+                Some(extent)
+            }
         })
         .collect()
 }
@@ -31,16 +34,15 @@ pub(super) fn reduce(
             let lines = array.fold_lanes(axes, |line| of_floats(reduction, line));
             rounded(Array::new(shape, lines), element)
         }
-        Numbers::Integers(array) => match integer_fold(reduction, element)? {
-            Some((start, fold)) => {
+        Numbers::Integers(array) => {
+            if let Some((start, fold)) = integer_fold(reduction, element)? {
                 let lines = array.fold_lanes(axes, |line| line.iter().copied().fold(start, fold));
                 wrapped(Array::new(shape, lines), element)
-            }
-            None => {
+            } else {
                 let lines = as_floats(x).fold_lanes(axes, |line| of_floats(reduction, line));
                 saturated(&Array::new(shape, lines), element)
             }
-        },
+        }
     }
 }
 

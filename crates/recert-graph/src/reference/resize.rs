@@ -6,14 +6,14 @@ use crate::{Coordinates, Nearest, Resize, ResizeMode};
 /// Resizes `x` to `shape`.
 pub(super) fn resize(x: &Array<f64>, rule: &Resize, shape: &[usize]) -> Array<f64> {
     let mut result = x.clone();
-    for (axis, &output) in shape.iter().enumerate() {
+    for (number, &output) in shape.iter().enumerate() {
         let axis = Axis {
             rule,
-            input: x.shape[axis],
+            number,
+            input: x.shape[number],
             output,
-            scale: rule.scales[axis],
-            region: rule.region.get(axis).copied().unwrap_or([0.0, 1.0]),
-            axis,
+            scale: rule.scales[number],
+            region: rule.region.get(number).copied().unwrap_or([0.0, 1.0]),
         };
         if !axis.stays() {
             result = axis.resize(&result);
@@ -25,7 +25,7 @@ pub(super) fn resize(x: &Array<f64>, rule: &Resize, shape: &[usize]) -> Array<f6
 /// One axis's part of a resize.
 struct Axis<'a> {
     rule: &'a Resize,
-    axis: usize,
+    number: usize,
     input: usize,
     output: usize,
     scale: f64,
@@ -39,10 +39,10 @@ impl Axis<'_> {
 
     fn resize(&self, x: &Array<f64>) -> Array<f64> {
         let mut shape = x.shape.clone();
-        shape[self.axis] = self.output;
+        shape[self.number] = self.output;
         let mut y = vec![0.0; shape.iter().product()];
-        let inner = strides(&x.shape)[self.axis];
-        let outer: usize = x.shape[..self.axis].iter().product();
+        let inner = strides(&x.shape)[self.number];
+        let outer: usize = x.shape[..self.number].iter().product();
         for position in 0..self.output {
             let weights = self.weights(position);
             for block in 0..outer {
@@ -75,7 +75,9 @@ impl Axis<'_> {
         if self.rule.exclude_outside {
             taps.retain(|(offset, _)| (0..=last).contains(&(base as i64 + offset)));
             let sum: f64 = taps.iter().map(|tap| tap.1).sum();
-            taps.iter_mut().for_each(|tap| tap.1 /= sum);
+            for tap in &mut taps {
+                tap.1 /= sum;
+            }
         }
         let place = |offset: i64| (base as i64 + offset).clamp(0, last) as usize;
         Some(taps.into_iter().map(|(o, w)| (place(o), w)).collect())

@@ -70,21 +70,32 @@ fn axis() -> impl Strategy<Value = [usize; 5]> {
     )
 }
 
-/// What is under the window at an output index: `None` beyond the padding,
-/// `Some(None)` on it.
-fn under(window: &Window, x: &Array<f64>, index: &[usize], tap: &[usize]) -> Option<Option<f64>> {
+/// What an element of the window lies on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Place {
+    Input(f64),
+    Padding,
+    Beyond,
+}
+
+/// What is under one element of the window at an output index.
+fn under(window: &Window, x: &Array<f64>, index: &[usize], tap: &[usize]) -> Place {
     let mut place = index.to_vec();
     let mut inside = true;
     for axis in 0..2 {
         let padded = index[2 + axis] * window.strides[axis] + tap[axis] * window.dilations[axis];
         let extent = x.shape[2 + axis];
         if padded >= window.before[axis] + extent + window.after[axis] {
-            return None;
+            return Place::Beyond;
         }
         inside &= (window.before[axis]..window.before[axis] + extent).contains(&padded);
         place[2 + axis] = padded.wrapping_sub(window.before[axis]);
     }
-    Some(inside.then(|| element(x, &place)))
+    if inside {
+        Place::Input(element(x, &place))
+    } else {
+        Place::Padding
+    }
 }
 
 proptest! {
@@ -196,15 +207,18 @@ proptest! {
         let (greatest, indices) = pool::max_pool(&x, &window, false);
         let mean = pool::average_pool(&x, &window, count_padding);
         for_each_index(&mean.shape, |index| {
-            let mut seen = Vec::new();
-            for_each_index(&window.kernel, |tap| seen.extend(under(&window, &x, index, tap)));
-            let values: Vec<f64> = seen.iter().copied().flatten().collect();
+            let (mut values, mut padding) = (Vec::new(), 0);
+            for_each_index(&window.kernel, |tap| match under(&window, &x, index, tap) {
+                Place::Input(value) => values.push(value),
+                Place::Padding => padding += 1,
+                Place::Beyond => {}
+            });
             if values.is_empty() {
                 return;
             }
             let top = values.iter().copied().fold(f64::MIN, f64::max);
             assert_eq!(element(&greatest, index), top);
-            let count = if count_padding { seen.len() } else { values.len() };
+            let count = values.len() + if count_padding { padding } else { 0 };
             assert_eq!(element(&mean, index), values.iter().sum::<f64>() / count as f64);
         });
         for (value, index) in greatest.data.iter().zip(&indices.data) {
@@ -230,8 +244,9 @@ proptest! {
             for_each_index(&w.shape[1..], |tap| {
                 // There is one output a group, so that the output numbers it.
                 let from = [index[0], index[1] * 2 + tap[0], index[2], index[3]];
-                let value = under(&window, &x, &from, &tap[1..]).flatten().unwrap_or(0.0);
-                sum += value * element(&w, &[index[1], tap[0], tap[1], tap[2]]);
+                if let Place::Input(value) = under(&window, &x, &from, &tap[1..]) {
+                    sum += value * element(&w, &[index[1], tap[0], tap[1], tap[2]]);
+                }
             });
             assert_eq!(element(&y, index), sum);
         });
