@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use recert::data::DataSpec;
-use recert::net::write_whole;
+use recert::graph::write_whole;
 
 use crate::config::usage;
 use crate::exit::Failure;

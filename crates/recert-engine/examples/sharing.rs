@@ -15,7 +15,7 @@ use recert_engine::engines::Direct;
 use recert_engine::{
     Answers, Classifier, EngineOptions, ImageShape, Network, NetworkOptions, Sharing,
 };
-use recert_net::Model;
+use recert_graph::Model;
 
 const BATCH: usize = 32;
 

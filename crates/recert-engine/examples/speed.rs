@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use recert_engine::{
     Classifier, EngineOptions, ImageShape, Network, NetworkOptions, Precision, engines,
 };
-use recert_net::Model;
+use recert_graph::Model;
 
 const BATCHES: [usize; 3] = [8, 32, 128];
 const RUNS: usize = 5;

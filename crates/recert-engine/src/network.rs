@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use recert_net::{ElementType, InputLayout, Model, OutputKind, Signature};
+use recert_graph::{ElementType, InputLayout, Model, OutputKind, Signature};
 
 use crate::options::quantizes;
 use crate::probe;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use recert_net::Model;
+use recert_graph::Model;
 
 use crate::{EngineIdentity, Error, ErrorKind, Runtime, Session};
 

@@ -1,7 +1,7 @@
 //! What is tried on a network when it is loaded: that it runs, how many
 //! classes it has, and that it is a function of one image at all.
 
-use recert_net::{Model, Signature};
+use recert_graph::{Model, Signature};
 
 use crate::engines::{self, Direct, Rten};
 use crate::network::Plan;

@@ -1,6 +1,6 @@
 //! What an inference engine has to offer: the one trait to implement.
 
-use recert_net::Model;
+use recert_graph::Model;
 
 use crate::Error;
 

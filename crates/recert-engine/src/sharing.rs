@@ -1,6 +1,6 @@
 //! Several networks that begin with the same layers: these computed once.
 
-use recert_net::Model;
+use recert_graph::Model;
 
 use crate::network::{Plan, Worker};
 use crate::{Classifier, Error, ErrorKind, Network, Preprocess, Shared, Source};

@@ -1,6 +1,6 @@
 //! Reading inner tensors of a network, as calibration needs.
 
-use recert_net::Model;
+use recert_graph::Model;
 
 use crate::network::Plan;
 use crate::{Error, ErrorKind, ImageShape, NetworkOptions, Output, Preprocess, Runtime, Session};

@@ -415,3 +415,6 @@ impl Building<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

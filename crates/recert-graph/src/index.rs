@@ -18,7 +18,9 @@ pub struct Index {
 /// One input of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Use {
+    /// The node's position.
     pub node: usize,
+    /// The input's position.
     pub input: usize,
 }
 
@@ -147,16 +149,19 @@ pub fn standard_op(node: &NodeProto) -> &str {
     }
 }
 
+/// The node's attribute of that name.
 pub fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
     node.attribute
         .iter()
         .find(|attribute| attribute.name() == name)
 }
 
+/// An integer attribute.
 pub fn int_attribute(node: &NodeProto, name: &str, default: i64) -> i64 {
     attribute(node, name).map_or(default, AttributeProto::i)
 }
 
+/// A float attribute.
 pub fn float_attribute(node: &NodeProto, name: &str, default: f32) -> f32 {
     attribute(node, name).map_or(default, AttributeProto::f)
 }

@@ -66,6 +66,7 @@ fn bits(kind: DataType) -> Option<usize> {
     })
 }
 
+/// Whether the data lies in another file.
 pub fn is_external(tensor: &TensorProto) -> bool {
     tensor.data_location() == DataLocation::External
 }
@@ -269,16 +270,19 @@ fn raw(name: &str, shape: &[usize], kind: DataType, raw: Vec<u8>) -> TensorProto
     }
 }
 
+/// A stored tensor of float32.
 pub fn from_f32(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     raw(name, shape, DataType::Float, bytes)
 }
 
+/// A stored tensor of float16.
 pub fn from_f16(name: &str, shape: &[usize], values: &[f16]) -> TensorProto {
     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     raw(name, shape, DataType::Float16, bytes)
 }
 
+/// A stored tensor of int8.
 pub fn from_i8(name: &str, shape: &[usize], values: &[i8]) -> TensorProto {
     raw(
         name,
@@ -288,15 +292,18 @@ pub fn from_i8(name: &str, shape: &[usize], values: &[i8]) -> TensorProto {
     )
 }
 
+/// A stored tensor of uint8.
 pub fn from_u8(name: &str, shape: &[usize], values: &[u8]) -> TensorProto {
     raw(name, shape, DataType::Uint8, values.to_vec())
 }
 
+/// A stored tensor of int32.
 pub fn from_i32(name: &str, shape: &[usize], values: &[i32]) -> TensorProto {
     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     raw(name, shape, DataType::Int32, bytes)
 }
 
+/// A stored tensor of int64.
 pub fn from_i64(name: &str, shape: &[usize], values: &[i64]) -> TensorProto {
     let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     raw(name, shape, DataType::Int64, bytes)

@@ -17,6 +17,7 @@ use crate::stored;
 pub struct Net(pub ModelProto);
 
 impl Net {
+    /// A network of that opset.
     pub fn new(opset: i64) -> Self {
         let version = OperatorSetIdProto {
             domain: None,
@@ -33,6 +34,7 @@ impl Net {
         })
     }
 
+    /// Its graph.
     pub fn graph(&mut self) -> &mut GraphProto {
         self.0.graph.as_mut().expect("a net has a graph")
     }
@@ -43,20 +45,24 @@ impl Net {
         self
     }
 
+    /// An output of float32.
     pub fn output(self, name: &str, dims: &[i64]) -> Self {
         self.typed_output(name, DataType::Float, dims)
     }
 
+    /// An output.
     pub fn typed_output(mut self, name: &str, kind: DataType, dims: &[i64]) -> Self {
         self.graph().output.push(info(name, kind, dims));
         self
     }
 
+    /// An initializer.
     pub fn tensor(mut self, tensor: TensorProto) -> Self {
         self.graph().initializer.push(tensor);
         self
     }
 
+    /// An initializer of float32.
     pub fn floats(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
         self.tensor(stored::from_f32(name, shape, values))
     }
@@ -70,6 +76,7 @@ impl Net {
         self.floats(name, shape, &noise(seed, count))
     }
 
+    /// A node of one output, which it is named after.
     pub fn node(self, op: &str, inputs: &[&str], output: &str) -> Self {
         self.node_with(op, inputs, output, Vec::new())
     }
@@ -93,10 +100,12 @@ impl Net {
         self
     }
 
+    /// The file.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.encode_to_vec()
     }
 
+    /// The network.
     pub fn model(&self) -> Model {
         Model::from_bytes("test.onnx", self.bytes()).expect("the test network is sound")
     }
@@ -114,6 +123,7 @@ pub fn noise(seed: u32, count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
+/// What an input or output states.
 pub fn info(name: &str, kind: DataType, dims: &[i64]) -> ValueInfoProto {
     let dim = |size: &i64| Dimension {
         value: Some(match size {
@@ -139,6 +149,7 @@ pub fn info(name: &str, kind: DataType, dims: &[i64]) -> ValueInfoProto {
     }
 }
 
+/// An attribute that is a list of integers.
 pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
@@ -148,6 +159,7 @@ pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     }
 }
 
+/// The attribute `value` of a `Constant`.
 pub fn constant(name: &str, shape: &[usize], values: &[f32]) -> AttributeProto {
     AttributeProto {
         name: Some("value".to_owned()),

@@ -1,12 +1,10 @@
 //! Tensors that are known before the network runs: initializers, constants,
 //! and what simple operators make of them.
 
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::index::{Index, attribute, input, int_attribute, is_op, standard_op};
-use recert_graph::index::node_name;
+use recert_graph::index::{Index, attribute, input, int_attribute, is_op, node_name, standard_op};
 use recert_graph::proto::onnx::tensor_proto::DataType;
 use recert_graph::proto::onnx::{GraphProto, NodeProto, TensorProto};
-use recert_graph::stored;
+use recert_graph::{Error, ErrorKind, Result, stored};
 
 /// A known tensor of floats.
 #[derive(Debug, Clone, PartialEq)]

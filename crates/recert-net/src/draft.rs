@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 
-use crate::changes::Changes;
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::index::{Index, output};
-use recert_graph::Model;
-use recert_graph::index::{hex, is_standard, node_name};
+use recert_graph::index::{Index, hex, is_standard, node_name, output};
+use recert_graph::proto::onnx::attribute_proto::AttributeType;
 use recert_graph::proto::onnx::tensor_proto::DataType;
 use recert_graph::proto::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
-    attribute_proto::AttributeType,
 };
+use recert_graph::{Error, ErrorKind, Model, Result};
+
+use crate::changes::Changes;
 
 /// The metadata key that says in words what was done to the network.
 pub(crate) const KEY_APPROXIMATION: &str = "recert.approximation";

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::reference::Array;
 use recert_graph::Model;
+
+use super::reference::Array;
 
 fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

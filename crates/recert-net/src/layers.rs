@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use crate::constant::{self, Constant, Source};
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::index::{Index, Use, input, int_attribute, is_op, output, standard_op};
-use recert_graph::Model;
-use recert_graph::index::node_name;
+use recert_graph::index::{
+    Index, Use, input, int_attribute, is_op, node_name, output, standard_op,
+};
 use recert_graph::proto::onnx::GraphProto;
+use recert_graph::{Error, ErrorKind, Model, Result};
+
+use crate::constant::{self, Constant, Source};
 
 /// The weights of one convolution or linear layer.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::constant;
-use recert_graph::Result;
 use recert_graph::index::{Index, attribute, input, int_attribute, output, standard_op};
 use recert_graph::proto::onnx::GraphProto;
-use recert_graph::tensor_type;
-use recert_graph::stored;
+use recert_graph::{Result, stored, tensor_type};
+
+use crate::constant;
 
 /// The known ranks by tensor name: stated in the file, or following from the
 /// operator that makes the tensor.

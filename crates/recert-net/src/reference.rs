@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 
 use recert_graph::index::{attribute, float_attribute, input, int_attribute, output};
-use recert_graph::Model;
 use recert_graph::proto::onnx::tensor_proto::DataType;
 use recert_graph::proto::onnx::{NodeProto, TensorProto};
-use recert_graph::stored;
+use recert_graph::{Model, stored};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Array {
@@ -97,7 +96,9 @@ pub(crate) fn run(model: &Model, x: &Array) -> HashMap<String, Array> {
 
 /// The network's first output.
 pub(crate) fn outputs(model: &Model, x: &Array) -> Vec<f64> {
-    run(model, x)[model.graph_proto().output[0].name()].values.clone()
+    run(model, x)[model.graph_proto().output[0].name()]
+        .values
+        .clone()
 }
 
 fn apply(node: &NodeProto, known: &HashMap<String, Array>) -> Array {

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use recert_graph::{InputLayout, OutputKind};
 use recert_net::{
-    Calibration, Changes, ErrorKind, HalfFormat, InputLayout, Model, OutputKind, PruneScope,
-    RangeMethod, calibration_points, half, instrument, prune, quantize_int8, state_kernel_shapes,
+    Calibration, Changes, ErrorKind, HalfFormat, Model, PruneScope, RangeMethod,
+    calibration_points, half, instrument, prune, quantize_int8,
 };
 
 fn networks() -> Vec<PathBuf> {
@@ -101,7 +102,12 @@ fn all_are_read_as_image_classifiers() {
                 .count()
         };
         let expected = layers("Conv") + layers("Gemm") + layers("MatMul");
-        assert_eq!(recert_net::weights(&model).unwrap().len(), expected, "{}", model.name());
+        assert_eq!(
+            recert_net::weights(&model).unwrap().len(),
+            expected,
+            "{}",
+            model.name()
+        );
     }
 }
 
@@ -169,7 +175,10 @@ fn all_float_networks_can_be_quantized() {
         }
         let (result, changes) = quantize_int8(&model, &calibration).unwrap();
         check(&model, &result, &changes);
-        assert_eq!(changes.layers.len(), recert_net::weights(&model).unwrap().len());
+        assert_eq!(
+            changes.layers.len(),
+            recert_net::weights(&model).unwrap().len()
+        );
         assert!(result.opset() >= Some(13));
         // A quarter of the weights' bytes, and the graph.
         assert!(
@@ -178,23 +187,5 @@ fn all_float_networks_can_be_quantized() {
             model.size(),
             result.size()
         );
-    }
-}
-
-#[test]
-fn kernel_shapes_are_stated_where_they_are_missing() {
-    for path in networks() {
-        let model = Model::read(&path).unwrap();
-        let stated = state_kernel_shapes(&model).unwrap();
-        // Only this one leaves them out.
-        assert_eq!(
-            stated.is_some(),
-            model.name() == "cnn_crown_ibp.onnx",
-            "{}",
-            model.name()
-        );
-        if let Some(stated) = stated {
-            assert!(state_kernel_shapes(&stated).unwrap().is_none());
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! A loaded network as the ledger identifies it.
 
 use recert_engine::Network;
+use recert_graph::Model;
 use recert_ledger as ledger;
-use recert_net::Model;
 
 /// Everything that decides what function `network`, loaded from `model`,
 /// computes: file, engine, arithmetic, preprocessing, output.

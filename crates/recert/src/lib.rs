@@ -4,7 +4,8 @@
 //! and the few pieces that need several of them at once.
 //!
 //! - [`smooth`]: certify, predict, recertify; [`ledger`]: where it is kept.
-//! - [`net`]: read ONNX networks, approximate them; [`calibrate`] for int8.
+//! - [`graph`]: read ONNX networks; [`net`]: approximate them; [`calibrate`]
+//!   for int8.
 //! - [`engine`]: run them; [`identity`] ties a loaded network to a ledger.
 //! - [`data`]: the inputs; [`noise`]: the samples; [`num`]: the bounds.
 //! - [`report`]: metrics, tables, HTML; [`reporting`] fills it from ledgers.
@@ -15,6 +16,7 @@
 pub use recert_check as check;
 pub use recert_data as data;
 pub use recert_engine as engine;
+pub use recert_graph as graph;
 pub use recert_ledger as ledger;
 pub use recert_net as net;
 pub use recert_noise as noise;

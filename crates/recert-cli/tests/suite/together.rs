@@ -59,7 +59,8 @@ fn tables(stdout: &str) -> Vec<Vec<Line>> {
 /// are the same.
 fn halved(place: &Place, tensor: &str) -> String {
     let model = Model::read(asset("shapes.onnx")).unwrap();
-    let (_, values) = model.view().unwrap().floats(tensor).unwrap().unwrap();
+    let stored = model.initializer(tensor).unwrap().unwrap();
+    let values = stored.to_f32().unwrap();
     let stored = |factor: f32| -> Vec<u8> {
         let values = values.iter().map(|value| factor * value);
         values.flat_map(f32::to_le_bytes).collect()

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use recert_graph::Model;
 use recert_kernels::{Executor, Program, SharedExecutor};
-use recert_net::Model;
 
 use super::{Device, Found};
 use crate::options::CPU;

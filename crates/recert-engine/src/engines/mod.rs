@@ -9,7 +9,7 @@ mod search;
 
 use std::path::PathBuf;
 
-use recert_net::Model;
+use recert_graph::Model;
 
 pub use self::openvino::OpenVino;
 pub use direct::Direct;

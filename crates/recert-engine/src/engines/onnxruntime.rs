@@ -8,7 +8,7 @@ use ort::ep::{CUDA, ExecutionProvider, cuda::ConvAlgorithmSearch};
 use ort::session::Session as OrtSession;
 use ort::session::builder::SessionBuilder;
 use ort::value::TensorRef;
-use recert_net::Model;
+use recert_graph::Model;
 
 use super::search::{self, Wanted};
 use super::{Device, Found};

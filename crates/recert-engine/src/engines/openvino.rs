@@ -9,7 +9,7 @@ use openvino::{
     CompiledModel, Core, DeviceType, ElementType, InferRequest, InferenceError, PropertyKey,
     RwPropertyKey, Shape, Tensor,
 };
-use recert_net::Model;
+use recert_graph::Model;
 use rten_onnx::onnx::ModelProto;
 
 use super::search::{self, Wanted};

@@ -6,7 +6,7 @@ mod wrong;
 
 use std::sync::Arc;
 
-use recert_net::Model;
+use recert_graph::Model;
 use rten::{ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueView};
 use rten_onnx::onnx::ModelProto;
 use rten_tensor::prelude::*;

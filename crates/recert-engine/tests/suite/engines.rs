@@ -9,7 +9,7 @@ use crate::support::{MADE, every_engine, load_made, made, shared, worker_of_made
 use recert_engine::{
     Answers, Classifier, ErrorKind, ImageShape, Network, NetworkOptions, Preprocess,
 };
-use recert_net::Model;
+use recert_graph::Model;
 
 /// Hand-made networks that no engine may lack.
 const PLAIN: [&str; 11] = [

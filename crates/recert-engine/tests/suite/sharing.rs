@@ -7,11 +7,12 @@ use recert_engine::{
     Answers, Classifier, EngineOptions, Error, ErrorKind, Network, NetworkOptions, Preprocess,
     Runtime, Sharing,
 };
-use recert_net::Model;
+use recert_graph::Model;
 
 /// `model` with the tensor `name` changed, which no other one's bytes contain.
 fn edited(model: &Model, name: &str, change: impl Fn(usize, f32) -> f32) -> Model {
-    let (_, values) = model.view().unwrap().floats(name).unwrap().unwrap();
+    let stored = model.initializer(name).unwrap().unwrap();
+    let values = stored.to_f32().unwrap();
     let stored = |values: &[f32]| -> Vec<u8> {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes());
         bytes.collect()

@@ -467,7 +467,7 @@ impl Source<'_> {
     }
 
     pub(super) fn constant_of_shape(&self) -> Result<Reading> {
-        let bad = || self.refuse("its shape is none, or too large");
+        let bad = || self.refuse("its shape is none, or is too large");
         let sizes = self.sizes("shape", 0)?.ok_or_else(bad)?;
         let shape = extents(&sizes).ok_or_else(bad)?;
         let value = self.tensor("value")?.unwrap_or_else(|| Tensor::scalar(0.0));

@@ -1,15 +1,13 @@
 //! Batch normalisations folded into the layers before them.
 
+use recert_graph::index::{Index, float_attribute, input, int_attribute, is_op, node_name, output};
+use recert_graph::proto::onnx::{GraphProto, NodeProto};
+use recert_graph::{Error, ErrorKind, Model, Normalization, Result, channels_of_weights, stored};
+
 use crate::changes::{Changes, LayerChange};
 use crate::constant::{self, Constant};
 use crate::draft::{Draft, float, set};
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::index::{Index, float_attribute, input, int_attribute, is_op, output};
 use crate::layers::check_finite;
-use recert_graph::Model;
-use recert_graph::index::node_name;
-use recert_graph::proto::onnx::{GraphProto, NodeProto};
-use recert_graph::stored;
 
 /// Folds every inference `BatchNormalization` that alone follows a `Conv`,
 /// `ConvTranspose` or `Gemm` of known weights into these weights and the bias.
@@ -78,10 +76,7 @@ struct Fold {
     group: usize,
     weights: Constant,
     bias: Option<Vec<f32>>,
-    /// What each channel is multiplied by, and what is added after.
-    factor: Vec<f64>,
-    shift: Vec<f64>,
-    mean: Vec<f64>,
+    normalization: Normalization,
 }
 
 impl Fold {
@@ -128,26 +123,20 @@ impl Fold {
         else {
             return Ok(None);
         };
-        let fits = |constant: &Constant| constant.values.len() == channels;
+        let epsilon = float_attribute(norm, "epsilon", 1e-5);
+        let normalization = Normalization::new(
+            &scale.values,
+            &shift.values,
+            &mean.values,
+            &variance.values,
+            epsilon,
+        );
+        let normalization = normalization.filter(|found| found.factors().len() == channels);
         let bias = bias.map(|bias| bias.per_channel(channels));
-        if ![&scale, &shift, &mean, &variance].into_iter().all(fits) || bias == Some(None) {
+        let (Some(normalization), false) = (normalization, bias == Some(None)) else {
             return Ok(None);
-        }
-        let bias = bias.flatten();
-        let epsilon = f64::from(float_attribute(norm, "epsilon", 1e-5));
-        let wide = |constant: &Constant| {
-            constant
-                .values
-                .iter()
-                .map(|v| f64::from(*v))
-                .collect::<Vec<_>>()
         };
-        let factor = wide(&scale)
-            .iter()
-            .zip(wide(&variance))
-            .map(|(s, v)| s / (v + epsilon).sqrt())
-            .collect();
-        let (shift, mean) = (wide(&shift), wide(&mean));
+        let bias = bias.flatten();
         Ok(Some(Fold {
             layer: position,
             norm: next.node,
@@ -155,9 +144,7 @@ impl Fold {
             group,
             weights,
             bias,
-            factor,
-            shift,
-            mean,
+            normalization,
         }))
     }
 
@@ -169,9 +156,7 @@ impl Fold {
             group,
             weights,
             bias,
-            factor,
-            shift,
-            mean,
+            normalization,
         } = self;
         let node = &draft.graph().node[layer];
         let name = node_name(node, layer);
@@ -184,31 +169,17 @@ impl Fold {
             ),
             _ => (1.0, 1.0),
         };
-        let extent = weights.shape[axis];
-        let inner: usize = weights.shape[axis + 1..].iter().product();
-        let outer = weights.values.len() / (extent * inner).max(1);
-        // With groups (ConvTranspose) the leading axis runs over the input
-        // channels, group after group, and each has its own output channels.
-        let channel = |place: usize| {
-            let (row, column) = (place / (inner * extent), place / inner % extent);
-            if group == 1 {
-                column
-            } else {
-                row * group / outer * extent + column
-            }
-        };
-        let folded: Vec<f32> = weights
-            .values
-            .iter()
-            .enumerate()
-            .map(|(place, weight)| (f64::from(*weight) * alpha * factor[channel(place)]) as f32)
+        let channels = channels_of_weights(&weights.shape, axis, group);
+        let pairs = weights.values.iter().zip(channels);
+        let folded: Vec<f32> = pairs
+            .map(|(weight, channel)| normalization.weight(channel, f64::from(*weight) * alpha))
             .collect();
         let old_bias = |channel: usize| match &bias {
             None => 0.0,
             Some(bias) => beta * f64::from(bias[channel]),
         };
-        let new_bias: Vec<f32> = (0..factor.len())
-            .map(|c| ((old_bias(c) - mean[c]) * factor[c] + shift[c]) as f32)
+        let new_bias: Vec<f32> = (0..normalization.factors().len())
+            .map(|channel| normalization.centred_bias(channel, old_bias(channel)))
             .collect();
         check_finite(&name, &folded)?;
         check_finite(&name, &new_bias)?;
@@ -249,8 +220,8 @@ fn is_inference(node: &NodeProto, opset: i64) -> bool {
 mod tests {
     use super::*;
     use crate::draft::int;
-    use crate::reference::{Array, outputs};
     use crate::golden;
+    use crate::reference::{Array, outputs};
     use recert_graph::testing::{Net, ints, noise};
 
     fn norm(net: Net, prefix: &str, channels: usize) -> Net {

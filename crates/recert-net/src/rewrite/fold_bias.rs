@@ -1,13 +1,12 @@
 //! Clean-up before quantizing: biases where integer kernels expect them.
 
+use recert_graph::index::{Index, float_attribute, input, is_op, node_name, output};
+use recert_graph::proto::onnx::GraphProto;
+use recert_graph::{Result, stored};
+
 use crate::constant;
 use crate::draft::{Draft, float, set};
-use recert_graph::Result;
-use recert_graph::index::{Index, float_attribute, input, is_op, output};
 use crate::layers::check_finite;
-use recert_graph::index::node_name;
-use recert_graph::proto::onnx::GraphProto;
-use recert_graph::stored;
 
 /// Moves the known operand of an `Add` that alone follows a `Conv` into the
 /// convolution's bias, where it is one number a channel. The same function

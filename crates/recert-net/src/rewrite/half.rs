@@ -2,15 +2,14 @@
 
 use half::{bf16, f16};
 
+use recert_graph::index::output;
+use recert_graph::proto::onnx::tensor_proto::DataType;
+use recert_graph::{Error, ErrorKind, Model, Result, stored};
+
 use super::operands::{Operand, Role, own_operands};
 use crate::changes::{Changes, LayerChange};
 use crate::constant::Source;
 use crate::draft::{Draft, is_float32};
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::index::output;
-use recert_graph::Model;
-use recert_graph::proto::onnx::tensor_proto::DataType;
-use recert_graph::stored;
 
 /// A floating-point format of 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -174,8 +173,8 @@ fn narrow(draft: &mut Draft, operands: &[Operand], rounded: &[Vec<f32>]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::outputs;
     use crate::golden;
+    use crate::reference::outputs;
     use recert_graph::testing::{Net, constant};
 
     fn linear(values: &[f32]) -> Net {

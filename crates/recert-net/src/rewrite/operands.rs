@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use recert_graph::index::{Index, Use, input};
+use recert_graph::proto::onnx::GraphProto;
+use recert_graph::{Error, ErrorKind, Result, stored};
+
 use crate::constant::{self, Source};
 use crate::draft::Draft;
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::index::{Index, Use, input};
 use crate::layers::{check_finite, layers, note_unknown};
-use recert_graph::proto::onnx::GraphProto;
-use recert_graph::stored;
 
 /// A stored tensor that only layers take, as their weights or biases.
 pub(super) struct Operand {

@@ -2,12 +2,11 @@
 
 use std::cmp::Ordering;
 
+use recert_graph::{Error, ErrorKind, Model, Result, stored};
+
 use super::operands::{Operand, own_operands};
 use crate::changes::{Changes, LayerChange};
 use crate::draft::Draft;
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::Model;
-use recert_graph::stored;
 
 /// Among which weights the smallest are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -122,10 +121,10 @@ fn zero_smallest(operands: &mut [Operand], mut all: Vec<(usize, usize)>, fractio
 mod tests {
     use super::*;
     use crate::draft::int;
-    use crate::reference::outputs;
     use crate::golden;
-    use recert_graph::testing::{Net, constant};
+    use crate::reference::outputs;
     use proptest::prelude::*;
+    use recert_graph::testing::{Net, constant};
 
     fn linear(values: &[f32]) -> Net {
         Net::new(13)
@@ -139,7 +138,8 @@ mod tests {
         let (result, _) = prune(model, fraction, scope).unwrap();
         // Through the file, so that what is written is what is checked.
         let result = Model::from_bytes("again", result.to_bytes()).unwrap();
-        crate::weights(&result).unwrap()
+        crate::weights(&result)
+            .unwrap()
             .into_iter()
             .map(|weights| weights.values)
             .collect()
@@ -227,7 +227,8 @@ mod tests {
             .node("Add", &["h", "w"], "sum")
             .node_with("Gemm", &["sum", "kt"], "y", vec![int("transB", 0)]);
         let (result, changes) = prune(&net.model(), 0.5, PruneScope::PerLayer).unwrap();
-        let weights: Vec<_> = crate::weights(&result).unwrap()
+        let weights: Vec<_> = crate::weights(&result)
+            .unwrap()
             .into_iter()
             .map(|w| (w.shape, w.values))
             .collect();

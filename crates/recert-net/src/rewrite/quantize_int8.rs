@@ -12,18 +12,17 @@ mod weights;
 use std::collections::HashMap;
 
 use self::plan::Plan;
-use super::{fold_batchnorm, fold_bias};
-use crate::changes::{Changes, LayerChange};
-use crate::draft::Draft;
-use recert_graph::{Error, ErrorKind, Result};
 use recert_graph::index::standard_op;
-use recert_graph::Model;
 use recert_graph::proto::onnx::tensor_proto::DataType;
 use recert_graph::proto::onnx::tensor_shape_proto::Dimension;
 use recert_graph::proto::onnx::type_proto::{Tensor, Value};
 use recert_graph::proto::onnx::{NodeProto, TensorShapeProto, TypeProto, ValueInfoProto};
+use recert_graph::{Error, ErrorKind, Model, Result, stored};
+
+use super::{fold_batchnorm, fold_bias};
+use crate::changes::{Changes, LayerChange};
+use crate::draft::Draft;
 use crate::rank::ranks;
-use recert_graph::stored;
 
 pub use calibration::{Calibration, RangeMethod};
 

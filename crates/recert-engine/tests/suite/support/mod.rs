@@ -8,7 +8,7 @@ use recert_engine::{
     Classifier, EngineOptions, Error, ImageShape, Network, NetworkOptions, Precision, Runtime,
     engines,
 };
-use recert_net::Model;
+use recert_graph::Model;
 
 /// The images that the hand-made networks take.
 pub(crate) const MADE: ImageShape = ImageShape {

@@ -1,13 +1,12 @@
 //! Raises an older operator set to 13, the first in which scales can follow
 //! an axis, without changing what any operator means.
 
-use crate::draft::{Draft, int, set};
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::index::{attribute, int_attribute, output, standard_op};
-use recert_graph::index::{is_standard, node_name};
+use recert_graph::index::{attribute, int_attribute, is_standard, node_name, output, standard_op};
 use recert_graph::proto::onnx::NodeProto;
+use recert_graph::{Error, ErrorKind, Result, stored};
+
+use crate::draft::{Draft, int, set};
 use crate::rank::ranks;
-use recert_graph::stored;
 
 const TARGET: i64 = 13;
 

@@ -2,14 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use recert_graph::index::{Index, attribute, input, output, standard_op};
+use recert_graph::proto::onnx::{GraphProto, NodeProto};
+use recert_graph::{ElementType, Error, ErrorKind, Result, stored, tensor_type, true_inputs};
+
 use crate::constant;
 use crate::draft::Draft;
-use recert_graph::{Error, ErrorKind, Result};
-use recert_graph::index::{Index, attribute, input, output, standard_op};
 use crate::layers::{Layer, check_finite, layers, note_unknown};
-use recert_graph::proto::onnx::{GraphProto, NodeProto};
-use recert_graph::{tensor_type, true_inputs};
-use recert_graph::{ElementType, stored};
 
 /// The point that stands for a network input is its name after this prefix.
 pub(super) const INPUT_POINT: &str = "recert.input.";

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::draft::{float, int};
-use crate::reference::{Array, outputs, run};
 use crate::golden;
-    use recert_graph::testing::{Net, ints, noise};
+use crate::reference::{Array, outputs, run};
+use recert_graph::testing::{Net, ints, noise};
 
 /// Observes every point on `x` through the instrumented network.
 fn calibrate(model: &Model, x: &Array, method: RangeMethod) -> Calibration {
@@ -55,7 +55,8 @@ fn a_weight_is_off_by_half_a_step_at_most() {
     let folded = fold_batchnorm::fold_batchnorm(&golden::network())
         .unwrap()
         .0;
-    for (before, after) in crate::weights(&folded).unwrap()
+    for (before, after) in crate::weights(&folded)
+        .unwrap()
         .iter()
         .zip(crate::weights(&result).unwrap())
     {
@@ -167,7 +168,8 @@ fn seven_bits_use_half_the_range() {
     let calibration = calibrate(&model, &x, RangeMethod::MinMax);
     let options = Int8Options::default().with_seven_bit_weights();
     let (result, _) = quantize_int8_with(&model, &calibration, options).unwrap();
-    let stored = result.graph_proto()
+    let stored = result
+        .graph_proto()
         .initializer
         .iter()
         .find(|t| t.name() == "w2_quantized")
@@ -300,5 +302,5 @@ fn the_instrumented_network_computes_the_same() {
     let probe = instrument(&model, &calibration_points(&model).unwrap()).unwrap();
     assert_eq!(outputs(&probe, &images), outputs(&model, &images));
     assert_eq!(probe.signature().unwrap(), model.signature().unwrap());
-    assert_eq!(probe.graph().output.len(), 7);
+    assert_eq!(probe.graph_proto().output.len(), 7);
 }

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
+use recert_graph::index::input;
+use recert_graph::proto::onnx::NodeProto;
+use recert_graph::{Result, stored};
+
 use super::ActivationScale;
 use super::plan::Plan;
 use crate::changes::LayerChange;
 use crate::constant;
 use crate::draft::Draft;
-use recert_graph::Result;
-use recert_graph::index::input;
 use crate::layers::check_finite;
-use recert_graph::proto::onnx::NodeProto;
-use recert_graph::stored;
 
 /// Larger than this no quantized bias gets; a margin below the end of int32
 /// is left for what the engine adds to it.
