@@ -27,6 +27,7 @@ pub mod index;
 mod model;
 mod op;
 pub mod proto;
+mod reference;
 mod shape;
 mod signature;
 pub mod stored;
@@ -46,6 +47,7 @@ pub use op::{
     AxisSlice, Binary, Compare, Coordinates, Granularity, Nearest, Op, PadMode, Reduction, Resize,
     ResizeMode, Unary, Variadic, Window,
 };
+pub use reference::{Interpreter, Limits};
 pub use shape::{Extent, Shape};
 pub use signature::{
     Dim, Input, InputLayout, Output, OutputKind, Signature, tensor_type, true_inputs,

@@ -243,6 +243,8 @@ pub enum Op {
     SpaceToDepth {
         /// The side of a square.
         block: usize,
+        /// Whether the channels of one square are neighbours (`CRD`).
+        column_row_depth: bool,
     },
     /// The numbers of the input's shape that depend on the batch: a part of
     /// its shape, as int64. Others are constants.

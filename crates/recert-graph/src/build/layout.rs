@@ -399,13 +399,17 @@ impl Source<'_> {
         ];
         let sizes: Option<Vec<Extent>> = sizes.into_iter().map(|s| s.map(Extent::Fixed)).collect();
         let made = [vec![batch], sizes.ok_or_else(bad)?].concat();
+        let column_row_depth = self.text("mode", "DCR")? == "CRD";
         let op = if to_space {
             Op::DepthToSpace {
                 block,
-                column_row_depth: self.text("mode", "DCR")? == "CRD",
+                column_row_depth,
             }
         } else {
-            Op::SpaceToDepth { block }
+            Op::SpaceToDepth {
+                block,
+                column_row_depth,
+            }
         };
         Reading::node(op, 1, self.element(0)?, Shape::new(made))
     }

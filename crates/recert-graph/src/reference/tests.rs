@@ -1,0 +1,5 @@
+//! Tests of the interpreter that need no files.
+
+mod arithmetic;
+mod kernels;
+mod runs;
