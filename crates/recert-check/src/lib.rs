@@ -16,6 +16,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `report` | what is found |
+//! | `unchecked` | what is left unchecked |
 //! | `fields` | reading a row of which nothing is believed |
 //! | `tables` | run, networks, inputs, selections |
 //! | `answers` | blobs, and one network's answers on one input |
@@ -36,6 +37,7 @@ mod method;
 mod noise;
 mod report;
 mod tables;
+mod unchecked;
 
 use std::path::Path;
 
@@ -43,6 +45,7 @@ use recert_ledger::raw::Table;
 use recert_ledger::{Error, Ledger, Seal};
 
 pub use report::{Report, SCHEMA, SealState, Tally, Violation};
+pub use unchecked::Unchecked;
 
 /// Checks the ledger at `path`, as it is now, also where a run writes to it.
 ///

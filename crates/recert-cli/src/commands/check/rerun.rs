@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 
 use anyhow::{Context, Result};
+use recert::check::Unchecked;
 use recert::data::Dataset;
 use recert::engine::{
     Answers, Classifier, EngineOptions, ImageShape, Network as Loaded, NetworkOptions, engines,
@@ -42,7 +43,7 @@ pub(super) struct Rerun {
     pub(super) seed: u64,
     pub(super) differences: Vec<Difference>,
     /// Networks that were not given.
-    pub(super) skipped: Vec<String>,
+    pub(super) skipped: Vec<Unchecked>,
     /// Whether every engine promises answers that do not depend on the batch.
     pub(super) batch_invariant: bool,
 }
@@ -181,10 +182,9 @@ impl<'a> Models<'a> {
                 used.set(true);
                 given.insert(id, (model, network));
             } else {
-                rerun.skipped.push(format!(
-                    "the answers of {}, whose model was not given",
-                    network.file
-                ));
+                rerun
+                    .skipped
+                    .push(Unchecked::NoModel { file: network.file });
             }
         }
         let picked = self.pick(ledger, &given.keys().copied().collect::<Vec<_>>())?;
