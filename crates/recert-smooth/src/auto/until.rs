@@ -9,7 +9,8 @@ use recert_ledger::{Certificate, Ledger, NetworkId};
 use recert_num::Radius;
 use serde_json::json;
 
-use super::{Auto, Of, places};
+use super::conclude::Of;
+use super::{Auto, places};
 use crate::bound::{self, Beta};
 use crate::plan::{CELLS, Choice, Design, Levels, Subject};
 use crate::run::{Voter, collect_chosen};
