@@ -15,18 +15,26 @@
 //! This crate knows no network, no noise and no statistics; probabilities are
 //! numbers to it.
 
+mod claims;
 mod codes;
 mod error;
+mod evidence;
+mod json;
 mod ledger;
 mod lock;
 mod numbers;
 mod records;
 mod schema;
 
+pub use claims::{
+    Claim, Goal, Images, InputsHash, Parameters, Rule, ScratchParameters, Sides, Statement,
+};
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
+pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence};
+pub use json::Foreign;
 pub use ledger::{Block, Blocks, Given, Ledger, Seal, Series, StoredBytes, raw};
 pub use records::{
-    Certificate, Claim, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
+    Certificate, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 pub use schema::SCHEMA_VERSION;

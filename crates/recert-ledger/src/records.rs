@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Claim, Evidence};
+
 /// What a run computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -118,22 +120,6 @@ pub struct Selection {
     pub micros: u64,
 }
 
-/// What certificates of one network by one method claim, whatever the input.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Claim {
-    /// The method: `certify`, `predict`, `irs`, `direct`, ...
-    pub method: String,
-    /// Samples of this network that the conclusion rests on, selection apart.
-    pub samples: u64,
-    /// Total failure probability of one certificate.
-    pub alpha: f64,
-    /// Everything else that decides the conclusion, as canonical JSON: the
-    /// shares of alpha, gamma, ...
-    pub parameters: String,
-    /// What is claimed of one certificate, in words.
-    pub statement: String,
-}
-
 /// One conclusion about one network on one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Certificate {
@@ -151,8 +137,8 @@ pub struct Certificate {
     pub p_lower: Option<f64>,
     /// Which bound certified, such as `zeta`.
     pub bound: Option<String>,
-    /// The counts that the bounds were computed from, as canonical JSON.
-    pub counts: String,
+    /// What the bounds were computed from.
+    pub evidence: Evidence,
     /// Evaluations of this network paid for, selection included.
     pub evaluations: u64,
     /// Time spent on them, in microseconds of one worker.
