@@ -21,7 +21,10 @@
 //! | `tables` | run, networks, inputs, selections |
 //! | `answers` | blobs, and one network's answers on one input |
 //! | `noise` | what the law of the noise costs of alpha |
-//! | `claim` | methods, their shares of alpha and their words |
+//! | `claim` | methods with their shares of alpha |
+//! | `claim/` | what they were asked for, what is due, and comparing it |
+//! | `derived` | what a certificate is derived from, and what comes of it |
+//! | `free` | what of it was free to be chosen |
 //! | `certificate` | comparing what is stored with what is derived |
 //! | `method/` | deriving: one family of methods a file |
 //! | `arithmetic/` | numbers of the checker's own |
@@ -32,7 +35,9 @@ mod answers;
 mod arithmetic;
 mod certificate;
 mod claim;
+mod derived;
 mod fields;
+mod free;
 mod method;
 mod noise;
 mod report;
@@ -43,6 +48,9 @@ use std::path::Path;
 
 use recert_ledger::raw::Table;
 use recert_ledger::{Error, Ledger, Seal};
+
+use claim::{Claim, Claims};
+use tables::Tables;
 
 pub use report::{Report, SCHEMA, SealState, Tally, Violation};
 pub use unchecked::Unchecked;
@@ -76,8 +84,8 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
             SealState::Broken
         }
     };
-    let tables = tables::Tables::read(ledger, &mut report)?;
-    let claims = claim::read(ledger, &tables, &mut report)?;
+    let tables = Tables::read(ledger, &mut report)?;
+    let claims = claim::read::read(ledger, &tables, &mut report)?;
     let mut certificates = certificate::by_input(ledger, &mut report)?;
     for &idx in &tables.inputs {
         let answers = answers::of_input(ledger, &tables, idx, &mut report)?;
@@ -95,6 +103,34 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
             "an input of the ledger",
         );
     }
-    report.note_what_is_open(&tables, &claims);
+    report.unchecked = left_open(&report, &tables, &claims);
     Ok(report)
+}
+
+/// What no certificate was compared for.
+fn left_open(report: &Report, tables: &Tables, claims: &Claims) -> Vec<Unchecked> {
+    let mut open = Vec::new();
+    if report.seal == SealState::Absent {
+        let schema = report.version;
+        open.push(Unchecked::Unsealed { schema });
+    }
+    let inputs = tables.inputs.len() as u64;
+    for claim in claims.values() {
+        let concluded = claim.certificates.get();
+        if concluded < inputs {
+            open.push(Unchecked::Unconcluded {
+                missing: inputs - concluded,
+                inputs,
+                method: claim.method_name.clone(),
+                samples: claim.samples,
+                network: claim.network,
+                alpha: claim.alpha,
+            });
+        }
+    }
+    if claims.values().any(Claim::has_priors) {
+        open.push(Unchecked::Priors);
+    }
+    open.push(Unchecked::Answers);
+    open
 }

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::claim::{Claim, Claims};
-use crate::tables::Tables;
 use crate::unchecked::Unchecked;
 
 /// The schema of a report as JSON.
@@ -120,31 +118,5 @@ impl Report {
             stored: stored.to_string(),
             derived: derived.to_string(),
         });
-    }
-
-    /// Lists what no certificate was compared for.
-    pub(crate) fn note_what_is_open(&mut self, tables: &Tables, claims: &Claims) {
-        if self.seal == SealState::Absent {
-            let schema = self.version;
-            self.unchecked.push(Unchecked::Unsealed { schema });
-        }
-        let inputs = tables.inputs.len() as u64;
-        for claim in claims.values() {
-            let concluded = claim.certificates.get();
-            if concluded < inputs {
-                self.unchecked.push(Unchecked::Unconcluded {
-                    missing: inputs - concluded,
-                    inputs,
-                    method: claim.method_name.clone(),
-                    samples: claim.samples,
-                    network: claim.network,
-                    alpha: claim.alpha,
-                });
-            }
-        }
-        if claims.values().any(Claim::has_priors) {
-            self.unchecked.push(Unchecked::Priors);
-        }
-        self.unchecked.push(Unchecked::Answers);
     }
 }
