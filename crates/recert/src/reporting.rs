@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recert_engine::{EngineOptions, Precision};
+use recert_engine::{Arithmetic, Precision};
 use recert_ledger::{Certificate, Input, Ledger, Network, Seal, hex};
 use recert_report::{Method, Report, Row, Run};
 
@@ -131,9 +131,9 @@ fn run(
 /// The precision that a network was computed in, if it is not that of its file:
 /// one file in two precisions is two networks.
 fn arithmetic(network: &Network) -> Option<String> {
-    let recorded = EngineOptions::recorded(&network.precision);
     let low = |precision: &Precision| matches!(precision, Precision::Bf16 | Precision::F16);
-    let precision = recorded.precision.filter(low)?;
+    let recorded = Arithmetic::from(network.precision.as_str());
+    let precision = recorded.precision().filter(low)?;
     Some(format!("computed in {precision}"))
 }
 
