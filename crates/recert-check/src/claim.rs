@@ -19,7 +19,7 @@ pub(crate) struct Claim {
     pub(crate) samples: u64,
     pub(crate) alpha: f64,
     pub(crate) method: Method,
-    /// Inputs that there may be certificates for, where the claim says.
+    /// Inputs that there may be certificates for, where the claim states it.
     pub(crate) most: Option<u64>,
     /// Certificates seen.
     pub(crate) certificates: Cell<u64>,

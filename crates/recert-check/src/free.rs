@@ -78,8 +78,7 @@ mod tests {
         ] {
             assert_eq!(of(bad), Free::default(), "{bad}");
         }
-        let numbers =
-            Free::read(r#"{"n":-1,"prior":[0.5,0],"witness":0.0,"tilt":1e999,"pilot":3}"#);
+        let numbers = Free::read(r#"{"n":-1,"prior":[0.5,0],"witness":0.0,"tilt":"1","pilot":3}"#);
         let pilot = Some(3);
         assert_eq!(
             numbers,

@@ -7,7 +7,7 @@
 //! words, and compares all of it with what is stored. It shares no code with what
 //! makes certificates (`ARCHITECTURE.md` and a test keep this): only the format
 //! on disk (`recert-ledger`) and the numbers (`recert-num`). `docs/checking.md`
-//! says what a check proves and what it does not.
+//! states what a check proves and what it does not.
 //!
 //! It knows no network, no engine, no noise and no data: that the answers are
 //! those of the network named, on the noise named, only running it again shows

@@ -38,7 +38,7 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// What the seal says.
+/// Whether the rows are those that were sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SealState {
@@ -68,7 +68,7 @@ pub struct Report {
     pub ledger: String,
     /// Its schema's version.
     pub version: i64,
-    /// What its seal says.
+    /// Whether its rows are those that were sealed.
     pub seal: SealState,
     /// Answers decoded, of every network on every input.
     pub answers: u64,

@@ -13,7 +13,8 @@ pub struct Claim {
     /// The method, and everything that decides the conclusion beside the answers,
     /// the samples and alpha.
     pub parameters: Parameters,
-    /// Samples of this network that the conclusion rests on, selection apart.
+    /// Samples of this network that the conclusion rests on, without selection
+    /// samples.
     pub samples: u64,
     /// Total failure probability of one certificate.
     pub alpha: f64,
@@ -212,8 +213,7 @@ impl TryFrom<u8> for Sides {
 }
 
 impl Parameters {
-    /// The method's name, by which certificates of different methods are told
-    /// apart.
+    /// The method's name, as in a ledger and on the command line.
     pub fn method(&self) -> &str {
         match self {
             Self::Certify(_) => "certify",
@@ -253,7 +253,7 @@ impl Parameters {
         }
     }
 
-    /// Reads the parameters of a method; `row` says which, in words.
+    /// Reads the parameters of a method; `row` names the row, for errors.
     pub(crate) fn read(method: &str, text: &str, row: &str) -> Self {
         let read = json::read(Some(method), text, (row, "parameters"));
         read.unwrap_or_else(|parameters| Self::Foreign {

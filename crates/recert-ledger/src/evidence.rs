@@ -267,8 +267,8 @@ impl Evidence {
         }
     }
 
-    /// Reads the counts of a certificate by a method and a bound; `row` says
-    /// which, in words.
+    /// Reads the counts of a certificate by a method and a bound; `row` names the
+    /// row, for errors.
     pub(crate) fn read(method: &str, bound: Option<&str>, text: &str, row: &str) -> Self {
         let variant = variant(method, bound);
         json::read(variant, text, (row, "counts")).unwrap_or_else(Self::Foreign)

@@ -59,6 +59,19 @@ impl fmt::Display for Foreign {
 
 impl std::error::Error for Foreign {}
 
+/// A list, or counts by class, as JSON; these in the order of the classes.
+///
+/// # Panics
+/// If it is of anything but numbers.
+pub(crate) fn write_plain(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("numbers are JSON")
+}
+
+/// The inverse of [`write_plain`], or what is wrong with the text.
+pub(crate) fn read_plain<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|why| format!("'{text}': {why}"))
+}
+
 /// The fields of an enum's value as canonical JSON.
 pub(crate) fn write(value: &impl Serialize) -> String {
     Value::Object(fields(value)).to_string()
@@ -88,7 +101,7 @@ fn fields(value: &impl Serialize) -> Map<String, Value> {
 }
 
 /// The inverse of [`write`], for the variant of this name; `None` is one that is
-/// not known. `row` is where it is, in words.
+/// not known. `row` and the column are named by errors.
 pub(crate) fn read<T: DeserializeOwned>(
     variant: Option<&str>,
     text: &str,

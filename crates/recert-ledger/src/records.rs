@@ -146,6 +146,10 @@ pub struct Certificate {
 }
 
 /// Lower-case hexadecimal text of a hash.
+///
+/// ```
+/// assert_eq!(recert_ledger::hex(&[0, 255]), "00ff");
+/// ```
 pub fn hex(hash: &[u8]) -> String {
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
     let digits = |&byte: &u8| [digit(byte >> 4), digit(byte & 15)];
@@ -153,6 +157,12 @@ pub fn hex(hash: &[u8]) -> String {
 }
 
 /// The inverse of [`hex`] for a SHA-256; `None` if it is not one.
+///
+/// ```
+/// let hash = [0xa5; 32];
+/// assert_eq!(recert_ledger::parse_hex(&"a5".repeat(32)), Some(hash));
+/// assert_eq!(recert_ledger::parse_hex("a5"), None);
+/// ```
 pub fn parse_hex(text: &str) -> Option<[u8; 32]> {
     let mut hash = [0; 32];
     if text.len() != 64 || !text.is_ascii() {

@@ -11,6 +11,18 @@ use crate::{Claim, Error, Evidence, Parameters, Statement};
 impl Ledger {
     /// Merges the rows of a finished series into few and records what was
     /// concluded, which may be nothing: one transaction.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mut ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// ledger.conclude(series, &[abstention(90)])?;
+    /// assert_eq!(ledger.certificates(ledger.base())?, [abstention(90)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn conclude(&mut self, series: Series, certificates: &[Certificate]) -> Result<(), Error> {
         let class = self.margin_class(series)?;
         let transaction = self.connection.unchecked_transaction();
@@ -43,6 +55,22 @@ impl Ledger {
 
     /// All certificates of a network, ordered by claim (method, alpha,
     /// parameters, samples), then by input. Certificates of one claim share it.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mut ledger, series) = example(folder.path())?;
+    /// # ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// # ledger.conclude(series, &[abstention(90)])?;
+    /// for certificate in ledger.certificates(ledger.base())? {
+    ///     assert_eq!(certificate.claim.method(), "certify");
+    ///     assert!(matches!(certificate.evidence, Evidence::OneSided { k: 90, .. }));
+    ///     println!("input {}: radius {}", certificate.idx, certificate.radius);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn certificates(&self, network: NetworkId) -> Result<Vec<Certificate>, Error> {
         let mut last: Option<(i64, Arc<Claim>)> = None;
         self.rows(

@@ -9,7 +9,7 @@ use crate::arithmetic::{Coded, coded_bound};
 use crate::derived::{Bound, Context, Wrong, count, given, missing};
 use crate::free::CELLS;
 
-/// Margin buckets that are told apart, first of samples of the class, then of other
+/// Margin buckets that are distinguished, first of samples of the class, then of other
 /// valid answers; higher ones go with the last.
 const BUCKETS: usize = CELLS / 2;
 
