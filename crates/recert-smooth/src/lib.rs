@@ -25,10 +25,11 @@ mod source;
 mod until;
 
 pub use auto::{Auto, recertify_auto, recertify_until};
-pub use certify::{Sides, certify, certify_plan};
+pub use certify::{certify, certify_plan};
 pub use error::{Error, ErrorKind};
 pub use margin::{edges, margin_code};
 pub use predict::{predict, predict_plan};
+pub use recert_ledger::Sides;
 pub use recertify::{Irs, Method, Recertify, finished_inputs, recertify};
 pub use run::{Observer, Outcome, Silent, Voter, noise_sigma};
 pub use source::Source;

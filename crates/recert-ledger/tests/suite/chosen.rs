@@ -302,7 +302,7 @@ fn damage_is_an_error_that_names_the_row() {
                     .err(),
             );
         }
-        if !sql.contains("samples = 9") {
+        if !sql.contains("copies = 9") {
             errors.push(ledger.conclude(series, &[]).err());
         }
         for error in errors {

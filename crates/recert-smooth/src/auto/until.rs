@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use recert_ledger::{Certificate, Ledger, NetworkId};
+use recert_ledger::{self as ledger, Evidence, Ledger, NetworkId};
 use recert_num::Radius;
-use serde_json::json;
 
-use super::{Auto, Of, places};
+use super::conclude::Of;
+use super::{Auto, places};
 use crate::bound::{self, Beta};
 use crate::plan::{CELLS, Choice, Design, Levels, Subject};
 use crate::run::{Voter, collect_chosen};
@@ -43,8 +43,8 @@ pub fn recertify_until(
         let choices = study.choose_until(rates, target)?.into_iter().enumerate();
         left.extend(choices.map(|(i, choice)| ((i, voter.network), choice)));
     }
-    let parameters = json!({"until": radius.get()});
-    let claim = what.claim(ledger, (&study, &known), (0, parameters));
+    let goal = ledger::Goal::Until(radius.get());
+    let claim = what.claim(ledger, (&study, &known), (0, goal));
     let places = places(&known);
     let last = ROUNDS[ROUNDS.len() - 1];
     let most: u64 = (left.values()).map(|c| c.design.scaled(last).cost()).sum();
@@ -91,7 +91,7 @@ pub fn recertify_until(
                     || round == last
                     || choice.design == Design::Nothing
                     || exhausted
-                    || round >= 1.0 && hopeless(&certificate, target);
+                    || round >= 1.0 && hopeless(&certificate.evidence, target);
                 if !stop {
                     return Ok(Vec::new());
                 }
@@ -108,23 +108,27 @@ pub fn recertify_until(
 
 /// Whether the counts themselves, without any doubt about them, fall short of
 /// the radius (in units of sigma).
-fn hopeless(certificate: &Certificate, target: f64) -> bool {
-    let counts: serde_json::Value = serde_json::from_str(&certificate.counts).unwrap_or_default();
-    let number = |value: &serde_json::Value| value.as_f64().unwrap_or(0.0);
-    let count = |name: &str| number(&counts[name]);
-    let share = |of: f64, whole: f64| if whole > 0.0 { of / whole } else { 0.0 };
-    let p = match certificate.bound.as_deref() {
-        Some("mixture") => share(count("k"), count("n")),
-        Some("loss-mixture") => {
-            share(count("k"), count("n")) * (1.0 - share(count("other"), count("pairs")))
+fn hopeless(evidence: &Evidence, target: f64) -> bool {
+    let share = |part: u64, whole: u64| {
+        if whole > 0 {
+            part as f64 / whole as f64
+        } else {
+            0.0
         }
-        Some("cells") => {
-            let list = |name: &str, cell: usize| number(&counts[name][cell]);
-            let won = |cell| share(list("own", cell), list("pairs", cell));
-            let sum: f64 = (0..CELLS)
-                .map(|cell| list("copies", cell) * won(cell))
-                .sum();
-            share(sum, count("n"))
+    };
+    let p = match evidence {
+        Evidence::FreshMixture { k, n, .. } => share(*k, *n),
+        Evidence::LossMixture {
+            k, n, pairs, other, ..
+        } => share(*k, *n) * (1.0 - share(*other, *pairs)),
+        Evidence::Cells(cells) => {
+            let won = |i: usize| cells.samples[i] as f64 * share(cells.own[i], cells.pairs[i]);
+            let sum: f64 = (0..CELLS).map(won).sum();
+            if cells.n > 0 {
+                sum / cells.n as f64
+            } else {
+                0.0
+            }
         }
         _ => 0.0,
     };

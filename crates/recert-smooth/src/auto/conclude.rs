@@ -1,0 +1,298 @@
+//! What h's answers on the samples of a design prove, and what is claimed of it.
+
+use std::collections::BTreeMap;
+
+use recert_ledger::{
+    self as ledger, CellEvidence, Certificate, Claim, Codes, Evidence, INVALID, InputsHash, Ledger,
+    NetworkId, Parameters,
+};
+use recert_noise::Stream;
+use recert_num::{LowerBound, Sigma, UpperBound};
+use sha2::{Digest, Sha256};
+
+use super::{Auto, Known, series, tally, until};
+use crate::bound::{self, Answered, Conclusion, Tally};
+use crate::plan::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
+use crate::{Error, certify};
+
+impl Auto {
+    /// What the certificates claim: `samples` an input, and what they were to reach.
+    /// The inputs are part of it, as what each of them gets depends on the others.
+    pub(super) fn claim(
+        &self,
+        ledger: &Ledger,
+        (study, known): (&Study, &[Known]),
+        (samples, goal): (u64, ledger::Goal),
+    ) -> Claim {
+        let mut inputs = Sha256::new();
+        for known in known {
+            inputs.update(known.idx.to_le_bytes());
+        }
+        let parameters = Parameters::Auto {
+            alpha_f: study.levels.f.get(),
+            alpha_h: study.levels.h.get(),
+            alpha_whole: study.levels.whole.get(),
+            among: self.among,
+            early: early(ledger.header().n),
+            goal,
+            inputs: known.len() as u64,
+            inputs_sha256: Some(InputsHash(inputs.finalize().into())),
+            sides: self.sides,
+        };
+        certify::claim(ledger.header(), parameters, samples, self.alpha)
+    }
+
+    /// The goal, and the samples an input that it makes on average, for the claim.
+    pub(super) fn goal(&self, inputs: u64) -> (u64, ledger::Goal) {
+        match self.goal {
+            Goal::Budget(total) => (total / inputs.max(1), ledger::Goal::Budget(total)),
+            Goal::Each(samples) => (samples, ledger::Goal::Each(samples)),
+            Goal::MeanRadius(radius) => (0, ledger::Goal::MeanRadiusOverSigma(radius)),
+        }
+    }
+}
+
+/// What an input's certificate rests on beside h's answers.
+pub(super) struct Of<'a> {
+    pub(super) study: &'a Study,
+    pub(super) claim: &'a Claim,
+    /// h's number in the ledger.
+    pub(super) network: NetworkId,
+    pub(super) known: Known,
+    pub(super) subject: Subject,
+}
+
+/// What h's answers on the samples of a design prove.
+struct Found {
+    p_lower: LowerBound,
+    /// For a certificate of both sides.
+    p_upper: Option<UpperBound>,
+    name: &'static str,
+    evidence: Evidence,
+}
+
+impl Of<'_> {
+    /// The certificate of one input from h's answers on the samples of its
+    /// design, which are all in the ledger; by bounds that hold at any time if
+    /// how many they are was decided by h's answers on it.
+    pub(super) fn conclude(
+        &self,
+        ledger: &Ledger,
+        choice: Choice,
+        anytime: bool,
+    ) -> Result<Certificate, Error> {
+        let known = self.known;
+        let sigma = Sigma::new(ledger.header().sigma)?;
+        let picked = known.pick(choice.design).samples(ledger, known.idx)?;
+        let at = series(self.network, known.idx, picked.stream);
+        let (answers, mut micros) = ledger.answers_at(at, &picked.samples)?;
+        let found = self.bound(choice, &picked.f, &answers, anytime)?;
+        let conclusion = match found.p_upper {
+            Some(p_upper) => {
+                let bounds = (found.p_lower, p_upper);
+                Conclusion::two_sided(known.class, bounds, sigma, found.name)?
+            }
+            None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
+        };
+        // The pilot is paid for, whether or not its samples count.
+        let pilot = known.pick(Design::Loss {
+            pairs: self.subject.pilot,
+        });
+        let piloted = pilot.samples(ledger, known.idx)?.samples;
+        let counts = |sample: &u32| {
+            picked.stream == Stream::Certify && picked.samples.binary_search(sample).is_ok()
+        };
+        let extra: Vec<u32> = piloted
+            .into_iter()
+            .filter(|sample| !counts(sample))
+            .collect();
+        let pilot_at = series(self.network, known.idx, Stream::Certify);
+        micros += ledger.answers_at(pilot_at, &extra)?.1;
+        Ok(certify::certificate(
+            known.idx,
+            self.claim.clone(),
+            &conclusion,
+            found.evidence,
+            (answers.len() + extra.len()) as u64,
+            micros,
+        ))
+    }
+
+    /// The bound of a design from f's codes and h's answers on its samples.
+    fn bound(
+        &self,
+        choice: Choice,
+        f_on: &Codes,
+        answers: &[u16],
+        anytime: bool,
+    ) -> Result<Found, Error> {
+        let levels = self.study.levels;
+        let Levels { f, h, whole } = levels;
+        let Subject { n, k, .. } = self.subject;
+        let class = self.known.class;
+        let pilot = self.pilot();
+        let pairs = answers.len() as u64;
+        let other = pairs - count(answers, class);
+        let invalid = count(answers, INVALID);
+        let own = pairs - other;
+        // What holds at any number of pairs: its bound, its prior and its witness.
+        let mixture = || {
+            let (found, prior) = until::one_cell(levels, self.subject, choice, (pairs, other))?;
+            Ok::<_, Error>((found.p_lower, [prior.a(), prior.b()], found.witness))
+        };
+        let mut p_upper = None;
+        let (p_lower, name, evidence) = match choice.design {
+            Design::Nothing => {
+                let evidence = Evidence::Nothing { class, k, n, pilot };
+                (LowerBound::ZERO, "none", evidence)
+            }
+            Design::Fresh { .. } if anytime => {
+                let (p_lower, prior, witness) = mixture()?;
+                let evidence = Evidence::FreshMixture {
+                    class,
+                    k: own,
+                    n: pairs,
+                    invalid,
+                    pilot,
+                    prior,
+                    witness,
+                };
+                (p_lower, "mixture", evidence)
+            }
+            Design::Fresh { .. } => {
+                let evidence = Evidence::Fresh {
+                    class,
+                    k: own,
+                    n: pairs,
+                    invalid,
+                    pilot,
+                };
+                (bound::direct(own, pairs, whole)?, "fresh", evidence)
+            }
+            Design::Loss { .. } if anytime => {
+                let (p_lower, prior, witness) = mixture()?;
+                let evidence = Evidence::LossMixture {
+                    class,
+                    k,
+                    n,
+                    pairs,
+                    other,
+                    invalid,
+                    pilot,
+                    prior,
+                    witness,
+                };
+                (p_lower, "loss-mixture", evidence)
+            }
+            Design::Loss { .. } => {
+                let evidence = Evidence::Loss {
+                    class,
+                    k,
+                    n,
+                    pairs,
+                    other,
+                    invalid,
+                    pilot,
+                };
+                let p_lower = bound::coded_loss(k, n, f, Tally { pairs, other }, h)?;
+                (p_lower, "loss", evidence)
+            }
+            Design::Both { .. } => {
+                let (found, evidence) = self.both(f_on, answers)?;
+                p_upper = Some(found.p_upper);
+                (found.p_lower, "both", evidence)
+            }
+            Design::Cells { .. } => {
+                let (p_lower, evidence) = self.cells(choice, f_on, answers)?;
+                (p_lower, "cells", Evidence::Cells(evidence.into()))
+            }
+        };
+        Ok(Found {
+            p_lower,
+            p_upper,
+            name,
+            evidence,
+        })
+    }
+
+    /// How many samples the pilot had.
+    fn pilot(&self) -> u64 {
+        self.subject.pilot.min(self.subject.k)
+    }
+
+    /// The bound of both sides.
+    fn both(&self, f_on: &Codes, answers: &[u16]) -> Result<(bound::Both, Evidence), Error> {
+        let Levels { f, h, .. } = self.study.levels;
+        let Subject { n, k, .. } = self.subject;
+        let (class, runner_up) = (self.known.class, self.known.runner_up);
+        let moved = moved(&f_on.classes, class, answers);
+        let found = bound::both(Answered { n, k, runner_up }, f, moved, h)?;
+        let evidence = Evidence::Both {
+            class,
+            k,
+            n,
+            runner_up,
+            pairs: moved.pairs,
+            lost: moved.lost,
+            arrived: moved.arrived,
+            p_upper: found.p_upper.get(),
+            invalid: count(answers, INVALID),
+            pilot: self.pilot(),
+        };
+        Ok((found, evidence))
+    }
+
+    /// The bound over cells.
+    fn cells(
+        &self,
+        choice: Choice,
+        f_on: &Codes,
+        answers: &[u16],
+    ) -> Result<(LowerBound, CellEvidence), Error> {
+        let (class, n) = (self.known.class, self.subject.n);
+        let mut cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
+            samples: self.subject.cells[cell],
+            tilt: choice.tilts.cells[cell],
+            ..bound::Cell::default()
+        });
+        for (sample, &answer) in answers.iter().enumerate() {
+            if let Some(cell) = cell_of(f_on, class, sample) {
+                cells[cell].pairs += 1;
+                cells[cell].own += u64::from(answer == class);
+            }
+        }
+        let tilt = choice.tilts.codes;
+        let evidence = CellEvidence {
+            class,
+            n,
+            samples: cells.map(|cell| cell.samples),
+            pairs: cells.map(|cell| cell.pairs),
+            own: cells.map(|cell| cell.own),
+            tilts: cells.map(|cell| cell.tilt),
+            tilt,
+            invalid: count(answers, INVALID),
+            pilot: self.pilot(),
+        };
+        let p_lower = bound::cells(n, tilt, &cells, self.study.levels.whole)?;
+        Ok((p_lower, evidence))
+    }
+}
+
+/// How often an answer was given.
+fn count(answers: &[u16], answer: u16) -> u64 {
+    answers.iter().filter(|&&other| other == answer).count() as u64
+}
+
+/// How h's answers on some samples differ from f's, as far as the class and any one
+/// other answer go.
+fn moved(f: &[u16], class: u16, h: &[u16]) -> bound::Moved {
+    let pairs = || f.iter().zip(h);
+    let mut arrived = BTreeMap::new();
+    let other = pairs().filter(|&(f, h)| f != h && *h != class);
+    tally(&mut arrived, other.map(|(_, h)| h));
+    bound::Moved {
+        pairs: h.len() as u64,
+        lost: pairs().filter(|&(&f, &h)| f == class && h != class).count() as u64,
+        arrived: arrived.into_values().max().unwrap_or(0),
+    }
+}
