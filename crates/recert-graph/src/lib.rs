@@ -10,7 +10,8 @@
 //!   attributes checked and completed, element types and shapes of all values
 //!   with a batch of any size, and constants computed.
 //!
-//! Engines are lowered from a [`Graph`], and bounds are propagated through it:
+//! [`Interpreter`] computes a graph by ONNX's definitions, in plain loops: what
+//! engines are held to. Engines are lowered from a [`Graph`], and bounds are propagated through it:
 //! [`forwards`] and [`backwards`] go through the nodes with a state for every
 //! value, whatever that is.
 //!

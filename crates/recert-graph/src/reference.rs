@@ -87,16 +87,22 @@ impl Default for Limits {
 
 /// Computes a graph by the definitions of its operators.
 ///
-/// ```no_run
+/// ```
 /// use recert_graph::{Builder, Data, Interpreter, Limits, Model, Tensor};
 ///
 /// # fn main() -> recert_graph::Result<()> {
-/// let model = Model::read("network.onnx")?;
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../recert-net/tests/golden/residual.onnx");
+/// let model = Model::read(path)?;
 /// let graph = Builder::new(&model).build()?;
 /// let interpreter = Interpreter::new(&graph, Limits::default())?;
-/// let image = Tensor::new(vec![1, 3, 32, 32], Data::Float32(vec![0.5; 3072]))?;
-/// let outputs = interpreter.run(&[image])?;
-/// println!("{:?}", outputs[0].as_f32());
+///
+/// let shape = graph.value(graph.inputs()[0]).shape.at(2);
+/// let pixels = vec![0.5; shape.iter().product()];
+/// let images = Tensor::new(shape, Data::Float32(pixels))?;
+/// let logits = &interpreter.run(&[images])?[0];
+/// // Two images that are the same have the same outputs.
+/// let (first, second) = logits.as_f32().unwrap().split_at(logits.len() / 2);
+/// assert_eq!(first, second);
 /// # Ok(())
 /// # }
 /// ```

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-/// How many cases pass at least: those of onnx 1.20 and later that use what the
-/// graph knows. Fewer means that a change lost some.
-const FLOOR: usize = 1;
+/// How many cases pass at least, of those of onnx 1.23 and later: 1,075 of 1.23.2
+/// do. Fewer means that a change lost some.
+const FLOOR: usize = 1070;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -53,7 +53,10 @@ fn main() -> ExitCode {
     for (reason, count) in &*skipped.lock().unwrap_or_else(PoisonError::into_inner) {
         println!("skipped {count}: {reason}");
     }
-    let everything = installed && !arguments.list && conclusion.num_filtered_out == 0;
+    let everything = installed
+        && !arguments.list
+        && std::env::var_os("RECERT_ONNX_TESTS").is_none()
+        && conclusion.num_filtered_out == 0;
     if everything && conclusion.num_passed < FLOOR as u64 {
         println!(
             "only {} cases passed; at least {FLOOR} have to",
