@@ -32,6 +32,6 @@ pub use error::{Error, ErrorKind};
 pub use network::{ImageShape, Network, NetworkOptions};
 pub use options::{EngineOptions, Precision};
 pub use preprocess::Preprocess;
-pub use runtime::{EngineIdentity, Output, Runtime, Session, Shared, Source};
+pub use runtime::{EngineIdentity, Output, Runtime, Session, Shared, Subgraph};
 pub use sharing::Sharing;
 pub use tap::Tap;

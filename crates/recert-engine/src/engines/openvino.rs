@@ -13,7 +13,7 @@ use recert_net::Model;
 use rten_onnx::onnx::ModelProto;
 
 use super::search::{self, Wanted};
-use super::{Device, Found};
+use super::{Device, EngineEntry, Found, faults};
 use crate::options::{CPU, quantizes};
 use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session};
 
@@ -36,7 +36,16 @@ const ARCHIVE: [&str; 3] = [
 ];
 
 /// How to get it.
-pub(super) const INSTALL: &str = "pip install openvino";
+const INSTALL: &str = "pip install openvino";
+
+pub(super) const ENTRY: EngineEntry = EngineEntry {
+    name: "openvino",
+    title: "OpenVINO",
+    install: Some(INSTALL),
+    rank: |_| 1,
+    open: |options| Ok(Box::new(OpenVino::new(options)?)),
+    find: OpenVino::found,
+};
 
 /// A function of the C library, by which a file is known to be it before it is
 /// loaded: the binding panics where one is missing.
@@ -65,9 +74,6 @@ pub struct OpenVino {
 }
 
 impl OpenVino {
-    /// The engine's name.
-    pub const NAME: &'static str = "openvino";
-
     /// Loads the shared library from the first of: `OPENVINO_DYLIB_PATH`; the
     /// active Python environment, the one on the `PATH`, and the user's
     /// packages; `INTEL_OPENVINO_DIR`; the system's library folders.
@@ -75,7 +81,7 @@ impl OpenVino {
     /// # Errors
     /// [`ErrorKind::EngineMissing`] where there is no library or no such
     /// device, [`ErrorKind::Unsupported`] where the device lacks the precision.
-    pub fn find(options: &EngineOptions) -> Result<Self, Error> {
+    pub fn new(options: &EngineOptions) -> Result<Self, Error> {
         let (_, version) = library()?;
         let device = options.device().to_ascii_uppercase();
         let precision = options.float();
@@ -107,7 +113,7 @@ impl OpenVino {
     }
 
     /// What is installed.
-    pub(super) fn survey() -> Result<Found, Error> {
+    fn found() -> Result<Found, Error> {
         let (path, version) = library()?;
         let core = core()?;
         let devices = devices(&core)?.into_iter().map(|name| {
@@ -263,7 +269,7 @@ impl Runtime for OpenVino {
             parts.push("the same answer in every run not promised".into());
         }
         EngineIdentity {
-            name: Self::NAME.into(),
+            name: ENTRY.name.into(),
             version: self.version.clone(),
             precision: parts.join(", "),
             batch_invariant: false,
@@ -278,7 +284,11 @@ impl Runtime for OpenVino {
         outputs: &[&str],
     ) -> Result<Box<dyn Session>, Error> {
         let name = model.name();
-        refuse_wrong(model, &self.version)?;
+        let proto = ModelProto::parse_buf(model.bytes()).map_err(|source| {
+            let message = format!("{name}: it cannot be read: {source}");
+            Error::new(ErrorKind::Unsupported, message).because(source)
+        })?;
+        faults::refuse(&ENTRY, &self.version, &wrong::FAULTS, model, &proto, &[])?;
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let read = core.read_model_from_buffer(model.bytes(), None);
         let read = read.map_err(|source| cannot_load(model, &self.version, &source))?;
@@ -325,23 +335,6 @@ impl Runtime for OpenVino {
             _compiled: compiled,
         }))
     }
-}
-
-/// Refuses a network of which OpenVINO is known to compute something wrongly.
-fn refuse_wrong(model: &Model, version: &str) -> Result<(), Error> {
-    let unsupported = |what: String| {
-        let message = format!("{}: {what}", model.name());
-        Error::new(ErrorKind::Unsupported, message)
-    };
-    let proto = ModelProto::parse_buf(model.bytes())
-        .map_err(|source| unsupported(format!("it cannot be read: {source}")).because(source))?;
-    let Some(found) = wrong::find(&proto) else {
-        return Ok(());
-    };
-    Err(unsupported(format!(
-        "node '{}' ({}): OpenVINO {version} is known to compute {} wrongly: {}",
-        found.node, found.operator, found.what, found.advice,
-    )))
 }
 
 /// That OpenVINO refuses a network, with the operators that it lacks by name:

@@ -1,13 +1,16 @@
 //! Networks that share their first layers answer as they do alone, bit for bit,
 //! whatever the others are asked.
 
-use crate::support::{MADE, made, shared};
+use std::path::Path;
+
+use crate::support::{MADE, made};
 use recert_engine::engines::{Direct, Rten};
 use recert_engine::{
     Answers, Classifier, EngineOptions, Error, ErrorKind, Network, NetworkOptions, Preprocess,
     Runtime, Sharing,
 };
 use recert_net::Model;
+use recert_testing::{shared, test};
 
 /// `model` with the tensor `name` changed, which no other one's bytes contain.
 fn edited(model: &Model, name: &str, change: impl Fn(usize, f32) -> f32) -> Model {
@@ -94,7 +97,7 @@ fn assert_same(networks: &[Network], sharing: &Sharing) {
     }
 }
 
-#[test]
+test!(networks_with_another_head_answer_as_they_do_alone);
 fn networks_with_another_head_answer_as_they_do_alone() {
     for (name, options) in [
         ("plain", NetworkOptions::default()),
@@ -123,7 +126,7 @@ fn networks_with_another_head_answer_as_they_do_alone() {
     }
 }
 
-#[test]
+test!(one_file_several_times_is_computed_once);
 fn one_file_several_times_is_computed_once() {
     let models = [made("arg_max"), made("arg_max")];
     let networks = models
@@ -134,9 +137,8 @@ fn one_file_several_times_is_computed_once() {
     assert_same(&networks, &sharing);
 }
 
-#[test]
-fn real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone() {
-    let Some(folder) = shared() else { return };
+test!(real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone, needs shared);
+fn real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone(folder: &Path) {
     let model = Model::read(folder.join("models/cifar10/resnet20_sigma0.50.onnx")).unwrap();
     let models = [
         edited(
@@ -162,7 +164,7 @@ fn real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone() {
     assert_same(&networks, &sharing);
 }
 
-#[test]
+test!(what_cannot_share_does_not);
 fn what_cannot_share_does_not() {
     let model = made("plain");
     let head = edited(&model, "v", |_, weight| 2.0 * weight);

@@ -9,13 +9,11 @@
 //! value lies halfway between two quanta, and `Softmax` of minus infinity
 //! alone, which is 0 instead of NaN.
 
-use rten_onnx::onnx::ModelProto;
-
-use crate::engines::faults::{self, Fault, Site, Wrong};
+use crate::engines::faults::{Fault, Site};
 
 const OTHER_ENGINE: &str = "choose --engine onnxruntime";
 
-const WRONG: [Fault; 11] = [
+pub(super) const FAULTS: [Fault; 11] = [
     // The padding goes to the end instead of to the beginning.
     Fault {
         operators: &["ConvTranspose"],
@@ -120,9 +118,4 @@ fn ends_behind(site: &Site<'_>) -> bool {
         let pad = pads.get(windows.len() + axis).copied().unwrap_or(0);
         stride + pad > *window
     })
-}
-
-/// The first node of `model` that OpenVINO computes wrongly.
-pub(super) fn find(model: &ModelProto) -> Option<Wrong> {
-    faults::find(&WRONG, model, &[])
 }

@@ -16,16 +16,16 @@
 //! the reciprocal of the scale where ONNX divides, so that values halfway
 //! between two quanta may go to the other one.
 
-use rten_onnx::onnx::{DataType, ModelProto};
+use rten_onnx::onnx::DataType;
 
-use crate::engines::faults::{self, Fault, Wrong};
+use crate::engines::faults::Fault;
 
 const OTHER_ENGINE: &str = "choose --engine onnxruntime";
 const STATIC: &str =
     "quantize it statically (QuantizeLinear/DequantizeLinear), or choose --engine onnxruntime";
 const OPSET: &str = "export it with opset 13 or later, or choose --engine onnxruntime";
 
-const WRONG: [Fault; 10] = [
+pub(super) const FAULTS: [Fault; 10] = [
     // Wrong in 49 of 96 cases, by up to 5 times the largest value: wherever
     // there is padding, and wherever the weights are int8 or have a zero point
     // (but for plain 1x1 and depthwise convolutions). Without VNNI as the next.
@@ -104,9 +104,3 @@ const WRONG: [Fault; 10] = [
         advice: OTHER_ENGINE,
     },
 ];
-
-/// The first node of `model` that rten computes wrongly, but for those that
-/// make the tensors `exempt`.
-pub(super) fn find(model: &ModelProto, exempt: &[&str]) -> Option<Wrong> {
-    faults::find(&WRONG, model, exempt)
-}
