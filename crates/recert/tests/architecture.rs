@@ -207,7 +207,7 @@ fn the_checker_builds_without_any_prover() {
 
 #[test]
 fn libraries_from_elsewhere_have_one_user() {
-    let users: [(&[&str], &str); 4] = [
+    let users: [(&[&str], &str); 3] = [
         (&["rusqlite"], "recert-ledger"),
         (
             &[
@@ -221,7 +221,6 @@ fn libraries_from_elsewhere_have_one_user() {
             "recert-engine",
         ),
         (&["clap", "anyhow", "ctrlc", "indicatif"], "recert-cli"),
-        (&["inventory", "libtest-mimic"], "recert-testing"),
     ];
     // Tests of the command line damage ledgers, behind the back of recert-ledger.
     let exceptions = [("recert-cli", "rusqlite", DependencyKind::Development)];
