@@ -142,7 +142,7 @@ impl Network {
     }
 
     /// The number of classes; for a network that answers with class numbers,
-    /// which does not say, the largest number supported.
+    /// whose number of classes is unknown, the largest number supported.
     pub fn classes(&self) -> usize {
         self.feed.classes
     }
@@ -282,10 +282,10 @@ impl Feed {
         (self.image, self.nhwc, &self.dims) == (other.image, other.nhwc, &other.dims)
     }
 
-    pub(crate) fn answered(&self, what: &str) -> Error {
+    pub(crate) fn answered(&self, answer: &str) -> Error {
         Error::new(
             ErrorKind::Run,
-            format!("{}: the network answered with {what}", self.name),
+            format!("{}: the network answered with {answer}", self.name),
         )
     }
 

@@ -16,10 +16,10 @@ pub struct EngineIdentity {
     pub precision: String,
     /// Whether an image's answer is bit for bit the same whatever the batch
     /// it is in. Where not, counts may differ between batch sizes (the noise
-    /// never does), and the ledger says so.
+    /// never does), and the ledger records it.
     pub batch_invariant: bool,
     /// Whether the same batch, run again, gets bit for bit the same answers.
-    /// Where that is not promised, [`Self::precision`] says so in words, and
+    /// Where that is not promised, [`Self::precision`] states it in words, and
     /// with it the ledger.
     pub deterministic: bool,
 }

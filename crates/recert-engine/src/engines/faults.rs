@@ -14,7 +14,7 @@ pub(super) struct Fault {
     pub(super) operators: &'static [&'static str],
     pub(super) when: fn(&Site<'_>) -> bool,
     /// What is computed wrongly, as in "is known to compute .. wrongly".
-    pub(super) what: &'static str,
+    pub(super) computation: &'static str,
     pub(super) advice: &'static str,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn refuse(
         "{}: node {node}: {} {version} is known to compute {} wrongly: {}",
         model.name(),
         engine.title,
-        fault.what,
+        fault.computation,
         fault.advice,
     );
     Err(Error::new(ErrorKind::Unsupported, message))

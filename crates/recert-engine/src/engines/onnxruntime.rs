@@ -39,7 +39,7 @@ pub(super) const ENTRY: EngineEntry = EngineEntry {
 /// are quantized and its weights are float32, it quantizes the weights, too,
 /// by one scale for the whole tensor. On the shared `resnet8_qdq` that changes
 /// 23 of 500 predictions; without it ONNX Runtime stays within one quantum of
-/// what the file says.
+/// what the file specifies.
 ///
 /// Likewise `with_precise_qmm`: on x86 processors without VNNI the faster
 /// 8-bit products would saturate at 16 bits.
@@ -228,11 +228,11 @@ impl Runtime for OnnxRuntime {
     fn identity(&self, _: &Model) -> EngineIdentity {
         // What is switched off changes answers, so it is part of who answers:
         // a ledger made with other settings is not resumed with these.
-        let own = format!("as in the model, precise 8-bit products, no {UNFAITHFUL}");
+        let arithmetic = format!("as in the model, precise 8-bit products, no {UNFAITHFUL}");
         let precision = match self.target {
-            Target::Cpu => own,
+            Target::Cpu => arithmetic,
             Target::Cuda(number) => format!(
-                "{own}, on CUDA:{number}, no TensorFloat-32, the same answer in every run not \
+                "{arithmetic}, on CUDA:{number}, no TensorFloat-32, the same answer in every run not \
                  promised"
             ),
         };

@@ -151,7 +151,7 @@ fn library() -> Result<(PathBuf, String), Error> {
         }
         openvino_sys::library::load_from(&path)?;
         let build = openvino::version().build_number;
-        // 2026.4.1-22982-e213a147257-releases/2026/4: the branch says nothing more.
+        // 2026.4.1-22982-e213a147257-releases/2026/4: the branch adds nothing.
         let version = build.split("-releases").next().unwrap_or(&build);
         Ok((path, version.to_owned()))
     };
@@ -177,7 +177,7 @@ fn device_type(name: &str) -> DeviceType<'static> {
 
 fn devices(core: &Core) -> Result<Vec<String>, Error> {
     let devices = core.available_devices().map_err(|source| {
-        let message = format!("OpenVINO does not say which devices there are: {source}");
+        let message = format!("OpenVINO does not list its devices: {source}");
         Error::new(ErrorKind::EngineMissing, message).because(source)
     })?;
     Ok(devices.iter().map(ToString::to_string).collect())
@@ -190,7 +190,7 @@ fn check_device(core: &Core, device: &str, version: &str) -> Result<(), Error> {
     let refuse = |why: String| Err(Error::new(ErrorKind::EngineMissing, why));
     if CHOOSERS.contains(&kind) {
         return refuse(format!(
-            "--device {device}: {kind} chooses a device by itself, so that a ledger could not say \
+            "--device {device}: {kind} chooses a device by itself, so that a ledger could not record \
              which one answered: name one of {}",
             here.join(", ")
         ));
@@ -216,7 +216,7 @@ fn check_device(core: &Core, device: &str, version: &str) -> Result<(), Error> {
 fn precisions(core: &Core, device: &str) -> Result<Vec<Precision>, Error> {
     let key = PropertyKey::DeviceCapabilities;
     let text = (core.get_property(&device_type(device), &key)).map_err(|source| {
-        let message = format!("OpenVINO does not say what {device} can do: {source}");
+        let message = format!("OpenVINO does not report what {device} can do: {source}");
         Error::new(ErrorKind::EngineMissing, message).because(source)
     })?;
     let able: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();
@@ -244,7 +244,7 @@ fn configure(core: &mut Core, device: &str, precision: Precision) -> Result<(), 
             // Workers pinned by themselves would all be pinned to the same core.
             (RwPropertyKey::HintEnableCpuPinning, "NO"),
             // Otherwise float activations are quantized where weights are
-            // stored in 8 bits, which the file does not say.
+            // stored in 8 bits, which the file does not state.
             (other("DYNAMIC_QUANTIZATION_GROUP_SIZE"), "0"),
         ]);
     }
@@ -317,7 +317,7 @@ impl Runtime for OpenVino {
         }
         let key = RwPropertyKey::HintInferencePrecision.into();
         let used = compiled.get_property(&key).map_or_else(
-            |_| "a precision that it does not tell".to_owned(),
+            |_| "a precision that it does not report".to_owned(),
             std::borrow::Cow::into_owned,
         );
         if used != self.precision.name() {
@@ -338,7 +338,7 @@ impl Runtime for OpenVino {
 }
 
 /// That OpenVINO refuses a network, with the operators that it lacks by name:
-/// it tells the operators itself, but not always their nodes.
+/// it names the operators itself, but not always their nodes.
 fn cannot_load(model: &Model, version: &str, source: &InferenceError) -> Error {
     let text = source.message.as_deref().unwrap_or_default();
     let lacking = (model.operators())
