@@ -27,8 +27,9 @@
 //! ```
 //!
 //! An ordinary `#[test]` is not compiled in such a program; a test of
-//! `crates/recert/tests/architecture.rs` sees that there is none. Everything else is as
-//! with the standard harness: `cargo test NAME`, `--exact`, `--list`, `--test-threads`.
+//! `crates/recert/tests/architecture.rs` sees that there is none. The arguments are those of
+//! the standard harness (`cargo test NAME`, `--skip`, `--exact`, `--list`, `--test-threads`),
+//! but for one: it takes a single name to filter by, not several.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
