@@ -42,8 +42,8 @@ fn main() -> Result<(), Failure> {
         .map(Model::read)
         .collect::<Result<_, _>>()?;
     let several = models.len() > 1;
-    for engine in engines::survey() {
-        let Ok(found) = engine.found else {
+    for engine in &engines::ENGINES {
+        let Ok(found) = engine.find() else {
             eprintln!("skipped: {} is not installed", engine.name);
             continue;
         };
@@ -55,7 +55,7 @@ fn main() -> Result<(), Failure> {
                 precision: Some(precision),
                 device: None,
             };
-            let runtime = engines::open(engine.name, &options)?;
+            let runtime = engine.open(&options)?;
             for model in &models {
                 let mut name = format!("{} {precision}", engine.name);
                 if several {

@@ -1,4 +1,4 @@
-//! What a classifier says of a batch: logits, or classes alone.
+//! What a classifier answers to a batch: logits, or classes alone.
 
 /// The number of a class, counted from 0.
 pub type Class = u16;
@@ -8,6 +8,20 @@ pub type Class = u16;
 /// Invalid answers (a NaN or an infinite logit, a class number out of range)
 /// are answers too: they count against every class, and are reported, but are
 /// never an answer *for* a class.
+///
+/// # Examples
+/// ```
+/// use recert_engine::Answers;
+///
+/// let answers = Answers::Logits {
+///     classes: 3,
+///     values: vec![1.0, 4.0, 2.5, f32::NAN, 0.0, 0.0],
+/// };
+/// assert_eq!(answers.len(), 2);
+/// assert_eq!(answers.class(0), Some(1));
+/// assert_eq!(answers.margin(0, 1), Some(1.5));
+/// assert_eq!(answers.class(1), None);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answers {
     /// Row-major logits, `[count, classes]`.
@@ -57,7 +71,7 @@ impl Answers {
             return None;
         };
         let row = &values[i * classes..(i + 1) * classes];
-        let own = *row.get(usize::from(class))?;
+        let logit = *row.get(usize::from(class))?;
         let mut other = f32::NEG_INFINITY;
         for (j, &value) in row.iter().enumerate() {
             if !value.is_finite() {
@@ -67,7 +81,7 @@ impl Answers {
                 other = other.max(value);
             }
         }
-        let margin = own - other;
+        let margin = logit - other;
         margin.is_finite().then_some(margin)
     }
 

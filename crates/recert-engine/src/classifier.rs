@@ -22,6 +22,18 @@ pub trait Classifier: Send {
 
 /// A classifier made of a function, for tests, simulations and classifiers
 /// that are no neural network: image in, class (or `None`) out.
+///
+/// # Examples
+/// ```
+/// use recert_engine::{Answers, Classifier, FnClassifier};
+///
+/// // Class 1 for images of two pixels that are bright on average, else class 0.
+/// let bright = |image: &[f32]| Some(u16::from(image[0] + image[1] > 1.0));
+/// let mut classifier = FnClassifier::new(2, 2, bright);
+/// let answers = classifier.classify(&[0.9, 0.8, 0.1, 0.2])?;
+/// assert_eq!(answers, Answers::Classes(vec![Some(1), Some(0)]));
+/// # Ok::<(), recert_engine::Error>(())
+/// ```
 pub struct FnClassifier<F> {
     classes: usize,
     image_len: usize,

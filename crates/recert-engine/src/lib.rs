@@ -34,6 +34,6 @@ pub use identity::{Arithmetic, EngineIdentity, Floats};
 pub use network::{ImageShape, Network, NetworkOptions};
 pub use options::{EngineOptions, Precision};
 pub use preprocess::Preprocess;
-pub use runtime::{Output, Runtime, Session, Shared, Source};
+pub use runtime::{Output, Runtime, Session, Shared, Subgraph};
 pub use sharing::Sharing;
 pub use tap::Tap;

@@ -59,14 +59,14 @@ pub struct Network {
     pub(crate) identity: EngineIdentity,
     pub(crate) preprocess: Preprocess,
     output: String,
-    pub(crate) plan: Plan,
+    pub(crate) feed: Feed,
     /// The model's fingerprint.
     pub(crate) sha256: [u8; 32],
 }
 
 /// How images become the engine's input, and its output answers.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct Feed {
     pub(crate) name: String,
     pub(crate) image: ImageShape,
     nhwc: bool,
@@ -82,26 +82,46 @@ impl Network {
     /// a few images to see that it works, how many classes it has, and that it
     /// is a function of a single image: the same image must get the same
     /// answer, alone or in company.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] for what is no classifier of images, [`ErrorKind::Shape`] and
+    /// [`ErrorKind::Preprocess`] where the data does not fit it, [`ErrorKind::Unsupported`]
+    /// for what the engine lacks or computes wrongly, and for a network that is random or
+    /// mixes the images of a batch.
+    ///
+    /// # Examples
+    /// ```
+    /// use recert_engine::{ImageShape, Network, NetworkOptions, engines};
+    /// use recert_graph::Model;
+    ///
+    /// let model = Model::read("tests/golden/made/plain.onnx")?;
+    /// let engine = engines::by_name("direct")?;
+    /// let image = ImageShape { channels: 3, height: 8, width: 8 };
+    /// let network = Network::load(&model, engine.as_ref(), image, &NetworkOptions::default())?;
+    /// assert_eq!(network.classes(), 4);
+    /// assert_eq!(network.engine().name, "direct");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load(
         model: &Model,
         runtime: &dyn Runtime,
         image: ImageShape,
         options: &NetworkOptions,
     ) -> Result<Self, Error> {
-        let (mut plan, signature) = Plan::of(model, image, options)?;
+        let (mut feed, signature) = Feed::new(model, image, options)?;
         let mut session = runtime.load(model, &signature.input.name, &[&signature.output.name])?;
         let identity = runtime.identity(model);
         let tolerance = probe::tolerance(&identity, quantizes(model));
-        plan.classes = plan.probe(session.as_mut(), &options.preprocess, tolerance)?;
+        feed.classes = feed.probe(session.as_mut(), &options.preprocess, tolerance)?;
         if !identity.batch_invariant {
-            plan.keeps_apart(model, &signature, &options.preprocess)?;
+            feed.check_batch_independence(model, &signature, &options.preprocess)?;
         }
         Ok(Self {
             session: Mutex::new(session),
             identity,
             preprocess: options.preprocess.clone(),
             output: signature.output.name.clone(),
-            plan,
+            feed,
             sha256: model.sha256(),
         })
     }
@@ -122,25 +142,42 @@ impl Network {
     }
 
     /// The number of classes; for a network that answers with class numbers,
-    /// which does not say, the largest number supported.
+    /// whose number of classes is unknown, the largest number supported.
     pub fn classes(&self) -> usize {
-        self.plan.classes
+        self.feed.classes
     }
 
     /// The shape of the images it was loaded for.
     pub fn image(&self) -> ImageShape {
-        self.plan.image
+        self.feed.image
     }
 
     /// The batch size, where the network takes only one.
     pub fn fixed_batch(&self) -> Option<usize> {
-        self.plan.fixed_batch
+        self.feed.fixed_batch
     }
 
     /// One worker's instance, computing on one thread.
+    ///
+    /// # Examples
+    /// ```
+    /// # use recert_engine::{ImageShape, Network, NetworkOptions, engines};
+    /// # use recert_graph::Model;
+    /// # let model = Model::read("tests/golden/made/plain.onnx")?;
+    /// # let engine = engines::by_name("direct")?;
+    /// # let image = ImageShape { channels: 3, height: 8, width: 8 };
+    /// # let network = Network::load(&model, engine.as_ref(), image, &NetworkOptions::default())?;
+    /// let mut worker = network.worker()?;
+    /// // Two images, one after the other; each is [channels, height, width].
+    /// let images = vec![0.5; 2 * worker.image_len()];
+    /// let answers = worker.classify(&images)?;
+    /// assert_eq!(answers.len(), 2);
+    /// assert_eq!(answers.class(0), answers.class(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn worker(&self) -> Result<Box<dyn Classifier>, Error> {
         let session = self.session().fork()?;
-        Ok(Worker::boxed(session, &self.preprocess, &self.plan))
+        Ok(Worker::boxed(session, &self.preprocess, &self.feed))
     }
 
     pub(crate) fn session(&self) -> MutexGuard<'_, Box<dyn Session>> {
@@ -203,10 +240,10 @@ fn show(size: Option<usize>) -> String {
     size.map_or_else(|| "any".to_owned(), |size| size.to_string())
 }
 
-impl Plan {
+impl Feed {
     /// How to feed `model` with images of shape `image`; the class count is
     /// left open.
-    pub(crate) fn of(
+    pub(crate) fn new(
         model: &Model,
         image: ImageShape,
         options: &NetworkOptions,
@@ -228,7 +265,7 @@ impl Plan {
         let (dims, nhwc) = dims(model.name(), image, input.layout, input.dims.len())?;
         options.preprocess.check(image.channels)?;
         let logits = matches!(signature.output.kind, OutputKind::Scores { .. });
-        let plan = Plan {
+        let feed = Feed {
             name: model.name().to_owned(),
             image,
             nhwc,
@@ -237,18 +274,18 @@ impl Plan {
             classes: 0,
             logits,
         };
-        Ok((plan, signature))
+        Ok((feed, signature))
     }
 
     /// Whether images are handed over in the same way as with `other`.
-    pub(crate) fn takes_as(&self, other: &Self) -> bool {
+    pub(crate) fn feeds_like(&self, other: &Self) -> bool {
         (self.image, self.nhwc, &self.dims) == (other.image, other.nhwc, &other.dims)
     }
 
-    pub(crate) fn answered(&self, what: &str) -> Error {
+    pub(crate) fn answered(&self, answer: &str) -> Error {
         Error::new(
             ErrorKind::Run,
-            format!("{}: the network answered with {what}", self.name),
+            format!("{}: the network answered with {answer}", self.name),
         )
     }
 
@@ -279,9 +316,9 @@ impl Plan {
         if self.nhwc && self.image.channels > 1 {
             let mut hwc = vec![0.0; self.image.len()];
             for image in input.chunks_exact_mut(self.image.len()) {
-                for (place, pixel) in hwc.chunks_exact_mut(self.image.channels).enumerate() {
+                for (i, pixel) in hwc.chunks_exact_mut(self.image.channels).enumerate() {
                     for (channel, value) in pixel.iter_mut().enumerate() {
-                        *value = image[channel * plane + place];
+                        *value = image[channel * plane + i];
                     }
                 }
                 image.copy_from_slice(&hwc);
@@ -322,7 +359,7 @@ impl Plan {
 pub(crate) struct Worker {
     session: Box<dyn Session>,
     preprocess: Preprocess,
-    plan: Plan,
+    feed: Feed,
     input: Vec<f32>,
 }
 
@@ -331,12 +368,12 @@ impl Worker {
     pub(crate) fn boxed(
         session: Box<dyn Session>,
         preprocess: &Preprocess,
-        plan: &Plan,
+        feed: &Feed,
     ) -> Box<dyn Classifier> {
         Box::new(Self {
             session,
             preprocess: preprocess.clone(),
-            plan: plan.clone(),
+            feed: feed.clone(),
             input: Vec::new(),
         })
     }
@@ -344,26 +381,26 @@ impl Worker {
 
 impl Classifier for Worker {
     fn classes(&self) -> usize {
-        self.plan.classes
+        self.feed.classes
     }
 
     fn image_len(&self) -> usize {
-        self.plan.image.len()
+        self.feed.image.len()
     }
 
     fn classify(&mut self, images: &[f32]) -> Result<Answers, Error> {
         let length = self.image_len();
         let count = images.len() / length;
-        let piece = self.plan.fixed_batch.unwrap_or(count.max(1));
+        let piece = self.feed.fixed_batch.unwrap_or(count.max(1));
         let mut all: Option<Answers> = None;
         for images in images.chunks(piece * length) {
             let count = images.len() / length;
-            let batch = self.plan.fixed_batch.unwrap_or(count);
-            self.plan
+            let batch = self.feed.fixed_batch.unwrap_or(count);
+            self.feed
                 .fill(images, batch, &self.preprocess, &mut self.input);
-            let mut outputs = self.session.run(&self.input, &self.plan.shape(batch))?;
+            let mut outputs = self.session.run(&self.input, &self.feed.shape(batch))?;
             let output = outputs.pop().expect("one output was asked for");
-            let mut answers = self.plan.answers(output, batch, count)?;
+            let mut answers = self.feed.answers(output, batch, count)?;
             for (i, image) in images.chunks_exact(length).enumerate() {
                 if !image.iter().all(|pixel| pixel.is_finite()) {
                     answers.invalidate(i);

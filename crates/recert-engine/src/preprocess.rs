@@ -24,8 +24,24 @@ pub struct Preprocess {
 impl Preprocess {
     /// Values for `mean` and `std` are one for all channels, one a channel,
     /// or none; in the units of the data (`[0, 1]`).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Preprocess`] for a value that is not finite, a `std` that is not
+    /// positive, a `scale` of 0.
+    ///
+    /// # Examples
+    /// ```
+    /// use recert_engine::Preprocess;
+    ///
+    /// let imagenet = Preprocess::new(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225], None)?;
+    /// // Ledgers record it as text, which is read back.
+    /// let text = imagenet.to_string();
+    /// assert_eq!(text, "mean=0.485,0.456,0.406 std=0.229,0.224,0.225");
+    /// assert_eq!(text.parse::<Preprocess>()?, imagenet);
+    /// # Ok::<(), recert_engine::Error>(())
+    /// ```
     pub fn new(mean: &[f32], std: &[f32], scale: Option<f32>) -> Result<Self, Error> {
-        let bad = |what: String| Err(Error::new(ErrorKind::Preprocess, what));
+        let bad = |why: String| Err(Error::new(ErrorKind::Preprocess, why));
         if let Some(value) = mean.iter().find(|v| !v.is_finite()) {
             return bad(format!("mean must be finite, got {value}"));
         }
@@ -69,12 +85,12 @@ impl Preprocess {
         if self.is_identity() {
             return;
         }
-        let of = |list: &[f32], neutral: f32| match list {
+        let value = |list: &[f32], neutral: f32| match list {
             [] => neutral,
             [one] => *one,
             many => many[channel],
         };
-        let (mean, std) = (of(&self.mean, 0.0), of(&self.std, 1.0));
+        let (mean, std) = (value(&self.mean, 0.0), value(&self.std, 1.0));
         let scale = self.scale.unwrap_or(1.0);
         for value in values {
             *value = (*value - mean) / std * scale;

@@ -3,8 +3,8 @@
 
 use recert_graph::{Model, Signature};
 
-use crate::engines::{self, Direct, Rten};
-use crate::network::Plan;
+use crate::engines::{Direct, Rten};
+use crate::network::Feed;
 use crate::{
     Arithmetic, Class, EngineIdentity, Error, ErrorKind, Output, Precision, Preprocess, Runtime,
     Session,
@@ -76,7 +76,7 @@ pub(crate) fn batch(model: &Model, fixed_batch: Option<usize>) -> Result<Option<
     Ok(fixed_batch)
 }
 
-impl Plan {
+impl Feed {
     /// The number of classes, from a few runs on three unlike images; for a network
     /// that answers with classes, the largest number supported.
     ///
@@ -104,7 +104,7 @@ impl Plan {
         let first = run(&batches[0])?;
         let classes = self.count_classes(&first, size)?;
         if !close(&first, &run(&batches[0])?, 0.0) {
-            return Err(self.no_function(
+            return Err(self.not_a_function(
                 "the same image gets two answers: only deterministic networks can be certified",
             ));
         }
@@ -126,7 +126,7 @@ impl Plan {
             same &= answered.add(&all, &together);
         }
         if !same {
-            return Err(self.no_function(
+            return Err(self.not_a_function(
                 "an image's answer depends on the other images in the batch: \
                  export the network with a batch of 1",
             ));
@@ -134,14 +134,14 @@ impl Plan {
         Ok(classes)
     }
 
-    /// Whether the network keeps the images of a batch apart, as an engine sees it
-    /// whose own answers do not depend on the batch by a bit. That is no matter
-    /// of who computes. [`Direct`] takes no other networks; [`Rten`] tries it. Where
-    /// neither takes the network, [`Plan::probe`] has to do.
+    /// Checks that no image's answer depends on the others in a batch, by an engine
+    /// whose own rounding does not depend on the batch by a bit: the property is one of
+    /// the network, whatever engine computes it. [`Direct`] takes no networks without it;
+    /// [`Rten`] tries it. Where neither takes the network, [`Feed::probe`] has to do.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] as by [`Plan::probe`].
-    pub(crate) fn keeps_apart(
+    /// [`ErrorKind::Unsupported`] as by [`Feed::probe`].
+    pub(crate) fn check_batch_independence(
         &self,
         model: &Model,
         signature: &Signature,
@@ -150,10 +150,10 @@ impl Plan {
         let load = |engine: &dyn Runtime| {
             engine.load(model, &signature.input.name, &[&signature.output.name])
         };
-        if load(engines::by_name(Direct::NAME)?.as_ref()).is_ok() {
+        if load(&Direct).is_ok() {
             return Ok(());
         }
-        let Ok(mut session) = load(engines::by_name(Rten::NAME)?.as_ref()) else {
+        let Ok(mut session) = load(&Rten) else {
             return Ok(());
         };
         match self.probe(session.as_mut(), preprocess, 0.0) {
@@ -186,7 +186,7 @@ impl Plan {
         }
     }
 
-    fn no_function(&self, why: &str) -> Error {
+    fn not_a_function(&self, why: &str) -> Error {
         Error::new(ErrorKind::Unsupported, format!("{}: {why}", self.name))
     }
 }

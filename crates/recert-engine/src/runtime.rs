@@ -48,20 +48,20 @@ pub trait Session: Send {
     /// A further instance for another worker; weights may be shared.
     fn fork(&self) -> Result<Box<dyn Session>, Error>;
 
-    /// The networks of `sources`, all of which this session's engine loaded, so
-    /// arranged that layers which they have in common are computed once;
-    /// `None` where there are none worth it, or the engine does not do that.
-    /// Every answer is, bit for bit, that of the network alone, whatever the
-    /// others were asked.
-    fn share(&self, sources: &[Source<'_>]) -> Result<Option<Box<dyn Shared>>, Error> {
-        let _ = sources;
+    /// `networks`, all of which this session's engine loaded, so arranged that
+    /// layers which they have in common are computed once; `None` where there
+    /// are none worth it, or the engine does not do that. Every answer is, bit
+    /// for bit, that of the network alone, whatever the others were asked.
+    fn share(&self, networks: &[Subgraph<'_>]) -> Result<Option<Box<dyn Shared>>, Error> {
+        let _ = networks;
         Ok(None)
     }
 }
 
-/// A network, and what of it to compute, as for [`Runtime::load`].
+/// What of a network is computed, as for [`Runtime::load`]: from its image input to some of
+/// its outputs.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct Subgraph<'a> {
     /// The network.
     pub model: &'a Model,
     /// The name of its image input.

@@ -2,8 +2,8 @@
 
 use recert_graph::Model;
 
-use crate::network::{Plan, Worker};
-use crate::{Classifier, Error, ErrorKind, Network, Preprocess, Shared, Source};
+use crate::network::{Feed, Worker};
+use crate::{Classifier, Error, ErrorKind, Network, Preprocess, Shared, Subgraph};
 
 impl Network {
     /// Arranges networks that begin with the same layers so that a worker
@@ -14,7 +14,28 @@ impl Network {
     ///
     /// # Errors
     /// [`ErrorKind::Model`] for a model that the network was not loaded from,
-    /// and what the engine says of them.
+    /// and the engine's errors.
+    ///
+    /// # Examples
+    /// ```
+    /// use recert_engine::{ImageShape, Network, NetworkOptions, engines};
+    /// use recert_graph::Model;
+    ///
+    /// let model = Model::read("tests/golden/made/plain.onnx")?;
+    /// let engine = engines::by_name("direct")?;
+    /// let image = ImageShape { channels: 3, height: 8, width: 8 };
+    /// let load = || Network::load(&model, engine.as_ref(), image, &NetworkOptions::default());
+    /// let (one, other) = (load()?, load()?);
+    /// let sharing = Network::sharing(&[(&one, &model), (&other, &model)])?;
+    /// let sharing = sharing.expect("they are the same network");
+    /// assert_eq!(sharing.part(), 1.0);
+    ///
+    /// // The second network is asked about the same image, and computes nothing.
+    /// let mut worker = sharing.worker()?;
+    /// let pixels = vec![0.5; image.len()];
+    /// assert_eq!(worker[0].classify(&pixels)?, worker[1].classify(&pixels)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sharing(networks: &[(&Self, &Model)]) -> Result<Option<Sharing>, Error> {
         let &[(first, _), _, ..] = networks else {
             return Ok(None);
@@ -24,7 +45,7 @@ impl Network {
                 let message = format!(
                     "{} is not the file that {} was loaded from",
                     model.name(),
-                    network.plan.name,
+                    network.feed.name,
                 );
                 return Err(Error::new(ErrorKind::Model, message));
             }
@@ -32,7 +53,7 @@ impl Network {
         let alike = |(other, _): &(&Self, &Model)| {
             other.identity == first.identity
                 && other.preprocess == first.preprocess
-                && other.plan.takes_as(&first.plan)
+                && other.feed.feeds_like(&first.feed)
         };
         if !networks.iter().all(alike) {
             return Ok(None);
@@ -46,19 +67,19 @@ impl Network {
             .map_err(|source| Error::new(ErrorKind::Model, source.to_string()).because(source))?;
         let outputs = networks.iter().map(|(network, _)| [network.output()]);
         let outputs: Vec<_> = outputs.collect();
-        let sources: Vec<_> = (networks.iter().zip(&inputs).zip(&outputs))
-            .map(|(((_, model), input), outputs)| Source {
+        let subgraphs: Vec<_> = (networks.iter().zip(&inputs).zip(&outputs))
+            .map(|(((_, model), input), outputs)| Subgraph {
                 model,
                 input,
                 outputs,
             })
             .collect();
-        let shared = first.session().share(&sources)?;
-        let how =
-            |(network, _): &(&Self, &Model)| (network.preprocess.clone(), network.plan.clone());
+        let shared = first.session().share(&subgraphs)?;
+        let feed =
+            |(network, _): &(&Self, &Model)| (network.preprocess.clone(), network.feed.clone());
         Ok(shared.map(|shared| Sharing {
             shared,
-            networks: networks.iter().map(how).collect(),
+            feeds: networks.iter().map(feed).collect(),
         }))
     }
 }
@@ -67,7 +88,7 @@ impl Network {
 /// them it asks about an image.
 pub struct Sharing {
     shared: Box<dyn Shared>,
-    networks: Vec<(Preprocess, Plan)>,
+    feeds: Vec<(Preprocess, Feed)>,
 }
 
 impl Sharing {
@@ -87,8 +108,8 @@ impl Sharing {
     /// do, bit for bit.
     pub fn worker(&self) -> Result<Vec<Box<dyn Classifier>>, Error> {
         let sessions = self.shared.sessions()?;
-        Ok((sessions.into_iter().zip(&self.networks))
-            .map(|(session, (preprocess, plan))| Worker::boxed(session, preprocess, plan))
+        Ok((sessions.into_iter().zip(&self.feeds))
+            .map(|(session, (preprocess, feed))| Worker::boxed(session, preprocess, feed))
             .collect())
     }
 }

@@ -2,20 +2,43 @@
 
 use recert_graph::Model;
 
-use crate::network::Plan;
+use crate::network::Feed;
 use crate::{Error, ErrorKind, ImageShape, NetworkOptions, Output, Preprocess, Runtime, Session};
 
 /// A network whose named tensors (graph outputs all of them) are read out.
 pub struct Tap {
     session: Box<dyn Session>,
     preprocess: Preprocess,
-    plan: Plan,
+    feed: Feed,
     names: Vec<String>,
     input: Vec<f32>,
 }
 
 impl Tap {
     /// Loads `model` into `runtime` to read the graph outputs `names`.
+    ///
+    /// # Examples
+    /// ```
+    /// use recert_engine::{Error, ImageShape, NetworkOptions, Tap, engines};
+    /// use recert_graph::Model;
+    ///
+    /// let model = Model::read("tests/golden/made/two_outputs.onnx")?;
+    /// let engine = engines::by_name("direct")?;
+    /// let image = ImageShape { channels: 3, height: 8, width: 8 };
+    /// let names = ["first".to_owned(), "second".to_owned()];
+    /// let options = NetworkOptions {
+    ///     output: Some("first".to_owned()),
+    ///     ..NetworkOptions::default()
+    /// };
+    /// let mut tap = Tap::load(&model, engine.as_ref(), image, &options, &names)?;
+    /// let mut largest = Vec::new();
+    /// tap.visit(&vec![0.5; image.len()], |name, values| {
+    ///     largest.push((name.to_owned(), values.iter().copied().fold(f32::MIN, f32::max)));
+    ///     Ok::<(), Error>(())
+    /// })?;
+    /// assert_eq!(largest.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load(
         model: &Model,
         runtime: &dyn Runtime,
@@ -23,12 +46,12 @@ impl Tap {
         options: &NetworkOptions,
         names: &[String],
     ) -> Result<Self, Error> {
-        let (plan, signature) = Plan::of(model, image, options)?;
+        let (feed, signature) = Feed::new(model, image, options)?;
         let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
         Ok(Self {
             session: runtime.load(model, &signature.input.name, &outputs)?,
             preprocess: options.preprocess.clone(),
-            plan,
+            feed,
             names: names.to_vec(),
             input: Vec::new(),
         })
@@ -42,17 +65,17 @@ impl Tap {
         image: &[f32],
         mut visit: impl FnMut(&str, &[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let batch = self.plan.fixed_batch.unwrap_or(1);
-        self.plan.fill(
+        let batch = self.feed.fixed_batch.unwrap_or(1);
+        self.feed.fill(
             &image.repeat(batch),
             batch,
             &self.preprocess,
             &mut self.input,
         );
-        let outputs = self.session.run(&self.input, &self.plan.shape(batch))?;
+        let outputs = self.session.run(&self.input, &self.feed.shape(batch))?;
         for (name, output) in self.names.iter().zip(&outputs) {
             let Output::Float { values, .. } = output else {
-                let message = format!("{}: tensor '{name}' holds integers", self.plan.name);
+                let message = format!("{}: tensor '{name}' holds integers", self.feed.name);
                 return Err(Error::new(ErrorKind::Run, message).into());
             };
             visit(name, values)?;

@@ -7,6 +7,11 @@ use std::sync::Arc;
 
 use recert_graph::{Model, OutputKind};
 use recert_kernels::{ErrorKind, Isa, Output, Program};
+use recert_testing::{shared, test};
+
+fn main() -> std::process::ExitCode {
+    recert_testing::main()
+}
 
 /// Largest deviation of an answer from ONNX Runtime's, as a part of the
 /// largest answer: a matter of the order of summation.
@@ -78,7 +83,7 @@ fn assert_same_everywhere(model: &Model, images: &[f32], wanted: &[f32]) {
     }
 }
 
-#[test]
+test!(made_networks_answer_as_they_should);
 fn made_networks_answer_as_they_should() {
     let images = npy("images.npy");
     for name in MADE {
@@ -97,16 +102,8 @@ fn made_networks_answer_as_they_should() {
     }
 }
 
-#[test]
-fn shared_networks_give_the_same_bits_on_every_instruction_set() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models");
-    if !folder.is_dir() {
-        eprintln!(
-            "skipped: the shared networks are not at {}",
-            folder.display()
-        );
-        return;
-    }
+test!(shared_networks_give_the_same_bits_on_every_instruction_set, needs shared);
+fn shared_networks_give_the_same_bits_on_every_instruction_set(shared: &Path) {
     for name in [
         "cifar10/resnet20_sigma0.50",
         "cifar10/resnet8_f32",
@@ -119,7 +116,7 @@ fn shared_networks_give_the_same_bits_on_every_instruction_set() {
         "mnist/fcnn7",
         "mnist/mnist-8",
     ] {
-        let model = Model::read(folder.join(format!("{name}.onnx"))).unwrap();
+        let model = Model::read(shared.join(format!("models/{name}.onnx"))).unwrap();
         let program = compile(&model, Isa::best());
         let count = if name.starts_with("imagenet") { 1 } else { 3 };
         let images: Vec<f32> = (0..count * program.image_len())
@@ -131,7 +128,7 @@ fn shared_networks_give_the_same_bits_on_every_instruction_set() {
     }
 }
 
-#[test]
+test!(an_image_that_is_not_a_number_gets_no_number_and_harms_no_other);
 fn an_image_that_is_not_a_number_gets_no_number_and_harms_no_other() {
     let images = npy("images.npy");
     let length = images.len() / 3;
@@ -165,7 +162,7 @@ fn an_image_that_is_not_a_number_gets_no_number_and_harms_no_other() {
     }
 }
 
-#[test]
+test!(inner_tensors_can_be_read);
 fn inner_tensors_can_be_read() {
     let model = Model::read(golden().join("dense_blocks.onnx")).unwrap();
     let nodes = &model.graph_proto().node;
@@ -195,7 +192,7 @@ fn inner_tensors_can_be_read() {
     }
 }
 
-#[test]
+test!(what_does_not_fit_is_refused);
 fn what_does_not_fit_is_refused() {
     let model = Model::read(golden().join("pools.onnx")).unwrap();
     let error = Program::compile(&model, "nothing", &["v2"]).err().unwrap();

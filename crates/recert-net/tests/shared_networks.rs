@@ -1,5 +1,4 @@
-//! Every real network in the shared folder is read and rewritten; skipped
-//! where the folder is absent.
+//! Every real network in the shared folder is read and rewritten.
 
 use std::path::{Path, PathBuf};
 
@@ -8,15 +7,16 @@ use recert_net::{
     Calibration, Changes, ErrorKind, HalfFormat, Model, PruneScope, RangeMethod,
     calibration_points, half, instrument, prune, quantize_int8,
 };
+use recert_testing::{shared, test};
 
-fn networks() -> Vec<PathBuf> {
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models");
+fn main() -> std::process::ExitCode {
+    recert_testing::main()
+}
+
+fn networks(shared: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in ["cifar10", "imagenet", "mnist"] {
-        let Ok(entries) = std::fs::read_dir(models.join(folder)) else {
-            eprintln!("skipped: no shared networks in {folder}");
-            continue;
-        };
+        let entries = std::fs::read_dir(shared.join("models").join(folder)).unwrap();
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
         found.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "onnx")));
     }
@@ -49,9 +49,9 @@ fn check(model: &Model, result: &Model, changes: &Changes) {
     assert!(changes.changed() > 0);
 }
 
-#[test]
-fn all_are_read_as_image_classifiers() {
-    for path in networks() {
+test!(all_are_read_as_image_classifiers, needs shared);
+fn all_are_read_as_image_classifiers(shared: &Path) {
+    for path in networks(shared) {
         let model = Model::read(&path).unwrap();
         assert_eq!(model.bytes(), std::fs::read(&path).unwrap());
         let signature = model.signature().unwrap();
@@ -111,9 +111,9 @@ fn all_are_read_as_image_classifiers() {
     }
 }
 
-#[test]
-fn all_can_be_pruned() {
-    for path in networks() {
+test!(all_can_be_pruned, needs shared);
+fn all_can_be_pruned(shared: &Path) {
+    for path in networks(shared) {
         let model = Model::read(&path).unwrap();
         match prune(&model, 0.3, PruneScope::PerLayer) {
             Ok((result, changes)) => {
@@ -132,9 +132,9 @@ fn all_can_be_pruned() {
     }
 }
 
-#[test]
-fn all_can_be_rounded() {
-    for path in networks() {
+test!(all_can_be_rounded, needs shared);
+fn all_can_be_rounded(shared: &Path) {
+    for path in networks(shared) {
         let model = Model::read(&path).unwrap();
         match half(&model, HalfFormat::Float16) {
             Ok((result, changes)) => {
@@ -155,9 +155,9 @@ fn all_can_be_rounded() {
     }
 }
 
-#[test]
-fn all_float_networks_can_be_quantized() {
-    for path in networks() {
+test!(all_float_networks_can_be_quantized, needs shared);
+fn all_float_networks_can_be_quantized(shared: &Path) {
+    for path in networks(shared) {
         let model = Model::read(&path).unwrap();
         let points = match calibration_points(&model) {
             Ok(points) => points,

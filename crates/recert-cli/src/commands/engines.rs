@@ -3,21 +3,27 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use recert::engine::engines::{self, Found, Survey};
+use recert::engine::Error;
+use recert::engine::engines::{self, Device, ENGINES, EngineEntry, Found};
 use serde_json::{Value, json};
 
 use crate::args::Engines;
 use crate::progress::print;
 
+/// An engine of this build, and what of it is installed.
+type Survey = (&'static EngineEntry, Result<Found, Error>);
+
 pub(crate) fn run(args: &Engines) -> Result<()> {
-    let survey = engines::survey();
+    let survey: Vec<Survey> = ENGINES.iter().map(|e| (e, e.find())).collect();
+    let is_here = |name| (survey.iter()).any(|(e, found)| e.name == name && found.is_ok());
     // In the order in which `auto` tries them.
-    let here = |name: &&str| (survey.iter()).any(|e| e.name == *name && e.found.is_ok());
-    let of = |quantized| {
-        let order = engines::fastest_first(quantized).into_iter();
-        order.filter(here).collect::<Vec<_>>()
+    let order = |quantized| {
+        let names = engines::fastest_first(quantized)
+            .into_iter()
+            .map(|e| e.name);
+        names.filter(|name| is_here(*name)).collect::<Vec<_>>()
     };
-    let (auto, quantized) = (of(false), of(true));
+    let (auto, quantized) = (order(false), order(true));
     if args.json {
         let document = json!({
             "schema": "recert-engines/1",
@@ -30,10 +36,10 @@ pub(crate) fn run(args: &Engines) -> Result<()> {
     print(&as_text(&survey, &auto, &quantized))
 }
 
-fn as_json(engine: &Survey) -> Value {
-    let found = engine.found.as_ref();
+fn as_json((engine, found): &Survey) -> Value {
+    let found = found.as_ref();
     let devices = found.map_or(Vec::new(), |found| {
-        let device = |d: &engines::Device| {
+        let device = |d: &Device| {
             json!({
                 "name": d.name,
                 "description": d.description,
@@ -54,10 +60,10 @@ fn as_json(engine: &Survey) -> Value {
 }
 
 fn as_text(survey: &[Survey], auto: &[&str], quantized: &[&str]) -> String {
-    let heads = ["engine", "version", "device", "precisions", "library"];
-    let mut rows = vec![heads.map(str::to_owned)];
-    for engine in survey {
-        if let Ok(found) = &engine.found {
+    let columns = ["engine", "version", "device", "precisions", "library"];
+    let mut rows = vec![columns.map(str::to_owned)];
+    for (engine, found) in survey {
+        if let Ok(found) = found {
             rows.extend(lines_of(engine.name, found));
         }
     }
@@ -88,8 +94,8 @@ fn as_text(survey: &[Survey], auto: &[&str], quantized: &[&str]) -> String {
             quantized.join(", ")
         );
     }
-    for engine in survey {
-        if let (Err(why), Some(install)) = (&engine.found, engine.install) {
+    for (engine, found) in survey {
+        if let (Err(why), Some(install)) = (found, engine.install) {
             let _ = writeln!(text, "\n{} is not here: {install}\n  {why}", engine.name);
         }
     }
@@ -99,7 +105,7 @@ fn as_text(survey: &[Survey], auto: &[&str], quantized: &[&str]) -> String {
 /// A line a device; what is the same as above stays blank.
 fn lines_of(name: &str, found: &Found) -> Vec<[String; 5]> {
     let library = (found.path.as_ref()).map_or("built in".to_owned(), |p| p.display().to_string());
-    let line = |(i, device): (usize, &engines::Device)| {
+    let line = |(i, device): (usize, &Device)| {
         let names: Vec<_> = device.precisions.iter().map(|p| p.name()).collect();
         let first = |text: &str| {
             if i == 0 {

@@ -2,7 +2,7 @@
 //! of space; and logs that cannot be written. Each is an error that says which,
 //! and a ledger that was good before is good afterwards, with all it held.
 
-use crate::common::{Place, asset, certify_demo, fails, held, ok, run, small_data, with};
+use crate::common::{Place, asset, certify_demo, fails, held, ok, small_data, with};
 use recert::ledger::Ledger;
 
 #[test]
@@ -267,113 +267,4 @@ fn a_log_that_cannot_be_written_is_named() {
         held(&place.path("o.recert")).networks[0].certificates[0].idx,
         0
     );
-}
-
-/// A small file system of its own, gone with the test.
-#[cfg(target_os = "linux")]
-struct Disk<'a>(&'a Place);
-
-#[cfg(target_os = "linux")]
-impl<'a> Disk<'a> {
-    /// `None`, said aloud, where this user may not mount one.
-    fn mount(place: &'a Place, size: &str) -> Option<Self> {
-        std::fs::create_dir(place.path("disk")).unwrap();
-        let options = format!("size={size}");
-        let words = ["-t", "tmpfs", "-o", &options, "tmpfs", &place.text("disk")];
-        let output = std::process::Command::new("mount").args(words).output();
-        if output.is_ok_and(|output| output.status.success()) {
-            return Some(Self(place));
-        }
-        eprintln!("skipped: a small file system can be mounted by root alone");
-        None
-    }
-
-    fn grow(&self) {
-        let words = ["-o", "remount,size=50m", &self.0.text("disk")];
-        let status = std::process::Command::new("mount").args(words).status();
-        assert!(status.is_ok_and(|status| status.success()));
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Disk<'_> {
-    fn drop(&mut self) {
-        // Lazily: a process that another test starts at this moment has the
-        // files of this one open until it becomes another program.
-        let words = ["-l".to_owned(), self.0.text("disk")];
-        let _ = std::process::Command::new("umount").args(words).status();
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_loses_nothing_and_the_same_command_resumes() {
-    let place = Place::new();
-    let calm = place.text("calm.recert");
-    ok(&with(&certify_demo(300, 5, 5), &["--ledger", &calm]));
-    // From too small for an empty ledger to enough for all inputs, or nearly:
-    // how much space the chunks take depends on how fast they come.
-    for (size, too_small) in [
-        ("16k", true),
-        ("140k", true),
-        ("200k", false),
-        ("240k", false),
-        ("290k", false),
-    ] {
-        let place = Place::new();
-        let Some(disk) = Disk::mount(&place, size) else {
-            return;
-        };
-        let ledger = place.text("disk/run.recert");
-        let certify = with(&certify_demo(300, 5, 5), &["--ledger", &ledger]);
-        let said = run(&certify);
-        if too_small || said.code != Some(0) {
-            fails(6, &["run.recert", "disk is full", "same command"]).check_said(&certify, &said);
-        }
-        disk.grow();
-        // The columns are named before the first row, not before the ledger is.
-        let kept = said.stdout.lines().skip(1).count();
-        if kept > 0 {
-            let certificates = held(&place.path("disk/run.recert")).networks[0]
-                .certificates
-                .len();
-            assert!(certificates >= kept, "{size}");
-        }
-        eprintln!("{size}: {kept} rows before the disk was full");
-        ok(&certify);
-        assert_eq!(
-            held(&place.path("disk/run.recert")),
-            held(calm.as_ref()),
-            "{size}"
-        );
-    }
-}
-
-/// The other files that are written: networks, pages and logs.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_leaves_no_half_written_file() {
-    let place = Place::new();
-    let base = place.text("base.recert");
-    let certify = with(&certify_demo(30, 5, 2), &["--ledger", &base]);
-    ok(&certify);
-    let Some(_disk) = Disk::mount(&place, "16k") else {
-        return;
-    };
-    let network = place.text("disk/b.onnx");
-    let model = asset("shapes.onnx");
-    fails(6, &["disk/b.onnx", "No space left"]).check(&with(
-        &[],
-        &["approximate", &model, "--bf16", "--out", &network],
-    ));
-    let left: Vec<_> = std::fs::read_dir(place.path("disk")).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
-    let page = place.text("disk/report.html");
-    fails(6, &["disk/report.html", "No space left"])
-        .check(&with(&[], &["report", &base, "--html", &page]));
-    std::fs::remove_file(&page).ok();
-    std::fs::write(place.path("disk/ballast"), [0; 16 << 10]).unwrap();
-    let log = place.text("disk/log.tsv");
-    fails(6, &["disk/log.tsv", "No space left"]).check(&with(&certify, &["--log", &log]));
-    ok(&certify);
 }

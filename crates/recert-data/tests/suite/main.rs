@@ -4,5 +4,4 @@ mod arrays;
 mod folders;
 mod fuzz;
 mod golden;
-mod real;
 mod support;

@@ -3,52 +3,62 @@
 
 use std::collections::HashMap;
 
+use recert_graph::Model;
 use rten_onnx::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto};
+
+use super::EngineEntry;
+use crate::{Error, ErrorKind};
 
 /// A fault: where it shows, what is wrong, and what to do instead.
 pub(super) struct Fault {
     pub(super) operators: &'static [&'static str],
     pub(super) when: fn(&Site<'_>) -> bool,
     /// What is computed wrongly, as in "is known to compute .. wrongly".
-    pub(super) what: &'static str,
+    pub(super) computation: &'static str,
     pub(super) advice: &'static str,
 }
 
-/// A node that an engine computes wrongly.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    /// Its name, or `#` and its position where it has none.
-    pub(super) node: String,
-    /// Its operator.
-    pub(super) operator: String,
-    /// What is computed wrongly.
-    pub(super) what: &'static str,
-    /// What to do instead.
-    pub(super) advice: &'static str,
-}
-
-/// The first node of `model` that has one of `faults`, but for those that make
-/// the tensors `exempt`.
-pub(super) fn find(faults: &[Fault], model: &ModelProto, exempt: &[&str]) -> Option<Wrong> {
-    let graph = model.graph.as_ref()?;
+/// Refuses a network that has one of an engine's faults in a node, but for the nodes that
+/// make the tensors `exempt`.
+pub(super) fn refuse(
+    engine: &EngineEntry,
+    version: &str,
+    faults: &[Fault],
+    model: &Model,
+    proto: &ModelProto,
+    exempt: &[&str],
+) -> Result<(), Error> {
+    let Some(graph) = &proto.graph else {
+        return Ok(());
+    };
     let mut facts = Facts {
         faults,
-        opset: opset(model),
+        opset: opset(proto),
         exempt,
         ranks: HashMap::new(),
     };
     facts.collect(graph);
-    facts.find(graph)
+    let Some((node, fault)) = facts.find(graph) else {
+        return Ok(());
+    };
+    let message = format!(
+        "{}: node {node}: {} {version} is known to compute {} wrongly: {}",
+        model.name(),
+        engine.title,
+        fault.computation,
+        fault.advice,
+    );
+    Err(Error::new(ErrorKind::Unsupported, message))
 }
 
 /// The version of ONNX's own operators.
 pub(super) fn opset(model: &ModelProto) -> i64 {
     let standard = |domain: Option<&str>| matches!(domain, None | Some("" | "ai.onnx"));
-    let own = model
+    let set = model
         .opset_import
         .iter()
         .find(|set| standard(set.domain.as_deref()));
-    own.and_then(|set| set.version).unwrap_or(i64::MAX)
+    set.and_then(|set| set.version).unwrap_or(i64::MAX)
 }
 
 /// What the file states of its tensors.
@@ -84,37 +94,29 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn find(&self, graph: &GraphProto) -> Option<Wrong> {
+    /// The first node that is computed wrongly, by name and operator, and why.
+    fn find(&self, graph: &GraphProto) -> Option<(String, &'a Fault)> {
         for (position, node) in graph.node.iter().enumerate() {
             let operator = node.op_type.as_deref().unwrap_or_default();
             let site = Site { node, facts: self };
-            let fault = self
-                .faults
-                .iter()
-                .filter(|_| {
-                    !node
-                        .output
-                        .iter()
-                        .any(|output| self.exempt.contains(&output.as_str()))
-                })
-                .find(|fault| fault.operators.contains(&operator) && (fault.when)(&site));
+            let exempt = |output: &String| self.exempt.contains(&output.as_str());
+            let mut faults = self.faults.iter();
+            let fault = faults
+                .find(|fault| fault.operators.contains(&operator) && (fault.when)(&site))
+                .filter(|_| !node.output.iter().any(exempt));
             if let Some(fault) = fault {
-                return Some(Wrong {
-                    node: match node.name.as_deref() {
-                        None | Some("") => format!("#{position}"),
-                        Some(name) => name.to_owned(),
-                    },
-                    operator: operator.to_owned(),
-                    what: fault.what,
-                    advice: fault.advice,
-                });
+                let name = match node.name.as_deref() {
+                    None | Some("") => format!("#{position}"),
+                    Some(name) => name.to_owned(),
+                };
+                return Some((format!("'{name}' ({operator})"), fault));
             }
             let mut inside = node
                 .attribute
                 .iter()
                 .filter_map(|attribute| attribute.g.as_ref());
-            if let Some(wrong) = inside.find_map(|graph| self.find(graph)) {
-                return Some(wrong);
+            if let Some(found) = inside.find_map(|graph| self.find(graph)) {
+                return Some(found);
             }
         }
         None
@@ -151,12 +153,11 @@ impl<'a> Site<'a> {
 
     /// Whether the node has no other attributes than these.
     pub(super) fn attributes_are_of(&self, names: &[&str]) -> bool {
-        let mut own = self.node.attribute.iter();
-        own.all(|own| {
-            own.name
-                .as_deref()
-                .is_some_and(|name| names.contains(&name))
-        })
+        let known = |attribute: &AttributeProto| {
+            let name = attribute.name.as_deref();
+            name.is_some_and(|name| names.contains(&name))
+        };
+        self.node.attribute.iter().all(known)
     }
 
     /// The number of inputs, up to the last that is given.

@@ -1,4 +1,4 @@
-//! The engines: one file each, and the list of them.
+//! The engines: one file each, and the table of them that everything else reads.
 
 mod direct;
 mod faults;
@@ -21,68 +21,99 @@ use crate::{
     EngineOptions, Error, ErrorKind, ImageShape, Network, NetworkOptions, Precision, Runtime,
 };
 
-/// The names of all engines this build knows, the embedded default first.
-pub const NAMES: [&str; 4] = [Direct::NAME, Rten::NAME, OpenVino::NAME, OnnxRuntime::NAME];
-
-/// The order in which [`load_any`] tries them: the fastest first, as measured
-/// on whole networks (`docs/adding-an-engine.md`), the one that takes most last.
-///
-/// In 8 bits [`Direct`] is about as fast as `OpenVino` (from 0.8 to 2.7 times on
-/// the four networks of `bench/engines/results`), and promises more of its answers,
-/// but for processors with instructions for products of 8-bit matrices (AMX), which
-/// it does not use.
-pub fn fastest_first(quantized: bool) -> [&'static str; 4] {
-    let first = if quantized && !multiplies_matrices() {
-        [Direct::NAME, OpenVino::NAME]
-    } else {
-        [OpenVino::NAME, Direct::NAME]
-    };
-    [first[0], first[1], OnnxRuntime::NAME, Rten::NAME]
+/// An engine of this build: all that the rest of recert knows of it.
+#[derive(Debug)]
+pub struct EngineEntry {
+    /// The name by which it is chosen, and by which ledgers record it.
+    pub name: &'static str,
+    /// The name that its makers give it, for messages.
+    pub title: &'static str,
+    /// The one command that installs it; none for what is built in.
+    pub install: Option<&'static str>,
+    /// Its place in the order in which [`load_any`] tries the engines, the least first:
+    /// for networks in floating point, and for those that compute in 8 bits.
+    rank: fn(quantized: bool) -> u8,
+    open: fn(&EngineOptions) -> Result<Box<dyn Runtime>, Error>,
+    find: fn() -> Result<Found, Error>,
 }
 
-/// Whether the processor has AMX-INT8 (Intel, *Software Developer's Manual*,
-/// CPUID leaf 7: bit 25 of EDX).
-#[allow(
-    unsafe_code,
-    unused_unsafe,
-    reason = "whether asking the processor is unsafe depends on the compiler's version"
-)]
-fn multiplies_matrices() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{__cpuid, __cpuid_count};
-        // SAFETY: every processor of this architecture has the instruction.
-        unsafe { __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx >> 25 & 1 == 1 }
+/// All engines of this build, those that are built in first.
+pub static ENGINES: [EngineEntry; 4] = [
+    direct::ENTRY,
+    rten::ENTRY,
+    openvino::ENTRY,
+    onnxruntime::ENTRY,
+];
+
+impl EngineEntry {
+    /// The engine, computing as `options` say.
+    ///
+    /// # Errors
+    /// [`ErrorKind::EngineMissing`] where its library or the device is not found,
+    /// [`ErrorKind::Unsupported`] for a precision that it does not have there. The
+    /// message says what to do. No other device or precision is ever taken instead.
+    pub fn open(&self, options: &EngineOptions) -> Result<Box<dyn Runtime>, Error> {
+        let engine = (self.open)(options)?;
+        Ok(match options.precision {
+            Some(Precision::Int8) => Box::new(Quantized(engine)),
+            _ => engine,
+        })
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+
+    /// What of it is installed. Loads its library where there is one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::EngineMissing`], with how to install it.
+    pub fn find(&self) -> Result<Found, Error> {
+        (self.find)()
+    }
+}
+
+/// The engine of this name, if this build has it.
+pub fn entry(name: &str) -> Option<&'static EngineEntry> {
+    ENGINES.iter().find(|engine| engine.name == name)
+}
+
+/// All engines in the order in which [`load_any`] tries them: the fastest first, as measured
+/// on whole networks (`docs/adding-an-engine.md`), the one that takes most networks last.
+pub fn fastest_first(quantized: bool) -> Vec<&'static EngineEntry> {
+    let mut all: Vec<_> = ENGINES.iter().collect();
+    all.sort_by_key(|engine| (engine.rank)(quantized));
+    all
 }
 
 /// The engine of the name given, computing as `options` say.
 ///
 /// # Errors
-/// [`ErrorKind::EngineMissing`] for an unknown name, and for an engine whose
-/// library or device is not found; [`ErrorKind::Unsupported`] for a precision
-/// that it does not have there. The message says what to do. Nothing is made
-/// up for by another device or precision than those asked for.
+/// [`ErrorKind::EngineMissing`] for an unknown name, with those that there are; and the
+/// errors of [`EngineEntry::open`].
+///
+/// # Examples
+/// ```
+/// use recert_engine::{EngineOptions, ErrorKind, Precision, engines};
+///
+/// let mut options = EngineOptions {
+///     precision: Some(Precision::F32),
+///     device: None,
+/// };
+/// let engine = engines::open("direct", &options)?;
+///
+/// // What an engine does not have is refused, and nothing else taken instead.
+/// options.precision = Some(Precision::Bf16);
+/// let error = engines::open("direct", &options).err().expect("it has no bfloat16");
+/// assert_eq!(error.kind(), ErrorKind::Unsupported);
+/// # Ok::<(), recert_engine::Error>(())
+/// ```
 pub fn open(name: &str, options: &EngineOptions) -> Result<Box<dyn Runtime>, Error> {
-    let engine: Box<dyn Runtime> = match name {
-        Direct::NAME => Box::new(Direct::new(options)?),
-        Rten::NAME => Box::new(Rten::new(options)?),
-        OpenVino::NAME => Box::new(OpenVino::find(options)?),
-        OnnxRuntime::NAME => Box::new(OnnxRuntime::find(options)?),
-        _ => {
-            let names = NAMES.join(", ");
-            return Err(Error::new(
-                ErrorKind::EngineMissing,
-                format!("unknown engine '{name}': choose one of {names}"),
-            ));
-        }
+    let Some(engine) = entry(name) else {
+        let names: Vec<_> = ENGINES.iter().map(|engine| engine.name).collect();
+        let message = format!(
+            "unknown engine '{name}': choose one of {}",
+            names.join(", ")
+        );
+        return Err(Error::new(ErrorKind::EngineMissing, message));
     };
-    Ok(match options.precision {
-        Some(Precision::Int8) => Box::new(Quantized(engine)),
-        _ => engine,
-    })
+    engine.open(options)
 }
 
 /// The engine of the name given, in float32 on the processor: [`open`] without
@@ -91,11 +122,29 @@ pub fn by_name(name: &str) -> Result<Box<dyn Runtime>, Error> {
     open(name, &EngineOptions::default())
 }
 
-/// Loads `model` into the first engine of [`fastest_first`] that is installed and takes the network, the precision and the device.
+/// Loads `model` into the first engine of [`fastest_first`] that is installed and takes the
+/// network, the precision and the device.
 ///
 /// # Errors
 /// What is wrong with the network or the data whatever the engine; or, if no
-/// engine takes it, what each of them said.
+/// engine takes it, the reason of each.
+///
+/// # Examples
+/// ```
+/// use recert_engine::{EngineOptions, ImageShape, NetworkOptions, engines};
+/// use recert_graph::Model;
+///
+/// let model = Model::read("tests/golden/made/plain.onnx")?;
+/// let image = ImageShape { channels: 3, height: 8, width: 8 };
+/// let network = engines::load_any(
+///     &model,
+///     &EngineOptions::default(),
+///     image,
+///     &NetworkOptions::default(),
+/// )?;
+/// assert!(engines::entry(&network.engine().name).is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load_any(
     model: &Model,
     options: &EngineOptions,
@@ -104,8 +153,8 @@ pub fn load_any(
 ) -> Result<Network, Error> {
     let mut refusals: Vec<Error> = Vec::new();
     let mut missing: Vec<Error> = Vec::new();
-    for name in fastest_first(quantizes(model)) {
-        let engine = match open(name, options) {
+    for entry in fastest_first(quantizes(model)) {
+        let engine = match entry.open(options) {
             Ok(engine) => engine,
             Err(error) => {
                 missing.push(error);
@@ -147,17 +196,6 @@ pub fn embedded(model: &Model, output: Option<&str>) -> Box<dyn Runtime> {
     }
 }
 
-/// An engine, and what of it is installed.
-#[derive(Debug)]
-pub struct Survey {
-    /// The engine's name.
-    pub name: &'static str,
-    /// What was found, or why it cannot be used.
-    pub found: Result<Found, Error>,
-    /// The one command that installs it; none for what is built in.
-    pub install: Option<&'static str>,
-}
-
 /// An installed engine.
 #[derive(Debug)]
 pub struct Found {
@@ -174,28 +212,8 @@ pub struct Found {
 pub struct Device {
     /// The name by which it is chosen.
     pub name: String,
-    /// What it is, if the engine says.
+    /// What it is, where the engine reports that.
     pub description: Option<String>,
     /// The precisions that it computes in.
     pub precisions: Vec<Precision>,
-}
-
-/// What is installed of all engines, in the order of [`NAMES`]. Loads the
-/// libraries that are found.
-pub fn survey() -> Vec<Survey> {
-    let survey = |name, found, install| Survey {
-        name,
-        found,
-        install,
-    };
-    vec![
-        survey(Direct::NAME, Ok(Direct::survey()), None),
-        survey(Rten::NAME, Ok(Rten::survey()), None),
-        survey(OpenVino::NAME, OpenVino::survey(), Some(openvino::INSTALL)),
-        survey(
-            OnnxRuntime::NAME,
-            OnnxRuntime::survey(),
-            Some(onnxruntime::INSTALL),
-        ),
-    ]
 }

@@ -11,7 +11,7 @@ use ort::value::TensorRef;
 use recert_graph::Model;
 
 use super::search::{self, Wanted};
-use super::{Device, Found};
+use super::{Device, EngineEntry, Found};
 use crate::options::CPU;
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
@@ -27,13 +27,22 @@ const LIBRARY: Wanted = Wanted {
 };
 
 /// How to get it.
-pub(super) const INSTALL: &str = "pip install onnxruntime";
+const INSTALL: &str = "pip install onnxruntime";
+
+pub(super) const ENTRY: EngineEntry = EngineEntry {
+    name: "onnxruntime",
+    title: "ONNX Runtime",
+    install: Some(INSTALL),
+    rank: |_| 3,
+    open: |options| Ok(Box::new(OnnxRuntime::new(options)?)),
+    find: OnnxRuntime::found,
+};
 
 /// An optimisation that changes the function: where the activations of a layer
 /// are quantized and its weights are float32, it quantizes the weights, too,
 /// by one scale for the whole tensor. On the shared `resnet8_qdq` that changes
 /// 23 of 500 predictions; without it ONNX Runtime stays within one quantum of
-/// what the file says.
+/// what the file specifies.
 ///
 /// Likewise `with_precise_qmm`: on x86 processors without VNNI the faster
 /// 8-bit products would saturate at 16 bits.
@@ -88,9 +97,6 @@ impl Target {
 }
 
 impl OnnxRuntime {
-    /// The engine's name.
-    pub const NAME: &'static str = "onnxruntime";
-
     /// Loads the shared library from the first of: `ORT_DYLIB_PATH`; the
     /// active Python environment, the one on the `PATH`, and the user's
     /// packages; the system's library folders.
@@ -99,7 +105,7 @@ impl OnnxRuntime {
     /// [`ErrorKind::EngineMissing`] where there is no library, or no GPU that
     /// it can use; [`ErrorKind::Unsupported`] for a precision that is not the
     /// model's own business.
-    pub fn find(options: &EngineOptions) -> Result<Self, Error> {
+    pub fn new(options: &EngineOptions) -> Result<Self, Error> {
         let target = Target::parse(options.device())?;
         let precision = options.float();
         if precision != Precision::F32 {
@@ -129,13 +135,13 @@ impl OnnxRuntime {
     }
 
     /// What is installed.
-    pub(super) fn survey() -> Result<Found, Error> {
+    fn found() -> Result<Found, Error> {
         let (environment, version, path) = library()?;
-        let own = vec![Precision::F32, Precision::Int8];
+        let precisions = vec![Precision::F32, Precision::Int8];
         let device = |name: &str| Device {
             name: name.into(),
             description: None,
-            precisions: own.clone(),
+            precisions: precisions.clone(),
         };
         let mut devices = vec![device(CPU)];
         let engine = Self {
@@ -233,7 +239,7 @@ impl Runtime for OnnxRuntime {
             ),
         };
         EngineIdentity {
-            name: Self::NAME.into(),
+            name: ENTRY.name.into(),
             version: self.version.clone(),
             arithmetic: Arithmetic {
                 floats: Floats::AsInModel,

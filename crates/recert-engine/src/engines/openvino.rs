@@ -13,7 +13,7 @@ use recert_graph::Model;
 use rten_onnx::onnx::ModelProto;
 
 use super::search::{self, Wanted};
-use super::{Device, Found};
+use super::{Device, EngineEntry, Found, faults};
 use crate::options::{CPU, quantizes};
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
@@ -39,7 +39,16 @@ const ARCHIVE: [&str; 3] = [
 ];
 
 /// How to get it.
-pub(super) const INSTALL: &str = "pip install openvino";
+const INSTALL: &str = "pip install openvino";
+
+pub(super) const ENTRY: EngineEntry = EngineEntry {
+    name: "openvino",
+    title: "OpenVINO",
+    install: Some(INSTALL),
+    rank: |_| 1,
+    open: |options| Ok(Box::new(OpenVino::new(options)?)),
+    find: OpenVino::found,
+};
 
 /// A function of the C library, by which a file is known to be it before it is
 /// loaded: the binding panics where one is missing.
@@ -68,9 +77,6 @@ pub struct OpenVino {
 }
 
 impl OpenVino {
-    /// The engine's name.
-    pub const NAME: &'static str = "openvino";
-
     /// Loads the shared library from the first of: `OPENVINO_DYLIB_PATH`; the
     /// active Python environment, the one on the `PATH`, and the user's
     /// packages; `INTEL_OPENVINO_DIR`; the system's library folders.
@@ -78,7 +84,7 @@ impl OpenVino {
     /// # Errors
     /// [`ErrorKind::EngineMissing`] where there is no library or no such
     /// device, [`ErrorKind::Unsupported`] where the device lacks the precision.
-    pub fn find(options: &EngineOptions) -> Result<Self, Error> {
+    pub fn new(options: &EngineOptions) -> Result<Self, Error> {
         let (_, version) = library()?;
         let device = options.device().to_ascii_uppercase();
         let precision = options.float();
@@ -110,7 +116,7 @@ impl OpenVino {
     }
 
     /// What is installed.
-    pub(super) fn survey() -> Result<Found, Error> {
+    fn found() -> Result<Found, Error> {
         let (path, version) = library()?;
         let core = core()?;
         let devices = devices(&core)?.into_iter().map(|name| {
@@ -148,7 +154,7 @@ fn library() -> Result<(PathBuf, String), Error> {
         }
         openvino_sys::library::load_from(&path)?;
         let build = openvino::version().build_number;
-        // 2026.4.1-22982-e213a147257-releases/2026/4: the branch says nothing more.
+        // 2026.4.1-22982-e213a147257-releases/2026/4: the branch adds nothing.
         let version = build.split("-releases").next().unwrap_or(&build);
         Ok((path, version.to_owned()))
     };
@@ -174,7 +180,7 @@ fn device_type(name: &str) -> DeviceType<'static> {
 
 fn devices(core: &Core) -> Result<Vec<String>, Error> {
     let devices = core.available_devices().map_err(|source| {
-        let message = format!("OpenVINO does not say which devices there are: {source}");
+        let message = format!("OpenVINO does not list its devices: {source}");
         Error::new(ErrorKind::EngineMissing, message).because(source)
     })?;
     Ok(devices.iter().map(ToString::to_string).collect())
@@ -187,7 +193,7 @@ fn check_device(core: &Core, device: &str, version: &str) -> Result<(), Error> {
     let refuse = |why: String| Err(Error::new(ErrorKind::EngineMissing, why));
     if CHOOSERS.contains(&kind) {
         return refuse(format!(
-            "--device {device}: {kind} chooses a device by itself, so that a ledger could not say \
+            "--device {device}: {kind} chooses a device by itself, so that a ledger could not record \
              which one answered: name one of {}",
             here.join(", ")
         ));
@@ -213,7 +219,7 @@ fn check_device(core: &Core, device: &str, version: &str) -> Result<(), Error> {
 fn precisions(core: &Core, device: &str) -> Result<Vec<Precision>, Error> {
     let key = PropertyKey::DeviceCapabilities;
     let text = (core.get_property(&device_type(device), &key)).map_err(|source| {
-        let message = format!("OpenVINO does not say what {device} can do: {source}");
+        let message = format!("OpenVINO does not report what {device} can do: {source}");
         Error::new(ErrorKind::EngineMissing, message).because(source)
     })?;
     let able: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();
@@ -241,7 +247,7 @@ fn configure(core: &mut Core, device: &str, precision: Precision) -> Result<(), 
             // Workers pinned by themselves would all be pinned to the same core.
             (RwPropertyKey::HintEnableCpuPinning, "NO"),
             // Otherwise float activations are quantized where weights are
-            // stored in 8 bits, which the file does not say.
+            // stored in 8 bits, which the file does not state.
             (other("DYNAMIC_QUANTIZATION_GROUP_SIZE"), "0"),
         ]);
     }
@@ -259,7 +265,7 @@ impl Runtime for OpenVino {
         };
         let exceptions = quantizes.then(|| "8 bits as in the model".into());
         EngineIdentity {
-            name: Self::NAME.into(),
+            name: ENTRY.name.into(),
             version: self.version.clone(),
             arithmetic: Arithmetic {
                 floats: Floats::In(self.precision),
@@ -279,7 +285,11 @@ impl Runtime for OpenVino {
         outputs: &[&str],
     ) -> Result<Box<dyn Session>, Error> {
         let name = model.name();
-        refuse_wrong(model, &self.version)?;
+        let proto = ModelProto::parse_buf(model.bytes()).map_err(|source| {
+            let message = format!("{name}: it cannot be read: {source}");
+            Error::new(ErrorKind::Unsupported, message).because(source)
+        })?;
+        faults::refuse(&ENTRY, &self.version, &wrong::FAULTS, model, &proto, &[])?;
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let read = core.read_model_from_buffer(model.bytes(), None);
         let read = read.map_err(|source| cannot_load(model, &self.version, &source))?;
@@ -308,7 +318,7 @@ impl Runtime for OpenVino {
         }
         let key = RwPropertyKey::HintInferencePrecision.into();
         let used = compiled.get_property(&key).map_or_else(
-            |_| "a precision that it does not tell".to_owned(),
+            |_| "a precision that it does not report".to_owned(),
             std::borrow::Cow::into_owned,
         );
         if used != self.precision.name() {
@@ -328,25 +338,8 @@ impl Runtime for OpenVino {
     }
 }
 
-/// Refuses a network of which OpenVINO is known to compute something wrongly.
-fn refuse_wrong(model: &Model, version: &str) -> Result<(), Error> {
-    let unsupported = |what: String| {
-        let message = format!("{}: {what}", model.name());
-        Error::new(ErrorKind::Unsupported, message)
-    };
-    let proto = ModelProto::parse_buf(model.bytes())
-        .map_err(|source| unsupported(format!("it cannot be read: {source}")).because(source))?;
-    let Some(found) = wrong::find(&proto) else {
-        return Ok(());
-    };
-    Err(unsupported(format!(
-        "node '{}' ({}): OpenVINO {version} is known to compute {} wrongly: {}",
-        found.node, found.operator, found.what, found.advice,
-    )))
-}
-
 /// That OpenVINO refuses a network, with the operators that it lacks by name:
-/// it tells the operators itself, but not always their nodes.
+/// it names the operators itself, but not always their nodes.
 fn cannot_load(model: &Model, version: &str, source: &InferenceError) -> Error {
     let text = source.message.as_deref().unwrap_or_default();
     let lacking = (model.operators())

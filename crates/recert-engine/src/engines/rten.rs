@@ -12,7 +12,7 @@ use rten_onnx::onnx::ModelProto;
 use rten_tensor::prelude::*;
 
 use self::arg_max::ArgMax;
-use super::{Device, Found};
+use super::{Device, EngineEntry, Found, faults};
 use crate::options::CPU;
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime,
@@ -22,6 +22,15 @@ use crate::{
 /// The version of rten in the workspace's `Cargo.toml`; a test compares it
 /// with `Cargo.lock`.
 const VERSION: &str = "0.27.0";
+
+pub(super) const ENTRY: EngineEntry = EngineEntry {
+    name: "rten",
+    title: "rten",
+    install: None,
+    rank: |_| 4,
+    open: |options| Ok(Box::new(Rten::new(options)?)),
+    find: || Ok(Rten::found()),
+};
 
 /// The pure-Rust runtime `rten`, in float32 (integer operators as in the model,
 /// float16 and float64 tensors converted to float32).
@@ -33,9 +42,6 @@ const VERSION: &str = "0.27.0";
 pub struct Rten;
 
 impl Rten {
-    /// The engine's name.
-    pub const NAME: &'static str = "rten";
-
     /// The engine, which computes in float32 on the processor.
     ///
     /// # Errors
@@ -61,7 +67,7 @@ impl Rten {
     }
 
     /// What is built in.
-    pub(super) fn survey() -> Found {
+    fn found() -> Found {
         Found {
             version: VERSION.into(),
             path: None,
@@ -77,7 +83,7 @@ impl Rten {
 impl Runtime for Rten {
     fn identity(&self, _: &Model) -> EngineIdentity {
         EngineIdentity {
-            name: Self::NAME.into(),
+            name: ENTRY.name.into(),
             version: VERSION.into(),
             arithmetic: Arithmetic::float32(),
             batch_invariant: true,
@@ -101,8 +107,11 @@ impl Runtime for Rten {
         // rten's own reader, so that what is judged is what rten sees.
         let mut proto =
             ModelProto::parse_buf(model.bytes()).map_err(|e| cannot_load(&e).because(e))?;
-        let heads = heads(&proto, outputs);
-        refuse_wrong(model, &proto, &heads)?;
+        let reads: Vec<_> = outputs.iter().map(|name| Read::new(&proto, name)).collect();
+        // What recert computes itself, rten cannot compute wrongly.
+        let taken_over = reads.iter().filter_map(|read| read.arg_max.as_ref());
+        let taken_over: Vec<_> = taken_over.map(|arg_max| arg_max.classes.as_str()).collect();
+        faults::refuse(&ENTRY, VERSION, &wrong::FAULTS, model, &proto, &taken_over)?;
         let double_lone = batch_is_free(&proto, input);
         let bytes = if defaults::state(&mut proto) {
             proto.write_buf().map_err(|e| cannot_load(&e).because(e))?
@@ -123,62 +132,40 @@ impl Runtime for Rten {
             })
         };
         let input = node(input)?;
-        let outputs = heads
+        let outputs = reads
             .iter()
-            .map(|head| node(&head.tensor))
+            .map(|read| node(&read.tensor))
             .collect::<Result<_, _>>()?;
         Ok(Box::new(RtenSession {
             name: model.name().to_owned(),
             model: Arc::new(loaded),
             input,
             outputs,
-            heads,
+            reads,
             double_lone,
             pool: Arc::new(ThreadPool::with_num_threads(1)),
         }))
     }
 }
 
-/// What to read for an output of the network.
+/// How to read an output of the network.
 #[derive(Debug, Clone)]
-struct Head {
+struct Read {
     /// The tensor to read.
     tensor: String,
     /// What makes the output of it, if it is not the output itself.
     arg_max: Option<ArgMax>,
 }
 
-/// How to read `outputs`.
-fn heads(proto: &ModelProto, outputs: &[&str]) -> Vec<Head> {
-    let head = |&output: &&str| {
-        let arg_max = ArgMax::of(proto, output);
+impl Read {
+    fn new(proto: &ModelProto, output: &str) -> Self {
+        let arg_max = ArgMax::find(proto, output);
         let scores = arg_max.as_ref().map(|arg_max| arg_max.scores.clone());
-        Head {
+        Self {
             tensor: scores.unwrap_or_else(|| output.to_owned()),
             arg_max,
         }
-    };
-    outputs.iter().map(head).collect()
-}
-
-/// Refuses a network of which rten computes wrongly what `heads` do not take over.
-fn refuse_wrong(model: &Model, proto: &ModelProto, heads: &[Head]) -> Result<(), Error> {
-    let taken_over = heads.iter().filter_map(|head| head.arg_max.as_ref());
-    let taken_over: Vec<_> = taken_over.map(|arg_max| arg_max.classes.as_str()).collect();
-    let Some(found) = wrong::find(proto, &taken_over) else {
-        return Ok(());
-    };
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!(
-            "{}: node '{}' ({}): rten {VERSION} is known to compute {} wrongly: {}",
-            model.name(),
-            found.node,
-            found.operator,
-            found.what,
-            found.advice,
-        ),
-    ))
+    }
 }
 
 /// Whether the graph leaves the batch size open.
@@ -195,7 +182,7 @@ struct RtenSession {
     model: Arc<rten::Model>,
     input: NodeId,
     outputs: Vec<NodeId>,
-    heads: Vec<Head>,
+    reads: Vec<Read>,
     /// Whether a lone image is to be computed twice. rten multiplies a vector
     /// and a matrix by other code than two matrices, which sums in another
     /// order: alone, an image would not get bit for bit the answer that it
@@ -227,7 +214,7 @@ impl Session for RtenSession {
                 Some(options),
             )
             .map_err(|e| failed(format!("rten {VERSION} failed to run: {e}")).because(e))?;
-        let read = |(value, head): (Value, &Head)| match (value, &head.arg_max) {
+        let output = |(value, read): (Value, &Read)| match (value, &read.arg_max) {
             (Value::FloatTensor(tensor), None) => Ok(Output::Float {
                 shape: tensor.shape().to_vec(),
                 values: tensor.into_data(),
@@ -253,7 +240,7 @@ impl Session for RtenSession {
                 "an output is neither a float32 nor an integer tensor".into(),
             )),
         };
-        let outputs = values.into_iter().zip(&self.heads).map(read);
+        let outputs = values.into_iter().zip(&self.reads).map(output);
         outputs
             .map(|output| {
                 if doubled {
@@ -271,7 +258,7 @@ impl Session for RtenSession {
             model: Arc::clone(&self.model),
             input: self.input,
             outputs: self.outputs.clone(),
-            heads: self.heads.clone(),
+            reads: self.reads.clone(),
             double_lone: self.double_lone,
             pool: Arc::new(ThreadPool::with_num_threads(1)),
         }))

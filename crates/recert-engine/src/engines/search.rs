@@ -44,7 +44,7 @@ const SYSTEM: [&str; 9] = [
 /// variable; the system's.
 ///
 /// # Errors
-/// A text that says what was not found, for a message to go on from.
+/// A text that names what was not found, for a message to go on from.
 pub(super) fn locate(wanted: &Wanted) -> Result<PathBuf, String> {
     let surroundings = Surroundings {
         variable: &|name| std::env::var_os(name).filter(|value| !value.is_empty()),
@@ -55,7 +55,7 @@ pub(super) fn locate(wanted: &Wanted) -> Result<PathBuf, String> {
 
 impl Surroundings<'_> {
     fn locate(&self, wanted: &Wanted) -> Result<PathBuf, String> {
-        // A wrong variable is a mistake to be told, not to be made up for.
+        // A wrong variable is a mistake to report, not one to work around.
         if let Some(value) = (self.variable)(wanted.variable) {
             let path = PathBuf::from(value);
             let found = if path.is_dir() {

@@ -2,118 +2,121 @@
 //! refused by name and with what to do, and never replaced by something else.
 
 use crate::support::inputs::Images;
-use crate::support::{self, MADE, every_engine, load_made, made, worker_of_made};
-use recert_engine::{
-    Arithmetic, EngineOptions, ErrorKind, ImageShape, NetworkOptions, Precision, engines,
+use crate::support::{
+    self, MADE, Setup, in_every_precision, load_made, made, test_of_every_engine, worker_of_made,
 };
+use recert_engine::engines::{self, EngineEntry, Found};
+use recert_engine::{
+    Arithmetic, EngineOptions, ErrorKind, ImageShape, NetworkOptions, Precision, Runtime,
+};
+use recert_testing::{Skip, note, test};
 
-#[test]
-fn precisions_that_an_engine_lacks_are_refused_by_name() {
-    for engine in engines::survey() {
-        let Ok(found) = engine.found else {
-            eprintln!("skipped: {} is not installed", engine.name);
+/// Runs `test` with an engine and what of it is installed.
+fn where_found(engine: &EngineEntry, test: fn(&EngineEntry, &Found)) -> Result<(), Skip> {
+    test(engine, &engine.find().map_err(Skip::because)?);
+    Ok(())
+}
+
+test_of_every_engine!(precisions_that_it_lacks_are_refused_by_name, |engine| {
+    where_found(engine, precisions_that_it_lacks_are_refused_by_name)
+});
+fn precisions_that_it_lacks_are_refused_by_name(engine: &EngineEntry, found: &Found) {
+    for precision in Precision::ALL {
+        let Err(error) = support::open(engine.name, precision) else {
+            assert!(
+                found.devices[0].precisions.contains(&precision),
+                "{precision}"
+            );
             continue;
         };
-        for precision in Precision::ALL {
-            let Err(error) = support::open(engine.name, precision) else {
-                assert!(
-                    found.devices[0].precisions.contains(&precision),
-                    "{precision}"
-                );
-                continue;
-            };
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-            let text = error.to_string();
-            let flag = format!("--precision {precision}");
-            assert!(text.contains(&flag) && text.contains("choose"), "{text}");
-            assert!(!found.devices[0].precisions.contains(&precision), "{text}");
-            println!("{}: refused: {text}", engine.name);
-        }
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        let text = error.to_string();
+        let flag = format!("--precision {precision}");
+        assert!(text.contains(&flag) && text.contains("choose"), "{text}");
+        assert!(!found.devices[0].precisions.contains(&precision), "{text}");
+        note!("{}: refused: {text}", engine.name);
     }
 }
 
-#[test]
-fn int8_is_for_networks_that_quantize() {
+test_of_every_engine!(int8_is_for_networks_that_quantize);
+fn int8_is_for_networks_that_quantize(engine: &Setup, runtime: &dyn Runtime) {
     let images = Images::small().values;
-    every_engine(|engine, runtime| {
-        if engine.precision != Precision::F32 {
-            return;
+    if engine.precision != Precision::F32 {
+        return;
+    }
+    let int8 = support::open(engine.name, Precision::Int8).unwrap();
+    let mut worker = worker_of_made(int8.as_ref(), "quantize_axis");
+    let same = worker_of_made(runtime, "quantize_axis").classify(&images);
+    assert_eq!(worker.classify(&images).unwrap(), same.unwrap(), "{engine}");
+    let (one, other) = (made("quantize_axis"), made("plain"));
+    assert_eq!(int8.identity(&one), runtime.identity(&one), "{engine}");
+    let error = load_made(int8.as_ref(), "plain").err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{engine}");
+    let text = error.to_string();
+    assert!(
+        text.contains(other.name()) && text.contains("approximate --int8"),
+        "{text}"
+    );
+}
+
+test_of_every_engine!(devices_that_are_not_here_are_refused, |engine| {
+    where_found(engine, devices_that_are_not_here_are_refused)
+});
+fn devices_that_are_not_here_are_refused(engine: &EngineEntry, found: &Found) {
+    for device in [
+        "CUDA",
+        "CUDA:99",
+        "GPU",
+        "GPU.7",
+        "AUTO",
+        "HETERO:GPU,CPU",
+        "TPU",
+        "",
+    ] {
+        let options = EngineOptions {
+            precision: None,
+            device: Some(device.to_owned()),
+        };
+        let here = found.devices.iter().any(|d| d.name.starts_with(device));
+        if here && !device.is_empty() {
+            continue;
         }
-        let int8 = support::open(engine.name, Precision::Int8).unwrap();
-        let mut worker = worker_of_made(int8.as_ref(), "quantize_axis");
-        let same = worker_of_made(runtime, "quantize_axis").classify(&images);
-        assert_eq!(worker.classify(&images).unwrap(), same.unwrap(), "{engine}");
-        let (one, other) = (made("quantize_axis"), made("plain"));
-        assert_eq!(int8.identity(&one), runtime.identity(&one), "{engine}");
-        let error = load_made(int8.as_ref(), "plain").err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{engine}");
+        let error = engine.open(&options).err();
+        let error = error.unwrap_or_else(|| panic!("{} on {device}", engine.name));
+        assert_eq!(error.kind(), ErrorKind::EngineMissing, "{error}");
         let text = error.to_string();
+        let advises = text.contains("leave --device out") || text.contains("name one of");
         assert!(
-            text.contains(other.name()) && text.contains("approximate --int8"),
+            text.contains(&format!("--device {device}")) || device == "CUDA:99",
             "{text}"
         );
-    });
-}
-
-#[test]
-fn devices_that_are_not_here_are_refused_and_never_replaced() {
-    for engine in engines::survey() {
-        let Ok(found) = engine.found else {
-            eprintln!("skipped: {} is not installed", engine.name);
-            continue;
-        };
-        for device in [
-            "CUDA",
-            "CUDA:99",
-            "GPU",
-            "GPU.7",
-            "AUTO",
-            "HETERO:GPU,CPU",
-            "TPU",
-            "",
-        ] {
-            let options = EngineOptions {
-                precision: None,
-                device: Some(device.to_owned()),
-            };
-            let here = found.devices.iter().any(|d| d.name.starts_with(device));
-            if here && !device.is_empty() {
-                eprintln!("skipped: {device} is here");
-                continue;
-            }
-            let error = engines::open(engine.name, &options).err();
-            let error = error.unwrap_or_else(|| panic!("{} on {device}", engine.name));
-            assert_eq!(error.kind(), ErrorKind::EngineMissing, "{error}");
-            let text = error.to_string();
-            let advises = text.contains("leave --device out") || text.contains("name one of");
-            assert!(
-                text.contains(&format!("--device {device}")) || device == "CUDA:99",
-                "{text}"
-            );
-            assert!(advises, "{text}");
-            println!("{}: refused: {text}", engine.name);
-        }
+        assert!(advises, "{text}");
+        note!("{}: refused: {text}", engine.name);
     }
 }
 
-#[test]
-fn identities_tell_how_a_network_is_computed_and_are_read_back() {
+test_of_every_engine!(an_identity_opens_the_same_engine_again);
+fn an_identity_opens_the_same_engine_again(engine: &Setup, runtime: &dyn Runtime) {
     let model = made("plain");
-    let mut all: Vec<String> = Vec::new();
-    every_engine(|engine, runtime| {
-        let identity = runtime.identity(&model);
-        let recorded = Arithmetic::from(identity.arithmetic.to_string().as_str());
-        assert_eq!(recorded, identity.arithmetic);
-        let again = engines::open(&identity.name, &recorded.options()).unwrap();
-        assert_eq!(again.identity(&model), identity, "{engine}");
-        let text = identity.to_string();
-        println!("{engine}: {text}");
-        assert!(!all.contains(&text), "{engine} is another network: {text}");
-        all.push(text);
-    });
+    let identity = runtime.identity(&model);
+    assert_eq!(identity.name, engine.name);
+    let recorded = Arithmetic::from(identity.arithmetic.to_string().as_str());
+    assert_eq!(recorded, identity.arithmetic);
+    let again = engines::open(&identity.name, &recorded.options()).unwrap();
+    assert_eq!(again.identity(&model), identity, "{engine}");
 }
 
-#[test]
+test_of_every_engine!(every_precision_has_another_identity, |engine| {
+    let identities = std::cell::RefCell::new(Vec::new());
+    in_every_precision(engine, |setup, runtime| {
+        let identity = runtime.identity(&made("plain"));
+        note!("{setup}: {identity:?}");
+        assert!(!identities.borrow().contains(&identity), "{setup}");
+        identities.borrow_mut().push(identity);
+    })
+});
+
+test!(whatever_engine_is_fastest_takes_a_network);
 fn whatever_engine_is_fastest_takes_a_network() {
     let load = |name: &str, precision: Option<Precision>| {
         let options = EngineOptions {
@@ -125,9 +128,9 @@ fn whatever_engine_is_fastest_takes_a_network() {
     // The first that is here, and its own answers.
     let first = engines::fastest_first(false)
         .into_iter()
-        .find(|name| engines::by_name(name).is_ok());
+        .find(|engine| engine.find().is_ok());
     let network = load("plain", None).unwrap();
-    assert_eq!(network.engine().name, first.unwrap());
+    assert_eq!(network.engine().name, first.unwrap().name);
     // What no engine takes is refused once, in the words of each that says
     // something else.
     let error = load("random_noise", None).err().unwrap().to_string();

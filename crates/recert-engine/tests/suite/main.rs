@@ -5,3 +5,7 @@ mod engines;
 mod rten;
 mod sharing;
 mod support;
+
+fn main() -> std::process::ExitCode {
+    recert_testing::main()
+}

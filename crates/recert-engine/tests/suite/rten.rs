@@ -5,6 +5,7 @@ use crate::support::golden::Logits;
 use crate::support::inputs::Images;
 use crate::support::{MADE, golden_folder, load_made};
 use recert_engine::{ErrorKind, engines};
+use recert_testing::{note, test};
 use rten::{ModelOptions, Value};
 use rten_tensor::Tensor;
 use rten_tensor::prelude::*;
@@ -39,7 +40,7 @@ fn logits(name: &str, images: &Images) -> Vec<f32> {
     }
 }
 
-#[test]
+test!(what_is_refused_is_wrong);
 fn what_is_refused_is_wrong() {
     let images = Images::small();
     let engine = engines::by_name("rten").unwrap();
@@ -53,7 +54,7 @@ fn what_is_refused_is_wrong() {
         let wrong = deviations
             .filter(|d| d.is_nan() || *d > 1e-3 * golden.scale())
             .count();
-        println!("{name}: {wrong} of {} logits are wrong", found.len());
+        note!("{name}: {wrong} of {} logits are wrong", found.len());
         assert!(
             wrong > 0,
             "rten answers {name} rightly: is it to be refused still?"
@@ -61,7 +62,7 @@ fn what_is_refused_is_wrong() {
     }
 }
 
-#[test]
+test!(a_class_is_refused_where_its_ties_cannot_be_decided);
 fn a_class_is_refused_where_its_ties_cannot_be_decided() {
     let engine = engines::by_name("rten").unwrap();
     let error = load_made(engine.as_ref(), "class_out_of_range")

@@ -1,13 +1,16 @@
 //! Networks that share their first layers answer as they do alone, bit for bit,
 //! whatever the others are asked.
 
-use crate::support::{MADE, made, shared};
+use std::path::Path;
+
+use crate::support::{MADE, made};
 use recert_engine::engines::{Direct, Rten};
 use recert_engine::{
     Answers, Classifier, EngineOptions, Error, ErrorKind, Network, NetworkOptions, Preprocess,
     Runtime, Sharing,
 };
 use recert_graph::Model;
+use recert_testing::{shared, test};
 
 /// `model` with the tensor `name` changed, which no other one's bytes contain.
 fn edited(model: &Model, name: &str, change: impl Fn(usize, f32) -> f32) -> Model {
@@ -95,7 +98,7 @@ fn assert_same(networks: &[Network], sharing: &Sharing) {
     }
 }
 
-#[test]
+test!(networks_with_another_head_answer_as_they_do_alone);
 fn networks_with_another_head_answer_as_they_do_alone() {
     for (name, options) in [
         ("plain", NetworkOptions::default()),
@@ -124,7 +127,7 @@ fn networks_with_another_head_answer_as_they_do_alone() {
     }
 }
 
-#[test]
+test!(one_file_several_times_is_computed_once);
 fn one_file_several_times_is_computed_once() {
     let models = [made("arg_max"), made("arg_max")];
     let networks = models
@@ -135,9 +138,8 @@ fn one_file_several_times_is_computed_once() {
     assert_same(&networks, &sharing);
 }
 
-#[test]
-fn real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone() {
-    let Some(folder) = shared() else { return };
+test!(real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone, needs shared);
+fn real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone(folder: &Path) {
     let model = Model::read(folder.join("models/cifar10/resnet20_sigma0.50.onnx")).unwrap();
     let models = [
         edited(
@@ -163,7 +165,7 @@ fn real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone() {
     assert_same(&networks, &sharing);
 }
 
-#[test]
+test!(what_cannot_share_does_not);
 fn what_cannot_share_does_not() {
     let model = made("plain");
     let head = edited(&model, "v", |_, weight| 2.0 * weight);

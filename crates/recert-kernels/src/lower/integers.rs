@@ -525,17 +525,17 @@ mod tests {
         assert_eq!(count(&signed, |op| matches!(op, Op::ByteMap(_))), 1);
         let unsigned = graph(&made.join("quantized_unsigned.onnx"));
         assert_eq!(convolutions(&unsigned).0, 7);
-        let shared = root.join("../../../shared/models");
+    }
+
+    #[test]
+    #[ignore = "needs ../shared: cargo test -p recert-kernels --lib -- --ignored real_networks"]
+    fn quantized_layers_of_real_networks_compute_with_bytes() {
+        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models");
         for (name, wanted) in [
             ("cifar10/resnet8_qdq", 9),
             ("imagenet/mobilenet_v1_0.25_224_quant_qdq", 27),
         ] {
-            let path = shared.join(format!("{name}.onnx"));
-            if !path.exists() {
-                eprintln!("skipped: there is no {}", path.display());
-                continue;
-            }
-            let graph = graph(&path);
+            let graph = graph(&shared.join(format!("{name}.onnx")));
             assert_eq!(convolutions(&graph), (wanted, true), "{name}");
             let linear = count(&graph, |op| matches!(op, Op::ByteGemm { .. }));
             assert_eq!(linear, 1, "{name}");

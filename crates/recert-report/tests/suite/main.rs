@@ -1,6 +1,5 @@
 //! Reports in all their forms. One program, so that it is linked once.
 
-mod cohen_logs;
 mod html;
 mod json;
 mod samples;

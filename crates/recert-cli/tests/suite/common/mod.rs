@@ -48,19 +48,6 @@ pub(crate) fn asset(name: &str) -> String {
     text(&path)
 }
 
-/// A path in the folder of real networks and data, or `None`, said aloud,
-/// where that is not there.
-pub(crate) fn shared(name: &str) -> Option<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared")
-        .join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(text(&path))
-}
-
 /// `certify` of the demo network on the demo images, without the ledger.
 pub(crate) fn certify_demo(n: u32, n0: u32, inputs: u32) -> Vec<String> {
     words(&format!(
@@ -169,6 +156,32 @@ pub(crate) fn rows(stdout: &str) -> Vec<Line> {
                 correct: columns[4] == "1",
             }
         })
+        .collect()
+}
+
+/// `certify` with hardly any noise and a few samples: the rows.
+pub(crate) fn quick(model: &str, data: &str, more: &str) -> Vec<Line> {
+    let place = Place::new();
+    let ledger = place.text("run.recert");
+    let how = words("certify --sigma 0.002 --n 8 --n0 3 --alpha 0.05");
+    let what = ["--model", model, "--data", data, "--ledger", &ledger];
+    rows(
+        &ok(&with(
+            &with(&how, &what),
+            &words(more).iter().map(String::as_str).collect::<Vec<_>>(),
+        ))
+        .stdout,
+    )
+}
+
+/// Engine and precision of a ledger's networks.
+pub(crate) fn identities(ledger: &Path) -> Vec<(String, String)> {
+    let ledger = Ledger::open_read_only(ledger).expect("the ledger opens");
+    let networks = ledger.networks().expect("the networks can be read");
+    let identity = |n: recert::ledger::Network| (n.engine, n.precision);
+    networks
+        .into_iter()
+        .map(|(_, network)| identity(network))
         .collect()
 }
 

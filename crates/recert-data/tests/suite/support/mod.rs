@@ -136,16 +136,3 @@ pub(crate) fn bytes(image: &Image) -> Vec<u8> {
     };
     image.pixels.iter().map(byte).collect()
 }
-
-/// A path in the shared data, or `None` with a message where it is absent.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data")
-        .join(path);
-    if path.exists() {
-        Some(path)
-    } else {
-        eprintln!("skipped: {} is absent", path.display());
-        None
-    }
-}

@@ -1,7 +1,7 @@
 //! What OpenVINO computes wrongly, found by comparing it with the hand-made
 //! networks of the tests and with the examples of ONNX's own specification.
 //!
-//! `tests/golden/README.md` tells how that was done, with version 2026.4.1, and
+//! `tests/golden/README.md` explains how that was done, with version 2026.4.1, and
 //! gives the figures. The library is the one that happens to be installed, so
 //! the list is applied to every version.
 //!
@@ -9,33 +9,31 @@
 //! value lies halfway between two quanta, and `Softmax` of minus infinity
 //! alone, which is 0 instead of NaN.
 
-use rten_onnx::onnx::ModelProto;
-
-use crate::engines::faults::{self, Fault, Site, Wrong};
+use crate::engines::faults::{Fault, Site};
 
 const OTHER_ENGINE: &str = "choose --engine onnxruntime";
 
-const WRONG: [Fault; 11] = [
+pub(super) const FAULTS: [Fault; 11] = [
     // The padding goes to the end instead of to the beginning.
     Fault {
         operators: &["ConvTranspose"],
         when: |site| site.text("auto_pad") == Some("SAME_LOWER"),
-        what: "auto_pad SAME_LOWER",
+        computation: "auto_pad SAME_LOWER",
         advice: "export it with explicit pads, or choose --engine onnxruntime",
     },
     // Before opset 13 these worked on all axes from the stated one on, by
-    // default from axis 1 on; OpenVINO does what opset 13 says.
+    // default from axis 1 on; OpenVINO does what opset 13 specifies.
     Fault {
         operators: &["Softmax", "LogSoftmax", "Hardmax"],
         when: |site| site.opset() < 13 && !site.is_last_axis(),
-        what: "the meaning it had before opset 13",
+        computation: "the meaning it had before opset 13",
         advice: "export it with opset 13 or later, or choose --engine onnxruntime",
     },
     // Windows that begin behind the image are kept, where ONNX drops them.
     Fault {
         operators: &["MaxPool"],
         when: |site| rounds_up(site) && ends_behind(site),
-        what: "ceil_mode with windows that begin in the padding",
+        computation: "ceil_mode with windows that begin in the padding",
         advice: OTHER_ENGINE,
     },
     // Divides by another number of pixels than ONNX Runtime does.
@@ -44,7 +42,7 @@ const WRONG: [Fault; 11] = [
         when: |site| {
             rounds_up(site) && (ends_behind(site) || site.integer("count_include_pad") == Some(1))
         },
-        what: "ceil_mode with padding that counts",
+        computation: "ceil_mode with padding that counts",
         advice: OTHER_ENGINE,
     },
     // Samples are taken elsewhere, weights differ, or the shape does.
@@ -59,7 +57,7 @@ const WRONG: [Fault; 11] = [
                     None | Some("stretch")
                 )
         },
-        what: "align_corners, antialias, exclude_outside and keep_aspect_ratio_policy",
+        computation: "align_corners, antialias, exclude_outside and keep_aspect_ratio_policy",
         advice: OTHER_ENGINE,
     },
     // Wrong with windows and with caches; right is what has queries, keys and
@@ -67,37 +65,37 @@ const WRONG: [Fault; 11] = [
     Fault {
         operators: &["Attention"],
         when: |site| site.inputs() > 3 || !site.attributes_are_of(&ATTENTION),
-        what: "masks, windows and caches",
+        computation: "masks, windows and caches",
         advice: "export it with opset 22 or older, or choose --engine onnxruntime",
     },
     Fault {
         operators: &["DFT", "STFT"],
         when: |_| true,
-        what: "Fourier transforms along chosen axes",
+        computation: "Fourier transforms along chosen axes",
         advice: OTHER_ENGINE,
     },
     Fault {
         operators: &["GRU", "LSTM", "RNN"],
         when: |site| site.integer("layout") == Some(1),
-        what: "layout 1",
+        computation: "layout 1",
         advice: OTHER_ENGINE,
     },
     Fault {
         operators: &["LSTM"],
         when: |site| site.inputs() > 7,
-        what: "peepholes",
+        computation: "peepholes",
         advice: OTHER_ENGINE,
     },
     Fault {
         operators: &["RoiAlign"],
         when: |site| site.text("mode") == Some("max"),
-        what: "mode max",
+        computation: "mode max",
         advice: OTHER_ENGINE,
     },
     Fault {
         operators: &["SpaceToDepth"],
         when: |site| site.text("mode") == Some("CRD"),
-        what: "mode CRD",
+        computation: "mode CRD",
         advice: OTHER_ENGINE,
     },
 ];
@@ -120,9 +118,4 @@ fn ends_behind(site: &Site<'_>) -> bool {
         let pad = pads.get(windows.len() + axis).copied().unwrap_or(0);
         stride + pad > *window
     })
-}
-
-/// The first node of `model` that OpenVINO computes wrongly.
-pub(super) fn find(model: &ModelProto) -> Option<Wrong> {
-    faults::find(&WRONG, model, &[])
 }

@@ -18,7 +18,7 @@ pub(super) struct ArgMax {
 impl ArgMax {
     /// The `ArgMax` that makes the tensor `output` of `model`: over axis 1, with
     /// nothing after it that changes values or their order.
-    pub(super) fn of(model: &ModelProto, output: &str) -> Option<Self> {
+    pub(super) fn find(model: &ModelProto, output: &str) -> Option<Self> {
         let graph = model.graph.as_ref()?;
         let node = maker_of_classes(graph, output)?;
         if node.op_type.as_deref() != Some("ArgMax") {

@@ -5,7 +5,7 @@ use rten_onnx::onnx::{AttributeProto, AttributeType, GraphProto, ModelProto, Nod
 use crate::engines::faults::{attribute, opset};
 
 /// States in `model` the attributes whose defaults rten does not know, and
-/// says whether there were any.
+/// returns whether there were any.
 ///
 /// - `kernel_shape` of convolutions: ONNX takes it from the weights.
 /// - `strides` of pooling: ONNX takes 1.

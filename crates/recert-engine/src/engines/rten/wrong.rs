@@ -1,7 +1,7 @@
 //! What this version of rten computes wrongly, found by comparing it operator
 //! by operator with ONNX Runtime and ONNX's own reference evaluator.
 //!
-//! `tests/golden/README.md` tells how that was done and gives the figures. A
+//! `tests/golden/README.md` explains how that was done and gives the figures. A
 //! network that holds one of these is refused, since rten answers it with
 //! plausible, wrong numbers. The list belongs to [`VERSION`](super::VERSION)
 //! and is to be gone through anew when that changes.
@@ -16,23 +16,23 @@
 //! the reciprocal of the scale where ONNX divides, so that values halfway
 //! between two quanta may go to the other one.
 
-use rten_onnx::onnx::{DataType, ModelProto};
+use rten_onnx::onnx::DataType;
 
-use crate::engines::faults::{self, Fault, Wrong};
+use crate::engines::faults::Fault;
 
 const OTHER_ENGINE: &str = "choose --engine onnxruntime";
 const STATIC: &str =
     "quantize it statically (QuantizeLinear/DequantizeLinear), or choose --engine onnxruntime";
 const OPSET: &str = "export it with opset 13 or later, or choose --engine onnxruntime";
 
-const WRONG: [Fault; 10] = [
+pub(super) const FAULTS: [Fault; 10] = [
     // Wrong in 49 of 96 cases, by up to 5 times the largest value: wherever
     // there is padding, and wherever the weights are int8 or have a zero point
     // (but for plain 1x1 and depthwise convolutions). Without VNNI as the next.
     Fault {
         operators: &["ConvInteger"],
         when: |_| true,
-        what: "integer convolutions",
+        computation: "integer convolutions",
         advice: STATIC,
     },
     // Wrong in 6 of 40 cases, by up to a fifth of the largest value: for
@@ -42,43 +42,43 @@ const WRONG: [Fault; 10] = [
     Fault {
         operators: &["MatMulInteger", "DynamicQuantizeLSTM"],
         when: |_| true,
-        what: "integer matrix products",
+        computation: "integer matrix products",
         advice: STATIC,
     },
     // The padding goes to the end instead of to the beginning.
     Fault {
         operators: &["Conv", "ConvTranspose", "MaxPool", "AveragePool"],
         when: |site| site.text("auto_pad") == Some("SAME_LOWER"),
-        what: "auto_pad SAME_LOWER",
+        computation: "auto_pad SAME_LOWER",
         advice: "export it with explicit pads, or choose --engine onnxruntime",
     },
     // 2.7 becomes 2 and 0.5 becomes 0, where both are true, that is 1.
     Fault {
         operators: &["Cast"],
         when: |site| site.integer("to") == Some(DataType::BOOL.0.into()),
-        what: "conversion to bool",
+        computation: "conversion to bool",
         advice: OTHER_ENGINE,
     },
     // As Cast; what it converts to is not in the file.
     Fault {
         operators: &["CastLike"],
         when: |_| true,
-        what: "conversion to bool",
+        computation: "conversion to bool",
         advice: "export it with Cast, or choose --engine onnxruntime",
     },
     // Interpolates linearly, without a word.
     Fault {
         operators: &["Resize"],
         when: |site| site.text("mode") == Some("cubic"),
-        what: "cubic interpolation",
+        computation: "cubic interpolation",
         advice: OTHER_ENGINE,
     },
     // Before opset 13 these worked on all axes from the stated one on, by
-    // default from axis 1 on; rten does what opset 13 says.
+    // default from axis 1 on; rten does what opset 13 specifies.
     Fault {
         operators: &["Softmax", "LogSoftmax"],
         when: |site| site.opset() < 13 && !site.is_last_axis(),
-        what: "the meaning it had before opset 13",
+        computation: "the meaning it had before opset 13",
         advice: OPSET,
     },
     // Of equal values the last is taken instead of the first. An ArgMax that
@@ -86,27 +86,21 @@ const WRONG: [Fault; 10] = [
     Fault {
         operators: &["ArgMax", "ArgMin"],
         when: |_| true,
-        what: "ties",
+        computation: "ties",
         advice: "name the output with the logits, or choose --engine onnxruntime",
     },
     // The sign of 0 is 1.
     Fault {
         operators: &["Sign"],
         when: |_| true,
-        what: "the sign of 0",
+        computation: "the sign of 0",
         advice: OTHER_ENGINE,
     },
     // Infinite from 89 on.
     Fault {
         operators: &["Softplus"],
         when: |_| true,
-        what: "values above 88",
+        computation: "values above 88",
         advice: OTHER_ENGINE,
     },
 ];
-
-/// The first node of `model` that rten computes wrongly, but for those that
-/// make the tensors `exempt`.
-pub(super) fn find(model: &ModelProto, exempt: &[&str]) -> Option<Wrong> {
-    faults::find(&WRONG, model, exempt)
-}

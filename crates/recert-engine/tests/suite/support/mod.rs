@@ -4,11 +4,12 @@ pub(crate) mod inputs;
 
 use std::path::{Path, PathBuf};
 
+use recert_engine::engines::{self, EngineEntry};
 use recert_engine::{
     Classifier, EngineOptions, Error, ImageShape, Network, NetworkOptions, Precision, Runtime,
-    engines,
 };
 use recert_graph::Model;
+use recert_testing::Skip;
 
 /// The images that the hand-made networks take.
 pub(crate) const MADE: ImageShape = ImageShape {
@@ -45,33 +46,56 @@ impl Setup {
     }
 }
 
-/// Runs `test` with every engine found here, on the processor, in each of the
-/// precisions that it has there; says which engines are not.
-pub(crate) fn every_engine(mut test: impl FnMut(&Setup, &dyn Runtime)) {
-    for engine in engines::survey() {
-        let found = match engine.found {
-            Ok(found) => found,
-            Err(why) => {
-                eprintln!("skipped: {}: {why}", engine.name);
-                continue;
-            }
-        };
-        let processor = found.devices.iter().find(|device| device.name == "CPU");
-        for &precision in &processor
-            .expect("every engine has the processor")
-            .precisions
-        {
-            // The arithmetic of int8 is that of f32; one test is about what else it is.
-            if precision != Precision::Int8 {
-                let setup = Setup {
-                    name: engine.name,
-                    precision,
-                };
-                test(&setup, open(engine.name, precision).unwrap().as_ref());
-            }
+/// Runs `test` with `engine` in each precision that it has on the processor; the test is
+/// skipped where the engine is not installed.
+pub(crate) fn in_every_precision(
+    engine: &EngineEntry,
+    test: impl Fn(&Setup, &dyn Runtime),
+) -> Result<(), Skip> {
+    let found = engine.find().map_err(Skip::because)?;
+    let processor = found.devices.iter().find(|device| device.name == "CPU");
+    for &precision in &processor
+        .expect("every engine has the processor")
+        .precisions
+    {
+        // The arithmetic of int8 is that of f32; one test is about what else it is.
+        if precision != Precision::Int8 {
+            let setup = Setup {
+                name: engine.name,
+                precision,
+            };
+            test(&setup, open(engine.name, precision).unwrap().as_ref());
         }
     }
+    Ok(())
 }
+
+/// Declares a function as one test for each engine, each of which needs that engine.
+///
+/// The functions are called for every precision by [`in_every_precision`], unless another
+/// way of calling them is given.
+macro_rules! test_of_every_engine {
+    ($test:ident) => {
+        test_of_every_engine!($test, |engine| {
+            crate::support::in_every_precision(engine, $test)
+        });
+    };
+    ($test:ident, $run:expr) => {
+        recert_testing::inventory::submit! {
+            recert_testing::Declared(|| {
+                let tests = recert_engine::engines::ENGINES.iter().map(|engine| {
+                    let name = concat!(module_path!(), "::", stringify!($test));
+                    let run: fn(&recert_engine::engines::EngineEntry) -> _ = $run;
+                    recert_testing::Test::new(&format!("{name}::{}", engine.name), move || {
+                        run(engine)
+                    })
+                });
+                tests.collect()
+            })
+        }
+    };
+}
+pub(crate) use test_of_every_engine;
 
 /// An engine in one precision, on the processor.
 pub(crate) fn open(name: &str, precision: Precision) -> Result<Box<dyn Runtime>, Error> {
@@ -80,19 +104,6 @@ pub(crate) fn open(name: &str, precision: Precision) -> Result<Box<dyn Runtime>,
         device: None,
     };
     engines::open(name, &options)
-}
-
-/// The folder of shared networks and data, if it is there.
-pub(crate) fn shared() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!(
-        "skipped: the shared networks are not at {}",
-        folder.display()
-    );
-    None
 }
 
 /// The folder of golden files.

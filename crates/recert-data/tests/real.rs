@@ -1,7 +1,23 @@
 //! Published data: CIFAR-10, MNIST and `ImageNet` files as people have them.
 
-use crate::support::{bytes, open, open_with, shared};
+#[expect(dead_code, reason = "these tests use a part of what the suite does")]
+#[path = "suite/support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+
 use recert_data::{Dataset, Format, Options};
+use recert_testing::{Skip, test};
+
+use support::{bytes, open, open_with};
+
+fn main() -> std::process::ExitCode {
+    recert_testing::main()
+}
+
+fn data() -> Result<PathBuf, Skip> {
+    Ok(recert_testing::shared()?.join("data"))
+}
 
 fn mean(data: &Dataset) -> f64 {
     let mut sum = 0.0;
@@ -20,11 +36,9 @@ fn hex(bytes: &[u8]) -> String {
         .fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }
 
-#[test]
-fn cifar10_python_batch() {
-    let Some(path) = shared("cifar10/cifar-10-batches-py") else {
-        return;
-    };
+test!(cifar10_python_batch, needs data);
+fn cifar10_python_batch(folder: &Path) {
+    let path = folder.join("cifar10/cifar-10-batches-py");
     let data = open(&path).unwrap();
     assert_eq!((data.format(), data.len()), (Format::Cifar10Python, 200));
     // From Python 3: pickle.load(f, encoding="bytes") of the same file.
@@ -51,11 +65,9 @@ fn cifar10_python_batch() {
     }
 }
 
-#[test]
-fn cifar10_binary_records() {
-    let Some(path) = shared("cifar10/test_every20.bin") else {
-        return;
-    };
+test!(cifar10_binary_records, needs data);
+fn cifar10_binary_records(folder: &Path) {
+    let path = folder.join("cifar10/test_every20.bin");
     let data = open(&path).unwrap();
     assert_eq!((data.format(), data.len()), (Format::Cifar10Binary, 500));
     assert_eq!(
@@ -65,16 +77,11 @@ fn cifar10_binary_records() {
     assert!((mean(&data) - 0.471_260_532_136).abs() < 1e-9);
 }
 
-#[test]
-fn both_layouts_of_cifar10_hold_the_same_images() {
-    let (Some(python), Some(binary)) = (
-        shared("cifar10/cifar-10-batches-py"),
-        shared("cifar10/test_every20.bin"),
-    ) else {
-        return;
-    };
+test!(both_layouts_of_cifar10_hold_the_same_images, needs data);
+fn both_layouts_of_cifar10_hold_the_same_images(folder: &Path) {
     // The first holds the test images 10, 60, 110, .., the second 0, 20, 40, ..
-    let (python, binary) = (open(&python).unwrap(), open(&binary).unwrap());
+    let [python, binary] = ["cifar-10-batches-py", "test_every20.bin"]
+        .map(|name| open(&folder.join("cifar10").join(name)).unwrap());
     let common = (0..200).filter(|i| (10 + 50 * i) % 20 == 0);
     let mut count = 0;
     for (i, j) in common.map(|i| (i, (10 + 50 * i) / 20)) {
@@ -85,11 +92,9 @@ fn both_layouts_of_cifar10_hold_the_same_images() {
     assert_eq!(count, 100);
 }
 
-#[test]
-fn mnist_idx() {
-    let Some(path) = shared("mnist") else {
-        return;
-    };
+test!(mnist_idx, needs data);
+fn mnist_idx(folder: &Path) {
+    let path = folder.join("mnist");
     let data = open(&path).unwrap();
     assert_eq!((data.format(), data.len()), (Format::Idx, 10_000));
     assert_eq!(data.shape().to_string(), "1x28x28");
@@ -100,11 +105,9 @@ fn mnist_idx() {
     assert!((mean(&data) - 0.132_514_606_969).abs() < 1e-9);
 }
 
-#[test]
-fn imagenet_folder() {
-    let Some(path) = shared("imagenet") else {
-        return;
-    };
+test!(imagenet_folder, needs data);
+fn imagenet_folder(folder: &Path) {
+    let path = folder.join("imagenet");
     let options = Options {
         resize: Some(256),
         crop: Some(224),

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use recert_report::{Metrics, Row, Run, certified_accuracy, cohen};
+use recert_testing::{Skip, test};
 
-fn shared_logs() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/logs");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: {} is not there", folder.display());
-    None
+fn main() -> std::process::ExitCode {
+    recert_testing::main()
+}
+
+fn logs() -> Result<PathBuf, Skip> {
+    Ok(recert_testing::shared()?.join("logs"))
 }
 
 struct Expected {
@@ -67,9 +67,8 @@ const EXPECTED: [Expected; 4] = [
     },
 ];
 
-#[test]
-fn published_logs_give_the_figures_of_an_independent_calculation() {
-    let Some(folder) = shared_logs() else { return };
+test!(published_logs_give_the_figures_of_an_independent_calculation, needs logs);
+fn published_logs_give_the_figures_of_an_independent_calculation(folder: &Path) {
     for expected in EXPECTED {
         let rows = cohen::read(&folder.join(expected.file)).unwrap();
         let run = Run {
@@ -90,9 +89,8 @@ fn published_logs_give_the_figures_of_an_independent_calculation() {
     }
 }
 
-#[test]
-fn a_log_with_a_header_alone_is_empty() {
-    let Some(folder) = shared_logs() else { return };
+test!(a_log_with_a_header_alone_is_empty, needs logs);
+fn a_log_with_a_header_alone_is_empty(folder: &Path) {
     assert!(
         cohen::read(&folder.join("header_only.tsv"))
             .unwrap()
@@ -100,9 +98,8 @@ fn a_log_with_a_header_alone_is_empty() {
     );
 }
 
-#[test]
-fn every_published_log_survives_being_written_again() {
-    let Some(folder) = shared_logs() else { return };
+test!(every_published_log_survives_being_written_again, needs logs);
+fn every_published_log_survives_being_written_again(folder: &Path) {
     let out = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -129,7 +126,7 @@ fn every_published_log_survives_being_written_again() {
     }
 }
 
-#[test]
+test!(errors_name_the_file_and_the_line);
 fn errors_name_the_file_and_the_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.tsv");
