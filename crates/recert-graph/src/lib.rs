@@ -11,9 +11,9 @@
 //!   with a batch of any size, and constants computed.
 //!
 //! [`Interpreter`] computes a graph by ONNX's definitions, in plain loops: what
-//! engines are held to. Engines are lowered from a [`Graph`], and bounds are propagated through it:
-//! [`forwards`] and [`backwards`] go through the nodes with a state for every
-//! value, whatever that is.
+//! engines are held to. Engines are lowered from a [`Graph`], and bounds are
+//! propagated through it: [`forwards`] and [`backwards`] go through the nodes with
+//! a state for every value, whatever that is.
 #![forbid(unsafe_code)]
 
 mod build;
