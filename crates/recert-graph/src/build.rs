@@ -1,6 +1,7 @@
 //! From a file to a [`Graph`]: every node that is needed is read, its types
 //! and shapes inferred, and what does not depend on the inputs computed.
 
+mod constants;
 mod elementwise;
 mod layers;
 mod layout;
@@ -167,21 +168,19 @@ impl<'a> Builder<'a> {
         }
         let bad = |why: &str| Error::new(ErrorKind::Unsupported, format!("input '{name}' {why}"));
         let (element, dims) = tensor_type(info).ok_or_else(|| bad("is not a tensor"))?;
-        let shape = match self.shapes.get(name) {
-            Some(shape) => shape.clone(),
-            None => {
-                let dims = dims.ok_or_else(|| bad("states no shape"))?;
-                let extent = |(axis, dim): (usize, &Dim)| match dim {
-                    Dim::Fixed(size) => Some(Extent::Fixed(*size)),
-                    _ if axis == 0 => Some(Extent::Batch(1)),
-                    _ => None,
-                };
-                let shape: Option<Shape> = dims.iter().enumerate().map(extent).collect();
-                shape.ok_or_else(|| {
-                    bad("leaves the size of the images open, which is not supported here")
-                })?
-            }
+        if let Some(shape) = self.shapes.get(name) {
+            return Ok(Some(building.value(name, element, shape.clone())));
+        }
+        let dims = dims.ok_or_else(|| bad("states no shape"))?;
+        let extent = |(axis, dim): (usize, &Dim)| match dim {
+            Dim::Fixed(size) => Some(Extent::Fixed(*size)),
+            _ if axis == 0 => Some(Extent::Batch(1)),
+            _ => None,
         };
+        let shape: Option<Shape> = dims.iter().enumerate().map(extent).collect();
+        let shape = shape.ok_or_else(|| {
+            bad("leaves the size of the images open, which is not supported here")
+        })?;
         Ok(Some(building.value(name, element, shape)))
     }
 }

@@ -203,16 +203,8 @@ pub(crate) fn cast(tensor: &Tensor, to: ElementType) -> Option<Tensor> {
 
 /// The function of every element, in float32, the same bits on every machine.
 fn unary(tensor: &Tensor, function: Unary) -> Option<Tensor> {
-    let unit = |x: f32| {
-        // A NaN stays one.
-        if x < 0.0 {
-            0.0
-        } else if x > 1.0 {
-            1.0
-        } else {
-            x
-        }
-    };
+    // A NaN stays one.
+    let unit = |x: f32| x.clamp(0.0, 1.0);
     let of = |x: f32| -> Option<f32> {
         Some(match function {
             Unary::Abs => x.abs(),
@@ -222,12 +214,11 @@ fn unary(tensor: &Tensor, function: Unary) -> Option<Tensor> {
             Unary::HardSigmoid { alpha, beta } => unit(alpha * x + beta),
             Unary::HardSwish => x * unit(x / 6.0 + 0.5),
             Unary::LeakyRelu { alpha } if x < 0.0 => alpha * x,
-            Unary::LeakyRelu { .. } => x,
             Unary::Log => libm::logf(x),
             Unary::Neg => -x,
             Unary::Reciprocal => 1.0 / x,
             Unary::Relu if x < 0.0 => 0.0,
-            Unary::Relu => x,
+            Unary::LeakyRelu { .. } | Unary::Relu => x,
             Unary::Round => x.round_ties_even(),
             Unary::Sigmoid => 1.0 / (1.0 + libm::expf(-x)),
             Unary::Sqrt => x.sqrt(),

@@ -221,7 +221,9 @@ impl Graph {
             } => {
                 for (factor, values) in [(alpha, &mut weights), (beta, &mut bias)] {
                     if factor != 1.0 {
-                        values.iter_mut().for_each(|value| *value *= factor);
+                        for value in values.iter_mut() {
+                            *value *= factor;
+                        }
                     }
                 }
                 (plain(trans_b), usize::from(!trans_b), 1)

@@ -14,6 +14,32 @@
 //! engines are held to. Engines are lowered from a [`Graph`], and bounds are
 //! propagated through it: [`forwards`] and [`backwards`] go through the nodes with
 //! a state for every value, whatever that is.
+//!
+//! ```
+//! use recert_graph::{Builder, Model, Op};
+//!
+//! # fn main() -> recert_graph::Result<()> {
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../recert-net/tests/golden/residual.onnx");
+//! let model = Model::read(path)?;
+//! let graph = Builder::new(&model).build()?.fold();
+//! for node in graph.nodes() {
+//!     if let Op::Conv { window, .. } = &node.op {
+//!         let made = &graph.value(node.output()).shape;
+//!         println!("{}: {:?} windows, {made}", node.name, window.output);
+//!     }
+//! }
+//! # assert!(!graph.nodes().iter().any(|node| matches!(node.op, Op::BatchNormalization { .. })));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Adding an operator
+//!
+//! A variant of [`Op`] with its attributes; a line in `build/operators.rs`;
+//! and a function in `build/` that checks the attributes and infers types and
+//! shapes; and an entry of the table in `reference/evaluate.rs`, which ONNX's own
+//! test cases then hold to its definition. What else computes with graphs
+//! refuses it by name until it is added there too.
 #![forbid(unsafe_code)]
 
 mod build;

@@ -40,34 +40,40 @@ impl Net {
     }
 
     /// An input; extent -1 is left open, as `N`.
+    #[must_use]
     pub fn input(mut self, name: &str, dims: &[i64]) -> Self {
         self.graph().input.push(info(name, DataType::Float, dims));
         self
     }
 
     /// An output of float32.
+    #[must_use]
     pub fn output(self, name: &str, dims: &[i64]) -> Self {
         self.typed_output(name, DataType::Float, dims)
     }
 
     /// An output.
+    #[must_use]
     pub fn typed_output(mut self, name: &str, kind: DataType, dims: &[i64]) -> Self {
         self.graph().output.push(info(name, kind, dims));
         self
     }
 
     /// An initializer.
+    #[must_use]
     pub fn tensor(mut self, tensor: TensorProto) -> Self {
         self.graph().initializer.push(tensor);
         self
     }
 
     /// An initializer of float32.
+    #[must_use]
     pub fn floats(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
         self.tensor(stored::from_f32(name, shape, values))
     }
 
     /// Floats that vary without a pattern, in [-1, 1], the same every time.
+    #[must_use]
     pub fn noise(self, name: &str, shape: &[usize]) -> Self {
         let count = shape.iter().product();
         let seed = name.bytes().fold(1_u32, |seed, byte| {
@@ -77,11 +83,13 @@ impl Net {
     }
 
     /// A node of one output, which it is named after.
+    #[must_use]
     pub fn node(self, op: &str, inputs: &[&str], output: &str) -> Self {
         self.node_with(op, inputs, output, Vec::new())
     }
 
     /// A node named after its output.
+    #[must_use]
     pub fn node_with(
         mut self,
         op: &str,

@@ -45,9 +45,30 @@ pub enum Keep<'a> {
     Only(&'a [ValueId]),
 }
 
-/// Goes from the inputs to the outputs. `states` holds those of the inputs
+/// Goes from the inputs to the outputs.
+///
+/// `states` holds those of the inputs
 /// (and of constants, where `step` wants them there); `step` makes those of a
 /// node's outputs, one for each entry of [`Node::outputs`].
+///
+/// ```
+/// use recert_graph::{Builder, Keep, Model, States, forwards};
+///
+/// # fn main() -> recert_graph::Result<()> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../recert-net/tests/golden/residual.onnx");
+/// // How deep each value lies in the network.
+/// let graph = Builder::new(&Model::read(path)?).build()?;
+/// let mut states = States::new(&graph);
+/// states.insert(graph.inputs()[0], 0);
+/// let depths = forwards(&graph, states, Keep::Only(graph.outputs()), |node, states| {
+///     let before = states.inputs(node).into_iter().flatten().max();
+///     let depth = before.map_or(0, |depth| depth + 1);
+///     Ok::<_, recert_graph::Error>(vec![depth; node.outputs.len()])
+/// })?;
+/// assert!(depths.get(graph.outputs()[0]) > Some(&5));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
@@ -86,8 +107,9 @@ pub fn forwards<T, E>(
     Ok(states)
 }
 
-/// Goes from some values back to the inputs. `states` holds those to begin
-/// with. For every node of which some output has a state, `step` gets these
+/// Goes from some values back to the inputs.
+///
+/// `states` holds those to begin with. For every node of which some output has a state, `step` gets these
 /// (taken out of `states`) and makes those of the node's inputs, one for each
 /// entry of [`Node::inputs`], `None` where there is none; `join` makes one of
 /// the states that several users give a value. The states that are left are

@@ -83,7 +83,7 @@
 //! | `DynamicQuantizeLinear` | as the numbers that they stand for |
 //! | `Cast` | between float32, int32 and int64 |
 //! | `ArgMax` | as an output |
-//! | `Shape`, `Gather`, `ConstantOfShape` and the above, of constants | folded |
+//! | whatever `recert_graph` computes of constants | folded there |
 //!
 //! ```
 //! use std::sync::Arc;

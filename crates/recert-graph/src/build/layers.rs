@@ -27,7 +27,7 @@ impl Source<'_> {
         if !fits || stated.is_some_and(|stated| stated != kernel) {
             return Err(bad());
         }
-        let window = self.window(kernel.to_vec(), &size)?;
+        let window = self.window(kernel, &size)?;
         let shape = over(input[0], outputs, &window.output);
         Ok((window, group, shape))
     }
@@ -233,7 +233,7 @@ impl Source<'_> {
         let input = self.shape(0)?;
         let kernel = self.kernel(size.len())?;
         let kernel = kernel.ok_or_else(|| self.refuse("it states no kernel"))?;
-        let window = self.window(kernel, &size)?;
+        let window = self.window(&kernel, &size)?;
         let shape = Shape::new(
             input[..2]
                 .iter()

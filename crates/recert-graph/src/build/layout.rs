@@ -1,18 +1,12 @@
 //! What moves elements, and changes none.
 
-use super::elementwise::extents;
 use super::source::{Made, Reading, Size, Source, Taken};
-use crate::element::ElementType;
 use crate::error::Result;
 use crate::op::{AxisSlice, Op, PadMode};
 use crate::shape::{Extent, Shape};
-use crate::tensor::{Data, Tensor};
 
 /// Larger paddings are none of a network of images, and sums of them fit.
 const MOST_PADDING: u64 = 1 << 20;
-
-/// Larger constants are none that a network of images needs made.
-const MOST_FILLED: usize = 1 << 24;
 
 impl Source<'_> {
     /// A node whose elements stay what they are, in order.
@@ -296,17 +290,14 @@ impl Source<'_> {
         let axis = self.axis(0, shape.rank())?;
         let whole = shape[axis].fixed().ok_or_else(bad)?;
         let count = self.proto.output.len();
-        let sizes: Vec<usize> = match self.list("split", 1)? {
-            Some(list) => {
-                let sizes = list.iter().map(|&size| usize::try_from(size).ok());
-                sizes.collect::<Option<_>>().ok_or_else(bad)?
-            }
-            None => {
-                let size = whole.div_ceil(count.max(1));
-                (0..count)
-                    .map(|i| size.min(whole.saturating_sub(i * size)))
-                    .collect()
-            }
+        let sizes: Vec<usize> = if let Some(list) = self.list("split", 1)? {
+            let sizes = list.iter().map(|&size| usize::try_from(size).ok());
+            sizes.collect::<Option<_>>().ok_or_else(bad)?
+        } else {
+            let size = whole.div_ceil(count.max(1));
+            (0..count)
+                .map(|i| size.min(whole.saturating_sub(i * size)))
+                .collect()
         };
         let sum = sizes.iter().try_fold(0_usize, |n, &d| n.checked_add(d));
         if sizes.len() != count || sum != Some(whole) {
@@ -413,95 +404,10 @@ impl Source<'_> {
         };
         Reading::node(op, 1, self.element(0)?, Shape::new(made))
     }
-
-    /// A part of the input's shape: a constant, if it does not depend on the
-    /// batch.
-    pub(super) fn shape_of(&self) -> Result<Reading> {
-        let shape = self.shape(0)?;
-        let (start, end) = (self.int("start", 0)?, self.int("end", i64::MAX)?);
-        let taken = part(0, shape.rank(), start, end, 1);
-        let taken = taken.ok_or_else(|| self.refuse("its range is none"))?;
-        let range = taken.start..taken.start + taken.count;
-        let extents = shape.get(range.clone()).unwrap_or_default();
-        let fixed: Option<Vec<usize>> = extents.iter().map(|extent| extent.fixed()).collect();
-        if let Some(fixed) = fixed {
-            let list = fixed.into_iter().map(|size| size as i64).collect();
-            return Ok(Reading::Constant(Tensor::list(list)));
-        }
-        Ok(Reading::Node {
-            inputs: vec![Taken::Input(0)],
-            outputs: vec![Made {
-                element: ElementType::Int64,
-                shape: Shape::of(&[extents.len()]),
-                sizes: Some(extents.iter().copied().map(Size::from).collect()),
-            }],
-            op: Op::ShapeOf(range),
-        })
-    }
-
-    pub(super) fn size_of(&self) -> Result<Reading> {
-        match self.shape(0)?.count() {
-            Some(Extent::Fixed(size)) => {
-                let scalar = Tensor::new(Vec::new(), Data::Int64(vec![size as i64]))?;
-                Ok(Reading::Constant(scalar))
-            }
-            _ => Err(self.refuse("its input depends on the batch")),
-        }
-    }
-
-    pub(super) fn constant_node(&self) -> Result<Reading> {
-        let constant = if let Some(tensor) = self.tensor("value")? {
-            tensor
-        } else if self.has("value_float") {
-            Tensor::scalar(self.float("value_float", 0.0)?)
-        } else if self.has("value_int") {
-            Tensor::new(Vec::new(), Data::Int64(vec![self.int("value_int", 0)?]))?
-        } else if let Some(values) = self.floats("value_floats")? {
-            Tensor::new(vec![values.len()], Data::Float32(values.to_vec()))?
-        } else if let Some(values) = self.ints("value_ints")? {
-            Tensor::list(values.to_vec())
-        } else {
-            return Err(self.refuse("it holds no numbers"));
-        };
-        Ok(Reading::Constant(constant))
-    }
-
-    pub(super) fn constant_of_shape(&self) -> Result<Reading> {
-        let bad = || self.refuse("its shape is none, or is too large");
-        let sizes = self.sizes("shape", 0)?.ok_or_else(bad)?;
-        let shape = extents(&sizes).ok_or_else(bad)?;
-        let value = self.tensor("value")?.unwrap_or_else(|| Tensor::scalar(0.0));
-        if value.len() != 1 {
-            return Err(self.refuse("its value is not one number"));
-        }
-        let Some(fixed) = shape.fixed() else {
-            let number = value.number().ok_or_else(bad)?;
-            return Reading::node(Op::Fill(number), 0, value.element(), shape);
-        };
-        let count = fixed.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
-        let count = count
-            .filter(|&count| count <= MOST_FILLED)
-            .ok_or_else(bad)?;
-        let data = crate::map_data!(value.data(), values => vec![values[0]; count]);
-        Ok(Reading::Constant(Tensor::new(fixed, data)?))
-    }
-
-    pub(super) fn identity(&self) -> Result<Reading> {
-        let mut reading = self.like_first(Op::Identity, 1)?;
-        if let (Reading::Node { outputs, .. }, Some(given)) = (&mut reading, self.given(0)) {
-            outputs[0].sizes = given.sizes.map(<[Size]>::to_vec);
-        }
-        Ok(reading)
-    }
-
-    pub(super) fn cast_to(&self) -> Result<Reading> {
-        let number = i32::try_from(self.int("to", 0)?).unwrap_or(-1);
-        self.cast(ElementType::from_onnx(number))
-    }
 }
 
 /// ONNX's slice of an axis of this extent; `None` for a step of 0.
-fn part(axis: usize, size: usize, start: i64, end: i64, step: i64) -> Option<AxisSlice> {
+pub(super) fn part(axis: usize, size: usize, start: i64, end: i64, step: i64) -> Option<AxisSlice> {
     let extent = size as i128;
     let step = i128::from(step);
     let wrap = |v: i64| i128::from(v) + if v < 0 { extent } else { 0 };

@@ -23,9 +23,12 @@ impl Source<'_> {
             let size = usize::try_from(block).map_err(|_| bad())?;
             let blocks = |extent: Extent| Some(Extent::Fixed(extent.fixed()?.div_ceil(size)));
             let fits = scale.rank() == shape.rank()
-                && (0..shape.rank()).all(|i| match i == axis {
-                    true => Some(scale[i]) == blocks(shape[i]),
-                    false => scale[i] == shape[i],
+                && (0..shape.rank()).all(|i| {
+                    if i == axis {
+                        Some(scale[i]) == blocks(shape[i])
+                    } else {
+                        scale[i] == shape[i]
+                    }
                 });
             return fits
                 .then_some(Granularity::Block { axis, size })

@@ -49,7 +49,7 @@ impl Source<'_> {
     }
 
     /// The window of this kernel on an input of these spatial extents.
-    pub(super) fn window(&self, kernel: Vec<usize>, size: &[usize]) -> Result<Window> {
+    pub(super) fn window(&self, kernel: &[usize], size: &[usize]) -> Result<Window> {
         let axes = size.len();
         let kernel: Vec<i64> = kernel.iter().map(|&k| k as i64).collect();
         let kernel = self.checked("kernel", &kernel, axes, 1)?;

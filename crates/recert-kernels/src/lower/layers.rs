@@ -69,7 +69,9 @@ impl Lowering<'_> {
         };
         for (factor, values) in factors.into_iter().zip([&mut weights, &mut bias]) {
             if factor != 1.0 {
-                values.iter_mut().for_each(|value| *value *= factor);
+                for value in values.iter_mut() {
+                    *value *= factor;
+                }
             }
         }
         self.linear(node, [inputs, outputs], weights, bias)
