@@ -11,9 +11,9 @@
 //!   with a batch of any size, and constants computed.
 //!
 //! [`Interpreter`] computes a graph by ONNX's definitions, in plain loops: what
-//! engines are held to. Engines are lowered from a [`Graph`], and bounds are propagated through it:
-//! [`forwards`] and [`backwards`] go through the nodes with a state for every
-//! value, whatever that is.
+//! engines are held to. Engines are lowered from a [`Graph`], and bounds are
+//! propagated through it: [`forwards`] and [`backwards`] go through the nodes with
+//! a state for every value, whatever that is.
 //!
 //! ```
 //! use recert_graph::{Builder, Model, Op};
@@ -37,8 +37,9 @@
 //!
 //! A variant of [`Op`] with its attributes; a line in `build/operators.rs`;
 //! and a function in `build/` that checks the attributes and infers types and
-//! shapes. What computes with graphs refuses it by name until it is added
-//! there too.
+//! shapes; and an entry of the table in `reference/evaluate.rs`, which ONNX's own
+//! test cases then hold to its definition. What else computes with graphs
+//! refuses it by name until it is added there too.
 #![forbid(unsafe_code)]
 
 mod build;

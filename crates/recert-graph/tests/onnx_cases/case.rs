@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use prost::Message;
-use recert_graph::proto::onnx::TensorProto;
+use recert_graph::proto::onnx::{TensorProto, ValueInfoProto};
 use recert_graph::{
     Builder, Error, ErrorKind, Graph, Interpreter, Limits, Model, Shape, Tensor, stored,
 };
@@ -37,7 +37,12 @@ impl Case {
         let model = Model::read(self.folder.join("model.onnx"))
             .map_err(|error| skipped("the file is not taken", error))?;
         let (inputs, expected) = (self.tensors("input")?, self.tensors("output")?);
-        let names: Vec<&str> = model.graph_proto().input.iter().map(|i| i.name()).collect();
+        let names: Vec<&str> = model
+            .graph_proto()
+            .input
+            .iter()
+            .map(ValueInfoProto::name)
+            .collect();
         // Sizes and axes have to be known beforehand, and are inputs in many
         // cases: where the graph is not taken as it is, all but the first input,
         // or all, are made constants.

@@ -53,11 +53,9 @@ pub(crate) fn compare(case: &str, output: &Tensor, expected: &Tensor) -> Result<
 }
 
 fn floats(tensor: &Tensor) -> Vec<f64> {
-    match tensor.data() {
-        Data::Float64(values) => values.clone(),
-        _ => {
-            let values = tensor.to_f32().unwrap_or_default();
-            values.into_iter().map(f64::from).collect()
-        }
+    if let Data::Float64(values) = tensor.data() {
+        return values.clone();
     }
+    let values = tensor.to_f32().unwrap_or_default();
+    values.into_iter().map(f64::from).collect()
 }
