@@ -3,31 +3,30 @@
 
 use std::collections::BTreeMap;
 
-use recert_engine::Classifier;
-use recert_ledger::{Certificate, Claim, Header, INVALID, Ledger, NetworkId, Selection, Series};
+use recert_ledger::{Certificate, Claim, Header, INVALID, Ledger, NetworkId, Selection};
 use recert_noise::{Law, Stream};
 use recert_num::{Alpha, Sigma};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::bound::{self, Conclusion, Shares, Verdict};
-use crate::run::{Collect, Voter, collect, level};
-use crate::{Error, Observer, Outcome, Source};
+use crate::run::{Collect, Run, collect, level, series};
+use crate::{Error, Outcome};
 
 /// What certifying the ledger's network needs: n0 selection samples, then n
 /// more, with margins where the classifier gives logits.
-pub fn certify_plan(ledger: &Ledger, batch: usize) -> Collect {
+pub(crate) fn samples_needed(ledger: &Ledger) -> Collect {
     let header = ledger.header();
     Collect {
         stream: Stream::Certify,
         samples: header.n,
         selection: header.n0,
         margins: true,
-        batch,
     }
 }
 
 /// Which probabilities a certificate from scratch bounds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sides {
     /// That of the class alone; the next best may have all the rest (Cohen,
     /// Rosenfeld, Kolter 2019, CERTIFY).
@@ -62,37 +61,20 @@ impl Sides {
 /// Certificates of one and of two sides rest on the same samples and stand side
 /// by side in a ledger, as different claims. Neither of them is for choosing the
 /// better one afterwards: each holds at alpha by itself.
-pub fn certify(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    inputs: &[u32],
-    sides: Sides,
-    batch: usize,
-    classifiers: &mut [Box<dyn Classifier>],
-    observer: &mut dyn Observer,
-) -> Result<Outcome, Error> {
-    let plan = certify_plan(ledger, batch);
-    let samples = [ledger.header().n];
-    let network = ledger.base();
+pub fn certify(run: &mut Run<'_>, inputs: &[u32], sides: Sides) -> Result<Outcome, Error> {
+    let network = run.base_alone()?;
+    let samples = [run.ledger.header().n];
     let what = FromScratch {
         network,
         samples: &samples,
-        alpha: Alpha::new(ledger.header().alpha)?,
+        alpha: Alpha::new(run.ledger.header().alpha)?,
         sides,
         method: "certify",
     };
-    collect(
-        ledger,
-        source,
-        inputs,
-        &plan,
-        &mut [Voter {
-            network,
-            classifiers,
-        }],
-        observer,
-        &mut |ledger, _, idx| conclude(ledger, idx, &what),
-    )
+    let needed = samples_needed(run.ledger);
+    collect(run, inputs, &needed, &mut |ledger, _, idx| {
+        conclude(ledger, idx, &what)
+    })
 }
 
 /// Certificates to draw from a network's own samples.
@@ -114,11 +96,7 @@ pub(crate) fn conclude(
     what: &FromScratch<'_>,
 ) -> Result<Vec<Certificate>, Error> {
     let sigma = Sigma::new(ledger.header().sigma)?;
-    let series = Series {
-        network: what.network,
-        idx,
-        stream: recert_ledger::Stream(Stream::Certify.tag()),
-    };
+    let series = series(what.network, idx, Stream::Certify);
     let selection = ledger.selection(what.network, idx)?.ok_or_else(|| {
         Error::parameter(format!(
             "input {idx} has no selection samples in the ledger"

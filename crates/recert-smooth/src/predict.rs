@@ -1,25 +1,13 @@
 //! PREDICT [Cohen, Rosenfeld, Kolter 2019]: the smoothed classifier's class.
 
-use recert_engine::Classifier;
-use recert_ledger::{Certificate, Claim, INVALID, Ledger, Series};
+use recert_ledger::{Certificate, Claim, INVALID};
 use recert_noise::Stream;
 use recert_num::Alpha;
 use serde_json::json;
 
 use crate::bound::{self, Prediction};
-use crate::run::{Collect, Voter, collect, level};
-use crate::{Error, Observer, Outcome, Source};
-
-/// What predicting needs: n samples, from a stream of their own.
-pub fn predict_plan(ledger: &Ledger, batch: usize) -> Collect {
-    Collect {
-        stream: Stream::Predict,
-        samples: ledger.header().n,
-        selection: 0,
-        margins: false,
-        batch,
-    }
-}
+use crate::run::{Collect, Run, collect, level, series};
+use crate::{Error, Outcome};
 
 /// Predicts the inputs at positions `inputs`, resuming where the ledger ends.
 ///
@@ -27,32 +15,21 @@ pub fn predict_plan(ledger: &Ledger, batch: usize) -> Collect {
 /// count against the runner-up's, at probability 1/2, has a p-value of at most
 /// alpha; else it abstains. With probability at least 1 - alpha the class
 /// returned is the smoothed classifier's.
-pub fn predict(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    inputs: &[u32],
-    batch: usize,
-    classifiers: &mut [Box<dyn Classifier>],
-    observer: &mut dyn Observer,
-) -> Result<Outcome, Error> {
-    let plan = predict_plan(ledger, batch);
-    let network = ledger.base();
+pub fn predict(run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
+    run.base_alone()?;
+    // They are from a stream of their own.
+    let needed = Collect {
+        stream: Stream::Predict,
+        samples: run.ledger.header().n,
+        selection: 0,
+        margins: false,
+    };
     collect(
-        ledger,
-        source,
+        run,
         inputs,
-        &plan,
-        &mut [Voter {
-            network,
-            classifiers,
-        }],
-        observer,
+        &needed,
         &mut |ledger, network, idx| {
-            let series = Series {
-                network,
-                idx,
-                stream: recert_ledger::Stream(Stream::Predict.tag()),
-            };
+            let series = series(network, idx, Stream::Predict);
             let (n, alpha) = (ledger.header().n, ledger.header().alpha);
             let (mut counts, micros) = ledger.answer_counts(series, n)?;
             let invalid = counts.remove(&INVALID).unwrap_or(0);

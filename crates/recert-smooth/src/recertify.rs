@@ -1,14 +1,14 @@
 //! Recertifying a modified network h from the ledger of f.
 
-use recert_ledger::{Certificate, Ledger, NetworkId, Series};
+use recert_ledger::{Certificate, Ledger, NetworkId};
 use recert_noise::Stream;
 use recert_num::{Alpha, Sigma};
 use serde_json::json;
 
 use crate::bound::{self, Conclusion, PairBound, Pairs};
 use crate::certify::{self, FromScratch, Sides};
-use crate::run::{Collect, Voter, collect, level};
-use crate::{Error, Observer, Outcome, Source};
+use crate::run::{Collect, Run, collect, level, series};
+use crate::{Error, Outcome};
 
 /// Incremental randomized smoothing certification [Ugare et al. 2024,
 /// Algorithm 2], with its error accounted for over both branches.
@@ -46,8 +46,6 @@ pub struct Recertify {
     pub alpha: Alpha,
     /// How to conclude; one certificate for each.
     pub methods: Vec<Method>,
-    /// Images in one call of the classifier.
-    pub batch: usize,
 }
 
 impl Method {
@@ -74,7 +72,7 @@ impl Method {
 pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     let mut finished = Vec::new();
     for input in ledger.inputs()? {
-        let series = certify_series(ledger.base(), input.idx);
+        let series = series(ledger.base(), input.idx, Stream::Certify);
         let complete = ledger
             .answered(series)?
             .first()
@@ -86,19 +84,17 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     Ok(finished)
 }
 
-/// Recertifies each of `voters` on the inputs at positions `inputs`, all of
-/// them finished in the ledger, resuming where its own answers there end. All
+/// Recertifies each of the workers' networks on the inputs at positions `inputs`, all
+/// of them finished in the ledger, resuming where its own answers there end. All
 /// of them answer in one pass; what is concluded about one of them does not
 /// depend on the others.
 pub fn recertify(
-    ledger: &mut Ledger,
-    source: &dyn Source,
+    run: &mut Run<'_>,
     inputs: &[u32],
     what: &Recertify,
-    voters: &mut [Voter<'_>],
-    observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
-    let n = ledger.header().n;
+    let header = run.ledger.header();
+    let n = header.n;
     let largest = what.samples.iter().copied().max().unwrap_or(0);
     if largest == 0 || largest > n || what.samples.contains(&0) {
         return Err(Error::parameter(format!(
@@ -106,20 +102,16 @@ pub fn recertify(
         )));
     }
     let direct = (what.methods.iter()).any(|method| matches!(method, Method::Direct(_)));
-    let plan = Collect {
+    let needed = Collect {
         stream: Stream::Certify,
         samples: largest,
-        selection: if direct { ledger.header().n0 } else { 0 },
+        selection: if direct { header.n0 } else { 0 },
         margins: false,
-        batch: what.batch,
     };
     collect(
-        ledger,
-        source,
+        run,
         inputs,
-        &plan,
-        voters,
-        observer,
+        &needed,
         &mut |ledger, network, idx| {
             let mut certificates = Vec::new();
             for &method in &what.methods {
@@ -142,14 +134,6 @@ pub fn recertify(
     )
 }
 
-fn certify_series(network: NetworkId, idx: u32) -> Series {
-    Series {
-        network,
-        idx,
-        stream: recert_ledger::Stream(Stream::Certify.tag()),
-    }
-}
-
 /// The certificates of h on input `idx` from pairs, one for each count of samples.
 fn conclude_pairs(
     ledger: &Ledger,
@@ -164,16 +148,16 @@ fn conclude_pairs(
         .selection(ledger.base(), idx)?
         .ok_or_else(|| Error::parameter(format!("input {idx} is not certified in the ledger")))?
         .class;
-    let series = certify_series(ledger.base(), idx);
-    let k = certify::count(&ledger.answer_counts(series, n)?.0, class);
+    let f_series = series(ledger.base(), idx, Stream::Certify);
+    let k = certify::count(&ledger.answer_counts(f_series, n)?.0, class);
     what.samples
         .iter()
         .map(|&m| {
             let (mut pairs, mut micros) = (Pairs::default(), 0);
-            for h in ledger.blocks(certify_series(network, idx), 0..m)? {
+            for h in ledger.blocks(series(network, idx, Stream::Certify), 0..m)? {
                 let h = h?;
                 let samples = h.first..h.first + h.codes.classes.len() as u64;
-                let (f, _) = ledger.answers_in(series, samples)?;
+                let (f, _) = ledger.answers_in(f_series, samples)?;
                 pairs.add(&f.classes, &h.codes.classes, class);
                 micros += h.micros;
             }

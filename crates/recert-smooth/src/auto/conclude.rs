@@ -8,9 +8,12 @@ use recert_num::{LowerBound, Sigma, UpperBound};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Auto, Known, series, tally, until};
+use super::Auto;
+use super::rounds::one_cell;
+use super::subjects::{Known, tally};
 use crate::bound::{self, Answered, Conclusion, Tally};
-use crate::plan::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
+use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
+use crate::run::series;
 use crate::{Error, Sides, certify};
 
 impl Auto {
@@ -19,12 +22,12 @@ impl Auto {
     pub(super) fn claim(
         &self,
         ledger: &Ledger,
-        (study, known): (&Study, &[Known]),
+        (study, known): (&Study, &[u32]),
         (samples, goal): (u64, serde_json::Value),
     ) -> Claim {
         let mut inputs = Sha256::new();
-        for known in known {
-            inputs.update(known.idx.to_le_bytes());
+        for idx in known {
+            inputs.update(idx.to_le_bytes());
         }
         let parameters = json!({
             "alpha_f": study.levels.f.get(), "alpha_h": study.levels.h.get(),
@@ -46,8 +49,8 @@ impl Auto {
     }
 }
 
-/// What an input's certificate rests on beside h's answers.
-pub(super) struct Of<'a> {
+/// An input under h: what its certificate rests on beside h's answers.
+pub(super) struct Recertified<'a> {
     pub(super) study: &'a Study,
     pub(super) claim: &'a Claim,
     /// h's number in the ledger.
@@ -65,7 +68,7 @@ struct Found {
     counts: serde_json::Value,
 }
 
-impl Of<'_> {
+impl Recertified<'_> {
     /// The certificate of one input from h's answers on the samples of its
     /// design, which are all in the ledger; by bounds that hold at any time if
     /// how many they are was decided by h's answers on it.
@@ -199,7 +202,7 @@ impl Of<'_> {
         mut counts: serde_json::Value,
         name: &'static str,
     ) -> Result<(LowerBound, &'static str, serde_json::Value), Error> {
-        let (found, prior) = until::one_cell(self.study.levels, self.subject, choice, tally)?;
+        let (found, prior) = one_cell(self.study.levels, self.subject, choice, tally)?;
         counts["prior"] = json!([prior.a(), prior.b()]);
         counts["witness"] = json!(found.witness);
         Ok((found.p_lower, name, counts))

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use recert_engine::Classifier;
 
-use super::pool::answer;
+use super::worker::answer;
 use crate::Error;
 
 /// Images in one call of a classifier where nothing has been measured.

@@ -1,8 +1,9 @@
 //! What runs of made-up classifiers need: images that say their number, and
 //! networks for a ledger.
 
-use recert_ledger::{Input, Network};
-use recert_smooth::{Error, Source};
+use recert_engine::Classifier;
+use recert_ledger::{Input, Ledger, Network, NetworkId};
+use recert_smooth::{Error, Inputs, Observer, Run, Threads, Workers};
 
 /// Images of two pixels: their number, and this.
 pub(crate) struct Numbers(pub(crate) f32);
@@ -13,7 +14,7 @@ impl Numbers {
     }
 }
 
-impl Source for Numbers {
+impl Inputs for Numbers {
     fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
         let input = Input {
             idx,
@@ -23,6 +24,30 @@ impl Source for Numbers {
         };
         Ok((input, self.image(idx).to_vec()))
     }
+}
+
+/// A run of these.
+pub(crate) fn run<'a>(
+    ledger: &'a mut Ledger,
+    inputs: &'a dyn Inputs,
+    workers: &'a mut dyn Workers,
+    observer: &'a mut dyn Observer,
+) -> Run<'a> {
+    Run {
+        ledger,
+        inputs,
+        workers,
+        observer,
+    }
+}
+
+/// Threads with classifiers of one network.
+pub(crate) fn threads(
+    network: NetworkId,
+    classifiers: Vec<Box<dyn Classifier>>,
+    batch: usize,
+) -> Threads {
+    Threads::new([(network, classifiers)], batch).unwrap()
 }
 
 /// A network of four classes.

@@ -1,6 +1,7 @@
 //! The radius expected of an input against the evaluations spent on it.
 
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
+use serde::{Deserialize, Serialize};
 
 use super::cells::Prospect;
 use super::{ByCell, Design, Family, Outlook, Rates};
@@ -8,14 +9,17 @@ use crate::Error;
 use crate::bound::{self, Beta};
 
 /// The shares of alpha of a recertification that decides by codes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Levels {
     /// Failure probability of the statement about f's codes, where there is one
     /// by itself.
+    #[serde(with = "crate::serial::alpha")]
     pub f: Alpha,
     /// Failure probability of the statement about h then, given the codes.
+    #[serde(with = "crate::serial::alpha")]
     pub h: Alpha,
     /// Failure probability of one statement, about both or about h alone.
+    #[serde(with = "crate::serial::alpha")]
     pub whole: Alpha,
 }
 
@@ -44,7 +48,7 @@ impl Levels {
 }
 
 /// What decisions about an input look at.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
     /// Votes: f's answers on the selection samples and on the early ones, the
     /// first [`early`] of the cached samples, on which h never runs.

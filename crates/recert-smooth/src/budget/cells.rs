@@ -6,6 +6,7 @@
 //! those at which the bound would be best if these were true.
 
 use recert_ledger::{Codes, INVALID};
+use serde::{Deserialize, Serialize};
 
 use super::Rates;
 
@@ -49,7 +50,7 @@ pub(crate) fn count_cells(f: &Codes, class: u16, from: usize, counts: &mut ByCel
 }
 
 /// The tilts of a bound over cells: `kappa` and the `kappa_s`.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tilts {
     /// Of f's codes; fixed before any of them was looked at.
     pub codes: f64,

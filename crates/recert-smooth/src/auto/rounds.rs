@@ -1,0 +1,136 @@
+//! Recertifying until a radius is reached: `recertify --until-radius`.
+//!
+//! The samples planned for the radius are evaluated in rounds; after each, the
+//! bounds that hold at all rounds at once decide whether the input is done.
+
+use std::collections::BTreeMap;
+
+use recert_ledger::{Certificate, NetworkId};
+use recert_num::Radius;
+use serde_json::json;
+
+use super::Auto;
+use super::execute::Part;
+use crate::bound::{self, Beta};
+use crate::budget::{CELLS, Choice, Design, Levels, Subject};
+use crate::run::collect_chosen;
+use crate::until::Once;
+use crate::{Error, Outcome, Run};
+
+/// How much of what is planned has been evaluated after each round.
+const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
+
+impl Auto {
+    /// The goal of a radius for each input, as [`Auto::goal`].
+    pub(super) fn until(radius: Radius) -> (u64, serde_json::Value) {
+        let parameters = json!({"until": radius.get()});
+        (0, parameters)
+    }
+}
+
+impl Part<'_> {
+    /// Recertifies each input until its radius is at least `radius` or it seems that it
+    /// never will be.
+    pub(super) fn in_rounds(&self, run: &mut Run<'_>, radius: Radius) -> Result<Outcome, Error> {
+        let target = radius.get() / run.ledger.header().sigma;
+        // What is planned for each input and network, until it is done.
+        let mut left: BTreeMap<(usize, NetworkId), Choice> = BTreeMap::new();
+        for (place, input) in self.inputs.iter().enumerate() {
+            let choices = input.choices.iter();
+            left.extend(choices.map(|&(network, choice)| ((place, network), choice)));
+        }
+        let last = ROUNDS[ROUNDS.len() - 1];
+        let mut observer = Once {
+            most: left.values().map(|c| c.scaled(last).design.cost()).sum(),
+            observer: run.observer,
+            started: false,
+        };
+        let mut run = Run {
+            ledger: run.ledger,
+            inputs: run.inputs,
+            workers: run.workers,
+            observer: &mut observer,
+        };
+        for round in ROUNDS {
+            let wanted: Vec<_> = (left.iter())
+                .map(|(&(place, network), choice)| {
+                    self.inputs[place].wanted(network, choice.scaled(round))
+                })
+                .collect();
+            if wanted.is_empty() {
+                break;
+            }
+            let outcome = collect_chosen(&mut run, &wanted, &mut |ledger, network, idx| {
+                let place = self.place[&idx];
+                let input = &self.inputs[place];
+                let planned = left[&(place, network)];
+                let choice = planned.scaled(round);
+                let certificate = self.conclude(ledger, network, input, choice, true)?;
+                let samples = |choice| {
+                    let picked = input.pick(choice).samples(ledger, idx)?;
+                    Ok::<_, Error>(picked.samples.len())
+                };
+                let exhausted = samples(planned.scaled(round * 1.5))? == samples(choice)?;
+                let stop = certificate.radius >= radius.get()
+                    || round == last
+                    || choice.design == Design::Nothing
+                    || exhausted
+                    || round >= 1.0 && hopeless(&certificate, target);
+                if !stop {
+                    return Ok(Vec::new());
+                }
+                left.remove(&(place, network));
+                Ok(vec![certificate])
+            })?;
+            if outcome == Outcome::Stopped {
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+}
+
+/// Whether the counts themselves, without any doubt about them, fall short of
+/// the radius (in units of sigma).
+fn hopeless(certificate: &Certificate, target: f64) -> bool {
+    let counts: serde_json::Value = serde_json::from_str(&certificate.counts).unwrap_or_default();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap_or(0.0);
+    let count = |name: &str| number(&counts[name]);
+    let share = |of: f64, whole: f64| if whole > 0.0 { of / whole } else { 0.0 };
+    let p = match certificate.bound.as_deref() {
+        Some("mixture") => share(count("k"), count("n")),
+        Some("loss-mixture") => {
+            share(count("k"), count("n")) * (1.0 - share(count("other"), count("pairs")))
+        }
+        Some("cells") => {
+            let list = |name: &str, cell: usize| number(&counts[name][cell]);
+            let won = |cell| share(list("own", cell), list("pairs", cell));
+            let sum: f64 = (0..CELLS)
+                .map(|cell| list("copies", cell) * won(cell))
+                .sum();
+            share(sum, count("n"))
+        }
+        _ => 0.0,
+    };
+    // Phi(target), from below.
+    recert_num::normal_cdf_lower(target.min(37.0)).is_ok_and(|needed| p < needed.get())
+}
+
+/// The bound of one cell that holds at any time: its lower bound, its name, and
+/// what its counts have beside the plain ones.
+pub(super) fn one_cell(
+    levels: Levels,
+    subject: Subject,
+    choice: Choice,
+    (pairs, other): (u64, u64),
+) -> Result<(bound::Anytime, Beta), Error> {
+    let prior = subject.prior(choice.design, &choice.rates)?;
+    let found = match choice.design {
+        Design::Loss { .. } => {
+            let tally = bound::Tally { pairs, other };
+            bound::anytime_loss((subject.k, subject.n), levels.f, tally, prior, levels.h)?
+        }
+        _ => bound::anytime(pairs - other, pairs, prior, levels.whole)?,
+    };
+    Ok((found, prior))
+}
