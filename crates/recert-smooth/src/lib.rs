@@ -17,11 +17,11 @@ pub mod bound;
 pub mod budget;
 mod certify;
 mod error;
+mod inputs;
 mod margin;
 mod predict;
 mod recertify;
 pub mod run;
-mod inputs;
 mod serial;
 mod until;
 
@@ -30,9 +30,9 @@ pub use auto::{
 };
 pub use certify::{Sides, certify};
 pub use error::{Error, ErrorKind};
+pub use inputs::Inputs;
 pub use margin::{edges, margin_code};
 pub use predict::predict;
 pub use recertify::{Irs, Method, Recertify, finished_inputs, recertify};
 pub use run::{Observer, Outcome, Run, Silent, Threads, Workers, noise_sigma};
-pub use inputs::Inputs;
 pub use until::certify_until;

@@ -24,45 +24,40 @@ pub fn predict(run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
         selection: 0,
         margins: false,
     };
-    collect(
-        run,
-        inputs,
-        &needed,
-        &mut |ledger, network, idx| {
-            let series = series(network, idx, Stream::Predict);
-            let (n, alpha) = (ledger.header().n, ledger.header().alpha);
-            let (mut counts, micros) = ledger.answer_counts(series, n)?;
-            let invalid = counts.remove(&INVALID).unwrap_or(0);
-            let Prediction {
-                class,
-                first,
-                second,
-                decided,
-            } = bound::prediction(&counts, level(ledger.header(), Alpha::new(alpha)?, n)?)?;
-            let claim = Claim {
-                method: "predict".into(),
-                samples: n,
-                alpha,
-                parameters: "{}".into(),
-                statement: format!(
-                    "for this network and this input, named in advance: the class is not the smoothed \
+    collect(run, inputs, &needed, &mut |ledger, network, idx| {
+        let series = series(network, idx, Stream::Predict);
+        let (n, alpha) = (ledger.header().n, ledger.header().alpha);
+        let (mut counts, micros) = ledger.answer_counts(series, n)?;
+        let invalid = counts.remove(&INVALID).unwrap_or(0);
+        let Prediction {
+            class,
+            first,
+            second,
+            decided,
+        } = bound::prediction(&counts, level(ledger.header(), Alpha::new(alpha)?, n)?)?;
+        let claim = Claim {
+            method: "predict".into(),
+            samples: n,
+            alpha,
+            parameters: "{}".into(),
+            statement: format!(
+                "for this network and this input, named in advance: the class is not the smoothed \
                  classifier's with probability at most {alpha}"
-                ),
-            };
-            let counts = json!({
-                "class": class, "k1": first, "k2": second, "n": n, "invalid": invalid,
-            });
-            Ok(vec![Certificate {
-                idx,
-                claim: claim.into(),
-                class: decided.then_some(class),
-                radius: 0.0,
-                p_lower: None,
-                bound: Some("binomial test".into()),
-                counts: counts.to_string(),
-                evaluations: n,
-                micros,
-            }])
-        },
-    )
+            ),
+        };
+        let counts = json!({
+            "class": class, "k1": first, "k2": second, "n": n, "invalid": invalid,
+        });
+        Ok(vec![Certificate {
+            idx,
+            claim: claim.into(),
+            class: decided.then_some(class),
+            radius: 0.0,
+            p_lower: None,
+            bound: Some("binomial test".into()),
+            counts: counts.to_string(),
+            evaluations: n,
+            micros,
+        }])
+    })
 }

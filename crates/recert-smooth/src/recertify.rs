@@ -88,11 +88,7 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
 /// of them finished in the ledger, resuming where its own answers there end. All
 /// of them answer in one pass; what is concluded about one of them does not
 /// depend on the others.
-pub fn recertify(
-    run: &mut Run<'_>,
-    inputs: &[u32],
-    what: &Recertify,
-) -> Result<Outcome, Error> {
+pub fn recertify(run: &mut Run<'_>, inputs: &[u32], what: &Recertify) -> Result<Outcome, Error> {
     let header = run.ledger.header();
     let n = header.n;
     let largest = what.samples.iter().copied().max().unwrap_or(0);
@@ -108,30 +104,25 @@ pub fn recertify(
         selection: if direct { header.n0 } else { 0 },
         margins: false,
     };
-    collect(
-        run,
-        inputs,
-        &needed,
-        &mut |ledger, network, idx| {
-            let mut certificates = Vec::new();
-            for &method in &what.methods {
-                certificates.extend(match method {
-                    Method::Direct(sides) => {
-                        let direct = FromScratch {
-                            network,
-                            samples: &what.samples,
-                            alpha: what.alpha,
-                            sides,
-                            method: "direct",
-                        };
-                        certify::conclude(ledger, idx, &direct)?
-                    }
-                    _ => conclude_pairs(ledger, (network, idx), what, method)?,
-                });
-            }
-            Ok(certificates)
-        },
-    )
+    collect(run, inputs, &needed, &mut |ledger, network, idx| {
+        let mut certificates = Vec::new();
+        for &method in &what.methods {
+            certificates.extend(match method {
+                Method::Direct(sides) => {
+                    let direct = FromScratch {
+                        network,
+                        samples: &what.samples,
+                        alpha: what.alpha,
+                        sides,
+                        method: "direct",
+                    };
+                    certify::conclude(ledger, idx, &direct)?
+                }
+                _ => conclude_pairs(ledger, (network, idx), what, method)?,
+            });
+        }
+        Ok(certificates)
+    })
 }
 
 /// The certificates of h on input `idx` from pairs, one for each count of samples.

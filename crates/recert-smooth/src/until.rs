@@ -33,11 +33,7 @@ pub(crate) fn looks(n: u64) -> Vec<u64> {
 /// Certifies the inputs at positions `inputs`, each until its radius is at
 /// least `radius` or cannot be, with at most the ledger's n samples. The
 /// certificate states the radius proved when it stopped, whichever it is.
-pub fn certify_until(
-    run: &mut Run<'_>,
-    inputs: &[u32],
-    radius: Radius,
-) -> Result<Outcome, Error> {
+pub fn certify_until(run: &mut Run<'_>, inputs: &[u32], radius: Radius) -> Result<Outcome, Error> {
     run.base_alone()?;
     let mut left: BTreeSet<u32> = inputs.iter().copied().collect();
     let needed = samples_needed(run.ledger);

@@ -14,8 +14,8 @@ use recert::num::{Alpha, MAX_ALPHA, Radius, format_down};
 use recert::smooth::bound::{Loss, Paired, Zeta};
 use recert::smooth::budget::{Goal, Levels};
 use recert::smooth::{
-    Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, Run, Threads, finished_inputs,
-    recertify, recertify_auto, recertify_until,
+    Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, Run, Threads,
+    finished_inputs, recertify, recertify_auto, recertify_until,
 };
 
 use serde_json::Value;

@@ -8,8 +8,8 @@ use recert::engine::{EngineOptions, Precision};
 use recert::ledger::{Header, Ledger, Task};
 use recert::noise::Law;
 use recert::num::{Alpha, Radius, Sigma, clopper_pearson_lower, format_up};
-use recert::smooth::{Run, Threads, certify_until};
 use recert::smooth::run::seconds_an_image;
+use recert::smooth::{Run, Threads, certify_until};
 
 use super::{Runner, recertify};
 use crate::args::{

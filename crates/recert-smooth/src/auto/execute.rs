@@ -83,7 +83,9 @@ impl RecertificationPlan {
                     "the ledger's answers on input {idx} are not those that the plan was made from"
                 )));
             }
-            let choices = planned.iter().map(|(network, choices)| (*network, choices[i]));
+            let choices = planned
+                .iter()
+                .map(|(network, choices)| (*network, choices[i]));
             Ok(PartInput {
                 known,
                 subject,

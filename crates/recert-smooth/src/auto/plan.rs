@@ -197,7 +197,9 @@ impl PilotPlan {
     /// A parameter error if the answers are of another plan, or not of every input.
     pub fn finish(self, answers: &PilotAnswers) -> Result<RecertificationPlan, Error> {
         if answers.plan != self.sha256() {
-            return Err(Error::parameter("the pilot answers are those of another plan"));
+            return Err(Error::parameter(
+                "the pilot answers are those of another plan",
+            ));
         }
         let networks = (answers.networks.iter())
             .map(|NetworkPilots { network, pilots }| {
@@ -238,7 +240,9 @@ impl PilotPlan {
     /// not one of the plan.
     pub(super) fn positions(&self, ledger: &Ledger, inputs: &[u32]) -> Result<Vec<usize>, Error> {
         if self.study.subjects.len() != self.inputs.len() {
-            return Err(Error::parameter("the plan does not have the same inputs throughout"));
+            return Err(Error::parameter(
+                "the plan does not have the same inputs throughout",
+            ));
         }
         if self.header != header_sha256(ledger.header()) {
             return Err(Error::parameter(format!(
@@ -251,15 +255,18 @@ impl PilotPlan {
         let planned: BTreeMap<u32, usize> = planned.map(|(i, input)| (input.idx, i)).collect();
         let hashes = hashes(ledger)?;
         let position = |idx: &u32| {
-            let i = planned.get(idx).copied().ok_or_else(|| {
-                Error::parameter(format!("input {idx} is not one of the plan"))
-            })?;
+            let i = planned
+                .get(idx)
+                .copied()
+                .ok_or_else(|| Error::parameter(format!("input {idx} is not one of the plan")))?;
             match hashes.get(idx) {
                 Some(sha256) if *sha256 == self.inputs[i].sha256 => Ok(i),
                 Some(_) => Err(Error::parameter(format!(
                     "input {idx} is not the image that the plan was made for"
                 ))),
-                None => Err(Error::parameter(format!("input {idx} is not in the ledger"))),
+                None => Err(Error::parameter(format!(
+                    "input {idx} is not in the ledger"
+                ))),
             }
         };
         inputs.iter().map(position).collect()
@@ -273,7 +280,9 @@ impl PilotAnswers {
     /// A parameter error if they are of different plans, or differ on the same pilot.
     pub fn merged(mut self, other: Self) -> Result<Self, Error> {
         if self.plan != other.plan {
-            return Err(Error::parameter("pilot answers of different plans do not go together"));
+            return Err(Error::parameter(
+                "pilot answers of different plans do not go together",
+            ));
         }
         for NetworkPilots { network, pilots } in other.networks {
             let same = self.networks.iter_mut().find(|n| n.network == network);

@@ -261,8 +261,7 @@ impl<'a, 'r> Coordinator<'a, 'r> {
             Error::new(ErrorKind::Workers, message)
         };
         let request = self.in_flight.remove(&id);
-        let (position, request) =
-            request.ok_or_else(|| misfit("no such request is in flight"))?;
+        let (position, request) = request.ok_or_else(|| misfit("no such request is in flight"))?;
         if reply.results.len() != request.assignments.len() {
             return Err(misfit("it is not one result for each network"));
         }

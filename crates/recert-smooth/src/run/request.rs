@@ -154,7 +154,11 @@ impl Request {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn samples(&self) -> Samples {
-        Samples::union(self.assignments.iter().map(|assignment| &assignment.samples))
+        Samples::union(
+            self.assignments
+                .iter()
+                .map(|assignment| &assignment.samples),
+        )
     }
 
     /// The reply that no network answered.
@@ -219,7 +223,10 @@ impl Assignment {
                 let ascending = |edges: &Vec<f32>| {
                     edges.len() + 1 == usize::from(MARGIN_BUCKETS) && edges.is_sorted()
                 };
-                if edges.as_ref().is_some_and(|edges| !margins || !ascending(edges)) {
+                if edges
+                    .as_ref()
+                    .is_some_and(|edges| !margins || !ascending(edges))
+                {
                     return Err("its margin edges are not those asked for");
                 }
                 Ok(Checked::Selection(Selection {

@@ -14,7 +14,11 @@ pub struct Samples(VecDeque<Range<u32>>);
 
 impl From<Samples> for Vec<[u32; 2]> {
     fn from(samples: Samples) -> Self {
-        samples.0.iter().map(|range| [range.start, range.end]).collect()
+        samples
+            .0
+            .iter()
+            .map(|range| [range.start, range.end])
+            .collect()
     }
 }
 
@@ -26,7 +30,9 @@ impl TryFrom<Vec<[u32; 2]>> for Samples {
         if !bounds.is_sorted_by(|a, b| a < b) {
             return Err("ranges of samples must be ascending, not empty and must not touch");
         }
-        Ok(Self(ranges.iter().map(|&[start, end]| start..end).collect()))
+        Ok(Self(
+            ranges.iter().map(|&[start, end]| start..end).collect(),
+        ))
     }
 }
 

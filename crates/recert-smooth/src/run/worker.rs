@@ -364,7 +364,9 @@ mod tests {
         let late: Vec<u32> = (90..100).collect();
         let lists = [&all, &even, &late];
         let calls = [(); 3].map(|()| Calls::default());
-        let classifiers = calls.iter().map(|c| Box::new(c.clone()) as Box<dyn Classifier>);
+        let classifiers = calls
+            .iter()
+            .map(|c| Box::new(c.clone()) as Box<dyn Classifier>);
         let mut worker = Worker::new(classifiers.collect(), 16).unwrap();
         let assignment = |(network, list): (usize, &&Vec<u32>)| Assignment {
             network,

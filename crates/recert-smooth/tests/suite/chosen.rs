@@ -385,7 +385,10 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
         selection: 0,
         margins: false,
     };
-    let (mut f, mut silent) = (threads(network, classifiers(1, &Seen::default()), 1), Silent);
+    let (mut f, mut silent) = (
+        threads(network, classifiers(1, &Seen::default()), 1),
+        Silent,
+    );
     let mut run = numbers::run(&mut ledger, &NUMBERS, &mut f, &mut silent);
     let error = collect(&mut run, &[0], &what, &mut |_, _, _| Ok(Vec::new())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Parameter);

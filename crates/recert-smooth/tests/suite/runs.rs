@@ -44,7 +44,12 @@ fn by_limits(limits: [f32; 3]) -> Box<dyn Classifier> {
 
 fn run(ledger: &mut Ledger, f: Box<dyn Classifier>, inputs: &[u32]) -> Result<Outcome, Error> {
     let mut workers = threads(ledger.base(), vec![f], 5);
-    certified(ledger, &Numbers(0.5), &mut workers, (inputs, Sides::default()))
+    certified(
+        ledger,
+        &Numbers(0.5),
+        &mut workers,
+        (inputs, Sides::default()),
+    )
 }
 
 fn certified(
@@ -54,7 +59,11 @@ fn certified(
     (inputs, sides): (&[u32], Sides),
 ) -> Result<Outcome, Error> {
     let mut silent = Silent;
-    certify(&mut numbers::run(ledger, data, workers, &mut silent), inputs, sides)
+    certify(
+        &mut numbers::run(ledger, data, workers, &mut silent),
+        inputs,
+        sides,
+    )
 }
 
 fn series(ledger: &Ledger, which: usize, idx: u32) -> Series {
@@ -262,7 +271,12 @@ fn a_panic_in_a_classifier_is_an_error_and_what_was_done_is_kept() {
         };
         let mut workers = threads(ledger.base(), (0..workers).map(|_| trap()).collect(), 5);
         let mut ledger_of = |ledger: &mut Ledger, inputs: &[u32]| {
-            certified(ledger, &Numbers(0.5), &mut workers, (inputs, Sides::default()))
+            certified(
+                ledger,
+                &Numbers(0.5),
+                &mut workers,
+                (inputs, Sides::default()),
+            )
         };
         assert_eq!(ledger_of(&mut ledger, &[1]).unwrap(), Outcome::Finished);
         let error = ledger_of(&mut ledger, &[1, 9]).unwrap_err();
