@@ -17,8 +17,8 @@
 mod conclude;
 mod execute;
 mod plan;
-mod rounds;
 mod subjects;
+mod until;
 
 pub use plan::{PilotAnswers, PilotPlan, RecertificationPlan};
 
@@ -47,6 +47,47 @@ pub struct Auto {
 /// ledger; the same call again goes on where it was stopped. What is concluded about one
 /// of them does not depend on the others, but for the share of alpha that
 /// [`Auto::among`] leaves it.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_num::Alpha;
+/// use recert_smooth::budget::Goal;
+/// use recert_smooth::{Auto, Outcome, Run, Sides, Silent, Threads, recertify_auto};
+///
+///
+/// # let mut ledger = Ledger::create(&path, &header())?;
+/// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// # let mut run = Run {
+/// #     ledger: &mut ledger,
+/// #     inputs: &Pixels,
+/// #     workers: &mut f,
+/// #     observer: &mut Silent,
+/// # };
+/// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
+/// // The ledger has inputs 0, 4 and 9, certified.
+/// let network = ledger.add_network(&network("dimmer"))?;
+/// let mut h = Threads::new([(network, brighter_than(0.48))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut h,
+///     observer: &mut Silent,
+/// };
+/// let auto = Auto {
+///     alpha: Alpha::new(0.002)?,
+///     among: 1,
+///     goal: Goal::Budget(300),
+///     sides: Sides::Two,
+/// };
+/// assert_eq!(recertify_auto(&mut run, &[0, 4, 9], &auto)?, Outcome::Finished);
+/// let certificates = ledger.certificates(network)?;
+/// assert!(certificates.iter().map(|c| c.evaluations).sum::<u64>() <= 300);
+/// # Ok(())
+/// # }
+/// ```
 pub fn recertify_auto(run: &mut Run<'_>, inputs: &[u32], auto: &Auto) -> Result<Outcome, Error> {
     recertify_all(run, inputs, auto, None)
 }
@@ -55,6 +96,47 @@ pub fn recertify_auto(run: &mut Run<'_>, inputs: &[u32], auto: &Auto) -> Result<
 /// ledger, each input until its radius is at least `radius` or it seems that it never
 /// will be; `auto.goal` decides the size of the pilot alone. The certificate states the
 /// radius proved when it stopped. The networks share the pilot's pass and every round's.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_num::{Alpha, Radius};
+/// use recert_smooth::budget::Goal;
+/// use recert_smooth::{Auto, Outcome, Run, Sides, Silent, Threads, recertify_until};
+///
+///
+/// # let mut ledger = Ledger::create(&path, &header())?;
+/// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// # let mut run = Run {
+/// #     ledger: &mut ledger,
+/// #     inputs: &Pixels,
+/// #     workers: &mut f,
+/// #     observer: &mut Silent,
+/// # };
+/// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
+/// // The ledger has inputs 0, 4 and 9, certified.
+/// let network = ledger.add_network(&network("dimmer"))?;
+/// let mut h = Threads::new([(network, brighter_than(0.48))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut h,
+///     observer: &mut Silent,
+/// };
+/// let auto = Auto {
+///     alpha: Alpha::new(0.002)?,
+///     among: 1,
+///     goal: Goal::Each(400),
+///     sides: Sides::Two,
+/// };
+/// let outcome = recertify_until(&mut run, &[9], &auto, Radius::new(0.1)?)?;
+/// assert_eq!(outcome, Outcome::Finished);
+/// assert!(ledger.certificates(network)?[0].radius >= 0.1);
+/// # Ok(())
+/// # }
+/// ```
 pub fn recertify_until(
     run: &mut Run<'_>,
     inputs: &[u32],

@@ -61,6 +61,29 @@ impl Sides {
 /// Certificates of one and of two sides rest on the same samples and stand side
 /// by side in a ledger, as different claims. Neither of them is for choosing the
 /// better one afterwards: each holds at alpha by itself.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_smooth::{Outcome, Run, Sides, Silent, Threads, certify};
+///
+/// let mut ledger = Ledger::create(&path, &header())?;
+/// let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut f,
+///     observer: &mut Silent,
+/// };
+/// assert_eq!(certify(&mut run, &[0, 9], Sides::Two)?, Outcome::Finished);
+/// let certificates = ledger.certificates(ledger.base())?;
+/// assert_eq!(certificates[1].class, Some(1), "input 9 is bright");
+/// assert!(certificates[1].radius > 0.2 && certificates[1].radius < 0.4);
+/// # Ok(())
+/// # }
+/// ```
 pub fn certify(run: &mut Run<'_>, inputs: &[u32], sides: Sides) -> Result<Outcome, Error> {
     let network = run.base_alone()?;
     let samples = [run.ledger.header().n];

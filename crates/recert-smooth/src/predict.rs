@@ -15,6 +15,29 @@ use crate::{Error, Outcome};
 /// count against the runner-up's, at probability 1/2, has a p-value of at most
 /// alpha; else it abstains. With probability at least 1 - alpha the class
 /// returned is the smoothed classifier's.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_smooth::{Outcome, Run, Silent, Threads, predict};
+///
+/// let task = Task::Predict;
+/// let mut ledger = Ledger::create(&path, &Header { task, n0: 0, ..header() })?;
+/// let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut f,
+///     observer: &mut Silent,
+/// };
+/// assert_eq!(predict(&mut run, &[0, 5, 9])?, Outcome::Finished);
+/// let classes: Vec<_> = ledger.certificates(ledger.base())?.iter().map(|c| c.class).collect();
+/// assert_eq!(classes, [Some(0), None, Some(1)], "input 5 lies on the border");
+/// # Ok(())
+/// # }
+/// ```
 pub fn predict(run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
     run.base_alone()?;
     // They are from a stream of their own.

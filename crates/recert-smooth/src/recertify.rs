@@ -69,6 +69,29 @@ impl Method {
 }
 
 /// The inputs whose certification in the ledger is complete, in order.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_smooth::{Run, Sides, Silent, Threads, finished_inputs};
+///
+///
+/// # let mut ledger = Ledger::create(&path, &header())?;
+/// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// # let mut run = Run {
+/// #     ledger: &mut ledger,
+/// #     inputs: &Pixels,
+/// #     workers: &mut f,
+/// #     observer: &mut Silent,
+/// # };
+/// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
+/// // Inputs 0, 4 and 9 have been certified.
+/// assert_eq!(finished_inputs(&ledger)?, [0, 4, 9]);
+/// # Ok(())
+/// # }
+/// ```
 pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     let mut finished = Vec::new();
     for input in ledger.inputs()? {
@@ -88,6 +111,45 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
 /// of them finished in the ledger, resuming where its own answers there end. All
 /// of them answer in one pass; what is concluded about one of them does not
 /// depend on the others.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::Paired;
+/// use recert_smooth::{Method, Outcome, Recertify, Run, Sides, Silent, Threads, recertify};
+///
+///
+/// # let mut ledger = Ledger::create(&path, &header())?;
+/// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// # let mut run = Run {
+/// #     ledger: &mut ledger,
+/// #     inputs: &Pixels,
+/// #     workers: &mut f,
+/// #     observer: &mut Silent,
+/// # };
+/// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
+/// // The ledger has inputs 0, 4 and 9, certified.
+/// let network = ledger.add_network(&network("dimmer"))?;
+/// let mut h = Threads::new([(network, brighter_than(0.48))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut h,
+///     observer: &mut Silent,
+/// };
+/// let how = Recertify {
+///     samples: vec![100],
+///     alpha: Alpha::new(0.002)?,
+///     methods: vec![Method::Pairs(&Paired)],
+/// };
+/// assert_eq!(recertify(&mut run, &[0, 9], &how)?, Outcome::Finished);
+/// assert_eq!(ledger.certificates(network)?[1].evaluations, 100);
+/// # Ok(())
+/// # }
+/// ```
 pub fn recertify(run: &mut Run<'_>, inputs: &[u32], what: &Recertify) -> Result<Outcome, Error> {
     let header = run.ledger.header();
     let n = header.n;

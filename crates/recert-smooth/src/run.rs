@@ -167,6 +167,16 @@ pub(crate) fn level(header: &Header, alpha: Alpha, samples: u64) -> Result<Alpha
 /// not below `sigma`. A certificate for noise of deviation s holds for every
 /// smaller stated sigma, since radii are proportional to it.
 ///
+/// ```
+/// use recert_num::Sigma;
+///
+/// assert_eq!(recert_smooth::noise_sigma(Sigma::new(0.25)?)?, 0.25);
+/// let noise = recert_smooth::noise_sigma(Sigma::new(0.1)?)?;
+/// assert!(f64::from(noise) > 0.1, "0.1 is no float32");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+///
 /// # Errors
 /// If `sigma` is too large or too small for float32.
 pub fn noise_sigma(sigma: Sigma) -> Result<f32, Error> {

@@ -2,7 +2,7 @@
 //!
 //! Samples are looked at after fixed numbers of them, by bounds that hold at all
 //! of these at once ([`bound::anytime`]); an input is done as soon as it is
-//! certified at the radius, or as the same bound from above says that it never
+//! certified at the radius, or as the same bound from above shows that it never
 //! will be, or when all n samples are used up.
 
 use std::collections::BTreeSet;
@@ -33,6 +33,31 @@ pub(crate) fn looks(n: u64) -> Vec<u64> {
 /// Certifies the inputs at positions `inputs`, each until its radius is at
 /// least `radius` or cannot be, with at most the ledger's n samples. The
 /// certificate states the radius proved when it stopped, whichever it is.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_num::Radius;
+/// use recert_smooth::{Outcome, Run, Silent, Threads, certify_until};
+///
+/// let mut ledger = Ledger::create(&path, &header())?;
+/// let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut f,
+///     observer: &mut Silent,
+/// };
+/// let outcome = certify_until(&mut run, &[9], Radius::new(0.1)?)?;
+/// assert_eq!(outcome, Outcome::Finished);
+/// let certificates = ledger.certificates(ledger.base())?;
+/// assert!(certificates[0].radius >= 0.1);
+/// assert!(certificates[0].evaluations < 520, "fewer than all samples are enough");
+/// # Ok(())
+/// # }
+/// ```
 pub fn certify_until(run: &mut Run<'_>, inputs: &[u32], radius: Radius) -> Result<Outcome, Error> {
     run.base_alone()?;
     let mut left: BTreeSet<u32> = inputs.iter().copied().collect();

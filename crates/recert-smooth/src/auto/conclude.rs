@@ -9,8 +9,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Auto;
-use super::rounds::one_cell;
+
 use super::subjects::{Known, tally};
+use super::until::one_cell;
 use crate::bound::{self, Answered, Conclusion, Tally};
 use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
 use crate::run::series;

@@ -65,24 +65,53 @@ struct NetworkPilots {
 /// Any part of the inputs can be recertified by it, with a ledger of the same header
 /// that has these inputs. The answers, certificates and claims are those of the whole.
 ///
-/// ```no_run
-/// use recert_smooth::{Auto, Outcome, PilotPlan, RecertificationPlan, Run};
-///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let (mut run, auto): (Run<'_>, Auto) = unimplemented!();
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_num::Alpha;
+/// use recert_smooth::budget::Goal;
+/// use recert_smooth::{
+///     Auto, Outcome, PilotPlan, RecertificationPlan, Run, Sides, Silent, Threads,
+/// };
+///
+///
+/// # let mut ledger = Ledger::create(&path, &header())?;
+/// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// # let mut run = Run {
+/// #     ledger: &mut ledger,
+/// #     inputs: &Pixels,
+/// #     workers: &mut f,
+/// #     observer: &mut Silent,
+/// # };
+/// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
 /// // Where all inputs are certified:
-/// let all: Vec<u32> = (0..1000).collect();
-/// let pilot = PilotPlan::new(run.ledger, &all, &auto, None)?;
-/// // Wherever a half of the inputs is, and likewise for the other half:
-/// let half = &all[..500];
-/// let answers = pilot.evaluate(&mut run, half)?.ok_or("stopped")?;
-/// # let other = answers.clone();
-/// // In one place, from all pilot answers:
-/// let plan = pilot.finish(&answers.merged(other)?)?;
+/// let auto = Auto {
+///     alpha: Alpha::new(0.002)?,
+///     among: 1,
+///     goal: Goal::Budget(300),
+///     sides: Sides::Two,
+/// };
+/// let pilot = PilotPlan::new(&ledger, &[0, 4, 9], &auto, None)?;
+/// let network = ledger.add_network(&network("dimmer"))?;
+/// let mut h = Threads::new([(network, brighter_than(0.48))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut h,
+///     observer: &mut Silent,
+/// };
+/// // Wherever a part of the inputs is:
+/// let some = pilot.evaluate(&mut run, &[0, 9])?.expect("nothing stops it");
+/// // Wherever the others are:
+/// let others = pilot.evaluate(&mut run, &[4])?.expect("nothing stops it");
+/// // In one place, from the answers on all pilots:
+/// let plan = pilot.finish(&some.merged(others)?)?;
 /// let text = serde_json::to_string(&plan)?;
-/// // Wherever a half of the inputs is:
+/// // Wherever a part of the inputs is:
 /// let plan: RecertificationPlan = serde_json::from_str(&text)?;
-/// assert_eq!(plan.recertify(&mut run, half)?, Outcome::Finished);
+/// assert_eq!(plan.recertify(&mut run, &[0, 9])?, Outcome::Finished);
 /// # Ok(())
 /// # }
 /// ```

@@ -58,7 +58,7 @@ pub struct Tilts {
     pub cells: ByCell<f64>,
 }
 
-/// What f's codes and the rates say of an input.
+/// What f's codes and the rates promise of an input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outlook {
     /// Late samples.
@@ -206,7 +206,7 @@ mod tests {
     use recert_num::Alpha;
 
     #[test]
-    fn cells_are_told_by_answer_and_bucket() {
+    fn cells_are_found_by_answer_and_bucket() {
         let found = [(3, 0), (3, 4), (3, 7), (5, 0), (5, 3), (5, 4), (INVALID, 0)]
             .map(|(answer, bucket)| cell(answer, bucket, 3));
         assert_eq!(found[..6], [0, 4, 4, 5, 8, 9].map(Some));

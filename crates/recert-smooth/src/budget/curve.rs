@@ -123,7 +123,7 @@ impl Subject {
         ((self.n - self.k) as f64 + 0.5) / (self.n as f64 + 1.0)
     }
 
-    /// What its codes and the rates say of pairs.
+    /// What its codes and the rates promise of pairs.
     pub(crate) fn outlook(self, rates: &Rates) -> Outlook {
         Outlook::new(self.n, self.cells, rates, self.q())
     }
@@ -343,7 +343,7 @@ fn loss(p_f: LowerBound, lost: f64, m: u64, levels: Levels) -> Result<f64, Error
     })
 }
 
-/// The radius of both sides where probabilities are what the votes say.
+/// The radius of both sides where probabilities are as the votes suggest.
 fn both(subject: Subject, rates: &Rates, m: u64, levels: Levels) -> Result<f64, Error> {
     let n = subject.n;
     let votes = subject.votes as f64 + 1.0;

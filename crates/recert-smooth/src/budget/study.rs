@@ -50,7 +50,7 @@ impl Goal {
 pub struct Study {
     /// The inputs, in their order.
     pub subjects: Vec<Subject>,
-    /// Whether f's margins are known, so that strata can be told apart.
+    /// Whether f's margins are known, so that designs of cells are possible.
     pub margins: bool,
     /// Whether certificates of both sides are wanted.
     pub both_sides: bool,

@@ -221,10 +221,10 @@ mod tests {
                 let piece = union.take(most);
                 let row = piece.numbers();
                 for (part, seen) in parts.iter_mut().zip(&mut seen) {
-                    let own = part.take_below(piece.end());
-                    let positions = piece.positions(&own);
+                    let share = part.take_below(piece.end());
+                    let positions = piece.positions(&share);
                     let found: Vec<u32> = positions.into_iter().flat_map(|p| row[p].to_vec()).collect();
-                    prop_assert_eq!(&found, &own.numbers());
+                    prop_assert_eq!(&found, &share.numbers());
                     seen.extend(found);
                 }
             }
@@ -248,8 +248,8 @@ mod tests {
             let numbers: Vec<u32> = list.iter().copied().collect();
             let samples = Samples::from_ascending(&numbers);
             prop_assert_eq!(&samples.numbers(), &numbers);
-            let apart = |sample: &u32| !others.iter().any(|range| range.contains(&u64::from(*sample)));
-            let expected: Vec<u32> = numbers.iter().copied().filter(apart).collect();
+            let free = |sample: &u32| !others.iter().any(|range| range.contains(&u64::from(*sample)));
+            let expected: Vec<u32> = numbers.iter().copied().filter(free).collect();
             // As a ledger gives them: merged.
             let mut merged: Vec<Range<u64>> = Vec::new();
             for range in others {

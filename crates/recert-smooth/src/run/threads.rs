@@ -19,10 +19,14 @@ const IN_FLIGHT: usize = 2;
 #[derive(Debug)]
 pub struct Threads {
     networks: Vec<NetworkId>,
-    requests: Option<Sender<(Request, Arc<[f32]>)>>,
+    /// Empty once the threads are to end.
+    queue: Option<Sender<Work>>,
     replies: Receiver<Reply>,
-    threads: Vec<JoinHandle<()>>,
+    handles: Vec<JoinHandle<()>>,
 }
+
+/// A request and its input's pixels.
+type Work = (Request, Arc<[f32]>);
 
 impl Threads {
     /// Starts threads for these networks, by their numbers in the ledger: as many as
@@ -30,44 +34,19 @@ impl Threads {
     /// classifier.
     ///
     /// ```
-    /// use recert_engine::{Classifier, FnClassifier};
-    /// # use recert_ledger::{Header, Ledger, Network, Task};
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("run.recert");
     /// use recert_smooth::run::{Threads, Workers};
     ///
-    /// # let folder = tempfile::tempdir()?;
-    /// # let network = Network {
-    /// #     sha256: [1; 32],
-    /// #     file: "bright".into(),
-    /// #     bytes: 0,
-    /// #     engine: "closure".into(),
-    /// #     engine_version: "1".into(),
-    /// #     precision: "exact".into(),
-    /// #     batch_invariant: true,
-    /// #     preprocess: "none".into(),
-    /// #     output: "class".into(),
-    /// #     classes: 2,
-    /// #     note: None,
-    /// # };
-    /// # let header = Header {
-    /// #     task: Task::Certify,
-    /// #     sigma: 0.25,
-    /// #     n0: 10,
-    /// #     n: 100,
-    /// #     alpha: 0.001,
-    /// #     generator: recert_noise::GENERATOR.into(),
-    /// #     seed: 0,
-    /// #     network,
-    /// #     data: "made up".into(),
-    /// #     shape: [1, 1, 1],
-    /// # };
-    /// let ledger = Ledger::create(&folder.path().join("run.recert"), &header)?;
-    /// let classifier = || -> Box<dyn Classifier> {
-    ///     Box::new(FnClassifier::new(2, 1, |image: &[f32]| Some(u16::from(image[0] > 0.5))))
-    /// };
-    /// let classifiers = vec![classifier(), classifier()];
+    /// let ledger = Ledger::create(&path, &header())?;
+    /// let classifiers = brighter_than(0.5);
+    /// assert_eq!(classifiers.len(), 2);
     /// let threads = Threads::new([(ledger.base(), classifiers)], 32)?;
     /// assert_eq!(threads.in_flight(), 4, "two requests a thread");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors
@@ -88,36 +67,39 @@ impl Threads {
             return Err(Error::parameter("at least one worker is needed"));
         }
         super::distinct(&networks)?;
-        let (requests, queue) = channel();
-        let queue = Arc::new(Mutex::new(queue));
+        let (queue, waiting) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
         let (results, replies) = channel();
         // The first classifier of every network to the first worker, and so on.
         let mut classifiers: Vec<_> = classifiers.into_iter().map(Vec::into_iter).collect();
-        let mut threads = Vec::with_capacity(count);
+        let mut handles = Vec::with_capacity(count);
         for _ in 0..count {
             let own = classifiers.iter_mut().filter_map(Iterator::next).collect();
             let worker = Worker::new(own, batch)?;
-            threads.push(start(worker, Arc::clone(&queue), results.clone())?);
+            handles.push(start(worker, Arc::clone(&waiting), results.clone())?);
         }
         Ok(Self {
             networks,
-            requests: Some(requests),
+            queue: Some(queue),
             replies,
-            threads,
+            handles,
         })
     }
 }
 
 fn start(
     mut worker: Worker,
-    queue: Arc<Mutex<Receiver<(Request, Arc<[f32]>)>>>,
+    waiting: Arc<Mutex<Receiver<Work>>>,
     replies: Sender<Reply>,
 ) -> Result<JoinHandle<()>, Error> {
     let work = move || {
         loop {
             // The lock is held while waiting: one idle worker waits on the queue, the
             // others on the lock.
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let next = waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .recv();
             let Ok((request, pixels)) = next else { break };
             if replies.send(worker.evaluate(&request, &pixels)).is_err() {
                 break;
@@ -137,15 +119,13 @@ impl Workers for Threads {
     }
 
     fn in_flight(&self) -> usize {
-        IN_FLIGHT * self.threads.len()
+        IN_FLIGHT * self.handles.len()
     }
 
     fn submit(&mut self, request: Request, pixels: &Arc<[f32]>) -> Result<(), Error> {
-        let sent = (self.requests.as_ref()).map(|queue| queue.send((request, Arc::clone(pixels))));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            _ => Err(gone()),
-        }
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        let work = (request, Arc::clone(pixels));
+        queue.send(work).map_err(|_| gone())
     }
 
     fn next(&mut self) -> Result<Reply, Error> {
@@ -159,8 +139,8 @@ fn gone() -> Error {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.requests = None;
-        for thread in self.threads.drain(..) {
+        self.queue = None;
+        for thread in self.handles.drain(..) {
             // It ended by a panic of its own, which it has printed.
             let _ = thread.join();
         }

@@ -43,6 +43,8 @@ enum Fault {
     OneSampleLess(usize),
 }
 
+type FaultAt = fn(usize) -> Fault;
+
 /// A worker elsewhere: it is sent bytes, and sends bytes back.
 struct Elsewhere {
     networks: Vec<NetworkId>,
@@ -135,10 +137,13 @@ fn methods() -> Recertify {
     }
 }
 
+/// Starts workers of these networks.
+type Start<'a> = dyn FnMut(&[NetworkId], &[u8]) -> Box<dyn Workers> + 'a;
+
 /// Certifies network 0 and recertifies both others.
 fn whole(
     (ledger, modified): (&mut Ledger, [NetworkId; 2]),
-    workers: &mut dyn FnMut(&[NetworkId], &[u8]) -> Box<dyn Workers>,
+    workers: &mut Start<'_>,
 ) -> Result<Outcome, Error> {
     let (data, mut silent) = (Numbers(0.25), Silent);
     let mut base = workers(&[ledger.base()], &[0]);
@@ -179,7 +184,7 @@ fn the_ledger_does_not_depend_on_who_evaluates() {
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     assert_eq!(held(&there), expected);
 
-    let cases: [(fn(usize) -> Fault, &str); 3] = [
+    let cases: [(FaultAt, &str); 3] = [
         (Fault::Lost, "machine 7 is gone"),
         (Fault::Twice, "no such request is in flight"),
         (Fault::OneSampleLess, "cannot be used"),
