@@ -40,10 +40,10 @@ impl Series {
     }
 
     /// The classes of some ascending samples; `None` if not all of them are here.
-    pub(crate) fn at(&self, samples: &[u32]) -> Option<Vec<u16>> {
-        let place = |sample: &u32| self.samples.binary_search(sample).ok();
-        let places = samples.iter().map(place);
-        places.map(|at| at.map(|at| self.classes[at])).collect()
+    pub(crate) fn on(&self, samples: &[u32]) -> Option<Vec<u16>> {
+        let position = |sample: &u32| self.samples.binary_search(sample).ok();
+        let positions = samples.iter().map(position);
+        positions.map(|i| i.map(|i| self.classes[i])).collect()
     }
 }
 
@@ -51,13 +51,13 @@ impl Series {
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) idx: u32,
-    pub(crate) series: BTreeMap<(i64, u32), Series>,
+    pub(crate) by_stream: BTreeMap<(i64, u32), Series>,
 }
 
 impl Answers {
     /// A network's answers on a stream; none if there are none.
-    pub(crate) fn of(&self, network: i64, stream: u32) -> Option<&Series> {
-        self.series.get(&(network, stream))
+    pub(crate) fn series(&self, network: i64, stream: u32) -> Option<&Series> {
+        self.by_stream.get(&(network, stream))
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn of_input(
 ) -> Result<Answers, Error> {
     let mut answers = Answers {
         idx,
-        series: BTreeMap::new(),
+        by_stream: BTreeMap::new(),
     };
     for &network in tables.networks.keys() {
         let mut pieces: BTreeMap<u32, Vec<Piece>> = BTreeMap::new();
@@ -91,9 +91,9 @@ pub(crate) fn of_input(
             }
         }
         for (stream, pieces) in pieces {
-            let place = (network, stream);
-            if let Some(series) = gather(pieces, place, idx, report) {
-                answers.series.insert(place, series);
+            let key = (network, stream);
+            if let Some(series) = gather(pieces, key, idx, report) {
+                answers.by_stream.insert(key, series);
             }
         }
     }
@@ -218,8 +218,8 @@ mod tests {
         assert_eq!(series.first(3), Some(&[7, 8, 9][..]));
         assert_eq!(series.first(4), None);
         assert_eq!(series.first(0), None);
-        assert_eq!(series.at(&[1, 5]), Some(vec![8, 1]));
-        assert_eq!(series.at(&[1, 4]), None);
-        assert_eq!(series.at(&[]), Some(vec![]));
+        assert_eq!(series.on(&[1, 5]), Some(vec![8, 1]));
+        assert_eq!(series.on(&[1, 4]), None);
+        assert_eq!(series.on(&[]), Some(vec![]));
     }
 }

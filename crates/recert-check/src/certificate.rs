@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use recert_ledger::raw::{Row, Table, Value};
 use recert_ledger::{Error, Ledger};
-use serde_json::Value as Json;
 
 use crate::answers::Answers;
 use crate::claim::{Claim, Claims};
+use crate::derived::{Bound, Context, Derived};
 use crate::fields::Fields;
-use crate::method::{self, Bound, Context, Derived};
+use crate::free::Free;
+use crate::method;
 use crate::report::Report;
 use crate::tables::Tables;
 
@@ -55,7 +56,6 @@ pub(crate) fn check(
     let Some(text) = fields.text("counts") else {
         return;
     };
-    let stored: Json = serde_json::from_str(text).unwrap_or_default();
     let p_lower = match fields.row.get("p_lower") {
         Value::Real(value) => Some(*value),
         _ => None,
@@ -66,7 +66,7 @@ pub(crate) fn check(
         answers,
         network,
         samples: claim.samples,
-        stored: &stored,
+        free: Free::read(text),
         bound: fields.row.get("bound").to_string(),
         p_lower,
         abstains: *fields.row.get("class") == Value::Null,

@@ -8,11 +8,11 @@ use serde_json::Value as Json;
 
 use crate::report::Report;
 
-/// A field that is not what it should be; said already.
+/// A field that is not what it should be, which the report has already.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unfit;
 
-/// A row, and where to say what is wrong with it.
+/// A row, and the report of what is wrong with it.
 pub(crate) struct Fields<'a> {
     pub(crate) row: &'a Row,
     pub(crate) report: &'a mut Report,
@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Says that a field is wrong.
+    /// Reports that a field is wrong.
     pub(crate) fn wrong(
         &mut self,
         field: &str,

@@ -7,7 +7,7 @@
 //! words, and compares all of it with what is stored. It shares no code with what
 //! makes certificates (`ARCHITECTURE.md` and a test keep this): only the format
 //! on disk (`recert-ledger`) and the numbers (`recert-num`). `docs/checking.md`
-//! says what a check proves and what it does not.
+//! states what a check proves and what it does not.
 //!
 //! It knows no network, no engine, no noise and no data: that the answers are
 //! those of the network named, on the noise named, only running it again shows
@@ -16,11 +16,15 @@
 //! | file | concern |
 //! |---|---|
 //! | `report` | what is found |
+//! | `unchecked` | what is left unchecked |
 //! | `fields` | reading a row of which nothing is believed |
 //! | `tables` | run, networks, inputs, selections |
 //! | `answers` | blobs, and one network's answers on one input |
 //! | `noise` | what the law of the noise costs of alpha |
-//! | `claim` | methods, their shares of alpha and their words |
+//! | `claim` | methods with their shares of alpha |
+//! | `claim/` | what they were asked for, what is due, and comparing it |
+//! | `derived` | what a certificate is derived from, and what comes of it |
+//! | `free` | what of it was free to be chosen |
 //! | `certificate` | comparing what is stored with what is derived |
 //! | `method/` | deriving: one family of methods a file |
 //! | `arithmetic/` | numbers of the checker's own |
@@ -31,18 +35,25 @@ mod answers;
 mod arithmetic;
 mod certificate;
 mod claim;
+mod derived;
 mod fields;
+mod free;
 mod method;
 mod noise;
 mod report;
 mod tables;
+mod unchecked;
 
 use std::path::Path;
 
 use recert_ledger::raw::Table;
 use recert_ledger::{Error, Ledger, Seal};
 
+use claim::{Claim, Claims};
+use tables::Tables;
+
 pub use report::{Report, SCHEMA, SealState, Tally, Violation};
+pub use unchecked::Unchecked;
 
 /// Checks the ledger at `path`, as it is now, also where a run writes to it.
 ///
@@ -73,8 +84,8 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
             SealState::Broken
         }
     };
-    let tables = tables::Tables::read(ledger, &mut report)?;
-    let claims = claim::read(ledger, &tables, &mut report)?;
+    let tables = Tables::read(ledger, &mut report)?;
+    let claims = claim::read::read(ledger, &tables, &mut report)?;
     let mut certificates = certificate::by_input(ledger, &mut report)?;
     for &idx in &tables.inputs {
         let answers = answers::of_input(ledger, &tables, idx, &mut report)?;
@@ -92,6 +103,34 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
             "an input of the ledger",
         );
     }
-    report.note_what_is_open(&tables, &claims);
+    report.unchecked = left_open(&report, &tables, &claims);
     Ok(report)
+}
+
+/// What no certificate was compared for.
+fn left_open(report: &Report, tables: &Tables, claims: &Claims) -> Vec<Unchecked> {
+    let mut open = Vec::new();
+    if report.seal == SealState::Absent {
+        let schema = report.version;
+        open.push(Unchecked::Unsealed { schema });
+    }
+    let inputs = tables.inputs.len() as u64;
+    for claim in claims.values() {
+        let concluded = claim.certificates.get();
+        if concluded < inputs {
+            open.push(Unchecked::Unconcluded {
+                missing: inputs - concluded,
+                inputs,
+                method: claim.method_name.clone(),
+                samples: claim.samples,
+                network: claim.network,
+                alpha: claim.alpha,
+            });
+        }
+    }
+    if claims.values().any(Claim::has_priors) {
+        open.push(Unchecked::Priors);
+    }
+    open.push(Unchecked::Answers);
+    open
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::claim::{Claim, Claims};
-use crate::tables::Tables;
+use crate::unchecked::Unchecked;
 
 /// The schema of a report as JSON.
 pub const SCHEMA: &str = "recert-check/2";
@@ -39,7 +38,7 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// What the seal says.
+/// Whether the rows are those that were sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SealState {
@@ -69,7 +68,7 @@ pub struct Report {
     pub ledger: String,
     /// Its schema's version.
     pub version: i64,
-    /// What its seal says.
+    /// Whether its rows are those that were sealed.
     pub seal: SealState,
     /// Answers decoded, of every network on every input.
     pub answers: u64,
@@ -78,7 +77,7 @@ pub struct Report {
     /// Everything that is not as it should be.
     pub violations: Vec<Violation>,
     /// What was not checked, and why.
-    pub unchecked: Vec<String>,
+    pub unchecked: Vec<Unchecked>,
 }
 
 impl Report {
@@ -119,49 +118,5 @@ impl Report {
             stored: stored.to_string(),
             derived: derived.to_string(),
         });
-    }
-
-    /// Says what no certificate was compared for.
-    pub(crate) fn note_what_is_open(&mut self, tables: &Tables, claims: &Claims) {
-        match self.seal {
-            SealState::Absent if self.version < 2 => self.unchecked.push(
-                "no seal: ledgers of schema 1 have none, so fields that nothing can be derived \
-                 from (names, labels, times, hashes) are as they are found"
-                    .to_owned(),
-            ),
-            SealState::Absent => self.unchecked.push(
-                "no seal: a run is writing to the ledger, or ended without closing it (the same \
-                 command again seals it), so fields that nothing can be derived from (names, \
-                 labels, times, hashes) are as they are found"
-                    .to_owned(),
-            ),
-            SealState::Holds | SealState::Broken => {}
-        }
-        for claim in claims.values() {
-            let (made, inputs) = (claim.certificates.get(), tables.inputs.len() as u64);
-            if made < inputs {
-                self.unchecked.push(format!(
-                    "{} of {inputs} inputs have no certificate by {} from {} samples of network {} \
-                     at alpha {}: the run did not include them, or is not finished",
-                    inputs - made,
-                    claim.method_name,
-                    claim.samples,
-                    claim.network,
-                    claim.alpha,
-                ));
-            }
-        }
-        if claims.values().any(Claim::has_priors) {
-            self.unchecked.push(
-                "that the priors and tilts of bounds, and the samples chosen by auto, were fixed \
-                 without a look at the answers that they are applied to"
-                    .to_owned(),
-            );
-        }
-        self.unchecked.push(
-            "that answers, margins and selections are those of the networks named, on the inputs and \
-             the noise named: see --rerun"
-                .to_owned(),
-        );
     }
 }

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use recert::data::{DataSpec, Dataset, Options, Split, Subset};
 use recert::engine::{
-    self, EngineOptions, ImageShape, Network, NetworkOptions, Preprocess, Runtime, engines,
+    self, Arithmetic, EngineOptions, ImageShape, Network, NetworkOptions, Preprocess, Runtime,
+    engines,
 };
 use recert::ledger::{self, Ledger};
 use recert::net::Model;
@@ -223,7 +224,7 @@ impl NetworkArgs {
             args.engine = Some(base.engine.clone());
         }
         if args.named() == Some(&base.engine) {
-            let recorded = EngineOptions::recorded(&base.precision);
+            let recorded = Arithmetic::from(base.precision.as_str()).options();
             let precision = recorded.precision.map(|precision| precision.to_string());
             args.precision = args.precision.or(precision);
             args.device = args.device.or(recorded.device);
@@ -256,13 +257,7 @@ impl Loaded {
         let options = engine_options(args)?;
         let network = engines::load_any(&model, &options, image, &network).map_err(of_flag)?;
         let engine = network.engine();
-        eprintln!(
-            "recert: {} is computed by {} {}, {}",
-            model.name(),
-            engine.name,
-            engine.version,
-            engine.precision,
-        );
+        eprintln!("recert: {} is computed by {engine}", model.name());
         Ok(Self { model, network })
     }
 
@@ -319,7 +314,7 @@ impl Loaded {
             }
             Some(threads) => threads,
             // A device computes by itself: one worker makes noise meanwhile.
-            None if !EngineOptions::recorded(&self.network.engine().precision).on_cpu() => 2,
+            None if !self.network.engine().arithmetic.on_cpu() => 2,
             None => std::thread::available_parallelism().map_or(1, Into::into),
         };
         (0..threads).map(|_| Ok(self.network.worker()?)).collect()

@@ -199,14 +199,12 @@ impl Observer for Progress {
     fn concluded(&mut self, network: NetworkId, input: &Input, certificates: &[Certificate]) {
         let of_method = certificates
             .iter()
-            .filter(|c| c.claim.method == self.method);
+            .filter(|c| c.claim.method() == self.method);
         // With several counts of samples, the row is that of the largest.
         let Some(certificate) = of_method.max_by_key(|c| c.claim.samples) else {
             return;
         };
-        let counts: serde_json::Value =
-            serde_json::from_str(&certificate.counts).unwrap_or_default();
-        self.invalid += counts["invalid"].as_u64().unwrap_or(0);
+        self.invalid += certificate.evidence.invalid();
         let row = LogRow {
             idx: input.idx,
             label: input.label,

@@ -76,20 +76,6 @@ pub struct EngineOptions {
 pub(crate) const CPU: &str = "CPU";
 
 impl EngineOptions {
-    /// The options of which `identity`, the [`EngineIdentity::precision`] in a
-    /// ledger, is the record: the inverse of what the engines write. It begins
-    /// with the precision if that can be chosen, and names a device other than
-    /// the processor after `on`.
-    pub fn recorded(identity: &str) -> Self {
-        let mut parts = identity.split(", ");
-        let precision = parts.next().and_then(|first| first.parse().ok());
-        let device = parts.find_map(|part| part.strip_prefix("on "));
-        Self {
-            precision,
-            device: device.filter(|device| *device != CPU).map(str::to_owned),
-        }
-    }
-
     /// The arithmetic of floating-point operators.
     pub(crate) fn float(&self) -> Precision {
         match self.precision {
@@ -164,26 +150,5 @@ mod tests {
         }
         let error = "fp8".parse::<Precision>().unwrap_err();
         assert!(error.to_string().contains("'fp8'") && error.to_string().contains("bf16"));
-    }
-
-    #[test]
-    fn what_ledgers_hold_is_read_back() {
-        let of = |precision, device: Option<&str>| EngineOptions {
-            precision,
-            device: device.map(str::to_owned),
-        };
-        for (text, options) in [
-            ("float32", of(None, None)),
-            ("f32, on CPU, 1 stream", of(Some(Precision::F32), None)),
-            ("bf16, on CPU", of(Some(Precision::Bf16), None)),
-            (
-                "f16, on GPU.1, 1 stream",
-                of(Some(Precision::F16), Some("GPU.1")),
-            ),
-            ("as in the model, on CUDA:1", of(None, Some("CUDA:1"))),
-            ("", of(None, None)),
-        ] {
-            assert_eq!(EngineOptions::recorded(text), options, "{text}");
-        }
     }
 }

@@ -6,7 +6,7 @@ use recert_net::{Model, Signature};
 use crate::engines::{self, Direct, Rten};
 use crate::network::Plan;
 use crate::{
-    Class, EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Preprocess, Runtime,
+    Arithmetic, Class, EngineIdentity, Error, ErrorKind, Output, Precision, Preprocess, Runtime,
     Session,
 };
 
@@ -35,11 +35,17 @@ const COARSE_TOLERANCE: f32 = 0.1;
 pub(crate) fn tolerance(engine: &EngineIdentity, quantized: bool) -> f32 {
     if engine.batch_invariant {
         0.0
-    } else if quantized || EngineOptions::recorded(&engine.precision).float() != Precision::F32 {
+    } else if quantized || is_coarse(&engine.arithmetic) {
         COARSE_TOLERANCE
     } else {
         FLOAT_TOLERANCE
     }
+}
+
+/// Whether floating-point operators compute in fewer bits than float32.
+fn is_coarse(arithmetic: &Arithmetic) -> bool {
+    let precision = arithmetic.precision();
+    precision.is_some_and(|precision| matches!(precision, Precision::Bf16 | Precision::F16))
 }
 
 /// Refuses a network of random operators by name, and narrows the batch of one

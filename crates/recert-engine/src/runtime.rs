@@ -2,27 +2,7 @@
 
 use recert_net::Model;
 
-use crate::Error;
-
-/// Which program computes, and how: part of a ledger's identity, because the
-/// same file computed otherwise is, strictly, another function.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineIdentity {
-    /// The engine's name, such as `rten`.
-    pub name: String,
-    /// The version of the code that computes.
-    pub version: String,
-    /// The arithmetic, such as `float32`.
-    pub precision: String,
-    /// Whether an image's answer is bit for bit the same whatever the batch
-    /// it is in. Where not, counts may differ between batch sizes (the noise
-    /// never does), and the ledger says so.
-    pub batch_invariant: bool,
-    /// Whether the same batch, run again, gets bit for bit the same answers.
-    /// Where that is not promised, [`Self::precision`] says so in words, and
-    /// with it the ledger.
-    pub deterministic: bool,
-}
+use crate::{EngineIdentity, Error};
 
 /// One output of one run.
 #[derive(Debug, Clone, PartialEq)]

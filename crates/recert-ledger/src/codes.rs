@@ -48,6 +48,17 @@ impl Codes {
     ///
     /// # Panics
     /// If there is no such sample.
+    ///
+    /// ```
+    /// use recert_ledger::{Codes, INVALID};
+    ///
+    /// let all = Codes { classes: vec![3, 5, INVALID], margins: None };
+    /// let mut some = Codes::default();
+    /// some.push(&all, 0);
+    /// some.push(&all, 2);
+    /// assert_eq!(some.classes, [3, INVALID]);
+    /// assert_eq!((some.count(3), some.invalid()), (1, 1));
+    /// ```
     pub fn push(&mut self, others: &Self, i: usize) {
         self.classes.push(others.classes[i]);
         if let Some(margins) = &others.margins {

@@ -48,7 +48,24 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`] if the ledger there is of another run; the
-    /// message says which of network, sigma, n0, n, alpha, seed, ... differs.
+    /// message names which of network, sigma, n0, n, alpha, seed, ... differs.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("run.recert");
+    /// let ledger = Ledger::resume(&path, &header())?; // a new one
+    /// ledger.close()?;
+    /// let ledger = Ledger::resume(&path, &header())?; // the same again
+    /// ledger.close()?;
+    /// let other = Header { sigma: 0.5, ..header() };
+    /// let error = Ledger::resume(&path, &other).unwrap_err();
+    /// assert_eq!(error.kind(), recert_ledger::ErrorKind::Mismatch);
+    /// assert!(error.to_string().contains("sigma: 0.25 in the ledger, 0.5 given"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn resume(path: &Path, header: &Header) -> Result<Self, Error> {
         if !path.exists() || is_unborn(path) {
             return Self::make(path, header);
@@ -57,6 +74,19 @@ impl Ledger {
     }
 
     /// Creates the ledger of a new run; the file must not exist.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("run.recert");
+    /// let ledger = Ledger::create(&path, &header())?;
+    /// assert_eq!(ledger.header(), &header());
+    /// ledger.close()?;
+    /// assert!(Ledger::create(&path, &header()).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn create(path: &Path, header: &Header) -> Result<Self, Error> {
         if path.exists() {
             let message = "exists already: choose another name, or resume it";
@@ -115,6 +145,19 @@ impl Ledger {
 
     /// Opens an existing ledger for reading and writing. One of an older
     /// version is upgraded, in one transaction.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("run.recert");
+    /// Ledger::create(&path, &header())?.close()?;
+    /// let ledger = Ledger::open(&path)?;
+    /// let h = ledger.add_network(&network("pruned.onnx"))?;
+    /// assert_ne!(h, ledger.base());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(path: &Path) -> Result<Self, Error> {
         Self::open_checked(path, |_| Ok(()))
     }
@@ -144,6 +187,19 @@ impl Ledger {
 
     /// Opens an existing ledger for reading only, also while another process
     /// writes to it. One of an older version is read as it is.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("run.recert");
+    /// let writer = Ledger::create(&path, &header())?;
+    /// let reader = Ledger::open_read_only(&path)?;
+    /// writer.add_input(&input(7))?;
+    /// assert_eq!(reader.inputs()?, [input(7)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open_read_only(path: &Path) -> Result<Self, Error> {
         exists(path)?;
         // The write-ahead log of a run that was killed can only be replayed
@@ -174,15 +230,15 @@ impl Ledger {
         Some(Self::read_at(path, Path::new(&uri), flags))
     }
 
-    /// Opens a file that must be a ledger, and says of which version it is.
+    /// Opens a file that must be a ledger; returns its version too.
     fn read(path: &Path, flags: OpenFlags) -> Result<(Self, i64), Error> {
         Self::read_at(path, path, flags)
     }
 
-    fn read_at(path: &Path, place: &Path, flags: OpenFlags) -> Result<(Self, i64), Error> {
+    fn read_at(path: &Path, uri: &Path, flags: OpenFlags) -> Result<(Self, i64), Error> {
         let sql = |source| Error::sql(path, source);
         let corrupt = |message: &str| Error::new(ErrorKind::Corrupt, path, message);
-        let connection = Connection::open_with_flags(place, flags).map_err(sql)?;
+        let connection = Connection::open_with_flags(uri, flags).map_err(sql)?;
         let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
         let application: i64 = pragma("application_id").map_err(sql)?;
         if application != APPLICATION_ID {
@@ -234,53 +290,44 @@ impl Ledger {
     }
 
     /// Checks that `header` describes this ledger's run.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// let another = Header { seed: 2, ..header() };
+    /// assert!(ledger.check(&header()).is_ok());
+    /// assert!(ledger.check(&another).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn check(&self, header: &Header) -> Result<(), Error> {
-        let (own, given) = (&self.header, header);
-        let (f, g) = (&own.network, &given.network);
-        let pairs = [
-            (
-                "the task",
-                own.task.name().to_owned(),
-                given.task.name().to_owned(),
-            ),
-            ("the model file (SHA-256)", hex(&f.sha256), hex(&g.sha256)),
-            (
-                "the model's preprocessing",
-                f.preprocess.clone(),
-                g.preprocess.clone(),
-            ),
-            ("the model's output", f.output.clone(), g.output.clone()),
-            ("the engine", f.engine.clone(), g.engine.clone()),
-            (
-                "the engine's version",
-                f.engine_version.clone(),
-                g.engine_version.clone(),
-            ),
-            (
-                "the engine's precision",
-                f.precision.clone(),
-                g.precision.clone(),
-            ),
-            ("sigma", own.sigma.to_string(), given.sigma.to_string()),
-            ("n0", own.n0.to_string(), given.n0.to_string()),
-            ("n", own.n.to_string(), given.n.to_string()),
-            ("alpha", own.alpha.to_string(), given.alpha.to_string()),
-            (
-                "the noise generator",
-                own.generator.clone(),
-                given.generator.clone(),
-            ),
-            ("the seed", own.seed.to_string(), given.seed.to_string()),
-            (
-                "the image shape",
-                format!("{:?}", own.shape),
-                format!("{:?}", given.shape),
-            ),
-        ];
-        let differing: Vec<_> = pairs
-            .iter()
-            .filter(|(_, own, given)| own != given)
-            .map(|(what, own, given)| format!("{what}: {own} in the ledger, {given} given"))
+        let fields = |header: &Header| {
+            let network = &header.network;
+            [
+                ("the task", header.task.name().to_owned()),
+                ("the model file (SHA-256)", hex(&network.sha256)),
+                ("the model's preprocessing", network.preprocess.clone()),
+                ("the model's output", network.output.clone()),
+                ("the engine", network.engine.clone()),
+                ("the engine's version", network.engine_version.clone()),
+                ("the engine's precision", network.precision.clone()),
+                ("sigma", header.sigma.to_string()),
+                ("n0", header.n0.to_string()),
+                ("n", header.n.to_string()),
+                ("alpha", header.alpha.to_string()),
+                ("the noise generator", header.generator.clone()),
+                ("the seed", header.seed.to_string()),
+                ("the image shape", format!("{:?}", header.shape)),
+            ]
+        };
+        let both = fields(&self.header).into_iter().zip(fields(header));
+        let differing: Vec<_> = both
+            .filter(|(stored, given)| stored != given)
+            .map(|((field, stored), (_, given))| {
+                format!("{field}: {stored} in the ledger, {given} given")
+            })
             .collect();
         if differing.is_empty() {
             return Ok(());
@@ -295,6 +342,18 @@ impl Ledger {
     /// Closes the ledger so that the one file holds everything and can be
     /// copied: it is [sealed](Seal), and the write-ahead log is folded in and
     /// removed.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("run.recert");
+    /// Ledger::create(&path, &header())?.close()?;
+    /// let ledger = Ledger::open_read_only(&path)?;
+    /// assert_eq!(ledger.seal()?, recert_ledger::Seal::Holds);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(self) -> Result<(), Error> {
         if self.lock.is_some() {
             self.seal_now()?;
@@ -347,7 +406,7 @@ fn exists(path: &Path) -> Result<(), Error> {
 
 /// Whether the file is what a process leaves that was killed, or found the disk
 /// full, while it made a ledger: nothing, or a database without a table. What
-/// cannot be read is not: opening it says why.
+/// cannot be read is not: opening it gives the reason.
 fn is_unborn(path: &Path) -> bool {
     let Ok(metadata) = path.metadata() else {
         return false;

@@ -14,19 +14,52 @@
 //!
 //! This crate knows no network, no noise and no statistics; probabilities are
 //! numbers to it.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("run.recert");
+//! let mut ledger = Ledger::create(&path, &header())?;
+//! let f = ledger.base();
+//! ledger.add_input(&input(0))?;
+//! ledger.put_selection(f, 0, &selection())?;
+//! // The answers on the estimation samples, as they come.
+//! let series = Series { network: f, idx: 0, stream: Stream(1) };
+//! ledger.put_answers(series, 0, &answers(60), 3, 1200)?;
+//! ledger.put_answers(series, 60, &answers(40), 3, 800)?;
+//! let (counts, _) = ledger.answer_counts(series, 100)?;
+//! ledger.conclude(series, &[abstention(counts[&3])])?;
+//! ledger.close()?;
+//!
+//! let ledger = Ledger::open_read_only(&path)?;
+//! assert_eq!(ledger.certificates(ledger.base())?.len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//! The examples below are about this run: of `header()`, with its input `input(0)`
+//! selected (`selection()`), and `answers(count)` of class 3 with 5 for every tenth.
 
+mod claims;
 mod codes;
 mod error;
+mod evidence;
+mod json;
 mod ledger;
 mod lock;
 mod numbers;
 mod records;
 mod schema;
 
+pub use claims::{
+    Claim, Goal, Images, InputsHash, Parameters, Rule, ScratchParameters, Sides, Statement,
+};
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
+pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence};
+pub use json::Foreign;
 pub use ledger::{Block, Blocks, Given, Ledger, Seal, Series, StoredBytes, raw};
 pub use records::{
-    Certificate, Claim, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
+    Certificate, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 pub use schema::SCHEMA_VERSION;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Claim, Evidence};
+
 /// What a run computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -118,22 +120,6 @@ pub struct Selection {
     pub micros: u64,
 }
 
-/// What certificates of one network by one method claim, whatever the input.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Claim {
-    /// The method: `certify`, `predict`, `irs`, `direct`, ...
-    pub method: String,
-    /// Samples of this network that the conclusion rests on, selection apart.
-    pub samples: u64,
-    /// Total failure probability of one certificate.
-    pub alpha: f64,
-    /// Everything else that decides the conclusion, as canonical JSON: the
-    /// shares of alpha, gamma, ...
-    pub parameters: String,
-    /// What is claimed of one certificate, in words.
-    pub statement: String,
-}
-
 /// One conclusion about one network on one input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Certificate {
@@ -151,8 +137,8 @@ pub struct Certificate {
     pub p_lower: Option<f64>,
     /// Which bound certified, such as `zeta`.
     pub bound: Option<String>,
-    /// The counts that the bounds were computed from, as canonical JSON.
-    pub counts: String,
+    /// What the bounds were computed from.
+    pub evidence: Evidence,
     /// Evaluations of this network paid for, selection included.
     pub evaluations: u64,
     /// Time spent on them, in microseconds of one worker.
@@ -160,6 +146,10 @@ pub struct Certificate {
 }
 
 /// Lower-case hexadecimal text of a hash.
+///
+/// ```
+/// assert_eq!(recert_ledger::hex(&[0, 255]), "00ff");
+/// ```
 pub fn hex(hash: &[u8]) -> String {
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
     let digits = |&byte: &u8| [digit(byte >> 4), digit(byte & 15)];
@@ -167,6 +157,12 @@ pub fn hex(hash: &[u8]) -> String {
 }
 
 /// The inverse of [`hex`] for a SHA-256; `None` if it is not one.
+///
+/// ```
+/// let hash = [0xa5; 32];
+/// assert_eq!(recert_ledger::parse_hex(&"a5".repeat(32)), Some(hash));
+/// assert_eq!(recert_ledger::parse_hex("a5"), None);
+/// ```
 pub fn parse_hex(text: &str) -> Option<[u8; 32]> {
     let mut hash = [0; 32];
     if text.len() != 64 || !text.is_ascii() {

@@ -22,7 +22,7 @@ CREATE TEMP TABLE chosen (
 ";
 
 /// Times are microseconds, hashes lower-case hexadecimal, the seed decimal text
-/// (`SQLite`'s integers are signed), blobs as `codes.rs` says.
+/// (`SQLite`'s integers are signed), blobs as in `codes.rs`.
 const VERSION_1: &str = "
 CREATE TABLE network (
     id INTEGER PRIMARY KEY,
@@ -107,8 +107,8 @@ CREATE TABLE certificate (
 ) WITHOUT ROWID;
 ";
 
-/// Answers on samples that are not consecutive (`numbers.rs` says how their
-/// numbers are stored), and the seal of a closed ledger (`ledger/seal.rs`).
+/// Answers on samples that are not consecutive (`numbers.rs` has the form of
+/// their numbers), and the seal of a closed ledger (`ledger/seal.rs`).
 const VERSION_2: &str = "
 CREATE TABLE chosen (
     network INTEGER NOT NULL REFERENCES network (id),

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use recert_ledger::{Certificate, Claim, Header, INVALID, Ledger, NetworkId, Selection};
+use recert_ledger::{
+    Certificate, Claim, Evidence, Header, INVALID, Images, Ledger, NetworkId, Parameters,
+    ScratchParameters, Selection, Sides,
+};
 use recert_noise::{Law, Stream};
 use recert_num::{Alpha, Sigma};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::bound::{self, Conclusion, Shares, Verdict};
 use crate::run::{Collect, Run, collect, level, series};
@@ -22,37 +23,6 @@ pub(crate) fn samples_needed(ledger: &Ledger) -> Collect {
         samples: header.n,
         selection: header.n0,
         margins: true,
-    }
-}
-
-/// Which probabilities a certificate from scratch bounds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Sides {
-    /// That of the class alone; the next best may have all the rest (Cohen,
-    /// Rosenfeld, Kolter 2019, CERTIFY).
-    One,
-    /// That of the class, and through their ratio that of the next best
-    /// ([`bound::two_sided`]).
-    #[default]
-    Two,
-}
-
-impl Sides {
-    /// The weights of the most uneven split of alpha that a certificate may ask
-    /// for: every share that is ever taken lies between the ends of this one.
-    pub fn shares(self) -> &'static [f64] {
-        match self {
-            Self::One => &[1.0],
-            Self::Two => &Shares::WEIGHTS[0],
-        }
-    }
-
-    /// What decides the conclusion beside counts and alpha, for the claim.
-    fn parameters(self) -> serde_json::Value {
-        match self {
-            Self::One => json!({"sides": 1}),
-            Self::Two => json!({"sides": 2, "rule": Shares::RULE}),
-        }
     }
 }
 
@@ -92,7 +62,7 @@ pub fn certify(run: &mut Run<'_>, inputs: &[u32], sides: Sides) -> Result<Outcom
         samples: &samples,
         alpha: Alpha::new(run.ledger.header().alpha)?,
         sides,
-        method: "certify",
+        method: Parameters::Certify,
     };
     let needed = samples_needed(run.ledger);
     collect(run, inputs, &needed, &mut |ledger, _, idx| {
@@ -108,8 +78,8 @@ pub(crate) struct FromScratch<'a> {
     pub(crate) samples: &'a [u64],
     pub(crate) alpha: Alpha,
     pub(crate) sides: Sides,
-    /// The name the claim goes by.
-    pub(crate) method: &'a str,
+    /// The method that the claim names.
+    pub(crate) method: fn(ScratchParameters) -> Parameters,
 }
 
 /// The certificates of a network on input `idx` from its own first samples.
@@ -130,20 +100,19 @@ pub(crate) fn conclude(
         .map(|&n| {
             let (answered, micros) = ledger.answer_counts(series, n)?;
             let alpha = level(ledger.header(), what.alpha, n)?;
-            let (conclusion, counts) = match what.sides {
+            let (conclusion, evidence) = match what.sides {
                 Sides::One => one_sided(&selection, &answered, alpha, sigma)?,
                 Sides::Two => two_sided(&selection, &answered, alpha, sigma)?,
             };
+            let parameters = (what.method)(ScratchParameters {
+                sides: Some(what.sides),
+                rule: (what.sides == Sides::Two).then_some(Shares::RULE),
+            });
             Ok(certificate(
                 idx,
-                claim(
-                    ledger.header(),
-                    (what.method, n, what.alpha),
-                    &what.sides.parameters(),
-                    1,
-                ),
+                claim(ledger.header(), parameters, n, what.alpha),
                 &conclusion,
-                &counts,
+                evidence,
                 selection.samples + n,
                 selection.micros + micros,
             ))
@@ -156,28 +125,32 @@ pub(crate) fn count(answered: &BTreeMap<u16, u64>, answer: u16) -> u64 {
     answered.get(&answer).copied().unwrap_or(0)
 }
 
-/// CERTIFY's conclusion, and the counts that it is from.
+/// CERTIFY's conclusion, and what it is from.
 fn one_sided(
     selection: &Selection,
     answered: &BTreeMap<u16, u64>,
     alpha: Alpha,
     sigma: Sigma,
-) -> Result<(Conclusion, serde_json::Value), Error> {
+) -> Result<(Conclusion, Evidence), Error> {
     let class = selection.class;
     let (k, n) = (count(answered, class), answered.values().sum());
     let p = bound::direct(k, n, alpha)?;
-    let counts = json!({"class": class, "k": k, "n": n, "invalid": count(answered, INVALID)});
-    Ok((Conclusion::one_sided(class, p, sigma, "direct")?, counts))
+    let evidence = Evidence::OneSided {
+        class,
+        k,
+        n,
+        invalid: count(answered, INVALID),
+    };
+    Ok((Conclusion::one_sided(class, p, sigma, "direct")?, evidence))
 }
 
-/// The conclusion from the class and the runner-up, and the counts, shares of
-/// alpha and bounds that it is from.
+/// The conclusion from the class and the runner-up, and what it is from.
 fn two_sided(
     selection: &Selection,
     answered: &BTreeMap<u16, u64>,
     alpha: Alpha,
     sigma: Sigma,
-) -> Result<(Conclusion, serde_json::Value), Error> {
+) -> Result<(Conclusion, Evidence), Error> {
     let (class, n) = (selection.class, answered.values().sum());
     let against = bound::runner_up(&selection.counts, class).map_or(0, |(_, votes)| votes);
     let shares = Shares::from_votes(count(&selection.counts, class), against, alpha)?;
@@ -185,48 +158,32 @@ fn two_sided(
     let other = bound::runner_up(answered, class);
     let k_other = other.map_or(0, |(_, count)| count);
     let found = bound::two_sided(k, k_other, n, shares)?;
-    let counts = json!({
-        "class": class, "k": k, "n": n, "invalid": count(answered, INVALID),
-        "runner_up": other.map(|(class, _)| class), "k_runner_up": k_other,
-        "alpha_class": shares.class.get(), "alpha_ratio": shares.ratio.get(),
-        "ratio_lower": found.ratio_lower.get(), "p_upper": found.p_upper.get(),
-    });
+    let evidence = Evidence::TwoSided {
+        class,
+        k,
+        n,
+        invalid: count(answered, INVALID),
+        runner_up: other.map(|(class, _)| class),
+        k_runner_up: k_other,
+        alpha_class: shares.class.get(),
+        alpha_ratio: shares.ratio.get(),
+        ratio_lower: found.ratio_lower.get(),
+        p_upper: found.p_upper.get(),
+    };
     let bounds = (found.p_lower, found.p_upper);
     Ok((
         Conclusion::two_sided(class, bounds, sigma, "two-sided")?,
-        counts,
+        evidence,
     ))
 }
 
-/// The claim of a radius by `method`, resting on `samples`, at `alpha` in total;
-/// of a network named in advance, or of one chosen among several.
-pub(crate) fn claim(
-    header: &Header,
-    (method, samples, alpha): (&str, u64, Alpha),
-    parameters: &serde_json::Value,
-    among: u32,
-) -> Claim {
-    let network = if among == 1 {
-        "for this network and this input, named in advance".to_owned()
-    } else {
-        format!(
-            "for this input, named in advance, and a network chosen among {among} by their results"
-        )
-    };
+/// The claim of a method, resting on `samples`, at `alpha` in total.
+pub(crate) fn claim(header: &Header, parameters: Parameters, samples: u64, alpha: Alpha) -> Claim {
     let images = match Law::of_generator(&header.generator) {
-        Ok(Law::Integer) => " for images of 8-bit pixels",
-        _ => "",
+        Ok(Law::Integer) => Images::EightBit,
+        _ => Images::Real,
     };
-    let alpha = alpha.get();
-    Claim {
-        method: method.into(),
-        samples,
-        alpha,
-        parameters: parameters.to_string(),
-        statement: format!(
-            "{network}: the radius is wrong{images} with probability at most {alpha}"
-        ),
-    }
+    Claim::new(parameters, samples, alpha.get(), images)
 }
 
 /// Puts a conclusion into the ledger's form.
@@ -234,7 +191,7 @@ pub(crate) fn certificate(
     idx: u32,
     claim: Claim,
     conclusion: &Conclusion,
-    counts: &serde_json::Value,
+    evidence: Evidence,
     evaluations: u64,
     micros: u64,
 ) -> Certificate {
@@ -249,7 +206,7 @@ pub(crate) fn certificate(
         radius,
         p_lower: Some(conclusion.p_lower.get()),
         bound: Some(conclusion.bound.into()),
-        counts: counts.to_string(),
+        evidence,
         evaluations,
         micros,
     }

@@ -28,11 +28,12 @@ mod until;
 pub use auto::{
     Auto, PilotAnswers, PilotPlan, RecertificationPlan, recertify_auto, recertify_until,
 };
-pub use certify::{Sides, certify};
+pub use certify::certify;
 pub use error::{Error, ErrorKind};
 pub use inputs::Inputs;
 pub use margin::{edges, margin_code};
 pub use predict::predict;
+pub use recert_ledger::Sides;
 pub use recertify::{Irs, Method, Recertify, finished_inputs, recertify};
 pub use run::{Observer, Outcome, Run, Silent, Threads, Workers, noise_sigma};
 pub use until::certify_until;

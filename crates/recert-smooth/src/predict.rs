@@ -1,11 +1,11 @@
 //! PREDICT [Cohen, Rosenfeld, Kolter 2019]: the smoothed classifier's class.
 
-use recert_ledger::{Certificate, Claim, INVALID};
+use recert_ledger::{Certificate, Evidence, INVALID, Parameters};
 use recert_noise::Stream;
 use recert_num::Alpha;
-use serde_json::json;
 
 use crate::bound::{self, Prediction};
+use crate::certify;
 use crate::run::{Collect, Run, collect, level, series};
 use crate::{Error, Outcome};
 
@@ -49,7 +49,8 @@ pub fn predict(run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
     };
     collect(run, inputs, &needed, &mut |ledger, network, idx| {
         let series = series(network, idx, Stream::Predict);
-        let (n, alpha) = (ledger.header().n, ledger.header().alpha);
+        let n = ledger.header().n;
+        let alpha = Alpha::new(ledger.header().alpha)?;
         let (mut counts, micros) = ledger.answer_counts(series, n)?;
         let invalid = counts.remove(&INVALID).unwrap_or(0);
         let Prediction {
@@ -57,20 +58,8 @@ pub fn predict(run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
             first,
             second,
             decided,
-        } = bound::prediction(&counts, level(ledger.header(), Alpha::new(alpha)?, n)?)?;
-        let claim = Claim {
-            method: "predict".into(),
-            samples: n,
-            alpha,
-            parameters: "{}".into(),
-            statement: format!(
-                "for this network and this input, named in advance: the class is not the smoothed \
-                 classifier's with probability at most {alpha}"
-            ),
-        };
-        let counts = json!({
-            "class": class, "k1": first, "k2": second, "n": n, "invalid": invalid,
-        });
+        } = bound::prediction(&counts, level(ledger.header(), alpha, n)?)?;
+        let claim = certify::claim(ledger.header(), Parameters::Predict {}, n, alpha);
         Ok(vec![Certificate {
             idx,
             claim: claim.into(),
@@ -78,7 +67,13 @@ pub fn predict(run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
             radius: 0.0,
             p_lower: None,
             bound: Some("binomial test".into()),
-            counts: counts.to_string(),
+            evidence: Evidence::Prediction {
+                class,
+                k1: first,
+                k2: second,
+                n,
+                invalid,
+            },
             evaluations: n,
             micros,
         }])

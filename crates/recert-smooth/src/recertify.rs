@@ -1,12 +1,11 @@
 //! Recertifying a modified network h from the ledger of f.
 
-use recert_ledger::{Certificate, Ledger, NetworkId};
+use recert_ledger::{Certificate, Evidence, Ledger, NetworkId, Parameters, Sides};
 use recert_noise::Stream;
 use recert_num::{Alpha, Sigma};
-use serde_json::json;
 
-use crate::bound::{self, Conclusion, PairBound, Pairs};
-use crate::certify::{self, FromScratch, Sides};
+use crate::bound::{self, Conclusion, PairBound, Pairs, Shares};
+use crate::certify::{self, FromScratch};
 use crate::run::{Collect, Run, collect, level, series};
 use crate::{Error, Outcome};
 
@@ -62,8 +61,8 @@ impl Method {
     pub fn weights(self) -> Vec<f64> {
         match self {
             Self::Irs(_) => Irs::SHARES.to_vec(),
-            Self::Pairs(bound) => bound.shares().iter().map(|share| share.1).collect(),
-            Self::Direct(sides) => sides.shares().to_vec(),
+            Self::Pairs(bound) => bound.weights().to_vec(),
+            Self::Direct(sides) => Shares::most_uneven(sides).to_vec(),
         }
     }
 }
@@ -176,7 +175,7 @@ pub fn recertify(run: &mut Run<'_>, inputs: &[u32], what: &Recertify) -> Result<
                         samples: &what.samples,
                         alpha: what.alpha,
                         sides,
-                        method: "direct",
+                        method: Parameters::Direct,
                     };
                     certify::conclude(ledger, idx, &direct)?
                 }
@@ -214,44 +213,37 @@ fn conclude_pairs(
                 pairs.add(&f.classes, &h.codes.classes, class);
                 micros += h.micros;
             }
-            let mut counts = json!({
-                "class": class, "k": k, "n": n, "m": m, "disagreements": pairs.disagreements,
-                "own": pairs.own, "lost": pairs.lost, "gained": pairs.gained,
-                "invalid": pairs.invalid,
-            });
             let shares = alpha.split(&method.weights())?;
-            let mut parameters = json!({});
-            let conclusion = match method {
+            let (conclusion, zeta, parameters) = match method {
                 Method::Irs(irs) => {
                     let (conclusion, zeta) = irs.conclude(class, k, n, &pairs, alpha, sigma)?;
-                    counts["zeta"] = json!(zeta);
-                    parameters["gamma"] = json!(irs.gamma);
-                    let names = ["alpha_f", "alpha_zeta", "alpha_direct"];
-                    for (name, share) in names.iter().zip(&shares) {
-                        parameters[*name] = json!(share.get());
-                    }
-                    conclusion
+                    (conclusion, Some(zeta), irs.parameters(&shares))
                 }
                 Method::Pairs(bound) => {
-                    for ((name, _), share) in bound.shares().iter().zip(&shares) {
-                        parameters[*name] = json!(share.get());
-                    }
                     let p_lower = bound.lower(k, n, &pairs, &shares)?;
-                    Conclusion::one_sided(class, p_lower, sigma, bound.name())?
+                    let conclusion = Conclusion::one_sided(class, p_lower, sigma, bound.name())?;
+                    (conclusion, None, bound.parameters(&shares))
                 }
                 Method::Direct(_) => unreachable!("it rests on h's own samples, not on pairs"),
             };
-            let claim = certify::claim(
-                ledger.header(),
-                (method.name(), m, what.alpha),
-                &parameters,
-                1,
-            );
+            let evidence = Evidence::Pairs {
+                class,
+                k,
+                n,
+                m,
+                disagreements: pairs.disagreements,
+                own: pairs.own,
+                lost: pairs.lost,
+                gained: pairs.gained,
+                invalid: pairs.invalid,
+                zeta,
+            };
+            let claim = certify::claim(ledger.header(), parameters, m, what.alpha);
             Ok(certify::certificate(
                 idx,
                 claim,
                 &conclusion,
-                &counts,
+                evidence,
                 m,
                 micros,
             ))
@@ -263,6 +255,16 @@ impl Irs {
     /// The weights by which alpha is split: f's probability, zeta, h's own
     /// counts. The first has n samples to rest on and needs little.
     pub const SHARES: [f64; 3] = [2.0, 9.0, 9.0];
+
+    /// What the claim records, with alpha split by [`Irs::SHARES`].
+    fn parameters(self, shares: &[Alpha]) -> Parameters {
+        Parameters::Irs {
+            alpha_f: shares[0].get(),
+            alpha_zeta: shares[1].get(),
+            alpha_direct: shares[2].get(),
+            gamma: self.gamma,
+        }
+    }
 
     /// The conclusion about h, and zeta, from f's `k` of `n` and the pairs.
     pub fn conclude(

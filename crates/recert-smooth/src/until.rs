@@ -7,10 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use recert_ledger::{Certificate, INVALID, Input, Ledger, NetworkId, Selection};
+use recert_ledger::{
+    Certificate, Evidence, INVALID, Input, Ledger, NetworkId, Parameters, Selection,
+};
 use recert_noise::Stream;
 use recert_num::{Alpha, Radius, Sigma, normal_cdf_lower};
-use serde_json::json;
 
 use crate::bound::{self, Beta, Conclusion};
 use crate::certify::{self, samples_needed};
@@ -173,16 +174,23 @@ fn look(
     if !(certified || hopeless || samples == header.n) {
         return Ok(None);
     }
-    let counts = json!({
-        "class": class, "k": k, "n": samples, "invalid": certify::count(&answered, INVALID),
-        "prior": [prior.a(), prior.b()], "witness": found.witness,
-    });
-    let parameters = json!({"alpha_any": share.get(), "until": radius.get()});
+    let evidence = Evidence::Until {
+        class,
+        k,
+        n: samples,
+        invalid: certify::count(&answered, INVALID),
+        prior: [prior.a(), prior.b()],
+        witness: found.witness,
+    };
+    let parameters = Parameters::Until {
+        alpha_any: share.get(),
+        until: radius.get(),
+    };
     Ok(Some(certify::certificate(
         idx,
-        certify::claim(header, ("until", header.n, alpha), &parameters, 1),
+        certify::claim(header, parameters, header.n, alpha),
         &conclusion,
-        &counts,
+        evidence,
         selection.samples + samples,
         selection.micros + micros,
     )))

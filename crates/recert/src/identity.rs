@@ -14,7 +14,7 @@ pub fn identity(model: &Model, network: &Network) -> ledger::Network {
         bytes: model.size() as u64,
         engine: engine.name.clone(),
         engine_version: engine.version.clone(),
-        precision: engine.precision.clone(),
+        precision: engine.arithmetic.to_string(),
         batch_invariant: engine.batch_invariant,
         preprocess: network.preprocess().to_string(),
         output: network.output().to_owned(),

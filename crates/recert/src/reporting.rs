@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recert_engine::{EngineOptions, Precision};
+use recert_engine::{Arithmetic, Precision};
 use recert_ledger::{Certificate, Input, Ledger, Network, Seal, hex};
 use recert_report::{Method, Report, Row, Run};
 
@@ -34,10 +34,10 @@ pub fn from_ledgers(
             let first = report.runs.len();
             let mut groups = groups(ledger.certificates(id)?);
             // What others are compared with comes first, whenever it was concluded.
-            groups.sort_by_key(|group| group[0].claim.method == "auto");
+            groups.sort_by_key(|group| group[0].claim.method() == "auto");
             for group in groups {
                 let run = run(ledger, &network, &inputs, &group, base);
-                let certifies = matches!(group[0].claim.method.as_str(), "certify" | "until");
+                let certifies = matches!(group[0].claim.method(), "certify" | "until");
                 if id == ledger.base() && certifies && base.is_none() {
                     base = Some(report.runs.len());
                 }
@@ -83,19 +83,16 @@ fn run(
 ) -> Run {
     let header = ledger.header();
     let first = &group[0].claim;
-    let parameters: serde_json::Value = serde_json::from_str(&first.parameters).unwrap_or_default();
-    let method = match first.method.as_str() {
+    let parameters = &first.parameters;
+    let method = match parameters.method() {
         // From scratch, whether of f or of h.
         "certify" | "direct" | "predict" => Method::Certify {
-            sides: parameters
-                .get("sides")
-                .and_then(serde_json::Value::as_u64)
-                .and_then(|sides| sides.try_into().ok()),
+            sides: parameters.sides(),
         },
         name => Method::Recertify {
             name: name.to_owned(),
             base,
-            gamma: parameters.get("gamma").and_then(serde_json::Value::as_f64),
+            gamma: parameters.gamma(),
         },
     };
     // Recertifications take f's class; what some inputs get beyond the average
@@ -106,11 +103,7 @@ fn run(
     named.insert("seed".into(), header.seed.to_string());
     named.insert("noise".into(), header.generator.clone());
     named.insert("preprocessing".into(), network.preprocess.clone());
-    if let Some(shares) = parameters.as_object() {
-        for (name, value) in shares {
-            named.insert(name.clone(), value.to_string());
-        }
-    }
+    named.extend(parameters.entries());
     Run {
         network: network.file.clone(),
         network_sha256: hex(&network.sha256),
@@ -122,14 +115,14 @@ fn run(
         data: describe(&header.data),
         sigma: header.sigma,
         method,
-        n: match first.method.as_str() {
+        n: match first.method() {
             // Each input got its own number of samples: their mean.
             "auto" => group.iter().map(|c| c.evaluations).sum::<u64>() / group.len() as u64,
             _ => first.samples,
         },
         n0: if drawn_selection { header.n0 } else { 0 },
         alpha: first.alpha,
-        statement: first.statement.clone(),
+        statement: first.statement.to_string(),
         parameters: named,
         rows: group.iter().map(|c| row(c, inputs.get(&c.idx))).collect(),
     }
@@ -138,9 +131,9 @@ fn run(
 /// The precision that a network was computed in, if it is not that of its file:
 /// one file in two precisions is two networks.
 fn arithmetic(network: &Network) -> Option<String> {
-    let recorded = EngineOptions::recorded(&network.precision);
     let low = |precision: &Precision| matches!(precision, Precision::Bf16 | Precision::F16);
-    let precision = recorded.precision.filter(low)?;
+    let recorded = Arithmetic::from(network.precision.as_str());
+    let precision = recorded.precision().filter(low)?;
     Some(format!("computed in {precision}"))
 }
 
@@ -155,12 +148,7 @@ fn describe(data: &str) -> String {
 }
 
 fn row(c: &Certificate, input: Option<&Input>) -> Row {
-    let counts: serde_json::Value = serde_json::from_str(&c.counts).unwrap_or_default();
-    let count = |name: &str| counts.get(name).and_then(serde_json::Value::as_u64);
-    let rate = match (count("disagreements"), count("m")) {
-        (Some(d), Some(m)) if m > 0 => Some(d as f64 / m as f64),
-        _ => None,
-    };
+    let rate = |(disagreements, m): (u64, u64)| disagreements as f64 / m as f64;
     Row {
         idx: c.idx,
         label: input.and_then(|input| input.label),
@@ -169,10 +157,12 @@ fn row(c: &Certificate, input: Option<&Input>) -> Row {
         p_lower: c.p_lower,
         evaluations: c.evaluations,
         seconds: c.micros as f64 / 1e6,
-        disagreement: counts.get("zeta").and_then(serde_json::Value::as_f64),
-        disagreement_rate: rate,
+        disagreement: c.evidence.zeta(),
+        disagreement_rate: (c.evidence.disagreements())
+            .filter(|&(_, m)| m > 0)
+            .map(rate),
         bound: c.bound.clone(),
-        invalid: count("invalid").unwrap_or(0),
+        invalid: c.evidence.invalid(),
     }
 }
 

@@ -7,79 +7,29 @@
 //! decided, and count as votes and as nothing else.
 
 mod cells;
+mod late;
 
 use std::collections::BTreeMap;
 
 use recert_ledger::INVALID;
 use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, clopper_pearson_upper};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
-use super::{
-    Bound, Context, Derived, Wrong, alpha, count, missing, numbers, one_sided, tally, two_sided,
-};
+use self::late::{Base, Found, h_on};
 use crate::answers::{CERTIFY, FRESH, Series};
 use crate::arithmetic::{Cell, lower_bound};
 use crate::claim::{Shares, early};
+use crate::derived::{
+    Bound, Context, Derived, Wrong, alpha, at_most, count, given, numbers, one_sided, tally,
+    two_sided,
+};
 use crate::tables::Selection;
 
 /// The most samples of an input that a pilot takes.
 const PILOT: u64 = 50;
 
-/// f on an input.
-#[derive(Debug, Clone, Copy)]
-struct Base<'a> {
-    class: u16,
-    n: u64,
-    /// How many of the first samples h never runs on.
-    early: u64,
-    answers: &'a [u16],
-    margins: Option<&'a [u8]>,
-}
-
-impl Base<'_> {
-    /// The first late samples of which `which` holds, ascending.
-    fn take(&self, count: u64, which: impl Fn(usize) -> bool) -> Vec<u32> {
-        let late = self.early as usize..self.answers.len();
-        let samples = late.filter(|&sample| which(sample));
-        let samples = samples.take(usize::try_from(count).unwrap_or(usize::MAX));
-        samples.map(|sample| sample as u32).collect()
-    }
-
-    /// Those that f answered with the class.
-    fn take_own(&self, count: u64) -> Vec<u32> {
-        self.take(count, |sample| self.answers[sample] == self.class)
-    }
-
-    /// The answers on late samples.
-    fn late(&self) -> &[u16] {
-        &self.answers[self.early as usize..]
-    }
-
-    /// How many late samples have the class, of how many.
-    fn own(&self) -> (u64, u64) {
-        (count(self.late(), self.class), self.late().len() as u64)
-    }
-
-    /// Votes: answers on the selection samples and the early ones; and those of
-    /// them for the class.
-    fn votes(&self, selection: &Selection) -> (u64, u64) {
-        let own = selection.counts.get(&self.class).copied().unwrap_or(0);
-        let early = &self.answers[..self.early as usize];
-        let favour = own + count(early, self.class);
-        (selection.samples + self.early, favour)
-    }
-}
-
-/// What a bound makes of the samples chosen.
-struct Found {
-    stream: u32,
-    samples: Vec<u32>,
-    bound: &'static str,
-    p: Bound,
-    /// Of every other class, where the radius is from both sides.
-    q: Option<UpperBound>,
-    counts: Json,
-}
+/// What a witness has to be.
+const WITNESS: &str = "witness, a number above 0";
 
 /// Derives the certificate of `auto`; `two` allows bounds of both sides.
 pub(super) fn derive(
@@ -90,7 +40,7 @@ pub(super) fn derive(
 ) -> Result<Derived, Wrong> {
     let (base, n) = (context.run.base, context.run.n);
     let selection = context.selection(base)?;
-    let series = context.answers.of(base, CERTIFY);
+    let series = context.answers.series(base, CERTIFY);
     let f = Base {
         class: selection.class,
         n,
@@ -163,9 +113,9 @@ fn fresh(
     share: f64,
     anytime: bool,
 ) -> Result<Found, Wrong> {
-    let m = context.stored_count("n", f.n)?;
+    let m = at_most(context.free.n, "n", f.n)?;
     let samples: Vec<u32> = (0..m as u32).collect();
-    let answers = h_at(context, FRESH, &samples)?;
+    let answers = h_on(context, FRESH, &samples)?;
     let k = count(&answers, f.class);
     let mut counts = json!({
         "class": f.class, "k": k, "n": m, "invalid": count(&answers, INVALID),
@@ -173,7 +123,7 @@ fn fresh(
     let p = if anytime {
         let (votes, favour) = f.votes(selection);
         let prior = [(votes - favour) as f64 + 0.5, favour as f64 + 0.5];
-        let witness = context.number("witness")?;
+        let witness = given(context.free.witness, WITNESS)?;
         counts["prior"] = json!(prior);
         counts["witness"] = json!(witness);
         one_cell((1.0, m, m - k, prior), share, witness)?
@@ -199,9 +149,9 @@ fn loss(
     shares: Shares,
     anytime: bool,
 ) -> Result<Found, Wrong> {
-    let pairs = context.stored_count("pairs", f.n)?;
+    let pairs = at_most(context.free.pairs, "pairs", f.n)?;
     let samples = f.take_own(pairs);
-    let answers = h_at(context, CERTIFY, &samples)?;
+    let answers = h_on(context, CERTIFY, &samples)?;
     let pairs = samples.len() as u64;
     let ((k, n), other) = (f.own(), pairs - count(&answers, f.class));
     let p_f = clopper_pearson_lower(k, n, alpha(shares.f)?).map_err(numbers)?;
@@ -210,7 +160,8 @@ fn loss(
         "invalid": count(&answers, INVALID),
     });
     let p = if anytime {
-        let (prior, witness) = (context.numbers("prior")?, context.number("witness")?);
+        let prior = given(context.free.prior, "prior, 2 numbers above 0")?;
+        let witness = given(context.free.witness, WITNESS)?;
         counts["prior"] = json!(prior);
         counts["witness"] = json!(witness);
         one_cell((p_f.get(), pairs, other, prior), shares.h, witness)?
@@ -235,9 +186,9 @@ fn loss(
 /// and two about h; no union over the classes is needed (`SOUNDNESS.md`, section
 /// 4).
 fn both(context: &Context<'_>, f: &Base<'_>, shares: Shares) -> Result<Found, Wrong> {
-    let asked = context.stored_count("pairs", f.n)?;
+    let asked = at_most(context.free.pairs, "pairs", f.n)?;
     let samples = f.take(asked, |_| true);
-    let answers = h_at(context, CERTIFY, &samples)?;
+    let answers = h_on(context, CERTIFY, &samples)?;
     let (class, m) = (f.class, samples.len() as u64);
     let most = |counts: BTreeMap<u16, u64>| counts.into_values().max().unwrap_or(0);
     let runner_up = most(tally(f.late().iter().filter(|&&answer| answer != class)));
@@ -286,31 +237,15 @@ fn one_cell(
     Ok(Bound::Below(most))
 }
 
-/// h's answers on some samples.
-fn h_at(context: &Context<'_>, stream: u32, samples: &[u32]) -> Result<Vec<u16>, Wrong> {
-    if samples.is_empty() {
-        return Ok(Vec::new());
-    }
-    let series = context.answers.of(context.network, stream);
-    let found = series.and_then(|series| series.at(samples));
-    found.ok_or_else(|| {
-        missing(format!(
-            "answers of network {} on the {} samples chosen of stream {stream}",
-            context.network,
-            samples.len()
-        ))
-    })
-}
-
 /// The samples of the pilot: the first that f answered with the class, as many as
 /// are recorded and h has answered; none where no more than half of the votes
 /// are for it.
 fn pilot(context: &Context<'_>, f: &Base<'_>, selection: &Selection) -> Result<Vec<u32>, Wrong> {
-    let recorded = context.stored_count("pilot", PILOT)?;
+    let recorded = at_most(context.free.pilot, "pilot", PILOT)?;
     let (votes, favour) = f.votes(selection);
     let mut samples = f.take_own(if 2 * favour > votes { recorded } else { 0 });
     let empty = Series::default();
-    let answered = context.answers.of(context.network, CERTIFY);
+    let answered = context.answers.series(context.network, CERTIFY);
     let answered = &answered.unwrap_or(&empty).samples;
     let unanswered = |sample: &u32| answered.binary_search(sample).is_err();
     samples.truncate(samples.iter().position(unanswered).unwrap_or(samples.len()));

@@ -4,9 +4,9 @@ use recert_ledger::INVALID;
 use recert_num::{clopper_pearson_lower, clopper_pearson_upper};
 use serde_json::json;
 
-use super::{Bound, Context, Derived, Wrong, alpha, count, numbers, one_sided};
 use crate::answers::CERTIFY;
 use crate::claim::Pairs;
+use crate::derived::{Bound, Context, Derived, Wrong, alpha, count, numbers, one_sided};
 
 /// `irs`, `zeta`, `loss` and `paired`.
 pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Result<Derived, Wrong> {

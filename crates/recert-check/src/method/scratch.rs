@@ -7,12 +7,12 @@ use recert_num::directed::{div_up, mul_up, sub_up};
 use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, fair_coin_p_value_upper};
 use serde_json::json;
 
-use super::{
-    Bound, Context, Derived, Wrong, alpha, count, missing, numbers, one_sided,
-    two_sided as two_sided_radius,
-};
 use crate::answers::{CERTIFY, PREDICT};
 use crate::arithmetic::{Cell, lower_bound};
+use crate::derived::{
+    Bound, Context, Derived, Wrong, alpha, count, given, missing, numbers, one_sided, tally,
+    two_sided as two_sided_radius,
+};
 
 /// `certify` and `direct`.
 pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Result<Derived, Wrong> {
@@ -53,7 +53,7 @@ pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Resu
     let shares = alpha(level)?.split(&weights).map_err(numbers)?;
     // Invalid answers stand against the class like those for a class of their
     // own.
-    let (other, k_other) = runner_up(&super::tally(answers.iter()), class);
+    let (other, k_other) = runner_up(&tally(answers.iter()), class);
     let bounds = two(k, k_other, n, [shares[0], shares[1]])?;
     let (certified, radius) = two_sided_radius(class, (bounds.p, bounds.q), sigma)?;
     Ok(Derived {
@@ -116,7 +116,7 @@ fn two(k: u64, k_other: u64, n: u64, [a1, a2]: [Alpha; 2]) -> Result<Two, Wrong>
 pub(super) fn predict(context: &Context<'_>, level: f64) -> Result<Derived, Wrong> {
     let (network, n) = (context.network, context.samples);
     let answers = context.first(network, PREDICT, n)?;
-    let counts = super::tally(answers.iter().filter(|&&answer| answer != INVALID));
+    let counts = tally(answers.iter().filter(|&&answer| answer != INVALID));
     let (top, k1) = runner_up(&counts, INVALID);
     let top = top.unwrap_or(0);
     let k2 = runner_up(&counts, top).1;
@@ -143,8 +143,7 @@ pub(super) fn predict(context: &Context<'_>, level: f64) -> Result<Derived, Wron
 pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong> {
     let network = context.network;
     let selection = context.selection(network)?;
-    let stopped = context.stored.get("n").and_then(serde_json::Value::as_u64);
-    let stopped = stopped.filter(|n| (1..=context.run.n).contains(n));
+    let stopped = (context.free.n).filter(|n| (1..=context.run.n).contains(n));
     let n = stopped.ok_or_else(|| missing("a number of samples to have stopped at"))?;
     let answers = context.first(network, CERTIFY, n)?;
     let class = selection.class;
@@ -152,7 +151,7 @@ pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong>
     // The law of another answer, as the selection samples suggest it.
     let votes = selection.counts.get(&class).copied().unwrap_or(0);
     let prior = [(selection.samples - votes) as f64 + 0.5, votes as f64 + 0.5];
-    let witness = context.number("witness")?;
+    let witness = given(context.free.witness, "witness, a number above 0")?;
     let cell = Cell {
         weight: 1.0,
         trials: n,

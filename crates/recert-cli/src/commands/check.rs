@@ -5,7 +5,7 @@ mod rerun;
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use recert::check::{Report, SCHEMA, SealState, check_ledger};
+use recert::check::{Report, SCHEMA, SealState, Unchecked, check_ledger};
 use recert::ledger::Ledger;
 use serde_json::{Value, json};
 
@@ -91,21 +91,13 @@ fn one(path: &std::path::Path, models: Option<&Models<'_>>) -> Result<(Report, O
     };
     let rerun = models.rerun(&ledger)?;
     if !rerun.differences.is_empty() && !rerun.batch_invariant {
-        report.unchecked.push(
-            "whether the answers that differ show another network or noise: the engine's answers \
-             may depend on the batch an image is in, so a few may differ where two classes are \
-             nearly tied"
-                .to_owned(),
-        );
+        report.unchecked.push(Unchecked::BatchDependent);
     }
-    report
-        .unchecked
-        .retain(|what| !what.ends_with("see --rerun"));
-    report.unchecked.push(format!(
-        "that the answers and margins not run again are those of the networks named, on the noise named ({} of \
-         {} were run again)",
-        rerun.samples, report.answers,
-    ));
+    report.unchecked.retain(|what| *what != Unchecked::Answers);
+    report.unchecked.push(Unchecked::OtherAnswers {
+        rerun: rerun.samples,
+        answers: report.answers,
+    });
     report.unchecked.extend(rerun.skipped.iter().cloned());
     Ok((report, Some(rerun)))
 }

@@ -129,11 +129,11 @@ impl<'a> Runner<'a> {
                 engine.name,
             );
         }
-        if let Some(engine) = engines().find(|engine| !engine.deterministic) {
+        if let Some(engine) = engines().find(|engine| !engine.arithmetic.deterministic) {
             eprintln!(
                 "recert: {} may answer a sample otherwise when it is run again ({}): a resumed run can \
                  differ in a few samples",
-                engine.name, engine.precision,
+                engine.name, engine.arithmetic,
             );
         }
         self.progress.tables(networks);

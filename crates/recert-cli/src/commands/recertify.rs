@@ -2,12 +2,11 @@
 
 mod plan;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use recert::engine::{ImageShape, Preprocess};
-use recert::ledger::{Certificate, Header, Input, Ledger, NetworkId, Task};
+use recert::ledger::{self, Certificate, Header, Input, Ledger, NetworkId, Task};
 use recert::net::Model;
 use recert::noise::Law;
 use recert::num::{Alpha, MAX_ALPHA, Radius, format_down};
@@ -17,8 +16,6 @@ use recert::smooth::{
     Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, Run, Threads,
     finished_inputs, recertify, recertify_auto, recertify_until,
 };
-
-use serde_json::Value;
 
 use plan::Plan;
 
@@ -89,24 +86,25 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
 /// certificates for several goals, each of which holds by itself.
 fn remark(args: &Recertify, asked: &Asked) -> Result<()> {
     let ledger = Ledger::open_read_only(&args.ledger)?;
-    let target = args.target_acr.map(|radius| radius / ledger.header().sigma);
+    let over_sigma = |radius: f64| radius / ledger.header().sigma;
+    let target =
+        (args.target_acr).map(|radius| ledger::Goal::MeanRadiusOverSigma(over_sigma(radius)));
     for (id, network) in ledger.networks()? {
-        let mut goals = BTreeSet::new();
+        let mut goals = Vec::new();
         // Of the certificates by the target.
         let (mut sum, mut inputs) = (0.0, 0);
         for certificate in ledger.certificates(id)? {
-            let parameters: Value =
-                serde_json::from_str(&certificate.claim.parameters).unwrap_or_default();
-            if certificate.claim.method != "auto" {
+            if certificate.claim.method() != "auto" {
                 continue;
             }
-            let goal = &parameters["goal"];
-            let mean = goal.get("mean_radius_over_sigma").and_then(Value::as_f64);
-            if mean.is_some() && mean == target {
+            let goal = certificate.claim.parameters.goal();
+            if goal.is_some() && goal == target {
                 sum += certificate.class.map_or(0.0, |_| certificate.radius);
                 inputs += 1;
             }
-            goals.insert(goal.to_string());
+            if !goals.contains(&goal) {
+                goals.push(goal);
+            }
         }
         if let Some(wanted) = args.target_acr
             && inputs == asked.inputs.len()

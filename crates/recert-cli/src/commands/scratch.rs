@@ -8,6 +8,7 @@ use recert::engine::{EngineOptions, Precision};
 use recert::ledger::{Header, Ledger, Task};
 use recert::noise::Law;
 use recert::num::{Alpha, Radius, Sigma, clopper_pearson_lower, format_up};
+use recert::smooth::bound::Shares;
 use recert::smooth::run::seconds_an_image;
 use recert::smooth::{Run, Threads, certify_until};
 
@@ -150,7 +151,7 @@ fn from_scratch(args: &Certify, rows: &'static str) -> Result<()> {
         .transpose()?;
     let rows = if until.is_some() { "until" } else { rows };
     let scratch = Scratch {
-        alpha: config::alpha(args.subject.alpha, sides.shares())?.get(),
+        alpha: config::alpha(args.subject.alpha, Shares::most_uneven(sides))?.get(),
         n: config::samples("--n", args.n)?,
         n0: config::samples("--n0", args.n0)?,
         ..Scratch::open(&args.subject, &args.scratch)?

@@ -115,7 +115,7 @@ fn evaluations_are_those_made() {
     for certificate in &h.certificates {
         let answered = h.classes[&(certificate.idx, Stream::Certify.tag())].len() as u64;
         assert_eq!(answered, 100);
-        let selection = if certificate.claim.method == "direct" {
+        let selection = if certificate.claim.method() == "direct" {
             N0
         } else {
             0
@@ -137,8 +137,8 @@ fn from_scratch(
     sigma: Sigma,
 ) -> Conclusion {
     let claim = &certificate.claim;
-    let parameters: Value = serde_json::from_str(&claim.parameters).unwrap();
-    let counts: Value = serde_json::from_str(&certificate.counts).unwrap();
+    let parameters: Value = serde_json::from_str(&claim.parameters.to_json()).unwrap();
+    let counts: Value = serde_json::from_str(&certificate.evidence.to_json()).unwrap();
     let count = |class: u16| answers.iter().filter(|&&c| c == class).count() as u64;
     let (k, n) = (count(class), claim.samples);
     assert_eq!(
@@ -219,9 +219,9 @@ fn certificates_follow_from_counts_and_the_shares_of_alpha_sum_to_it() {
             .map(move |c| (id, c))
     }) {
         let (claim, idx) = (&certificate.claim, certificate.idx);
-        let parameters: Value = serde_json::from_str(&claim.parameters).unwrap();
+        let parameters: Value = serde_json::from_str(&claim.parameters.to_json()).unwrap();
         let own = classes(network, idx, claim.samples);
-        let (conclusion, class) = if claim.method == "irs" {
+        let (conclusion, class) = if claim.method() == "irs" {
             let class = class_of(f, idx);
             let parts =
                 ["alpha_f", "alpha_zeta", "alpha_direct"].map(|key| share(&parameters[key]));
@@ -261,7 +261,7 @@ fn certificates_follow_from_counts_and_the_shares_of_alpha_sum_to_it() {
             )
         } else {
             let class = class_of(network, idx);
-            seen_sides.insert((claim.method.clone(), parameters["sides"].as_u64()));
+            seen_sides.insert((claim.method().to_owned(), parameters["sides"].as_u64()));
             (from_scratch(&certificate, &own, class, sigma), class)
         };
         assert_eq!(
@@ -278,9 +278,9 @@ fn certificates_follow_from_counts_and_the_shares_of_alpha_sum_to_it() {
             assert_eq!(certificate.radius, radius.get());
         }
         assert!(
-            claim.statement.contains(&claim.alpha.to_string()),
+            claim.statement.as_str().contains(&claim.alpha.to_string()),
             "{}",
-            claim.statement
+            claim.statement.as_str()
         );
     }
     assert!(seen.len() >= 4, "only few branches were taken: {seen:?}");
@@ -309,7 +309,7 @@ fn one_sided_and_two_sided_certificates_share_their_samples() {
 
     let kept = held(&place.path("run.recert")).networks.remove(0);
     let of = |sides: &str| {
-        let wanted = |c: &&Certificate| c.claim.parameters.contains(sides);
+        let wanted = |c: &&Certificate| c.claim.parameters.to_json().contains(sides);
         kept.certificates.iter().filter(wanted).count() as u64
     };
     assert_eq!((of("\"sides\":1"), of("\"sides\":2")), (INPUTS, INPUTS));

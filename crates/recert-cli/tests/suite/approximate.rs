@@ -420,11 +420,11 @@ fn predictions_are_rows_without_radii() {
     assert!(correct >= 0.6, "{correct}");
     assert_eq!(rows(&std::fs::read_to_string(&log).unwrap()), predicted);
     for certificate in &held(&place.path("predict.recert")).networks[0].certificates {
-        let counts: Value = serde_json::from_str(&certificate.counts).unwrap();
+        let counts: Value = serde_json::from_str(&certificate.evidence.to_json()).unwrap();
         let count = |key: &str| counts[key].as_u64().unwrap();
         assert!(count("k1") >= count("k2") && count("k1") + count("k2") <= 100);
         assert_eq!(certificate.radius, 0.0);
-        assert_eq!(certificate.claim.method, "predict");
+        assert_eq!(certificate.claim.method(), "predict");
     }
     assert_eq!(common::evaluations(&ok(&words)), 0);
 }

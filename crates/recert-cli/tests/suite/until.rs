@@ -53,12 +53,12 @@ fn recertify(ledger: &str, network: &str, flags: &[&str]) -> Vec<String> {
 /// The certificates of a network that are of a method, by their input.
 fn of<'a>(held: &'a Held, network: usize, method: &str) -> BTreeMap<u32, &'a Certificate> {
     let all = held.networks[network].certificates.iter();
-    let all = all.filter(|c| c.claim.method == method);
+    let all = all.filter(|c| c.claim.method() == method);
     all.map(|c| (c.idx, c)).collect()
 }
 
 fn count(certificate: &Certificate, name: &str) -> u64 {
-    let counts: Value = serde_json::from_str(&certificate.counts).unwrap();
+    let counts: Value = serde_json::from_str(&certificate.evidence.to_json()).unwrap();
     counts[name].as_u64().unwrap()
 }
 
@@ -228,7 +228,7 @@ fn recertifying_stops_at_the_radius_or_without_hope() {
         assert!(reached > 1, "{radius}: {certificates:?}");
         for (idx, certificate) in &certificates {
             assert_eq!(kept.networks[1].answered_of(*idx), certificate.evaluations);
-            assert!(certificate.claim.parameters.contains("\"until\""));
+            assert!(certificate.claim.parameters.to_json().contains("\"until\""));
         }
         for (bound, certificates) in recount(&place.path("run.recert")) {
             *bounds.entry(bound).or_insert(0) += certificates;

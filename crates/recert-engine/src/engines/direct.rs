@@ -9,8 +9,8 @@ use recert_net::Model;
 use super::{Device, Found};
 use crate::options::CPU;
 use crate::{
-    EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session, Shared,
-    Source,
+    Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime,
+    Session, Shared, Source,
 };
 
 /// The crate `recert-kernels`, in float32, and in 8 bits what the network
@@ -81,9 +81,8 @@ impl Runtime for Direct {
         EngineIdentity {
             name: Self::NAME.into(),
             version: recert_kernels::ARITHMETIC.into(),
-            precision: "float32".into(),
+            arithmetic: Arithmetic::float32(),
             batch_invariant: true,
-            deterministic: true,
         }
     }
 

@@ -13,7 +13,10 @@ use recert_net::Model;
 use super::search::{self, Wanted};
 use super::{Device, Found};
 use crate::options::CPU;
-use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session};
+use crate::{
+    Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
+    Runtime, Session,
+};
 
 /// The library, and where it is installed.
 const LIBRARY: Wanted = Wanted {
@@ -222,20 +225,24 @@ impl Runtime for OnnxRuntime {
     fn identity(&self, _: &Model) -> EngineIdentity {
         // What is switched off changes answers, so it is part of who answers:
         // a ledger made with other settings is not resumed with these.
-        let own = format!("as in the model, precise 8-bit products, no {UNFAITHFUL}");
-        let precision = match self.target {
-            Target::Cpu => own,
-            Target::Cuda(number) => format!(
-                "{own}, on CUDA:{number}, no TensorFloat-32, the same answer in every run not \
-                 promised"
+        let (device, settings) = match self.target {
+            Target::Cpu => (None, Vec::new()),
+            Target::Cuda(number) => (
+                Some(format!("CUDA:{number}")),
+                vec!["no TensorFloat-32".into()],
             ),
         };
         EngineIdentity {
             name: Self::NAME.into(),
             version: self.version.clone(),
-            precision,
+            arithmetic: Arithmetic {
+                floats: Floats::AsInModel,
+                exceptions: vec!["precise 8-bit products".into(), format!("no {UNFAITHFUL}")],
+                device,
+                settings,
+                deterministic: self.target == Target::Cpu,
+            },
             batch_invariant: false,
-            deterministic: self.target == Target::Cpu,
         }
     }
 

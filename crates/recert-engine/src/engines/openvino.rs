@@ -15,7 +15,10 @@ use rten_onnx::onnx::ModelProto;
 use super::search::{self, Wanted};
 use super::{Device, Found};
 use crate::options::{CPU, quantizes};
-use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session};
+use crate::{
+    Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
+    Runtime, Session,
+};
 
 /// The library, and where it is installed.
 const LIBRARY: Wanted = Wanted {
@@ -248,26 +251,24 @@ fn configure(core: &mut Core, device: &str, precision: Precision) -> Result<(), 
 impl Runtime for OpenVino {
     fn identity(&self, model: &Model) -> EngineIdentity {
         let quantizes = quantizes(model);
-        let deterministic = self.device == CPU && !quantizes;
-        let mut parts = vec![self.precision.name().to_owned()];
-        if quantizes {
-            parts.push("8 bits as in the model".into());
-        }
-        parts.push(format!("on {}", self.device));
-        parts.push(if self.device == CPU {
-            "1 stream of 1 thread".into()
+        let on_cpu = self.device == CPU;
+        let streams = if on_cpu {
+            "1 stream of 1 thread"
         } else {
-            "1 stream".into()
-        });
-        if !deterministic {
-            parts.push("the same answer in every run not promised".into());
-        }
+            "1 stream"
+        };
+        let exceptions = quantizes.then(|| "8 bits as in the model".into());
         EngineIdentity {
             name: Self::NAME.into(),
             version: self.version.clone(),
-            precision: parts.join(", "),
+            arithmetic: Arithmetic {
+                floats: Floats::In(self.precision),
+                exceptions: exceptions.into_iter().collect(),
+                device: Some(self.device.clone()),
+                settings: vec![streams.into()],
+                deterministic: on_cpu && !quantizes,
+            },
             batch_invariant: false,
-            deterministic,
         }
     }
 

@@ -14,7 +14,10 @@ use rten_tensor::prelude::*;
 use self::arg_max::ArgMax;
 use super::{Device, Found};
 use crate::options::CPU;
-use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session};
+use crate::{
+    Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime,
+    Session,
+};
 
 /// The version of rten in the workspace's `Cargo.toml`; a test compares it
 /// with `Cargo.lock`.
@@ -76,9 +79,8 @@ impl Runtime for Rten {
         EngineIdentity {
             name: Self::NAME.into(),
             version: VERSION.into(),
-            precision: "float32".into(),
+            arithmetic: Arithmetic::float32(),
             batch_invariant: true,
-            deterministic: true,
         }
     }
 

@@ -3,7 +3,9 @@
 
 use crate::support::inputs::Images;
 use crate::support::{self, MADE, every_engine, load_made, made, worker_of_made};
-use recert_engine::{EngineOptions, ErrorKind, ImageShape, NetworkOptions, Precision, engines};
+use recert_engine::{
+    Arithmetic, EngineOptions, ErrorKind, ImageShape, NetworkOptions, Precision, engines,
+};
 
 #[test]
 fn precisions_that_an_engine_lacks_are_refused_by_name() {
@@ -100,13 +102,11 @@ fn identities_tell_how_a_network_is_computed_and_are_read_back() {
     let mut all: Vec<String> = Vec::new();
     every_engine(|engine, runtime| {
         let identity = runtime.identity(&model);
-        let recorded = EngineOptions::recorded(&identity.precision);
-        let again = engines::open(&identity.name, &recorded).unwrap();
+        let recorded = Arithmetic::from(identity.arithmetic.to_string().as_str());
+        assert_eq!(recorded, identity.arithmetic);
+        let again = engines::open(&identity.name, &recorded.options()).unwrap();
         assert_eq!(again.identity(&model), identity, "{engine}");
-        let text = format!(
-            "{} {}, {}",
-            identity.name, identity.version, identity.precision
-        );
+        let text = identity.to_string();
         println!("{engine}: {text}");
         assert!(!all.contains(&text), "{engine} is another network: {text}");
         all.push(text);

@@ -228,7 +228,7 @@ fn the_same_images_get_the_same_answers_in_every_run() {
                         .count();
                 }
             }
-            if network.engine().deterministic {
+            if network.engine().arithmetic.deterministic {
                 assert_eq!(
                     differing, 0,
                     "{place}: images with other logits in another run"

@@ -46,6 +46,18 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::put_chosen`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(50), 3, 1000)?;
+    /// ledger.put_answers(series, 50, &answers(50), 3, 1000)?;
+    /// assert_eq!(ledger.answered(series)?, [0..100]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn put_answers(
         &self,
         series: Series,
@@ -69,6 +81,21 @@ impl Ledger {
     /// [`ErrorKind::Conflict`] if any of the samples has been answered otherwise
     /// before; nothing is recorded then. [`ErrorKind::Malformed`] if the samples
     /// are not strictly ascending, or not as many as the answers.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_chosen(series, &[2, 3, 90], &answers(3), 3, 60)?;
+    /// assert_eq!(ledger.answered(series)?, [2..4, 90..91]);
+    /// // The same sample, answered otherwise.
+    /// let other = Codes { classes: vec![7], margins: None };
+    /// let error = ledger.put_chosen(series, &[90], &other, 3, 20).unwrap_err();
+    /// assert_eq!(error.kind(), recert_ledger::ErrorKind::Conflict);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn put_chosen(
         &self,
         series: Series,
@@ -92,6 +119,23 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::put_chosen`], and [`ErrorKind::Malformed`] if a series is
     /// named twice; nothing is recorded then, in any series.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// use recert_ledger::Given;
+    ///
+    /// let h = ledger.add_network(&network("pruned.onnx"))?;
+    /// let codes = answers(3);
+    /// let f = Given { series, samples: &[0, 1, 2], answers: &codes, class: 3, micros: 60 };
+    /// let h = Given { series: Series { network: h, ..series }, ..f };
+    /// ledger.put_together(&[f, h])?;
+    /// assert_eq!(ledger.answered_count(h.series)?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn put_together(&self, given: &[Given<'_>]) -> Result<(), Error> {
         if given.is_empty() {
             return Ok(());
@@ -153,6 +197,18 @@ impl Ledger {
     }
 
     /// The ranges of samples answered so far, ascending and merged.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(50), 3, 1000)?;
+    /// ledger.put_chosen(series, &[50, 70], &answers(2), 3, 40)?;
+    /// assert_eq!(ledger.answered(series)?, [0..51, 70..71]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn answered(&self, series: Series) -> Result<Vec<Range<u64>>, Error> {
         let mut runs = self.runs(series)?;
         runs.sort_by_key(|run| run.start);
@@ -172,6 +228,18 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if any of them has not been answered yet.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// let (codes, micros) = ledger.answers(series, 50)?;
+    /// assert_eq!((codes.count(3), codes.count(5), micros), (45, 5, 1000));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn answers(&self, series: Series, samples: u64) -> Result<(Codes, u64), Error> {
         self.answers_in(series, 0..samples)
     }
@@ -180,6 +248,18 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::answers`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// let (codes, _) = ledger.answers_in(series, 8..11)?;
+    /// assert_eq!(codes.classes, [3, 5, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn answers_in(&self, series: Series, samples: Range<u64>) -> Result<(Codes, u64), Error> {
         let (mut all, mut micros) = (Codes::default(), 0);
         for block in self.blocks(series, samples)? {
@@ -198,6 +278,18 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::answers`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// let (counts, micros) = ledger.answer_counts(series, 100)?;
+    /// assert_eq!((counts, micros), ([(3, 90), (5, 10)].into(), 2000));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn answer_counts(
         &self,
         series: Series,
@@ -220,6 +312,17 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ErrorKind::Malformed`] if it is not.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// assert_eq!(ledger.classes_at(series, &[9, 100])?, [Some(5), None]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn classes_at(&self, series: Series, samples: &[u32]) -> Result<Vec<Option<u16>>, Error> {
         Ok(self.find(series, samples)?.0)
     }
@@ -232,6 +335,18 @@ impl Ledger {
     /// # Errors
     /// [`ErrorKind::Missing`] if any of them has not been answered yet,
     /// [`ErrorKind::Malformed`] if they are not ascending.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// assert_eq!(ledger.answers_at(series, &[8, 9])?, (vec![3, 5], 40));
+    /// assert!(ledger.answers_at(series, &[9, 100]).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn answers_at(&self, series: Series, samples: &[u32]) -> Result<(Vec<u16>, u64), Error> {
         let (classes, micros) = self.find(series, samples)?;
         let held = classes.iter().flatten().count();
@@ -248,6 +363,19 @@ impl Ledger {
     }
 
     /// What a network's answers take in the ledger, and how many they are.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// let stored = ledger.stored_bytes(ledger.base())?;
+    /// assert_eq!((stored.samples, stored.margins), (100, 0));
+    /// assert!(stored.classes < 50);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stored_bytes(&self, network: NetworkId) -> Result<StoredBytes, Error> {
         let sums = self.rows(
             "SELECT coalesce(sum(copies), 0) AS copies,

@@ -44,6 +44,26 @@ impl Ledger {
     ///
     /// # Errors
     /// If the ledger cannot be read.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// let mut first_other = None;
+    /// for block in ledger.blocks(series, 0..100)? {
+    ///     let block = block?;
+    ///     let position = block.codes.classes.iter().position(|&class| class != 3);
+    ///     if let Some(i) = position {
+    ///         first_other = Some(block.first + i as u64);
+    ///         break; // and nothing further is read
+    ///     }
+    /// }
+    /// assert_eq!(first_other, Some(9));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn blocks(&self, series: Series, samples: Range<u64>) -> Result<Blocks<'_>, Error> {
         let fit = |sample: u64| u32::try_from(sample).unwrap_or(u32::MAX);
         let index = match samples.end.checked_sub(1) {

@@ -5,12 +5,24 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use super::{Ledger, Series, unsigned};
-use crate::Error;
-use crate::records::{Certificate, Claim, NetworkId};
+use crate::records::{Certificate, NetworkId};
+use crate::{Claim, Error, Evidence, Parameters, Statement};
 
 impl Ledger {
     /// Merges the rows of a finished series into few and records what was
     /// concluded, which may be nothing: one transaction.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mut ledger, series) = example(folder.path())?;
+    /// ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// ledger.conclude(series, &[abstention(90)])?;
+    /// assert_eq!(ledger.certificates(ledger.base())?, [abstention(90)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn conclude(&mut self, series: Series, certificates: &[Certificate]) -> Result<(), Error> {
         let class = self.margin_class(series)?;
         let transaction = self.connection.unchecked_transaction();
@@ -29,7 +41,7 @@ impl Ledger {
                         c.radius,
                         c.p_lower,
                         c.bound,
-                        c.counts,
+                        c.evidence.to_json(),
                         c.evaluations as i64,
                         c.micros as i64,
                     ],
@@ -43,6 +55,22 @@ impl Ledger {
 
     /// All certificates of a network, ordered by claim (method, alpha,
     /// parameters, samples), then by input. Certificates of one claim share it.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mut ledger, series) = example(folder.path())?;
+    /// # ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// # ledger.conclude(series, &[abstention(90)])?;
+    /// for certificate in ledger.certificates(ledger.base())? {
+    ///     assert_eq!(certificate.claim.method(), "certify");
+    ///     assert!(matches!(certificate.evidence, Evidence::OneSided { k: 90, .. }));
+    ///     println!("input {}: radius {}", certificate.idx, certificate.radius);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn certificates(&self, network: NetworkId) -> Result<Vec<Certificate>, Error> {
         let mut last: Option<(i64, Arc<Claim>)> = None;
         self.rows(
@@ -52,21 +80,26 @@ impl Ledger {
             |row| {
                 let id: i64 = row.get("id")?;
                 let claim = match &last {
-                    Some((of, claim)) if *of == id => Arc::clone(claim),
+                    Some((last, claim)) if *last == id => Arc::clone(claim),
                     _ => {
-                        let claim = Arc::new(read_claim(row)?);
+                        let claim = Arc::new(read_claim(row, id)?);
                         last = Some((id, Arc::clone(&claim)));
                         claim
                     }
                 };
+                let idx: u32 = row.get("idx")?;
+                let (bound, counts): (Option<String>, String) =
+                    (row.get("bound")?, row.get("counts")?);
+                let place = format!("certificate (claim {id}, idx {idx})");
+                let evidence = Evidence::read(claim.method(), bound.as_deref(), &counts, &place);
                 Ok(Certificate {
-                    idx: row.get("idx")?,
+                    idx,
                     claim,
                     class: row.get("class")?,
                     radius: row.get("radius")?,
                     p_lower: row.get("p_lower")?,
-                    bound: row.get("bound")?,
-                    counts: row.get("counts")?,
+                    bound,
+                    evidence,
                     evaluations: unsigned(row, "evaluations")?,
                     micros: unsigned(row, "micros")?,
                 })
@@ -82,11 +115,11 @@ fn insert_claim(
 ) -> rusqlite::Result<i64> {
     let values = params![
         network.0,
-        claim.method,
+        claim.method(),
         claim.samples as i64,
         claim.alpha,
-        claim.parameters,
-        claim.statement,
+        claim.parameters.to_json(),
+        claim.statement.as_str(),
     ];
     connection
         .prepare_cached(
@@ -102,12 +135,12 @@ fn insert_claim(
         .query_row(values, |row| row.get(0))
 }
 
-fn read_claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
+fn read_claim(row: &Row<'_>, id: i64) -> rusqlite::Result<Claim> {
+    let (method, parameters): (String, String) = (row.get("method")?, row.get("parameters")?);
     Ok(Claim {
-        method: row.get("method")?,
+        parameters: Parameters::read(&method, &parameters, &format!("claim {id}")),
         samples: unsigned(row, "copies")?,
         alpha: row.get("alpha")?,
-        parameters: row.get("parameters")?,
-        statement: row.get("statement")?,
+        statement: Statement::read(row.get("statement")?),
     })
 }

@@ -4,15 +4,39 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Ledger, unsigned};
 use crate::records::{Header, Input, Network, NetworkId, Selection, Task, hex, parse_hex};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, json};
 
 impl Ledger {
     /// Registers a network (or finds it) and returns its number.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// let h = ledger.add_network(&network("pruned.onnx"))?;
+    /// assert_eq!(ledger.add_network(&network("pruned.onnx"))?, h);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn add_network(&self, network: &Network) -> Result<NetworkId, Error> {
         insert_network(&self.connection, network).map_err(|e| self.sql(e))
     }
 
     /// All networks with answers here, f first.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// let h = ledger.add_network(&network("pruned.onnx"))?;
+    /// let files = ledger.networks()?.into_iter().map(|(id, network)| (id, network.file));
+    /// let expected = [(ledger.base(), "f.onnx".to_owned()), (h, "pruned.onnx".to_owned())];
+    /// assert!(files.eq(expected));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn networks(&self) -> Result<Vec<(NetworkId, Network)>, Error> {
         self.rows("SELECT * FROM network ORDER BY id", [], |row| {
             Ok((NetworkId(row.get("id")?), read_network(row)?))
@@ -20,6 +44,19 @@ impl Ledger {
     }
 
     /// Registers an input, or checks that its bytes are those registered.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.add_input(&input(7))?;
+    /// ledger.add_input(&input(7))?;
+    /// let other = Input { sha256: [9; 32], ..input(7) };
+    /// assert!(ledger.add_input(&other).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn add_input(&self, input: &Input) -> Result<(), Error> {
         if let Some(known) = self.input(input.idx)? {
             if known.sha256 != input.sha256 {
@@ -52,17 +89,26 @@ impl Ledger {
     }
 
     /// Records the outcome of the selection samples.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// ledger.add_input(&input(7))?;
+    /// ledger.put_selection(ledger.base(), 7, &selection())?;
+    /// assert_eq!(ledger.selection(ledger.base(), 7)?, Some(selection()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn put_selection(
         &self,
         network: NetworkId,
         idx: u32,
         selection: &Selection,
     ) -> Result<(), Error> {
-        let counts = serde_json::to_string(&selection.counts).expect("counts are JSON");
-        let edges = selection
-            .edges
-            .as_ref()
-            .map(|edges| serde_json::to_string(edges).expect("edges are finite"));
+        let counts = json::write_plain(&selection.counts);
+        let edges = selection.edges.as_ref().map(json::write_plain);
         self.execute(
             "INSERT OR IGNORE INTO selection VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
@@ -84,15 +130,15 @@ impl Ledger {
             "SELECT * FROM selection WHERE network = ?1 AND idx = ?2",
             params![network.0, idx],
             |row| {
-                let json = |column: &str| row.get::<_, Option<String>>(column);
-                let counts = json("counts")?.unwrap_or_default();
-                let edges = json("edges")?;
+                let text = |column: &str| row.get::<_, Option<String>>(column);
+                let counts = text("counts")?.unwrap_or_default();
+                let edges = text("edges")?;
                 Ok(Selection {
                     samples: unsigned(row, "copies")?,
-                    counts: parse_json(&counts)?,
+                    counts: read_plain(&counts)?,
                     invalid: unsigned(row, "invalid")?,
                     class: row.get("class")?,
-                    edges: edges.as_deref().map(parse_json).transpose()?,
+                    edges: edges.as_deref().map(read_plain).transpose()?,
                     micros: unsigned(row, "micros")?,
                 })
             },
@@ -210,8 +256,8 @@ fn hash(row: &Row<'_>, column: &str) -> rusqlite::Result<[u8; 32]> {
     parse_hex(&text).ok_or_else(|| malformed(format!("'{text}' is no SHA-256")))
 }
 
-fn parse_json<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(text).map_err(|e| malformed(format!("'{text}': {e}")))
+fn read_plain<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    json::read_plain(text).map_err(malformed)
 }
 
 fn malformed(what: String) -> rusqlite::Error {

@@ -176,6 +176,16 @@ impl Ledger {
     /// What is wrong with the file as a database, in words, by table (or empty
     /// for the whole): damaged pages and indices, values that a column may not
     /// have, rows that refer to none, tables that are not the version's.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (ledger, series) = example(folder.path())?;
+    /// assert!(ledger.faults()?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn faults(&self) -> Result<Vec<(String, String)>, Error> {
         let mut faults: Vec<(String, String)> = self
             .rows("PRAGMA main.integrity_check", [], |row| row.get(0))?
@@ -228,6 +238,21 @@ impl Ledger {
     }
 
     /// All rows of a table, in the order of their keys.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// use recert_ledger::raw::{Table, Value};
+    ///
+    /// # let (ledger, _) = example(folder.path())?;
+    /// for row in ledger.raw_rows(Table::Selection)? {
+    ///     assert_eq!(row.key(), "network 1, idx 0");
+    ///     assert_eq!(row.get("class"), &Value::Integer(3));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn raw_rows(&self, table: Table) -> Result<Vec<Row>, Error> {
         self.raw(table, "", [])
     }

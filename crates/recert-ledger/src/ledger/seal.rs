@@ -44,6 +44,21 @@ pub enum Seal {
 
 impl Ledger {
     /// Compares the seal with the rows.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// use recert_ledger::Seal;
+    ///
+    /// # let (ledger, _) = example(folder.path())?;
+    /// assert_eq!(ledger.seal()?, Seal::Absent); // while it is written to
+    /// let path = ledger.path().to_owned();
+    /// ledger.close()?;
+    /// assert_eq!(Ledger::open_read_only(&path)?.seal()?, Seal::Holds);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn seal(&self) -> Result<Seal, Error> {
         seal(&self.connection).map_err(|e| self.sql(e))
     }

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{codes, header, input};
-use recert_ledger::{Certificate, Claim, ErrorKind, Header, Ledger, Selection, Series, Stream};
+use recert_ledger::{
+    Certificate, Claim, ErrorKind, Evidence, Header, Images, Ledger, Parameters, ScratchParameters,
+    Selection, Series, Sides, Stream,
+};
 
 /// A ledger with input 0 selected (class 3) and its certify series.
 fn ledger(path: &Path) -> (Ledger, Series) {
@@ -55,18 +58,25 @@ fn answers_survive_reopening_and_merging() {
     let before = ledger.answers(series, 3000).unwrap();
     let certificate = Certificate {
         idx: 0,
-        claim: Arc::new(Claim {
-            method: "certify".into(),
-            samples: 3000,
-            alpha: 0.001,
-            parameters: "{}".into(),
-            statement: "words".into(),
-        }),
+        claim: Arc::new(Claim::new(
+            Parameters::Certify(ScratchParameters {
+                sides: Some(Sides::One),
+                rule: None,
+            }),
+            3000,
+            0.001,
+            Images::Real,
+        )),
         class: Some(3),
         radius: 0.1,
         p_lower: Some(0.9),
-        bound: Some("clopper-pearson".into()),
-        counts: "{\"k\":2700}".into(),
+        bound: Some("direct".into()),
+        evidence: Evidence::OneSided {
+            class: 3,
+            k: 2700,
+            n: 3000,
+            invalid: 0,
+        },
         evaluations: 3100,
         micros: 1511,
     };

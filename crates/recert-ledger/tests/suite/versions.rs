@@ -50,7 +50,7 @@ fn check(ledger: &Ledger) {
     assert_eq!(late, [all[80], all[101], all[119]]);
     let certificates = ledger.certificates(ledger.base()).unwrap();
     assert_eq!(certificates.len(), 1);
-    assert_eq!(certificates[0].counts, "{\"k\":105}");
+    assert_eq!(certificates[0].evidence.to_json(), "{\"k\":105}");
     let (h, _) = ledger.networks().unwrap()[1];
     assert_eq!(ledger.stored_bytes(ledger.base()).unwrap().samples, 200);
     assert_eq!(ledger.stored_bytes(h).unwrap().samples, 50);

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use recert_ledger::{Certificate, Claim, Codes, INVALID, Ledger, NetworkId, hex};
+use recert_ledger::{
+    self as ledger, CellEvidence, Certificate, Claim, Codes, Evidence, INVALID, InputsHash, Ledger,
+    NetworkId, Parameters,
+};
 use recert_noise::Stream;
 use recert_num::{LowerBound, Sigma, UpperBound};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Auto;
-
 use super::subjects::{Known, tally};
 use super::until::one_cell;
 use crate::bound::{self, Answered, Conclusion, Tally};
 use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
 use crate::run::series;
-use crate::{Error, Sides, certify};
+use crate::{Error, certify};
 
 impl Auto {
     /// What the certificates claim: `samples` an input, and what they were to reach.
@@ -23,29 +24,33 @@ impl Auto {
     pub(super) fn claim(
         &self,
         ledger: &Ledger,
-        (study, known): (&Study, &[u32]),
-        (samples, goal): (u64, serde_json::Value),
+        (study, inputs): (&Study, &[u32]),
+        (samples, goal): (u64, ledger::Goal),
     ) -> Claim {
-        let mut inputs = Sha256::new();
-        for idx in known {
-            inputs.update(idx.to_le_bytes());
+        let mut hash = Sha256::new();
+        for idx in inputs {
+            hash.update(idx.to_le_bytes());
         }
-        let parameters = json!({
-            "alpha_f": study.levels.f.get(), "alpha_h": study.levels.h.get(),
-            "alpha_whole": study.levels.whole.get(), "among": self.among, "early": early(ledger.header().n),
-            "goal": goal, "inputs": known.len(), "inputs_sha256": hex(&inputs.finalize()),
-            "sides": if self.sides == Sides::Two { 2 } else { 1 },
-        });
-        let what = ("auto", samples, self.alpha);
-        certify::claim(ledger.header(), what, &parameters, self.among)
+        let parameters = Parameters::Auto {
+            alpha_f: study.levels.f.get(),
+            alpha_h: study.levels.h.get(),
+            alpha_whole: study.levels.whole.get(),
+            among: self.among,
+            early: early(ledger.header().n),
+            goal,
+            inputs: inputs.len() as u64,
+            inputs_sha256: Some(InputsHash(hash.finalize().into())),
+            sides: self.sides,
+        };
+        certify::claim(ledger.header(), parameters, samples, self.alpha)
     }
 
     /// The goal, and the samples an input that it makes on average, for the claim.
-    pub(super) fn goal(&self, inputs: u64) -> (u64, serde_json::Value) {
+    pub(super) fn goal(&self, inputs: u64) -> (u64, ledger::Goal) {
         match self.goal {
-            Goal::Budget(total) => (total / inputs.max(1), json!({"budget": total})),
-            Goal::Each(samples) => (samples, json!({"each": samples})),
-            Goal::MeanRadius(radius) => (0, json!({"mean_radius_over_sigma": radius})),
+            Goal::Budget(total) => (total / inputs.max(1), ledger::Goal::Budget(total)),
+            Goal::Each(samples) => (samples, ledger::Goal::Each(samples)),
+            Goal::MeanRadius(radius) => (0, ledger::Goal::MeanRadiusOverSigma(radius)),
         }
     }
 }
@@ -66,7 +71,7 @@ struct Found {
     /// For a certificate of both sides.
     p_upper: Option<UpperBound>,
     name: &'static str,
-    counts: serde_json::Value,
+    evidence: Evidence,
 }
 
 impl Recertified<'_> {
@@ -110,7 +115,7 @@ impl Recertified<'_> {
             known.idx,
             self.claim.clone(),
             &conclusion,
-            &found.counts,
+            found.evidence,
             (answers.len() + extra.len()) as u64,
             micros,
         ))
@@ -124,90 +129,161 @@ impl Recertified<'_> {
         answers: &[u16],
         anytime: bool,
     ) -> Result<Found, Error> {
-        let Levels { f, h, whole } = self.study.levels;
+        let levels = self.study.levels;
+        let Levels { f, h, whole } = levels;
         let Subject { n, k, .. } = self.subject;
         let class = self.known.class;
+        let pilot = self.pilot();
         let pairs = answers.len() as u64;
-        let other = answers.iter().filter(|&&a| a != class).count() as u64;
+        let other = pairs - count(answers, class);
+        let invalid = count(answers, INVALID);
+        let own = pairs - other;
+        // What holds at any number of pairs: its bound, its prior and its witness.
+        let mixture = || {
+            let (found, prior) = one_cell(levels, self.subject, choice, (pairs, other))?;
+            Ok::<_, Error>((found.p_lower, [prior.a(), prior.b()], found.witness))
+        };
         let mut p_upper = None;
-        let (p_lower, name, mut counts) = match choice.design {
-            Design::Nothing => (LowerBound::ZERO, "none", json!({"k": k, "n": n})),
+        let (p_lower, name, evidence) = match choice.design {
+            Design::Nothing => {
+                let evidence = Evidence::Nothing { class, k, n, pilot };
+                (LowerBound::ZERO, "none", evidence)
+            }
+            Design::Fresh { .. } if anytime => {
+                let (p_lower, prior, witness) = mixture()?;
+                let evidence = Evidence::FreshMixture {
+                    class,
+                    k: own,
+                    n: pairs,
+                    invalid,
+                    pilot,
+                    prior,
+                    witness,
+                };
+                (p_lower, "mixture", evidence)
+            }
             Design::Fresh { .. } => {
-                let counts = json!({"k": pairs - other, "n": pairs});
-                if anytime {
-                    self.mixture(choice, (pairs, other), counts, "mixture")?
-                } else {
-                    (bound::direct(pairs - other, pairs, whole)?, "fresh", counts)
-                }
+                let evidence = Evidence::Fresh {
+                    class,
+                    k: own,
+                    n: pairs,
+                    invalid,
+                    pilot,
+                };
+                (bound::direct(own, pairs, whole)?, "fresh", evidence)
+            }
+            Design::Loss { .. } if anytime => {
+                let (p_lower, prior, witness) = mixture()?;
+                let evidence = Evidence::LossMixture {
+                    class,
+                    k,
+                    n,
+                    pairs,
+                    other,
+                    invalid,
+                    pilot,
+                    prior,
+                    witness,
+                };
+                (p_lower, "loss-mixture", evidence)
             }
             Design::Loss { .. } => {
-                let counts = json!({"k": k, "n": n, "pairs": pairs, "other": other});
-                if anytime {
-                    self.mixture(choice, (pairs, other), counts, "loss-mixture")?
-                } else {
-                    let found = bound::coded_loss(k, n, f, Tally { pairs, other }, h)?;
-                    (found, "loss", counts)
-                }
+                let evidence = Evidence::Loss {
+                    class,
+                    k,
+                    n,
+                    pairs,
+                    other,
+                    invalid,
+                    pilot,
+                };
+                let p_lower = bound::coded_loss(k, n, f, Tally { pairs, other }, h)?;
+                (p_lower, "loss", evidence)
             }
             Design::Both { .. } => {
-                let moved = moved(&f_on.classes, class, answers);
-                let runner_up = self.known.runner_up;
-                let found = bound::both(Answered { n, k, runner_up }, f, moved, h)?;
+                let (found, evidence) = self.both(f_on, answers)?;
                 p_upper = Some(found.p_upper);
-                let counts = json!({
-                    "k": k, "n": n, "runner_up": runner_up, "pairs": pairs,
-                    "lost": moved.lost, "arrived": moved.arrived,
-                    "p_upper": found.p_upper.get(),
-                });
-                (found.p_lower, "both", counts)
+                (found.p_lower, "both", evidence)
             }
             Design::Cells { .. } => {
-                let mut cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
-                    samples: self.subject.cells[cell],
-                    tilt: choice.tilts.cells[cell],
-                    ..bound::Cell::default()
-                });
-                for (sample, &answer) in answers.iter().enumerate() {
-                    if let Some(cell) = cell_of(f_on, class, sample) {
-                        cells[cell].pairs += 1;
-                        cells[cell].own += u64::from(answer == class);
-                    }
-                }
-                let tilt = choice.tilts.codes;
-                let counts = json!({
-                    "n": n, "copies": cells.map(|c| c.samples), "pairs": cells.map(|c| c.pairs),
-                    "own": cells.map(|c| c.own), "tilts": cells.map(|c| c.tilt), "tilt": tilt,
-                });
-                (bound::cells(n, tilt, &cells, whole)?, "cells", counts)
+                let (p_lower, evidence) = self.cells(choice, f_on, answers)?;
+                (p_lower, "cells", Evidence::Cells(evidence.into()))
             }
         };
-        counts["class"] = json!(class);
-        counts["pilot"] = json!(self.subject.pilot.min(k));
-        if choice.design != Design::Nothing {
-            counts["invalid"] = json!(answers.iter().filter(|&&a| a == INVALID).count());
-        }
         Ok(Found {
             p_lower,
             p_upper,
             name,
-            counts,
+            evidence,
         })
     }
 
-    /// A bound of one cell that holds at any time, its prior and witness added to
-    /// the counts.
-    fn mixture(
+    /// How many samples the pilot had.
+    fn pilot(&self) -> u64 {
+        self.subject.pilot.min(self.subject.k)
+    }
+
+    /// The bound of both sides.
+    fn both(&self, f_on: &Codes, answers: &[u16]) -> Result<(bound::Both, Evidence), Error> {
+        let Levels { f, h, .. } = self.study.levels;
+        let Subject { n, k, .. } = self.subject;
+        let (class, runner_up) = (self.known.class, self.known.runner_up);
+        let moved = moved(&f_on.classes, class, answers);
+        let found = bound::both(Answered { n, k, runner_up }, f, moved, h)?;
+        let evidence = Evidence::Both {
+            class,
+            k,
+            n,
+            runner_up,
+            pairs: moved.pairs,
+            lost: moved.lost,
+            arrived: moved.arrived,
+            p_upper: found.p_upper.get(),
+            invalid: count(answers, INVALID),
+            pilot: self.pilot(),
+        };
+        Ok((found, evidence))
+    }
+
+    /// The bound over cells.
+    fn cells(
         &self,
         choice: Choice,
-        tally: (u64, u64),
-        mut counts: serde_json::Value,
-        name: &'static str,
-    ) -> Result<(LowerBound, &'static str, serde_json::Value), Error> {
-        let (found, prior) = one_cell(self.study.levels, self.subject, choice, tally)?;
-        counts["prior"] = json!([prior.a(), prior.b()]);
-        counts["witness"] = json!(found.witness);
-        Ok((found.p_lower, name, counts))
+        f_on: &Codes,
+        answers: &[u16],
+    ) -> Result<(LowerBound, CellEvidence), Error> {
+        let (class, n) = (self.known.class, self.subject.n);
+        let mut cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
+            samples: self.subject.cells[cell],
+            tilt: choice.tilts.cells[cell],
+            ..bound::Cell::default()
+        });
+        for (sample, &answer) in answers.iter().enumerate() {
+            if let Some(cell) = cell_of(f_on, class, sample) {
+                cells[cell].pairs += 1;
+                cells[cell].own += u64::from(answer == class);
+            }
+        }
+        let tilt = choice.tilts.codes;
+        let evidence = CellEvidence {
+            class,
+            n,
+            samples: cells.map(|cell| cell.samples),
+            pairs: cells.map(|cell| cell.pairs),
+            own: cells.map(|cell| cell.own),
+            tilts: cells.map(|cell| cell.tilt),
+            tilt,
+            invalid: count(answers, INVALID),
+            pilot: self.pilot(),
+        };
+        let p_lower = bound::cells(n, tilt, &cells, self.study.levels.whole)?;
+        Ok((p_lower, evidence))
     }
+}
+
+/// How often an answer was given.
+fn count(answers: &[u16], answer: u16) -> u64 {
+    answers.iter().filter(|&&other| other == answer).count() as u64
 }
 
 /// How h's answers on some samples differ from f's, as far as the class and any one

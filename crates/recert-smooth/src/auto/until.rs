@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use recert_ledger::{Certificate, NetworkId};
+use recert_ledger::{self as ledger, Evidence, NetworkId};
 use recert_num::Radius;
-use serde_json::json;
 
 use super::Auto;
 use super::execute::Part;
@@ -22,9 +21,8 @@ const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
 
 impl Auto {
     /// The goal of a radius for each input, as [`Auto::goal`].
-    pub(super) fn until(radius: Radius) -> (u64, serde_json::Value) {
-        let parameters = json!({"until": radius.get()});
-        (0, parameters)
+    pub(super) fn until(radius: Radius) -> (u64, ledger::Goal) {
+        (0, ledger::Goal::Until(radius.get()))
     }
 }
 
@@ -75,7 +73,7 @@ impl Part<'_> {
                     || round == last
                     || choice.design == Design::Nothing
                     || exhausted
-                    || round >= 1.0 && hopeless(&certificate, target);
+                    || round >= 1.0 && hopeless(&certificate.evidence, target);
                 if !stop {
                     return Ok(Vec::new());
                 }
@@ -92,23 +90,27 @@ impl Part<'_> {
 
 /// Whether the counts themselves, without any doubt about them, fall short of
 /// the radius (in units of sigma).
-fn hopeless(certificate: &Certificate, target: f64) -> bool {
-    let counts: serde_json::Value = serde_json::from_str(&certificate.counts).unwrap_or_default();
-    let number = |value: &serde_json::Value| value.as_f64().unwrap_or(0.0);
-    let count = |name: &str| number(&counts[name]);
-    let share = |of: f64, whole: f64| if whole > 0.0 { of / whole } else { 0.0 };
-    let p = match certificate.bound.as_deref() {
-        Some("mixture") => share(count("k"), count("n")),
-        Some("loss-mixture") => {
-            share(count("k"), count("n")) * (1.0 - share(count("other"), count("pairs")))
+fn hopeless(evidence: &Evidence, target: f64) -> bool {
+    let share = |part: u64, whole: u64| {
+        if whole > 0 {
+            part as f64 / whole as f64
+        } else {
+            0.0
         }
-        Some("cells") => {
-            let list = |name: &str, cell: usize| number(&counts[name][cell]);
-            let won = |cell| share(list("own", cell), list("pairs", cell));
-            let sum: f64 = (0..CELLS)
-                .map(|cell| list("copies", cell) * won(cell))
-                .sum();
-            share(sum, count("n"))
+    };
+    let p = match evidence {
+        Evidence::FreshMixture { k, n, .. } => share(*k, *n),
+        Evidence::LossMixture {
+            k, n, pairs, other, ..
+        } => share(*k, *n) * (1.0 - share(*other, *pairs)),
+        Evidence::Cells(cells) => {
+            let won = |i: usize| cells.samples[i] as f64 * share(cells.own[i], cells.pairs[i]);
+            let sum: f64 = (0..CELLS).map(won).sum();
+            if cells.n > 0 {
+                sum / cells.n as f64
+            } else {
+                0.0
+            }
         }
         _ => 0.0,
     };

@@ -27,7 +27,7 @@ pub use prediction::{Prediction, prediction};
 pub use two_sided::{Shares, TwoSided, runner_up, two_sided};
 pub use zeta::{Zeta, zeta};
 
-use recert_ledger::INVALID;
+use recert_ledger::{INVALID, Parameters};
 use recert_num::{Alpha, LowerBound, Radius, Sigma, UpperBound};
 
 use crate::Error;
@@ -147,9 +147,11 @@ pub trait PairBound: std::fmt::Debug + Sync {
     /// The name it goes by in ledgers and on the command line.
     fn name(&self) -> &'static str;
 
-    /// The events it rests on, by the names that their shares of alpha have in
-    /// ledgers, and the weights these shares are split by.
-    fn shares(&self) -> &'static [(&'static str, f64)];
+    /// The weights by which alpha is split between the events it rests on.
+    fn weights(&self) -> &'static [f64];
+
+    /// What a claim records of it, with one share of alpha an event.
+    fn parameters(&self, shares: &[Alpha]) -> Parameters;
 
     /// The bound from f's `k` of `n` and the pairs, with one share of alpha an
     /// event. Fails with probability at most the sum of the shares.

@@ -1,6 +1,7 @@
 //! Two paired bounds on the first m samples: f's probability less what h loses,
 //! and what it gains added.
 
+use recert_ledger::Parameters;
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
 
 use super::{PairBound, Pairs};
@@ -46,8 +47,15 @@ impl PairBound for Loss {
         "loss"
     }
 
-    fn shares(&self) -> &'static [(&'static str, f64)] {
-        &[("alpha_f", 1.0), ("alpha_loss", 9.0)]
+    fn weights(&self) -> &'static [f64] {
+        &[1.0, 9.0]
+    }
+
+    fn parameters(&self, shares: &[Alpha]) -> Parameters {
+        Parameters::Loss {
+            alpha_f: shares[0].get(),
+            alpha_loss: shares[1].get(),
+        }
     }
 
     fn lower(&self, k: u64, n: u64, pairs: &Pairs, shares: &[Alpha]) -> Result<LowerBound, Error> {
@@ -64,8 +72,16 @@ impl PairBound for Paired {
         "paired"
     }
 
-    fn shares(&self) -> &'static [(&'static str, f64)] {
-        &[("alpha_f", 2.0), ("alpha_loss", 9.0), ("alpha_gain", 9.0)]
+    fn weights(&self) -> &'static [f64] {
+        &[2.0, 9.0, 9.0]
+    }
+
+    fn parameters(&self, shares: &[Alpha]) -> Parameters {
+        Parameters::Paired {
+            alpha_f: shares[0].get(),
+            alpha_loss: shares[1].get(),
+            alpha_gain: shares[2].get(),
+        }
     }
 
     fn lower(&self, k: u64, n: u64, pairs: &Pairs, shares: &[Alpha]) -> Result<LowerBound, Error> {

@@ -19,6 +19,7 @@
 
 use std::collections::BTreeMap;
 
+use recert_ledger::{Rule, Sides};
 use recert_num::directed::{div_up, mul_up, sub_up};
 use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower};
 
@@ -36,12 +37,22 @@ pub struct Shares {
 
 impl Shares {
     /// The name under which ledgers record the rule of [`Shares::from_votes`].
-    pub const RULE: &'static str = "votes-1";
+    pub const RULE: Rule = Rule::Votes1;
 
     /// The weights of class and ratio: where the selection samples name no other
     /// class; where they name the class at least three times as often as any
     /// other; where they do not.
     pub const WEIGHTS: [[f64; 2]; 3] = [[15.0, 1.0], [1.0, 1.0], [1.0, 7.0]];
+
+    /// The weights of the most uneven split of alpha that a certificate from scratch
+    /// may ask for: every share that is ever taken lies between the ends of this
+    /// one.
+    pub fn most_uneven(sides: Sides) -> &'static [f64] {
+        match sides {
+            Sides::One => &[1.0],
+            Sides::Two => &Self::WEIGHTS[0],
+        }
+    }
 
     /// Splits `alpha` by the selection samples: `votes` of them for the class
     /// selected, `runner_up` for the next best.

@@ -1,5 +1,6 @@
 //! The published bound: f's probability less the disagreement of f and h.
 
+use recert_ledger::Parameters;
 use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, clopper_pearson_upper};
 
 use super::{PairBound, Pairs};
@@ -31,8 +32,15 @@ impl PairBound for Zeta {
         "zeta"
     }
 
-    fn shares(&self) -> &'static [(&'static str, f64)] {
-        &[("alpha_f", 1.0), ("alpha_zeta", 9.0)]
+    fn weights(&self) -> &'static [f64] {
+        &[1.0, 9.0]
+    }
+
+    fn parameters(&self, shares: &[Alpha]) -> Parameters {
+        Parameters::Zeta {
+            alpha_f: shares[0].get(),
+            alpha_zeta: shares[1].get(),
+        }
     }
 
     fn lower(&self, k: u64, n: u64, pairs: &Pairs, shares: &[Alpha]) -> Result<LowerBound, Error> {

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use crate::numbers::{self, Numbers, network, threads};
 use recert_engine::{Classifier, FnClassifier};
-use recert_ledger::{Certificate, Claim, Header, INVALID, Input, Ledger, NetworkId, Series, Task};
+use recert_ledger::{
+    Certificate, Claim, Evidence, Header, INVALID, Images, Input, Ledger, NetworkId, Parameters,
+    Series, Task,
+};
 use recert_noise::{NoiseKey, Stream};
 use recert_smooth::run::{Collect, Wanted, collect, collect_chosen};
 use recert_smooth::{Error, ErrorKind, Observer, Outcome, Silent, Threads};
@@ -295,13 +298,8 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ledger, network) = ledger(&folder.path().join("run.recert"));
     let requests = requests(network);
-    let claim = Arc::new(Claim {
-        method: "made up".into(),
-        samples: 1,
-        alpha: 0.5,
-        parameters: "{}".into(),
-        statement: "nothing".into(),
-    });
+    let claim = Claim::new(Parameters::Predict {}, 1, 0.5, Images::Real);
+    let claim = Arc::new(claim);
     let mut order = Vec::new();
     let mut conclude = |ledger: &Ledger, _: NetworkId, idx: u32| {
         order.push(idx);
@@ -321,7 +319,13 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
             radius: 0.0,
             p_lower: None,
             bound: None,
-            counts: "{}".into(),
+            evidence: Evidence::Prediction {
+                class: 0,
+                k1: 0,
+                k2: 0,
+                n: 1,
+                invalid: 0,
+            },
             evaluations: 1,
             micros: 0,
         };

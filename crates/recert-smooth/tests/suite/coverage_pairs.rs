@@ -106,7 +106,7 @@ fn hard(shares: &[Alpha], m: u64) -> Vec<Joint> {
 
 fn pairs(bound: &dyn PairBound, levels: &[f64], trials: u64) {
     for &level in levels {
-        let weights: Vec<f64> = bound.shares().iter().map(|share| share.1).collect();
+        let weights: Vec<f64> = bound.weights().to_vec();
         let shares = alpha(level).split(&weights).unwrap();
         let mut worst = (0, String::new());
         for (m, n) in [

@@ -81,7 +81,7 @@ fn check_certificates(ledger: &Ledger, gamma: f64) {
     for (which, (network, _)) in networks.iter().enumerate() {
         for certificate in ledger.certificates(*network).unwrap() {
             let (idx, claim) = (certificate.idx, &certificate.claim);
-            let chosen_by = if claim.method == "irs" {
+            let chosen_by = if claim.method() == "irs" {
                 networks[0].0
             } else {
                 *network
@@ -98,7 +98,7 @@ fn check_certificates(ledger: &Ledger, gamma: f64) {
             let m = claim.samples;
             let own = answers(which, m);
             let whole = Alpha::new(claim.alpha).unwrap();
-            let p = if claim.method == "irs" {
+            let p = if claim.method() == "irs" {
                 let shares = whole.split(&Irs::SHARES).unwrap();
                 let theirs = answers(0, n);
                 let differ = |(a, b): &(&u16, &u16)| a != b || **a == INVALID;
@@ -116,7 +116,7 @@ fn check_certificates(ledger: &Ledger, gamma: f64) {
                 } else {
                     first
                 }
-            } else if claim.parameters.contains("\"sides\":2") {
+            } else if claim.parameters.to_json().contains("\"sides\":2") {
                 let votes = ledger.selection(chosen_by, idx).unwrap().unwrap().counts;
                 check_two_sided(&certificate, &own, &votes, class);
                 continue;
@@ -150,7 +150,7 @@ fn check_two_sided(
 ) {
     let claim = &certificate.claim;
     let parameters = json!({"sides": 2, "rule": "votes-1"});
-    assert_eq!(claim.parameters, parameters.to_string());
+    assert_eq!(claim.parameters.to_json(), parameters.to_string());
     let count = |of: u16| answers.iter().filter(|&&c| c == of).count() as u64;
     // The networks here have four classes.
     let others = (0..4).chain([INVALID]).filter(|&c| c != class);
@@ -172,7 +172,7 @@ fn check_two_sided(
             .unwrap()
             .get()
     };
-    let counts: Value = serde_json::from_str(&certificate.counts).unwrap();
+    let counts: Value = serde_json::from_str(&certificate.evidence.to_json()).unwrap();
     let number = |name: &str| counts[name].as_f64().unwrap();
     for (name, exact) in [
         ("class", f64::from(class)),

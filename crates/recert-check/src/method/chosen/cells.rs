@@ -1,19 +1,17 @@
 //! On the first late samples of each cell, bounded together.
 
-use serde_json::{Value as Json, json};
-
 use recert_ledger::INVALID;
+use serde_json::json;
 
-use super::{Base, Found, h_at};
+use super::late::{Base, Found, h_on};
 use crate::answers::CERTIFY;
 use crate::arithmetic::{Coded, coded_bound};
-use crate::method::{Bound, Context, Wrong, count, missing};
+use crate::derived::{Bound, Context, Wrong, count, given, missing};
+use crate::free::CELLS;
 
-/// Margin buckets that are told apart; higher ones go with the last.
-const BUCKETS: usize = 5;
-
-/// Buckets of samples of the class, then buckets of other valid answers.
-const CELLS: usize = 2 * BUCKETS;
+/// Margin buckets that are distinguished, first of samples of the class, then of other
+/// valid answers; higher ones go with the last.
+const BUCKETS: usize = CELLS / 2;
 
 /// The cell of each sample; none for an invalid answer.
 fn cells_of(f: &Base<'_>) -> Option<Vec<Option<usize>>> {
@@ -31,14 +29,15 @@ fn cells_of(f: &Base<'_>) -> Option<Vec<Option<usize>>> {
 /// One bound of all cells (`SOUNDNESS.md`, section 4) at the tilts recorded.
 pub(super) fn cells(context: &Context<'_>, f: &Base<'_>, share: f64) -> Result<Found, Wrong> {
     let cell_of = cells_of(f).ok_or_else(|| missing("f's margins, for a bound over cells"))?;
-    let asked = asked(context.stored)?;
-    let (tilt, tilts) = (context.number("tilt")?, context.numbers::<CELLS>("tilts")?);
+    let asked = given(context.free.cell_pairs, "pairs, 10 counts")?;
+    let tilt = given(context.free.tilt, "tilt, a number above 0")?;
+    let tilts = given(context.free.tilts, "tilts, 10 numbers above 0")?;
     let mut samples: Vec<u32> = Vec::new();
     let mut invalid = 0;
     let mut cells = [Coded::default(); CELLS];
     for (s, cell) in cells.iter_mut().enumerate() {
         let chosen = f.take(asked[s], |sample| cell_of[sample] == Some(s));
-        let answers = h_at(context, CERTIFY, &chosen)?;
+        let answers = h_on(context, CERTIFY, &chosen)?;
         invalid += count(&answers, INVALID);
         *cell = Coded {
             samples: f.take(f.n, |sample| cell_of[sample] == Some(s)).len() as u64,
@@ -65,16 +64,6 @@ pub(super) fn cells(context: &Context<'_>, f: &Base<'_>, share: f64) -> Result<F
     })
 }
 
-/// How many samples of each cell, which was free to be chosen.
-fn asked(stored: &Json) -> Result<[u64; CELLS], Wrong> {
-    let wrong = || ("counts", format!("pairs, {CELLS} counts"));
-    let list = stored.get("pairs").and_then(Json::as_array);
-    let counts: Option<Vec<u64>> = list.ok_or_else(wrong)?.iter().map(Json::as_u64).collect();
-    counts
-        .and_then(|counts| counts.try_into().ok())
-        .ok_or_else(wrong)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,20 +81,5 @@ mod tests {
         assert_eq!(found[..6], [0, 4, 4, 5, 8, 9].map(Some));
         assert_eq!(found[6], None);
         assert_eq!(cells_of(&Base { margins: None, ..f }), None);
-    }
-
-    #[test]
-    fn pairs_are_ten_counts() {
-        let of = |pairs: Json| asked(&json!({ "pairs": pairs }));
-        assert_eq!(of(json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 0])).unwrap()[8], 9);
-        for bad in [
-            json!(null),
-            json!([1, 2]),
-            json!([1, 2, 3, 4, 5, 6, 7, 8, 9, -1]),
-            json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 0.5]),
-            json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]),
-        ] {
-            assert!(of(bad).is_err());
-        }
     }
 }

@@ -1,7 +1,10 @@
 //! Certificates of `auto` from answers made by hand.
 
+use serde_json::Value as Json;
+
 use super::*;
 use crate::answers::Answers;
+use crate::free::Free;
 use crate::noise::Law;
 use crate::tables::{Run, Tables};
 
@@ -64,7 +67,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
     ];
     let answers = Answers {
         idx: 7,
-        series: series.into(),
+        by_stream: series.into(),
     };
     let context = Context {
         run: &run,
@@ -72,7 +75,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         answers: &answers,
         network: 2,
         samples: 0,
-        stored,
+        free: Free::read(&stored.to_string()),
         bound: format!("\"{bound}\""),
         p_lower: None,
         abstains: false,

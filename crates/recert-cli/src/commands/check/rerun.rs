@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 
 use anyhow::{Context, Result};
+use recert::check::Unchecked;
 use recert::data::Dataset;
 use recert::engine::{
-    Answers, Classifier, EngineOptions, ImageShape, Network as Loaded, NetworkOptions, engines,
+    Answers, Arithmetic, Classifier, ImageShape, Network as Loaded, NetworkOptions, engines,
 };
 use recert::ledger::{self, Header, INVALID, Ledger, NetworkId, Selection, Series, hex};
 use recert::net::Model;
@@ -42,7 +43,7 @@ pub(super) struct Rerun {
     pub(super) seed: u64,
     pub(super) differences: Vec<Difference>,
     /// Networks that were not given.
-    pub(super) skipped: Vec<String>,
+    pub(super) skipped: Vec<Unchecked>,
     /// Whether every engine promises answers that do not depend on the batch.
     pub(super) batch_invariant: bool,
 }
@@ -181,10 +182,9 @@ impl<'a> Models<'a> {
                 used.set(true);
                 given.insert(id, (model, network));
             } else {
-                rerun.skipped.push(format!(
-                    "the answers of {}, whose model was not given",
-                    network.file
-                ));
+                rerun
+                    .skipped
+                    .push(Unchecked::NoModel { file: network.file });
             }
         }
         let picked = self.pick(ledger, &given.keys().copied().collect::<Vec<_>>())?;
@@ -313,8 +313,8 @@ fn load(
     network: &ledger::Network,
     image: ImageShape,
 ) -> Result<Box<dyn Classifier>> {
-    let recorded = EngineOptions::recorded(&network.precision);
-    let runtime = engines::open(&network.engine, &recorded)?;
+    let recorded = Arithmetic::from(network.precision.as_str());
+    let runtime = engines::open(&network.engine, &recorded.options())?;
     let options = NetworkOptions {
         output: Some(network.output.clone()),
         preprocess: network.preprocess.parse()?,
@@ -322,18 +322,19 @@ fn load(
     let loaded = Loaded::load(model, runtime.as_ref(), image, &options)
         .with_context(|| format!("loading {}", network.file))?;
     let engine = loaded.engine();
-    for (what, here, there) in [
-        ("version", &engine.version, &network.engine_version),
-        ("arithmetic", &engine.precision, &network.precision),
-    ] {
-        if here != there {
-            let message = format!(
-                "{} was answered by {} with the {what} {there}, which here is {here}: another \
-                 engine may answer otherwise, so its answers cannot be run again here",
-                network.file, network.engine,
-            );
-            return Err(Failure::new(Code::Ledger, message).into());
-        }
+    let differ = |what: &str, there: &str, here: &dyn std::fmt::Display| {
+        let message = format!(
+            "{} was answered by {} with the {what} {there}, which here is {here}: another engine \
+             may answer otherwise, so its answers cannot be run again here",
+            network.file, network.engine,
+        );
+        Err(Failure::new(Code::Ledger, message).into())
+    };
+    if engine.version != network.engine_version {
+        return differ("version", &network.engine_version, &engine.version);
+    }
+    if engine.arithmetic != recorded {
+        return differ("arithmetic", &network.precision, &engine.arithmetic);
     }
     Ok(loaded.worker()?)
 }

@@ -114,7 +114,7 @@ fn a_budget_is_kept_and_paid_for_once() {
         assert_eq!(all.len() as u64, INPUTS);
         assert_eq!(all.iter().map(|c| c.evaluations).sum::<u64>(), made);
         for certificate in all {
-            assert_eq!(certificate.claim.method, "auto");
+            assert_eq!(certificate.claim.method(), "auto");
             assert_eq!(certificate.claim.samples, most / INPUTS);
             assert_eq!(certificate.claim.alpha, 0.002);
             let answered = kept.networks[1].answered_of(certificate.idx);
@@ -239,7 +239,7 @@ fn candidates_share_the_error_and_say_so() {
     assert_eq!(all.len() as u64, 2 * INPUTS);
     for certificate in all.values() {
         let claim = &certificate.claim;
-        let parameters: Value = serde_json::from_str(&claim.parameters).unwrap();
+        let parameters: Value = serde_json::from_str(&claim.parameters.to_json()).unwrap();
         let number = |name: &str| parameters[name].as_f64().unwrap();
         assert_eq!(number("among"), 2.0);
         let whole = 2.0 * (number("alpha_f") + number("alpha_h"));
@@ -247,9 +247,9 @@ fn candidates_share_the_error_and_say_so() {
         assert!(whole <= claim.alpha * (1.0 + 1e-15), "{whole}");
         assert!(whole > 0.999 * claim.alpha, "{whole}");
         assert!(
-            claim.statement.contains("chosen among 2"),
+            claim.statement.as_str().contains("chosen among 2"),
             "{}",
-            claim.statement
+            claim.statement.as_str()
         );
     }
     // One after the other, each said to be one of two.

@@ -33,7 +33,7 @@ pub(crate) fn recount(path: &Path) -> BTreeMap<String, u64> {
     let mut bounds = BTreeMap::new();
     for (network, _) in ledger.networks().expect("networks") {
         for certificate in ledger.certificates(network).expect("certificates") {
-            match certificate.claim.method.as_str() {
+            match certificate.claim.method() {
                 "auto" => recertified(&ledger, network, &certificate),
                 "until" => stopped(&ledger, &certificate),
                 _ => continue,
@@ -146,8 +146,8 @@ fn largest(classes: impl Iterator<Item = u16>) -> u64 {
 fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
     let header = ledger.header();
     let (idx, claim) = (certificate.idx, &certificate.claim);
-    let counts = Json::parse(&certificate.counts);
-    let parameters = Json::parse(&claim.parameters);
+    let counts = Json::parse(&certificate.evidence.to_json());
+    let parameters = Json::parse(&claim.parameters.to_json());
     let selection = ledger.selection(ledger.base(), idx).unwrap().unwrap();
     let at = series(ledger.base(), idx, Stream::Certify);
     let f = Of {
@@ -307,8 +307,11 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
 /// Checks a certificate from scratch that stopped when a radius was reached.
 fn stopped(ledger: &Ledger, certificate: &Certificate) {
     let header = ledger.header();
-    let (idx, counts) = (certificate.idx, Json::parse(&certificate.counts));
-    let parameters = Json::parse(&certificate.claim.parameters);
+    let (idx, counts) = (
+        certificate.idx,
+        Json::parse(&certificate.evidence.to_json()),
+    );
+    let parameters = Json::parse(&certificate.claim.parameters.to_json());
     let selection = ledger.selection(ledger.base(), idx).unwrap().unwrap();
     let (class, samples) = (selection.class, counts.count("n"));
     let at = series(ledger.base(), idx, Stream::Certify);

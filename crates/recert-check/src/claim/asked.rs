@@ -1,0 +1,167 @@
+//! What a claim's parameters ask for that nothing else determines.
+
+use serde_json::{Value, json};
+
+use crate::derived::Wrong;
+
+/// Candidates that one claim may be about a choice among.
+const MOST_CANDIDATES: u64 = 100_000;
+
+/// A method, and what its parameters leave to the user.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Asked {
+    Certify(Sides),
+    Direct(Sides),
+    Predict,
+    Irs {
+        gamma: f64,
+    },
+    Zeta,
+    Loss,
+    Paired,
+    /// The radius to be reached.
+    Until(f64),
+    Auto(Auto),
+}
+
+/// Which probabilities a certificate from scratch bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sides {
+    /// The class's alone, in the first ledgers, which did not record it.
+    Unrecorded,
+    /// The class's alone.
+    One,
+    /// The runner-up's too.
+    Two,
+}
+
+/// What `auto` is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Auto {
+    /// Of how many candidates the network may be chosen by its results.
+    pub(crate) among: u64,
+    pub(crate) inputs: u64,
+    /// Which inputs they are; the first ledgers did not record it.
+    pub(crate) inputs_sha256: Option<String>,
+    /// Whether certificates from both sides are asked for.
+    pub(crate) two_sided: bool,
+    pub(crate) goal: Goal,
+}
+
+/// How much `auto` is to spend, or what for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Goal {
+    Budget(u64),
+    Each(u64),
+    MeanRadius(f64),
+    Until(f64),
+}
+
+impl Asked {
+    /// Of how many candidates the network may be chosen by its results.
+    pub(crate) fn among(&self) -> u64 {
+        match self {
+            Self::Auto(auto) => auto.among,
+            _ => 1,
+        }
+    }
+}
+
+fn parameter(what: impl Into<String>) -> Wrong {
+    ("parameters", what.into())
+}
+
+/// Reads what the parameters of a method ask for.
+///
+/// # Errors
+/// If there is no such method, or it cannot be asked for that.
+pub(crate) fn read(name: &str, stored: &Value) -> Result<Asked, Wrong> {
+    Ok(match name {
+        "certify" => Asked::Certify(sides(stored)?),
+        "direct" => Asked::Direct(sides(stored)?),
+        "predict" => Asked::Predict,
+        "irs" => {
+            let gamma = number(stored, "gamma")?;
+            if !(0.0..=1.0).contains(&gamma) {
+                return Err(parameter("gamma from 0 to 1"));
+            }
+            Asked::Irs { gamma }
+        }
+        "zeta" => Asked::Zeta,
+        "loss" => Asked::Loss,
+        "paired" => Asked::Paired,
+        "until" => Asked::Until(length(stored, "until")?),
+        "auto" => Asked::Auto(auto(stored)?),
+        _ => {
+            let known = "certify, predict, direct, irs, zeta, loss, paired, auto or until";
+            return Err(("method", known.to_owned()));
+        }
+    })
+}
+
+fn auto(stored: &Value) -> Result<Auto, Wrong> {
+    let whole = |name: &str, range: std::ops::RangeInclusive<u64>| {
+        let value = stored.get(name).and_then(Value::as_u64);
+        let inside = value.filter(|value| range.contains(value));
+        inside.ok_or_else(|| parameter(format!("{name} a whole number in its range")))
+    };
+    Ok(Auto {
+        among: whole("among", 1..=MOST_CANDIDATES)?,
+        inputs: whole("inputs", 0..=u64::from(u32::MAX))?,
+        inputs_sha256: inputs_sha256(stored)?,
+        two_sided: whole("sides", 1..=2)? == 2,
+        goal: goal(stored)?,
+    })
+}
+
+fn goal(stored: &Value) -> Result<Goal, Wrong> {
+    let known = || parameter("a goal: budget, each, mean_radius_over_sigma or until");
+    let goal = stored.get("goal").ok_or_else(known)?;
+    let only = goal.as_object().filter(|goal| goal.len() == 1);
+    let (name, value) = only.and_then(|goal| goal.iter().next()).ok_or_else(known)?;
+    let count = || {
+        let count = value.as_u64();
+        count.ok_or_else(|| parameter("a goal that is a number of evaluations"))
+    };
+    Ok(match name.as_str() {
+        "budget" => Goal::Budget(count()?),
+        "each" => Goal::Each(count()?),
+        "mean_radius_over_sigma" => Goal::MeanRadius(length(goal, name)?),
+        "until" => Goal::Until(length(goal, name)?),
+        _ => return Err(known()),
+    })
+}
+
+fn inputs_sha256(stored: &Value) -> Result<Option<String>, Wrong> {
+    let Some(stored) = stored.get("inputs_sha256") else {
+        return Ok(None);
+    };
+    let digits = stored.as_str().unwrap_or_default();
+    let digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if digits.len() != 64 || !digits.bytes().all(digit) {
+        return Err(parameter("inputs_sha256 64 digits"));
+    }
+    Ok(Some(digits.to_owned()))
+}
+
+fn sides(stored: &Value) -> Result<Sides, Wrong> {
+    match stored.get("sides").map(Value::as_u64) {
+        None if *stored == json!({}) => Ok(Sides::Unrecorded),
+        Some(Some(1)) => Ok(Sides::One),
+        Some(Some(2)) => Ok(Sides::Two),
+        _ => Err(parameter("sides 1, or sides 2 with the rule votes-1")),
+    }
+}
+
+fn number(stored: &Value, name: &str) -> Result<f64, Wrong> {
+    let value = stored.get(name).and_then(Value::as_f64);
+    value.ok_or_else(|| parameter(format!("{name}, a number")))
+}
+
+fn length(stored: &Value, name: &str) -> Result<f64, Wrong> {
+    let value = number(stored, name)?;
+    if value.is_finite() && value >= 0.0 {
+        return Ok(value);
+    }
+    Err(parameter(format!("{name}, a number of at least 0")))
+}
