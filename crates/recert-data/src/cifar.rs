@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, ErrorKind, Result, Shape, Split};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pixels::Shape;
+use crate::spec::Split;
 
 /// Every image of CIFAR-10.
 pub(crate) const SHAPE: Shape = Shape {
@@ -86,7 +88,7 @@ pub(crate) fn files(path: &Path, batches: &Batches, split: Split) -> Result<Vec<
             "neither the folder nor '{}' inside it holds {}",
             batches.folder, names[0]
         );
-        return Err(Error::new(ErrorKind::Missing, message).at(path));
+        return Err(Error::new(ErrorKind::Missing, message).with_path(path));
     };
     Ok(names.iter().map(|name| folder.join(name)).collect())
 }
@@ -102,6 +104,6 @@ pub(crate) fn check_label(label: i64, image: usize, path: &Path) -> Result<i64> 
         Ok(label)
     } else {
         let message = format!("label {label} of image {image} is not one of CIFAR-10's, 0 to 9");
-        Err(Error::new(ErrorKind::Label, message).at(path))
+        Err(Error::new(ErrorKind::Label, message).with_path(path))
     }
 }

@@ -6,19 +6,21 @@
 use std::path::Path;
 
 use crate::cifar::{self, PIXELS, SHAPE};
-use crate::dataset::{Parts, Source};
+use crate::contents::Contents;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::pickle::{Array, Pickle};
+use crate::spec::Options;
 use crate::strided::Strided;
-use crate::{Error, ErrorKind, Options, Result, files};
 
 /// Opens a batch, or the batches of a folder.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts> {
+pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
     let mut pixels = Vec::new();
     let mut labels = Vec::new();
     let mut names = Some(Vec::new());
     for file in cifar::files(path, &cifar::PYTHON, options.split)? {
         let bytes = files::read(&file)?;
-        let batch = Batch::read(&bytes).map_err(|e| e.at(&file))?;
+        let batch = Batch::read(&bytes).map_err(|e| e.with_path(&file))?;
         for (i, &label) in batch.labels.iter().enumerate() {
             labels.push(cifar::check_label(label, i, &file)?);
         }
@@ -30,11 +32,11 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts> {
         }
     }
     let images = Strided::from_records(path, pixels, 0, SHAPE);
-    let mut parts = Parts::new(Source::Array(images));
-    parts.labels = Some(labels);
-    parts.class_names = Some(cifar::classes());
-    parts.names = names;
-    Ok(parts)
+    let mut contents = Contents::new(images);
+    contents.labels = Some(labels);
+    contents.class_names = Some(cifar::classes());
+    contents.names = names.map(Into::into);
+    Ok(contents)
 }
 
 /// One pickled batch.
@@ -105,7 +107,7 @@ impl<'a> Batch<'a> {
         let bytes = self.data.bytes;
         if self.data.fortran {
             let len = self.labels.len();
-            pixels.extend((0..len * PIXELS).map(|at| bytes[at % PIXELS * len + at / PIXELS]));
+            pixels.extend((0..len * PIXELS).map(|i| bytes[i % PIXELS * len + i / PIXELS]));
         } else {
             pixels.extend_from_slice(bytes);
         }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::folder::Folder;
-use crate::strided::Strided;
-use crate::{
-    DataSpec, Error, ErrorKind, Format, Image, Options, Result, Shape, cifar_binary, cifar_python,
-    detect, folder, idx, labels, npy, npz,
-};
+use crate::contents::{Contents, Images};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pixels::{Image, Shape};
+use crate::spec::{DataSpec, Format, Options};
+use crate::{cifar_binary, cifar_python, detect, folder, idx, labels, npy, npz};
 
 /// An open data set of at least one image.
 ///
@@ -19,40 +19,11 @@ use crate::{
 pub struct Dataset {
     format: Format,
     path: PathBuf,
-    source: Source,
-    shape: Shape,
+    images: Box<dyn Images>,
     labels: Option<Vec<u32>>,
     label_offset: i64,
     class_names: Option<Vec<String>>,
-    names: Option<Vec<String>>,
-}
-
-/// Where images come from.
-pub(crate) enum Source {
-    Array(Strided),
-    Folder(Folder),
-}
-
-/// What the reader of a format finds.
-pub(crate) struct Parts {
-    pub(crate) source: Source,
-    /// Labels as the file has them, one an image.
-    pub(crate) labels: Option<Vec<i64>>,
-    /// Names of the classes in the order of those labels.
-    pub(crate) class_names: Option<Vec<String>>,
-    /// Names of the images, if the source itself does not know them.
-    pub(crate) names: Option<Vec<String>>,
-}
-
-impl Parts {
-    pub(crate) fn new(source: Source) -> Self {
-        Self {
-            source,
-            labels: None,
-            class_names: None,
-            names: None,
-        }
-    }
+    names: Option<Arc<[String]>>,
 }
 
 impl Dataset {
@@ -60,6 +31,21 @@ impl Dataset {
     ///
     /// Everything that can be wrong with labels, sizes and pixels is found here,
     /// except in image folders, whose files are read only when asked for.
+    ///
+    /// ```
+    /// use recert_data::{DataSpec, Dataset, ErrorKind, Format, Options};
+    ///
+    /// let spec: DataSpec = "../../assets/demo/shapes-test.npz".parse()?;
+    /// let data = Dataset::open(&spec, &Options::default())?;
+    /// assert_eq!(data.format(), Format::Npz);
+    /// assert_eq!(data.len(), 500);
+    /// assert_eq!(data.shape().to_string(), "3x32x32");
+    ///
+    /// let missing: DataSpec = "no/such/folder".parse()?;
+    /// let error = Dataset::open(&missing, &Options::default()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Missing);
+    /// # Ok::<(), recert_data::Error>(())
+    /// ```
     pub fn open(spec: &DataSpec, options: &Options) -> Result<Self> {
         let path = &spec.path;
         let format = match spec.format {
@@ -67,9 +53,9 @@ impl Dataset {
             None => detect::recognise(path)?,
         };
         if format != Format::ImageFolder {
-            refuse_folder_options(format, options).map_err(|e| e.at(path))?;
+            refuse_folder_options(format, options).map_err(|e| e.with_path(path))?;
         }
-        let parts = match format {
+        let contents = match format {
             Format::Cifar10Python => cifar_python::open(path, options),
             Format::Cifar10Binary => cifar_binary::open(path, options),
             Format::Idx => idx::open(path, options),
@@ -77,14 +63,16 @@ impl Dataset {
             Format::Npy => npy::open(path),
             Format::Npz => npz::open(path, options),
         }?;
-        Self::from_parts(format, path, parts, options).map_err(|e| e.at(path))
+        Self::from_contents(format, path, contents, options).map_err(|e| e.with_path(path))
     }
 
-    fn from_parts(format: Format, path: &Path, parts: Parts, options: &Options) -> Result<Self> {
-        let (len, shape) = match &parts.source {
-            Source::Array(images) => (images.len(), images.shape()),
-            Source::Folder(images) => (images.len(), images.shape()),
-        };
+    fn from_contents(
+        format: Format,
+        path: &Path,
+        contents: Contents,
+        options: &Options,
+    ) -> Result<Self> {
+        let len = contents.images.len();
         if len == 0 {
             return Err(Error::new(ErrorKind::Empty, "holds no image"));
         }
@@ -96,7 +84,7 @@ impl Dataset {
         // classes, so the names of these are not carried over.
         let (found, class_names) = match &options.labels {
             Some(file) => (Some(labels::read(file)?), None),
-            None => (parts.labels, parts.class_names),
+            None => (contents.labels, contents.class_names),
         };
         if let Some(found) = &found
             && found.len() != len
@@ -117,12 +105,11 @@ impl Dataset {
         Ok(Self {
             format,
             path: path.to_owned(),
-            source: parts.source,
-            shape,
+            images: contents.images,
             labels,
             label_offset: offset,
             class_names,
-            names: parts.names,
+            names: contents.names,
         })
     }
 
@@ -138,36 +125,63 @@ impl Dataset {
 
     /// Number of images, from 1 to 2^32.
     pub fn len(&self) -> usize {
-        match &self.source {
-            Source::Array(images) => images.len(),
-            Source::Folder(images) => images.len(),
-        }
+        self.images.len()
     }
 
-    /// Always false: a data set without images is an error at its opening.
+    /// Always false: opening a data set without images is an error.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The shape of every image.
     pub fn shape(&self) -> Shape {
-        self.shape
+        self.images.shape()
     }
 
     /// The label of image `i`, offset included; `None` without labels or without such an image.
+    ///
+    /// ```
+    /// use recert_data::{DataSpec, Dataset, Options};
+    ///
+    /// let spec: DataSpec = "../../assets/demo/shapes-test.npz".parse()?;
+    /// let data = Dataset::open(&spec, &Options::default())?;
+    /// assert_eq!(data.label(0), Some(8));
+    /// assert_eq!(data.label(500), None);
+    ///
+    /// // For a network whose class 0 is "background".
+    /// let options = Options { label_offset: 1, ..Options::default() };
+    /// assert_eq!(Dataset::open(&spec, &options)?.label(0), Some(9));
+    /// # Ok::<(), recert_data::Error>(())
+    /// ```
     pub fn label(&self, i: u32) -> Option<u32> {
         self.labels.as_ref()?.get(i as usize).copied()
     }
 
     /// Names of the classes, where the format has them.
     ///
-    /// They stand in the order of the format's own labels, before
-    /// [`Options::label_offset`]; [`class_name`](Self::class_name) takes care of that.
+    /// They are in the order of the format's own labels, before
+    /// [`Options::label_offset`] is added; [`class_name`](Self::class_name)
+    /// subtracts the offset again.
     pub fn class_names(&self) -> Option<&[String]> {
         self.class_names.as_deref()
     }
 
     /// Name of the class of image `i`, where the format has names.
+    ///
+    /// ```
+    /// use recert_data::{DataSpec, Dataset, Options};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("test_batch.bin");
+    /// # std::fs::write(&path, vec![3_u8; 3073])?;
+    /// # let path = path.display();
+    /// // CIFAR-10 records, the first of a cat.
+    /// let spec: DataSpec = format!("cifar10-bin:{path}").parse()?;
+    /// let data = Dataset::open(&spec, &Options::default())?;
+    /// assert_eq!(data.label(0), Some(3));
+    /// assert_eq!(data.class_name(0), Some("cat"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn class_name(&self, i: u32) -> Option<&str> {
         let class = i64::from(self.label(i)?).checked_sub(self.label_offset)?;
         let names = self.class_names.as_ref()?;
@@ -175,29 +189,44 @@ impl Dataset {
     }
 
     /// Name of image `i`: its path inside an image folder, with forward slashes,
-    /// or its file name as CIFAR-10's python batches state it.
+    /// or the file name that CIFAR-10's python batches give it. Other formats
+    /// have no names.
+    ///
+    /// ```
+    /// use recert_data::{DataSpec, Dataset, Options};
+    ///
+    /// let spec: DataSpec = "folder:tests/golden/mode_l.png".parse()?;
+    /// let data = Dataset::open(&spec, &Options::default())?;
+    /// assert_eq!(data.name(0).as_deref(), Some("mode_l.png"));
+    /// # Ok::<(), recert_data::Error>(())
+    /// ```
     pub fn name(&self, i: u32) -> Option<String> {
-        let i = i as usize;
-        match &self.source {
-            Source::Folder(images) => images.name(i).map(str::to_owned),
-            Source::Array(_) => self.names.as_ref()?.get(i).cloned(),
-        }
+        self.names.as_ref()?.get(i as usize).cloned()
     }
 
     /// Image `i`.
     ///
-    /// It is an error if there is no such image, and in an image folder if the
-    /// file cannot be decoded or has another shape than the first.
+    /// It is an error ([`ErrorKind::Index`]) if there is no such image, and in an
+    /// image folder if the file cannot be decoded or has another shape than the
+    /// first.
+    ///
+    /// ```
+    /// use recert_data::{DataSpec, Dataset, Grid, Options};
+    ///
+    /// let spec: DataSpec = "../../assets/demo/shapes-test.npz".parse()?;
+    /// let image = Dataset::open(&spec, &Options::default())?.image(7)?;
+    /// assert_eq!(image.shape.to_string(), "3x32x32");
+    /// assert_eq!(image.grid, Grid::EightBit);
+    /// assert!(image.pixels.iter().all(|pixel| (0.0..=1.0).contains(pixel)));
+    /// # Ok::<(), recert_data::Error>(())
+    /// ```
     pub fn image(&self, i: u32) -> Result<Image> {
-        let at = i as usize;
-        if at >= self.len() {
+        let index = i as usize;
+        if index >= self.len() {
             let message = format!("there is no image {i}; the set has {}", self.len());
-            return Err(Error::new(ErrorKind::Index, message).at(&self.path));
+            return Err(Error::new(ErrorKind::Index, message).with_path(&self.path));
         }
-        match &self.source {
-            Source::Array(images) => images.image(at),
-            Source::Folder(images) => images.image(at),
-        }
+        self.images.image(index)
     }
 }
 
@@ -207,13 +236,13 @@ impl fmt::Debug for Dataset {
             .field("format", &self.format)
             .field("path", &self.path)
             .field("len", &self.len())
-            .field("shape", &self.shape)
+            .field("shape", &self.shape())
             .field("labelled", &self.labels.is_some())
             .finish_non_exhaustive()
     }
 }
 
-/// An option without effect would be a surprise, so it is refused.
+/// Refuses options that would have no effect.
 fn refuse_folder_options(format: Format, options: &Options) -> Result<()> {
     let given = [
         ("resize", options.resize.is_some()),

@@ -2,9 +2,9 @@
 //!
 //! Alpha is dropped, not blended; palettes and greyscale are expanded; 16-bit
 //! colour keeps its high byte; CMYK is converted; EXIF orientation and colour
-//! profiles are ignored. PNG comes out identical to Pillow. JPEG leaves the
-//! rounding of the inverse transform and the upsampling of colour to the
-//! decoder: against libjpeg-turbo 3.2 the largest difference over the 18
+//! profiles are ignored. PNG comes out identical to Pillow. In JPEG,
+//! the rounding of the inverse transform and the upsampling of colour are the
+//! decoder's: against libjpeg-turbo 3.2 the largest difference over the 18
 //! `ImageNet` images that the tests use is 5 of 255, the mean at most 0.30 where
 //! colour is subsampled and at most 0.015 where it is not.
 
@@ -13,15 +13,9 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageFormat, ImageReader};
 
-use crate::{Error, ErrorKind, Result, files};
-
-/// An 8-bit image, row by row, three bytes a pixel.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Rgb {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) data: Vec<u8>,
-}
+use crate::error::{Error, ErrorKind, Result};
+use crate::files;
+use crate::rgb::Rgb;
 
 /// Decodes an image file.
 pub(crate) fn decode(path: &Path) -> Result<Rgb> {
@@ -34,15 +28,15 @@ pub(crate) fn decode(path: &Path) -> Result<Rgb> {
              copy or download the file again",
             bytes.len()
         );
-        return Err(Error::new(ErrorKind::Length, message).at(path));
+        return Err(Error::new(ErrorKind::Length, message).with_path(path));
     }
     let image = reader.decode().map_err(|e| cannot_decode(e, path))?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     let data = match image {
         DynamicImage::ImageLuma16(_) => {
-            // Pillow clips such values at 255, which is hardly what anyone wants.
+            // Pillow clips such values at 255, which hardly anyone wants.
             let message = "is a 16-bit greyscale image; convert it to 8 bits";
-            return Err(Error::new(ErrorKind::Unsupported, message).at(path));
+            return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
         }
         DynamicImage::ImageLumaA16(image) => (image.into_raw().chunks_exact(2))
             .flat_map(|pixel| [high_byte(pixel[0]); 3])
@@ -68,7 +62,7 @@ pub(crate) fn dimensions(path: &Path) -> Result<(usize, usize)> {
     Ok((width as usize, height as usize))
 }
 
-/// A reader for PNG or JPEG, told apart by content, with the library's limit on
+/// A reader for PNG or JPEG, recognised by content, with the library's limit on
 /// memory (512 MiB), so that a file cannot claim more.
 fn reader<'a>(bytes: &'a [u8], path: &Path) -> Result<ImageReader<Cursor<&'a [u8]>>> {
     let reader = ImageReader::new(Cursor::new(bytes))
@@ -78,13 +72,13 @@ fn reader<'a>(bytes: &'a [u8], path: &Path) -> Result<ImageReader<Cursor<&'a [u8
         Ok(reader)
     } else {
         let error = Error::new(ErrorKind::Corrupt, "is neither a PNG nor a JPEG image");
-        Err(error.at(path))
+        Err(error.with_path(path))
     }
 }
 
 fn cannot_decode(e: image::ImageError, path: &Path) -> Error {
     let error = Error::new(ErrorKind::Corrupt, "cannot be decoded as an image");
-    error.at(path).because(e)
+    error.with_path(path).with_source(e)
 }
 
 fn high_byte(value: u16) -> u8 {
@@ -95,24 +89,26 @@ fn high_byte(value: u16) -> u8 {
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
     // Segments before the first scan may hold a thumbnail with an end of its
     // own, so they are stepped over.
-    let mut at = 2;
+    let mut position = 2;
     loop {
-        match bytes.get(at..at + 2) {
-            Some([0xff, 0xff]) => at += 1,
+        match bytes.get(position..position + 2) {
+            Some([0xff, 0xff]) => position += 1,
             // Markers without a segment.
-            Some([0xff, 0x01 | 0xd0..=0xd8]) => at += 2,
+            Some([0xff, 0x01 | 0xd0..=0xd8]) => position += 2,
             Some([0xff, 0xda]) => break,
-            Some([0xff, _]) => match bytes.get(at + 2..at + 4) {
-                Some(&[high, low]) => at += 2 + usize::from(u16::from_be_bytes([high, low])),
+            Some([0xff, _]) => match bytes.get(position + 2..position + 4) {
+                Some(&[high, low]) => position += 2 + usize::from(u16::from_be_bytes([high, low])),
                 _ => return false,
             },
             // Bytes between segments are an error, but not one of length.
-            Some(_) => at += 1,
+            Some(_) => position += 1,
             None => return false,
         }
     }
     // In the data of a scan, 0xff is always followed by 0 or a restart marker.
-    bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9])
+    bytes[position..]
+        .windows(2)
+        .any(|pair| pair == [0xff, 0xd9])
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::{Error, ErrorKind, Format, Result, cifar, files, folder, idx, npy_header};
+use crate::error::{Error, ErrorKind, Result};
+use crate::spec::Format;
+use crate::{cifar, files, folder, idx, npy_header};
 
 /// Bytes that begin an image file.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -14,12 +16,12 @@ const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
 pub(crate) fn recognise(path: &Path) -> Result<Format> {
     let metadata = std::fs::metadata(path).map_err(|e| Error::io(e, path))?;
     let found = if metadata.is_dir() {
-        of_folder(path)?
+        format_of_folder(path)?
     } else {
-        of_file(path, metadata.len())?
+        format_of_file(path, metadata.len())?
     };
     found.ok_or_else(|| {
-        let what = if metadata.is_dir() {
+        let problem = if metadata.is_dir() {
             "the folder holds no images of a known format"
         } else if metadata.len() == 0 {
             "the file is empty"
@@ -28,13 +30,13 @@ pub(crate) fn recognise(path: &Path) -> Result<Format> {
         };
         Error::new(
             ErrorKind::Unrecognised,
-            format!("{what}; put one of {} before the path", Format::list()),
+            format!("{problem}; put one of {} before the path", Format::list()),
         )
-        .at(path)
+        .with_path(path)
     })
 }
 
-fn of_folder(path: &Path) -> Result<Option<Format>> {
+fn format_of_folder(path: &Path) -> Result<Option<Format>> {
     if cifar::holds_batches(path, &cifar::PYTHON) {
         return Ok(Some(Format::Cifar10Python));
     }
@@ -47,7 +49,7 @@ fn of_folder(path: &Path) -> Result<Option<Format>> {
     Ok(folder::holds_images(path)?.then_some(Format::ImageFolder))
 }
 
-fn of_file(path: &Path, length: u64) -> Result<Option<Format>> {
+fn format_of_file(path: &Path, length: u64) -> Result<Option<Format>> {
     let begin = files::beginning(path, 8)?;
     if begin.starts_with(npy_header::MAGIC) {
         return Ok(Some(Format::Npy));

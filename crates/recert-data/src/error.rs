@@ -1,9 +1,12 @@
-//! The one error type of this crate: a kind, the file, what is wrong and why.
+//! The error of this crate: a kind, the file, what is wrong and why.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, for callers that decide by it; the text is in [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,7 +18,7 @@ pub enum ErrorKind {
     Io,
     /// The format of a path could not be recognised, or the name of a format is unknown.
     Unrecognised,
-    /// A file ends before the data that it announces, or goes on after it.
+    /// A file ends before the data that it announces, or continues after it.
     Length,
     /// A file breaks the rules of its format.
     Corrupt,
@@ -35,7 +38,7 @@ pub enum ErrorKind {
     Index,
 }
 
-/// What is wrong with the data, with the file that it stands in.
+/// What is wrong with the data, with the file that it is in.
 ///
 /// [`Display`](fmt::Display) gives a lowercase fragment that reads well after
 /// "failed to ...: "; the cause, where another library found it, is in
@@ -69,25 +72,28 @@ impl Error {
         }))
     }
 
-    /// Names the file, unless a more precise place inside it is named already.
-    pub(crate) fn at(mut self, path: impl Into<PathBuf>) -> Self {
+    /// Names the file, unless a more precise path inside it is named already.
+    pub(crate) fn with_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.0.path.get_or_insert_with(|| path.into());
         self
     }
 
-    pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// An error of the operating system, told apart by whether the path exists.
+    /// An error of the operating system, distinguished by whether the path exists.
     pub(crate) fn io(source: io::Error, path: &Path) -> Self {
         let error = if source.kind() == io::ErrorKind::NotFound {
             Self::new(ErrorKind::Missing, "no such file or folder")
         } else {
             Self::new(ErrorKind::Io, "cannot be read")
         };
-        error.at(path).because(source)
+        error.with_path(path).with_source(source)
     }
 
     /// A file whose length is not the one that its own header calls for.
@@ -143,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_first_and_most_precise_place() {
+    fn keeps_the_first_and_most_precise_path() {
         let error = Error::new(ErrorKind::Corrupt, "broken")
-            .at("inner")
-            .at("outer");
+            .with_path("inner")
+            .with_path("outer");
         assert_eq!(error.to_string(), "inner: broken");
     }
 

@@ -1,10 +1,10 @@
-//! Reading files without trusting a size that stands in them.
+//! Reading files without trusting a size that they state.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use crate::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The two bytes that begin a gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -27,7 +27,7 @@ fn length(path: &Path) -> Result<u64> {
     } else {
         "is a pipe or device where a file is needed"
     };
-    Err(Error::new(ErrorKind::Io, message).at(path))
+    Err(Error::new(ErrorKind::Io, message).with_path(path))
 }
 
 /// A file for reading, and its length.
@@ -79,7 +79,7 @@ pub(crate) fn read_header(reader: &mut dyn Read, buffer: &mut [u8], path: &Path)
                     "ends inside its header: expected {} more bytes, found {filled}",
                     buffer.len()
                 );
-                return Err(Error::new(ErrorKind::Length, message).at(path));
+                return Err(Error::new(ErrorKind::Length, message).with_path(path));
             }
             Ok(count) => filled += count,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
@@ -102,10 +102,10 @@ pub(crate) fn read_rest(
     if let Some(available) = available
         && u128::from(available) != expected
     {
-        return Err(Error::length(expected, available).at(path));
+        return Err(Error::length(expected, available).with_path(path));
     }
     let Ok(limit) = u64::try_from(expected) else {
-        return Err(Error::length(expected, "fewer").at(path));
+        return Err(Error::length(expected, "fewer").with_path(path));
     };
     // Reading one byte more than expected finds what should not be there, and
     // makes the decompressors reach and verify their checksums.
@@ -115,13 +115,13 @@ pub(crate) fn read_rest(
         .read_to_end(&mut bytes)
         .map_err(|e| stream_error(e, path))?;
     match (bytes.len() as u64).cmp(&limit) {
-        std::cmp::Ordering::Less => Err(Error::length(expected, bytes.len()).at(path)),
+        std::cmp::Ordering::Less => Err(Error::length(expected, bytes.len()).with_path(path)),
         std::cmp::Ordering::Equal => Ok(bytes),
-        std::cmp::Ordering::Greater => Err(Error::length(expected, "more").at(path)),
+        std::cmp::Ordering::Greater => Err(Error::length(expected, "more").with_path(path)),
     }
 }
 
-/// An error of reading a stream: of decompression if its kind says so.
+/// An error of reading a stream: of decompression if it has such a kind.
 fn stream_error(e: std::io::Error, path: &Path) -> Error {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let error = match e.kind() {
@@ -135,7 +135,7 @@ fn stream_error(e: std::io::Error, path: &Path) -> Error {
         ),
         _ => Error::new(ErrorKind::Io, "cannot be read"),
     };
-    error.at(path).because(e)
+    error.with_path(path).with_source(e)
 }
 
 #[cfg(test)]

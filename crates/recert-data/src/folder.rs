@@ -1,7 +1,7 @@
 //! Folders of PNG and JPEG files, one folder a class, as torchvision's `ImageFolder`.
 //!
 //! Classes are the folders in the order of their names, and images are sorted
-//! by the folder that they stand in and then by name; both orders compare code
+//! by their folder and then by name; both orders compare code
 //! points. Hidden files and folders, other files, and files beside the folders
 //! of classes are not read. A folder that holds images but no folders with
 //! images is a set without labels.
@@ -9,11 +9,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::dataset::{Parts, Source};
-use crate::decode::{self, Rgb};
-use crate::pixels::of_byte;
-use crate::{Error, ErrorKind, Grid, Image, Options, Result, Shape, resize};
+use crate::contents::{Contents, Images};
+use crate::decode;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pixels::{Image, Shape};
+use crate::resize;
+use crate::spec::Options;
 
 /// File names that are read.
 const READ: [&str; 3] = ["jpeg", "jpg", "png"];
@@ -21,17 +24,17 @@ const READ: [&str; 3] = ["jpeg", "jpg", "png"];
 /// File names that torchvision reads and this crate does not.
 const NOT_READ: [&str; 6] = ["bmp", "pgm", "ppm", "tif", "tiff", "webp"];
 
-/// Names of the parts of a data set, each with classes of its own.
+/// Names of the splits of a data set, each of which has folders of classes.
 const SPLITS: [&str; 5] = ["test", "train", "val", "valid", "validation"];
 
 /// Deepest nesting of folders; a link that points back would have no end.
 const DEEPEST: usize = 16;
 
 /// An open folder of images.
-pub(crate) struct Folder {
+struct Folder {
     root: PathBuf,
     /// Paths of the images inside the root, with forward slashes.
-    names: Vec<String>,
+    names: Arc<[String]>,
     resize: Option<u32>,
     crop: Option<usize>,
     /// The shape of the first image, and so of all.
@@ -39,24 +42,26 @@ pub(crate) struct Folder {
 }
 
 /// Opens a folder, or a single image as a set of one.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts> {
+pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
     let metadata = fs::metadata(path).map_err(|e| Error::io(e, path))?;
     let listing = if metadata.is_dir() {
-        Listing::of_folder(path)?
+        Listing::from_folder(path)?
     } else {
-        Listing::of_file(path)?
+        Listing::from_file(path)?
     };
     let labels = match &options.classes {
         Some(file) => Some(Labels::by_file(&listing, file)?),
         None => Labels::by_order(&listing),
     };
     let images = Folder::new(listing, options)?;
-    let mut parts = Parts::new(Source::Folder(images));
+    let names = Arc::clone(&images.names);
+    let mut contents = Contents::new(images);
+    contents.names = Some(names);
     if let Some(labels) = labels {
-        parts.labels = Some(labels.labels);
-        parts.class_names = Some(labels.classes);
+        contents.labels = Some(labels.labels);
+        contents.class_names = Some(labels.classes);
     }
-    Ok(parts)
+    Ok(contents)
 }
 
 /// Whether there is an image anywhere inside a folder.
@@ -74,7 +79,7 @@ impl Folder {
         let crop = options.crop.map(resize::check_crop).transpose()?;
         let mut folder = Self {
             root: listing.root,
-            names: listing.names,
+            names: listing.names.into(),
             resize: options.resize,
             crop,
             shape: Shape {
@@ -88,43 +93,9 @@ impl Folder {
         } else {
             let first = folder.path(0);
             let size = decode::dimensions(&first)?;
-            folder.resized(size).map_err(|e| e.at(first))?
+            folder.resized(size).map_err(|e| e.with_path(first))?
         };
         Ok(folder)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    pub(crate) fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    pub(crate) fn name(&self, i: usize) -> Option<&str> {
-        self.names.get(i).map(String::as_str)
-    }
-
-    /// Reads, decodes, scales and crops the image of an index below the length.
-    pub(crate) fn image(&self, i: usize) -> Result<Image> {
-        let path = self.path(i);
-        let mut image = decode::decode(&path)?;
-        let (width, height) = self
-            .resized((image.width, image.height))
-            .map_err(|e| e.at(&path))?;
-        image = resize::resize(image, width, height);
-        if let Some(size) = self.crop {
-            image = resize::center_crop(&image, size);
-        }
-        if (image.width, image.height) != (self.shape.width, self.shape.height) {
-            let message = format!(
-                "the image has {} by {} pixels and the first one of the set {} by {}; \
-                 give a crop so that all have one shape",
-                image.width, image.height, self.shape.width, self.shape.height
-            );
-            return Err(Error::new(ErrorKind::Shape, message).at(path));
-        }
-        Ok(to_image(&image, self.shape))
     }
 
     fn path(&self, i: usize) -> PathBuf {
@@ -140,13 +111,35 @@ impl Folder {
     }
 }
 
-/// Takes the channels of an 8-bit image apart.
-fn to_image(image: &Rgb, shape: Shape) -> Image {
-    let channel = |c| image.data.iter().skip(c).step_by(3).copied().map(of_byte);
-    Image {
-        shape,
-        pixels: (0..3).flat_map(channel).collect(),
-        grid: Grid::EightBit,
+impl Images for Folder {
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Reads, decodes, scales and crops the file.
+    fn image(&self, index: usize) -> Result<Image> {
+        let path = self.path(index);
+        let mut image = decode::decode(&path)?;
+        let (width, height) = self
+            .resized((image.width, image.height))
+            .map_err(|e| e.with_path(&path))?;
+        image = resize::resize(image, width, height);
+        if let Some(size) = self.crop {
+            image = resize::center_crop(&image, size);
+        }
+        if (image.width, image.height) != (self.shape.width, self.shape.height) {
+            let message = format!(
+                "the image has {} by {} pixels and the first one of the set {} by {}; \
+                 give a crop so that all have one shape",
+                image.width, image.height, self.shape.width, self.shape.height
+            );
+            return Err(Error::new(ErrorKind::Shape, message).with_path(path));
+        }
+        Ok(image.to_image())
     }
 }
 
@@ -160,7 +153,7 @@ struct Listing {
 }
 
 impl Listing {
-    fn of_file(path: &Path) -> Result<Self> {
+    fn from_file(path: &Path) -> Result<Self> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| not_utf8(path))?.to_owned();
         Ok(Self {
@@ -170,7 +163,7 @@ impl Listing {
         })
     }
 
-    fn of_folder(root: &Path) -> Result<Self> {
+    fn from_folder(root: &Path) -> Result<Self> {
         let entries = entries(root)?;
         let mut names = Vec::new();
         let mut classes = Vec::new();
@@ -188,7 +181,7 @@ impl Listing {
         if let Some((empty, _)) = classes.iter().find(|(_, images)| *images == 0) {
             let message = "the folder of this class holds no image, so labels would be uncertain; \
                            fill it or remove it";
-            return Err(Error::new(ErrorKind::Empty, message).at(root.join(empty)));
+            return Err(Error::new(ErrorKind::Empty, message).with_path(root.join(empty)));
         }
         Ok(Self {
             root: root.to_owned(),
@@ -209,7 +202,7 @@ impl Listing {
         if names.is_empty() {
             let message = "the folder holds no image; PNG and JPEG files are read, \
                            one folder a class or all in one";
-            return Err(Error::new(ErrorKind::Empty, message).at(root));
+            return Err(Error::new(ErrorKind::Empty, message).with_path(root));
         }
         Ok(Self {
             root: root.to_owned(),
@@ -244,7 +237,7 @@ impl Labels {
     fn by_file(listing: &Listing, file: &Path) -> Result<Self> {
         let Some(folders) = &listing.classes else {
             let message = "a list of classes needs folders of classes, and there are none";
-            return Err(Error::new(ErrorKind::Options, message).at(&listing.root));
+            return Err(Error::new(ErrorKind::Options, message).with_path(&listing.root));
         };
         let text = fs::read_to_string(file).map_err(|e| Error::io(e, file))?;
         let classes: Vec<String> = text
@@ -259,14 +252,14 @@ impl Labels {
                     "line {} is empty or repeats a class; each line names one class",
                     number + 1
                 );
-                return Err(Error::new(ErrorKind::Corrupt, message).at(file));
+                return Err(Error::new(ErrorKind::Corrupt, message).with_path(file));
             }
         }
         let mut labels = Vec::with_capacity(listing.names.len());
         for (folder, images) in folders {
             let Some(&number) = numbers.get(folder.as_str()) else {
                 let message = format!("has no line for the folder '{folder}'");
-                return Err(Error::new(ErrorKind::Label, message).at(file));
+                return Err(Error::new(ErrorKind::Label, message).with_path(file));
             };
             labels.extend(std::iter::repeat_n(number, *images));
         }
@@ -317,7 +310,7 @@ fn walk(
 ) -> Result<bool> {
     if depth > DEEPEST {
         let message = format!("folders nest more than {DEEPEST} deep; a link may point back");
-        return Err(Error::new(ErrorKind::Unsupported, message).at(folder));
+        return Err(Error::new(ErrorKind::Unsupported, message).with_path(folder));
     }
     for entry in entries(folder)? {
         let path = folder.join(&entry.name);
@@ -370,7 +363,7 @@ fn refuse_splits(root: &Path, names: &[String], classes: &[(String, usize)]) -> 
         "the folder holds {} instead of classes; choose one of them",
         list.join(", ")
     );
-    Err(Error::new(ErrorKind::Unrecognised, message).at(root))
+    Err(Error::new(ErrorKind::Unrecognised, message).with_path(root))
 }
 
 /// What a file is by the end of its name.
@@ -395,10 +388,10 @@ fn kind(name: &str) -> Kind {
 
 fn not_read(path: &Path) -> Error {
     let message = "images of this format are not read; convert them to PNG";
-    Error::new(ErrorKind::Unsupported, message).at(path)
+    Error::new(ErrorKind::Unsupported, message).with_path(path)
 }
 
 fn not_utf8(path: &Path) -> Error {
     let message = "the name is not valid UTF-8; rename it";
-    Error::new(ErrorKind::Unsupported, message).at(path)
+    Error::new(ErrorKind::Unsupported, message).with_path(path)
 }

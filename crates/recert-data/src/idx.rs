@@ -7,36 +7,38 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::{Parts, Source};
+use crate::contents::Contents;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files;
+use crate::spec::{Options, Split};
 use crate::strided::{Element, Strided};
-use crate::{Error, ErrorKind, Options, Result, Split, files};
 
 /// The element type of bytes; no other is in use for images and labels.
 const BYTES: u8 = 8;
 
 /// Opens a file of images, or a folder with the usual names, with the labels
 /// beside it if they are there.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts> {
+pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
     let path = if path.is_dir() {
         find_in_folder(path, options.split).ok_or_else(|| {
             let message = format!(
                 "the folder holds no {}-images-idx3-ubyte, with or without .gz",
                 split_name(options.split)
             );
-            Error::new(ErrorKind::Missing, message).at(path)
+            Error::new(ErrorKind::Missing, message).with_path(path)
         })?
     } else {
         path.to_owned()
     };
     let (dims, bytes) = read(&path)?;
     let images = Strided::from_array(&path, &dims, false, Element::U8, bytes, 0)?;
-    let mut parts = Parts::new(Source::Array(images));
+    let mut contents = Contents::new(images);
     if options.labels.is_none()
         && let Some(labels) = labels_beside(&path)
     {
-        parts.labels = Some(read_labels(&labels)?);
+        contents.labels = Some(read_labels(&labels)?);
     }
-    Ok(parts)
+    Ok(contents)
 }
 
 /// Reads a file of labels.
@@ -46,7 +48,7 @@ pub(crate) fn read_labels(path: &Path) -> Result<Vec<i64>> {
         Ok(bytes.into_iter().map(i64::from).collect())
     } else {
         let message = format!("labels have one dimension, found {}", dims.len());
-        Err(Error::new(ErrorKind::Shape, message).at(path))
+        Err(Error::new(ErrorKind::Shape, message).with_path(path))
     }
 }
 
@@ -124,18 +126,18 @@ fn read_from(
         [0, 0, BYTES, rank @ 1..=4] => rank,
         [0, 0, BYTES, rank] => {
             let message = format!("an IDX file of {rank} dimensions does not hold images");
-            return Err(Error::new(ErrorKind::Shape, message).at(path));
+            return Err(Error::new(ErrorKind::Shape, message).with_path(path));
         }
         [0, 0, element @ (9 | 11..=14), _] => {
             let message = format!("IDX elements of type {element} are not read; only bytes (8)");
-            return Err(Error::new(ErrorKind::Unsupported, message).at(path));
+            return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
         }
         _ => {
             let error = Error::new(
                 ErrorKind::Corrupt,
                 "is not an IDX file: its magic is missing",
             );
-            return Err(error.at(path));
+            return Err(error.with_path(path));
         }
     };
     let mut dims = Vec::with_capacity(usize::from(rank));

@@ -1,8 +1,9 @@
-//! Labels: read from a file of their own, and brought into the range of class numbers.
+//! Labels: read from a separate file, and converted to class numbers.
 
 use std::path::Path;
 
-use crate::{Error, ErrorKind, Result, files, idx, npy, npy_header};
+use crate::error::{Error, ErrorKind, Result};
+use crate::{files, idx, npy, npy_header};
 
 /// Reads a file of labels, one an image: npy integers, or IDX bytes.
 pub(crate) fn read(path: &Path) -> Result<Vec<i64>> {
@@ -13,7 +14,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<i64>> {
         idx::read_labels(path)
     } else {
         let message = "is neither an npy array nor an IDX file of labels";
-        Err(Error::new(ErrorKind::Unrecognised, message).at(path))
+        Err(Error::new(ErrorKind::Unrecognised, message).with_path(path))
     }
 }
 

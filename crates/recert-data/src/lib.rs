@@ -2,38 +2,34 @@
 //!
 //! This crate turns files into images of `f32` pixels in [0, 1] and into
 //! labels, and it does nothing else: it knows no network, no noise and no SQL.
-//! What an image is, byte by byte, is part of what a certificate says, so every
+//! What an image is, byte by byte, is part of what a certificate states, so every
 //! conversion here is exact and documented: byte `b` becomes `b as f32 / 255.0`
 //! as in torchvision's `ToTensor`, and [`Image::sha256`] fingerprints the result.
 //!
-//! Files are taken to be hostile. Sizes that they claim are compared with the
+//! Files may be hostile. Sizes that they state are compared with the
 //! bytes that are there before anything is allocated, the pickle reader builds
 //! no object and calls nothing, and every defect is an [`Error`] that names the
-//! file and the place.
+//! file and the position in it.
 //!
 //! ```
 //! use recert_data::{DataSpec, Dataset, Options, Subset};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("test.bin");
-//! # std::fs::write(&path, vec![3_u8; 2 * 3073])?;
-//! // Two CIFAR-10 records: a byte of label and 3072 bytes of pixels each.
-//! let spec: DataSpec = format!("cifar10-bin:{}", path.display()).parse()?;
+//! // Every hundredth image of the test set of the project's demonstration.
+//! let spec: DataSpec = "../../assets/demo/shapes-test.npz".parse()?;
 //! let data = Dataset::open(&spec, &Options::default())?;
-//! for i in Subset::new(data.len(), 1, None)? {
+//! for i in Subset::new(data.len(), 100, None)? {
 //!     let image = data.image(i)?;
-//!     assert_eq!(data.label(i), Some(3));
-//!     assert_eq!(image.pixels[0], 3.0 / 255.0);
+//!     assert_eq!(image.pixels.len(), 3 * 32 * 32);
+//!     println!("image {i} has the label {:?}", data.label(i));
 //! }
-//! # Ok(())
-//! # }
+//! # Ok::<(), recert_data::Error>(())
 //! ```
 #![forbid(unsafe_code)]
 
 mod cifar;
 mod cifar_binary;
 mod cifar_python;
+mod contents;
 mod dataset;
 mod decode;
 mod detect;
@@ -48,15 +44,13 @@ mod npz;
 mod pickle;
 mod pixels;
 mod resize;
+mod rgb;
 mod spec;
 mod strided;
 mod subset;
 
 pub use dataset::Dataset;
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Result};
 pub use pixels::{Grid, Image, Shape};
 pub use spec::{DataSpec, Format, Options, Split};
 pub use subset::Subset;
-
-/// The result of everything in this crate that can fail.
-pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -3,12 +3,13 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::dataset::{Parts, Source};
+use crate::contents::Contents;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::npy_header::{self, Descr};
-use crate::strided::{Element, Strided};
-use crate::{Error, ErrorKind, Result, files};
+use crate::strided::{Element, Strided, dims_text};
 
-/// An array as it stands in a file.
+/// An array as a file stores it.
 pub(crate) struct RawArray {
     pub(crate) descr: Descr,
     pub(crate) fortran: bool,
@@ -18,9 +19,9 @@ pub(crate) struct RawArray {
 }
 
 /// Opens the images of an npy file.
-pub(crate) fn open(path: &Path) -> Result<Parts> {
+pub(crate) fn open(path: &Path) -> Result<Contents> {
     let images = read_file(path)?.into_images(path)?;
-    Ok(Parts::new(Source::Array(images)))
+    Ok(Contents::new(images))
 }
 
 /// Reads the array of an npy file.
@@ -40,7 +41,7 @@ pub(crate) fn read(reader: &mut dyn Read, length: Option<u64>, path: &Path) -> R
         });
     let Some(expected) = expected else {
         let message = format!("an array of {} cannot exist", dims_text(&header.dims));
-        return Err(Error::new(ErrorKind::Shape, message).at(path));
+        return Err(Error::new(ErrorKind::Shape, message).with_path(path));
     };
     let available = length.map(|length| length.saturating_sub(header.length));
     let bytes = files::read_rest(reader, expected, available, path)?;
@@ -66,7 +67,7 @@ impl RawArray {
                     "images of type '{}' are not read; store uint8, float16, float32 or float64",
                     self.descr
                 );
-                return Err(Error::new(ErrorKind::Unsupported, message).at(path));
+                return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
             }
         };
         Strided::from_array(path, &self.dims, self.fortran, element, self.bytes, 0)
@@ -79,7 +80,7 @@ impl RawArray {
                 "labels of {} are not read; store one whole number an image, [N]",
                 dims_text(&self.dims)
             );
-            return Err(Error::new(ErrorKind::Shape, message).at(path));
+            return Err(Error::new(ErrorKind::Shape, message).with_path(path));
         }
         let (kind, size) = (self.descr.kind, self.descr.size);
         if !(matches!(kind, b'u' | b'i') && matches!(size, 1 | 2 | 4 | 8)) {
@@ -87,7 +88,7 @@ impl RawArray {
                 "labels of type '{}' are not read; store integers",
                 self.descr
             );
-            return Err(Error::new(ErrorKind::Unsupported, message).at(path));
+            return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
         }
         let label = |bytes: &[u8]| {
             // Sign and magnitude of any integer of 8 bytes or fewer fit here.
@@ -109,17 +110,11 @@ impl RawArray {
                 let label = label(bytes);
                 i64::try_from(label).map_err(|_| {
                     let message = format!("label {label} of image {i} is not that of a class");
-                    Error::new(ErrorKind::Label, message).at(path)
+                    Error::new(ErrorKind::Label, message).with_path(path)
                 })
             })
             .collect()
     }
-}
-
-/// Dimensions as numpy prints them.
-pub(crate) fn dims_text(dims: &[u64]) -> String {
-    let dims: Vec<_> = dims.iter().map(u64::to_string).collect();
-    format!("shape [{}]", dims.join(", "))
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@
 //! length of a text and the text, which is a Python dictionary of exactly the
 //! keys `descr`, `fortran_order` and `shape`. Only this dictionary is
 //! understood, without nesting, so that no input can make the reader recurse,
-//! and dimensions are handed on as they stand, for the caller to multiply with
+//! and dimensions are passed on unchecked, for the caller to multiply with
 //! care. (The reader of the npyz crate multiplies them unchecked.)
 
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
-use crate::{Error, ErrorKind, Result, files};
+use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 
 /// The bytes that begin every npy file.
 pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
@@ -19,7 +20,7 @@ pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// The longest header text that is read; numpy itself stops at 10,000 bytes.
 const LONGEST: usize = 65_535;
 
-/// What an npy file says of its array.
+/// The description of an array at the beginning of an npy file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Header {
     pub(crate) descr: Descr,
@@ -60,7 +61,7 @@ pub(crate) fn read(reader: &mut dyn Read, path: &Path) -> Result<Header> {
             ErrorKind::Corrupt,
             "is not an npy array: its magic is missing",
         );
-        return Err(error.at(path));
+        return Err(error.with_path(path));
     }
     let (text_length, size_of_length) = match begin[6] {
         1 => {
@@ -75,23 +76,23 @@ pub(crate) fn read(reader: &mut dyn Read, path: &Path) -> Result<Header> {
         }
         version => {
             let message = format!("version {version} of npy is not known; there are 1, 2 and 3");
-            return Err(Error::new(ErrorKind::Unsupported, message).at(path));
+            return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
         }
     };
     if text_length > LONGEST {
         let message = format!("a header of {text_length} bytes is not that of a plain array");
-        return Err(Error::new(ErrorKind::Corrupt, message).at(path));
+        return Err(Error::new(ErrorKind::Corrupt, message).with_path(path));
     }
     let mut text = vec![0; text_length];
     files::read_header(reader, &mut text, path)?;
-    let mut header = parse(&text).map_err(|e| e.at(path))?;
+    let mut header = parse(&text).map_err(|e| e.with_path(path))?;
     header.length = (begin.len() + size_of_length + text_length) as u64;
     Ok(header)
 }
 
 /// Parses the text of a header.
 fn parse(text: &[u8]) -> Result<Header> {
-    let mut cursor = Cursor { text, at: 0 };
+    let mut cursor = Cursor { text, position: 0 };
     let (mut descr, mut fortran, mut dims) = (None, None, None);
     cursor.expect(b'{')?;
     while !cursor.take(b'}') {
@@ -109,7 +110,7 @@ fn parse(text: &[u8]) -> Result<Header> {
         }
     }
     cursor.skip_space();
-    if cursor.at != text.len() {
+    if cursor.position != text.len() {
         return Err(cursor.error("the end of the header"));
     }
     match (descr, fortran, dims) {
@@ -123,31 +124,35 @@ fn parse(text: &[u8]) -> Result<Header> {
     }
 }
 
-/// A place in the text of a header.
+/// A position in the text of a header.
 struct Cursor<'a> {
     text: &'a [u8],
-    at: usize,
+    position: usize,
 }
 
 impl<'a> Cursor<'a> {
     fn error(&self, expected: &str) -> Error {
         let message = format!(
             "the npy header is damaged: expected {expected} at byte {}",
-            self.at
+            self.position
         );
         Error::new(ErrorKind::Corrupt, message)
     }
 
     fn skip_space(&mut self) {
-        while self.text.get(self.at).is_some_and(u8::is_ascii_whitespace) {
-            self.at += 1;
+        while self
+            .text
+            .get(self.position)
+            .is_some_and(u8::is_ascii_whitespace)
+        {
+            self.position += 1;
         }
     }
 
     fn take(&mut self, byte: u8) -> bool {
         self.skip_space();
-        let found = self.text.get(self.at) == Some(&byte);
-        self.at += usize::from(found);
+        let found = self.text.get(self.position) == Some(&byte);
+        self.position += usize::from(found);
         found
     }
 
@@ -162,9 +167,9 @@ impl<'a> Cursor<'a> {
     /// The longest run of bytes of some class.
     fn run(&mut self, class: impl Fn(u8) -> bool) -> &'a [u8] {
         self.skip_space();
-        let rest = &self.text[self.at..];
+        let rest = &self.text[self.position..];
         let length = rest.iter().take_while(|b| class(**b)).count();
-        self.at += length;
+        self.position += length;
         &rest[..length]
     }
 
@@ -174,11 +179,11 @@ impl<'a> Cursor<'a> {
         if quote == b'\'' {
             self.expect(b'\'')?;
         }
-        let rest = &self.text[self.at..];
+        let rest = &self.text[self.position..];
         let length = rest.iter().position(|&b| b == quote || b == b'\\');
         match length {
             Some(length) if rest[length] == quote => {
-                self.at += length + 1;
+                self.position += length + 1;
                 Ok(&rest[..length])
             }
             _ => Err(self.error("a string that ends in the same quote")),
@@ -246,7 +251,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The number that decimal digits stand for; `None` if there are none or too many.
+/// The value of decimal digits; `None` if there are none or too many.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::dataset::{Parts, Source};
+use crate::contents::Contents;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::npy::{self, RawArray};
-use crate::{Error, ErrorKind, Options, Result, Split, files};
+use crate::spec::{Options, Split};
 
 /// Names of the array of images: those of any set, of a test set, of a training set.
 const IMAGES: [&[&str]; 3] = [
@@ -25,7 +27,7 @@ const LABELS: [&[&str]; 3] = [
 ];
 
 /// Opens the images of an npz file, with the labels beside them if there are any.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts> {
+pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
     let (file, _) = files::open(path)?;
     let mut archive = ZipArchive::new(file).map_err(|e| zip_error(e, path))?;
     let mut names: Vec<String> = archive
@@ -35,23 +37,25 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Parts> {
         .collect();
     names.sort_unstable();
 
-    let Some(images) = choose(&names, &IMAGES, options.split).map_err(|e| e.at(path))? else {
+    let Some(images) = choose(&names, &IMAGES, options.split).map_err(|e| e.with_path(path))?
+    else {
         let message = format!(
             "no array is called {}; the file holds {}",
             list(wanted(&IMAGES, options.split)),
             list(&names),
         );
-        return Err(Error::new(ErrorKind::Missing, message).at(path));
+        return Err(Error::new(ErrorKind::Missing, message).with_path(path));
     };
-    let (images, place) = read(&mut archive, images, path)?;
-    let mut parts = Parts::new(Source::Array(images.into_images(&place)?));
+    let (images, array_path) = read(&mut archive, images, path)?;
+    let mut contents = Contents::new(images.into_images(&array_path)?);
     if options.labels.is_none()
-        && let Some(labels) = choose(&names, &LABELS, options.split).map_err(|e| e.at(path))?
+        && let Some(labels) =
+            choose(&names, &LABELS, options.split).map_err(|e| e.with_path(path))?
     {
-        let (labels, place) = read(&mut archive, labels, path)?;
-        parts.labels = Some(labels.to_labels(&place)?);
+        let (labels, array_path) = read(&mut archive, labels, path)?;
+        contents.labels = Some(labels.to_labels(&array_path)?);
     }
-    Ok(parts)
+    Ok(contents)
 }
 
 /// The names that an array may have for a split.
@@ -59,11 +63,11 @@ fn wanted(
     table: &[&'static [&'static str]; 3],
     split: Split,
 ) -> impl Iterator<Item = &'static str> {
-    let of_split = match split {
+    let split_names = match split {
         Split::Test => table[1],
         Split::Train => table[2],
     };
-    table[0].iter().chain(of_split).copied()
+    table[0].iter().chain(split_names).copied()
 }
 
 /// The one name of the file that is wanted; two would leave open which is meant.
@@ -89,19 +93,19 @@ fn choose<'a>(
     }
 }
 
-/// Reads one array, and says where it stands for messages.
+/// Reads one array; the path returned with it names it in messages.
 fn read<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     name: &str,
     path: &Path,
 ) -> Result<(RawArray, PathBuf)> {
-    let place = path.join(format!("{name}.npy"));
+    let array_path = path.join(format!("{name}.npy"));
     let mut entry = archive
         .by_name(&format!("{name}.npy"))
-        .map_err(|e| zip_error(e, &place))?;
+        .map_err(|e| zip_error(e, &array_path))?;
     // The length that the archive states is not trusted, so none is passed on.
-    let array = npy::read(&mut entry, None, &place)?;
-    Ok((array, place))
+    let array = npy::read(&mut entry, None, &array_path)?;
+    Ok((array, array_path))
 }
 
 fn zip_error(e: ZipError, path: &Path) -> Error {
@@ -116,7 +120,7 @@ fn zip_error(e: ZipError, path: &Path) -> Error {
             "the zip file is damaged; copy or download it again",
         ),
     };
-    error.at(path).because(e)
+    error.with_path(path).with_source(e)
 }
 
 /// Names in quotes, for messages.

@@ -12,48 +12,11 @@
 //! instructions is limited, and with it the memory; strings are borrowed.
 
 mod machine;
+mod value;
 
-use crate::Result;
-
-/// Index of a value in the arena.
-type Id = usize;
-
-#[derive(Debug)]
-enum Node<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    /// A string of bytes or of text; Python 2 does not tell them apart.
-    Str(&'a [u8]),
-    List(Vec<Id>),
-    Tuple(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    /// A numpy type: its code, such as `u1`.
-    Dtype(&'a [u8]),
-    /// A numpy array, `None` until its state arrives.
-    Array(Option<Array<'a>>),
-}
-
-/// The names that a pickle may mention; they stand for themselves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Global {
-    Reconstruct,
-    NdArray,
-    Dtype,
-}
-
-/// A numpy array as its pickle describes it.
-#[derive(Debug, Clone)]
-pub(crate) struct Array<'a> {
-    pub(crate) dims: Vec<u64>,
-    /// The type of the elements, such as `u1`.
-    pub(crate) element: &'a [u8],
-    /// Whether the first index varies fastest.
-    pub(crate) fortran: bool,
-    /// The elements; their number is not checked against the dimensions.
-    pub(crate) bytes: &'a [u8],
-}
+use crate::error::Result;
+pub(crate) use value::Array;
+use value::{Id, Node};
 
 /// A parsed pickle.
 #[derive(Debug)]
@@ -122,7 +85,7 @@ impl<'a> Pickle<'a> {
 mod tests {
     use super::machine::MOST_INSTRUCTIONS;
     use super::*;
-    use crate::{Error, ErrorKind};
+    use crate::error::{Error, ErrorKind};
     use proptest::prelude::*;
 
     fn error(bytes: &[u8]) -> Error {
@@ -200,8 +163,8 @@ mod tests {
         // A tuple in a tuple, many times, and a list that holds itself.
         let deep = [&b"N"[..], &vec![0x85; 1_000_000], b"."].concat();
         assert!(Pickle::parse(&deep).is_ok());
-        let own = Pickle::parse(b"]q\x00h\x00a.").unwrap();
-        assert!(own.integers(own.root).is_none());
+        let recursive = Pickle::parse(b"]q\x00h\x00a.").unwrap();
+        assert!(recursive.integers(recursive.root).is_none());
     }
 
     proptest! {

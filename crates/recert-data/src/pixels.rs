@@ -1,10 +1,10 @@
-//! An image as the rest of the project sees it: a shape, `f32` pixels, a fingerprint.
+//! An image: its shape, its `f32` pixels and their fingerprint.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The dimensions of an image; pixels are stored channel by channel, row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +19,11 @@ pub struct Shape {
 
 impl Shape {
     /// Number of pixel values, channels x height x width; `None` on overflow.
+    ///
+    /// ```
+    /// let shape = recert_data::Shape { channels: 3, height: 32, width: 32 };
+    /// assert_eq!(shape.checked_len(), Some(3072));
+    /// ```
     pub fn checked_len(&self) -> Option<usize> {
         self.channels
             .checked_mul(self.height)?
@@ -32,7 +37,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Whether the pixels of an image stand on the grid of 8-bit images.
+/// Whether the pixels of an image are values of 8-bit images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Grid {
     /// Every pixel is, bit by bit, `k as f32 / 255.0` for a whole k in 0..=255.
@@ -43,14 +48,14 @@ pub enum Grid {
 
 /// One image: flat pixels in [0, 1], order [channels, height, width].
 ///
-/// Images that a [`Dataset`](crate::Dataset) or [`Image::from_pixels`] hands out
-/// have as many pixels as the shape says, all finite, in [0, 1] and never
-/// negative zero, and `grid` says what holds.
+/// Images that come from a [`Dataset`](crate::Dataset) or from
+/// [`Image::from_pixels`] have as many pixels as the shape calls for, all finite,
+/// in [0, 1] and never negative zero, and the right `grid`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
     /// Dimensions.
     pub shape: Shape,
-    /// Pixels in [0, 1]; channel c, row y, column x stands at (c * height + y) * width + x.
+    /// Pixels in [0, 1]; channel c, row y, column x is at (c * height + y) * width + x.
     pub pixels: Vec<f32>,
     /// Whether all pixels are those of an 8-bit image.
     pub grid: Grid,
@@ -62,6 +67,17 @@ impl Image {
     /// Negative zero becomes zero. It is an error ([`ErrorKind::Shape`]) if the
     /// number of pixels is zero or not the one that the shape calls for, and
     /// ([`ErrorKind::Value`]) if a pixel is outside [0, 1] or not a number.
+    ///
+    /// ```
+    /// use recert_data::{ErrorKind, Grid, Image, Shape};
+    ///
+    /// let shape = Shape { channels: 1, height: 1, width: 2 };
+    /// assert_eq!(Image::from_pixels(shape, vec![0.0, 1.0])?.grid, Grid::EightBit);
+    /// assert_eq!(Image::from_pixels(shape, vec![0.0, 0.1])?.grid, Grid::Float);
+    /// let error = Image::from_pixels(shape, vec![0.0, 255.0]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Value);
+    /// # Ok::<(), recert_data::Error>(())
+    /// ```
     pub fn from_pixels(shape: Shape, mut pixels: Vec<f32>) -> Result<Self> {
         if pixels.is_empty() || shape.checked_len() != Some(pixels.len()) {
             return Err(Error::new(
@@ -69,8 +85,9 @@ impl Image {
                 format!("{} pixels do not make an image of {shape}", pixels.len()),
             ));
         }
-        for (at, pixel) in pixels.iter_mut().enumerate() {
-            *pixel = in_range(f64::from(*pixel)).ok_or_else(|| value_error(shape, at, *pixel))?;
+        for (index, pixel) in pixels.iter_mut().enumerate() {
+            *pixel =
+                in_range(f64::from(*pixel)).ok_or_else(|| value_error(shape, index, *pixel))?;
         }
         let grid = grid_of(&pixels);
         Ok(Self {
@@ -87,6 +104,17 @@ impl Image {
     /// [`pixels`](Self::pixels), each as the four little-endian bytes of its
     /// IEEE 754 binary32 representation. Nothing else enters: neither the grid,
     /// the label nor the file.
+    ///
+    /// ```
+    /// use recert_data::{Image, Shape};
+    ///
+    /// let row = Shape { channels: 1, height: 1, width: 2 };
+    /// let column = Shape { channels: 1, height: 2, width: 1 };
+    /// let row = Image::from_pixels(row, vec![0.0, 1.0])?;
+    /// let column = Image::from_pixels(column, vec![0.0, 1.0])?;
+    /// assert_ne!(row.sha256(), column.sha256());
+    /// # Ok::<(), recert_data::Error>(())
+    /// ```
     pub fn sha256(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for size in [self.shape.channels, self.shape.height, self.shape.width] {
@@ -110,14 +138,14 @@ pub(crate) fn in_range(value: f64) -> Option<f32> {
     (0.0..=1.0).contains(&value).then_some(value as f32 + 0.0)
 }
 
-/// The value that byte `b` stands for, as in torchvision's `ToTensor`.
-pub(crate) fn of_byte(b: u8) -> f32 {
+/// The value of a pixel stored as byte `b`, as in torchvision's `ToTensor`.
+pub(crate) fn byte_to_pixel(b: u8) -> f32 {
     f32::from(b) / 255.0
 }
 
-/// Whether all pixels, which lie in [0, 1], are values of bytes.
+/// [`Grid::EightBit`] if all pixels, which lie in [0, 1], are values of bytes.
 pub(crate) fn grid_of(pixels: &[f32]) -> Grid {
-    let on_grid = |&p: &f32| of_byte((p * 255.0).round() as u8) == p;
+    let on_grid = |&p: &f32| byte_to_pixel((p * 255.0).round() as u8) == p;
     if pixels.iter().all(on_grid) {
         Grid::EightBit
     } else {
@@ -125,11 +153,11 @@ pub(crate) fn grid_of(pixels: &[f32]) -> Grid {
     }
 }
 
-/// The error for a pixel that is not in [0, 1], by its place in CHW order.
-pub(crate) fn value_error(shape: Shape, at: usize, value: impl fmt::Display) -> Error {
-    let column = at % shape.width;
-    let row = at / shape.width % shape.height;
-    let channel = at / shape.width / shape.height;
+/// The error for a pixel that is not in [0, 1], by its index in CHW order.
+pub(crate) fn value_error(shape: Shape, index: usize, value: impl fmt::Display) -> Error {
+    let column = index % shape.width;
+    let row = index / shape.width % shape.height;
+    let channel = index / shape.width / shape.height;
     Error::new(
         ErrorKind::Value,
         format!(
@@ -150,9 +178,9 @@ mod tests {
     };
 
     #[test]
-    fn the_grid_is_that_of_bytes_in_every_precision() {
+    fn the_grid_is_that_byte_to_pixels_in_every_precision() {
         for b in 0..=255_u8 {
-            let value = of_byte(b);
+            let value = byte_to_pixel(b);
             assert_eq!(grid_of(&[value]), Grid::EightBit, "byte {b}");
             assert_eq!(in_range(f64::from(b) / 255.0), Some(value), "byte {b}");
             for neighbour in [value.next_up(), value.next_down()] {

@@ -12,8 +12,8 @@
 //! as tall as wide, which differs from the order of earlier versions, kept here,
 //! by at most one grey level.
 
-use crate::decode::Rgb;
-use crate::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::rgb::Rgb;
 
 /// Fractional bits of the weights: what 32 bits leave beside 8 bits of pixel and
 /// 2 bits of headroom.

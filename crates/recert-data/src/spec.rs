@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A format of image data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +36,10 @@ impl Format {
     ];
 
     /// What forces this format in a [`DataSpec`], without the colon.
+    ///
+    /// ```
+    /// assert_eq!(recert_data::Format::Cifar10Binary.prefix(), "cifar10-bin");
+    /// ```
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Cifar10Python => "cifar10",
@@ -165,10 +169,10 @@ impl From<PathBuf> for DataSpec {
     }
 }
 
-/// Which half of a data set that has both is meant.
+/// Which half of a data set to read, where it has both.
 ///
-/// It chooses among the files of a CIFAR-10 or IDX folder and among the arrays
-/// of an npz file. Where the path names a single file or array, that is read.
+/// The split chooses among the files of a CIFAR-10 or IDX folder and among the arrays
+/// of an npz file. A path that names a single file or array is read whatever the split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Split {
     /// The test set.
@@ -178,7 +182,15 @@ pub enum Split {
     Train,
 }
 
-/// How to read a data set; the default takes it as it is.
+/// How to read a data set; the default changes nothing.
+///
+/// ```
+/// use recert_data::{Options, Split};
+///
+/// // A folder of images, prepared as for most networks trained on ImageNet.
+/// let options = Options { resize: Some(256), crop: Some(224), ..Options::default() };
+/// assert_eq!(options.split, Split::Test);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
     /// The test or the training set.
@@ -189,8 +201,8 @@ pub struct Options {
     /// Image folders only: cuts the central square of this side, after resizing,
     /// exactly as torchvision's `CenterCrop`, which pads smaller images with black.
     pub crop: Option<u32>,
-    /// Is added to every label, whichever file it comes from: 1 for a network
-    /// whose class 0 is "background".
+    /// A number to add to every label, whichever file it comes from: 1 for a
+    /// network whose class 0 is "background".
     pub label_offset: i64,
     /// Labels to use in place of the format's own: an npy file of integers or an
     /// IDX file of labels, one label an image in the order of the images.

@@ -1,4 +1,4 @@
-//! Images that stand in one block of bytes, whatever the order of their axes.
+//! Images in one block of bytes, whatever the order of their axes.
 //!
 //! CIFAR-10 records, IDX files and numpy arrays all come down to this: elements
 //! of one type at fixed distances along image, channel, row and column. The
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 
-use crate::npy::dims_text;
-use crate::pixels::{in_range, of_byte, value_error};
-use crate::{Error, ErrorKind, Grid, Image, Result, Shape};
+use crate::contents::Images;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pixels::{Grid, Image, Shape, byte_to_pixel, grid_of, in_range, value_error};
 
 /// The type of the stored pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,14 +89,14 @@ impl Strided {
                  store [N, C, H, W], [N, H, W, C], [N, H, W] or [N, D]",
                 dims_text(dims)
             );
-            return Err(Error::new(ErrorKind::Shape, message).at(path));
+            return Err(Error::new(ErrorKind::Shape, message).with_path(path));
         }
         if dims[0] == 0 {
-            return Err(Error::new(ErrorKind::Empty, "holds no image").at(path));
+            return Err(Error::new(ErrorKind::Empty, "holds no image").with_path(path));
         }
         if dims.contains(&0) {
             let message = format!("images of no pixels: {}", dims_text(dims));
-            return Err(Error::new(ErrorKind::Shape, message).at(path));
+            return Err(Error::new(ErrorKind::Shape, message).with_path(path));
         }
         let (sizes, mut strides) = strides(dims, fortran, element.size())
             .filter(|(sizes, _)| {
@@ -109,7 +109,7 @@ impl Strided {
                     bytes.len().saturating_sub(offset),
                     dims_text(dims)
                 );
-                Error::new(ErrorKind::Shape, message).at(path)
+                Error::new(ErrorKind::Shape, message).with_path(path)
             })?;
         let is_channels = |size| matches!(size, 1 | 3 | 4);
         let shape = |channels, height, width| Shape {
@@ -129,7 +129,7 @@ impl Strided {
                     "neither the second nor the fourth axis of {} is 1, 3 or 4 channels",
                     dims_text(dims)
                 );
-                return Err(Error::new(ErrorKind::Shape, message).at(path));
+                return Err(Error::new(ErrorKind::Shape, message).with_path(path));
             }
         };
         let images = Self {
@@ -145,25 +145,6 @@ impl Strided {
         Ok(images)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    pub(crate) fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    /// The image of an index below the length.
-    pub(crate) fn image(&self, i: usize) -> Result<Image> {
-        let mut pixels = Vec::new();
-        let grid = self.fill(i, &mut pixels)?;
-        Ok(Image {
-            shape: self.shape,
-            pixels,
-            grid,
-        })
-    }
-
     /// Converts every image once, so that a bad value is found at the opening
     /// and not after hours of a run. Bytes have no bad values.
     fn check_values(&self) -> Result<()> {
@@ -176,12 +157,12 @@ impl Strided {
         Ok(())
     }
 
-    /// Writes image `i` over `pixels`.
+    /// Replaces the contents of `pixels` by image `i`.
     fn fill(&self, i: usize, pixels: &mut Vec<f32>) -> Result<Grid> {
         pixels.clear();
         match self.element {
             Element::U8 => {
-                self.gather(i, |[b]| pixels.push(of_byte(b)));
+                self.gather(i, |[b]| pixels.push(byte_to_pixel(b)));
                 return Ok(Grid::EightBit);
             }
             Element::F16 { big_endian: true } => {
@@ -199,7 +180,7 @@ impl Strided {
             Element::F64 { big_endian: true } => self.fill_floats(i, pixels, f64::from_be_bytes),
             Element::F64 { big_endian: false } => self.fill_floats(i, pixels, f64::from_le_bytes),
         }?;
-        Ok(crate::pixels::grid_of(pixels))
+        Ok(grid_of(pixels))
     }
 
     fn fill_floats<const SIZE: usize>(
@@ -219,28 +200,48 @@ impl Strided {
         });
         match bad {
             None => Ok(()),
-            Some((at, value)) => {
-                let error = value_error(self.shape, at, value);
+            Some((index, value)) => {
+                let error = value_error(self.shape, index, value);
                 let error = Error::new(error.kind(), format!("image {i}: {error}"));
-                Err(error.at(&self.path))
+                Err(error.with_path(&self.path))
             }
         }
     }
 
-    /// Hands out the bytes of every pixel of image `i` in CHW order.
+    /// Passes on the bytes of every pixel of image `i` in CHW order.
     fn gather<const SIZE: usize>(&self, i: usize, mut take: impl FnMut([u8; SIZE])) {
         let [image, channel, row, column] = self.strides;
         for c in 0..self.shape.channels {
             for y in 0..self.shape.height {
                 let begin = self.offset + i * image + c * channel + y * row;
                 for x in 0..self.shape.width {
-                    let at = begin + x * column;
+                    let pixel = begin + x * column;
                     let mut bytes = [0; SIZE];
-                    bytes.copy_from_slice(&self.bytes[at..at + SIZE]);
+                    bytes.copy_from_slice(&self.bytes[pixel..pixel + SIZE]);
                     take(bytes);
                 }
             }
         }
+    }
+}
+
+impl Images for Strided {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn image(&self, index: usize) -> Result<Image> {
+        let mut pixels = Vec::new();
+        let grid = self.fill(index, &mut pixels)?;
+        Ok(Image {
+            shape: self.shape,
+            pixels,
+            grid,
+        })
     }
 }
 
@@ -262,6 +263,12 @@ fn strides(dims: &[u64], fortran: bool, element: usize) -> Option<(Vec<usize>, V
         stride = stride.checked_mul(sizes[axis])?;
     }
     Some((sizes, strides))
+}
+
+/// Dimensions as numpy prints them.
+pub(crate) fn dims_text(dims: &[u64]) -> String {
+    let dims: Vec<_> = dims.iter().map(u64::to_string).collect();
+    format!("shape [{}]", dims.join(", "))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Which images of a set a run takes: every k-th, from an offset, up to a limit.
+//! A selection of the images of a set: every k-th, from an offset, up to a limit.
 
 use std::iter::FusedIterator;
 
-use crate::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The indices offset, offset + every, offset + 2 every, ... below the length of a set.
 ///
@@ -35,6 +35,13 @@ impl Subset {
     ///
     /// It is an error ([`ErrorKind::Options`]) if `every` is zero, or if the set
     /// has more than 2^32 images, whose indices would not fit.
+    ///
+    /// ```
+    /// let subset = recert_data::Subset::new(10, 4, None)?;
+    /// assert_eq!(subset.collect::<Vec<_>>(), [0, 4, 8]);
+    /// assert!(recert_data::Subset::new(10, 0, None).is_err());
+    /// # Ok::<(), recert_data::Error>(())
+    /// ```
     pub fn new(len: usize, every: u32, limit: Option<u32>) -> Result<Self> {
         if every == 0 {
             return Err(Error::new(
@@ -60,6 +67,12 @@ impl Subset {
     /// The same selection, starting with image `offset` instead of image 0.
     ///
     /// An offset past the end of the set selects nothing.
+    ///
+    /// ```
+    /// let subset = recert_data::Subset::new(10, 4, None)?.starting_at(1);
+    /// assert_eq!(subset.collect::<Vec<_>>(), [1, 5, 9]);
+    /// # Ok::<(), recert_data::Error>(())
+    /// ```
     #[must_use]
     pub fn starting_at(mut self, offset: u32) -> Self {
         self.next = u64::from(offset);

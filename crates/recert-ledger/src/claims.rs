@@ -59,51 +59,52 @@ pub enum Parameters {
     },
     /// Incremental randomized smoothing.
     Irs {
-        /// Of f's probability.
+        /// Share of alpha for f's probability.
         alpha_f: f64,
-        /// Of the disagreement.
+        /// Share for the disagreement.
         alpha_zeta: f64,
-        /// Of h's own probability.
+        /// Share for h's own probability.
         alpha_direct: f64,
         /// The bound of f from which on h's own counts come first.
         gamma: f64,
     },
     /// f's probability less the disagreement.
     Zeta {
-        /// Of f's probability.
+        /// Share of alpha for f's probability.
         alpha_f: f64,
-        /// Of the disagreement.
+        /// Share for the disagreement.
         alpha_zeta: f64,
     },
     /// f's probability less what h loses.
     Loss {
-        /// Of f's probability.
+        /// Share of alpha for f's probability.
         alpha_f: f64,
-        /// Of the loss.
+        /// Share for the loss.
         alpha_loss: f64,
     },
-    /// The same and what h gains.
+    /// f's probability less what h loses, with what h gains.
     Paired {
-        /// Of f's probability.
+        /// Share of alpha for f's probability.
         alpha_f: f64,
-        /// Of the loss.
+        /// Share for the loss.
         alpha_loss: f64,
-        /// Of the gain.
+        /// Share for the gain.
         alpha_gain: f64,
     },
     /// On samples that f's codes choose.
     Auto {
-        /// Of a statement about f's codes, where there is another about h.
+        /// Share for a statement about f's codes, where there is another about h.
         alpha_f: f64,
-        /// Of that about h.
+        /// Share for that about h.
         alpha_h: f64,
-        /// Of a single statement.
+        /// Share for a single statement.
         alpha_whole: f64,
-        /// Of how many candidates the network may be chosen by its results.
+        /// The number of candidates that the network may be chosen among by their
+        /// results; 1 for a network named in advance.
         among: u32,
         /// f's first samples that h never runs on.
         early: u64,
-        /// How much to spend, or what for.
+        /// What is spent, or what is to be reached.
         goal: Goal,
         /// Inputs that share in it.
         inputs: u64,
@@ -302,7 +303,7 @@ impl Parameters {
         }
     }
 
-    /// Of how many candidates the network may be chosen by its results.
+    /// The number of candidates that the network may be chosen among.
     fn among(&self) -> u32 {
         match self {
             Self::Auto { among, .. } => *among,

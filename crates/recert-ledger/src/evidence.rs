@@ -94,13 +94,13 @@ pub enum Evidence {
     Pairs {
         /// The class selected.
         class: u16,
-        /// Of f's samples, those answered with it.
+        /// f's samples answered with it.
         k: u64,
         /// f's samples.
         n: u64,
         /// Samples that both answered.
         m: u64,
-        /// Of these, those with different answers, or an invalid one.
+        /// Those with different answers, or an invalid one.
         disagreements: u64,
         /// Those that h answered with the class.
         own: u64,
@@ -110,7 +110,7 @@ pub enum Evidence {
         gained: u64,
         /// Those that h gave an invalid answer to.
         invalid: u64,
-        /// Of `irs`: the upper bound of the disagreement, at `alpha_zeta`.
+        /// The upper bound of the disagreement, at `alpha_zeta`; of `irs` alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         zeta: Option<f64>,
     },
@@ -118,7 +118,7 @@ pub enum Evidence {
     Nothing {
         /// The class selected.
         class: u16,
-        /// Of f's samples, those answered with it.
+        /// f's samples answered with it.
         k: u64,
         /// f's samples.
         n: u64,
@@ -160,7 +160,7 @@ pub enum Evidence {
     Loss {
         /// The class selected.
         class: u16,
-        /// Of f's samples, those answered with it.
+        /// f's samples answered with it.
         k: u64,
         /// f's samples.
         n: u64,
@@ -177,7 +177,7 @@ pub enum Evidence {
     LossMixture {
         /// The class selected.
         class: u16,
-        /// Of f's samples, those answered with it.
+        /// f's samples answered with it.
         k: u64,
         /// f's samples.
         n: u64,
@@ -199,7 +199,7 @@ pub enum Evidence {
     Both {
         /// The class selected.
         class: u16,
-        /// Of f's samples, those answered with it.
+        /// f's samples answered with it.
         k: u64,
         /// f's samples.
         n: u64,
@@ -209,8 +209,8 @@ pub enum Evidence {
         pairs: u64,
         /// Those that f answered with the class and h did not.
         lost: u64,
-        /// Of those that h answered with another class and f did not answer with
-        /// that: the largest count of any such class.
+        /// The largest count of another class among the samples that h answered
+        /// with that class and f did not.
         arrived: u64,
         /// The probability of any other class, from above.
         p_upper: f64,
@@ -358,7 +358,7 @@ mod tests {
     /// Texts as ledgers hold them, written by hand from `docs/ledger.md`.
     #[test]
     fn what_ledgers_hold_is_read_and_written_byte_for_byte() {
-        let ten = |what: &str| format!("[{}]", vec![what; 10].join(","));
+        let ten = |what: &str| format!("[{}]", [what; 10].join(","));
         let cells = format!(
             r#"{{"class":3,"copies":{0},"invalid":0,"n":620,"own":{0},"pairs":{0},"pilot":5,"tilt":0.1,"tilts":{1}}}"#,
             ten("4"),

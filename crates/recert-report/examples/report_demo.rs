@@ -44,7 +44,7 @@ fn synthetic() -> Report {
     for (name, extra) in [("irs", 0.02), ("paired", 0.004)] {
         let method = |gamma| Method::Recertify {
             name: name.to_owned(),
-            base: Some(0),
+            original: Some(0),
             gamma,
         };
         let gamma = (name == "irs").then_some(0.99);
@@ -66,8 +66,8 @@ fn synthetic() -> Report {
 /// and `quality` scales the class probabilities.
 fn run(method: Option<Method>, n: u64, loss: f64, quality: f64) -> Run {
     let recertified = method.is_some();
-    let rows = (0..250_u32).map(|place| {
-        let p = probability(place) * quality;
+    let rows = (0..250_u32).map(|index| {
+        let p = probability(index) * quality;
         let spread = 3.1 * (p * (1.0 - p) / n as f64).sqrt() + 3.5 / n as f64;
         let zeta = loss + if recertified { 7.0 / n as f64 } else { 0.0 };
         let spread = if recertified {
@@ -76,10 +76,10 @@ fn run(method: Option<Method>, n: u64, loss: f64, quality: f64) -> Run {
             spread
         };
         let lower = (p - spread).max(0.0);
-        let class = (lower > 0.5).then_some(place % 10);
+        let class = (lower > 0.5).then_some(index % 10);
         Row {
-            idx: place * 40,
-            label: Some(if place % 11 == 3 { 10 } else { place % 10 }),
+            idx: index * 40,
+            label: Some(if index % 11 == 3 { 10 } else { index % 10 }),
             class,
             radius: if class.is_some() {
                 SIGMA * quantile(lower)
@@ -89,10 +89,10 @@ fn run(method: Option<Method>, n: u64, loss: f64, quality: f64) -> Run {
             p_lower: Some(lower),
             evaluations: n + if recertified { 0 } else { 100 },
             seconds: n as f64 * 3.1e-4,
-            disagreement: recertified.then_some(zeta),
+            zeta: recertified.then_some(zeta),
             disagreement_rate: recertified.then_some(loss * 0.6),
             bound: (recertified && class.is_some())
-                .then(|| if p > 0.97 { "direct" } else { "difference" }.to_owned()),
+                .then(|| if p > 0.97 { "direct" } else { "zeta" }.to_owned()),
             invalid: 0,
         }
     });
@@ -121,8 +121,8 @@ fn run(method: Option<Method>, n: u64, loss: f64, quality: f64) -> Run {
 }
 
 /// A made-up probability of the class: many near 1, some small.
-fn probability(place: u32) -> f64 {
-    let u = (f64::from(place) * 0.618_033_988_749_894_9).fract();
+fn probability(index: u32) -> f64 {
+    let u = (f64::from(index) * 0.618_033_988_749_894_9).fract();
     1.0 - 0.9 * u.powf(2.2)
 }
 

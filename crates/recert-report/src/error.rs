@@ -1,4 +1,4 @@
-//! The error of this crate: a kind to branch on, and a text that names the place.
+//! The error of this crate: a kind to branch on, and a text that names the file and the line.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -25,9 +25,8 @@ pub enum ErrorKind {
 /// An error of this crate.
 ///
 /// Its text is a lowercase fragment that reads well alone and after
-/// "failed to ...: ", and names the file, run or row that it is about. What lies
-/// beneath (such as the operating system's words) is its `source`, and not in
-/// the text.
+/// "failed to ...: ", and names the file, run or row that it is about. The error that
+/// caused it, such as one of the operating system, is its `source`.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -56,23 +55,26 @@ impl Error {
         Self::new(ErrorKind::Format, message)
     }
 
-    pub(crate) fn io(doing: &str, path: &Path, source: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, doing)
-            .at_path(path)
-            .because(source)
+    pub(crate) fn io(problem: &str, path: &Path, source: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, problem)
+            .with_path(path)
+            .with_source(source)
     }
 
-    pub(crate) fn at_path(mut self, path: &Path) -> Self {
+    pub(crate) fn with_path(mut self, path: &Path) -> Self {
         self.path = Some(path.to_owned());
         self
     }
 
-    pub(crate) fn at_line(mut self, line: u64) -> Self {
+    pub(crate) fn with_line(mut self, line: u64) -> Self {
         self.line = Some(line);
         self
     }
 
-    pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }

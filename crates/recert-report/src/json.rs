@@ -1,10 +1,10 @@
 //! The report as a JSON document with a versioned schema.
 //!
-//! Schema `recert-report/2`, an object with
+//! Schema `recert-report/3`, an object with
 //!
 //! | field | content |
 //! |---|---|
-//! | `schema` | the text `recert-report/2` |
+//! | `schema` | the text `recert-report/3` |
 //! | `title`, `generated`, `notes` | as in [`Report`] |
 //! | `runs` | the runs, in order; each has the fields of [`Run`] and `metrics` |
 //!
@@ -13,20 +13,20 @@
 //! - a field that is `None` may be absent, except a row's `label` and `class`,
 //!   which are `null` for an unknown class and an abstention;
 //! - `method` is `{"kind": "certify", "sides": ..}` or `{"kind": "recertify",
-//!   "name": .., "base": .., "gamma": ..}`, where `base` counts runs from 0;
-//! - `metrics` holds what can be derived from the rows: the fields of
-//!   [`Metrics`], `radii` with `certified_at` (exact counts of
-//!   inputs certified with at least that radius, for their label where there
-//!   are labels), and for recertifications `speed_up` (a
-//!   [`SpeedUp`] or null). It is for readers;
-//!   [`from_str`] ignores it and derives it afresh.
+//!   "name": .., "original": .., "gamma": ..}`, where `original` counts runs from 0;
+//! - `metrics` is derived from the rows: the fields of [`Metrics`], `radii` with
+//!   `certified_at` (exact counts of inputs certified with at least that radius,
+//!   for their label where there are labels), and `speed_up` (a [`SpeedUp`], or
+//!   null for runs from scratch and for those without a comparable one). It is
+//!   for readers; [`from_str`] ignores it and derives it afresh.
 //!
 //! Numbers are written with as many digits as bring back the same double, so
 //! no bound changes on the way. Fields may be added under the same version;
 //! nothing is renamed, removed or given another meaning.
 //!
-//! Version 1 had `certified_at` under the name `certified`, which a field of
-//! [`Metrics`] has too. As `metrics` is ignored, [`from_str`] reads it as well.
+//! Version 2 has other names for `original` (`base`), `zeta` (`disagreement`) and
+//! `mean_zeta` (`mean_disagreement`); version 1 has also `certified_at` under the
+//! name `certified`, which a field of [`Metrics`] has too. [`from_str`] reads both.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +36,10 @@ use crate::model::{Report, Run};
 use crate::speed_up::{SpeedUp, speed_ups};
 
 /// The schema that [`to_string`] writes.
-pub const SCHEMA: &str = "recert-report/2";
+pub const SCHEMA: &str = "recert-report/3";
 
-/// The schema before, which [`from_str`] reads too.
-const EARLIER: &str = "recert-report/1";
+/// Earlier schemas, which [`from_str`] reads too.
+const EARLIER: [&str; 2] = ["recert-report/1", "recert-report/2"];
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -73,9 +73,19 @@ struct Head {
 
 /// Writes the report as indented JSON, with certified counts at
 /// [`default_radii`]. Fails if the report does not pass [`Report::check`].
+///
+/// ```
+/// use recert_report::{Report, json};
+///
+/// let report = Report { title: "Empty".to_owned(), ..Report::default() };
+/// let text = json::to_string(&report)?;
+/// assert!(text.contains(r#""schema": "recert-report/3""#));
+/// assert_eq!(json::from_str(&text)?, report);
+/// # Ok::<(), recert_report::Error>(())
+/// ```
 pub fn to_string(report: &Report) -> Result<String, Error> {
     report.check()?;
-    let metrics: Vec<Metrics> = report.runs.iter().map(Metrics::of).collect();
+    let metrics: Vec<Metrics> = report.runs.iter().map(Metrics::new).collect();
     let speed_ups = speed_ups(report, &metrics);
     let radii = default_radii(report.largest_radius());
     let runs = report.runs.iter().zip(metrics).zip(speed_ups);
@@ -97,18 +107,18 @@ pub fn to_string(report: &Report) -> Result<String, Error> {
             .collect(),
     };
     serde_json::to_string_pretty(&document)
-        .map_err(|e| Error::format("cannot write the report as JSON").because(e))
+        .map_err(|e| Error::format("cannot write the report as JSON").with_source(e))
 }
 
-/// Reads a report that [`to_string`] wrote, of this schema or the one before.
+/// Reads a report that [`to_string`] wrote, of this schema or an earlier one.
 ///
 /// Text that is not such JSON is [`ErrorKind::Format`], another schema or
 /// version [`ErrorKind::Schema`], and a report that does not pass
 /// [`Report::check`] [`ErrorKind::Value`].
 pub fn from_str(text: &str) -> Result<Report, Error> {
-    let malformed = |e: serde_json::Error| Error::format("this is no JSON report").because(e);
+    let malformed = |e: serde_json::Error| Error::format("this is no JSON report").with_source(e);
     let head: Head = serde_json::from_str(text).map_err(malformed)?;
-    if ![SCHEMA, EARLIER].contains(&head.schema.as_str()) {
+    if head.schema != SCHEMA && !EARLIER.contains(&head.schema.as_str()) {
         return Err(Error::new(
             ErrorKind::Schema,
             format!(

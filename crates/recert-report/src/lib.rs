@@ -11,11 +11,13 @@
 //! - [`html::render`]: one self-contained HTML page with plots;
 //! - [`cohen`]: the field's tab-separated logs, written line by line and read.
 //!
-//! Apart from reports, [`samples`] shows how many samples a certificate needs.
+//! Besides, [`samples`] shows how many samples a certificate needs.
 //!
-//! It knows no ledger, no network, no noise and no statistics: the bounds that
-//! it is given, it prints. It does so without ever rounding a lower bound up or
-//! an upper bound down.
+//! The crate knows no ledger, no network, no noise and no statistics: it prints
+//! the bounds that it is given, and never rounds a lower bound up or an upper
+//! bound down. Texts of a report, such as file names and labels, may be hostile:
+//! HTML and SVG are written by a library that escapes them, and control
+//! characters are replaced before any text is shown.
 #![forbid(unsafe_code)]
 
 pub mod cohen;
@@ -31,8 +33,10 @@ mod mean;
 mod metrics;
 mod model;
 mod plot;
+mod run_tables;
 mod series;
 mod summary;
+mod terms;
 mod text;
 
 pub use error::{Error, ErrorKind};

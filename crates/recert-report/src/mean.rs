@@ -57,8 +57,8 @@ struct ExactSum {
 impl ExactSum {
     fn add(&mut self, mut value: f64) {
         let mut kept = 0;
-        for place in 0..self.parts.len() {
-            let mut part = self.parts[place];
+        for index in 0..self.parts.len() {
+            let mut part = self.parts[index];
             if value.abs() < part.abs() {
                 std::mem::swap(&mut value, &mut part);
             }

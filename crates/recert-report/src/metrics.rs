@@ -1,8 +1,8 @@
-//! What a run comes to: certified accuracy, average certified radius, cost.
+//! The figures of a run: certified accuracy, average certified radius, cost.
 //!
-//! An abstention counts as wrong everywhere, at radius 0 too. For inputs
-//! without labels nothing can be correct or wrong; what is reported then are
-//! the certified share and the average radius, under these names.
+//! An abstention counts as wrong everywhere, at radius 0 too. Inputs without
+//! labels cannot be right or wrong; what is reported for them are the certified
+//! share and the average radius, under these names.
 
 use std::collections::BTreeMap;
 
@@ -11,39 +11,61 @@ use serde::Serialize;
 use crate::decimal;
 use crate::mean;
 use crate::model::Run;
+use crate::text;
 
-/// An exact share of a set of inputs: `count` of `of`.
+/// An exact share of a set of inputs: `count` of `total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Share {
-    /// How many.
+    /// Inputs that have the property.
     pub count: u64,
-    /// Of how many.
-    pub of: u64,
+    /// All inputs.
+    pub total: u64,
 }
 
 impl Share {
-    /// The share as a fraction in [0, 1]; `None` of an empty set.
+    /// The share as a fraction in [0, 1]; `None` for an empty set.
+    ///
+    /// ```
+    /// let share = recert_report::Share { count: 1, total: 4 };
+    /// assert_eq!(share.fraction(), Some(0.25));
+    /// ```
     pub fn fraction(self) -> Option<f64> {
-        (self.of > 0).then(|| self.count as f64 / self.of as f64)
+        (self.total > 0).then(|| self.count as f64 / self.total as f64)
     }
 
     /// The share in per cent with one decimal, rounded down (in integers, so
-    /// exactly), without the sign; `–` of an empty set.
+    /// exactly), without the sign; `–` for an empty set.
     ///
     /// ```
-    /// let share = recert_report::Share { count: 2, of: 3 };
+    /// let share = recert_report::Share { count: 2, total: 3 };
     /// assert_eq!(share.percent_down(), "66.6");
     /// ```
     pub fn percent_down(self) -> String {
-        if self.of == 0 {
-            return crate::summary::NONE.to_owned();
+        if self.total == 0 {
+            return text::NONE.to_owned();
         }
-        let tenths = u128::from(self.count) * 1000 / u128::from(self.of);
+        let tenths = u128::from(self.count) * 1000 / u128::from(self.total);
         format!("{}.{}", tenths / 10, tenths % 10)
     }
 }
 
 /// The figures of one run.
+///
+/// ```
+/// use recert_report::{Metrics, Row, Run};
+///
+/// let row = |idx, class, radius| Row { idx, label: Some(1), class, radius, ..Row::default() };
+/// let run = Run {
+///     // Right, wrong, abstained.
+///     rows: vec![row(0, Some(1), 0.75), row(1, Some(2), 0.5), row(2, None, 0.0)],
+///     ..Run::default()
+/// };
+/// let metrics = Metrics::new(&run);
+/// assert_eq!((metrics.inputs, metrics.certified, metrics.abstained), (3, 2, 1));
+/// assert_eq!(metrics.correct, Some(1));
+/// assert_eq!(metrics.acr, Some(0.25));
+/// assert_eq!(metrics.quality_text(), "0.250");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -58,22 +80,21 @@ pub struct Metrics {
     pub abstained: u64,
     /// Inputs certified for their label.
     pub correct: Option<u64>,
-    /// Average certified radius: the mean over ALL inputs of radius where the
-    /// certified class is the label, 0 elsewhere. Rounded down.
+    /// Average certified radius: the mean over ALL inputs of the certified radius
+    /// where the class is the label, 0 elsewhere. Rounded down.
     pub acr: Option<f64>,
     /// The mean over all inputs of the radius, right or wrong, 0 for an
-    /// abstention. Rounded down. `None` of no input.
+    /// abstention. Rounded down. `None` without inputs.
     pub average_radius: Option<f64>,
     /// Network evaluations of all inputs together.
     pub evaluations: u64,
     /// Wall-clock seconds of all inputs together.
     pub seconds: f64,
-    /// Mean of the disagreement bounds (zeta) over the inputs that have one.
-    /// Rounded up.
-    pub mean_disagreement: Option<f64>,
+    /// Mean of zeta over the inputs that have one. Rounded up.
+    pub mean_zeta: Option<f64>,
     /// Mean of the observed disagreement rates over the inputs that have one.
     pub mean_disagreement_rate: Option<f64>,
-    /// Samples whose logits held a NaN or an infinity.
+    /// Samples with an invalid answer: NaN or infinite logits.
     pub invalid: u64,
     /// Certificates by the name of the bound that gave them.
     pub bounds: BTreeMap<String, u64>,
@@ -82,8 +103,8 @@ pub struct Metrics {
 impl Metrics {
     /// Computes the figures of a run.
     ///
-    /// The rows are taken to pass [`Report::check`](crate::Report::check).
-    pub fn of(run: &Run) -> Self {
+    /// The rows must pass [`Report::check`](crate::Report::check).
+    pub fn new(run: &Run) -> Self {
         let rows = &run.rows;
         let labelled = run.is_labelled();
         let certified = rows.iter().filter(|row| row.class.is_some()).count() as u64;
@@ -108,7 +129,7 @@ impl Metrics {
                 .iter()
                 .fold(0, |sum: u64, row| sum.saturating_add(row.evaluations)),
             seconds: rows.iter().map(|row| row.seconds).sum(),
-            mean_disagreement: mean::up(rows.iter().filter_map(|row| row.disagreement)),
+            mean_zeta: mean::up(rows.iter().filter_map(|row| row.zeta)),
             mean_disagreement_rate: mean::plain(
                 rows.iter().filter_map(|row| row.disagreement_rate),
             ),
@@ -119,8 +140,8 @@ impl Metrics {
         }
     }
 
-    /// What runs are compared by: the average certified radius, or, without
-    /// labels, the average radius.
+    /// The figure that runs are compared by: the average certified radius, or,
+    /// without labels, the average radius.
     pub fn quality(&self) -> Option<f64> {
         if self.labelled {
             self.acr
@@ -131,10 +152,8 @@ impl Metrics {
 
     /// [`Metrics::quality`] with three decimals, rounded down; `–` if there is none.
     pub fn quality_text(&self) -> String {
-        self.quality().map_or_else(
-            || crate::summary::NONE.to_owned(),
-            |acr| decimal::down(acr, 3),
-        )
+        self.quality()
+            .map_or_else(|| text::NONE.to_owned(), |acr| decimal::down(acr, 3))
     }
 }
 
@@ -148,23 +167,30 @@ impl Metrics {
 ///     rows: vec![row(0, Some(1), 0.5), row(1, Some(2), 0.7), row(2, None, 0.0)],
 ///     ..Run::default()
 /// };
-/// assert_eq!(certified_accuracy(&run, 0.5), Some(Share { count: 1, of: 3 }));
+/// assert_eq!(certified_accuracy(&run, 0.5), Some(Share { count: 1, total: 3 }));
 /// ```
 pub fn certified_accuracy(run: &Run, radius: f64) -> Option<Share> {
     let reached = |row: &&crate::Row| row.is_correct() && row.radius >= radius;
     run.is_labelled().then(|| Share {
         count: run.rows.iter().filter(reached).count() as u64,
-        of: run.rows.len() as u64,
+        total: run.rows.len() as u64,
     })
 }
 
 /// Certified share at `radius`: the share of all inputs that are certified for
 /// any class with at least this radius. Needs no labels.
+///
+/// ```
+/// use recert_report::{Row, Run, Share, certified_share};
+/// let row = |idx, class, radius| Row { idx, class, radius, ..Row::default() };
+/// let run = Run { rows: vec![row(0, Some(1), 0.5), row(1, None, 0.0)], ..Run::default() };
+/// assert_eq!(certified_share(&run, 0.25), Share { count: 1, total: 2 });
+/// ```
 pub fn certified_share(run: &Run, radius: f64) -> Share {
     let reached = |row: &&crate::Row| row.class.is_some() && row.radius >= radius;
     Share {
         count: run.rows.iter().filter(reached).count() as u64,
-        of: run.rows.len() as u64,
+        total: run.rows.len() as u64,
     }
 }
 
@@ -177,6 +203,11 @@ pub(crate) fn share_at(run: &Run, radius: f64) -> Share {
 ///
 /// The field's two grids: 0 to 1.5 in steps of 0.25 while the largest radius is
 /// below 2 (as for CIFAR-10), else 0 to 3 in steps of 0.5 (as for `ImageNet`).
+///
+/// ```
+/// let radii = recert_report::default_radii(0.95);
+/// assert_eq!(radii, [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]);
+/// ```
 pub fn default_radii(largest_radius: f64) -> Vec<f64> {
     let step = if largest_radius < 2.0 { 0.25 } else { 0.5 };
     (0..=6).map(|k| f64::from(k) * step).collect()
@@ -207,8 +238,8 @@ mod tests {
             row(2, 5, Some(6), 2.0),
             row(3, 0, None, 0.0),
         ];
-        rows[0].disagreement = Some(0.25);
-        rows[1].disagreement = Some(0.125);
+        rows[0].zeta = Some(0.25);
+        rows[1].zeta = Some(0.125);
         rows[0].disagreement_rate = Some(0.1);
         rows[0].bound = Some("zeta".to_owned());
         rows[1].bound = Some("direct".to_owned());
@@ -223,7 +254,7 @@ mod tests {
 
     #[test]
     fn figures_by_hand() {
-        let metrics = Metrics::of(&run());
+        let metrics = Metrics::new(&run());
         assert_eq!(metrics.inputs, 4);
         assert!(metrics.labelled);
         assert_eq!((metrics.certified, metrics.abstained), (3, 1));
@@ -233,7 +264,7 @@ mod tests {
         assert_eq!(metrics.quality(), Some(0.375));
         assert_eq!(metrics.evaluations, 440);
         assert_eq!(metrics.seconds, 1.0);
-        assert_eq!(metrics.mean_disagreement, Some(0.1875));
+        assert_eq!(metrics.mean_zeta, Some(0.1875));
         assert_eq!(metrics.mean_disagreement_rate, Some(0.1));
         assert_eq!(metrics.invalid, 7);
         // The abstention's bound certified nothing.
@@ -250,7 +281,7 @@ mod tests {
             (1.0, 1),
             (1.5, 0),
         ] {
-            let expected = Share { count, of: 4 };
+            let expected = Share { count, total: 4 };
             assert_eq!(
                 certified_accuracy(&run(), radius),
                 Some(expected),
@@ -260,7 +291,7 @@ mod tests {
         for (radius, count) in [(0.0, 3), (1.0, 2), (2.0, 1), (2.5, 0)] {
             assert_eq!(
                 certified_share(&run(), radius),
-                Share { count, of: 4 },
+                Share { count, total: 4 },
                 "{radius}"
             );
         }
@@ -274,16 +305,16 @@ mod tests {
         };
         assert_eq!(
             certified_accuracy(&run, 0.0),
-            Some(Share { count: 0, of: 1 })
+            Some(Share { count: 0, total: 1 })
         );
-        assert_eq!(certified_share(&run, 0.0), Share { count: 0, of: 1 });
+        assert_eq!(certified_share(&run, 0.0), Share { count: 0, total: 1 });
     }
 
     #[test]
     fn one_missing_label_takes_the_accuracy_away() {
         let mut run = run();
         run.rows[0].label = None;
-        let metrics = Metrics::of(&run);
+        let metrics = Metrics::new(&run);
         assert!(!metrics.labelled);
         assert_eq!((metrics.correct, metrics.acr), (None, None));
         assert_eq!(metrics.quality(), Some(0.875));
@@ -292,7 +323,7 @@ mod tests {
 
     #[test]
     fn no_input_gives_no_mean() {
-        let metrics = Metrics::of(&Run::default());
+        let metrics = Metrics::new(&Run::default());
         assert_eq!((metrics.acr, metrics.average_radius), (None, None));
         assert_eq!(metrics.quality(), None);
         assert_eq!(certified_accuracy(&Run::default(), 0.0), None);
@@ -302,7 +333,7 @@ mod tests {
 
     #[test]
     fn shares_print_rounded_down() {
-        let text = |count, of| Share { count, of }.percent_down();
+        let text = |count, total| Share { count, total }.percent_down();
         assert_eq!(text(1, 1), "100.0");
         assert_eq!(text(9_999, 10_000), "99.9");
         assert_eq!(text(7_665, 10_000), "76.6");

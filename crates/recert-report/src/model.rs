@@ -1,12 +1,39 @@
-//! The plain structs that a caller fills, and the check that they make sense.
+//! A report as plain structs that a caller fills, and the check of their numbers.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::text;
 
 /// Everything that one report shows.
+///
+/// ```
+/// use recert_report::{Report, Row, Run, table};
+///
+/// let row = Row {
+///     idx: 0,
+///     label: Some(3),
+///     class: Some(3),
+///     radius: 0.75,
+///     evaluations: 10_100,
+///     ..Row::default()
+/// };
+/// let run = Run {
+///     network: "net.onnx".to_owned(),
+///     sigma: 0.5,
+///     n: 10_000,
+///     n0: 100,
+///     alpha: 0.001,
+///     rows: vec![row],
+///     ..Run::default()
+/// };
+/// let report = Report { title: "One input".to_owned(), runs: vec![run], ..Report::default() };
+/// report.check()?;
+/// println!("{}", table::render(&report, &table::Options::default())?);
+/// # Ok::<(), recert_report::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What the report is about, in a few words.
@@ -40,15 +67,15 @@ pub struct Run {
     pub sigma: f64,
     /// How the certificates were made.
     pub method: Method,
-    /// Noisy samples an input: those that the bound rests on. For a
-    /// recertification these are the samples that the new network ran on.
+    /// Samples an input that the bound is computed from. For a recertification
+    /// these are the samples that the modified network ran on.
     pub n: u64,
-    /// Selection samples an input, which choose the class and serve nothing else.
+    /// Selection samples an input: they choose the class and are used for nothing else.
     pub n0: u64,
-    /// Total failure probability of each certificate, in (0, 1).
+    /// Failure probability of each certificate, in (0, 1).
     pub alpha: f64,
-    /// The confidence statement in words: what holds, with what probability,
-    /// over what choice.
+    /// The confidence statement in words: what holds with which probability, and
+    /// what is random.
     pub statement: String,
     /// What else is needed to repeat the run, such as the seed, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -64,21 +91,22 @@ pub struct Run {
 pub enum Method {
     /// From scratch [Cohen, Rosenfeld, Kolter 2019].
     Certify {
-        /// Which probabilities are bounded: 1 is that of the class alone, 2
-        /// that of the next best too. `None` where it is not said.
+        /// 1 for one-sided certificates, which bound the probability of the class
+        /// alone; 2 for two-sided ones, which bound the runner-up's too; `None`
+        /// where it is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sides: Option<u8>,
     },
-    /// From what another network answered on the same noisy samples
-    /// [Ugare et al. 2024 and its refinements].
+    /// From what another network, the original, answered on the same samples
+    /// [Ugare et al. 2024 and refinements of it].
     Recertify {
-        /// The method's name, such as `irs` or `paired`.
+        /// The method's name, such as `irs` or `paired` (`docs/glossary.md` has all).
         name: String,
-        /// Position in [`Report::runs`] of the run that was recertified from,
-        /// where the report holds it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        base: Option<usize>,
-        /// The threshold of the first network's bound from which on the new
+        /// Position in [`Report::runs`] of the original network's run, where the
+        /// report has it.
+        #[serde(default, alias = "base", skip_serializing_if = "Option::is_none")]
+        original: Option<usize>,
+        /// The threshold of the original network's bound from which on the modified
         /// network is certified directly, where the method has one. In [0, 1].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gamma: Option<f64>,
@@ -92,13 +120,17 @@ impl Default for Method {
 }
 
 impl Method {
-    /// Whether certificates are from scratch, whatever they bound.
+    /// Whether the certificates are from scratch, one-sided or two-sided.
+    ///
+    /// ```
+    /// assert!(recert_report::Method::Certify { sides: Some(2) }.is_from_scratch());
+    /// ```
     pub fn is_from_scratch(&self) -> bool {
         matches!(self, Self::Certify { .. })
     }
 }
 
-/// What came out for one input.
+/// The outcome for one input.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Position of the input in the whole data set.
@@ -112,66 +144,133 @@ pub struct Row {
     /// Certified L2 radius in the units of an input in [0, 1], rounded down;
     /// 0 for an abstention.
     pub radius: f64,
-    /// Lower bound of the probability of the class under noise, in [0, 1].
-    /// An abstention may have one too; it is then at most 1/2. A certified
-    /// class may have one below 1/2 where the next best is bounded too.
+    /// Lower confidence bound of the probability of the class under noise, in
+    /// [0, 1]. An abstention may have one too; it is then at most 1/2. A certified
+    /// class may have one below 1/2 where the certificate is two-sided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_lower: Option<f64>,
     /// Network evaluations that this input cost, selection samples included.
     pub evaluations: u64,
     /// Wall-clock seconds that this input cost.
     pub seconds: f64,
-    /// Upper bound of the probability that the two networks disagree
-    /// (zeta in the literature), in [0, 1].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disagreement: Option<f64>,
-    /// Observed share of samples on which they disagreed, in [0, 1].
+    /// Upper confidence bound of the probability that the two networks disagree
+    /// on a sample, in [0, 1].
+    #[serde(
+        default,
+        alias = "disagreement",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub zeta: Option<f64>,
+    /// Share of the pairs on which they did disagree, in [0, 1].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disagreement_rate: Option<f64>,
-    /// The name of the bound that certified, such as `zeta` or `direct`.
+    /// The name of the bound that certified, such as `zeta` or `direct`
+    /// (`docs/glossary.md` has all).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<String>,
-    /// Samples whose logits held a NaN or an infinity.
+    /// Samples with an invalid answer: NaN or infinite logits.
     #[serde(default)]
     pub invalid: u64,
 }
 
 impl Row {
     /// Whether the certified class is the known true class.
+    ///
+    /// ```
+    /// let row = recert_report::Row { label: Some(3), ..Default::default() };
+    /// assert!(!row.is_correct(), "an abstention is never correct");
+    /// ```
     pub fn is_correct(&self) -> bool {
         self.class.is_some() && self.class == self.label
     }
 }
 
 impl Run {
-    /// Whether the run has rows and every one of them a label.
+    /// Whether the run has rows, each with a label.
+    ///
+    /// ```
+    /// use recert_report::{Row, Run};
+    ///
+    /// let row = |label| Row { label, ..Row::default() };
+    /// let run = |rows| Run { rows, ..Run::default() };
+    /// assert!(run(vec![row(Some(3))]).is_labelled());
+    /// assert!(!run(vec![row(Some(3)), row(None)]).is_labelled());
+    /// assert!(!run(vec![]).is_labelled());
+    /// ```
     pub fn is_labelled(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.label.is_some())
     }
 
-    /// The method in a few words: `certify`, `certify (two-sided)`, `irs (gamma
-    /// 0.99)`.
+    /// The method in a few words.
+    ///
+    /// ```
+    /// use recert_report::{Method, Run};
+    ///
+    /// let run = |method| Run { method, ..Run::default() };
+    /// let certify = run(Method::Certify { sides: Some(2) });
+    /// assert_eq!(certify.method_name(), "from scratch, two-sided");
+    ///
+    /// let irs = Method::Recertify { name: "irs".to_owned(), original: None, gamma: Some(0.99) };
+    /// assert_eq!(run(irs).method_name(), "recertified by irs (gamma 0.99)");
+    /// ```
     pub fn method_name(&self) -> String {
         match &self.method {
-            Method::Certify { sides } => match sides {
-                Some(1) => "certify (one-sided)".to_owned(),
-                Some(2) => "certify (two-sided)".to_owned(),
-                _ => "certify".to_owned(),
-            },
+            Method::Certify { sides: Some(1) } => "from scratch, one-sided".to_owned(),
+            Method::Certify { sides: Some(2) } => "from scratch, two-sided".to_owned(),
+            Method::Certify { .. } => "from scratch".to_owned(),
+            Method::Recertify { name, .. } if name == "until" => {
+                "until certified at a radius".to_owned()
+            }
             Method::Recertify {
                 name,
                 gamma: Some(gamma),
                 ..
-            } => format!("{name} (gamma {gamma})"),
-            Method::Recertify { name, .. } => name.clone(),
+            } => format!("recertified by {name} (gamma {gamma})"),
+            Method::Recertify { name, .. } => format!("recertified by {name}"),
         }
     }
 
-    /// The position of the run that this one was recertified from, if it is known.
-    pub fn base(&self) -> Option<usize> {
+    /// The position of the original network's run, if it is known.
+    pub fn original(&self) -> Option<usize> {
         match self.method {
             Method::Certify { .. } => None,
-            Method::Recertify { base, .. } => base,
+            Method::Recertify { original, .. } => original,
+        }
+    }
+
+    /// [`Report::printable`] for one run; `text` makes a text printable.
+    fn printable(&self, text: impl Fn(&String) -> String) -> Self {
+        let method = match &self.method {
+            Method::Certify { sides } => Method::Certify { sides: *sides },
+            Method::Recertify {
+                name,
+                original,
+                gamma,
+            } => Method::Recertify {
+                name: text(name),
+                original: *original,
+                gamma: *gamma,
+            },
+        };
+        let parameters = self.parameters.iter();
+        let row = |row: &Row| Row {
+            bound: row.bound.as_ref().map(&text),
+            ..row.clone()
+        };
+        Self {
+            network: text(&self.network),
+            network_sha256: text(&self.network_sha256),
+            engine: text(&self.engine),
+            arithmetic: self.arithmetic.as_ref().map(&text),
+            data: text(&self.data),
+            sigma: self.sigma,
+            method,
+            n: self.n,
+            n0: self.n0,
+            alpha: self.alpha,
+            statement: text(&self.statement),
+            parameters: parameters.map(|(k, v)| (text(k), text(v))).collect(),
+            rows: self.rows.iter().map(row).collect(),
         }
     }
 
@@ -190,36 +289,58 @@ impl Report {
             .fold(0.0, f64::max)
     }
 
-    /// Checks that every number is in its domain and every reference points at
-    /// something.
+    /// Checks that every number is in its domain, that no input occurs twice in a
+    /// run, and that the original's run exists.
     ///
-    /// All writers of this crate call it first, so that what they print is
-    /// never built on a NaN or on an input that is counted twice. The error
+    /// All writers of this crate call it first. The error
     /// ([`ErrorKind::Value`](crate::ErrorKind::Value)) names the run and the
     /// input.
+    ///
+    /// ```
+    /// use recert_report::{Report, Run};
+    ///
+    /// let run = Run { network: "net.onnx".to_owned(), sigma: -0.5, ..Run::default() };
+    /// let error = Report { runs: vec![run], ..Report::default() }.check().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "run 1 (net.onnx): sigma must be a positive number, not -0.5"
+    /// );
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         for (number, run) in (1..).zip(&self.runs) {
-            let at = |what: String| {
+            let in_run = |problem: String| {
                 Error::value(format!(
-                    "run {number} ({}): {what}",
+                    "run {number} ({}): {problem}",
                     run.network.escape_debug()
                 ))
             };
-            check_run(run, number - 1, self.runs.len()).map_err(at)?;
+            check_run(run, number - 1, self.runs.len()).map_err(in_run)?;
             let mut seen = HashSet::with_capacity(run.rows.len());
             let mut evaluations = 0_u64;
             for row in &run.rows {
-                let at = |what: String| at(format!("input {}: {what}", row.idx));
-                check_row(row).map_err(at)?;
+                let in_row = |problem: String| in_run(format!("input {}: {problem}", row.idx));
+                check_row(row).map_err(in_row)?;
                 if !seen.insert(row.idx) {
-                    return Err(at("stands in more than one row; keep one".to_owned()));
+                    return Err(in_row("is in more than one row; keep one".to_owned()));
                 }
                 evaluations = evaluations
                     .checked_add(row.evaluations)
-                    .ok_or_else(|| at("the evaluations add up to more than 2^64".to_owned()))?;
+                    .ok_or_else(|| in_row("the evaluations add up to more than 2^64".to_owned()))?;
             }
         }
         Ok(())
+    }
+
+    /// The same report with every text made [printable](text::printable). All writers
+    /// for people start from it, so that no text of a file reaches them otherwise.
+    pub(crate) fn printable(&self) -> Self {
+        let text = |text: &String| text::printable(text).into_owned();
+        Self {
+            title: text(&self.title),
+            generated: text(&self.generated),
+            runs: self.runs.iter().map(|run| run.printable(text)).collect(),
+            notes: self.notes.iter().map(text).collect(),
+        }
     }
 }
 
@@ -240,15 +361,18 @@ fn check_run(run: &Run, index: usize, runs: usize) -> Result<(), String> {
             run.alpha
         ));
     }
-    if let Method::Recertify { base, gamma, .. } = &run.method {
-        match base {
-            Some(base) if *base >= runs => {
+    if let Method::Recertify {
+        original, gamma, ..
+    } = &run.method
+    {
+        match original {
+            Some(original) if *original >= runs => {
                 return Err(format!(
                     "the run that it is recertified from is number {}, but there are {runs}",
-                    base.saturating_add(1)
+                    original.saturating_add(1)
                 ));
             }
-            Some(base) if *base == index => {
+            Some(original) if *original == index => {
                 return Err("it cannot be recertified from itself".to_owned());
             }
             _ => {}
@@ -274,8 +398,8 @@ fn check_row(row: &Row) -> Result<(), String> {
             row.seconds
         ));
     }
-    probability("the lower bound of the class probability", row.p_lower)?;
-    probability("the disagreement bound", row.disagreement)?;
+    probability("p_lower", row.p_lower)?;
+    probability("zeta", row.zeta)?;
     probability("the disagreement rate", row.disagreement_rate)
 }
 
@@ -313,10 +437,10 @@ mod tests {
         }
     }
 
-    fn recertify(base: Option<usize>, gamma: Option<f64>) -> Method {
+    fn recertify(original: Option<usize>, gamma: Option<f64>) -> Method {
         Method::Recertify {
             name: "irs".to_owned(),
-            base,
+            original,
             gamma,
         }
     }
@@ -343,14 +467,8 @@ mod tests {
             (|r| r.rows[1].radius = f64::INFINITY, "input 1: the radius"),
             (|r| r.rows[1].radius = 0.5, "input 1: an abstention"),
             (|r| r.rows[1].seconds = -1.0, "input 1: the time"),
-            (
-                |r| r.rows[1].disagreement = Some(f64::NAN),
-                "input 1: the disagreement bound",
-            ),
-            (
-                |r| r.rows[1].idx = 0,
-                "input 0: stands in more than one row",
-            ),
+            (|r| r.rows[1].zeta = Some(f64::NAN), "input 1: zeta"),
+            (|r| r.rows[1].idx = 0, "input 0: is in more than one row"),
             (
                 |r| r.rows.iter_mut().for_each(|row| row.evaluations = u64::MAX),
                 "add up to more",
@@ -364,11 +482,11 @@ mod tests {
     }
 
     #[test]
-    fn methods_from_scratch_are_told_apart() {
+    fn methods_from_scratch_differ_in_their_sides() {
         for (json, name) in [
-            (r#"{"kind":"certify"}"#, "certify"),
-            (r#"{"kind":"certify","sides":1}"#, "certify (one-sided)"),
-            (r#"{"kind":"certify","sides":2}"#, "certify (two-sided)"),
+            (r#"{"kind":"certify"}"#, "from scratch"),
+            (r#"{"kind":"certify","sides":1}"#, "from scratch, one-sided"),
+            (r#"{"kind":"certify","sides":2}"#, "from scratch, two-sided"),
         ] {
             let method: Method = serde_json::from_str(json).unwrap();
             assert!(method.is_from_scratch());

@@ -1,15 +1,16 @@
-//! How many noisy samples a certificate needs: tables, JSON and a plot.
+//! How many samples a certificate needs: tables, JSON and a plot.
 //!
-//! Three questions, each a plain struct that the caller fills with the answers:
+//! There are three questions, each a plain struct that the caller fills with the answers:
 //!
-//! - [`ByWidth`]: samples for an interval of a given width, against the fraction of
-//!   successes (Figure 2 of Ugare et al., "Incremental randomized smoothing
+//! - [`ByWidth`]: samples for a confidence interval of a given width, against the fraction
+//!   of successes (Figure 2 of Ugare et al., "Incremental randomized smoothing
 //!   certification", ICLR 2024), which has a plot too;
-//! - [`ByRadius`]: samples for a certified radius, against the fraction of successes;
-//! - [`BySamples`]: the radius that a number of samples certifies.
+//! - [`ByRadius`]: samples for a certified radius, against the fraction of samples of the
+//!   class;
+//! - [`BySamples`]: the certified radius that a number of samples gives.
 //!
-//! Each is written as a table for a terminal, as wide as its numbers are, and as JSON of
-//! schema `recert-samples/2`: an object with
+//! Each becomes a table for a terminal, as wide as its numbers need, or JSON of schema
+//! `recert-samples/2`: an object with
 //!
 //! | field | content |
 //! |---|---|
@@ -23,15 +24,14 @@
 //! as bring back the same double. Fields may be added under the same version; nothing
 //! is renamed, removed or given another meaning.
 //!
-//! Everything fails with [`ErrorKind::Value`](crate::ErrorKind::Value) where a row has
-//! not an entry for every column, or a number is outside its domain.
+//! Every function fails with [`ErrorKind::Value`](crate::ErrorKind::Value) if a row lacks
+//! an entry for a column, or if a number is outside its domain.
 
 use serde::Serialize;
 
 use crate::decimal;
 use crate::error::Error;
 use crate::plot;
-use crate::summary::NONE;
 use crate::table::{Options, lines};
 use crate::text;
 
@@ -41,18 +41,33 @@ pub const SCHEMA: &str = "recert-samples/2";
 /// Digits after the point of a printed radius.
 const DIGITS: usize = 4;
 
-/// Samples with which a two-sided Clopper-Pearson interval is no wider than an error.
+/// Samples with which a two-sided Clopper-Pearson interval is no wider than a target error.
+///
+/// ```
+/// use recert_report::samples::{ByWidth, WidthRow};
+///
+/// let answer = ByWidth {
+///     alpha: 0.01,
+///     errors: vec![0.005, 0.07],
+///     rows: vec![WidthRow { p: 0.5, samples: vec![216_873, 1_130] }],
+/// };
+/// assert!(answer.table()?.contains("216,873"));
+/// assert!(answer.json()?.contains("\"question\": \"width\""));
+/// let curve = [0.25, 0.75].map(|p| WidthRow { p, samples: vec![160_000, 900] });
+/// assert!(answer.svg(&curve)?.starts_with("<svg"));
+/// # Ok::<(), recert_report::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ByWidth {
     /// Failure probability on either side, in (0, 1).
     pub alpha: f64,
-    /// The widths asked for, in (0, 1).
+    /// The target errors: the largest widths of the interval, in (0, 1).
     pub errors: Vec<f64>,
     /// One row a fraction of successes.
     pub rows: Vec<WidthRow>,
 }
 
-/// The samples that one fraction of successes takes.
+/// The samples needed at one fraction of successes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WidthRow {
     /// The fraction, in (0, 1).
@@ -61,7 +76,20 @@ pub struct WidthRow {
     pub samples: Vec<u64>,
 }
 
-/// Samples that certify a radius where a fraction of them is of the class.
+/// Samples that certify a radius if a fraction of them is of the class.
+///
+/// ```
+/// use recert_report::samples::{ByRadius, Need, RadiusRow};
+///
+/// let row = RadiusRow {
+///     p: 0.99,
+///     limit: Some(0.5815),
+///     needs: vec![Need::Samples(1181), Need::NotReachable],
+/// };
+/// let answer = ByRadius { sigma: 0.25, alpha: 0.001, radii: vec![0.5, 2.0], rows: vec![row] };
+/// assert!(answer.table()?.contains("1,181   not reachable"));
+/// # Ok::<(), recert_report::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ByRadius {
     /// Standard deviation of the noise, in the units of an input in [0, 1]. Positive.
@@ -74,27 +102,27 @@ pub struct ByRadius {
     pub rows: Vec<RadiusRow>,
 }
 
-/// The samples that one fraction takes.
+/// The samples needed at one fraction.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RadiusRow {
     /// The fraction, in (0, 1].
     pub p: f64,
-    /// Below this every radius can be reached: `sigma Phi^-1(p)`, which itself cannot,
-    /// rounded down; 0 for a fraction of at most 1/2. `None` (null) where there is no limit.
+    /// The supremum of the radii that can be reached, `sigma Phi^-1(p)`, rounded down; 0
+    /// for a fraction of at most 1/2. `None` (null) where there is no limit.
     pub limit: Option<f64>,
     /// The answer for each of [`ByRadius::radii`].
     pub needs: Vec<Need>,
 }
 
-/// How many samples a radius takes.
+/// How many samples a radius needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "NeedOut")]
 pub enum Need {
-    /// So many are enough.
+    /// This many are enough.
     Samples(u64),
-    /// No number is: the fraction itself gives no such radius.
+    /// No number is enough: the fraction itself gives no such radius.
     NotReachable,
-    /// More than the search for them covers.
+    /// More are needed than the search covers.
     TooMany,
 }
 
@@ -115,7 +143,24 @@ impl From<Need> for NeedOut {
     }
 }
 
-/// The radius that a number of samples certifies where a fraction of them is of the class.
+/// The radius that a number of samples certifies if a fraction of them is of the class.
+///
+/// ```
+/// use recert_report::samples::{Attained, BySamples, SamplesRow};
+///
+/// let result = |p_lower, radius| Attained { p_lower, radius };
+/// let answer = BySamples {
+///     sigma: 0.5,
+///     alpha: 0.001,
+///     fractions: vec![1.0, 0.5],
+///     rows: vec![SamplesRow {
+///         samples: 10_000,
+///         results: vec![result(0.999_309, Some(1.599_299)), result(0.484, None)],
+///     }],
+/// };
+/// assert!(answer.table()?.contains("1.5992   abstains"));
+/// # Ok::<(), recert_report::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BySamples {
     /// Standard deviation of the noise, in the units of an input in [0, 1]. Positive.
@@ -133,20 +178,20 @@ pub struct BySamples {
 pub struct SamplesRow {
     /// The number of samples.
     pub samples: u64,
-    /// What comes out for each of [`BySamples::fractions`].
+    /// The result for each of [`BySamples::fractions`].
     pub results: Vec<Attained>,
 }
 
-/// What a number of samples certifies.
+/// The bound and the radius that a number of samples gives.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Attained {
-    /// Lower bound of the probability of the class, rounded down, in [0, 1].
+    /// Lower confidence bound of the probability of the class, rounded down, in [0, 1].
     pub p_lower: f64,
     /// Certified L2 radius in the units of sigma, rounded down; `None` (null) is an abstention.
     pub radius: Option<f64>,
 }
 
-/// What every document begins with.
+/// The fields of every document, before those of the answer.
 #[derive(Serialize)]
 struct Document<'a, T> {
     schema: &'static str,
@@ -159,13 +204,12 @@ struct Document<'a, T> {
 const WIDTH: &str = "samples with which a two-sided Clopper-Pearson interval, its failure \
      probability alpha on either side, is no wider than the error, when a fraction p of the samples \
      (rounded to the nearest count, halves up) are successes: the number given has this property \
-     and one sample less has not";
+     and one sample less does not";
 
-const RADIUS: &str = "smallest number n of samples with which floor(p n) of them being of the \
-     class certifies the radius: sigma times the normal quantile of the one-sided Clopper-Pearson \
-     bound at alpha is no less. Leave some room: the count of a run scatters around p n, and \
-     where it is smaller so is the radius; because counts are whole, a slightly larger n may fall \
-     short again";
+const RADIUS: &str = "smallest number n of samples that certifies the radius if floor(p n) of \
+     them are of the class: sigma times the normal quantile of the one-sided Clopper-Pearson bound \
+     at alpha is no less. Leave some room: the count of a run scatters around p n, and where it is \
+     smaller so is the radius; because counts are whole, a slightly larger n may fall short again";
 
 const SAMPLES: &str = "radius certified when floor(p n) of n samples are of the class: sigma times \
      the normal quantile of the one-sided Clopper-Pearson bound at alpha, rounded down; p = 1 gives \
@@ -182,7 +226,7 @@ impl ByWidth {
             std::iter::once(text::short(row.p)).chain(counts).collect()
         });
         let title = format!(
-            "Samples for an interval as wide as the error, alpha {} on either side",
+            "Samples for a Clopper-Pearson interval no wider than the error, alpha {} on either side",
             text::short(self.alpha)
         );
         let notes = [
@@ -202,7 +246,7 @@ impl ByWidth {
 
     /// Draws samples against the fraction as an SVG file that refers to no other: a line
     /// an error through the rows of `curve`, which are in increasing order of their
-    /// fractions, and a dot for each of the own rows. Its colours follow the reader's
+    /// fractions, and a dot for each row of the table. Its colours follow the reader's
     /// light or dark mode.
     pub fn svg(&self, curve: &[WidthRow]) -> Result<String, Error> {
         self.check()?;
@@ -227,12 +271,12 @@ impl ByWidth {
             })
             .collect();
         let subtitle = format!(
-            "two-sided Clopper-Pearson interval as wide as the error, alpha {} on either side",
+            "a two-sided Clopper-Pearson interval is no wider than the error, alpha {} on either side",
             text::short(self.alpha)
         );
         Ok(plot::samples(
             &curves,
-            "Noisy samples for a target error",
+            "Samples for a target error",
             &subtitle,
         ))
     }
@@ -258,7 +302,7 @@ impl ByRadius {
                 .map(|r| format!("r = {}", text::short(*r))),
         );
         heads.push("limit".to_owned());
-        let need = |need: &Need| match need {
+        let cell = |need: &Need| match need {
             Need::Samples(samples) => text::grouped(*samples),
             Need::NotReachable => "not reachable".to_owned(),
             Need::TooMany => "too many".to_owned(),
@@ -266,29 +310,29 @@ impl ByRadius {
         let rows = self.rows.iter().map(|row| {
             let limit = match row.limit {
                 None => "no limit".to_owned(),
-                Some(0.0) => NONE.to_owned(),
+                Some(0.0) => text::NONE.to_owned(),
                 Some(limit) => decimal::down(limit, DIGITS),
             };
             std::iter::once(text::short(row.p))
-                .chain(row.needs.iter().map(need))
+                .chain(row.needs.iter().map(cell))
                 .chain(std::iter::once(limit))
                 .collect()
         });
         let title = format!(
-            "Samples that certify a radius r at \u{3c3} {}, alpha {}",
+            "Samples that certify a radius r at sigma {}, alpha {}",
             text::short(self.sigma),
             text::short(self.alpha)
         );
         let mut notes = vec![
             sentence(RADIUS),
-            "Last column: the limit of what p can reach, however many the samples: \u{3c3} \
+            "Last column: the limit of what p can reach with any number of samples, sigma \
              \u{3a6}\u{207b}\u{b9}(p), rounded down."
                 .to_owned(),
         ];
         if self.needs().any(|need| need == Need::TooMany) {
             notes.push(
-                "Too many: so close to what p reaches, or so large, that more samples are needed \
-                 than the search covers."
+                "Too many: the radius is so close to the limit, or so large, that more samples \
+                 are needed than the search covers."
                     .to_owned(),
             );
         }
@@ -339,7 +383,7 @@ impl BySamples {
                 .collect()
         });
         let title = format!(
-            "Radius that a number of samples certifies at \u{3c3} {}, alpha {}",
+            "Radius that a number of samples certifies at sigma {}, alpha {}",
             text::short(self.sigma),
             text::short(self.alpha)
         );
@@ -369,7 +413,7 @@ impl BySamples {
     }
 }
 
-/// A title, a table, and what its numbers are. The columns in `words` stand on the left.
+/// A title, a table, and what its numbers are. The columns in `words` are aligned on the left.
 fn page(
     title: &str,
     heads: &[String],
@@ -405,10 +449,10 @@ fn json<T: Serialize>(
         answer,
     };
     serde_json::to_string_pretty(&document)
-        .map_err(|e| Error::format("cannot write the numbers of samples as JSON").because(e))
+        .map_err(|e| Error::format("cannot write the numbers of samples as JSON").with_source(e))
 }
 
-/// A meaning, as it stands under a table.
+/// A meaning, as a sentence under a table.
 fn sentence(meaning: &str) -> String {
     let mut sentence = format!("{meaning}.");
     sentence[..1].make_ascii_uppercase();

@@ -1,4 +1,4 @@
-//! Which runs belong together: the same thing done with more and more samples.
+//! Groups runs that differ in their number of samples alone.
 
 use crate::model::{Report, Run};
 
@@ -9,7 +9,8 @@ pub(crate) struct Series {
     pub(crate) runs: Vec<usize>,
     /// Whether these are recertifications.
     pub(crate) recertified: bool,
-    /// Equal for series whose cost and quality may be compared.
+    /// Equal for series of the same network on the same inputs at the same sigma and
+    /// alpha, whose cost and quality may be compared.
     pub(crate) comparable: usize,
 }
 
@@ -17,17 +18,17 @@ impl Series {
     /// The series of a report, in the order of their first runs.
     pub(crate) fn all(report: &Report) -> Vec<Self> {
         let inputs: Vec<_> = report.runs.iter().map(inputs).collect();
-        let comparable: Vec<usize> = (0..report.runs.len())
+        let groups: Vec<usize> = (0..report.runs.len())
             .map(|run| {
                 let alike = |other: &usize| {
-                    same_question(&report.runs[*other], &report.runs[run])
+                    comparable(&report.runs[*other], &report.runs[run])
                         && inputs[*other] == inputs[run]
                 };
                 (0..run).find(alike).unwrap_or(run)
             })
             .collect();
         let mut all: Vec<Self> = Vec::new();
-        for (run, group) in comparable.into_iter().enumerate() {
+        for (run, group) in groups.into_iter().enumerate() {
             let method = &report.runs[run].method;
             let found = all
                 .iter_mut()
@@ -53,7 +54,7 @@ impl Series {
     }
 }
 
-fn same_question(a: &Run, b: &Run) -> bool {
+fn comparable(a: &Run, b: &Run) -> bool {
     a.network == b.network
         && a.network_sha256 == b.network_sha256
         && a.arithmetic == b.arithmetic
@@ -91,9 +92,9 @@ mod tests {
     #[test]
     fn only_the_number_of_samples_and_the_order_may_differ() {
         let certify = |sides| Method::Certify { sides };
-        let irs = |base| Method::Recertify {
+        let irs = |original| Method::Recertify {
             name: "irs".to_owned(),
-            base: Some(base),
+            original: Some(original),
             gamma: None,
         };
         let report = Report {

@@ -1,24 +1,42 @@
-//! How many times cheaper a recertification is than certifying from scratch.
+//! How much cheaper a recertification is than certifying the same network from scratch.
 //!
-//! The comparison is at equal quality. A *point* is one run: what it cost and
-//! the quality (average certified radius) that it reached. A *curve* is what
-//! several runs with different numbers of samples make together: between two
-//! neighbouring points the cost is interpolated linearly in the quality, and a
-//! point that costs more than another without being better is left out, so
-//! that the cost rises with the quality. Nothing is extrapolated: a quality
-//! that a curve does not reach is said to lie beyond or below it.
+//! The speed-up of a recertified run of a network h is a ratio. Its *numerator*
+//! is what certifying h itself from scratch costs at the same quality, by the
+//! runs of h in the same report whose method is
+//! [`Method::Certify`](crate::Method::Certify); its *denominator* is what the
+//! recertified run cost. Quality is the average certified radius (or, without
+//! labels, the average radius), and cost is
+//!
+//! - evaluations: of h alone, over all inputs, selection samples and pilots
+//!   included; or
+//! - seconds: the sum over all inputs of the time that each took.
+//!
+//! So a speed-up compares the cost of the *next* certification, given that the
+//! original network f is certified. Neither side contains what certifying f
+//! cost, and no run of f is in the comparison. All runs of h from scratch are
+//! one baseline, whether one-sided or two-sided and by whatever engine; runs
+//! that stop at a radius (`--until-radius`) are not in it. Without a run of h
+//! from scratch in the report there is no speed-up.
+//!
+//! A [`Point`] is one run: its cost and its quality. A [`Curve`] is made of
+//! several runs with different numbers of samples: between two neighbouring
+//! points the cost is interpolated linearly in the quality, and a point that
+//! costs more than another without being better is left out, so that the cost
+//! rises with the quality. Nothing is extrapolated: where the baseline does not
+//! reach a quality, the ratio is only bounded ([`Ratio`]).
 //!
 //! - [`SpeedUp::evaluations`]: for one run, the cost of its quality on the
-//!   from-scratch curve over its own cost.
-//! - [`SpeedUp::average_evaluations`]: for the curve that the run belongs to,
-//!   the ratio of the areas under cost against quality, both over the range of
-//!   qualities that both curves reach. This is the ratio of the mean costs of a
-//!   quality drawn from that range, and the average that Ugare et al. 2024 give.
+//!   baseline over its own cost.
+//! - [`SpeedUp::average_evaluations`]: for the curve of the runs that differ from
+//!   it in the number of samples alone, the ratio of the areas under cost against
+//!   quality, both over the qualities that both curves reach. This is the ratio
+//!   of the mean costs of a quality drawn from that range, and the average that
+//!   Ugare et al. 2024 give.
 //!
-//! Quality rises ever more slowly with cost, so a chord of the from-scratch
-//! curve lies at or to the right of it: far-apart points overstate what
-//! certifying from scratch costs, and with it the speed-up. Take the points
-//! close together (the paper takes ten).
+//! Quality rises ever more slowly with cost, so a chord of the baseline lies at
+//! or to the right of the true curve: points that are far from each other
+//! overstate what certifying from scratch costs, and with it the speed-up. Use
+//! many numbers of samples (Ugare et al. use ten).
 
 use serde::Serialize;
 
@@ -27,7 +45,7 @@ use crate::metrics::Metrics;
 use crate::model::Report;
 use crate::series::Series;
 
-/// What one run cost and how good its certificates are.
+/// The cost of one run and the quality of its certificates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
     /// Evaluations or seconds; finite, from 0 on.
@@ -37,12 +55,21 @@ pub struct Point {
 }
 
 /// Cost against quality, increasing in both.
+///
+/// ```
+/// use recert_report::speed_up::{CostAt, Curve, Point};
+///
+/// let point = |cost, quality| Point { cost, quality };
+/// let scratch = Curve::new([point(100.0, 0.25), point(300.0, 0.5)]);
+/// assert_eq!(scratch.cost_at(0.375), Some(CostAt::Reached(200.0)));
+/// assert_eq!(scratch.cost_at(0.75), Some(CostAt::Beyond(300.0)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Curve {
     points: Vec<Point>,
 }
 
-/// Where a quality lies on a curve, and what it costs there.
+/// The cost of a quality on a curve, or the end of the curve next to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CostAt {
     /// The curve reaches the quality at this cost.
@@ -53,16 +80,16 @@ pub enum CostAt {
     Below(f64),
 }
 
-/// A speed-up at one point, or what is known of it.
+/// A speed-up at one point: a number, or a bound of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "kind", content = "ratio", rename_all = "snake_case")]
 pub enum Ratio {
     /// From scratch costs this many times more.
     Exactly(f64),
-    /// No from-scratch run reached the quality; the costliest cost this many
-    /// times more, so the speed-up is at least this.
+    /// No run from scratch reached the quality. The costliest of them cost this
+    /// many times more, so the speed-up is at least this.
     AtLeast(f64),
-    /// Even the cheapest from-scratch run did better; it cost this many times
+    /// Even the cheapest run from scratch did better. It cost this many times
     /// more, so the speed-up is at most this.
     AtMost(f64),
 }
@@ -71,6 +98,13 @@ impl Ratio {
     /// The ratio with two decimals and its relation: `2.41`, `≥ 3.20`, `≤ 0.83`.
     /// An interpolated ratio is an estimate and rounded to nearest; the others
     /// are bounds and rounded outwards.
+    ///
+    /// ```
+    /// use recert_report::speed_up::Ratio;
+    ///
+    /// assert_eq!(Ratio::Exactly(2.414).text(), "2.41");
+    /// assert_eq!(Ratio::AtLeast(3.209).text(), "≥ 3.20");
+    /// ```
     pub fn text(self) -> String {
         match self {
             Self::Exactly(ratio) => format!("{ratio:.2}"),
@@ -146,9 +180,17 @@ fn interpolate(from: Point, to: Point, quality: f64) -> f64 {
     from.cost + share * (to.cost - from.cost)
 }
 
-/// The speed-up at one recertified point: the from-scratch cost of its quality
-/// over its own cost. `None` if there is no from-scratch point or the point
+/// The speed-up at one recertified point: the cost of its quality on the curve
+/// `scratch` over its own cost. `None` if that curve has no point or the point
 /// cost nothing.
+///
+/// ```
+/// use recert_report::speed_up::{Curve, Point, Ratio, ratio_at};
+///
+/// let point = |cost, quality| Point { cost, quality };
+/// let scratch = Curve::new([point(100.0, 0.25), point(300.0, 0.5)]);
+/// assert_eq!(ratio_at(&scratch, point(50.0, 0.375)), Some(Ratio::Exactly(4.0)));
+/// ```
 pub fn ratio_at(scratch: &Curve, point: Point) -> Option<Ratio> {
     if !(point.cost > 0.0 && point.quality.is_finite()) {
         return None;
@@ -165,19 +207,28 @@ pub fn ratio_at(scratch: &Curve, point: Point) -> Option<Ratio> {
 ///
 /// `None` where they share no more than one quality (a single point is no
 /// curve), or where the second cost nothing there.
+///
+/// ```
+/// use recert_report::speed_up::{Curve, Point, average_ratio};
+///
+/// let point = |cost, quality| Point { cost, quality };
+/// let scratch = Curve::new([point(300.0, 0.5), point(900.0, 1.0)]);
+/// let recertified = Curve::new([point(100.0, 0.5), point(200.0, 1.0)]);
+/// assert_eq!(average_ratio(&scratch, &recertified), Some(600.0 / 150.0));
+/// ```
 pub fn average_ratio(scratch: &Curve, recertified: &Curve) -> Option<f64> {
     let ends = |curve: &Curve| {
         let (first, last) = (curve.points.first()?, curve.points.last()?);
         Some((first.quality, last.quality))
     };
-    let (scratch_ends, own_ends) = (ends(scratch)?, ends(recertified)?);
-    let low = scratch_ends.0.max(own_ends.0);
-    let high = scratch_ends.1.min(own_ends.1);
+    let (scratch_ends, recertified_ends) = (ends(scratch)?, ends(recertified)?);
+    let low = scratch_ends.0.max(recertified_ends.0);
+    let high = scratch_ends.1.min(recertified_ends.1);
     if low >= high {
         return None;
     }
-    let own = recertified.area(low, high);
-    (own > 0.0).then(|| scratch.area(low, high) / own)
+    let area = recertified.area(low, high);
+    (area > 0.0).then(|| scratch.area(low, high) / area)
 }
 
 /// The speed-ups of one recertified run.
@@ -188,19 +239,46 @@ pub struct SpeedUp {
     pub evaluations: Option<Ratio>,
     /// In time, at this run.
     pub time: Option<Ratio>,
-    /// In evaluations, on average over the curve that the run belongs to.
+    /// In evaluations, on average over the curve of runs that differ in the number of samples alone.
     pub average_evaluations: Option<f64>,
     /// In time, on average over that curve.
     pub average_time: Option<f64>,
 }
 
 /// The speed-ups of every run of a report, in its order; `None` for runs from
-/// scratch and for those that no run from scratch can be compared with.
+/// scratch and for those without a comparable run from scratch.
 ///
-/// Compared are runs of the same network file in the same arithmetic, on the
-/// same inputs with the same labels, at the same sigma and alpha; they may
-/// differ in the number of samples, the engine and the method. Runs that also
-/// share method and base make one curve.
+/// `metrics` are those of the runs, in order. Runs are comparable if they are of
+/// the same network file in the same arithmetic, on the same inputs with the same
+/// labels, at the same sigma and alpha; they may differ in the number of samples,
+/// the engine and the method. Runs that also share the method and the original
+/// make one curve.
+///
+/// ```
+/// use recert_report::speed_up::{Ratio, speed_ups};
+/// use recert_report::{Method, Metrics, Report, Row, Run};
+///
+/// let run = |method, evaluations| Run {
+///     network: "net.int8.onnx".to_owned(),
+///     method,
+///     rows: vec![Row {
+///         label: Some(1),
+///         class: Some(1),
+///         radius: 0.5,
+///         evaluations,
+///         ..Row::default()
+///     }],
+///     ..Run::default()
+/// };
+/// let irs = Method::Recertify { name: "irs".to_owned(), original: None, gamma: None };
+/// let runs = vec![run(Method::default(), 10_000), run(irs, 1_000)];
+/// let metrics: Vec<_> = runs.iter().map(Metrics::new).collect();
+/// let report = Report { runs, ..Report::default() };
+///
+/// let speed_ups = speed_ups(&report, &metrics);
+/// assert_eq!(speed_ups[0], None);
+/// assert_eq!(speed_ups[1].unwrap().evaluations, Some(Ratio::Exactly(10.0)));
+/// ```
 pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
     let mut all = vec![None; report.runs.len()];
     let series = Series::all(report);
@@ -225,12 +303,12 @@ pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
         if scratch.is_empty() {
             continue;
         }
-        let at = |cost, run| ratio_at(&curve(cost, &scratch), point(cost, run)?);
+        let one_run = |cost, run| ratio_at(&curve(cost, &scratch), point(cost, run)?);
         let average = |cost| average_ratio(&curve(cost, &scratch), &curve(cost, &one.runs));
         for run in &one.runs {
             all[*run] = Some(SpeedUp {
-                evaluations: at(evaluations, *run),
-                time: at(seconds, *run),
+                evaluations: one_run(evaluations, *run),
+                time: one_run(seconds, *run),
                 average_evaluations: average(evaluations),
                 average_time: average(seconds),
             });
@@ -310,8 +388,8 @@ mod tests {
         // Over qualities 0.5 to 1: from scratch the cost runs from 300 to 900,
         // recertified from 100 to 200. Mean costs 600 and 150.
         let scratch = curve(&[(100.0, 0.25), (300.0, 0.5), (900.0, 1.0)]);
-        let own = curve(&[(100.0, 0.5), (300.0, 1.5)]);
-        assert_eq!(average_ratio(&scratch, &own), Some(600.0 / 150.0));
+        let recertified = curve(&[(100.0, 0.5), (300.0, 1.5)]);
+        assert_eq!(average_ratio(&scratch, &recertified), Some(600.0 / 150.0));
         assert_eq!(average_ratio(&scratch, &scratch), Some(1.0));
         // Nothing shared, one quality shared, single points, no points, no cost.
         assert_eq!(

@@ -1,11 +1,13 @@
-//! Tables for a terminal: what is certified, and what it cost.
+//! Tables for a terminal: certified accuracy and its cost.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table};
 
 use crate::error::Error;
 use crate::model::Report;
-use crate::summary::{NONE, Summary};
+use crate::run_tables::{self, RunTable};
+use crate::summary::Summary;
+use crate::terms::Term;
 use crate::text;
 
 /// How [`render`] writes.
@@ -15,7 +17,7 @@ pub struct Options {
     /// Radii at which certified accuracy is shown; `None` for
     /// [`default_radii`](crate::default_radii) of the largest radius.
     pub radii: Option<Vec<f64>>,
-    /// Columns to fit into. Words wrap; numbers do not, so many radii may need
+    /// The width in characters. Words wrap; numbers do not, so many radii may need
     /// more.
     pub width: u16,
 }
@@ -29,90 +31,51 @@ impl Default for Options {
     }
 }
 
-/// Writes a report as text: tables of the runs, of certified accuracies and of
-/// costs, then the inputs, the confidence statements and the notes. Plain UTF-8, no colour.
+/// Writes a report as text: tables of the runs, of certified accuracy and of
+/// cost, then the inputs, the confidence statements, the bounds and the notes.
+/// Plain UTF-8, no colour.
 ///
-/// Certified accuracies and radii are rounded down, disagreement bounds up.
-/// Runs with and without labels stand in tables of their own, since what is
-/// measured differs. Fails if the report does not pass [`Report::check`].
+/// Certified accuracies and radii are rounded down, mean zeta up. Runs with and
+/// without labels have tables of their own. Fails if the report does not pass
+/// [`Report::check`].
+///
+/// ```
+/// use recert_report::{Report, table};
+///
+/// let report = Report { title: "Nothing yet".to_owned(), ..Report::default() };
+/// let text = table::render(&report, &table::Options::default())?;
+/// assert_eq!(text, "Nothing yet\nThere is no run to report.\n");
+/// # Ok::<(), recert_report::Error>(())
+/// ```
 pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
     report.check()?;
+    let report = &report.printable();
     let summary = Summary::new(report, options.radii.as_deref());
-    let mut out = Vec::new();
-    out.extend([&report.title, &report.generated].map(|line| text::printable(line).into_owned()));
+    let mut out = vec![report.title.clone(), report.generated.clone()];
     out.retain(|line| !line.is_empty());
     if report.runs.is_empty() {
         out.push("There is no run to report.".to_owned());
-    }
-    if !report.runs.is_empty() {
+    } else {
         out.push(String::new());
-        out.extend(what_was_run(&summary, options));
+        out.extend(runs(&summary, options));
+        for table in run_tables::accuracy(&summary) {
+            push_table(&table, &["method", "samples"], options, &mut out, |run| {
+                let run = &report.runs[run];
+                vec![run.method_name(), text::grouped(run.n)]
+            });
+        }
+        push_table(&run_tables::cost(&summary), &[], options, &mut out, |_| {
+            Vec::new()
+        });
     }
-    let (labelled, unlabelled) = summary.by_labels();
-    let head = "at L2 radius (% of all inputs, rounded down)";
-    if !labelled.is_empty() {
-        let title = format!("Certified accuracy {head}; an abstention counts as wrong");
-        out.extend([String::new(), title]);
-        out.extend(accuracy(&summary, &labelled, "ACR", options));
-    }
-    if !unlabelled.is_empty() {
-        let title = format!("Certified share {head}; these inputs have no labels");
-        out.extend([String::new(), title]);
-        out.extend(accuracy(&summary, &unlabelled, "mean radius", options));
-    }
-    if !report.runs.is_empty() {
-        out.extend([String::new(), "Cost".to_owned()]);
-        out.extend(cost(&summary, options));
-    }
-    if summary.speed_ups.iter().any(Option::is_some) {
-        let words = "Speed-up: what certifying from scratch costs for the same average radius, \
-                     over what the run cost; \u{2265} and \u{2264} where the runs from scratch do \
-                     not reach so far.";
-        out.extend(text::wrapped(words, options.width.into()));
-    }
-    words(&summary, options, &mut out);
+    push_sections(&summary, options, &mut out);
     out.push(String::new());
     Ok(out.join("\n"))
 }
 
-fn words(summary: &Summary<'_>, options: &Options, out: &mut Vec<String>) {
-    let width = usize::from(options.width).saturating_sub(2);
-    let mut section = |title: &str, groups: Vec<(Vec<usize>, String)>| {
-        if groups.is_empty() {
-            return;
-        }
-        out.extend([String::new(), title.to_owned()]);
-        for (runs, words) in groups {
-            let mut label = text::runs(&runs);
-            label[..1].make_ascii_uppercase();
-            let lines = text::wrapped(&format!("{label}: {words}"), width);
-            out.extend(lines.into_iter().map(|line| format!("  {line}")));
-        }
-    };
-    let runs = &summary.report.runs;
-    section("Inputs", summary.grouped_by(|run| summary.data(run)));
-    section(
-        "Confidence",
-        summary.grouped_by(|run| text::printable(&runs[run].statement).into_owned()),
-    );
-    section(
-        "Certified by",
-        summary.grouped_by(|run| summary.bounds(run).unwrap_or_default()),
-    );
-    let notes = &summary.report.notes;
-    let notes = notes.iter().map(|note| text::printable(note).into_owned());
-    let notes: Vec<String> = summary.warnings().into_iter().chain(notes).collect();
-    if !notes.is_empty() {
-        out.extend([String::new(), "Notes".to_owned()]);
-    }
-    for note in notes {
-        let lines = text::wrapped(&note, width);
-        out.extend(lines.into_iter().map(|line| format!("  {line}")));
-    }
-}
-
-fn what_was_run(summary: &Summary<'_>, options: &Options) -> Vec<String> {
-    let heads = ["run", "network", "method", "samples an input", "\u{3c3}"];
+/// The runs: networks, methods, samples and noise.
+fn runs(summary: &Summary<'_>, options: &Options) -> Vec<String> {
+    let heads = ["run", "network", "method", "samples an input", "sigma"];
     let rows = (0..summary.report.runs.len()).map(|run| {
         vec![
             (run + 1).to_string(),
@@ -125,62 +88,71 @@ fn what_was_run(summary: &Summary<'_>, options: &Options) -> Vec<String> {
     lines(&heads, rows, &[1, 2], options)
 }
 
-fn accuracy(summary: &Summary<'_>, runs: &[usize], mean: &str, options: &Options) -> Vec<String> {
-    let mut heads = vec!["run", "method", "samples"];
-    let radii = summary.radius_heads();
-    heads.extend(radii.iter().map(String::as_str));
-    heads.push(mean);
-    let rows = runs.iter().map(|&run| {
-        let mut row = vec![
-            (run + 1).to_string(),
-            text::printable(&summary.report.runs[run].method_name()).into_owned(),
-            text::grouped(summary.report.runs[run].n),
-        ];
-        row.extend(summary.shares(run));
-        row.push(summary.metrics[run].quality_text());
+/// A table under its title and caption. The run's number is its first column; the next
+/// ones, named by `heads` and filled by `cells`, identify the run.
+fn push_table(
+    table: &RunTable,
+    heads: &[&str],
+    options: &Options,
+    out: &mut Vec<String>,
+    cells: impl Fn(usize) -> Vec<String>,
+) {
+    let caption = format!("{}. {}", table.title, table.caption);
+    out.push(String::new());
+    out.extend(text::wrapped(&caption, options.width.into()));
+    let columns = table.columns.iter().map(|column| column.head.as_str());
+    let heads: Vec<&str> = [&["run"], heads]
+        .concat()
+        .into_iter()
+        .chain(columns)
+        .collect();
+    let rows = table.rows().map(|(run, figures)| {
+        let mut row = vec![(run + 1).to_string()];
+        row.extend(cells(run));
+        row.extend(figures.map(str::to_owned));
         row
     });
-    lines(&heads, rows, &[1], options)
+    // Of all columns only the method, if there is one, holds words.
+    let words: Vec<usize> = (0..heads.len()).filter(|i| heads[*i] == "method").collect();
+    out.extend(lines(&heads, rows, &words, options));
 }
 
-fn cost(summary: &Summary<'_>, options: &Options) -> Vec<String> {
-    let all = 0..summary.report.runs.len();
-    let disagreements = all
-        .clone()
-        .any(|run| summary.disagreement(run).is_some() || summary.disagreement_rate(run).is_some());
-    let speed_ups = summary.speed_ups.iter().any(Option::is_some);
-    let mut heads = vec!["run", "abstained", "evaluations", "time"];
-    if disagreements {
-        heads.extend(["disagree (mean)", "\u{3b6} (mean bound)"]);
-    }
-    if speed_ups {
-        heads.extend(["speed-up", "in time", "of the curve"]);
-    }
-    let rows = all.map(|run| {
-        let mut row = vec![
-            (run + 1).to_string(),
-            summary.abstained(run),
-            text::grouped(summary.metrics[run].evaluations),
-            text::duration(summary.metrics[run].seconds),
-        ];
-        let or_none = |cell: Option<String>| cell.unwrap_or_else(|| NONE.to_owned());
-        if disagreements {
-            row.push(or_none(summary.disagreement_rate(run)));
-            row.push(or_none(summary.disagreement(run)));
+/// The texts below the tables.
+fn push_sections(summary: &Summary<'_>, options: &Options, out: &mut Vec<String>) {
+    let width = usize::from(options.width).saturating_sub(2);
+    let mut section = |title: &str, paragraphs: Vec<String>| {
+        if !paragraphs.is_empty() {
+            out.extend([String::new(), title.to_owned()]);
         }
-        if speed_ups {
-            row.extend(
-                summary
-                    .speed_up(run)
-                    .unwrap_or_else(|| [NONE; 3].map(str::to_owned)),
-            );
+        for paragraph in paragraphs {
+            let lines = text::wrapped(&paragraph, width);
+            out.extend(lines.into_iter().map(|line| format!("  {line}")));
         }
-        row
-    });
-    lines(&heads, rows, &[], options)
+    };
+    let by_runs = |groups: Vec<(Vec<usize>, String)>| {
+        let paragraph = |(runs, words): (Vec<usize>, String)| {
+            let mut label = text::runs(&runs);
+            label[..1].make_ascii_uppercase();
+            format!("{label}: {words}")
+        };
+        groups.into_iter().map(paragraph).collect()
+    };
+    section(
+        "Inputs",
+        by_runs(summary.grouped_by(|run| summary.data(run))),
+    );
+    section("Confidence", by_runs(summary.statements()));
+    let bounds = |run| summary.bounds(run).unwrap_or_default();
+    section("Certified by", by_runs(summary.grouped_by(bounds)));
+    let term = |term: &&Term| format!("{}: {}.", term.word, term.meaning);
+    section(
+        "Bounds and methods (f: original network, h: modified network)",
+        summary.terms().iter().map(term).collect(),
+    );
+    section("Notes", summary.notes());
 }
 
-/// Sets a table; the columns named in `words` hold words, the others numbers.
+/// Draws a table; the columns whose positions `words` has hold words, the others numbers.
 pub(crate) fn lines(
     heads: &[&str],
     rows: impl Iterator<Item = Vec<String>>,
@@ -194,9 +166,9 @@ pub(crate) fn lines(
         .set_width(options.width)
         .set_header(heads.iter().map(Cell::new));
     table.add_rows(rows);
-    for (place, column) in table.column_iter_mut().enumerate() {
+    for (position, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
-        if !words.contains(&place) {
+        if !words.contains(&position) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

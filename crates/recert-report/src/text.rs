@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-/// Replaces what must not reach a terminal or a page: control characters
-/// (escape sequences among them) and the marks that reorder text.
+/// The text of a cell without a value.
+pub(crate) const NONE: &str = "\u{2013}";
+
+/// Replaces characters that must not reach a terminal or a page: control
+/// characters, which begin escape sequences, and marks that reorder text.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(is_unprintable) {
         Cow::Owned(
@@ -29,8 +32,8 @@ fn is_unprintable(c: char) -> bool {
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -38,13 +41,13 @@ pub(crate) fn grouped(count: u64) -> String {
     out
 }
 
-/// A count and its noun, in the plural where it should be: `1 input`, `500 inputs`.
+/// A count and its noun, in the plural unless the count is 1: `1 input`, `500 inputs`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(count))
 }
 
-/// A duration in the two largest units that it fills: `4.2 s`, `3 min 05 s`, `27 h 10 min`.
+/// A duration in its two largest units: `4.2 s`, `3 min 05 s`, `27 h 10 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 0.0995 {
         return format!("{:.1} ms", seconds * 1e3);
@@ -94,7 +97,7 @@ pub(crate) fn short(x: f64) -> String {
 }
 
 /// Breaks `text` at spaces into lines of at most `width` characters, where
-/// that is possible; longer words stand alone.
+/// that is possible; a longer word is a line of its own.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -91,7 +91,7 @@ fn run(
         },
         name => Method::Recertify {
             name: name.to_owned(),
-            base,
+            original: base,
             gamma: parameters.gamma(),
         },
     };
@@ -157,7 +157,7 @@ fn row(c: &Certificate, input: Option<&Input>) -> Row {
         p_lower: c.p_lower,
         evaluations: c.evaluations,
         seconds: c.micros as f64 / 1e6,
-        disagreement: c.evidence.zeta(),
+        zeta: c.evidence.zeta(),
         disagreement_rate: (c.evidence.disagreements())
             .filter(|&(_, m)| m > 0)
             .map(rate),

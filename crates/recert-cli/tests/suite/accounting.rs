@@ -332,7 +332,7 @@ fn one_sided_and_two_sided_certificates_share_their_samples() {
         [2, 1].map(|sides| ("certify".into(), sides.into()))
     );
     let table = ok(&with(&[], &["report", &path])).stdout;
-    for name in ["certify (one-sided)", "certify (two-sided)"] {
+    for name in ["from scratch, one-sided", "from scratch, two-sided"] {
         assert!(table.contains(name), "{name} is missing in:\n{table}");
     }
 }

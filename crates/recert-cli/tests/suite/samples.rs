@@ -74,7 +74,7 @@ fn the_default_is_figure_two() {
     // `by_width(p, 0.005, 0.01)`; Ugare et al. report about 216,900 at p = 1/2 and
     // 41,500 at p = 0.05, which mirrors 0.95.
     let expected = "\
-Samples for an interval as wide as the error, alpha 0.01 on either side
+Samples for a Clopper-Pearson interval no wider than the error, alpha 0.01 on either side
 ─────────────────────
 p       error 0.5\u{a0}%
 ═════════════════════
@@ -94,7 +94,7 @@ p       error 0.5\u{a0}%
 ─────────────────────
 Samples with which a two-sided Clopper-Pearson interval, its failure probability alpha on either
 side, is no wider than the error, when a fraction p of the samples (rounded to the nearest count,
-halves up) are successes: the number given has this property and one sample less has not.
+halves up) are successes: the number given has this property and one sample less does not.
 p and 1 - p need the same number, but for that rounding. Figure 2 of Ugare et al., Incremental
 randomized smoothing certification, ICLR 2024.
 ";
@@ -129,7 +129,7 @@ fn samples_for_radii() {
     let said = ok(&words(
         "samples --radius 0.25,0.5 --sigma 0.25 --p 1,0.999,0.99,0.95,0.4",
     ));
-    assert!(said.stdout.contains("at σ 0.25, alpha 0.001"));
+    assert!(said.stdout.contains("at sigma 0.25, alpha 0.001"));
     let expected = [
         ["1", "40", "301", "no limit"],
         ["0.999", "54", "402", "0.7725"],

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Array, Global, Id, Node};
-use crate::{Error, ErrorKind, Result};
+use super::value::{Array, Global, Id, Node};
+use crate::error::{Error, ErrorKind, Result};
 
 /// More instructions than any batch needs; one of 10,000 images has some 55,000.
 pub(super) const MOST_INSTRUCTIONS: usize = 2_000_000;
@@ -12,7 +12,7 @@ pub(super) const MOST_INSTRUCTIONS: usize = 2_000_000;
 pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Node<'_>>, Id)> {
     let mut machine = Machine {
         bytes,
-        at: 0,
+        position: 0,
         nodes: Vec::new(),
         stack: Vec::new(),
         marks: Vec::new(),
@@ -29,10 +29,10 @@ pub(super) fn run(bytes: &[u8]) -> Result<(Vec<Node<'_>>, Id)> {
 /// The stack machine.
 struct Machine<'a> {
     bytes: &'a [u8],
-    at: usize,
+    position: usize,
     nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
-    /// Heights of the stack at which marks stand.
+    /// Heights of the stack that are marked.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
 }
@@ -40,13 +40,13 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     /// Executes one instruction; `Some` is the value of the pickle at its end.
     fn step(&mut self) -> Result<Option<Id>> {
-        let begin = self.at;
+        let begin = self.position;
         let opcode = self.take(1)?[0];
         match opcode {
             0x80 => {
                 let protocol = self.take(1)?[0];
                 if protocol > 5 {
-                    self.at = begin;
+                    self.position = begin;
                     return Err(self.corrupt(&format!("protocol {protocol} is not known")));
                 }
             }
@@ -136,21 +136,24 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    fn corrupt(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Corrupt, format!("{what}, at byte {}", self.at))
+    fn corrupt(&self, problem: &str) -> Error {
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("{problem}, at byte {}", self.position),
+        )
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let left = self.bytes.len() - self.at;
+        let left = self.bytes.len() - self.position;
         if count > left {
             let message = format!(
                 "the pickle ends too early: expected {count} bytes at byte {}, found {left}",
-                self.at
+                self.position
             );
             return Err(Error::new(ErrorKind::Length, message));
         }
-        let taken = &self.bytes[self.at..self.at + count];
-        self.at += count;
+        let taken = &self.bytes[self.position..self.position + count];
+        self.position += count;
         Ok(taken)
     }
 
@@ -189,11 +192,11 @@ impl<'a> Machine<'a> {
     }
 
     fn line(&mut self) -> Result<&'a [u8]> {
-        let rest = &self.bytes[self.at..];
+        let rest = &self.bytes[self.position..];
         let Some(length) = rest.iter().position(|&b| b == b'\n') else {
             return Err(self.corrupt("a name does not end"));
         };
-        self.at += length + 1;
+        self.position += length + 1;
         Ok(&rest[..length])
     }
 
@@ -302,10 +305,10 @@ impl<'a> Machine<'a> {
         let items = self.pop_many(2)?;
         let node = match (&self.nodes[items[0]], &self.nodes[items[1]]) {
             (Node::Global(Global::Reconstruct), Node::Tuple(arguments)) => {
-                let of_array = arguments.first().is_some_and(|&class| {
+                let is_array = arguments.first().is_some_and(|&class| {
                     matches!(self.nodes[class], Node::Global(Global::NdArray))
                 });
-                of_array.then_some(Node::Array(None))
+                is_array.then_some(Node::Array(None))
             }
             (Node::Global(Global::Dtype), Node::Tuple(arguments)) => {
                 arguments.first().and_then(|&code| match self.nodes[code] {

@@ -275,9 +275,9 @@ fn damage_is_an_error_that_names_the_row() {
         "numbers = x''".into(),
         "numbers = x'010203'".into(),
         "classes = x'0102030405060708'".into(),
-        "samples = samples + 1".into(),
-        "samples = 9000000000000000000".into(),
-        "samples = 0".into(),
+        "copies = copies + 1".into(),
+        "copies = 9000000000000000000".into(),
+        "copies = 0".into(),
         "last = last + 1".into(),
         "first = 4294967000, last = 4294967295".into(),
     ];
@@ -302,7 +302,7 @@ fn damage_is_an_error_that_names_the_row() {
                     .err(),
             );
         }
-        if !sql.contains("samples = 9") {
+        if !sql.contains("copies = 9") {
             errors.push(ledger.conclude(series, &[]).err());
         }
         for error in errors {

@@ -1,22 +1,38 @@
-//! Writing a log line by line, and going on with one that was interrupted.
+//! Writing a log line by line, and continuing one that was interrupted.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::read::{parse_line, wrong_header};
-use super::{HEADER, LogRow};
+use super::read::{parse, parse_line, wrong_header};
+use super::row::{HEADER, LogRow};
 use crate::error::{Error, ErrorKind};
 
-/// A log being written. Every line is handed to the operating system whole as
-/// soon as it is appended, so a log can be followed while it grows and loses
-/// nothing when the process ends.
+/// A log being written. Every line is written whole as soon as it is appended, so
+/// a log can be followed while it grows and loses nothing when the process ends.
 ///
-/// Opening an existing log goes on with it: no second header, a last line that
-/// was cut short is taken off, and inputs that are in it are not written again.
+/// Opening an existing log continues it: no second header is written, a last line
+/// that was cut short is removed, and inputs that are in it are not written again.
 /// While it is open the file is locked against a second writer, on file
 /// systems that can.
+///
+/// ```
+/// use recert_report::cohen::{CohenLog, LogRow};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.tsv");
+/// let row = LogRow { idx: 0, label: Some(3), predict: Some(3), radius: 0.25, seconds: 1.5 };
+/// let mut log = CohenLog::open(&path)?;
+/// assert!(log.append(&row)?);
+/// drop(log);
+///
+/// // After an interruption: the input is there already.
+/// let mut log = CohenLog::open(&path)?;
+/// assert!(log.contains(0));
+/// assert!(!log.append(&row)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct CohenLog {
     path: PathBuf,
@@ -54,11 +70,11 @@ impl CohenLog {
             .map_err(failed)?;
         // A file system without locks is no reason not to write.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
-            let what = "another process is writing this log; wait for it or name another file";
-            return Err(Error::new(ErrorKind::Locked, what).at_path(path));
+            let problem = "another process is writing this log; wait for it or name another file";
+            return Err(Error::new(ErrorKind::Locked, problem).with_path(path));
         }
         let size = file.metadata().map_err(failed)?.len();
-        let old = examine(&mut file, size).map_err(|error| error.at_path(path))?;
+        let old = examine(&mut file, size).map_err(|error| error.with_path(path))?;
         let mut log = Self {
             path: path.to_owned(),
             file,
@@ -79,39 +95,40 @@ impl CohenLog {
         Ok(log)
     }
 
-    /// Writes a row, unless the log has its input already; says whether it did.
+    /// Writes a row, unless the log has its input already; returns whether it did.
     ///
     /// A log that has the input with another label, class or radius is
-    /// [`ErrorKind::Conflict`]: it then comes from other parameters. A row with
+    /// [`ErrorKind::Conflict`], since it comes from other parameters. A row with
     /// a radius or time that is negative or not finite, or an abstention with a
     /// radius, is [`ErrorKind::Value`].
     pub fn append(&mut self, row: &LogRow) -> Result<bool, Error> {
         let line = row.to_line(self.digits);
         let finite = row.radius.is_finite() && row.seconds.is_finite();
         if !finite || row.radius < 0.0 || row.seconds < 0.0 {
-            let what = format!(
+            let problem = format!(
                 "input {}: radius {} and time {} must be numbers from 0 on",
                 row.idx, row.radius, row.seconds
             );
-            return Err(Error::value(what).at_path(&self.path));
+            return Err(Error::value(problem).with_path(&self.path));
         }
         if row.predict.is_none() && row.radius != 0.0 {
-            let what = format!("input {}: an abstention has radius 0", row.idx);
-            return Err(Error::value(what).at_path(&self.path));
+            let problem = format!("input {}: an abstention has radius 0", row.idx);
+            return Err(Error::value(problem).with_path(&self.path));
         }
-        let row = parse_line(&line).map_err(|what| Error::value(what).at_path(&self.path))?;
+        let row =
+            parse_line(&line).map_err(|problem| Error::value(problem).with_path(&self.path))?;
         if let Some(old) = self.rows.get(&row.idx) {
             let same = (old.label, old.predict) == (row.label, row.predict);
             if same && old.radius == row.radius {
                 return Ok(false);
             }
-            let what = format!(
+            let problem = format!(
                 "the log has another result for input {}: {:?} instead of {line:?}; \
                  it comes from other parameters, so name another file",
                 row.idx,
                 old.to_line(self.digits),
             );
-            return Err(Error::new(ErrorKind::Conflict, what).at_path(&self.path));
+            return Err(Error::new(ErrorKind::Conflict, problem).with_path(&self.path));
         }
         self.write_line(&line)?;
         self.rows.insert(row.idx, row);
@@ -133,7 +150,7 @@ impl CohenLog {
         self.rows.is_empty()
     }
 
-    /// Whether a last line that was cut short was taken off or ended on opening.
+    /// Whether opening removed a last line that was cut short, or ended one.
     pub fn was_repaired(&self) -> bool {
         self.repaired
     }
@@ -171,7 +188,7 @@ impl CohenLog {
     }
 }
 
-/// What a file held when it was opened.
+/// The contents of a file when it was opened.
 struct Old {
     rows: HashMap<u32, LogRow>,
     /// Where its whole lines end.
@@ -184,7 +201,7 @@ fn examine(file: &mut File, size: u64) -> Result<Old, Error> {
     let mut start = Vec::new();
     file.seek(SeekFrom::Start(0))
         .and_then(|_| file.take(HEADER.len() as u64 + 2).read_to_end(&mut start))
-        .map_err(|e| Error::new(ErrorKind::Io, "cannot read the log").because(e))?;
+        .map_err(|e| Error::new(ErrorKind::Io, "cannot read the log").with_source(e))?;
     let mut old = Old {
         rows: HashMap::new(),
         end: 0,
@@ -198,10 +215,10 @@ fn examine(file: &mut File, size: u64) -> Result<Old, Error> {
         matches!(rest, b"" | b"\r") || rest.first() == Some(&b'\n') || rest == b"\r\n"
     });
     if !whole_header {
-        return Err(wrong_header().at_line(1));
+        return Err(wrong_header().with_line(1));
     }
     let tail = last_line(file, size)
-        .map_err(|e| Error::new(ErrorKind::Io, "cannot read the log").because(e))?;
+        .map_err(|e| Error::new(ErrorKind::Io, "cannot read the log").with_source(e))?;
     let whole = size - tail.len() as u64;
     if whole == 0 {
         // The header alone, without its line end.
@@ -215,9 +232,9 @@ fn examine(file: &mut File, size: u64) -> Result<Old, Error> {
     old.needs_newline = kept.is_some();
     old.end = if kept.is_some() { size } else { whole };
     file.seek(SeekFrom::Start(0))
-        .map_err(|e| Error::new(ErrorKind::Io, "cannot read the log").because(e))?;
+        .map_err(|e| Error::new(ErrorKind::Io, "cannot read the log").with_source(e))?;
     let reader = std::io::BufReader::new(&*file).take(old.end);
-    old.rows = super::parse(reader)?
+    old.rows = parse(reader)?
         .into_iter()
         .map(|row| (row.idx, row))
         .collect();
@@ -291,8 +308,8 @@ mod tests {
             let path = folder.path().join(format!("{cut}.tsv"));
             fs::write(&path, &whole[..cut]).unwrap();
             let mut log = CohenLog::open(&path).unwrap();
-            let at_line_end = cut == 0 || whole.as_bytes()[cut - 1] == b'\n';
-            assert_eq!(log.was_repaired(), !at_line_end, "cut at {cut}");
+            let with_line_end = cut == 0 || whole.as_bytes()[cut - 1] == b'\n';
+            assert_eq!(log.was_repaired(), !with_line_end, "cut at {cut}");
             let before = log.len();
             let added = [0, 20].map(|idx| u8::from(log.append(&row(idx)).unwrap()));
             assert_eq!(before + usize::from(added[0] + added[1]), 2);

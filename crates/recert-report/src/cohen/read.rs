@@ -1,15 +1,15 @@
-//! Reading logs, strictly: what is not in the format is an error at its line.
+//! Reading logs, strictly: any deviation from the format is an error with its line.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use super::{HEADER, LogRow};
+use super::row::{HEADER, LogRow};
 use crate::error::Error;
 
-/// No line of a log is near this long; a file that has one is something else,
-/// and is not read into memory to find out.
+/// No line of a log is nearly this long. A file with a longer one is something
+/// else, and is not read into memory.
 pub(super) const LONGEST_LINE: u64 = 1024;
 
 /// Reads a whole log.
@@ -19,17 +19,32 @@ pub(super) const LONGEST_LINE: u64 = 1024;
 /// columns, a number out of its domain, an abstention with a radius, a
 /// `correct` that contradicts label and predict, an input that comes twice, or
 /// a last line cut short.
+///
+/// ```no_run
+/// let rows = recert_report::cohen::read("run.tsv".as_ref())?;
+/// println!("{} inputs", rows.len());
+/// # Ok::<(), recert_report::Error>(())
+/// ```
 pub fn read(path: &Path) -> Result<Vec<LogRow>, Error> {
     let file = File::open(path).map_err(|e| Error::io("cannot open the log", path, e))?;
-    parse(BufReader::new(file)).map_err(|error| error.at_path(path))
+    parse(BufReader::new(file)).map_err(|error| error.with_path(path))
 }
 
 /// Reads a whole log from any reader; see [`read`]. The errors name no file.
+///
+/// ```
+/// use recert_report::cohen::{HEADER, parse};
+///
+/// let log = format!("{HEADER}\n20\t7\t-1\t0.0\t0\t0:00:14.101748\n");
+/// let rows = parse(log.as_bytes())?;
+/// assert_eq!((rows[0].idx, rows[0].label, rows[0].predict), (20, Some(7), None));
+/// # Ok::<(), recert_report::Error>(())
+/// ```
 pub fn parse(reader: impl BufRead) -> Result<Vec<LogRow>, Error> {
     let mut lines = Lines::new(reader);
     match lines.next_line()? {
         Some(line) if line == HEADER => {}
-        Some(_) => return Err(wrong_header().at_line(1)),
+        Some(_) => return Err(wrong_header().with_line(1)),
         None => {
             return Err(Error::format(
                 "the log is empty; it should start with a header",
@@ -39,10 +54,11 @@ pub fn parse(reader: impl BufRead) -> Result<Vec<LogRow>, Error> {
     let mut rows = Vec::new();
     let mut seen = HashSet::new();
     while let Some(line) = lines.next_line()? {
-        let row = parse_line(line).map_err(|what| Error::format(what).at_line(lines.number))?;
+        let row =
+            parse_line(line).map_err(|problem| Error::format(problem).with_line(lines.number))?;
         if !seen.insert(row.idx) {
-            let what = format!("input {} stands in the log twice; keep one line", row.idx);
-            return Err(Error::format(what).at_line(lines.number));
+            let problem = format!("input {} is in the log twice; keep one line", row.idx);
+            return Err(Error::format(problem).with_line(lines.number));
         }
         rows.push(row);
     }
@@ -78,27 +94,27 @@ impl<R: BufRead> Lines<R> {
         let mut limited = (&mut self.reader).take(LONGEST_LINE);
         let length = limited.read_until(b'\n', &mut self.buffer).map_err(|e| {
             Error::new(crate::ErrorKind::Io, "cannot read the log")
-                .at_line(self.number)
-                .because(e)
+                .with_line(self.number)
+                .with_source(e)
         })?;
         if length == 0 {
             return Ok(None);
         }
         if length as u64 == LONGEST_LINE && self.buffer.last() != Some(&b'\n') {
-            let what = format!("the line is longer than {LONGEST_LINE} bytes; this is no log");
-            return Err(Error::format(what).at_line(self.number));
+            let problem = format!("the line is longer than {LONGEST_LINE} bytes; this is no log");
+            return Err(Error::format(problem).with_line(self.number));
         }
         let text = std::str::from_utf8(&self.buffer).map_err(|e| {
             Error::format("the line is not text")
-                .at_line(self.number)
-                .because(e)
+                .with_line(self.number)
+                .with_source(e)
         })?;
         let text = text.strip_suffix('\n').unwrap_or(text);
         Ok(Some(text.strip_suffix('\r').unwrap_or(text)))
     }
 }
 
-/// Reads one line without its end. The error says what is wrong with it.
+/// Reads one line without its end. The error text names what is wrong with it.
 pub(super) fn parse_line(line: &str) -> Result<LogRow, String> {
     let columns: Vec<&str> = line.split('\t').collect();
     let [idx, label, predict, radius, correct, time] = columns[..] else {
@@ -245,10 +261,7 @@ mod tests {
             ("1\t3\t3\t0.2\t1\t0:61:00", "time should"),
             ("1\t3\t3\t0.2\t1\t0:0:14", "time should"),
             ("1\t3\t3\t0.2\t1\t99999999999:00:14", "time should"),
-            (
-                "0\t3\t3\t0.2\t1\t0:00:14",
-                "input 0 stands in the log twice",
-            ),
+            ("0\t3\t3\t0.2\t1\t0:00:14", "input 0 is in the log twice"),
         ] {
             let error = parse(log(&[good, bad]).as_bytes()).unwrap_err();
             let text = error.to_string();

@@ -1,262 +1,164 @@
-//! The page's tables a run: certified accuracy, cost, and how it was made.
+//! The page's tables a run: certified accuracy, cost, and how each run was made.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
-use super::{Page, breakable, escape};
+use super::page::{Page, breakable};
 use crate::model::{Method, Run};
-use crate::summary::NONE;
+use crate::run_tables::{self, RunTable};
 use crate::text;
 
 impl Page<'_> {
-    /// Certified accuracy at the radii, and what it cost.
-    pub(super) fn tables(&mut self) {
-        if self.summary.report.runs.is_empty() {
-            return;
+    /// Certified accuracy at the radii, and its cost.
+    pub(super) fn tables(&self) -> Markup {
+        let accuracy = run_tables::accuracy(&self.summary);
+        html! {
+            @for table in &accuracy { (self.accuracy_table(table)) }
+            (self.cost_table(&run_tables::cost(&self.summary)))
         }
-        let (labelled, unlabelled) = self.summary.by_labels();
-        if !labelled.is_empty() {
-            self.accuracy_table(
-                "Certified accuracy",
-                "Share of all inputs, in per cent, that are certified for their label with at \
-                 least this L2 radius. An abstention counts as wrong. Rounded down.",
-                "ACR",
-                &labelled,
-            );
-        }
-        if !unlabelled.is_empty() {
-            self.accuracy_table(
-                "Certified share",
-                "These inputs have no labels: share of all inputs, in per cent, that are \
-                 certified for any class with at least this L2 radius. Rounded down.",
-                "mean radius",
-                &unlabelled,
-            );
-        }
-        self.cost_table();
     }
 
-    fn accuracy_table(&mut self, title: &str, words: &str, mean: &str, runs: &[usize]) {
-        let mut heads = vec![
-            Head::words("run"),
-            Head::words("method"),
-            Head::number("samples"),
-            Head::number("\u{3c3}"),
-        ];
-        heads.extend(self.summary.radius_heads().iter().map(|r| Head::number(r)));
-        heads.push(Head::number(mean));
-        let mut body = String::new();
-        let mut network = None;
-        for &run in runs {
-            // The network stands once above the runs that share it.
-            let own = self.summary.network(run);
-            if network.as_ref() != Some(&own) {
-                let _ = writeln!(
-                    body,
-                    "<tr class=\"group\"><th colspan=\"{}\" scope=\"rowgroup\">{}</th></tr>",
-                    heads.len(),
-                    escape(&own)
-                );
-                network = Some(own);
+    fn accuracy_table(&self, table: &RunTable) -> Markup {
+        let columns = 4 + table.columns.len();
+        let network = |index: usize| self.summary.network(table.runs[index]);
+        let body = html! {
+            @for (index, (run, cells)) in table.rows().enumerate() {
+                // The network is named once, above the runs that share it.
+                @if index == 0 || network(index) != network(index - 1) {
+                    tr.group { th colspan=(columns) scope="rowgroup" { (network(index)) } }
+                }
+                tr {
+                    td { (self.badge(run)) }
+                    td.word { (self.summary.method(run)) }
+                    td.n { (self.summary.samples(run)) }
+                    td.n { (text::short(self.summary.report.runs[run].sigma)) }
+                    (figures(table, cells))
+                }
             }
-            let _ = write!(body, "<tr><td>{}</td>", self.badge(run));
-            word(&mut body, &self.summary.method(run));
-            number(&mut body, "", &self.summary.samples(run));
-            number(
-                &mut body,
-                "",
-                &text::short(self.summary.report.runs[run].sigma),
-            );
-            for share in self.summary.shares(run) {
-                let class = if share == "0.0" { "nothing" } else { "" };
-                number(&mut body, class, &share);
-            }
-            number(&mut body, "main", &self.summary.metrics[run].quality_text());
-            body.push_str("</tr>\n");
-        }
-        self.section(title, words, &heads, &body);
-    }
-
-    fn cost_table(&mut self) {
-        let summary = &self.summary;
-        let all = || 0..summary.report.runs.len();
-        let disagreements = all().any(|run| {
-            summary.disagreement(run).is_some() || summary.disagreement_rate(run).is_some()
-        });
-        let speed_ups = summary.speed_ups.iter().any(Option::is_some);
-        let bounds = all().any(|run| summary.bounds(run).is_some());
-        let mut heads = vec![
-            Head::words("run"),
-            Head::number("abstained"),
-            Head::number("evaluations"),
-            Head::number("time"),
-        ];
-        if disagreements {
-            heads.push(Head::number("disagreement"));
-            heads.push(Head::number("\u{3b6}, mean bound"));
-        }
-        if speed_ups {
-            heads.push(Head::number("speed-up"));
-            heads.push(Head::number("in time"));
-            heads.push(Head::number("of the curve"));
-        }
-        if bounds {
-            heads.push(Head::words("certified by"));
-        }
-        let mut body = String::new();
-        for run in all() {
-            let metrics = &summary.metrics[run];
-            let _ = write!(body, "<tr><td>{}</td>", self.badge(run));
-            number(&mut body, "", &summary.abstained(run));
-            number(&mut body, "", &text::grouped(metrics.evaluations));
-            number(&mut body, "", &text::duration(metrics.seconds));
-            let or_none = |cell: Option<String>| cell.unwrap_or_else(|| NONE.to_owned());
-            if disagreements {
-                number(&mut body, "", &or_none(summary.disagreement_rate(run)));
-                number(&mut body, "", &or_none(summary.disagreement(run)));
-            }
-            if speed_ups {
-                let [point, time, curve] = summary
-                    .speed_up(run)
-                    .unwrap_or_else(|| [NONE; 3].map(str::to_owned));
-                number(&mut body, "main", &point);
-                number(&mut body, "", &time);
-                number(&mut body, "", &curve);
-            }
-            if bounds {
-                word(&mut body, &or_none(summary.bounds(run)));
-            }
-            body.push_str("</tr>\n");
-        }
-        let words = if speed_ups {
-            "Speed-up: what certifying from scratch costs, in evaluations, for the same average \
-             radius, over what the run cost."
-        } else {
-            "Network evaluations and time of all inputs together."
         };
-        self.section("Cost", words, &heads, &body);
+        let heads = html! {
+            th scope="col" { "run" }
+            th scope="col" { "method" }
+            th.n scope="col" { "samples" }
+            th.n scope="col" { "sigma" }
+            (heads(table))
+        };
+        section(table.title, &table.caption, &heads, &body)
+    }
+
+    fn cost_table(&self, table: &RunTable) -> Markup {
+        let bounds: Vec<_> = table
+            .runs
+            .iter()
+            .map(|run| self.summary.bounds(*run))
+            .collect();
+        let any_bounds = bounds.iter().any(Option::is_some);
+        let heads = html! {
+            th scope="col" { "run" }
+            (heads(table))
+            @if any_bounds { th scope="col" { "certified by" } }
+        };
+        let body = html! {
+            @for ((run, cells), bounds) in table.rows().zip(&bounds) {
+                tr {
+                    td { (self.badge(run)) }
+                    (figures(table, cells))
+                    @if any_bounds { td.word { (bounds.as_deref().unwrap_or(text::NONE)) } }
+                }
+            }
+        };
+        section(table.title, &table.caption, &heads, &body)
     }
 
     /// Networks, engines and parameters, for repeating the runs.
-    pub(super) fn provenance(&mut self) {
-        let heads = [
-            Head::words("run"),
-            Head::words("method"),
-            Head::words("parameters"),
-        ];
-        let mut body = String::new();
-        let mut group = String::new();
-        for (index, run) in self.summary.report.runs.iter().enumerate() {
-            let own = group_row(run, heads.len());
-            if own != group {
-                body.push_str(&own);
-                group = own;
+    pub(super) fn provenance(&self) -> Markup {
+        let runs = &self.summary.report.runs;
+        if runs.is_empty() {
+            return Markup::default();
+        }
+        let heads = html! {
+            @for head in ["run", "method", "parameters"] { th scope="col" { (head) } }
+        };
+        let body = html! {
+            @for (index, run) in runs.iter().enumerate() {
+                @if index == 0 || origin(run) != origin(&runs[index - 1]) { (origin_row(run)) }
+                tr {
+                    td { (self.badge(index)) }
+                    td.word { (self.summary.method(index)) }
+                    td.parameters {
+                        @for (name, value) in parameters(run) {
+                            span { i { (name) } " " (value) } " "
+                        }
+                    }
+                }
             }
-            let _ = write!(body, "<tr><td>{}</td>", self.badge(index));
-            word(&mut body, &self.summary.method(index));
-            let mut parameters = vec![
-                ("n".to_owned(), text::grouped(run.n)),
-                ("n0".to_owned(), text::grouped(run.n0)),
-                ("\u{3c3}".to_owned(), text::short(run.sigma)),
-                ("\u{3b1}".to_owned(), text::short(run.alpha)),
-            ];
-            if let Method::Recertify {
-                gamma: Some(gamma), ..
-            } = run.method
-            {
-                parameters.push(("\u{3b3}".to_owned(), text::short(gamma)));
-            }
-            parameters.extend(run.parameters.iter().map(|(k, v)| (k.clone(), v.clone())));
-            body.push_str("<td class=\"parameters\">");
-            for (name, value) in parameters {
-                let _ = write!(
-                    body,
-                    "<span><i>{}</i> {}</span> ",
-                    escape(&name),
-                    escape(&value)
-                );
-            }
-            body.push_str("</td></tr>\n");
-        }
-        if !body.is_empty() {
-            self.section("How it was made", "", &heads, &body);
-        }
-    }
-
-    fn section(&mut self, title: &str, words: &str, heads: &[Head], body: &str) {
-        let _ = writeln!(self.out, "<section>\n<h2>{title}</h2>");
-        if !words.is_empty() {
-            let _ = writeln!(self.out, "<p class=\"muted\">{words}</p>");
-        }
-        self.push("<div class=\"scroll\"><table>\n<thead><tr>");
-        for head in heads {
-            let _ = write!(
-                self.out,
-                "<th scope=\"col\"{}>{}</th>",
-                if head.number { " class=\"n\"" } else { "" },
-                escape(&head.text)
-            );
-        }
-        let _ = writeln!(
-            self.out,
-            "</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n</section>"
-        );
+        };
+        section("How each run was made", "", &heads, &body)
     }
 }
 
-/// The row above the runs of one network in one engine: names and hash.
-fn group_row(run: &Run, columns: usize) -> String {
-    let mut row = format!(
-        "<tr class=\"group\"><th colspan=\"{columns}\" scope=\"rowgroup\">{}",
-        breakable(&run.network)
-    );
-    let arithmetic = run.arithmetic.as_deref();
-    let engine: Vec<&str> = [run.engine.as_str()]
+/// The heads of the figures.
+fn heads(table: &RunTable) -> Markup {
+    html! { @for column in &table.columns { th.n scope="col" { (column.head) } } }
+}
+
+/// The cells of the figures of one run.
+fn figures<'a>(table: &RunTable, cells: impl Iterator<Item = &'a str>) -> Markup {
+    html! {
+        @for (column, cell) in table.columns.iter().zip(cells) {
+            @let nothing = cell == text::NONE || cell == "0.0";
+            td.n.main[column.main && !nothing].nothing[nothing] { (cell) }
+        }
+    }
+}
+
+fn section(title: &str, caption: &str, heads: &Markup, body: &Markup) -> Markup {
+    html! {
+        section {
+            h2 { (title) }
+            @if !caption.is_empty() { p.muted { (caption) } }
+            div.scroll { table { thead { tr { (heads) } } tbody { (body) } } }
+        }
+    }
+}
+
+/// What distinguishes networks: file, engine, arithmetic, hash.
+fn origin(run: &Run) -> [&str; 4] {
+    let arithmetic = run.arithmetic.as_deref().unwrap_or_default();
+    [&run.network, &run.engine, arithmetic, &run.network_sha256]
+}
+
+/// The row above the runs of one network in one engine.
+fn origin_row(run: &Run) -> Markup {
+    let [network, engine, arithmetic, sha256] = origin(run);
+    let computed = [engine, arithmetic];
+    let computed: Vec<&str> = computed
         .into_iter()
-        .chain(arithmetic)
         .filter(|words| !words.is_empty())
         .collect();
-    if !engine.is_empty() {
-        let _ = write!(
-            row,
-            "<span class=\"engine\">{}</span>",
-            escape(&engine.join("; "))
-        );
-    }
-    if !run.network_sha256.is_empty() {
-        let _ = write!(row, "<code>sha256 {}</code>", escape(&run.network_sha256));
-    }
-    row.push_str("</th></tr>\n");
-    row
-}
-
-/// A column's head.
-struct Head {
-    text: String,
-    number: bool,
-}
-
-impl Head {
-    fn words(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-            number: false,
-        }
-    }
-
-    fn number(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-            number: true,
+    html! {
+        tr.group {
+            th colspan="3" scope="rowgroup" {
+                (breakable(network))
+                @if !computed.is_empty() { span.engine { (computed.join("; ")) } }
+                @if !sha256.is_empty() { code { "sha256 " (sha256) } }
+            }
         }
     }
 }
 
-fn word(body: &mut String, text: &str) {
-    let _ = write!(body, "<td class=\"word\">{}</td>", escape(text));
-}
-
-fn number(body: &mut String, class: &str, text: &str) {
-    let class = if text == NONE { "nothing" } else { class };
-    let space = if class.is_empty() { "" } else { " " };
-    let _ = write!(body, "<td class=\"n{space}{class}\">{}</td>", escape(text));
+/// The parameters of a run by name: those that every run has, then its own.
+fn parameters(run: &Run) -> Vec<(&str, String)> {
+    let gamma = match run.method {
+        Method::Recertify { gamma, .. } => gamma,
+        Method::Certify { .. } => None,
+    };
+    let mut all = vec![
+        ("n", text::grouped(run.n)),
+        ("n0", text::grouped(run.n0)),
+        ("sigma", text::short(run.sigma)),
+        ("alpha", text::short(run.alpha)),
+    ];
+    all.extend(gamma.map(|gamma| ("gamma", text::short(gamma))));
+    all.extend(run.parameters.iter().map(|(k, v)| (k.as_str(), v.clone())));
+    all
 }

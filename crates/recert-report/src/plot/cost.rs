@@ -1,11 +1,14 @@
 //! Evaluations against average certified radius, one marker a run.
 
+use maud::{Markup, html};
+
+use super::frame::{Frame, Size};
 use super::scale::{Label, Scale};
-use super::{Frame, Look, Size, Svg};
+use super::shapes::{Look, Point, badge, line, marker, target, with_tooltip};
 use crate::decimal;
 use crate::text;
 
-/// One run's place in the plot.
+/// One run in the plot.
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
     /// Its position in the report.
@@ -14,13 +17,13 @@ pub(crate) struct Mark {
     pub(crate) evaluations: u64,
     /// Average certified radius, or average radius.
     pub(crate) quality: f64,
-    /// What else the tooltip says.
+    /// The rest of the tooltip.
     pub(crate) words: String,
 }
 
 /// Draws series of runs, each joined by a line in the order given. There is at
 /// least one mark.
-pub(crate) fn cost(series: &[(Look, Vec<Mark>)], y_title: &str, size: Size) -> String {
+pub(crate) fn cost(series: &[(Look, Vec<Mark>)], y_title: &str, size: Size) -> Markup {
     let marks = || series.iter().flat_map(|(_, marks)| marks);
     let costs = || marks().map(|mark| mark.evaluations as f64);
     let qualities = || marks().map(|mark| mark.quality);
@@ -36,48 +39,57 @@ pub(crate) fn cost(series: &[(Look, Vec<Mark>)], y_title: &str, size: Size) -> S
             Label::Plain,
         ),
     );
-    let at = |mark: &Mark| frame.at(mark.evaluations as f64, mark.quality);
-    let label = format!("{y_title} against network evaluations, one marker a run");
-    let x_title = "network evaluations, all inputs together (logarithmic)";
-    let x_title = if size == Size::Wide {
-        x_title
-    } else {
-        "network evaluations (log)"
-    };
-    let mut svg = Svg::open(&frame, &label, x_title, y_title);
-    for (look, marks) in series {
-        svg.group(&look.classes());
-        svg.path("line", &marks.iter().map(at).collect::<Vec<_>>());
-        svg.end();
-    }
-    // Numbers go into the markers as long as these do not cover one another;
-    // the marker that is crowded stays small and tells its number by pointing.
-    let mut numbered: Vec<(f64, f64)> = Vec::new();
-    for (look, marks) in series {
-        svg.group(&look.classes());
-        for mark in marks {
-            let place = at(mark);
-            let free = numbered
-                .iter()
-                .all(|other| (place.0 - other.0).hypot(place.1 - other.1) > 19.0);
-            svg.tooltip(&format!(
-                "Run {}: {} evaluations, {} {}{}",
-                mark.run + 1,
-                text::grouped(mark.evaluations),
-                y_title,
-                decimal::down(mark.quality, 4),
-                mark.words
-            ));
-            if free {
-                numbered.push(place);
-                svg.badge(*look, place, mark.run);
-            } else {
-                svg.target(place);
-                svg.marker(*look, place.0, place.1, 3.6);
-            }
-            svg.end();
+    let point = |mark: &Mark| frame.point(mark.evaluations as f64, mark.quality);
+    // Numbers go into the markers as long as these do not cover one another. A marker
+    // without room stays small, and its number is under the pointer.
+    let mut numbered: Vec<Point> = Vec::new();
+    let mut has_room = |(x, y): Point| {
+        let room = numbered
+            .iter()
+            .all(|other| (x - other.0).hypot(y - other.1) > 19.0);
+        if room {
+            numbered.push((x, y));
         }
-        svg.end();
-    }
-    svg.close()
+        room
+    };
+    let marks = html! {
+        @for (look, marks) in series {
+            g class=(look.classes()) {
+                (line("line", &marks.iter().map(point).collect::<Vec<_>>()))
+            }
+        }
+        @for (look, marks) in series {
+            g class=(look.classes()) {
+                @for mark in marks {
+                    (marked(mark, *look, point(mark), has_room(point(mark)), y_title))
+                }
+            }
+        }
+    };
+    let description = format!("{y_title} against network evaluations, one marker a run");
+    let x_title = match size {
+        Size::Wide => "network evaluations, all inputs together (logarithmic)",
+        Size::Narrow => "network evaluations (log)",
+    };
+    frame.draw(&description, x_title, y_title, &marks)
+}
+
+/// The marker of a run with its figures under the pointer; with its number, if it has room.
+fn marked(mark: &Mark, look: Look, centre: Point, has_room: bool, quality: &str) -> Markup {
+    let tooltip = format!(
+        "Run {}: {} evaluations, {quality} {}{}",
+        mark.run + 1,
+        text::grouped(mark.evaluations),
+        decimal::down(mark.quality, 4),
+        mark.words
+    );
+    let shapes = html! {
+        @if has_room {
+            (badge(look, centre, mark.run))
+        } @else {
+            (target(centre))
+            (marker(look, centre, 3.6))
+        }
+    };
+    with_tooltip(&tooltip, &shapes)
 }

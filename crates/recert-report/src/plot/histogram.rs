@@ -1,9 +1,10 @@
-//! The distribution of the lower bounds of the class probability, one run a panel.
+//! The distribution of `p_lower` over the inputs, one run a panel.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
+use super::frame::Frame;
 use super::scale::{Label, Scale};
-use super::{Frame, Look, Svg, number};
+use super::shapes::{Look, coordinate, line, with_tooltip};
 use crate::model::Run;
 use crate::text;
 
@@ -45,10 +46,7 @@ pub(crate) fn tallest(run: &Run) -> Option<f64> {
 
 /// Draws one run's histogram; `top` is the share at the top of the scale, the
 /// same for all panels that are to be compared.
-pub(crate) fn histogram(index: usize, run: &Run, look: Look, top: f64) -> String {
-    let counts = counts(run);
-    let certified = certified(run);
-    let total: u64 = counts.iter().sum();
+pub(crate) fn histogram(index: usize, run: &Run, look: Look, top: f64) -> Markup {
     let frame = Frame {
         class: "panel",
         width: WIDTH,
@@ -61,41 +59,44 @@ pub(crate) fn histogram(index: usize, run: &Run, look: Look, top: f64) -> String
         y: Scale::from_zero(top, 5, Label::Percent),
         x_ticks: 6,
     };
-    let label = format!("run {}: lower bounds of the class probability", index + 1);
-    let mut svg = Svg::open(&frame, &label, "lower bound of pA", "");
-    svg.group(&look.classes());
-    for (bin, count) in counts
-        .into_iter()
-        .enumerate()
-        .filter(|(_, count)| *count > 0)
-    {
-        let edge = |bin: usize| bin as f64 / BINS as f64;
-        let share = count as f64 / total as f64;
-        let (left, height) = frame.at(edge(bin), share);
-        let (right, bottom) = frame.at(edge(bin + 1), 0.0);
-        let class = if certified[bin] { "bar" } else { "bar idle" };
-        svg.tooltip(&format!(
-            "{} to {}: {} of {} inputs ({:.1} %)",
-            text::short(edge(bin)),
-            text::short(edge(bin + 1)),
-            text::grouped(count),
-            text::grouped(total),
-            share * 100.0
-        ));
-        let _ = write!(
-            svg.0,
-            r#"<rect class="{class}" x="{}" y="{}" width="{}" height="{}"/>"#,
-            number(left + 0.4),
-            number(height),
-            number(right - left - 0.8),
-            number((bottom - height).max(0.6))
-        );
-        svg.end();
-    }
-    svg.end();
-    let (x, _) = frame.at(0.5, 0.0);
-    svg.line("threshold", (x, frame.top), (x, frame.bottom));
-    svg.close()
+    let certified = certified(run);
+    let counts = counts(run);
+    let total: u64 = counts.iter().sum();
+    let counts = counts.into_iter().zip(certified).enumerate();
+    let (half, _) = frame.point(0.5, 0.0);
+    let marks = html! {
+        g class=(look.classes()) {
+            @for (bin, (count, certified)) in counts.filter(|(_, (count, _))| *count > 0) {
+                (bar(&frame, bin, count, total, certified))
+            }
+        }
+        (line("threshold", &[(half, frame.top), (half, frame.bottom)]))
+    };
+    let description = format!("run {}: p_lower of all inputs", index + 1);
+    frame.draw(&description, "p_lower", "", &marks)
+}
+
+/// One bar with its figures under the pointer; grey without a certificate.
+fn bar(frame: &Frame, bin: usize, count: u64, total: u64, certified: bool) -> Markup {
+    let edge = |bin: usize| bin as f64 / BINS as f64;
+    let share = count as f64 / total as f64;
+    let (left, height) = frame.point(edge(bin), share);
+    let (right, bottom) = frame.point(edge(bin + 1), 0.0);
+    let tooltip = format!(
+        "{} to {}: {} of {} inputs ({:.1} %)",
+        text::short(edge(bin)),
+        text::short(edge(bin + 1)),
+        text::grouped(count),
+        text::grouped(total),
+        share * 100.0
+    );
+    let bar = html! {
+        rect class=(if certified { "bar" } else { "bar idle" })
+            x=(coordinate(left + 0.4)) y=(coordinate(height))
+            width=(coordinate(right - left - 0.8))
+            height=(coordinate((bottom - height).max(0.6))) {}
+    };
+    with_tooltip(&tooltip, &bar)
 }
 
 #[cfg(test)]
@@ -134,7 +135,7 @@ mod tests {
             class,
             ..Row::default()
         };
-        // Certified below one half, where the next best class is bounded too.
+        // Certified below one half, where the runner-up is bounded too.
         let run = Run {
             rows: vec![
                 row(0, 0.3, None),
@@ -143,7 +144,7 @@ mod tests {
             ],
             ..Run::default()
         };
-        let svg = histogram(0, &run, Look::new(0, 0, false), 1.0);
+        let svg = histogram(0, &run, Look::new(0, 0, false), 1.0).into_string();
         assert_eq!(svg.matches("class=\"bar idle\"").count(), 1, "{svg}");
         assert_eq!(svg.matches("class=\"bar\"").count(), 2, "{svg}");
     }

@@ -1,17 +1,17 @@
-//! Noisy samples against the fraction of successes, one line an error, as a file of its own.
+//! Samples against the fraction of successes, one line an error, as a file of its own.
 //!
 //! It holds a style sheet with fixed colours (those of the page, in
 //! `standalone.css`) instead of the page's own one with variables, which programs
 //! that draw SVG files outside a browser often cannot follow.
 
-use std::fmt::Write;
+use maud::{Markup, PreEscaped, html};
 
+use super::frame::{Frame, Size};
 use super::scale::{Label, Scale};
-use super::{Frame, Look, Size, Svg, number};
-use crate::html::escape;
+use super::shapes::{Look, Point, coordinate, dot, label, line};
 use crate::text;
 
-/// One line and the points on it that tell their numbers.
+/// One line and the points on it whose numbers are shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Curve {
     /// The error, in words.
@@ -38,86 +38,75 @@ pub(crate) fn samples(curves: &[Curve], title: &str, subtitle: &str) -> String {
         Scale::linear(0.0, 1.0, Label::Plain),
         Scale::from_zero(most as f64, 6, Label::Count),
     );
-    let plot = plot(curves, &frame);
     let (side, above, below) = MARGIN;
-    let mut out = String::new();
-    let _ = write!(
-        out,
-        concat!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" "#,
-            r#"height="{h}" role="img" aria-label="{title}">"#,
-            "\n<style>\n{style}</style>\n",
-            r#"<rect class="paper" width="{w}" height="{h}"/>"#,
-            r#"<text class="head" x="{side}" y="34">{title}</text>"#,
-            r#"<text class="sub" x="{side}" y="56">{subtitle}</text>"#,
-            r#"<g transform="translate({side} {above})">{plot}</g></svg>"#,
-            "\n"
-        ),
-        w = number(frame.width + 2.0 * side),
-        h = number(frame.height + above + below),
-        title = escape(title),
-        subtitle = escape(subtitle),
-        side = number(side),
-        above = number(above),
-        style = include_str!("standalone.css"),
-        plot = plot,
-    );
-    out
+    let width = coordinate(frame.width + 2.0 * side);
+    let height = coordinate(frame.height + above + below);
+    let file = html! {
+        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width) " " (height) }
+            width=(width) height=(height) role="img" aria-label=(title)
+        {
+            style { (PreEscaped(include_str!("standalone.css"))) }
+            rect class="paper" width=(width) height=(height) {}
+            text class="head" x=(side) y="34" { (title) }
+            text class="sub" x=(side) y="56" { (subtitle) }
+            g transform={ "translate(" (side) " " (above) ")" } { (plot(curves, &frame)) }
+        }
+    };
+    file.into_string() + "\n"
 }
 
-fn plot(curves: &[Curve], frame: &Frame) -> String {
-    let mut svg = Svg::open(
-        frame,
+fn plot(curves: &[Curve], frame: &Frame) -> Markup {
+    // The lines come first, so that none covers another's dots.
+    let marks = html! {
+        @for (curve, look) in looks(curves) {
+            g class=(look.classes()) {
+                (line("line", &points(frame, &curve.line)))
+            }
+        }
+        @for (curve, look, point) in names(curves, frame) {
+            g class=(look.classes()) {
+                (label("name", "middle", point, &format!("error {}", curve.name)))
+            }
+        }
+        @for (curve, look) in looks(curves) {
+            g class=(look.classes()) {
+                @for (&(p, n), point) in curve.dots.iter().zip(points(frame, &curve.dots)) {
+                    (dot(point, 3.0, &tooltip(p, &curve.name, n)))
+                }
+            }
+        }
+    };
+    frame.draw(
         "samples against the fraction of successes, one line an error",
         "fraction p of the samples that are successes",
         "samples",
-    );
-    // The lines come first, so that none covers another's dots.
-    let mut named: Vec<f64> = Vec::new();
+        &marks,
+    )
+}
+
+/// The points for the names of lines: above the highest point of each, or above the
+/// middle one of several. A name that would cover another is left out, since it is in
+/// the tooltips too.
+fn names<'a>(curves: &'a [Curve], frame: &Frame) -> Vec<(&'a Curve, Look, Point)> {
+    let mut named: Vec<(&Curve, Look, Point)> = Vec::new();
     for (curve, look) in looks(curves) {
-        svg.group(&look.classes());
-        let points: Vec<_> = curve.line.iter().map(|point| at(frame, *point)).collect();
-        svg.path("line", &points);
-        // The highest point names the line; of several the middle one. Names that would
-        // cover one another are left to the tooltips.
         let highest = curve.line.iter().map(|(_, samples)| *samples).max();
-        let top: Vec<_> = curve
-            .line
-            .iter()
-            .filter(|(_, samples)| Some(*samples) == highest)
-            .collect();
-        if let Some(point) = top.get(top.len() / 2) {
-            let (x, y) = at(frame, **point);
-            if named.iter().all(|other| (other - y).abs() > 14.0) {
-                named.push(y);
-                let name = format!("error {}", curve.name);
-                svg.text("name", "middle", (x, y - 9.0), &name);
-            }
+        let at_top = |point: &&(f64, u64)| Some(point.1) == highest;
+        let top: Vec<_> = curve.line.iter().filter(at_top).copied().collect();
+        let Some(&(x, y)) = points(frame, &top).get(top.len() / 2) else {
+            continue;
+        };
+        let y = y - 9.0;
+        if named.iter().all(|(.., other)| (other.1 - y).abs() > 14.0) {
+            named.push((curve, look, (x, y)));
         }
-        svg.end();
     }
-    for (curve, look) in looks(curves) {
-        svg.group(&look.classes());
-        for (p, samples) in &curve.dots {
-            let place = at(frame, (*p, *samples));
-            svg.tooltip(&format!(
-                "p = {}, error {}: n = {}",
-                text::short(*p),
-                curve.name,
-                text::grouped(*samples)
-            ));
-            svg.target(place);
-            let _ = write!(
-                svg.0,
-                r#"<circle class="dot" cx="{}" cy="{}" r="3"/>"#,
-                number(place.0),
-                number(place.1)
-            );
-            svg.end();
-        }
-        svg.end();
-    }
-    svg.close()
+    named
+}
+
+fn tooltip(p: f64, error: &str, samples: u64) -> String {
+    let (p, n) = (text::short(p), text::grouped(samples));
+    format!("p = {p}, error {error}: n = {n}")
 }
 
 fn looks(curves: &[Curve]) -> impl Iterator<Item = (&Curve, Look)> {
@@ -125,8 +114,9 @@ fn looks(curves: &[Curve]) -> impl Iterator<Item = (&Curve, Look)> {
     curves.iter().enumerate().map(look)
 }
 
-fn at(frame: &Frame, (p, samples): (f64, u64)) -> (f64, f64) {
-    frame.at(p, samples as f64)
+fn points(frame: &Frame, values: &[(f64, u64)]) -> Vec<Point> {
+    let point = |(p, samples): &(f64, u64)| frame.point(*p, *samples as f64);
+    values.iter().map(point).collect()
 }
 
 #[cfg(test)]
@@ -159,7 +149,7 @@ mod tests {
                 let found = colours.iter().find(|(known, _)| *known == name);
                 found.expect("the page has the colour").1
             };
-            for number in 0..super::super::COLOURS {
+            for number in 0..super::super::shapes::COLOURS {
                 let colour = colour(&format!("k{number}"));
                 let line = format!(".k{number} .line {{ stroke: {colour}; }}");
                 let fill = format!(".k{number} .dot, .k{number} .name {{ fill: {colour}; }}");
@@ -180,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_dots_and_names_stand_where_they_should() {
+    fn lines_dots_and_names_have_the_right_coordinates() {
         let curve = |name: &str, height: u64| Curve {
             name: name.to_owned(),
             line: vec![(0.0, 0), (0.5, height), (1.0, 0)],
@@ -188,20 +178,21 @@ mod tests {
         };
         let svg = samples(
             &[curve("1 %", 1000), curve("2 %", 500), curve("2.01 %", 498)],
-            "A <title>",
+            "A <title> & \"more\"",
             "and more",
         );
-        assert!(svg.contains("A &lt;title&gt;"));
+        assert!(svg.contains("aria-label=\"A &lt;title&gt; &amp; &quot;more&quot;\""));
+        assert!(svg.contains(">A &lt;title&gt; &amp; &quot;more&quot;</text>"));
         assert_eq!(svg.matches(r#"class="line""#).count(), 3);
         assert_eq!(svg.matches(r#"class="dot""#).count(), 6);
         // The third line's name would cover the second's.
         assert_eq!(svg.matches(r#"class="name""#).count(), 2);
         // The plot lies between 58 and 946 across and 16 and 360 down: half-way
         // across, and the highest point at the top of an axis that ends at 1000.
-        assert!(svg.contains(r#"<path class="line" d="M58 360L502 16L946 360"/>"#));
-        assert!(svg.contains(r#"<circle class="dot" cx="280" cy="188" r="3"/>"#));
+        assert!(svg.contains(r#"<path class="line" d="M58 360L502 16L946 360"></path>"#));
+        assert!(svg.contains(r#"<circle class="dot" cx="280" cy="188" r="3"></circle>"#));
         assert!(svg.contains("<title>p = 0.5, error 1 %: n = 1,000</title>"));
-        // One drawing stands in another; both end.
+        // One drawing is inside another; both end.
         assert_eq!(svg.matches("<svg").count(), 2);
         assert_eq!(svg.matches("</svg>").count(), 2);
         assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());

@@ -1,4 +1,4 @@
-//! From values to places on an axis, and where to put its ticks.
+//! Axes: from values to positions, and the values of ticks.
 
 use crate::text;
 
@@ -80,18 +80,18 @@ impl Scale {
         self.low
     }
 
-    /// Where a value lies, 0 at the low end and 1 at the high end.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    /// The position of a value, 0 at the low end and 1 at the high end.
+    pub(super) fn position(&self, value: f64) -> f64 {
         let f = |x: f64| if self.logarithmic { x.ln() } else { x };
         (f(value) - f(self.low)) / (f(self.high) - f(self.low))
     }
 
-    /// The value at a place; the inverse of [`Scale::place`] on a linear axis.
-    pub(super) fn value(&self, place: f64) -> f64 {
-        self.low + place * (self.high - self.low)
+    /// The value at a position; the inverse of [`Scale::position`] on a linear axis.
+    pub(super) fn value(&self, position: f64) -> f64 {
+        self.low + position * (self.high - self.low)
     }
 
-    /// Ticks at round values, about as many as asked for at most.
+    /// Ticks at round values, at most about `most` of them.
     pub(super) fn ticks(&self, most: usize) -> Vec<Tick> {
         let values = if self.logarithmic {
             self.log_values(most)
@@ -208,14 +208,18 @@ mod tests {
     }
 
     #[test]
-    fn places_run_from_zero_to_one() {
+    fn positions_run_from_zero_to_one() {
         let scale = Scale::linear(1.0, 3.0, Label::Plain);
         assert_eq!(
-            (scale.place(1.0), scale.place(2.0), scale.place(3.0)),
+            (
+                scale.position(1.0),
+                scale.position(2.0),
+                scale.position(3.0)
+            ),
             (0.0, 0.5, 1.0)
         );
         assert_eq!(scale.value(0.5), 2.0);
         let scale = Scale::logarithmic(1.0, 100.0);
-        assert!((scale.place(10.0) - 0.5).abs() < 1e-12);
+        assert!((scale.position(10.0) - 0.5).abs() < 1e-12);
     }
 }

@@ -76,7 +76,7 @@ fn published_logs_give_the_figures_of_an_independent_calculation() {
             rows: rows.iter().map(Row::from).collect(),
             ..Run::default()
         };
-        let metrics = Metrics::of(&run);
+        let metrics = Metrics::new(&run);
         assert_eq!(metrics.inputs, expected.inputs, "{}", expected.file);
         assert_eq!(metrics.abstained, expected.abstained, "{}", expected.file);
         // Each radius is a decimal read as the nearest double, at most 2^-52

@@ -14,8 +14,11 @@ fn the_document() {
         run.rows.truncate(2);
     }
     report.runs.remove(1);
-    if let recert_report::Method::Recertify { base, gamma, .. } = &mut report.runs[2].method {
-        *base = Some(1);
+    if let recert_report::Method::Recertify {
+        original, gamma, ..
+    } = &mut report.runs[2].method
+    {
+        *original = Some(1);
         *gamma = Some(0.99);
     }
     report.runs.truncate(3);
@@ -37,8 +40,8 @@ fn what_is_written_is_read_back() {
     );
 }
 
-/// A JSON value of whose objects none has a key twice. What reads into a map
-/// takes one of the two and says nothing.
+/// A JSON value none of whose objects has a key twice. Reading into a map would
+/// silently keep one of the two.
 struct KeysOnce;
 
 impl<'de> Deserialize<'de> for KeysOnce {
@@ -51,14 +54,14 @@ impl<'de> Visitor<'de> for KeysOnce {
     type Value = Self;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON without a key that is there twice")
+        f.write_str("JSON without a duplicate key")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
         let mut keys = BTreeSet::new();
         while let Some((key, Self)) = map.next_entry::<String, Self>()? {
             if keys.contains(&key) {
-                return Err(A::Error::custom(format!("the key {key} is there twice")));
+                return Err(A::Error::custom(format!("the key {key} is duplicate")));
             }
             keys.insert(key);
         }
@@ -103,7 +106,7 @@ fn no_object_has_a_key_twice() {
         twice
             .unwrap_err()
             .to_string()
-            .contains("the key a is there twice")
+            .contains("the key a is duplicate")
     );
     let report = support::small();
     once(&json::to_string(&report).unwrap()).unwrap();
@@ -113,12 +116,18 @@ fn no_object_has_a_key_twice() {
 }
 
 #[test]
-fn the_schema_before_is_read() {
+fn earlier_schemas_are_read() {
     let text = json::to_string(&support::small()).unwrap();
-    let before = text
+    let second = text
+        .replace("recert-report/3", "recert-report/2")
+        .replace("\"zeta\"", "\"disagreement\"")
+        .replace("\"mean_zeta\"", "\"mean_disagreement\"")
+        .replace("\"original\"", "\"base\"");
+    assert_eq!(json::from_str(&second).unwrap(), support::small());
+    let first = second
         .replace("recert-report/2", "recert-report/1")
         .replace("\"certified_at\"", "\"certified\"");
-    assert_eq!(json::from_str(&before).unwrap(), support::small());
+    assert_eq!(json::from_str(&first).unwrap(), support::small());
 }
 
 #[test]
@@ -126,7 +135,7 @@ fn other_documents_are_refused() {
     let text = json::to_string(&support::small()).unwrap();
     for (changed, kind) in [
         (
-            text.replace("recert-report/2", "recert-report/3"),
+            text.replace("recert-report/3", "recert-report/4"),
             ErrorKind::Schema,
         ),
         (
@@ -135,7 +144,7 @@ fn other_documents_are_refused() {
         ),
         (text.replace("\"sigma\": 0.5,", ""), ErrorKind::Format),
         (
-            text.replace("\"base\": 2", "\"base\": 99"),
+            text.replace("\"original\": 2", "\"original\": 99"),
             ErrorKind::Value,
         ),
         (text[..text.len() / 2].to_owned(), ErrorKind::Format),

@@ -10,7 +10,7 @@ fn a_report_with_recertifications() {
 }
 
 #[test]
-fn inputs_without_labels_stand_apart() {
+fn inputs_without_labels_have_a_table_of_their_own() {
     let mut report = support::small();
     report.runs.truncate(2);
     report.runs[1]
@@ -49,7 +49,7 @@ fn other_radii_can_be_asked_for() {
 }
 
 #[test]
-fn empty_reports_and_runs_are_said_to_be_empty() {
+fn empty_reports_and_runs_are_reported_as_empty() {
     let text = render(&Report::default(), &Options::default()).unwrap();
     assert!(text.contains("There is no run to report."));
     let run = Run {
@@ -71,12 +71,14 @@ fn empty_reports_and_runs_are_said_to_be_empty() {
 
 #[test]
 fn escape_sequences_do_not_reach_the_terminal() {
-    let mut report = support::small();
-    report.title = "\x1b]0;evil\x07".to_owned();
-    report.runs[0].network = "\x1b[2Jnet".to_owned();
-    report.notes.push("\x1b[31m".to_owned());
-    let text = render(&report, &Options::default()).unwrap();
-    assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+    let hostile = |number| format!("\x1b]0;evil\x07\x1b[2J\u{202e}text{number}\r\n");
+    let text = render(&support::with_texts(hostile), &Options::default()).unwrap();
+    let reorders = ['\u{202e}', '\u{2066}'];
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n' || reorders.contains(&c)));
+    // Hash, engine and parameters are on the page alone.
+    for number in [1, 2, 3, 4, 7, 8, 9, 12, 13] {
+        assert!(text.contains(&format!("text{number}")), "{number}: {text}");
+    }
 }
 
 #[test]

@@ -25,12 +25,12 @@ pub(crate) fn small() -> Report {
         run.arithmetic = Some("weights rounded to bfloat16, arithmetic float32".to_owned());
         run.method = Method::Recertify {
             name: "paired".to_owned(),
-            base: Some(2),
+            original: Some(2),
             gamma: None,
         };
         for row in &mut run.rows {
             row.evaluations = n;
-            row.disagreement = Some(0.03125);
+            row.zeta = Some(0.03125);
             row.disagreement_rate = Some(0.015_625);
             row.bound = row.class.map(|_| "paired".to_owned());
         }
@@ -56,6 +56,30 @@ pub(crate) fn small() -> Report {
     }
 }
 
+/// The small report with every text of it made by `text` from a number of its own.
+pub(crate) fn with_texts(text: impl Fn(u32) -> String) -> Report {
+    let mut report = small();
+    report.title = text(1);
+    report.generated = text(2);
+    report.notes = vec![text(3)];
+    for run in &mut report.runs {
+        run.network = text(4);
+        run.network_sha256 = text(5);
+        run.engine = text(6);
+        run.arithmetic = run.arithmetic.as_ref().map(|_| text(7));
+        run.data = text(8);
+        run.statement = text(9);
+        run.parameters = [(text(10), text(11))].into();
+        if let Method::Recertify { name, .. } = &mut run.method {
+            *name = text(12);
+        }
+        for row in &mut run.rows {
+            row.bound = row.class.map(|_| text(13));
+        }
+    }
+    report
+}
+
 /// Right, right, wrong, abstained.
 fn rows(evaluations: u64, radii: [f64; 4]) -> Vec<Row> {
     let classes = [Some(3), Some(8), Some(1), None];
@@ -64,8 +88,8 @@ fn rows(evaluations: u64, radii: [f64; 4]) -> Vec<Row> {
         .zip(radii)
         .zip(classes)
         .zip(labels)
-        .map(|(((place, radius), class), label)| Row {
-            idx: place * 2500,
+        .map(|(((index, radius), class), label)| Row {
+            idx: index * 2500,
             label: Some(label),
             class,
             radius,

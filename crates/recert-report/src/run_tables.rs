@@ -1,0 +1,188 @@
+//! The tables of certified accuracy and of cost: their titles, columns and cells, for
+//! the terminal and for the page.
+
+use crate::decimal;
+use crate::metrics::share_at;
+use crate::speed_up::{Ratio, SpeedUp};
+use crate::summary::Summary;
+use crate::text;
+
+/// A table with one row a run.
+pub(crate) struct RunTable {
+    pub(crate) title: &'static str,
+    /// What the figures are.
+    pub(crate) caption: String,
+    /// The runs, by their positions in the report.
+    pub(crate) runs: Vec<usize>,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// A column of numbers.
+pub(crate) struct Column {
+    pub(crate) head: String,
+    /// One cell a run of the table.
+    pub(crate) cells: Vec<String>,
+    /// Whether these are the figures that runs are compared by.
+    pub(crate) main: bool,
+}
+
+impl RunTable {
+    /// The number of the run and the cells of a row.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (usize, impl Iterator<Item = &str>)> {
+        let cells = |row: usize| self.columns.iter().map(move |c| c.cells[row].as_str());
+        (0..)
+            .zip(&self.runs)
+            .map(move |(row, run)| (*run, cells(row)))
+    }
+}
+
+/// Certified accuracy of the runs with labels, and certified shares of the others,
+/// which cannot be compared with it.
+pub(crate) fn accuracy(summary: &Summary<'_>) -> Vec<RunTable> {
+    let runs = 0..summary.report.runs.len();
+    let (labelled, unlabelled): (Vec<usize>, Vec<usize>) =
+        runs.partition(|run| summary.metrics[*run].labelled);
+    let with_labels = RunTable {
+        title: "Certified accuracy",
+        caption: "Share of all inputs, in per cent, certified with the right class at an L2 \
+                  radius of at least that of the column. An abstention counts as wrong. Rounded down."
+            .to_owned(),
+        columns: accuracy_columns(summary, &labelled, "ACR"),
+        runs: labelled,
+    };
+    let without_labels = RunTable {
+        title: "Certified share",
+        caption: "These inputs have no labels: share of all inputs, in per cent, certified with \
+                  any class at an L2 radius of at least that of the column. Rounded down."
+            .to_owned(),
+        columns: accuracy_columns(summary, &unlabelled, "mean radius"),
+        runs: unlabelled,
+    };
+    let mut tables = vec![with_labels, without_labels];
+    tables.retain(|table| !table.runs.is_empty());
+    tables
+}
+
+/// The share of the runs at each radius, and the mean of the radii, named `mean`.
+fn accuracy_columns(summary: &Summary<'_>, runs: &[usize], mean: &str) -> Vec<Column> {
+    // All radii get as many decimals as the longest needs.
+    let decimals = |r: &f64| text::short(*r).split_once('.').map_or(0, |(_, d)| d.len());
+    let digits = summary.radii.iter().map(decimals).max().unwrap_or(0);
+    let column = |radius: &f64| {
+        let share = |run: &usize| share_at(&summary.report.runs[*run], *radius).percent_down();
+        Column {
+            head: format!("{radius:.digits$}"),
+            cells: runs.iter().map(share).collect(),
+            main: false,
+        }
+    };
+    let mean = Column {
+        head: mean.to_owned(),
+        cells: (runs.iter().map(|run| summary.metrics[*run].quality_text())).collect(),
+        main: true,
+    };
+    let columns = summary.radii.iter().map(column);
+    columns.chain([mean]).collect()
+}
+
+/// Abstentions, cost, disagreement and speed-up of every run.
+pub(crate) fn cost(summary: &Summary<'_>) -> RunTable {
+    let metrics = &summary.metrics;
+    let column = |head: &str, cells: Vec<String>| Column {
+        head: head.to_owned(),
+        cells,
+        main: false,
+    };
+    let mut columns = vec![
+        column("abstained", metrics.iter().map(abstained).collect()),
+        column(
+            "evaluations",
+            metrics
+                .iter()
+                .map(|m| text::grouped(m.evaluations))
+                .collect(),
+        ),
+        column(
+            "time",
+            metrics.iter().map(|m| text::duration(m.seconds)).collect(),
+        ),
+    ];
+    let mut caption = "Network evaluations and time of all inputs together.".to_owned();
+    let rates = metrics.iter().map(|m| m.mean_disagreement_rate);
+    let rate = |rate: f64| format!("{:.2} %", rate * 100.0);
+    let zetas = metrics.iter().map(|m| m.mean_zeta);
+    if rates
+        .clone()
+        .chain(zetas.clone())
+        .flatten()
+        .next()
+        .is_some()
+    {
+        caption.push_str(" Disagreement and zeta: means over the inputs.");
+        columns.push(column("disagreement", cells(rates, rate)));
+        columns.push(column("zeta", cells(zetas, percent_up)));
+    }
+    if summary.speed_ups.iter().any(Option::is_some) {
+        caption.push_str(
+            " Speed-up: evaluations that certifying the same network from scratch takes for the \
+             same average certified radius, over those of the run; \u{2265} and \u{2264} where \
+             the runs from scratch do not reach that radius. Beside it the same ratio in time, \
+             and the mean speed-up over the radii that both reach.",
+        );
+        let speed_ups = || summary.speed_ups.iter();
+        let ratio = |ratio: fn(&SpeedUp) -> Option<Ratio>| {
+            speed_ups().map(move |speed_up| speed_up.as_ref().and_then(ratio))
+        };
+        let mean = speed_ups().map(|speed_up| speed_up.as_ref()?.average_evaluations);
+        let point = column("speed-up", cells(ratio(|s| s.evaluations), Ratio::text));
+        columns.push(Column {
+            main: true,
+            ..point
+        });
+        columns.push(column("in time", cells(ratio(|s| s.time), Ratio::text)));
+        columns.push(column("mean", cells(mean, |mean| format!("{mean:.2}"))));
+    }
+    RunTable {
+        title: "Cost",
+        caption,
+        runs: (0..metrics.len()).collect(),
+        columns,
+    }
+}
+
+fn cells<T>(values: impl Iterator<Item = Option<T>>, write: impl Fn(T) -> String) -> Vec<String> {
+    let cell = |value: Option<T>| value.map_or_else(|| text::NONE.to_owned(), &write);
+    values.map(cell).collect()
+}
+
+/// Abstentions: `12 (2.4 %)`.
+fn abstained(metrics: &crate::Metrics) -> String {
+    if metrics.inputs == 0 {
+        return text::NONE.to_owned();
+    }
+    let percent = metrics.abstained as f64 * 100.0 / metrics.inputs as f64;
+    format!("{} ({percent:.1} %)", text::grouped(metrics.abstained))
+}
+
+/// An upper bound of a probability in per cent, rounded up.
+fn percent_up(bound: f64) -> String {
+    // The product may round below the true one; the next double may not.
+    let percent = if bound > 0.0 {
+        (bound * 100.0).next_up()
+    } else {
+        0.0
+    };
+    format!("{} %", decimal::up(percent, 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upper_bounds_are_never_printed_smaller() {
+        assert_eq!(percent_up(0.0), "0.00 %");
+        assert_eq!(percent_up(0.031_25), "3.13 %");
+        assert_eq!(percent_up(0.07), "7.01 %");
+    }
+}
