@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use recert_num::{Alpha, LowerBound, Radius, Sigma};
 use recert_smooth::Irs;
 use recert_smooth::bound::{self, Pairs, Tally};
-use recert_smooth::plan::{self, CELLS, Design, Goal, Levels, Pilot, Study};
+use recert_smooth::budget::{self, CELLS, Design, Goal, Levels, Pilot, Study};
 
 use crate::counts::Error;
 use crate::law::Law;
@@ -167,12 +167,12 @@ impl Inputs<'_> {
     pub fn limit(&self, budgets: &[u64]) -> Result<Vec<Spent>, Error> {
         let levels = Levels::new(Alpha::new(ALPHA)?, 1)?;
         let mut memory = HashMap::new();
-        let curves: Vec<plan::Curve> = (self.samples.iter())
+        let curves: Vec<budget::Curve> = (self.samples.iter())
             .map(|samples| limit_curve(samples, levels, &mut memory))
             .collect::<Result<_, Error>>()?;
         let mut spent = Vec::new();
         for &budget in budgets {
-            let plan = plan::allocate(&curves, budget);
+            let plan = budget::allocate(&curves, budget);
             let mut radii = Vec::new();
             for (i, &design) in plan.designs.iter().enumerate() {
                 let point = curves[i].points().iter().find(|p| p.design == design);
@@ -206,7 +206,7 @@ fn limit_curve(
     samples: &Samples,
     levels: Levels,
     memory: &mut HashMap<(u64, u64), f64>,
-) -> Result<plan::Curve, Error> {
+) -> Result<budget::Curve, Error> {
     let one = Sigma::new(1.0)?;
     let radius = |p: LowerBound| -> Result<f64, Error> {
         Ok(Radius::one_sided(one, p)?.map_or(0.0, Radius::get))
@@ -218,7 +218,7 @@ fn limit_curve(
     for m in costs.take_while(|&m| m <= n) {
         let unseen = -levels.h.get().ln() / m as f64;
         let p = p_f.times(LowerBound::new((-unseen).exp())?);
-        points.push(plan::Point {
+        points.push(budget::Point {
             cost: m,
             radius: radius(p)?,
             design: Design::Loss { pairs: m },
@@ -236,12 +236,12 @@ fn limit_curve(
         };
         let (below, part) = (other.floor(), other.fract());
         let expected = at(below as u64)? * (1.0 - part) + at(below as u64 + 1)? * part;
-        points.push(plan::Point {
+        points.push(budget::Point {
             cost: m,
             radius: expected,
             design: Design::Fresh { samples: m },
             tilt: 0.0,
         });
     }
-    Ok(plan::Curve::new(points))
+    Ok(budget::Curve::new(points))
 }

@@ -1,6 +1,6 @@
 //! The samples of one replicate of one input, and every answer to them.
 
-use recert_smooth::plan::{ByCell, CELLS, Design, Pilot, Subject, cell, early};
+use recert_smooth::budget::{ByCell, CELLS, Design, Pilot, Subject, cell, early};
 
 use crate::counts::{BUCKETS, CODES};
 use crate::draw::Stream;

@@ -358,7 +358,7 @@ mod tests {
     /// Texts as ledgers hold them, written by hand from `docs/ledger.md`.
     #[test]
     fn what_ledgers_hold_is_read_and_written_byte_for_byte() {
-        let ten = |what: &str| format!("[{}]", vec![what; 10].join(","));
+        let ten = |what: &str| format!("[{}]", [what; 10].join(","));
         let cells = format!(
             r#"{{"class":3,"copies":{0},"invalid":0,"n":620,"own":{0},"pairs":{0},"pilot":5,"tilt":0.1,"tilts":{1}}}"#,
             ten("4"),

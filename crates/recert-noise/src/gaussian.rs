@@ -77,7 +77,7 @@ pub(crate) fn radius(w0: u32, w1: u32) -> f32 {
     const LOW_SCALE: f32 = SCALE / 256.0;
     const HALF: f32 = LOW_SCALE / 2.0;
 
-    // Read as a signed number the word says U for U < 1/2 and U - 1 otherwise,
+    // Read as a signed number the word is U for U < 1/2 and U - 1 otherwise,
     // both with full relative precision: small radii keep theirs.
     let low = (w1 & 0xFF) as i32 as f32;
     let signed = (w0 as i32 as f32).mul_add(SCALE, low.mul_add(LOW_SCALE, HALF));

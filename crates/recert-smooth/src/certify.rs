@@ -3,28 +3,26 @@
 
 use std::collections::BTreeMap;
 
-use recert_engine::Classifier;
 use recert_ledger::{
     Certificate, Claim, Evidence, Header, INVALID, Images, Ledger, NetworkId, Parameters,
-    ScratchParameters, Selection, Series, Sides,
+    ScratchParameters, Selection, Sides,
 };
 use recert_noise::{Law, Stream};
 use recert_num::{Alpha, Sigma};
 
 use crate::bound::{self, Conclusion, Shares, Verdict};
-use crate::run::{Collect, Voter, collect, level};
-use crate::{Error, Observer, Outcome, Source};
+use crate::run::{Collect, Run, collect, level, series};
+use crate::{Error, Outcome};
 
 /// What certifying the ledger's network needs: n0 selection samples, then n
 /// more, with margins where the classifier gives logits.
-pub fn certify_plan(ledger: &Ledger, batch: usize) -> Collect {
+pub(crate) fn samples_needed(ledger: &Ledger) -> Collect {
     let header = ledger.header();
     Collect {
         stream: Stream::Certify,
         samples: header.n,
         selection: header.n0,
         margins: true,
-        batch,
     }
 }
 
@@ -33,37 +31,43 @@ pub fn certify_plan(ledger: &Ledger, batch: usize) -> Collect {
 /// Certificates of one and of two sides rest on the same samples and stand side
 /// by side in a ledger, as different claims. Neither of them is for choosing the
 /// better one afterwards: each holds at alpha by itself.
-pub fn certify(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    inputs: &[u32],
-    sides: Sides,
-    batch: usize,
-    classifiers: &mut [Box<dyn Classifier>],
-    observer: &mut dyn Observer,
-) -> Result<Outcome, Error> {
-    let plan = certify_plan(ledger, batch);
-    let samples = [ledger.header().n];
-    let network = ledger.base();
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_smooth::{Outcome, Run, Sides, Silent, Threads, certify};
+///
+/// let mut ledger = Ledger::create(&path, &header())?;
+/// let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut f,
+///     observer: &mut Silent,
+/// };
+/// assert_eq!(certify(&mut run, &[0, 9], Sides::Two)?, Outcome::Finished);
+/// let certificates = ledger.certificates(ledger.base())?;
+/// assert_eq!(certificates[1].class, Some(1), "input 9 is bright");
+/// assert!(certificates[1].radius > 0.2 && certificates[1].radius < 0.4);
+/// # Ok(())
+/// # }
+/// ```
+pub fn certify(run: &mut Run<'_>, inputs: &[u32], sides: Sides) -> Result<Outcome, Error> {
+    let network = run.base_alone()?;
+    let samples = [run.ledger.header().n];
     let what = FromScratch {
         network,
         samples: &samples,
-        alpha: Alpha::new(ledger.header().alpha)?,
+        alpha: Alpha::new(run.ledger.header().alpha)?,
         sides,
         method: Parameters::Certify,
     };
-    collect(
-        ledger,
-        source,
-        inputs,
-        &plan,
-        &mut [Voter {
-            network,
-            classifiers,
-        }],
-        observer,
-        &mut |ledger, _, idx| conclude(ledger, idx, &what),
-    )
+    let needed = samples_needed(run.ledger);
+    collect(run, inputs, &needed, &mut |ledger, _, idx| {
+        conclude(ledger, idx, &what)
+    })
 }
 
 /// Certificates to draw from a network's own samples.
@@ -85,11 +89,7 @@ pub(crate) fn conclude(
     what: &FromScratch<'_>,
 ) -> Result<Vec<Certificate>, Error> {
     let sigma = Sigma::new(ledger.header().sigma)?;
-    let series = Series {
-        network: what.network,
-        idx,
-        stream: recert_ledger::Stream(Stream::Certify.tag()),
-    };
+    let series = series(what.network, idx, Stream::Certify);
     let selection = ledger.selection(what.network, idx)?.ok_or_else(|| {
         Error::parameter(format!(
             "input {idx} has no selection samples in the ledger"

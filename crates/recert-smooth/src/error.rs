@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A parameter is out of range or does not fit the ledger.
@@ -12,6 +14,8 @@ pub enum ErrorKind {
     Data,
     /// The classifier failed.
     Engine,
+    /// A worker was lost, or its reply cannot be used.
+    Workers,
     /// Reading or writing the ledger failed.
     Ledger,
     /// A bound could not be computed.
@@ -40,8 +44,8 @@ impl Error {
         Self::new(ErrorKind::Parameter, message)
     }
 
-    /// The same failure, said to be that of the network named.
-    pub(crate) fn of(mut self, network: &str) -> Self {
+    /// The same failure, its message beginning with the network's name.
+    pub(crate) fn of_network(mut self, network: &str) -> Self {
         self.message = format!("{network}: {}", self.message);
         self
     }

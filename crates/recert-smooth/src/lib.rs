@@ -14,23 +14,26 @@
 
 mod auto;
 pub mod bound;
+pub mod budget;
 mod certify;
 mod error;
+mod inputs;
 mod margin;
-pub mod plan;
 mod predict;
 mod recertify;
 pub mod run;
-mod source;
+mod serial;
 mod until;
 
-pub use auto::{Auto, recertify_auto, recertify_until};
-pub use certify::{certify, certify_plan};
+pub use auto::{
+    Auto, PilotAnswers, PilotPlan, RecertificationPlan, recertify_auto, recertify_until,
+};
+pub use certify::certify;
 pub use error::{Error, ErrorKind};
+pub use inputs::Inputs;
 pub use margin::{edges, margin_code};
-pub use predict::{predict, predict_plan};
+pub use predict::predict;
 pub use recert_ledger::Sides;
 pub use recertify::{Irs, Method, Recertify, finished_inputs, recertify};
-pub use run::{Observer, Outcome, Silent, Voter, noise_sigma};
-pub use source::Source;
+pub use run::{Observer, Outcome, Run, Silent, Threads, Workers, noise_sigma};
 pub use until::certify_until;

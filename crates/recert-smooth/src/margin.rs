@@ -16,6 +16,12 @@ const QUANTILES: [f64; MARGIN_BUCKETS as usize - 1] = [0.05, 0.1, 0.2, 0.35, 0.5
 /// Bucket edges from the margins of the selection samples (signed, in logit
 /// units): order statistics of their absolute values, ascending. `None` if
 /// there is no margin at all.
+///
+/// ```
+/// let margins: Vec<f32> = (0..100).map(|i| i as f32).collect();
+/// let edges = recert_smooth::edges(&margins).expect("there are margins");
+/// assert_eq!(edges, [5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0]);
+/// ```
 pub fn edges(margins: &[f32]) -> Option<Vec<f32>> {
     let mut sizes: Vec<f32> = margins.iter().map(|m| m.abs()).collect();
     sizes.sort_unstable_by(f32::total_cmp);
@@ -25,6 +31,11 @@ pub fn edges(margins: &[f32]) -> Option<Vec<f32>> {
 }
 
 /// The bucket of a signed margin: how many edges its absolute value reaches.
+///
+/// ```
+/// let edges = [5.0, 10.0, 20.0, 35.0, 50.0, 65.0, 80.0];
+/// assert_eq!(recert_smooth::margin_code(&edges, -12.5), 2);
+/// ```
 pub fn margin_code(edges: &[f32], margin: f32) -> u8 {
     edges.partition_point(|&edge| edge <= margin.abs()) as u8
 }

@@ -1,25 +1,13 @@
 //! PREDICT [Cohen, Rosenfeld, Kolter 2019]: the smoothed classifier's class.
 
-use recert_engine::Classifier;
-use recert_ledger::{Certificate, Evidence, INVALID, Ledger, Parameters, Series};
+use recert_ledger::{Certificate, Evidence, INVALID, Parameters};
 use recert_noise::Stream;
 use recert_num::Alpha;
 
 use crate::bound::{self, Prediction};
 use crate::certify;
-use crate::run::{Collect, Voter, collect, level};
-use crate::{Error, Observer, Outcome, Source};
-
-/// What predicting needs: n samples, from a stream of their own.
-pub fn predict_plan(ledger: &Ledger, batch: usize) -> Collect {
-    Collect {
-        stream: Stream::Predict,
-        samples: ledger.header().n,
-        selection: 0,
-        margins: false,
-        batch,
-    }
-}
+use crate::run::{Collect, Run, collect, level, series};
+use crate::{Error, Outcome};
 
 /// Predicts the inputs at positions `inputs`, resuming where the ledger ends.
 ///
@@ -27,60 +15,67 @@ pub fn predict_plan(ledger: &Ledger, batch: usize) -> Collect {
 /// count against the runner-up's, at probability 1/2, has a p-value of at most
 /// alpha; else it abstains. With probability at least 1 - alpha the class
 /// returned is the smoothed classifier's.
-pub fn predict(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    inputs: &[u32],
-    batch: usize,
-    classifiers: &mut [Box<dyn Classifier>],
-    observer: &mut dyn Observer,
-) -> Result<Outcome, Error> {
-    let plan = predict_plan(ledger, batch);
-    let network = ledger.base();
-    collect(
-        ledger,
-        source,
-        inputs,
-        &plan,
-        &mut [Voter {
-            network,
-            classifiers,
-        }],
-        observer,
-        &mut |ledger, network, idx| {
-            let series = Series {
-                network,
-                idx,
-                stream: recert_ledger::Stream(Stream::Predict.tag()),
-            };
-            let n = ledger.header().n;
-            let alpha = Alpha::new(ledger.header().alpha)?;
-            let (mut counts, micros) = ledger.answer_counts(series, n)?;
-            let invalid = counts.remove(&INVALID).unwrap_or(0);
-            let Prediction {
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_smooth::{Outcome, Run, Silent, Threads, predict};
+///
+/// let task = Task::Predict;
+/// let mut ledger = Ledger::create(&path, &Header { task, n0: 0, ..header() })?;
+/// let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut f,
+///     observer: &mut Silent,
+/// };
+/// assert_eq!(predict(&mut run, &[0, 5, 9])?, Outcome::Finished);
+/// let classes: Vec<_> = ledger.certificates(ledger.base())?.iter().map(|c| c.class).collect();
+/// assert_eq!(classes, [Some(0), None, Some(1)], "input 5 lies on the border");
+/// # Ok(())
+/// # }
+/// ```
+pub fn predict(run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
+    run.base_alone()?;
+    // They are from a stream of their own.
+    let needed = Collect {
+        stream: Stream::Predict,
+        samples: run.ledger.header().n,
+        selection: 0,
+        margins: false,
+    };
+    collect(run, inputs, &needed, &mut |ledger, network, idx| {
+        let series = series(network, idx, Stream::Predict);
+        let n = ledger.header().n;
+        let alpha = Alpha::new(ledger.header().alpha)?;
+        let (mut counts, micros) = ledger.answer_counts(series, n)?;
+        let invalid = counts.remove(&INVALID).unwrap_or(0);
+        let Prediction {
+            class,
+            first,
+            second,
+            decided,
+        } = bound::prediction(&counts, level(ledger.header(), alpha, n)?)?;
+        let claim = certify::claim(ledger.header(), Parameters::Predict {}, n, alpha);
+        Ok(vec![Certificate {
+            idx,
+            claim: claim.into(),
+            class: decided.then_some(class),
+            radius: 0.0,
+            p_lower: None,
+            bound: Some("binomial test".into()),
+            evidence: Evidence::Prediction {
                 class,
-                first,
-                second,
-                decided,
-            } = bound::prediction(&counts, level(ledger.header(), alpha, n)?)?;
-            let claim = certify::claim(ledger.header(), Parameters::Predict {}, n, alpha);
-            Ok(vec![Certificate {
-                idx,
-                claim: claim.into(),
-                class: decided.then_some(class),
-                radius: 0.0,
-                p_lower: None,
-                bound: Some("binomial test".into()),
-                evidence: Evidence::Prediction {
-                    class,
-                    k1: first,
-                    k2: second,
-                    n,
-                    invalid,
-                },
-                evaluations: n,
-                micros,
-            }])
-        },
-    )
+                k1: first,
+                k2: second,
+                n,
+                invalid,
+            },
+            evaluations: n,
+            micros,
+        }])
+    })
 }

@@ -1,13 +1,13 @@
 //! Recertifying a modified network h from the ledger of f.
 
-use recert_ledger::{Certificate, Evidence, Ledger, NetworkId, Parameters, Series, Sides};
+use recert_ledger::{Certificate, Evidence, Ledger, NetworkId, Parameters, Sides};
 use recert_noise::Stream;
 use recert_num::{Alpha, Sigma};
 
 use crate::bound::{self, Conclusion, PairBound, Pairs, Shares};
 use crate::certify::{self, FromScratch};
-use crate::run::{Collect, Voter, collect, level};
-use crate::{Error, Observer, Outcome, Source};
+use crate::run::{Collect, Run, collect, level, series};
+use crate::{Error, Outcome};
 
 /// Incremental randomized smoothing certification [Ugare et al. 2024,
 /// Algorithm 2], with its error accounted for over both branches.
@@ -45,8 +45,6 @@ pub struct Recertify {
     pub alpha: Alpha,
     /// How to conclude; one certificate for each.
     pub methods: Vec<Method>,
-    /// Images in one call of the classifier.
-    pub batch: usize,
 }
 
 impl Method {
@@ -70,10 +68,33 @@ impl Method {
 }
 
 /// The inputs whose certification in the ledger is complete, in order.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_smooth::{Run, Sides, Silent, Threads, finished_inputs};
+///
+///
+/// # let mut ledger = Ledger::create(&path, &header())?;
+/// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// # let mut run = Run {
+/// #     ledger: &mut ledger,
+/// #     inputs: &Pixels,
+/// #     workers: &mut f,
+/// #     observer: &mut Silent,
+/// # };
+/// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
+/// // Inputs 0, 4 and 9 have been certified.
+/// assert_eq!(finished_inputs(&ledger)?, [0, 4, 9]);
+/// # Ok(())
+/// # }
+/// ```
 pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     let mut finished = Vec::new();
     for input in ledger.inputs()? {
-        let series = certify_series(ledger.base(), input.idx);
+        let series = series(ledger.base(), input.idx, Stream::Certify);
         let complete = ledger
             .answered(series)?
             .first()
@@ -85,19 +106,52 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     Ok(finished)
 }
 
-/// Recertifies each of `voters` on the inputs at positions `inputs`, all of
-/// them finished in the ledger, resuming where its own answers there end. All
+/// Recertifies each of the workers' networks on the inputs at positions `inputs`, all
+/// of them finished in the ledger, resuming where its own answers there end. All
 /// of them answer in one pass; what is concluded about one of them does not
 /// depend on the others.
-pub fn recertify(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    inputs: &[u32],
-    what: &Recertify,
-    voters: &mut [Voter<'_>],
-    observer: &mut dyn Observer,
-) -> Result<Outcome, Error> {
-    let n = ledger.header().n;
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::Paired;
+/// use recert_smooth::{Method, Outcome, Recertify, Run, Sides, Silent, Threads, recertify};
+///
+///
+/// # let mut ledger = Ledger::create(&path, &header())?;
+/// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// # let mut run = Run {
+/// #     ledger: &mut ledger,
+/// #     inputs: &Pixels,
+/// #     workers: &mut f,
+/// #     observer: &mut Silent,
+/// # };
+/// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
+/// // The ledger has inputs 0, 4 and 9, certified.
+/// let network = ledger.add_network(&network("dimmer"))?;
+/// let mut h = Threads::new([(network, brighter_than(0.48))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut h,
+///     observer: &mut Silent,
+/// };
+/// let how = Recertify {
+///     samples: vec![100],
+///     alpha: Alpha::new(0.002)?,
+///     methods: vec![Method::Pairs(&Paired)],
+/// };
+/// assert_eq!(recertify(&mut run, &[0, 9], &how)?, Outcome::Finished);
+/// assert_eq!(ledger.certificates(network)?[1].evaluations, 100);
+/// # Ok(())
+/// # }
+/// ```
+pub fn recertify(run: &mut Run<'_>, inputs: &[u32], what: &Recertify) -> Result<Outcome, Error> {
+    let header = run.ledger.header();
+    let n = header.n;
     let largest = what.samples.iter().copied().max().unwrap_or(0);
     if largest == 0 || largest > n || what.samples.contains(&0) {
         return Err(Error::parameter(format!(
@@ -105,48 +159,31 @@ pub fn recertify(
         )));
     }
     let direct = (what.methods.iter()).any(|method| matches!(method, Method::Direct(_)));
-    let plan = Collect {
+    let needed = Collect {
         stream: Stream::Certify,
         samples: largest,
-        selection: if direct { ledger.header().n0 } else { 0 },
+        selection: if direct { header.n0 } else { 0 },
         margins: false,
-        batch: what.batch,
     };
-    collect(
-        ledger,
-        source,
-        inputs,
-        &plan,
-        voters,
-        observer,
-        &mut |ledger, network, idx| {
-            let mut certificates = Vec::new();
-            for &method in &what.methods {
-                certificates.extend(match method {
-                    Method::Direct(sides) => {
-                        let direct = FromScratch {
-                            network,
-                            samples: &what.samples,
-                            alpha: what.alpha,
-                            sides,
-                            method: Parameters::Direct,
-                        };
-                        certify::conclude(ledger, idx, &direct)?
-                    }
-                    _ => conclude_pairs(ledger, (network, idx), what, method)?,
-                });
-            }
-            Ok(certificates)
-        },
-    )
-}
-
-fn certify_series(network: NetworkId, idx: u32) -> Series {
-    Series {
-        network,
-        idx,
-        stream: recert_ledger::Stream(Stream::Certify.tag()),
-    }
+    collect(run, inputs, &needed, &mut |ledger, network, idx| {
+        let mut certificates = Vec::new();
+        for &method in &what.methods {
+            certificates.extend(match method {
+                Method::Direct(sides) => {
+                    let direct = FromScratch {
+                        network,
+                        samples: &what.samples,
+                        alpha: what.alpha,
+                        sides,
+                        method: Parameters::Direct,
+                    };
+                    certify::conclude(ledger, idx, &direct)?
+                }
+                _ => conclude_pairs(ledger, (network, idx), what, method)?,
+            });
+        }
+        Ok(certificates)
+    })
 }
 
 /// The certificates of h on input `idx` from pairs, one for each count of samples.
@@ -163,16 +200,16 @@ fn conclude_pairs(
         .selection(ledger.base(), idx)?
         .ok_or_else(|| Error::parameter(format!("input {idx} is not certified in the ledger")))?
         .class;
-    let series = certify_series(ledger.base(), idx);
-    let k = certify::count(&ledger.answer_counts(series, n)?.0, class);
+    let f_series = series(ledger.base(), idx, Stream::Certify);
+    let k = certify::count(&ledger.answer_counts(f_series, n)?.0, class);
     what.samples
         .iter()
         .map(|&m| {
             let (mut pairs, mut micros) = (Pairs::default(), 0);
-            for h in ledger.blocks(certify_series(network, idx), 0..m)? {
+            for h in ledger.blocks(series(network, idx, Stream::Certify), 0..m)? {
                 let h = h?;
                 let samples = h.first..h.first + h.codes.classes.len() as u64;
-                let (f, _) = ledger.answers_in(series, samples)?;
+                let (f, _) = ledger.answers_in(f_series, samples)?;
                 pairs.add(&f.classes, &h.codes.classes, class);
                 micros += h.micros;
             }

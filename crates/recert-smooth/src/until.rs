@@ -2,22 +2,21 @@
 //!
 //! Samples are looked at after fixed numbers of them, by bounds that hold at all
 //! of these at once ([`bound::anytime`]); an input is done as soon as it is
-//! certified at the radius, or as the same bound from above says that it never
+//! certified at the radius, or as the same bound from above shows that it never
 //! will be, or when all n samples are used up.
 
 use std::collections::BTreeSet;
 
-use recert_engine::Classifier;
 use recert_ledger::{
-    Certificate, Evidence, INVALID, Input, Ledger, NetworkId, Parameters, Selection, Series,
+    Certificate, Evidence, INVALID, Input, Ledger, NetworkId, Parameters, Selection,
 };
 use recert_noise::Stream;
 use recert_num::{Alpha, Radius, Sigma, normal_cdf_lower};
 
 use crate::bound::{self, Beta, Conclusion};
-use crate::certify::{self, certify_plan};
-use crate::run::{Collect, Voter, collect, level};
-use crate::{Error, Observer, Outcome, Source};
+use crate::certify::{self, samples_needed};
+use crate::run::{Collect, Run, collect, level, series};
+use crate::{Error, Observer, Outcome};
 
 /// The numbers of samples after which an input is looked at: 32, then 15 % more
 /// each time, at last n.
@@ -35,23 +34,47 @@ pub(crate) fn looks(n: u64) -> Vec<u64> {
 /// Certifies the inputs at positions `inputs`, each until its radius is at
 /// least `radius` or cannot be, with at most the ledger's n samples. The
 /// certificate states the radius proved when it stopped, whichever it is.
-pub fn certify_until(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    inputs: &[u32],
-    radius: Radius,
-    batch: usize,
-    classifiers: &mut [Box<dyn Classifier>],
-    observer: &mut dyn Observer,
-) -> Result<Outcome, Error> {
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_num::Radius;
+/// use recert_smooth::{Outcome, Run, Silent, Threads, certify_until};
+///
+/// let mut ledger = Ledger::create(&path, &header())?;
+/// let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut f,
+///     observer: &mut Silent,
+/// };
+/// let outcome = certify_until(&mut run, &[9], Radius::new(0.1)?)?;
+/// assert_eq!(outcome, Outcome::Finished);
+/// let certificates = ledger.certificates(ledger.base())?;
+/// assert!(certificates[0].radius >= 0.1);
+/// assert!(certificates[0].evaluations < 520, "fewer than all samples are enough");
+/// # Ok(())
+/// # }
+/// ```
+pub fn certify_until(run: &mut Run<'_>, inputs: &[u32], radius: Radius) -> Result<Outcome, Error> {
+    run.base_alone()?;
     let mut left: BTreeSet<u32> = inputs.iter().copied().collect();
-    let n = ledger.header().n;
+    let needed = samples_needed(run.ledger);
     let mut observer = Once {
-        observer,
-        most: inputs.len() as u64 * (n + ledger.header().n0),
+        most: inputs.len() as u64 * (needed.samples + needed.selection),
+        observer: run.observer,
         started: false,
     };
-    for samples in looks(n) {
+    let mut run = Run {
+        ledger: run.ledger,
+        inputs: run.inputs,
+        workers: run.workers,
+        observer: &mut observer,
+    };
+    for samples in looks(needed.samples) {
         let now: Vec<u32> = inputs
             .iter()
             .copied()
@@ -60,28 +83,14 @@ pub fn certify_until(
         if now.is_empty() {
             break;
         }
-        let plan = Collect {
-            samples,
-            ..certify_plan(ledger, batch)
-        };
-        let outcome = collect(
-            ledger,
-            source,
-            &now,
-            &plan,
-            &mut [Voter {
-                network: ledger.base(),
-                classifiers: &mut *classifiers,
-            }],
-            &mut observer,
-            &mut |ledger, _, idx| {
-                let certificate = look(ledger, idx, samples, radius)?;
-                if certificate.is_some() {
-                    left.remove(&idx);
-                }
-                Ok(certificate.into_iter().collect())
-            },
-        )?;
+        let first = Collect { samples, ..needed };
+        let outcome = collect(&mut run, &now, &first, &mut |ledger, _, idx| {
+            let certificate = look(ledger, idx, samples, radius)?;
+            if certificate.is_some() {
+                left.remove(&idx);
+            }
+            Ok(certificate.into_iter().collect())
+        })?;
         if outcome == Outcome::Stopped {
             return Ok(outcome);
         }
@@ -137,11 +146,7 @@ fn look(
     let sigma = Sigma::new(header.sigma)?;
     let alpha = Alpha::new(header.alpha)?;
     let share = level(header, alpha, header.n)?;
-    let series = Series {
-        network: ledger.base(),
-        idx,
-        stream: recert_ledger::Stream(Stream::Certify.tag()),
-    };
+    let series = series(ledger.base(), idx, Stream::Certify);
     let selection = ledger.selection(ledger.base(), idx)?.ok_or_else(|| {
         Error::parameter(format!(
             "input {idx} has no selection samples in the ledger"

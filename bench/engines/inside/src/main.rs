@@ -18,7 +18,7 @@ use recert::ledger::{Header, Ledger, Task};
 use recert::net::Model;
 use recert::noise::{Law, NoiseKey, Stream};
 use recert::num::Sigma;
-use recert::smooth::{Sides, Silent, noise_sigma};
+use recert::smooth::{Run, Sides, Silent, Threads, noise_sigma};
 use serde_json::json;
 
 use clock::Clocked;
@@ -122,22 +122,21 @@ impl Setting {
             .collect::<Result<Vec<_>, _>>()?
             .into_iter()
             .unzip();
-        let mut workers: Vec<Box<dyn Classifier>> = workers
+        let workers: Vec<Box<dyn Classifier>> = workers
             .into_iter()
             .map(|worker| Box::new(worker) as Box<dyn Classifier>)
             .collect();
         let mut ledger = Ledger::resume(path, header)?;
         let inputs: Vec<u32> = (0..self.inputs).collect();
         let start = Instant::now();
-        let _ = recert::smooth::certify(
-            &mut ledger,
-            data,
-            &inputs,
-            Sides::Two,
-            self.batch,
-            &mut workers,
-            &mut Silent,
-        )?;
+        let mut workers = Threads::new([(ledger.base(), workers)], self.batch)?;
+        let mut run = Run {
+            ledger: &mut ledger,
+            inputs: data,
+            workers: &mut workers,
+            observer: &mut Silent,
+        };
+        let _ = recert::smooth::certify(&mut run, &inputs, Sides::Two)?;
         let wall = start.elapsed().as_secs_f64();
         ledger.close()?;
         let after = self.alone(network, &first.pixels)?;

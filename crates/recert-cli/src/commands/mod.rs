@@ -117,7 +117,7 @@ impl<'a> Runner<'a> {
         networks: &[NetworkId],
         task: impl FnOnce(
             &mut Ledger,
-            &mut [Vec<Box<dyn Classifier>>],
+            Vec<Vec<Box<dyn Classifier>>>,
             &mut Progress,
         ) -> Result<Outcome, recert::smooth::Error>,
     ) -> Result<()> {
@@ -139,7 +139,8 @@ impl<'a> Runner<'a> {
         self.progress.tables(networks);
         crate::progress::watch_for_stop()?;
         self.progress.header()?;
-        let outcome = task(&mut ledger, &mut self.workers, &mut self.progress);
+        let workers = std::mem::take(&mut self.workers);
+        let outcome = task(&mut ledger, workers, &mut self.progress);
         let finished = self.progress.finish(&match outcome {
             Ok(Outcome::Finished) => format!("{verb} {inputs}"),
             _ => format!("not all of {inputs} {verb}"),

@@ -11,10 +11,10 @@ use recert::net::Model;
 use recert::noise::Law;
 use recert::num::{Alpha, MAX_ALPHA, Radius, format_down};
 use recert::smooth::bound::{Loss, Paired, Zeta};
-use recert::smooth::plan::{Goal, Levels};
+use recert::smooth::budget::{Goal, Levels};
 use recert::smooth::{
-    Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, Voter, finished_inputs,
-    recertify, recertify_auto, recertify_until,
+    Auto, Irs, Method as Rule, Observer, Outcome, Recertify as Prefix, Run, Threads,
+    finished_inputs, recertify, recertify_auto, recertify_until,
 };
 
 use plan::Plan;
@@ -23,7 +23,6 @@ use super::Runner;
 use crate::args::{Method, NetworkArgs, Recertify};
 use crate::config::{self, Data, Loaded, usage};
 use crate::exit::{Code, Failure};
-use crate::progress::Progress;
 
 /// The largest `--among`, which `recert check` knows too: each candidate has its
 /// share of alpha.
@@ -145,26 +144,29 @@ fn recertify_all(args: &Recertify, asked: &Asked, data: &Data, loaded: &[Loaded]
     let what = ("recertified", what);
     let batch = runner.batch;
     runner.drive(ledger, what, &networks, |ledger, workers, progress| {
-        let (source, inputs) = (&data.set, &asked.inputs);
-        let mut voters: Vec<Voter<'_>> = Vec::new();
+        let mut distinct: Vec<(NetworkId, _)> = Vec::new();
         for (&network, classifiers) in networks.iter().zip(workers) {
             // A network that is named twice answers once.
-            if voters.iter().all(|voter| voter.network != network) {
-                voters.push(Voter {
-                    network,
-                    classifiers,
-                });
+            if distinct.iter().all(|(known, _)| *known != network) {
+                distinct.push((network, classifiers));
             }
         }
+        let workers = &mut Threads::new(distinct, batch)?;
+        let inputs = &asked.inputs;
+        let mut run = Run {
+            ledger,
+            inputs: &data.set,
+            workers,
+            observer: progress,
+        };
         let last = asked.goals.len().saturating_sub(1);
         if !asked.methods.is_empty() {
             let what = Prefix {
                 samples: asked.samples.clone(),
                 alpha: asked.alpha,
                 methods: asked.methods.clone(),
-                batch,
             };
-            let outcome = recertify(ledger, source, inputs, &what, &mut voters, progress)?;
+            let outcome = recertify(&mut run, inputs, &what)?;
             if outcome == Outcome::Stopped {
                 return Ok(outcome);
             }
@@ -174,16 +176,20 @@ fn recertify_all(args: &Recertify, asked: &Asked, data: &Data, loaded: &[Loaded]
             among: asked.among,
             goal,
             sides: args.sides.sides(),
-            batch,
         };
         if let Some(radius) = asked.until {
             let what = auto(Goal::Each(UNTIL_PILOT));
-            return recertify_until(ledger, source, inputs, &what, radius, &mut voters, progress);
+            return recertify_until(&mut run, inputs, &what, radius);
         }
         for (i, &goal) in asked.goals.iter().enumerate() {
             let what = auto(goal);
-            let mut muted = Muted(progress, i < last);
-            let outcome = recertify_auto(ledger, source, inputs, &what, &mut voters, &mut muted)?;
+            let mut run = Run {
+                ledger: run.ledger,
+                inputs: run.inputs,
+                workers: run.workers,
+                observer: &mut Muted(run.observer, i < last),
+            };
+            let outcome = recertify_auto(&mut run, inputs, &what)?;
             if outcome == Outcome::Stopped {
                 return Ok(outcome);
             }
@@ -196,7 +202,7 @@ fn recertify_all(args: &Recertify, asked: &Asked, data: &Data, loaded: &[Loaded]
 const UNTIL_PILOT: u64 = 400;
 
 /// Progress without rows, while another budget is to come.
-struct Muted<'a>(&'a mut Progress, bool);
+struct Muted<'a>(&'a mut dyn Observer, bool);
 
 impl Observer for Muted<'_> {
     fn start(&mut self, evaluations: u64, done: u64) {

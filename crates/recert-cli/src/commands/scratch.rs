@@ -9,8 +9,8 @@ use recert::ledger::{Header, Ledger, Task};
 use recert::noise::Law;
 use recert::num::{Alpha, Radius, Sigma, clopper_pearson_lower, format_up};
 use recert::smooth::bound::Shares;
-use recert::smooth::certify_until;
 use recert::smooth::run::seconds_an_image;
+use recert::smooth::{Run, Threads, certify_until};
 
 use super::{Runner, recertify};
 use crate::args::{
@@ -163,12 +163,19 @@ fn from_scratch(args: &Certify, rows: &'static str) -> Result<()> {
     let batch = runner.batch;
     let what = ("certified", what);
     runner.drive(ledger, what, &[], |ledger, workers, progress| {
-        let (source, inputs) = (&scratch.data.set, &scratch.inputs);
-        let workers = &mut workers[0];
+        let networks = workers.into_iter().map(|all| (ledger.base(), all));
+        let workers = &mut Threads::new(networks, batch)?;
+        let (inputs, observer) = (&scratch.data.set, progress);
+        let mut run = Run {
+            ledger,
+            inputs,
+            workers,
+            observer,
+        };
         if let Some(radius) = until {
-            return certify_until(ledger, source, inputs, radius, batch, workers, progress);
+            return certify_until(&mut run, &scratch.inputs, radius);
         }
-        recert::smooth::certify(ledger, source, inputs, sides, batch, workers, progress)
+        recert::smooth::certify(&mut run, &scratch.inputs, sides)
     })
 }
 
@@ -183,8 +190,16 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
     let batch = runner.batch;
     let what = ("predicted", what);
     runner.drive(ledger, what, &[], |ledger, workers, progress| {
-        let (source, inputs) = (&scratch.data.set, &scratch.inputs);
-        recert::smooth::predict(ledger, source, inputs, batch, &mut workers[0], progress)
+        let networks = workers.into_iter().map(|all| (ledger.base(), all));
+        let workers = &mut Threads::new(networks, batch)?;
+        let (inputs, observer) = (&scratch.data.set, progress);
+        let mut run = Run {
+            ledger,
+            inputs,
+            workers,
+            observer,
+        };
+        recert::smooth::predict(&mut run, &scratch.inputs)
     })
 }
 

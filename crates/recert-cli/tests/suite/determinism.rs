@@ -9,7 +9,7 @@ use recert::engine::{Classifier, ImageShape, Network, NetworkOptions, engines};
 use recert::ledger::{Header, Ledger, Task};
 use recert::net::Model;
 use recert::num::Alpha;
-use recert::smooth::{Irs, Method, Outcome, Recertify, Sides, Silent, Voter};
+use recert::smooth::{Irs, Method, Outcome, Recertify, Run, Sides, Silent, Threads};
 
 const SAMPLES: u32 = 150;
 const SELECTION: u32 = 20;
@@ -139,16 +139,14 @@ fn in_order(path: &Path, f: &Loaded, h: &Loaded, inputs: &[u32], workers: usize)
         shape: [3, 32, 32],
     };
     let mut ledger = Ledger::create(path, &header).unwrap();
-    let mut classifiers = f.workers(workers);
-    let outcome = recert::smooth::certify(
-        &mut ledger,
-        &f.data,
-        inputs,
-        Sides::Two,
-        16,
-        &mut classifiers,
-        &mut Silent,
-    );
+    let mut threads = Threads::new([(ledger.base(), f.workers(workers))], 16).unwrap();
+    let mut run = Run {
+        ledger: &mut ledger,
+        inputs: &f.data,
+        workers: &mut threads,
+        observer: &mut Silent,
+    };
+    let outcome = recert::smooth::certify(&mut run, inputs, Sides::Two);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     let network = ledger
         .add_network(&recert::identity(&h.model, &h.network))
@@ -157,20 +155,15 @@ fn in_order(path: &Path, f: &Loaded, h: &Loaded, inputs: &[u32], workers: usize)
         samples: vec![10, 60],
         alpha: Alpha::new(0.002).unwrap(),
         methods: vec![Method::Irs(Irs { gamma: 0.99 }), Method::Direct(Sides::Two)],
-        batch: 16,
     };
-    let mut classifiers = h.workers(workers);
-    let outcome = recert::smooth::recertify(
-        &mut ledger,
-        &f.data,
-        inputs,
-        &plan,
-        &mut [Voter {
-            network,
-            classifiers: &mut classifiers,
-        }],
-        &mut Silent,
-    );
+    let mut threads = Threads::new([(network, h.workers(workers))], 16).unwrap();
+    let mut run = Run {
+        ledger: &mut ledger,
+        inputs: &f.data,
+        workers: &mut threads,
+        observer: &mut Silent,
+    };
+    let outcome = recert::smooth::recertify(&mut run, inputs, &plan);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     ledger.close().unwrap();
     held(path).networks

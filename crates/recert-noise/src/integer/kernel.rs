@@ -20,7 +20,7 @@ use crate::philox::philox4x32_10;
 /// The noise of a tile, in grey levels.
 pub(super) type Levels = [i32; TILE];
 
-/// What no noise is: the place must be looked at again.
+/// No value of the noise: it marks an element whose further bits decide.
 const OPEN: i32 = i32::MIN;
 
 /// Writes the sample's noise from tile number `first` on into `out`.
@@ -131,7 +131,8 @@ pub(super) fn further_bits(id: &SampleId, number: usize, part: usize) -> u128 {
         .fold(0, |bits, &word| (bits << 32) | u128::from(word))
 }
 
-/// Where a stream's number says which word of a block the bits belong to. The
+/// The bit of a stream's number from which on it names the word of a block that the
+/// bits belong to. The
 /// numbers of [`crate::Stream`] stay far below.
 const FURTHER_STREAM_SHIFT: u32 = 24;
 

@@ -86,12 +86,12 @@ impl Table {
     )]
     #[inline(always)]
     pub(super) fn look_up(&self, word: u32) -> (u32, bool) {
-        // The mask changes nothing; it tells the compiler the range.
+        // The mask changes nothing, but the compiler sees the range by it.
         let cell = (word >> LOW_BITS) & ((1 << CELL_BITS) - 1);
         let entry = self.guide[cell as usize];
         let (low, threshold) = (word & LOW, entry & LOW);
         let count = entry >> LOW_BITS;
-        // Equal words leave the comparison open, and a threshold of 0 says that
+        // Equal words leave the comparison open, and a threshold of 0 means that
         // there is perhaps none.
         let open = count == SEARCH || low == threshold;
         (count + u32::from(low < threshold), open)

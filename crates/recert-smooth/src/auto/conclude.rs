@@ -10,9 +10,12 @@ use recert_noise::Stream;
 use recert_num::{LowerBound, Sigma, UpperBound};
 use sha2::{Digest, Sha256};
 
-use super::{Auto, Known, series, tally, until};
+use super::Auto;
+use super::subjects::{Known, tally};
+use super::until::one_cell;
 use crate::bound::{self, Answered, Conclusion, Tally};
-use crate::plan::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
+use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
+use crate::run::series;
 use crate::{Error, certify};
 
 impl Auto {
@@ -21,12 +24,12 @@ impl Auto {
     pub(super) fn claim(
         &self,
         ledger: &Ledger,
-        (study, known): (&Study, &[Known]),
+        (study, inputs): (&Study, &[u32]),
         (samples, goal): (u64, ledger::Goal),
     ) -> Claim {
-        let mut inputs = Sha256::new();
-        for known in known {
-            inputs.update(known.idx.to_le_bytes());
+        let mut hash = Sha256::new();
+        for idx in inputs {
+            hash.update(idx.to_le_bytes());
         }
         let parameters = Parameters::Auto {
             alpha_f: study.levels.f.get(),
@@ -35,8 +38,8 @@ impl Auto {
             among: self.among,
             early: early(ledger.header().n),
             goal,
-            inputs: known.len() as u64,
-            inputs_sha256: Some(InputsHash(inputs.finalize().into())),
+            inputs: inputs.len() as u64,
+            inputs_sha256: Some(InputsHash(hash.finalize().into())),
             sides: self.sides,
         };
         certify::claim(ledger.header(), parameters, samples, self.alpha)
@@ -52,8 +55,8 @@ impl Auto {
     }
 }
 
-/// What an input's certificate rests on beside h's answers.
-pub(super) struct Of<'a> {
+/// An input under h: what its certificate rests on beside h's answers.
+pub(super) struct Recertified<'a> {
     pub(super) study: &'a Study,
     pub(super) claim: &'a Claim,
     /// h's number in the ledger.
@@ -71,7 +74,7 @@ struct Found {
     evidence: Evidence,
 }
 
-impl Of<'_> {
+impl Recertified<'_> {
     /// The certificate of one input from h's answers on the samples of its
     /// design, which are all in the ledger; by bounds that hold at any time if
     /// how many they are was decided by h's answers on it.
@@ -137,7 +140,7 @@ impl Of<'_> {
         let own = pairs - other;
         // What holds at any number of pairs: its bound, its prior and its witness.
         let mixture = || {
-            let (found, prior) = until::one_cell(levels, self.subject, choice, (pairs, other))?;
+            let (found, prior) = one_cell(levels, self.subject, choice, (pairs, other))?;
             Ok::<_, Error>((found.p_lower, [prior.a(), prior.b()], found.witness))
         };
         let mut p_upper = None;

@@ -5,88 +5,70 @@
 
 use std::collections::BTreeMap;
 
-use recert_ledger::{self as ledger, Evidence, Ledger, NetworkId};
+use recert_ledger::{self as ledger, Evidence, NetworkId};
 use recert_num::Radius;
 
-use super::conclude::Of;
-use super::{Auto, places};
+use super::Auto;
+use super::execute::Part;
 use crate::bound::{self, Beta};
-use crate::plan::{CELLS, Choice, Design, Levels, Subject};
-use crate::run::{Voter, collect_chosen};
+use crate::budget::{CELLS, Choice, Design, Levels, Subject};
+use crate::run::collect_chosen;
 use crate::until::Once;
-use crate::{Error, Observer, Outcome, Source};
+use crate::{Error, Outcome, Run};
 
 /// How much of what is planned has been evaluated after each round.
 const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
 
-/// Recertifies each of `voters` on `inputs`, all of them finished in the ledger,
-/// each input until its radius is at least `radius` or it seems that it never will
-/// be; `what.goal` is not looked at. The certificate states the radius proved when
-/// it stopped. The voters share the pilot's pass and every round's.
-pub fn recertify_until(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    inputs: &[u32],
-    what: &Auto,
-    radius: Radius,
-    voters: &mut [Voter<'_>],
-    observer: &mut dyn Observer,
-) -> Result<Outcome, Error> {
-    let (study, known) = what.known(ledger, inputs)?;
-    let Some(rates) = what.learn(ledger, source, (&study, &known), voters, observer)? else {
-        return Ok(Outcome::Stopped);
-    };
-    let target = radius.get() / ledger.header().sigma;
-    // What is planned for each network and input, until it is done.
-    let mut left: BTreeMap<(usize, NetworkId), Choice> = BTreeMap::new();
-    for (voter, rates) in voters.iter().zip(rates) {
-        let choices = study.choose_until(rates, target)?.into_iter().enumerate();
-        left.extend(choices.map(|(i, choice)| ((i, voter.network), choice)));
+impl Auto {
+    /// The goal of a radius for each input, as [`Auto::goal`].
+    pub(super) fn until(radius: Radius) -> (u64, ledger::Goal) {
+        (0, ledger::Goal::Until(radius.get()))
     }
-    let goal = ledger::Goal::Until(radius.get());
-    let claim = what.claim(ledger, (&study, &known), (0, goal));
-    let places = places(&known);
-    let last = ROUNDS[ROUNDS.len() - 1];
-    let most: u64 = (left.values()).map(|c| c.design.scaled(last).cost()).sum();
-    let mut observer = Once {
-        observer,
-        most,
-        started: false,
-    };
-    for round in ROUNDS {
-        let requests: Vec<_> = (left.iter())
-            .map(|(&(i, network), choice)| known[i].request(network, choice.design.scaled(round)))
-            .collect();
-        if requests.is_empty() {
-            break;
+}
+
+impl Part<'_> {
+    /// Recertifies each input until its radius is at least `radius` or it seems that it
+    /// never will be.
+    pub(super) fn in_rounds(&self, run: &mut Run<'_>, radius: Radius) -> Result<Outcome, Error> {
+        let target = radius.get() / run.ledger.header().sigma;
+        // What is planned for each input and network, until it is done.
+        let mut left: BTreeMap<(usize, NetworkId), Choice> = BTreeMap::new();
+        for (place, input) in self.inputs.iter().enumerate() {
+            let choices = input.choices.iter();
+            left.extend(choices.map(|&(network, choice)| ((place, network), choice)));
         }
-        let outcome = collect_chosen(
-            ledger,
-            source,
-            &what.chosen(&requests),
-            voters,
-            &mut observer,
-            &mut |ledger, network, idx| {
-                let i = places[&idx];
-                let planned = left[&(i, network)];
-                let choice = Choice {
-                    design: planned.design.scaled(round),
-                    ..planned
-                };
-                let of = Of {
-                    study: &study,
-                    claim: &claim,
-                    network,
-                    known: known[i],
-                    subject: study.subjects[i],
-                };
-                let certificate = of.conclude(ledger, choice, true)?;
-                let samples = |design| {
-                    let picked = known[i].pick(design).samples(ledger, idx)?;
+        let last = ROUNDS[ROUNDS.len() - 1];
+        let mut observer = Once {
+            most: left.values().map(|c| c.scaled(last).design.cost()).sum(),
+            observer: run.observer,
+            started: false,
+        };
+        let mut run = Run {
+            ledger: run.ledger,
+            inputs: run.inputs,
+            workers: run.workers,
+            observer: &mut observer,
+        };
+        for round in ROUNDS {
+            let wanted: Vec<_> = (left.iter())
+                .map(|(&(place, network), choice)| {
+                    self.inputs[place].wanted(network, choice.scaled(round))
+                })
+                .collect();
+            if wanted.is_empty() {
+                break;
+            }
+            let outcome = collect_chosen(&mut run, &wanted, &mut |ledger, network, idx| {
+                let place = self.place[&idx];
+                let input = &self.inputs[place];
+                let planned = left[&(place, network)];
+                let choice = planned.scaled(round);
+                let certificate = self.conclude(ledger, network, input, choice, true)?;
+                let samples = |choice| {
+                    let picked = input.pick(choice).samples(ledger, idx)?;
                     Ok::<_, Error>(picked.samples.len())
                 };
-                let more = samples(planned.design.scaled(round * 1.5))?;
-                let exhausted = more == samples(choice.design)?;
+                let exhausted = samples(planned.scaled(round * 1.5))? == samples(choice)?;
                 let stop = certificate.radius >= radius.get()
                     || round == last
                     || choice.design == Design::Nothing
@@ -95,15 +77,15 @@ pub fn recertify_until(
                 if !stop {
                     return Ok(Vec::new());
                 }
-                left.remove(&(i, network));
+                left.remove(&(place, network));
                 Ok(vec![certificate])
-            },
-        )?;
-        if outcome == Outcome::Stopped {
-            return Ok(outcome);
+            })?;
+            if outcome == Outcome::Stopped {
+                return Ok(outcome);
+            }
         }
+        Ok(Outcome::Finished)
     }
-    Ok(Outcome::Finished)
 }
 
 /// Whether the counts themselves, without any doubt about them, fall short of

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use recert_engine::Classifier;
 
-use super::pool::answer;
+use super::worker::answer;
 use crate::Error;
 
 /// Images in one call of a classifier where nothing has been measured.
 pub const BATCH: usize = 32;
 
-/// What may be chosen, ascending.
+/// The sizes to choose from, ascending.
 const CANDIDATES: [usize; 4] = [8, 32, 64, 128];
 
 /// A batch takes no more memory than these many float32 values, unless it is of the
@@ -21,16 +21,25 @@ const MOST_VALUES: usize = 1 << 21;
 const EACH: Duration = Duration::from_millis(40);
 const ALL: Duration = Duration::from_millis(300);
 
-/// [`BATCH`] it is unless another candidate is faster by more than this, which
-/// what else the machine does would not explain.
+/// Another candidate replaces [`BATCH`] if it is faster by more than this, which
+/// other load of the machine would not explain.
 const MARGIN: f64 = 1.05;
 
 /// The size of a batch at which `classifiers`, one instance of each network that
-/// answers, take least time for an image, as far as a third of a second can tell;
+/// answers, take least time for an image, as far as a third of a second can show;
 /// 8, 32, 64 or 128. Where [`BATCH`] is nearly as good, it is that.
 ///
 /// To be asked only where answers do not depend on the batch: what is measured
 /// differs from run to run.
+///
+/// ```
+/// use recert_engine::FnClassifier;
+///
+/// let mut dark = FnClassifier::new(2, 1, |image: &[f32]| Some(u16::from(image[0] < 0.5)));
+/// let batch = recert_smooth::run::measured_batch(&mut [&mut dark])?;
+/// assert!([8, 32, 64, 128].contains(&batch));
+/// # Ok::<(), recert_smooth::Error>(())
+/// ```
 ///
 /// # Errors
 /// The failure of a classifier.
@@ -52,7 +61,7 @@ fn measured_within(all: Duration, classifiers: &mut [&mut dyn Classifier]) -> Re
         }
         let mut seconds = 0.0;
         for classifier in &mut *classifiers {
-            seconds += of_one(*classifier, batch)?;
+            seconds += least_seconds(*classifier, batch)?;
         }
         found.push((batch, seconds));
     }
@@ -68,15 +77,23 @@ fn measured_within(all: Duration, classifiers: &mut [&mut dyn Classifier]) -> Re
 /// The least seconds an image that a classifier takes in batches of the usual size,
 /// or of the least where its images are large.
 ///
+/// ```
+/// use recert_engine::FnClassifier;
+///
+/// let mut dark = FnClassifier::new(2, 1, |image: &[f32]| Some(u16::from(image[0] < 0.5)));
+/// assert!(recert_smooth::run::seconds_an_image(&mut dark)? < 0.1);
+/// # Ok::<(), recert_smooth::Error>(())
+/// ```
+///
 /// # Errors
 /// The failure of the classifier.
 pub fn seconds_an_image(classifier: &mut dyn Classifier) -> Result<f64, Error> {
     let large = BATCH.saturating_mul(classifier.image_len()) > MOST_VALUES;
-    of_one(classifier, if large { CANDIDATES[0] } else { BATCH })
+    least_seconds(classifier, if large { CANDIDATES[0] } else { BATCH })
 }
 
 /// The least seconds an image that a classifier takes in batches of this size.
-fn of_one(classifier: &mut dyn Classifier, batch: usize) -> Result<f64, Error> {
+fn least_seconds(classifier: &mut dyn Classifier, batch: usize) -> Result<f64, Error> {
     let images = vec![0.5; batch * classifier.image_len()];
     answer(classifier, &images)?;
     let start = Instant::now();
@@ -146,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told() {
+    fn a_failure_is_returned() {
         struct Broken;
         impl Classifier for Broken {
             fn classes(&self) -> usize {

@@ -4,167 +4,135 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use recert_engine::Classifier;
 use recert_ledger::{Certificate, Ledger, NetworkId, Series};
 use recert_noise::Stream;
 
-use super::noise::Noise;
-use super::pool::{Pool, Setting};
+use super::coordinator::Coordinator;
+use super::noise::{Noise, NoiseParameters};
 use super::samples::Samples;
-use super::scheduler::Scheduler;
-use super::{Observer, Outcome};
-use crate::{Error, ErrorKind, Source};
+use super::{Outcome, Run, distinct};
+use crate::{Error, ErrorKind, Inputs};
 
-/// A network that answers, by its number in the ledger, and its classifiers:
-/// one for each worker.
-pub struct Voter<'a> {
-    /// The network.
-    pub network: NetworkId,
-    /// Each worker's instance of it; as many as every other network has that
-    /// answers in the same pass.
-    pub classifiers: &'a mut [Box<dyn Classifier>],
-}
-
-/// Which answers a run needs from every network.
+/// Which answers a run needs from every network that the workers have.
 #[derive(Debug, Clone, Copy)]
 pub struct Collect {
     /// The noise stream of its samples.
     pub stream: Stream,
     /// Samples to answer, `0..samples` of every input.
     pub samples: u64,
-    /// Selection samples of its own to draw before; 0 for none.
+    /// Selection samples of the network to draw before; 0 for none.
     pub selection: u64,
     /// Whether to code margins (needs selection samples and logits).
     pub margins: bool,
-    /// Images in one call of the classifier.
-    pub batch: usize,
 }
 
-/// Samples of one input to be answered by one network.
+/// Samples of one input that one network is to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request<C = Vec<u32>> {
+pub struct Wanted<C = Vec<u32>> {
     /// The network.
     pub network: NetworkId,
     /// The input's position.
     pub idx: u32,
     /// The noise stream of the samples.
     pub stream: Stream,
-    /// The samples' numbers, or what tells them.
+    /// The samples' numbers, or what chooses them.
     pub samples: C,
 }
 
-/// Tells which samples of an input are asked for: a list, or a rule that finds
-/// them when their turn comes, so that those of all inputs need not be in
-/// memory at once.
-pub trait Numbers {
+/// Chooses samples of an input: a list, or a rule that finds them when their turn
+/// comes, so that those of all inputs need not be in memory at once.
+pub trait ChooseSamples {
     /// The samples' numbers, strictly ascending and below `u32::MAX`; the same
-    /// whatever the ledger has been given meanwhile.
+    /// whatever has been written to the ledger meanwhile.
     ///
     /// # Errors
     /// If the ledger cannot be read.
-    fn numbers(&self, ledger: &Ledger, idx: u32) -> Result<Cow<'_, [u32]>, Error>;
+    fn samples(&self, ledger: &Ledger, idx: u32) -> Result<Cow<'_, [u32]>, Error>;
 }
 
-impl Numbers for Vec<u32> {
-    fn numbers(&self, _: &Ledger, _: u32) -> Result<Cow<'_, [u32]>, Error> {
+impl ChooseSamples for Vec<u32> {
+    fn samples(&self, _: &Ledger, _: u32) -> Result<Cow<'_, [u32]>, Error> {
         Ok(Cow::Borrowed(self))
     }
-}
-
-/// Which samples a run needs from which network.
-#[derive(Debug, Clone, Copy)]
-pub struct Chosen<'a, C = Vec<u32>> {
-    /// The samples; at most one request to a network for each stream of an input.
-    pub requests: &'a [Request<C>],
-    /// Images in one call of the classifier.
-    pub batch: usize,
 }
 
 /// What to conclude about a network on an input, by its position, once the
 /// ledger has all the network's answers on it.
 pub type Conclude<'a> = dyn FnMut(&Ledger, NetworkId, u32) -> Result<Vec<Certificate>, Error> + 'a;
 
-/// What all requests of a run have in common.
+/// What holds for all samples of a run.
 #[derive(Debug)]
-pub(super) struct Plan {
-    /// The networks, by their places.
+pub(super) struct Common {
+    /// The networks, in the workers' order.
     pub(super) networks: Vec<NetworkId>,
     pub(super) selection: u32,
     pub(super) margins: bool,
-    batch: usize,
 }
 
 /// Samples of one stream of one input: what either kind of run comes down to.
-pub(super) struct Wanted<'a> {
+pub(super) struct StreamWork<'a> {
     pub(super) idx: u32,
     pub(super) stream: Stream,
     /// What each network is to answer of it.
-    pub(super) parts: Vec<Part<'a>>,
+    pub(super) parts: Vec<NetworkWork<'a>>,
 }
 
 /// What one network is to answer of one stream of one input.
-pub(super) struct Part<'a> {
+pub(super) struct NetworkWork<'a> {
     /// The network, by its place.
-    pub(super) voter: usize,
+    pub(super) network: usize,
     /// Whether the network has answered all that is asked of it on the input
     /// once it has answered this.
     pub(super) last: bool,
-    samples: Which<'a>,
+    samples: Choice<'a>,
 }
 
-enum Which<'a> {
+enum Choice<'a> {
     First(u32),
-    Chosen(&'a dyn Numbers),
+    Chosen(&'a dyn ChooseSamples),
 }
 
 /// Draws everything that `collect` asks for and the ledger lacks, for the
-/// inputs at positions `inputs`, with one worker for each classifier of a
-/// voter; and calls `conclude` on each input, in order, for each of the voters,
-/// in order, once the answers of all of them are complete. The certificates
-/// it returns are recorded in one transaction.
+/// inputs at positions `inputs`; and calls `conclude` on each input, in order, for
+/// each of the workers' networks, in order, once the answers of all of them are
+/// complete. The certificates it returns are recorded in one transaction.
 ///
 /// # Errors
-/// A parameter error if the voters are none, the same network twice, or not
-/// of as many classifiers each. The failure of a classifier; what the others
-/// answered until then is kept.
+/// A parameter error if a network is named twice. The failure of a classifier or
+/// of the workers; what the others answered until then is kept.
 pub fn collect(
-    ledger: &mut Ledger,
-    source: &dyn Source,
+    run: &mut Run<'_>,
     inputs: &[u32],
     collect: &Collect,
-    voters: &mut [Voter<'_>],
-    observer: &mut dyn Observer,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
     let samples = number(collect.samples)?;
-    let plan = Plan {
-        networks: voters.iter().map(|voter| voter.network).collect(),
+    let common = Common {
+        networks: run.workers.networks().to_vec(),
         selection: number(collect.selection)?,
         margins: collect.margins,
-        batch: collect.batch,
     };
-    let part = |voter| Part {
-        voter,
+    let part = |network| NetworkWork {
+        network,
         last: true,
-        samples: Which::First(samples),
+        samples: Choice::First(samples),
     };
-    let wanted = |&idx: &u32| Wanted {
+    let work = |&idx: &u32| StreamWork {
         idx,
         stream: collect.stream,
-        parts: (0..plan.networks.len()).map(part).collect(),
+        parts: (0..common.networks.len()).map(part).collect(),
     };
-    let wanted: Vec<_> = inputs.iter().map(wanted).collect();
-    run(ledger, source, &plan, wanted, voters, observer, conclude)
+    let work = inputs.iter().map(work).collect();
+    coordinate(run, &common, work, conclude)
 }
 
-/// Draws the answers on chosen samples that the ledger lacks, with one worker
-/// for each classifier of a voter; and calls `conclude` on each input once for
-/// each network asked about it, when all the network's requests on it are
-/// complete, in the order of their last ones. A request for a stream of an
-/// input of which another network is asked before is answered with that one.
-/// A request without samples is complete at once. The certificates that
-/// `conclude` returns are recorded in one transaction; there may be none,
-/// where the answers are to be looked at first.
+/// Draws the answers on chosen samples that the ledger lacks; and calls `conclude`
+/// on each input once for each network asked about it, when all that is wanted of
+/// the network on it is complete, in the order of what comes last. Samples of a
+/// stream of an input of which another network is asked before are answered with
+/// that one's. Where no samples are wanted, all is complete at once. The
+/// certificates that `conclude` returns are recorded in one transaction; there may
+/// be none, where the answers are to be looked at first.
 ///
 /// What is drawn is written as it comes, as in [`collect`]: stopped or killed,
 /// the same call goes on from there; and samples that the ledger holds, from
@@ -172,113 +140,76 @@ pub fn collect(
 /// margins kept.
 ///
 /// # Errors
-/// As [`collect`]; and a parameter error if a request's samples are not strictly
-/// ascending or reach `u32::MAX`, if its network is none of the voters', or if
-/// two requests are for one network's answers to one stream of one input.
-pub fn collect_chosen<C: Numbers>(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    chosen: &Chosen<'_, C>,
-    voters: &mut [Voter<'_>],
-    observer: &mut dyn Observer,
+/// As [`collect`]; and a parameter error if the samples wanted are not strictly
+/// ascending or reach `u32::MAX`, if the workers do not have the network, or if
+/// one network is asked for one stream of one input twice.
+pub fn collect_chosen<C: ChooseSamples>(
+    run: &mut Run<'_>,
+    wanted: &[Wanted<C>],
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
-    let plan = Plan {
-        networks: voters.iter().map(|voter| voter.network).collect(),
+    let common = Common {
+        networks: run.workers.networks().to_vec(),
         selection: 0,
         margins: false,
-        batch: chosen.batch,
     };
-    let mut wanted: Vec<Wanted<'_>> = Vec::new();
-    let mut places = HashMap::new();
-    for request in chosen.requests {
-        let Request { idx, samples, .. } = request;
-        let voter = plan.networks.iter().position(|&n| n == request.network);
-        let Some(voter) = voter else {
+    let mut work: Vec<StreamWork<'_>> = Vec::new();
+    let mut position = HashMap::new();
+    for Wanted {
+        network,
+        idx,
+        stream,
+        samples,
+    } in wanted
+    {
+        let Some(network) = common.networks.iter().position(|n| n == network) else {
             return Err(Error::parameter(format!(
                 "input {idx} is asked for of a network that has no classifiers"
             )));
         };
-        let place = *places
-            .entry((*idx, request.stream.tag()))
-            .or_insert_with(|| {
-                wanted.push(Wanted {
-                    idx: *idx,
-                    stream: request.stream,
-                    parts: Vec::new(),
-                });
-                wanted.len() - 1
+        let i = *position.entry((*idx, stream.tag())).or_insert_with(|| {
+            work.push(StreamWork {
+                idx: *idx,
+                stream: *stream,
+                parts: Vec::new(),
             });
-        wanted[place].parts.push(Part {
-            voter,
+            work.len() - 1
+        });
+        work[i].parts.push(NetworkWork {
+            network,
             last: true,
-            samples: Which::Chosen(samples),
+            samples: Choice::Chosen(samples),
         });
     }
-    run(ledger, source, &plan, wanted, voters, observer, conclude)
+    coordinate(run, &common, work, conclude)
 }
 
-fn run(
-    ledger: &mut Ledger,
-    source: &dyn Source,
-    plan: &Plan,
-    mut wanted: Vec<Wanted<'_>>,
-    voters: &mut [Voter<'_>],
-    observer: &mut dyn Observer,
+fn coordinate(
+    run: &mut Run<'_>,
+    common: &Common,
+    mut work: Vec<StreamWork<'_>>,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
-    let workers = workers(voters)?;
-    if workers == 0 || plan.batch == 0 {
-        return Err(Error::parameter(
-            "at least one worker and a batch of at least 1 are needed",
-        ));
-    }
+    distinct(&common.networks)?;
     let (mut inputs, mut streams) = (HashSet::new(), HashSet::new());
-    for Wanted { idx, stream, parts } in wanted.iter_mut().rev() {
+    for StreamWork { idx, stream, parts } in work.iter_mut().rev() {
         for part in parts {
-            part.last = inputs.insert((*idx, part.voter));
-            if !streams.insert((*idx, part.voter, stream.tag())) {
+            part.last = inputs.insert((*idx, part.network));
+            if !streams.insert((*idx, part.network, stream.tag())) {
                 let message = format!("input {idx} is asked for twice");
                 return Err(Error::parameter(message));
             }
         }
     }
-    let noise = Noise::new(ledger)?;
-    same_data(ledger, source)?;
-    let (needed, done) = demand(ledger, plan, &wanted)?;
-    observer.start(needed, done);
-    let setting = Setting {
-        noise,
-        batch: plan.batch,
-    };
-    std::thread::scope(|scope| {
-        let pool = Pool::start(scope, voters, &setting);
-        Scheduler::new(
-            ledger,
-            source,
-            (plan, &wanted),
-            &setting.noise,
-            observer,
-            conclude,
-            workers,
-        )
-        .run(&pool)
-    })
-}
-
-/// How many workers the voters make; an error if they cannot vote together.
-fn workers(voters: &[Voter<'_>]) -> Result<usize, Error> {
-    let workers = voters.first().map_or(0, |voter| voter.classifiers.len());
-    if voters.iter().any(|v| v.classifiers.len() != workers) {
-        return Err(Error::parameter(
-            "every network needs as many classifiers as there are workers",
-        ));
-    }
-    let twice = |i: usize| (voters[..i].iter()).any(|v| v.network == voters[i].network);
-    if (0..voters.len()).any(twice) {
-        return Err(Error::parameter("a network is to answer twice in one pass"));
-    }
-    Ok(workers)
+    let parameters = NoiseParameters::from(run.ledger.header());
+    let noise = Noise::new(&parameters).map_err(|error| {
+        let message = format!("ledger {}: {error}", run.ledger.path().display());
+        Error::new(ErrorKind::Ledger, message)
+    })?;
+    same_data(run.ledger, run.inputs)?;
+    let (needed, done) = demand(run.ledger, common, &work)?;
+    run.observer.start(needed, done);
+    Coordinator::new(run, (common, &work), (&parameters, &noise), conclude).run()
 }
 
 /// A number of samples, which sample numbers of 32 bits must do for.
@@ -291,14 +222,14 @@ fn number(samples: u64) -> Result<u32, Error> {
     })
 }
 
-/// Fails if the source is not the data set that the ledger is of. Every input
-/// is checked when its turn comes; this notices another data set also where it
-/// is asked for inputs that the ledger does not have yet.
-fn same_data(ledger: &Ledger, source: &dyn Source) -> Result<(), Error> {
+/// Fails if the inputs are not those that the ledger is of. Every input
+/// is checked when its turn comes; this notices other data also where
+/// inputs are asked for that the ledger does not have yet.
+fn same_data(ledger: &Ledger, inputs: &dyn Inputs) -> Result<(), Error> {
     let Some(first) = ledger.inputs()?.into_iter().next() else {
         return Ok(());
     };
-    let (given, _) = source.input(first.idx).map_err(|error| {
+    let (given, _) = inputs.input(first.idx).map_err(|error| {
         Error::new(ErrorKind::Ledger, format!(
             "ledger {}: is of other data: it has input {}, which the data given does not: {error}",
             ledger.path().display(),
@@ -309,15 +240,15 @@ fn same_data(ledger: &Ledger, source: &dyn Source) -> Result<(), Error> {
 }
 
 /// Evaluations that the whole run needs, and how many the ledger holds.
-fn demand(ledger: &Ledger, plan: &Plan, wanted: &[Wanted<'_>]) -> Result<(u64, u64), Error> {
-    let selection = u64::from(plan.selection);
+fn demand(ledger: &Ledger, common: &Common, work: &[StreamWork<'_>]) -> Result<(u64, u64), Error> {
+    let selection = u64::from(common.selection);
     let (mut needed, mut done) = (0, 0);
-    for wanted in wanted {
-        for part in &wanted.parts {
-            let series = wanted.series(plan.networks[part.voter]);
-            let samples = part.samples(ledger, wanted.idx)?;
+    for work in work {
+        for part in &work.parts {
+            let series = work.series(common.networks[part.network]);
+            let samples = part.samples(ledger, work.idx)?;
             needed += selection + samples.len();
-            if selection > 0 && ledger.selection(series.network, wanted.idx)?.is_some() {
+            if selection > 0 && ledger.selection(series.network, work.idx)?.is_some() {
                 done += selection;
             }
             let answered = ledger.answered(series)?;
@@ -327,31 +258,27 @@ fn demand(ledger: &Ledger, plan: &Plan, wanted: &[Wanted<'_>]) -> Result<(u64, u
     Ok((needed, done))
 }
 
-impl Wanted<'_> {
+impl StreamWork<'_> {
     /// Where `network`'s answers to them are.
     pub(super) fn series(&self, network: NetworkId) -> Series {
-        Series {
-            network,
-            idx: self.idx,
-            stream: recert_ledger::Stream(self.stream.tag()),
-        }
+        super::series(network, self.idx, self.stream)
     }
 }
 
-impl Part<'_> {
+impl NetworkWork<'_> {
     /// The samples asked for of input `idx`.
     pub(super) fn samples(&self, ledger: &Ledger, idx: u32) -> Result<Samples, Error> {
         let rule = match self.samples {
-            Which::First(samples) => return Ok(Samples::first(samples)),
-            Which::Chosen(rule) => rule,
+            Choice::First(samples) => return Ok(Samples::first(samples)),
+            Choice::Chosen(rule) => rule,
         };
-        let list = rule.numbers(ledger, idx)?;
+        let list = rule.samples(ledger, idx)?;
         if !list.is_sorted_by(|a, b| a < b) || list.last() == Some(&u32::MAX) {
             return Err(Error::parameter(format!(
                 "the samples asked for of input {idx} must be strictly ascending and below {}",
                 u32::MAX
             )));
         }
-        Ok(Samples::chosen(&list))
+        Ok(Samples::from_ascending(&list))
     }
 }

@@ -1,16 +1,37 @@
-//! The noise of a run: which law the ledger names, and the images it can be added to.
+//! The noise of a run: which law a ledger names, and the images it can be added to.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use recert_ledger::Ledger;
+use recert_ledger::Header;
 use recert_noise::{IntegerNoise, Law, NoiseKey, Stream, integer};
 use recert_num::Sigma;
+use serde::{Deserialize, Serialize};
 
 use super::noise_sigma;
 use crate::{Error, ErrorKind};
 
-/// The noise that a ledger's header fixes, ready to be added to images.
+/// What decides the noise of a sample, beside its stream, input and number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoiseParameters {
+    /// The generator, by name and version.
+    pub generator: String,
+    /// The generator's seed.
+    pub seed: u64,
+    /// The standard deviation, in the units of the images.
+    pub sigma: f64,
+}
+
+impl From<&Header> for NoiseParameters {
+    fn from(header: &Header) -> Self {
+        Self {
+            generator: header.generator.clone(),
+            seed: header.seed,
+            sigma: header.sigma,
+        }
+    }
+}
+
+/// Noise that is ready to be added to images.
 #[derive(Debug, Clone)]
 pub(super) enum Noise {
     /// Float32 noise, with its deviation as a float32.
@@ -20,50 +41,34 @@ pub(super) enum Noise {
 }
 
 /// An image in the form that its noise is added to.
-#[derive(Debug, Clone)]
-pub(super) enum Pixels {
+#[derive(Debug)]
+pub(super) enum Image<'a> {
     /// Values in [0, 1].
-    Float(Arc<[f32]>),
+    Float(&'a [f32]),
     /// Grey levels.
-    Levels(Arc<[u8]>),
-}
-
-impl Pixels {
-    /// Values of one image.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Float(pixels) => pixels.len(),
-            Self::Levels(levels) => levels.len(),
-        }
-    }
+    Levels(Vec<u8>),
 }
 
 impl Noise {
-    /// The noise of the generator, seed and sigma in the ledger's header; an error
-    /// if this version does not know the generator or cannot make its noise at sigma.
-    pub(super) fn new(ledger: &Ledger) -> Result<Self, Error> {
-        let header = ledger.header();
-        let law = Law::of_generator(&header.generator).map_err(|error| {
-            Error::new(
-                ErrorKind::Ledger,
-                format!("ledger {}: {error}", ledger.path().display()),
-            )
-        })?;
-        match law {
+    /// The noise of these parameters; an error if this version does not know the
+    /// generator or cannot make its noise at sigma.
+    pub(super) fn new(parameters: &NoiseParameters) -> Result<Self, Error> {
+        let &NoiseParameters { seed, sigma, .. } = parameters;
+        match Law::of_generator(&parameters.generator)? {
             Law::Gaussian => Ok(Self::Gaussian {
-                key: NoiseKey::new(header.seed),
-                sigma: noise_sigma(Sigma::new(header.sigma)?)?,
+                key: NoiseKey::new(seed),
+                sigma: noise_sigma(Sigma::new(sigma)?)?,
             }),
-            Law::Integer => Ok(Self::Integer(IntegerNoise::new(header.seed, header.sigma)?)),
+            Law::Integer => Ok(Self::Integer(IntegerNoise::new(seed, sigma)?)),
         }
     }
 
     /// Input `idx` in the form that this noise is added to; an error if it has none.
-    pub(super) fn prepare(&self, idx: u32, pixels: Vec<f32>) -> Result<Pixels, Error> {
+    pub(super) fn prepare<'a>(&self, idx: u32, pixels: &'a [f32]) -> Result<Image<'a>, Error> {
         match self {
-            Self::Gaussian { .. } => Ok(Pixels::Float(pixels.into())),
-            Self::Integer(_) => match integer::levels(&pixels) {
-                Some(levels) => Ok(Pixels::Levels(levels.into())),
+            Self::Gaussian { .. } => Ok(Image::Float(pixels)),
+            Self::Integer(_) => match integer::levels(pixels) {
+                Some(levels) => Ok(Image::Levels(levels)),
                 None => Err(Error::new(
                     ErrorKind::Data,
                     format!("input {idx} is not 8-bit: integer noise needs pixels k/255"),
@@ -78,14 +83,14 @@ impl Noise {
         stream: Stream,
         idx: u32,
         samples: Range<u32>,
-        image: &Pixels,
+        image: &Image<'_>,
         out: &mut [f32],
     ) {
         match (self, image) {
-            (Self::Gaussian { key, sigma }, Pixels::Float(image)) => {
+            (Self::Gaussian { key, sigma }, Image::Float(image)) => {
                 key.add_batch(stream, idx, samples, *sigma, image, out);
             }
-            (Self::Integer(noise), Pixels::Levels(image)) => {
+            (Self::Integer(noise), Image::Levels(image)) => {
                 noise.add_batch(stream, idx, samples, image, out);
             }
             _ => unreachable!("an image is prepared by the noise that is added to it"),

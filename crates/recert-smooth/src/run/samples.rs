@@ -3,21 +3,65 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Some of the samples of one stream: ranges that are ascending, not empty and
-/// do not touch. Copy `u32::MAX` cannot be among them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Samples(VecDeque<Range<u32>>);
+/// do not touch. Sample `u32::MAX` cannot be among them. As data: a list of the
+/// ranges' first numbers and the numbers after their last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<[u32; 2]>", into = "Vec<[u32; 2]>")]
+pub struct Samples(VecDeque<Range<u32>>);
+
+impl From<Samples> for Vec<[u32; 2]> {
+    fn from(samples: Samples) -> Self {
+        samples
+            .0
+            .iter()
+            .map(|range| [range.start, range.end])
+            .collect()
+    }
+}
+
+impl TryFrom<Vec<[u32; 2]>> for Samples {
+    type Error = &'static str;
+
+    fn try_from(ranges: Vec<[u32; 2]>) -> Result<Self, Self::Error> {
+        let bounds = ranges.as_flattened();
+        if !bounds.is_sorted_by(|a, b| a < b) {
+            return Err("ranges of samples must be ascending, not empty and must not touch");
+        }
+        Ok(Self(
+            ranges.iter().map(|&[start, end]| start..end).collect(),
+        ))
+    }
+}
 
 impl Samples {
     /// The samples `0..samples`.
-    pub(super) fn first(samples: u32) -> Self {
+    pub fn first(samples: u32) -> Self {
         let mut all = Self::default();
         all.push(0..samples);
         all
     }
 
     /// The samples of an ascending list.
-    pub(super) fn chosen(list: &[u32]) -> Self {
+    ///
+    /// ```
+    /// use recert_smooth::run::Samples;
+    ///
+    /// let samples = Samples::from_ascending(&[0, 1, 2, 7]);
+    /// assert_eq!(samples.ranges().collect::<Vec<_>>(), [0..3, 7..8]);
+    /// assert_eq!((samples.len(), samples.numbers()), (4, vec![0, 1, 2, 7]));
+    /// ```
+    ///
+    /// # Panics
+    /// If the list is not strictly ascending, or reaches `u32::MAX`.
+    pub fn from_ascending(list: &[u32]) -> Self {
+        assert!(
+            list.is_sorted_by(|a, b| a < b) && list.last() != Some(&u32::MAX),
+            "sample numbers must be strictly ascending and below {}",
+            u32::MAX
+        );
         let mut all = Self::default();
         for &sample in list {
             all.push(sample..sample + 1);
@@ -107,38 +151,38 @@ impl Samples {
     }
 
     /// Where some of these samples are when all of them lie in a row.
-    pub(super) fn places(&self, some: &Self) -> Vec<Range<usize>> {
+    pub(super) fn positions(&self, some: &Self) -> Vec<Range<usize>> {
         let (mut ranges, mut before) = (self.0.iter().peekable(), 0);
-        let mut places = Vec::with_capacity(some.0.len());
+        let mut positions = Vec::with_capacity(some.0.len());
         for wanted in &some.0 {
             while let Some(range) = ranges.next_if(|range| range.end <= wanted.start) {
                 before += range.len();
             }
             if let Some(range) = ranges.peek() {
                 let start = before + (wanted.start - range.start) as usize;
-                places.push(start..start + wanted.len());
+                positions.push(start..start + wanted.len());
             }
         }
-        places
+        positions
     }
 
     /// How many samples these are.
-    pub(super) fn len(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.0.iter().map(|range| range.len() as u64).sum()
     }
 
     /// Whether these are none.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The ranges, ascending.
-    pub(super) fn ranges(&self) -> impl Iterator<Item = Range<u32>> {
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u32>> {
         self.0.iter().cloned()
     }
 
     /// Every sample's number, ascending.
-    pub(super) fn numbers(&self) -> Vec<u32> {
+    pub fn numbers(&self) -> Vec<u32> {
         self.ranges().flatten().collect()
     }
 }
@@ -153,12 +197,12 @@ mod tests {
 
     #[test]
     fn lists_become_ranges() {
-        let samples = Samples::chosen(&[0, 1, 2, 7, 9, 10, u32::MAX - 1]);
+        let samples = Samples::from_ascending(&[0, 1, 2, 7, 9, 10, u32::MAX - 1]);
         let ranges: Vec<_> = samples.ranges().collect();
         assert_eq!(ranges, [0..3, 7..8, 9..11, u32::MAX - 1..u32::MAX]);
         assert_eq!(samples.len(), 7);
-        assert_eq!(Samples::first(0), Samples::chosen(&[]));
-        assert_eq!(Samples::first(3), Samples::chosen(&[0, 1, 2]));
+        assert_eq!(Samples::first(0), Samples::from_ascending(&[]));
+        assert_eq!(Samples::first(3), Samples::from_ascending(&[0, 1, 2]));
     }
 
     proptest! {
@@ -168,19 +212,19 @@ mod tests {
             most in 1_u64..40,
         ) {
             let numbers = |set: &BTreeSet<u32>| set.iter().copied().collect::<Vec<u32>>();
-            let mut parts: Vec<Samples> = sets.iter().map(|set| Samples::chosen(&numbers(set))).collect();
+            let mut parts: Vec<Samples> = sets.iter().map(|set| Samples::from_ascending(&numbers(set))).collect();
             let mut union = Samples::union(&parts);
             let all: BTreeSet<u32> = sets.iter().flatten().copied().collect();
-            prop_assert_eq!(&union, &Samples::chosen(&numbers(&all)));
+            prop_assert_eq!(&union, &Samples::from_ascending(&numbers(&all)));
             let mut seen = vec![Vec::new(); sets.len()];
             while !union.is_empty() {
                 let piece = union.take(most);
                 let row = piece.numbers();
                 for (part, seen) in parts.iter_mut().zip(&mut seen) {
-                    let own = part.take_below(piece.end());
-                    let places = piece.places(&own);
-                    let found: Vec<u32> = places.into_iter().flat_map(|p| row[p].to_vec()).collect();
-                    prop_assert_eq!(&found, &own.numbers());
+                    let share = part.take_below(piece.end());
+                    let positions = piece.positions(&share);
+                    let found: Vec<u32> = positions.into_iter().flat_map(|p| row[p].to_vec()).collect();
+                    prop_assert_eq!(&found, &share.numbers());
                     seen.extend(found);
                 }
             }
@@ -202,10 +246,10 @@ mod tests {
             others.sort_by_key(|range| range.start);
             others.push(300..1 << 40);
             let numbers: Vec<u32> = list.iter().copied().collect();
-            let samples = Samples::chosen(&numbers);
+            let samples = Samples::from_ascending(&numbers);
             prop_assert_eq!(&samples.numbers(), &numbers);
-            let apart = |sample: &u32| !others.iter().any(|range| range.contains(&u64::from(*sample)));
-            let expected: Vec<u32> = numbers.iter().copied().filter(apart).collect();
+            let free = |sample: &u32| !others.iter().any(|range| range.contains(&u64::from(*sample)));
+            let expected: Vec<u32> = numbers.iter().copied().filter(free).collect();
             // As a ledger gives them: merged.
             let mut merged: Vec<Range<u64>> = Vec::new();
             for range in others {

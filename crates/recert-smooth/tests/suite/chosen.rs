@@ -6,15 +6,15 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::numbers::{Numbers, network};
+use crate::numbers::{self, Numbers, network, threads};
 use recert_engine::{Classifier, FnClassifier};
 use recert_ledger::{
     Certificate, Claim, Evidence, Header, INVALID, Images, Input, Ledger, NetworkId, Parameters,
     Series, Task,
 };
 use recert_noise::{NoiseKey, Stream};
-use recert_smooth::run::{Chosen, Collect, Request, Voter, collect, collect_chosen};
-use recert_smooth::{Error, ErrorKind, Observer, Outcome, Silent};
+use recert_smooth::run::{Collect, Wanted, collect, collect_chosen};
+use recert_smooth::{Error, ErrorKind, Observer, Outcome, Silent, Threads};
 
 const SEED: u64 = 77;
 const SIGMA: f32 = 0.5;
@@ -69,12 +69,9 @@ fn classifiers(workers: usize, seen: &Seen) -> Vec<Box<dyn Classifier>> {
     (0..workers).map(|_| one()).collect()
 }
 
-/// The second network of a ledger, asked of these.
-fn voter<'a>(ledger: &Ledger, classifiers: &'a mut [Box<dyn Classifier>]) -> Voter<'a> {
-    Voter {
-        network: ledger.networks().unwrap()[1].0,
-        classifiers,
-    }
+/// The second network of a ledger.
+fn second(ledger: &Ledger) -> NetworkId {
+    ledger.networks().unwrap()[1].0
 }
 
 /// How many were evaluated; none of them twice.
@@ -92,8 +89,8 @@ fn scattered(below: u32, salt: u32) -> Vec<u32> {
     (0..below).filter(chosen).collect()
 }
 
-fn requests(network: NetworkId) -> Vec<Request> {
-    let of = |idx, stream, samples| Request {
+fn requests(network: NetworkId) -> Vec<Wanted> {
+    let of = |idx, stream, samples| Wanted {
         network,
         idx,
         stream,
@@ -109,13 +106,13 @@ fn requests(network: NetworkId) -> Vec<Request> {
     ]
 }
 
-fn total(requests: &[Request]) -> u64 {
+fn total(requests: &[Wanted]) -> u64 {
     requests.iter().map(|r| r.samples.len() as u64).sum()
 }
 
-fn check(ledger: &Ledger, network: NetworkId, requests: &[Request]) {
+fn check(ledger: &Ledger, network: NetworkId, requests: &[Wanted]) {
     let own = requests.iter().filter(|request| request.network == network);
-    for Request {
+    for Wanted {
         idx,
         stream,
         samples,
@@ -136,14 +133,13 @@ fn check(ledger: &Ledger, network: NetworkId, requests: &[Request]) {
 
 fn run(
     ledger: &mut Ledger,
-    chosen: &Chosen<'_>,
+    (requests, batch): (&[Wanted], usize),
     (workers, seen): (usize, &Seen),
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
-    let mut workers = classifiers(workers, seen);
-    let mut voters = [voter(ledger, &mut workers)];
-    let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-    collect_chosen(ledger, &NUMBERS, chosen, &mut voters, observer, conclude)
+    let mut workers = Threads::new([(second(ledger), classifiers(workers, seen))], batch)?;
+    let mut run = numbers::run(ledger, &NUMBERS, &mut workers, observer);
+    collect_chosen(&mut run, requests, &mut |_, _, _| Ok(Vec::new()))
 }
 
 #[test]
@@ -153,27 +149,24 @@ fn answers_do_not_depend_on_batch_or_workers() {
         let path = folder.path().join(format!("{batch}.recert"));
         let (mut ledger, network) = ledger(&path);
         let requests = requests(network);
-        let chosen = Chosen {
-            requests: &requests,
-            batch,
-        };
+        let chosen = (&requests[..], batch);
         let seen = Seen::default();
-        let outcome = run(&mut ledger, &chosen, (workers, &seen), &mut Silent);
+        let outcome = run(&mut ledger, chosen, (workers, &seen), &mut Silent);
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         assert_eq!(evaluated(&seen) as u64, total(&requests));
         check(&ledger, network, &requests);
         // Once more, there is nothing to do.
-        let outcome = run(&mut ledger, &chosen, (workers, &seen), &mut Silent);
+        let outcome = run(&mut ledger, chosen, (workers, &seen), &mut Silent);
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         assert_eq!(evaluated(&seen) as u64, total(&requests));
     }
 }
 
-/// Stops after so many chunks; notes what it is told.
+/// Stops after so many replies; notes what it is called with.
 #[derive(Default)]
 struct Stops {
     after: usize,
-    chunks: usize,
+    replies: usize,
     start: (u64, u64),
     evaluated: u64,
     concluded: Vec<(u32, usize)>,
@@ -184,14 +177,14 @@ impl Observer for Stops {
         self.start = (evaluations, done);
     }
     fn evaluated(&mut self, evaluations: u64) {
-        self.chunks += 1;
+        self.replies += 1;
         self.evaluated += evaluations;
     }
     fn concluded(&mut self, _: NetworkId, input: &Input, certificates: &[Certificate]) {
         self.concluded.push((input.idx, certificates.len()));
     }
     fn stop(&self) -> bool {
-        self.chunks >= self.after
+        self.replies >= self.after
     }
 }
 
@@ -209,12 +202,9 @@ fn a_run_stopped_at_any_moment_goes_on_from_there() {
                 after: every,
                 ..Stops::default()
             };
-            let chosen = Chosen {
-                requests: &requests,
-                // Another batch each time.
-                batch: 1 + 10 * stops,
-            };
-            let outcome = run(&mut ledger, &chosen, (workers, &seen), &mut observer).unwrap();
+            // Another batch each time.
+            let chosen = (&requests[..], 1 + 10 * stops);
+            let outcome = run(&mut ledger, chosen, (workers, &seen), &mut observer).unwrap();
             assert_eq!(observer.start, (total(&requests), done));
             done += observer.evaluated;
             assert_eq!(evaluated(&seen) as u64, done, "what was evaluated is kept");
@@ -227,7 +217,7 @@ fn a_run_stopped_at_any_moment_goes_on_from_there() {
             stops += 1;
             // Dropped, not closed: as a killed process would leave it.
         }
-        assert!(stops >= 2, "{stops} stops every {every} chunks");
+        assert!(stops >= 2, "{stops} stops every {every} replies");
     }
 }
 
@@ -243,45 +233,33 @@ fn first_and_chosen_samples_make_use_of_each_other() {
             samples,
             selection: 0,
             margins: false,
-            batch: 9,
         };
-        let (mut workers, mut observer) = (classifiers(2, &seen), Stops::default());
-        observer.after = usize::MAX;
-        let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-        let inputs = [1, 6];
-        let mut voters = [voter(ledger, &mut workers)];
-        collect(
-            ledger,
-            &NUMBERS,
-            &inputs,
-            &what,
-            &mut voters,
-            &mut observer,
-            conclude,
-        )
-        .map(|outcome| (outcome, observer.start, observer.evaluated))
-        .unwrap()
+        let mut workers = threads(second(ledger), classifiers(2, &seen), 9);
+        let mut observer = Stops {
+            after: usize::MAX,
+            ..Stops::default()
+        };
+        let mut run = numbers::run(ledger, &NUMBERS, &mut workers, &mut observer);
+        let outcome = collect(&mut run, &[1, 6], &what, &mut |_, _, _| Ok(Vec::new()));
+        (outcome.unwrap(), observer.start, observer.evaluated)
     };
     let end = prefix(&mut ledger, 300);
     assert_eq!(end, (Outcome::Finished, (600, 0), 600));
 
     let samples = scattered(1000, 21);
     let beyond = samples.iter().filter(|&&sample| sample >= 300).count();
-    let requests = [1, 6].map(|idx| Request {
+    let requests = [1, 6].map(|idx| Wanted {
         network,
         idx,
         stream: Stream::Certify,
         samples: samples.clone(),
     });
-    let chosen = Chosen {
-        requests: &requests,
-        batch: 4,
-    };
+    let chosen = (&requests[..], 4);
     let mut observer = Stops {
         after: usize::MAX,
         ..Stops::default()
     };
-    let outcome = run(&mut ledger, &chosen, (2, &seen), &mut observer);
+    let outcome = run(&mut ledger, chosen, (2, &seen), &mut observer);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     let new = 2 * beyond as u64;
     assert_eq!(observer.start, (total(&requests), total(&requests) - new));
@@ -293,7 +271,7 @@ fn first_and_chosen_samples_make_use_of_each_other() {
     let held = 600 + new;
     assert_eq!(end, (Outcome::Finished, (2000, held), 2000 - held));
     assert_eq!(evaluated(&seen), 2000);
-    let whole = [1, 6].map(|idx| Request {
+    let whole = [1, 6].map(|idx| Wanted {
         network,
         idx,
         stream: Stream::Certify,
@@ -320,10 +298,6 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ledger, network) = ledger(&folder.path().join("run.recert"));
     let requests = requests(network);
-    let chosen = Chosen {
-        requests: &requests,
-        batch: 16,
-    };
     let claim = Claim::new(Parameters::Predict {}, 1, 0.5, Images::Real);
     let claim = Arc::new(claim);
     let mut order = Vec::new();
@@ -361,16 +335,9 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
         after: usize::MAX,
         ..Stops::default()
     };
-    let mut workers = classifiers(3, &Seen::default());
-    let mut voters = [voter(&ledger, &mut workers)];
-    let outcome = collect_chosen(
-        &mut ledger,
-        &NUMBERS,
-        &chosen,
-        &mut voters,
-        &mut observer,
-        &mut conclude,
-    );
+    let mut workers = threads(network, classifiers(3, &Seen::default()), 16);
+    let mut run = numbers::run(&mut ledger, &NUMBERS, &mut workers, &mut observer);
+    let outcome = collect_chosen(&mut run, &requests, &mut conclude);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     assert_eq!(order, [2, 9, 5, 3]);
     assert_eq!(observer.concluded, [(2, 1), (9, 0), (5, 1), (3, 1)]);
@@ -383,11 +350,8 @@ fn an_input_is_concluded_once_and_after_its_last_request() {
 fn nothing_asked_for_is_nothing_done() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ledger, _) = ledger(&folder.path().join("run.recert"));
-    let chosen = Chosen {
-        requests: &[],
-        batch: 1,
-    };
-    let outcome = run(&mut ledger, &chosen, (1, &Seen::default()), &mut Silent);
+    let chosen = (&[][..], 1);
+    let outcome = run(&mut ledger, chosen, (1, &Seen::default()), &mut Silent);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
 }
 
@@ -396,8 +360,8 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ledger, network) = ledger(&folder.path().join("run.recert"));
     let good = requests(network);
-    let with = |request: Request| good.iter().cloned().chain([request]).collect::<Vec<_>>();
-    let of = |idx, samples: &[u32]| Request {
+    let with = |request: Wanted| good.iter().cloned().chain([request]).collect::<Vec<_>>();
+    let of = |idx, samples: &[u32]| Wanted {
         network,
         idx,
         stream: Stream::Certify,
@@ -412,12 +376,9 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
         (good.clone(), 4, 0, "worker"),
     ];
     for (requests, batch, workers, part) in cases {
-        let chosen = Chosen {
-            requests: &requests,
-            batch,
-        };
+        let chosen = (&requests[..], batch);
         let seen = Seen::default();
-        let error = run(&mut ledger, &chosen, (workers, &seen), &mut Silent).unwrap_err();
+        let error = run(&mut ledger, chosen, (workers, &seen), &mut Silent).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Parameter);
         assert!(error.to_string().contains(part), "{part}: {error}");
         assert_eq!(evaluated(&seen), 0);
@@ -427,21 +388,13 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
         samples: 1 << 32,
         selection: 0,
         margins: false,
-        batch: 1,
     };
-    let (mut f, inputs) = (classifiers(1, &Seen::default()), [0]);
-    let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-    let mut voters = [voter(&ledger, &mut f)];
-    let error = collect(
-        &mut ledger,
-        &NUMBERS,
-        &inputs,
-        &what,
-        &mut voters,
-        &mut Silent,
-        conclude,
-    )
-    .unwrap_err();
+    let (mut f, mut silent) = (
+        threads(network, classifiers(1, &Seen::default()), 1),
+        Silent,
+    );
+    let mut run = numbers::run(&mut ledger, &NUMBERS, &mut f, &mut silent);
+    let error = collect(&mut run, &[0], &what, &mut |_, _, _| Ok(Vec::new())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Parameter);
     assert!(error.to_string().contains("4294967296 samples"), "{error}");
 }

@@ -30,7 +30,7 @@ use crate::simulate::{AGAIN, C, Cell, Law, Rule, Scene, Score, UNDECIDED};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use recert_num::Alpha;
-use recert_smooth::plan::{CELLS, Design, Goal, Levels, Pilot, Rates, Study, Subject, Tilts};
+use recert_smooth::budget::{CELLS, Design, Goal, Levels, Pilot, Rates, Study, Subject, Tilts};
 
 /// Where h loses c.
 type Losses = fn(Cell) -> f64;

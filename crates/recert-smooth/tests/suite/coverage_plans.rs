@@ -22,7 +22,7 @@ use recert_ledger::Codes;
 use recert_noise::Stream;
 use recert_num::{Alpha, normal_quantile_upper};
 use recert_smooth::bound::{self, Answered, Beta, Moved, Tally};
-use recert_smooth::plan::{
+use recert_smooth::budget::{
     ByCell, CELLS, Choice, Design, Goal, Levels, Pilot, Study, Subject, cell, early,
 };
 

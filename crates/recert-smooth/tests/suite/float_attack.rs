@@ -10,6 +10,7 @@
 //! at x always, and at an image one grey level away hardly ever. (`SOUNDNESS.md`,
 //! sections 10 and 11.)
 
+use crate::numbers::{run, threads};
 use recert_engine::{Classifier, FnClassifier};
 use recert_ledger::{Certificate, Header, Input, Ledger, Network, Series, Stream, Task};
 use recert_noise::{GENERATOR, GENERATOR_INTEGER, IntegerNoise, Law, NoiseKey};
@@ -17,7 +18,7 @@ use recert_num::{
     Alpha, clopper_pearson_lower, clopper_pearson_upper, normal_cdf_lower, normal_quantile_lower,
     normal_quantile_upper,
 };
-use recert_smooth::{Error, Outcome, Sides, Silent, Source};
+use recert_smooth::{Error, Inputs, Outcome, Sides, Silent};
 
 /// Pixels of an image.
 const DIMS: usize = 1024;
@@ -31,7 +32,7 @@ const LEVEL: u8 = 128;
 /// Input i has level 128 - i everywhere: inputs 0 and 1 lie 32/255 apart.
 struct Flat;
 
-impl Source for Flat {
+impl Inputs for Flat {
     fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
         let input = Input {
             idx,
@@ -121,15 +122,9 @@ fn certified(
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.recert");
     let mut ledger = Ledger::create(&path, &header(generator, sigma)).unwrap();
-    let outcome = recert_smooth::certify(
-        &mut ledger,
-        &Flat,
-        inputs,
-        Sides::One,
-        64,
-        &mut [f],
-        &mut Silent,
-    );
+    let (mut workers, mut silent) = (threads(ledger.base(), vec![f], 64), Silent);
+    let mut run = run(&mut ledger, &Flat, &mut workers, &mut silent);
+    let outcome = recert_smooth::certify(&mut run, inputs, Sides::One);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     let certificates = ledger.certificates(ledger.base()).unwrap();
     assert_eq!(certificates.len(), inputs.len());

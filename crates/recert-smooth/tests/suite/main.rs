@@ -10,5 +10,7 @@ mod coverage_two_sided;
 mod float_attack;
 mod numbers;
 mod runs;
+mod shards;
 mod simulate;
 mod together;
+mod workers;

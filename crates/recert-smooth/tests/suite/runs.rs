@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::numbers::{Numbers, network};
+use crate::numbers::{self, Numbers, network, threads};
 use proptest::prelude::*;
 use recert_engine::{Classifier, FnClassifier};
 use recert_ledger::{Certificate, Header, INVALID, Input, Ledger, Series, Stream, Task};
@@ -14,7 +14,7 @@ use recert_num::{
 };
 use recert_smooth::bound::{Conclusion, Verdict};
 use recert_smooth::{
-    Error, ErrorKind, Irs, Method, Outcome, Recertify, Sides, Silent, Source, Voter,
+    Error, ErrorKind, Inputs, Irs, Method, Outcome, Recertify, Sides, Silent, Workers, certify,
 };
 use serde_json::{Value, json};
 
@@ -43,8 +43,27 @@ fn by_limits(limits: [f32; 3]) -> Box<dyn Classifier> {
 }
 
 fn run(ledger: &mut Ledger, f: Box<dyn Classifier>, inputs: &[u32]) -> Result<Outcome, Error> {
-    let (sides, mut f) = (Sides::default(), [f]);
-    recert_smooth::certify(ledger, &Numbers(0.5), inputs, sides, 5, &mut f, &mut Silent)
+    let mut workers = threads(ledger.base(), vec![f], 5);
+    certified(
+        ledger,
+        &Numbers(0.5),
+        &mut workers,
+        (inputs, Sides::default()),
+    )
+}
+
+fn certified(
+    ledger: &mut Ledger,
+    data: &dyn Inputs,
+    workers: &mut dyn Workers,
+    (inputs, sides): (&[u32], Sides),
+) -> Result<Outcome, Error> {
+    let mut silent = Silent;
+    certify(
+        &mut numbers::run(ledger, data, workers, &mut silent),
+        inputs,
+        sides,
+    )
 }
 
 fn series(ledger: &Ledger, which: usize, idx: u32) -> Series {
@@ -210,9 +229,8 @@ proptest! {
         let idle: Box<dyn Classifier> = Box::new(FnClassifier::new(4, 2, |_: &[f32]| {
             unreachable!("all samples are in the ledger")
         }));
-        let other = recert_smooth::certify(
-            &mut ledger, &Numbers(0.5), &[0, 3], Sides::One, 5, &mut [idle], &mut Silent,
-        );
+        let mut idle = threads(ledger.base(), vec![idle], 5);
+        let other = certified(&mut ledger, &Numbers(0.5), &mut idle, (&[0, 3], Sides::One));
         prop_assert_eq!(other.unwrap(), Outcome::Finished);
         prop_assert_eq!(ledger.certificates(ledger.base()).unwrap().len(), 4);
         let mut shifted = limits;
@@ -224,12 +242,11 @@ proptest! {
             samples: if m < n { vec![m, n] } else { vec![n] },
             alpha: Alpha::new(0.02).unwrap(),
             methods: vec![Method::Irs(Irs { gamma }), Method::Direct(sides)],
-            batch: 3,
         };
-        let mut h = [by_limits(shifted)];
         let network = ledger.add_network(&network(2)).unwrap();
-        let mut h = [Voter { network, classifiers: &mut h }];
-        let outcome = recert_smooth::recertify(&mut ledger, &Numbers(0.5), &[0, 3], &plan, &mut h, &mut Silent);
+        let (mut h, mut silent) = (threads(network, vec![by_limits(shifted)], 3), Silent);
+        let mut run = numbers::run(&mut ledger, &Numbers(0.5), &mut h, &mut silent);
+        let outcome = recert_smooth::recertify(&mut run, &[0, 3], &plan);
         prop_assert_eq!(outcome.unwrap(), Outcome::Finished);
         check_certificates(&ledger, gamma);
     }
@@ -252,10 +269,14 @@ fn a_panic_in_a_classifier_is_an_error_and_what_was_done_is_kept() {
                 Some(1)
             }))
         };
-        let mut classifiers: Vec<_> = (0..workers).map(|_| trap()).collect();
+        let mut workers = threads(ledger.base(), (0..workers).map(|_| trap()).collect(), 5);
         let mut ledger_of = |ledger: &mut Ledger, inputs: &[u32]| {
-            let (sides, f) = (Sides::default(), &mut classifiers);
-            recert_smooth::certify(ledger, &Numbers(0.5), inputs, sides, 5, f, &mut Silent)
+            certified(
+                ledger,
+                &Numbers(0.5),
+                &mut workers,
+                (inputs, Sides::default()),
+            )
         };
         assert_eq!(ledger_of(&mut ledger, &[1]).unwrap(), Outcome::Finished);
         let error = ledger_of(&mut ledger, &[1, 9]).unwrap_err();
@@ -277,10 +298,10 @@ fn a_panic_in_a_classifier_is_an_error_and_what_was_done_is_kept() {
     }
 }
 
-/// A source whose input 2 has changed.
+/// Inputs of which number 2 has changed.
 struct Changed;
 
-impl Source for Changed {
+impl Inputs for Changed {
     fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
         let (mut input, pixels) = Numbers(0.5).input(idx)?;
         if idx == 2 {
@@ -299,11 +320,10 @@ fn other_data_is_noticed_before_anything_is_computed() {
         run(&mut ledger, by_limits([0.0, 1.0, 2.0]), &[2]).unwrap(),
         Outcome::Finished
     );
-    let mut f = [by_limits([0.0, 1.0, 2.0])];
     // Asked for an input that the ledger does not have.
-    let mut certify = |ledger: &mut Ledger, source: &dyn Source, batch| {
-        let sides = Sides::default();
-        recert_smooth::certify(ledger, source, &[7], sides, batch, &mut f, &mut Silent)
+    let certify = |ledger: &mut Ledger, data: &dyn Inputs, batch| {
+        let mut f = threads(ledger.base(), vec![by_limits([0.0, 1.0, 2.0])], batch);
+        certified(ledger, data, &mut f, (&[7], Sides::default()))
     };
     let error = certify(&mut ledger, &Changed, 5).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Ledger);

@@ -1,20 +1,21 @@
 //! Several networks in one pass: each answers what it answers alone, a sample is
 //! made once for all that lack it, and the failure of one of them is its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use crate::numbers::{Numbers, network};
+use crate::numbers::{self, Numbers, held, network, series, threads};
 use proptest::prelude::*;
 use recert_engine::{Classifier, FnClassifier};
-use recert_ledger::{Certificate, Header, INVALID, Input, Ledger, NetworkId, Series, Task};
+use recert_ledger::{Certificate, Header, INVALID, Input, Ledger, NetworkId, Task};
 use recert_noise::{NoiseKey, Stream};
 use recert_num::Alpha;
 use recert_smooth::bound::{Loss, Paired, Zeta};
-use recert_smooth::run::{Chosen, Collect, Request, collect, collect_chosen};
+use recert_smooth::run::{Collect, Wanted, collect, collect_chosen};
 use recert_smooth::{
-    Error, ErrorKind, Irs, Method, Observer, Outcome, Recertify, Sides, Silent, Voter,
+    Error, ErrorKind, Irs, Method, Observer, Outcome, Recertify, Sides, Silent, Threads, certify,
+    recertify,
 };
 
 const SEED: u64 = 5;
@@ -82,11 +83,11 @@ fn asked(seen: &Seen) -> [usize; 3] {
 /// Which samples of which streams the three networks are asked for.
 type Wishes = Vec<(u32, Stream, [Option<Vec<u32>>; 3])>;
 
-fn requests(wishes: &Wishes, networks: [NetworkId; 3]) -> Vec<Request> {
+fn requests(wishes: &Wishes, networks: [NetworkId; 3]) -> Vec<Wanted> {
     let mut all = Vec::new();
     for (idx, stream, of_each) in wishes {
         for (network, samples) in networks.into_iter().zip(of_each) {
-            all.extend(samples.clone().map(|samples| Request {
+            all.extend(samples.clone().map(|samples| Wanted {
                 network,
                 idx: *idx,
                 stream: *stream,
@@ -97,7 +98,7 @@ fn requests(wishes: &Wishes, networks: [NetworkId; 3]) -> Vec<Request> {
     all
 }
 
-fn check(ledger: &Ledger, networks: [NetworkId; 3], requests: &[Request]) {
+fn check(ledger: &Ledger, networks: [NetworkId; 3], requests: &[Wanted]) {
     for request in requests {
         let series = series(request.network, request.idx, request.stream);
         let which = 1 + networks.iter().position(|n| *n == request.network).unwrap();
@@ -122,54 +123,39 @@ fn check(ledger: &Ledger, networks: [NetworkId; 3], requests: &[Request]) {
     }
 }
 
-fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {
-    Series {
-        network,
-        idx,
-        stream: recert_ledger::Stream(stream.tag()),
-    }
-}
-
-/// Stops after so many chunks; notes what it is told.
+/// Stops after so many replies; notes what it is called with.
 #[derive(Default)]
 struct Notes {
     after: Option<usize>,
-    chunks: usize,
+    replies: usize,
     evaluated: u64,
     concluded: Vec<(NetworkId, u32)>,
 }
 
 impl Observer for Notes {
     fn evaluated(&mut self, evaluations: u64) {
-        self.chunks += 1;
+        self.replies += 1;
         self.evaluated += evaluations;
     }
     fn concluded(&mut self, network: NetworkId, input: &Input, _: &[Certificate]) {
         self.concluded.push((network, input.idx));
     }
     fn stop(&self) -> bool {
-        self.after.is_some_and(|after| self.chunks >= after)
+        self.after.is_some_and(|after| self.replies >= after)
     }
 }
 
 /// Draws what the requests ask for, with the three candidates in one pass.
 fn draw(
     (ledger, networks): (&mut Ledger, [NetworkId; 3]),
-    requests: &[Request],
+    requests: &[Wanted],
     (batch, workers, seen): (usize, usize, &Seen),
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Error> {
-    let mut own = [1, 2, 3].map(|which| classifiers(which, workers, seen));
-    let voters = networks.into_iter().zip(&mut own);
-    let mut voters: Vec<_> = voters
-        .map(|(network, classifiers)| Voter {
-            network,
-            classifiers,
-        })
-        .collect();
-    let chosen = Chosen { requests, batch };
-    let conclude = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-    collect_chosen(ledger, &NUMBERS, &chosen, &mut voters, observer, conclude)
+    let own = [1, 2, 3].map(|which| classifiers(which, workers, seen));
+    let mut workers = Threads::new(networks.into_iter().zip(own), batch)?;
+    let mut run = numbers::run(ledger, &NUMBERS, &mut workers, observer);
+    collect_chosen(&mut run, requests, &mut |_, _, _| Ok(Vec::new()))
 }
 
 fn wishes() -> impl Strategy<Value = Wishes> {
@@ -241,37 +227,6 @@ proptest! {
     }
 }
 
-/// Everything in a ledger but times.
-type Held = (
-    Vec<Vec<Certificate>>,
-    BTreeMap<(NetworkId, u32), Vec<u16>>,
-    Vec<Option<recert_ledger::Selection>>,
-);
-
-fn held(ledger: &Ledger) -> Held {
-    let networks = ledger.networks().unwrap();
-    let mut all = (Vec::new(), BTreeMap::new(), Vec::new());
-    for (network, _) in networks {
-        let mut certificates = ledger.certificates(network).unwrap();
-        for certificate in &mut certificates {
-            certificate.micros = 0;
-        }
-        all.0.push(certificates);
-        for input in ledger.inputs().unwrap() {
-            let at = series(network, input.idx, Stream::Certify);
-            let count = ledger.answered_count(at).unwrap();
-            let classes = ledger.answers(at, count).unwrap().0.classes;
-            all.1.insert((network, input.idx), classes);
-            let mut selection = ledger.selection(network, input.idx).unwrap();
-            if let Some(selection) = &mut selection {
-                selection.micros = 0;
-            }
-            all.2.push(selection);
-        }
-    }
-    all
-}
-
 #[test]
 fn certificates_are_those_of_one_after_the_other() {
     let folder = tempfile::tempdir().unwrap();
@@ -279,16 +234,10 @@ fn certificates_are_those_of_one_after_the_other() {
     let seen = Seen::default();
     let base = |name: &str| {
         let (mut ledger, networks) = ledger(&folder.path().join(name));
-        let (sides, mut f) = (Sides::default(), classifiers(0, 2, &seen));
-        let outcome = recert_smooth::certify(
-            &mut ledger,
-            &NUMBERS,
-            &inputs,
-            sides,
-            16,
-            &mut f,
-            &mut Silent,
-        );
+        let mut f = threads(ledger.base(), classifiers(0, 2, &seen), 16);
+        let mut silent = Silent;
+        let mut run = numbers::run(&mut ledger, &NUMBERS, &mut f, &mut silent);
+        let outcome = certify(&mut run, &inputs, Sides::default());
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         (ledger, networks)
     };
@@ -302,71 +251,37 @@ fn certificates_are_those_of_one_after_the_other() {
             Method::Pairs(&Paired),
             Method::Direct(Sides::Two),
         ],
-        batch: 13,
     };
+    let mut silent = Silent;
     let (mut apart, networks) = base("apart.recert");
     for (which, network) in (1..).zip(networks) {
-        let mut own = classifiers(which, 2, &seen);
-        let mut voters = [Voter {
-            network,
-            classifiers: &mut own,
-        }];
-        let outcome = recert_smooth::recertify(
-            &mut apart,
-            &NUMBERS,
-            &inputs,
-            &what,
-            &mut voters,
-            &mut Silent,
-        );
+        let mut h = threads(network, classifiers(which, 2, &seen), 13);
+        let mut run = numbers::run(&mut apart, &NUMBERS, &mut h, &mut silent);
+        let outcome = recertify(&mut run, &inputs, &what);
         assert_eq!(outcome.unwrap(), Outcome::Finished);
     }
     let expected = held(&apart);
-    assert!(expected.0[1..].iter().all(|all| all.len() == 4 * 2 * 5));
+    for held in expected.values().flat_map(|all| &all[1..]) {
+        assert_eq!(held.certificates().len(), 2 * 5);
+    }
     for workers in [1, 3] {
         let (mut together, networks) = base(&format!("together{workers}.recert"));
         // One of them has answered some samples, and one input's, before.
-        let mut own = classifiers(2, 1, &seen);
-        let mut voters = [Voter {
-            network: networks[1],
-            classifiers: &mut own,
-        }];
+        let mut h = threads(networks[1], classifiers(2, 1, &seen), 7);
         let some = Collect {
             stream: Stream::Certify,
             samples: 40,
             selection: 11,
             margins: false,
-            batch: 7,
         };
-        let none = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-        let ledger = &mut together;
-        let outcome = collect(
-            ledger,
-            &NUMBERS,
-            &[1],
-            &some,
-            &mut voters,
-            &mut Silent,
-            none,
-        );
+        let mut run = numbers::run(&mut together, &NUMBERS, &mut h, &mut silent);
+        let outcome = collect(&mut run, &[1], &some, &mut |_, _, _| Ok(Vec::new()));
         assert_eq!(outcome.unwrap(), Outcome::Finished);
 
-        let mut own = [1, 2, 3].map(|which| classifiers(which, workers, &seen));
-        let voters = networks.into_iter().zip(&mut own);
-        let mut voters: Vec<_> = voters
-            .map(|(network, classifiers)| Voter {
-                network,
-                classifiers,
-            })
-            .collect();
-        let outcome = recert_smooth::recertify(
-            &mut together,
-            &NUMBERS,
-            &inputs,
-            &what,
-            &mut voters,
-            &mut Silent,
-        );
+        let own = [1, 2, 3].map(|which| classifiers(which, workers, &seen));
+        let mut all = Threads::new(networks.into_iter().zip(own), 13).unwrap();
+        let mut run = numbers::run(&mut together, &NUMBERS, &mut all, &mut silent);
+        let outcome = recertify(&mut run, &inputs, &what);
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         assert_eq!(held(&together), expected, "{workers} workers");
     }
@@ -409,19 +324,10 @@ fn a_network_that_panics_is_named_and_the_others_answers_are_kept() {
     let run = |ledger: &mut Ledger, panics| {
         let mut own = [1, 2, 3].map(|which| classifiers(which, 1, &seen));
         own[1] = vec![Box::new(Trap { panics })];
-        let voters = networks.into_iter().zip(&mut own);
-        let mut voters: Vec<_> = voters
-            .map(|(network, classifiers)| Voter {
-                network,
-                classifiers,
-            })
-            .collect();
-        let chosen = Chosen {
-            requests: &requests,
-            batch: 16,
-        };
-        let none = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-        collect_chosen(ledger, &NUMBERS, &chosen, &mut voters, &mut Silent, none)
+        let mut workers = Threads::new(networks.into_iter().zip(own), 16).unwrap();
+        let mut silent = Silent;
+        let mut run = numbers::run(ledger, &NUMBERS, &mut workers, &mut silent);
+        collect_chosen(&mut run, &requests, &mut |_, _, _| Ok(Vec::new()))
     };
     let error = run(&mut ledger, true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Engine);
@@ -446,39 +352,24 @@ fn a_network_that_panics_is_named_and_the_others_answers_are_kept() {
 }
 
 #[test]
-fn voters_that_cannot_vote_together_are_refused() {
+fn networks_that_cannot_answer_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (mut ledger, networks) = ledger(&folder.path().join("run.recert"));
     let seen = Seen::default();
     let mut run = |of: &[(usize, usize)], asked: usize| {
-        let mut own: Vec<_> = (of.iter())
-            .map(|&(which, workers)| classifiers(which + 1, workers, &seen))
-            .collect();
-        let mut voters: Vec<_> = (of.iter().zip(&mut own))
-            .map(|(&(which, _), classifiers)| Voter {
-                network: networks[which],
-                classifiers,
-            })
-            .collect();
-        let requests = [Request {
+        let own = (of.iter())
+            .map(|&(which, workers)| (networks[which], classifiers(which + 1, workers, &seen)));
+        let requests = [Wanted {
             network: networks[asked],
             idx: 3,
             stream: Stream::Certify,
             samples: vec![1, 5],
         }];
-        let chosen = Chosen {
-            requests: &requests,
-            batch: 4,
-        };
-        let none = &mut |_: &Ledger, _: NetworkId, _: u32| Ok(Vec::new());
-        let outcome = collect_chosen(
-            &mut ledger,
-            &NUMBERS,
-            &chosen,
-            &mut voters,
-            &mut Silent,
-            none,
-        );
+        let outcome = Threads::new(own, 4).and_then(|mut workers| {
+            let mut silent = Silent;
+            let mut run = numbers::run(&mut ledger, &NUMBERS, &mut workers, &mut silent);
+            collect_chosen(&mut run, &requests, &mut |_, _, _| Ok(Vec::new()))
+        });
         outcome.map_err(|error| {
             assert_eq!(error.kind(), ErrorKind::Parameter);
             error.to_string()
@@ -488,7 +379,7 @@ fn voters_that_cannot_vote_together_are_refused() {
         (&[(0, 2), (1, 1)][..], 0, "as many classifiers"),
         (&[(0, 1), (2, 1), (0, 1)], 0, "twice"),
         (&[(0, 1), (1, 1)], 2, "no classifiers"),
-        (&[], 0, "no classifiers"),
+        (&[], 0, "at least one worker"),
     ] {
         let error = run(of, asked).unwrap_err();
         assert!(error.contains(part), "{part}: {error}");

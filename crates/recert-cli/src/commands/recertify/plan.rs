@@ -6,8 +6,7 @@ use anyhow::Result;
 use recert::ledger::{Ledger, Network};
 use recert::num::format_down;
 use recert::smooth::Auto;
-use recert::smooth::plan::{Goal, Study};
-use recert::smooth::run::BATCH;
+use recert::smooth::budget::{Goal, Study};
 use serde_json::{Value, json};
 
 use super::Asked;
@@ -59,7 +58,6 @@ impl Plan {
             among: asked.among,
             goal,
             sides: args.sides.sides(),
-            batch: BATCH,
         };
         let seen = match network {
             Some(network) => auto(Goal::Budget(0)).observed(ledger, network, &asked.inputs)?,

@@ -10,7 +10,7 @@ use recert_ledger::Codes;
 use recert_noise::Stream;
 use recert_num::{Alpha, normal_cdf_lower};
 use recert_smooth::bound::{self, Tally};
-use recert_smooth::plan::{
+use recert_smooth::budget::{
     ByCell, CELLS, Choice, Design, Goal, Levels, Pilot, Rates, Study, Subject, Tilts, early,
 };
 
@@ -245,7 +245,7 @@ impl<'a> Input<'a> {
 }
 
 fn coded(fine: Cell) -> usize {
-    recert_smooth::plan::cell(fine.f, fine.bucket, C).expect("a valid answer")
+    recert_smooth::budget::cell(fine.f, fine.bucket, C).expect("a valid answer")
 }
 
 /// h's answers outside of the pilot, so far: samples and those not of c.

@@ -21,6 +21,8 @@ mod pick;
 mod rates;
 mod study;
 
+use serde::{Deserialize, Serialize};
+
 pub use allocate::{Allocation, allocate, allocate_to_reach};
 pub use cells::{ByCell, CELLS, Tilts, cell};
 pub(crate) use cells::{OWN, Outlook, cell_of, count_cells};
@@ -30,7 +32,7 @@ pub use rates::{Pilot, Rates};
 pub use study::{Choice, Forecast, Goal, Study};
 
 /// Which samples of an input h runs on, and with it which bound is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Design {
     /// None: f's codes promise no certificate worth its price.
     Nothing,

@@ -1,5 +1,7 @@
 //! How often h leaves the class of f, learned from other inputs.
 
+use serde::{Deserialize, Serialize};
+
 use super::cells::{ByCell, OWN};
 
 /// What holds over inputs, to a rough degree.
@@ -11,7 +13,7 @@ use super::cells::{ByCell, OWN};
 /// is won by h about as often as one of its bucket is lost. (Measured on ResNet-20
 /// under noise 0.25 to 1.0: `loss` is 0.002 for fp16, 0.05 to 0.08 for int8 and 10 %
 /// pruning, 0.1 to 0.35 for 20 %, much the same for q from 0.005 to 0.4.)
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     /// Chance that h leaves c where f answered c, over q.
     pub loss: f64,

@@ -6,6 +6,7 @@
 //! those at which the bound would be best if these were true.
 
 use recert_ledger::{Codes, INVALID};
+use serde::{Deserialize, Serialize};
 
 use super::Rates;
 
@@ -49,7 +50,7 @@ pub(crate) fn count_cells(f: &Codes, class: u16, from: usize, counts: &mut ByCel
 }
 
 /// The tilts of a bound over cells: `kappa` and the `kappa_s`.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tilts {
     /// Of f's codes; fixed before any of them was looked at.
     pub codes: f64,
@@ -57,7 +58,7 @@ pub struct Tilts {
     pub cells: ByCell<f64>,
 }
 
-/// What f's codes and the rates say of an input.
+/// What f's codes and the rates promise of an input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outlook {
     /// Late samples.
@@ -205,7 +206,7 @@ mod tests {
     use recert_num::Alpha;
 
     #[test]
-    fn cells_are_told_by_answer_and_bucket() {
+    fn cells_are_found_by_answer_and_bucket() {
         let found = [(3, 0), (3, 4), (3, 7), (5, 0), (5, 3), (5, 4), (INVALID, 0)]
             .map(|(answer, bucket)| cell(answer, bucket, 3));
         assert_eq!(found[..6], [0, 4, 4, 5, 8, 9].map(Some));

@@ -5,13 +5,16 @@ use recert_ledger::Input;
 use crate::Error;
 
 /// A set of inputs, by position.
-pub trait Source {
+pub trait Inputs {
     /// The input at position `idx`: its record, and its pixels as flat
     /// `[channels, height, width]` values in `[0, 1]`.
+    ///
+    /// # Errors
+    /// If there is no such input, or it cannot be read.
     fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error>;
 }
 
-impl Source for recert_data::Dataset {
+impl Inputs for recert_data::Dataset {
     fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
         let image = self.image(idx)?;
         let input = Input {

@@ -5,13 +5,14 @@
 //! h's answers on that input. Each half spends its part of the budget by itself.
 
 use recert_num::Alpha;
+use serde::{Deserialize, Serialize};
 
 use super::{Allocation, Curve, Design, Family, Levels, Pilot, Point, Rates, Subject, Tilts};
 use super::{allocate, allocate_to_reach};
 use crate::Error;
 
 /// How much to spend.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Goal {
     /// At most this many evaluations of h over all inputs, where they gain most.
     Budget(u64),
@@ -45,11 +46,11 @@ impl Goal {
 }
 
 /// All that a plan is made of.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Study {
     /// The inputs, in their order.
     pub subjects: Vec<Subject>,
-    /// Whether f's margins are known, so that strata can be told apart.
+    /// Whether f's margins are known, so that designs of cells are possible.
     pub margins: bool,
     /// Whether certificates of both sides are wanted.
     pub both_sides: bool,
@@ -60,7 +61,7 @@ pub struct Study {
 }
 
 /// What one input gets, and the rates that this was decided by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// The samples to evaluate.
     pub design: Design,
@@ -68,6 +69,17 @@ pub struct Choice {
     pub rates: Rates,
     /// The tilts of a bound over cells, for the samples of the design.
     pub tilts: Tilts,
+}
+
+impl Choice {
+    /// The same with more samples of each code, or fewer.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        Self {
+            design: self.design.scaled(factor),
+            ..self
+        }
+    }
 }
 
 /// What is fixed before the code of any late sample is looked at.

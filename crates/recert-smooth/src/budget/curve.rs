@@ -1,6 +1,7 @@
 //! The radius expected of an input against the evaluations spent on it.
 
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
+use serde::{Deserialize, Serialize};
 
 use super::cells::Prospect;
 use super::{ByCell, Design, Family, Outlook, Rates};
@@ -8,14 +9,17 @@ use crate::Error;
 use crate::bound::{self, Beta};
 
 /// The shares of alpha of a recertification that decides by codes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Levels {
     /// Failure probability of the statement about f's codes, where there is one
     /// by itself.
+    #[serde(with = "crate::serial::alpha")]
     pub f: Alpha,
     /// Failure probability of the statement about h then, given the codes.
+    #[serde(with = "crate::serial::alpha")]
     pub h: Alpha,
     /// Failure probability of one statement, about both or about h alone.
+    #[serde(with = "crate::serial::alpha")]
     pub whole: Alpha,
 }
 
@@ -44,7 +48,7 @@ impl Levels {
 }
 
 /// What decisions about an input look at.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
     /// Votes: f's answers on the selection samples and on the early ones, the
     /// first [`early`] of the cached samples, on which h never runs.
@@ -119,7 +123,7 @@ impl Subject {
         ((self.n - self.k) as f64 + 0.5) / (self.n as f64 + 1.0)
     }
 
-    /// What its codes and the rates say of pairs.
+    /// What its codes and the rates promise of pairs.
     pub(crate) fn outlook(self, rates: &Rates) -> Outlook {
         Outlook::new(self.n, self.cells, rates, self.q())
     }
@@ -339,7 +343,7 @@ fn loss(p_f: LowerBound, lost: f64, m: u64, levels: Levels) -> Result<f64, Error
     })
 }
 
-/// The radius of both sides where probabilities are what the votes say.
+/// The radius of both sides where probabilities are as the votes suggest.
 fn both(subject: Subject, rates: &Rates, m: u64, levels: Levels) -> Result<f64, Error> {
     let n = subject.n;
     let votes = subject.votes as f64 + 1.0;

@@ -1,0 +1,214 @@
+//! Collecting: noisy samples through classifiers, answers into the ledger.
+//!
+//! A run asks for samples of a noise stream of each input: the first m
+//! ([`collect`]) or any chosen ones ([`collect_chosen`]). What the ledger lacks of
+//! them, the coordinator (`coordinator.rs`) cuts into [`Request`]s, which it hands to
+//! [`Workers`]; it alone writes to the ledger. A request is some samples of one input.
+//! Where several networks answer in one pass, a sample that any of them lacks is made
+//! once, and goes to those that lack it. A request's size follows the speed seen, so
+//! that about a second of work is in flight a worker, and has no influence on any
+//! answer: each sample's noise is a pure function of (seed, stream, input, sample).
+//!
+//! [`Threads`] are workers of this process. Requests and [`Reply`]s are plain data, so
+//! that processes and machines elsewhere can be workers too: each has a [`Worker`] with
+//! classifiers of its own.
+
+mod batch;
+mod collect;
+mod coordinator;
+mod noise;
+mod request;
+mod samples;
+mod selection;
+mod threads;
+mod worker;
+
+pub use batch::{BATCH, measured_batch, seconds_an_image};
+pub use collect::{ChooseSamples, Collect, Conclude, Wanted, collect, collect_chosen};
+pub use noise::NoiseParameters;
+pub use request::{Action, Assignment, Failure, MarginEdges, Output, Reply, Request};
+pub use samples::Samples;
+pub use selection::select;
+pub use threads::Threads;
+pub use worker::Worker;
+
+use std::sync::Arc;
+
+use recert_ledger::{Certificate, Header, Input, Ledger, NetworkId, Series};
+use recert_noise::{Law, Stream};
+use recert_num::{Alpha, Sigma};
+
+use crate::{Error, Inputs};
+
+/// What every run works with.
+pub struct Run<'a> {
+    /// The ledger that answers and certificates are written to.
+    pub ledger: &'a mut Ledger,
+    /// The inputs that the ledger is of.
+    pub inputs: &'a dyn Inputs,
+    /// Who evaluates samples, and of which networks.
+    pub workers: &'a mut dyn Workers,
+    /// Who watches.
+    pub observer: &'a mut dyn Observer,
+}
+
+/// Evaluates requests, in any order: threads of this process ([`Threads`]), or
+/// whatever can return a [`Reply`] for a [`Request`].
+///
+/// A run submits requests until [`Workers::in_flight`] of them are unanswered, then
+/// waits for a reply, writes it to the ledger and goes on. Before it ends, stopped or
+/// not, it waits for all replies, unless the workers themselves fail.
+pub trait Workers {
+    /// The networks that they have, by their numbers in the ledger; no network twice.
+    /// Requests name a network by its place among these.
+    fn networks(&self) -> &[NetworkId];
+
+    /// How many requests should be in flight, so that no worker is idle. It may change
+    /// from one call to the next; less than 1 counts as 1.
+    fn in_flight(&self) -> usize;
+
+    /// Hands out a request, without waiting for its reply. `pixels` is the input: for
+    /// workers that can use this memory. Others load the input by its position, and
+    /// compare the request's hash.
+    ///
+    /// # Errors
+    /// If no worker can take it any more; the run ends, all that was written being kept.
+    fn submit(&mut self, request: Request, pixels: &Arc<[f32]>) -> Result<(), Error>;
+
+    /// Waits for the reply to any of the requests in flight.
+    ///
+    /// # Errors
+    /// If a request was lost with its worker: a lost request must not be waited for.
+    /// The run ends, all that was written being kept.
+    fn next(&mut self) -> Result<Reply, Error>;
+}
+
+/// Watches a run, and may stop it.
+pub trait Observer {
+    /// Called once: evaluations that the run needs, and how many of them the
+    /// ledger holds already.
+    fn start(&mut self, _evaluations: u64, _done: u64) {}
+    /// Evaluations have been written to the ledger.
+    fn evaluated(&mut self, _evaluations: u64) {}
+    /// A network is done with an input; called for each network in the order
+    /// of the inputs.
+    fn concluded(&mut self, _network: NetworkId, _input: &Input, _certificates: &[Certificate]) {}
+    /// Whether to stop: what is in flight is finished and written first.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+/// An observer that ignores everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a stopped run has not concluded every input"]
+pub enum Outcome {
+    /// Every input is concluded.
+    Finished,
+    /// The observer stopped it; the same call again goes on from there.
+    Stopped,
+}
+
+impl Run<'_> {
+    /// Fails unless the workers have the ledger's own network and no other.
+    pub(crate) fn base_alone(&self) -> Result<NetworkId, Error> {
+        let base = self.ledger.base();
+        if self.workers.networks() == [base] {
+            return Ok(base);
+        }
+        Err(Error::parameter(
+            "the workers must have the network that the ledger is of, and no other",
+        ))
+    }
+}
+
+/// Where a network's answers are.
+pub(crate) fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {
+    Series {
+        network,
+        idx,
+        stream: recert_ledger::Stream(stream.tag()),
+    }
+}
+
+/// Fails if a network is named twice.
+fn distinct(networks: &[NetworkId]) -> Result<(), Error> {
+    let twice = |i: usize| networks[..i].contains(&networks[i]);
+    if (0..networks.len()).any(twice) {
+        return Err(Error::parameter("a network is to answer twice in one pass"));
+    }
+    Ok(())
+}
+
+/// What is left of `alpha` for bounds on up to `samples` samples of an input, once
+/// the distance of the noise's law from the stated one is charged to it: all of
+/// it for Gaussian noise, whose law is stated up to rounding, and less by the
+/// total variation of `samples` samples for integer noise.
+///
+/// # Errors
+/// If the charge is half of alpha or more.
+pub(crate) fn level(header: &Header, alpha: Alpha, samples: u64) -> Result<Alpha, Error> {
+    let dims = header.shape.iter().map(|&size| u64::from(size)).product();
+    let law = Law::of_generator(&header.generator)?;
+    Ok(Alpha::new(law.charged_alpha(
+        alpha.get(),
+        samples,
+        dims,
+    )?)?)
+}
+
+/// The standard deviation that float32 noise is scaled by: the least float32
+/// not below `sigma`. A certificate for noise of deviation s holds for every
+/// smaller stated sigma, since radii are proportional to it.
+///
+/// ```
+/// use recert_num::Sigma;
+///
+/// assert_eq!(recert_smooth::noise_sigma(Sigma::new(0.25)?)?, 0.25);
+/// let noise = recert_smooth::noise_sigma(Sigma::new(0.1)?)?;
+/// assert!(f64::from(noise) > 0.1, "0.1 is no float32");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+///
+/// # Errors
+/// If `sigma` is too large or too small for float32.
+pub fn noise_sigma(sigma: Sigma) -> Result<f32, Error> {
+    let wanted = sigma.get();
+    let nearest = wanted as f32;
+    let noise = if f64::from(nearest) < wanted {
+        nearest.next_up()
+    } else {
+        nearest
+    };
+    if noise.is_normal() {
+        return Ok(noise);
+    }
+    let message = format!("sigma {wanted} is out of the range of 32-bit floats");
+    Err(Error::parameter(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_never_narrower_than_stated() {
+        for sigma in [0.1, 0.12, 0.25, 0.3, 0.5, 1.0, 1e-30, 1e30] {
+            let noise = f64::from(noise_sigma(Sigma::new(sigma).unwrap()).unwrap());
+            assert!(
+                noise >= sigma && noise <= sigma * (1.0 + 1.2e-7),
+                "{sigma} {noise}"
+            );
+        }
+        for sigma in [1e-60, 1e60] {
+            assert!(noise_sigma(Sigma::new(sigma).unwrap()).is_err());
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What is handed to workers and what comes back, as plain data that may cross the
+//! borders of processes and machines.
+
+use std::collections::BTreeMap;
+
+use recert_ledger::{Codes, MARGIN_BUCKETS, Selection};
+use recert_noise::Stream;
+use serde::{Deserialize, Serialize};
+
+use super::noise::NoiseParameters;
+use super::samples::Samples;
+use super::selection::top_class;
+use crate::{Error, ErrorKind};
+
+/// Samples of one input for some networks: all that a worker with these networks and
+/// the data needs to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its number, which the reply repeats; no two requests of a process have the same.
+    pub id: u64,
+    /// The noise of the samples.
+    pub noise: NoiseParameters,
+    /// The stream that the samples belong to.
+    #[serde(with = "crate::serial::stream")]
+    pub stream: Stream,
+    /// The input's position in the data.
+    pub input: u32,
+    /// The SHA-256 of the input's pixels. A worker that loads the input itself
+    /// compares it.
+    #[serde(with = "crate::serial::sha256")]
+    pub sha256: [u8; 32],
+    /// What each network is to do; no network twice.
+    pub assignments: Vec<Assignment>,
+}
+
+/// What one network is to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The network, by its place in [`Workers::networks`](super::Workers::networks).
+    pub network: usize,
+    /// The samples to answer.
+    pub samples: Samples,
+    /// What is wanted of the answers.
+    pub action: Action,
+}
+
+/// What is wanted of answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// Select a class by the samples, which are selection samples.
+    Select {
+        /// Whether to find margin edges too.
+        margins: bool,
+    },
+    /// Return the class answered on each sample.
+    Answer {
+        /// How to code margins, if they are wanted.
+        margins: Option<MarginEdges>,
+    },
+}
+
+/// How margins are coded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarginEdges {
+    /// The class whose margin is coded.
+    pub class: u16,
+    /// The upper edges of the margin buckets but the last, ascending.
+    pub edges: Vec<f32>,
+}
+
+/// What a worker made of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The request's number.
+    pub id: u64,
+    /// The time from the request's arrival to the reply, in microseconds.
+    pub micros: u64,
+    /// What each network did, in the order of the assignments. That one of them fails
+    /// does not touch the others.
+    pub results: Vec<Result<Output, Failure>>,
+}
+
+/// What one network did, and the microseconds that its answers and its part of the
+/// noise took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Output {
+    /// For [`Action::Select`].
+    Selected {
+        /// Valid answers, by class.
+        counts: BTreeMap<u16, u64>,
+        /// Invalid answers.
+        invalid: u64,
+        /// Margin edges, where they are wanted and the network gives logits.
+        edges: Option<Vec<f32>>,
+        /// The time.
+        micros: u64,
+    },
+    /// For [`Action::Answer`].
+    Answered {
+        /// The class answered on each sample, or [`recert_ledger::INVALID`].
+        classes: Vec<u16>,
+        /// The margin bucket of each sample, where margins are wanted.
+        margins: Option<Vec<u8>>,
+        /// The time.
+        micros: u64,
+    },
+}
+
+/// Why a network did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub kind: ErrorKind,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// What a network did, as the ledger keeps it.
+pub(super) enum Checked {
+    Selection(Selection),
+    Answers(Codes, u64),
+}
+
+impl Request {
+    /// The samples to make: those that any network is to answer.
+    ///
+    /// ```
+    /// # use recert_smooth::run::{Action, Assignment, NoiseParameters, Request, Samples};
+    /// let assignment = |network, samples| Assignment {
+    ///     network,
+    ///     samples,
+    ///     action: Action::Answer { margins: None },
+    /// };
+    /// let request = Request {
+    ///     id: 1,
+    ///     noise: NoiseParameters {
+    ///         generator: recert_noise::GENERATOR.into(),
+    ///         seed: 7,
+    ///         sigma: 0.25,
+    ///     },
+    ///     stream: recert_noise::Stream::Certify,
+    ///     input: 3,
+    ///     sha256: [0; 32],
+    ///     assignments: vec![
+    ///         assignment(0, Samples::first(4)),
+    ///         assignment(1, Samples::from_ascending(&[2, 9])),
+    ///     ],
+    /// };
+    /// assert_eq!(request.samples(), Samples::from_ascending(&[0, 1, 2, 3, 9]));
+    ///
+    /// // To another process, as JSON.
+    /// let text = serde_json::to_string(&request)?;
+    /// assert_eq!(serde_json::from_str::<Request>(&text)?, request);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn samples(&self) -> Samples {
+        Samples::union(
+            self.assignments
+                .iter()
+                .map(|assignment| &assignment.samples),
+        )
+    }
+
+    /// The reply that no network answered.
+    pub fn failed(&self, failure: &Failure) -> Reply {
+        Reply {
+            id: self.id,
+            micros: 0,
+            results: vec![Err(failure.clone()); self.assignments.len()],
+        }
+    }
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    /// The error, and in its message those of its causes that say more.
+    fn from(error: Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = error.source();
+        }
+        Self::new(error.kind(), message)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.kind, failure.message)
+    }
+}
+
+impl Assignment {
+    /// The output as the ledger keeps it, or how it does not fit the assignment.
+    pub(super) fn check(&self, output: Output) -> Result<Checked, &'static str> {
+        match (&self.action, output) {
+            (
+                Action::Select { margins },
+                Output::Selected {
+                    counts,
+                    invalid,
+                    edges,
+                    micros,
+                },
+            ) => {
+                let samples = counts.values().sum::<u64>() + invalid;
+                if samples != self.samples.len() {
+                    return Err("it does not count every selection sample once");
+                }
+                let ascending = |edges: &Vec<f32>| {
+                    edges.len() + 1 == usize::from(MARGIN_BUCKETS) && edges.is_sorted()
+                };
+                if edges
+                    .as_ref()
+                    .is_some_and(|edges| !margins || !ascending(edges))
+                {
+                    return Err("its margin edges are not those asked for");
+                }
+                Ok(Checked::Selection(Selection {
+                    samples,
+                    class: top_class(&counts),
+                    counts,
+                    invalid,
+                    edges,
+                    micros,
+                }))
+            }
+            (
+                Action::Answer { margins: wanted },
+                Output::Answered {
+                    classes,
+                    margins,
+                    micros,
+                },
+            ) => {
+                let samples = self.samples.len() as usize;
+                let buckets = |margins: &Vec<u8>| {
+                    margins.len() == samples && margins.iter().all(|&m| m < MARGIN_BUCKETS)
+                };
+                if classes.len() != samples || !margins.as_ref().is_none_or(buckets) {
+                    return Err("its answers are not one for each sample");
+                }
+                if wanted.is_some() != margins.is_some() {
+                    return Err("its margins are not those asked for");
+                }
+                Ok(Checked::Answers(Codes { classes, margins }, micros))
+            }
+            _ => Err("it is of another kind than was asked for"),
+        }
+    }
+}

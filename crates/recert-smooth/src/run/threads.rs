@@ -1,0 +1,148 @@
+//! Workers that are threads of this process.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use recert_engine::Classifier;
+use recert_ledger::NetworkId;
+
+use super::worker::Worker;
+use super::{Reply, Request, Workers};
+use crate::{Error, ErrorKind};
+
+/// Requests in flight for each thread: one that it evaluates, and one that waits.
+const IN_FLIGHT: usize = 2;
+
+/// Threads that own classifiers: each thread one of every network. They end when this
+/// is dropped.
+#[derive(Debug)]
+pub struct Threads {
+    networks: Vec<NetworkId>,
+    /// Empty once the threads are to end.
+    queue: Option<Sender<Work>>,
+    replies: Receiver<Reply>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+/// A request and its input's pixels.
+type Work = (Request, Arc<[f32]>);
+
+impl Threads {
+    /// Starts threads for these networks, by their numbers in the ledger: as many as
+    /// each of them has classifiers. `batch` is the number of images in one call of a
+    /// classifier.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("run.recert");
+    /// use recert_smooth::run::{Threads, Workers};
+    ///
+    /// let ledger = Ledger::create(&path, &header())?;
+    /// let classifiers = brighter_than(0.5);
+    /// assert_eq!(classifiers.len(), 2);
+    /// let threads = Threads::new([(ledger.base(), classifiers)], 32)?;
+    /// assert_eq!(threads.in_flight(), 4, "two requests a thread");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A parameter error if there are no classifiers, not as many of each network, the
+    /// same network twice, or the batch is 0.
+    pub fn new(
+        networks: impl IntoIterator<Item = (NetworkId, Vec<Box<dyn Classifier>>)>,
+        batch: usize,
+    ) -> Result<Self, Error> {
+        let (networks, classifiers): (Vec<_>, Vec<_>) = networks.into_iter().unzip();
+        let count = classifiers.first().map_or(0, Vec::len);
+        if classifiers.iter().any(|own| own.len() != count) {
+            return Err(Error::parameter(
+                "every network needs as many classifiers as there are workers",
+            ));
+        }
+        if count == 0 {
+            return Err(Error::parameter("at least one worker is needed"));
+        }
+        super::distinct(&networks)?;
+        let (queue, waiting) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        let (results, replies) = channel();
+        // The first classifier of every network to the first worker, and so on.
+        let mut classifiers: Vec<_> = classifiers.into_iter().map(Vec::into_iter).collect();
+        let mut handles = Vec::with_capacity(count);
+        for _ in 0..count {
+            let own = classifiers.iter_mut().filter_map(Iterator::next).collect();
+            let worker = Worker::new(own, batch)?;
+            handles.push(start(worker, Arc::clone(&waiting), results.clone())?);
+        }
+        Ok(Self {
+            networks,
+            queue: Some(queue),
+            replies,
+            handles,
+        })
+    }
+}
+
+fn start(
+    mut worker: Worker,
+    waiting: Arc<Mutex<Receiver<Work>>>,
+    replies: Sender<Reply>,
+) -> Result<JoinHandle<()>, Error> {
+    let work = move || {
+        loop {
+            // The lock is held while waiting: one idle worker waits on the queue, the
+            // others on the lock.
+            let next = waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .recv();
+            let Ok((request, pixels)) = next else { break };
+            if replies.send(worker.evaluate(&request, &pixels)).is_err() {
+                break;
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("recert worker".into());
+    thread.spawn(work).map_err(|error| {
+        let message = format!("a worker thread could not be started: {error}");
+        Error::new(ErrorKind::Workers, message)
+    })
+}
+
+impl Workers for Threads {
+    fn networks(&self) -> &[NetworkId] {
+        &self.networks
+    }
+
+    fn in_flight(&self) -> usize {
+        IN_FLIGHT * self.handles.len()
+    }
+
+    fn submit(&mut self, request: Request, pixels: &Arc<[f32]>) -> Result<(), Error> {
+        let queue = self.queue.as_ref().ok_or_else(gone)?;
+        let work = (request, Arc::clone(pixels));
+        queue.send(work).map_err(|_| gone())
+    }
+
+    fn next(&mut self) -> Result<Reply, Error> {
+        self.replies.recv().map_err(|_| gone())
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Workers, "every worker thread has ended")
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.handles.drain(..) {
+            // It ended by a panic of its own, which it has printed.
+            let _ = thread.join();
+        }
+    }
+}

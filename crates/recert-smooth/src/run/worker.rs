@@ -1,0 +1,404 @@
+//! A worker's part: it evaluates requests, one by one, with a classifier of every
+//! network.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use recert_engine::{Answers, Classifier};
+use recert_ledger::{Codes, INVALID, Selection};
+
+use super::noise::{Noise, NoiseParameters};
+use super::request::{Action, Assignment, Failure, MarginEdges, Output, Reply, Request};
+use super::samples::Samples;
+use super::selection::select;
+use crate::margin::margin_code;
+use crate::{Error, ErrorKind};
+
+/// Evaluates requests with a classifier of every network: what a thread does, and what
+/// a process or a machine elsewhere does with requests that it is sent.
+pub struct Worker {
+    instances: Vec<Instance>,
+    batch: usize,
+    /// The noise of the last request, whose tables may take milliseconds to make.
+    noise: Option<(NoiseParameters, Noise)>,
+    noisy: Vec<f32>,
+}
+
+/// A worker's classifier of a network.
+struct Instance {
+    classifier: Box<dyn Classifier>,
+    /// Noisy samples that wait until they fill a batch.
+    rows: Vec<f32>,
+    /// What the classifier panicked with, if it did.
+    panicked: Option<String>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("networks", &self.instances.len())
+            .field("batch", &self.batch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// A worker with a classifier of every network, in the order that requests count
+    /// them by, and this many images in one call of each.
+    ///
+    /// # Errors
+    /// A parameter error if the batch is 0.
+    pub fn new(classifiers: Vec<Box<dyn Classifier>>, batch: usize) -> Result<Self, Error> {
+        if batch == 0 {
+            return Err(Error::parameter("a batch of at least 1 is needed"));
+        }
+        let instance = |classifier| Instance {
+            classifier,
+            rows: Vec::new(),
+            panicked: None,
+        };
+        Ok(Self {
+            instances: classifiers.into_iter().map(instance).collect(),
+            batch,
+            noise: None,
+            noisy: Vec::new(),
+        })
+    }
+
+    /// Evaluates a request on its input's pixels, flat `[channels, height, width]`
+    /// values in `[0, 1]`. Whatever goes wrong is in the reply.
+    ///
+    /// ```
+    /// use recert_engine::FnClassifier;
+    /// use recert_smooth::run::{Action, Assignment, NoiseParameters, Output, Request, Samples};
+    /// use recert_smooth::run::Worker;
+    ///
+    /// let bright = FnClassifier::new(2, 1, |image: &[f32]| Some(u16::from(image[0] > 0.5)));
+    /// let mut worker = Worker::new(vec![Box::new(bright)], 32)?;
+    /// let request = Request {
+    ///     id: 1,
+    ///     noise: NoiseParameters {
+    ///         generator: recert_noise::GENERATOR.into(),
+    ///         seed: 7,
+    ///         sigma: 0.01,
+    ///     },
+    ///     stream: recert_noise::Stream::Certify,
+    ///     input: 3,
+    ///     sha256: [0; 32],
+    ///     assignments: vec![Assignment {
+    ///         network: 0,
+    ///         samples: Samples::first(3),
+    ///         action: Action::Answer { margins: None },
+    ///     }],
+    /// };
+    /// let reply = worker.evaluate(&request, &[0.9]);
+    /// let Ok(Output::Answered { classes, .. }) = &reply.results[0] else {
+    ///     panic!("{reply:?}");
+    /// };
+    /// assert_eq!(classes, &[1, 1, 1]);
+    /// # Ok::<(), recert_smooth::Error>(())
+    /// ```
+    pub fn evaluate(&mut self, request: &Request, pixels: &[f32]) -> Reply {
+        let start = Instant::now();
+        match self.run(request, pixels) {
+            Ok(tracks) => Reply {
+                id: request.id,
+                micros: start.elapsed().as_micros() as u64,
+                results: tracks.into_iter().map(Track::finish).collect(),
+            },
+            Err(error) => request.failed(&error.into()),
+        }
+    }
+
+    /// The answers on the samples of the request, batch by batch: what each network did
+    /// of its assignment. A network that needs a whole batch of the noise gets it as it
+    /// is; one that needs some of it collects these until they are a batch of its own.
+    fn run(&mut self, request: &Request, pixels: &[f32]) -> Result<Vec<Track>, Error> {
+        let known = |assignment: &Assignment| assignment.network < self.instances.len();
+        if !request.assignments.iter().all(known) {
+            return Err(Error::parameter(format!(
+                "request {} is for a network that this worker does not have",
+                request.id
+            )));
+        }
+        let noise = match self.noise.take() {
+            Some((parameters, noise)) if parameters == request.noise => noise,
+            _ => Noise::new(&request.noise)?,
+        };
+        let image = noise.prepare(request.input, pixels)?;
+        let len = pixels.len();
+        let full = self.batch.saturating_mul(len);
+        let mut tracks: Vec<Track> = request.assignments.iter().map(Track::new).collect();
+        let mut samples = request.samples();
+        while !samples.is_empty() {
+            let piece = samples.take(self.batch as u64);
+            let start = Instant::now();
+            self.noisy.resize(piece.len() as usize * len, 0.0);
+            let mut rest = self.noisy.as_mut_slice();
+            for range in piece.ranges() {
+                let (rows, others) = rest.split_at_mut(range.len() * len);
+                noise.add_batch(request.stream, request.input, range, &image, rows);
+                rest = others;
+            }
+            let time = start.elapsed();
+            let parts: Vec<Samples> = (tracks.iter_mut())
+                .map(|track| track.left.take_below(piece.end()))
+                .collect();
+            let all = parts.iter().map(Samples::len).sum::<u64>().max(1);
+            for ((assignment, track), part) in
+                (request.assignments.iter().zip(&mut tracks)).zip(&parts)
+            {
+                track.time += time.mul_f64(part.len() as f64 / all as f64);
+                let instance = &mut self.instances[assignment.network];
+                if instance.rows.is_empty() && *part == piece {
+                    track.classify(instance, request.input, &self.noisy);
+                    continue;
+                }
+                for positions in piece.positions(part) {
+                    let values = positions.start * len..positions.end * len;
+                    instance.rows.extend_from_slice(&self.noisy[values]);
+                }
+                if instance.rows.len() >= full {
+                    track.classify_rows(instance, request.input, full);
+                }
+            }
+        }
+        for (assignment, track) in request.assignments.iter().zip(&mut tracks) {
+            let instance = &mut self.instances[assignment.network];
+            let waiting = instance.rows.len();
+            if waiting > 0 {
+                track.classify_rows(instance, request.input, waiting);
+            }
+        }
+        self.noise = Some((request.noise.clone(), noise));
+        Ok(tracks)
+    }
+}
+
+/// What a network has done of its assignment.
+struct Track {
+    left: Samples,
+    kept: Kept,
+    /// The time of its answers, and its part of the time of the noise.
+    time: Duration,
+    failure: Option<Failure>,
+}
+
+/// What is kept of the answers.
+enum Kept {
+    /// All there is, for as long as nobody knows which class they select; whether
+    /// for margins too.
+    Whole(Vec<Answers>, bool),
+    /// Their codes, and how margins are coded.
+    Codes(Codes, Option<MarginEdges>),
+}
+
+impl Track {
+    fn new(assignment: &Assignment) -> Self {
+        let kept = match &assignment.action {
+            Action::Select { margins } => Kept::Whole(Vec::new(), *margins),
+            Action::Answer { margins } => {
+                let room = assignment.samples.len() as usize;
+                let codes = Codes {
+                    classes: Vec::with_capacity(room),
+                    margins: margins.as_ref().map(|_| Vec::with_capacity(room)),
+                };
+                Kept::Codes(codes, margins.clone())
+            }
+        };
+        Self {
+            left: assignment.samples.clone(),
+            kept,
+            time: Duration::ZERO,
+            failure: None,
+        }
+    }
+
+    /// Classifies the first `values` of the rows that wait.
+    fn classify_rows(&mut self, instance: &mut Instance, idx: u32, values: usize) {
+        let mut rows = std::mem::take(&mut instance.rows);
+        self.classify(instance, idx, &rows[..values]);
+        rows.drain(..values);
+        instance.rows = rows;
+    }
+
+    /// Classifies images of input `idx`; none any more after a failure. A panic of
+    /// the classifier is made a failure, so that a request lost with its thread is
+    /// never waited for. What a classifier answers after a panic is not to be
+    /// trusted, so it is not asked again.
+    fn classify(&mut self, instance: &mut Instance, idx: u32, images: &[f32]) {
+        if self.failure.is_some() {
+            return;
+        }
+        let start = Instant::now();
+        if instance.panicked.is_none() {
+            match caught(instance.classifier.as_mut(), images) {
+                Ok(Ok(answers)) => match &mut self.kept {
+                    Kept::Whole(all, _) => all.push(answers),
+                    Kept::Codes(codes, margins) => encode(codes, &answers, margins.as_ref()),
+                },
+                Ok(Err(error)) => self.failure = Some(Error::from(error).into()),
+                Err(words) => instance.panicked = Some(words),
+            }
+        }
+        if let Some(words) = &instance.panicked {
+            self.failure = Some(fault(&format!(" on input {idx}"), words).into());
+        }
+        self.time += start.elapsed();
+    }
+
+    /// What comes of the answers.
+    fn finish(self) -> Result<Output, Failure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let micros = self.time.as_micros() as u64;
+        Ok(match self.kept {
+            Kept::Whole(answers, margins) => {
+                let Selection {
+                    counts,
+                    invalid,
+                    edges,
+                    ..
+                } = select(&answers, margins);
+                Output::Selected {
+                    counts,
+                    invalid,
+                    edges,
+                    micros,
+                }
+            }
+            Kept::Codes(Codes { classes, margins }, _) => Output::Answered {
+                classes,
+                margins,
+                micros,
+            },
+        })
+    }
+}
+
+/// What a classifier answers; a panic is made an error.
+pub(super) fn answer(classifier: &mut dyn Classifier, images: &[f32]) -> Result<Answers, Error> {
+    match caught(classifier, images) {
+        Ok(answers) => Ok(answers?),
+        Err(words) => Err(fault("", &words)),
+    }
+}
+
+/// What a classifier answers, or what it panicked with.
+fn caught(
+    classifier: &mut dyn Classifier,
+    images: &[f32],
+) -> Result<Result<Answers, recert_engine::Error>, String> {
+    let answer = AssertUnwindSafe(|| classifier.classify(images));
+    catch_unwind(answer).map_err(|payload| words(payload.as_ref()))
+}
+
+fn fault(place: &str, words: &str) -> Error {
+    let message = format!("the classifier panicked{place}, a fault of the engine: {words}");
+    Error::new(ErrorKind::Engine, message)
+}
+
+/// The text that a panic came with, if it is one.
+fn words(payload: &(dyn Any + Send)) -> String {
+    let owned = payload.downcast_ref::<String>().cloned();
+    owned
+        .or_else(|| {
+            payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+        })
+        .unwrap_or_else(|| "no reason given".to_owned())
+}
+
+/// Adds the codes of a batch of answers.
+fn encode(codes: &mut Codes, batch: &Answers, margins: Option<&MarginEdges>) {
+    for i in 0..batch.len() {
+        codes.classes.push(batch.class(i).unwrap_or(INVALID));
+        if let (Some(list), Some(MarginEdges { class, edges })) = (&mut codes.margins, margins) {
+            list.push(batch.margin(i, *class).map_or(0, |m| margin_code(edges, m)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use recert_noise::{NoiseKey, Stream};
+
+    use super::*;
+
+    /// Notes how many images each call has, and the first value of each.
+    #[derive(Clone, Default)]
+    struct Calls(Arc<Mutex<Vec<Vec<f32>>>>);
+
+    impl Classifier for Calls {
+        fn classes(&self) -> usize {
+            2
+        }
+        fn image_len(&self) -> usize {
+            3
+        }
+        fn classify(&mut self, images: &[f32]) -> Result<Answers, recert_engine::Error> {
+            let firsts: Vec<f32> = images.chunks_exact(3).map(|image| image[0]).collect();
+            let answers = firsts.iter().map(|&first| Some(u16::from(first > 0.5)));
+            let answers = Answers::Classes(answers.collect());
+            self.0.lock().unwrap().push(firsts);
+            Ok(answers)
+        }
+    }
+
+    #[test]
+    fn each_network_gets_its_samples_in_full_batches() {
+        let (key, image, sigma) = (NoiseKey::new(3), [0.5_f32, 0.1, 0.9], 0.25);
+        let first = |sample: u32| {
+            let mut noisy = [0.0; 3];
+            key.add(Stream::Fresh, 7, sample, sigma, &image, &mut noisy);
+            noisy[0]
+        };
+        let all: Vec<u32> = (0..100).collect();
+        let even: Vec<u32> = (0..100).step_by(2).collect();
+        let late: Vec<u32> = (90..100).collect();
+        let lists = [&all, &even, &late];
+        let calls = [(); 3].map(|()| Calls::default());
+        let classifiers = calls
+            .iter()
+            .map(|c| Box::new(c.clone()) as Box<dyn Classifier>);
+        let mut worker = Worker::new(classifiers.collect(), 16).unwrap();
+        let assignment = |(network, list): (usize, &&Vec<u32>)| Assignment {
+            network,
+            samples: Samples::from_ascending(list),
+            action: Action::Answer { margins: None },
+        };
+        let request = Request {
+            id: 5,
+            noise: NoiseParameters {
+                generator: recert_noise::GENERATOR.into(),
+                seed: 3,
+                sigma: sigma.into(),
+            },
+            stream: Stream::Fresh,
+            input: 7,
+            sha256: [0; 32],
+            assignments: lists.iter().enumerate().map(assignment).collect(),
+        };
+        assert_eq!(request.samples(), Samples::first(100));
+        let reply = worker.evaluate(&request, &image);
+        assert_eq!(reply.id, 5);
+        for (result, list) in reply.results.into_iter().zip(lists) {
+            let Ok(Output::Answered { classes, .. }) = result else {
+                panic!("a network did not answer: {result:?}");
+            };
+            let expected = list.iter().map(|&sample| u16::from(first(sample) > 0.5));
+            assert_eq!(classes, expected.collect::<Vec<_>>());
+        }
+        for (calls, list) in calls.iter().zip(lists) {
+            let firsts: Vec<f32> = list.iter().map(|&sample| first(sample)).collect();
+            let expected: Vec<&[f32]> = firsts.chunks(16).collect();
+            assert_eq!(*calls.0.lock().unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Workers that share no memory with the coordinator: requests and replies are bytes,
+//! answered in another order; what is lost, sent twice or misshapen ends the run as an
+//! error, and what is in the ledger then is right.
+
+use std::path::Path;
+
+use crate::numbers::{self, Nearest, Numbers, held, network};
+use recert_engine::Classifier;
+use recert_ledger::{Header, Ledger, NetworkId, Task};
+use recert_num::Alpha;
+use recert_smooth::run::{Failure, Output, Reply, Request, Worker};
+use recert_smooth::{
+    Error, ErrorKind, Inputs, Irs, Method, Outcome, Recertify, Sides, Silent, Threads, Workers,
+    certify, recertify,
+};
+
+const INPUTS: [u32; 4] = [0, 1, 2, 4];
+
+/// A ledger of network 0 with two modified networks.
+fn ledger(path: &Path) -> (Ledger, [NetworkId; 2]) {
+    let header = Header {
+        task: Task::Certify,
+        sigma: 0.5,
+        n0: 20,
+        n: 700,
+        alpha: 0.01,
+        generator: recert_noise::GENERATOR.into(),
+        seed: 3,
+        network: network(0),
+        data: "numbers".into(),
+        shape: [1, 1, 2],
+    };
+    let ledger = Ledger::resume(path, &header).unwrap();
+    let modified = [1, 2].map(|byte| ledger.add_network(&network(byte)).unwrap());
+    (ledger, modified)
+}
+
+/// What goes wrong, and with which reply.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    Lost(usize),
+    Twice(usize),
+    OneSampleLess(usize),
+}
+
+type FaultAt = fn(usize) -> Fault;
+
+/// A worker elsewhere: it is sent bytes, and sends bytes back.
+struct Elsewhere {
+    networks: Vec<NetworkId>,
+    worker: Worker,
+    /// Data of its own.
+    data: Numbers,
+    requests: Vec<Vec<u8>>,
+    replies: usize,
+    fault: Option<Fault>,
+    again: Option<Vec<u8>>,
+}
+
+impl Elsewhere {
+    fn new(networks: &[NetworkId], which: &[u8], fault: Option<Fault>) -> Self {
+        let classifiers = which.iter().map(|&which| Box::new(Nearest(which)) as _);
+        Self {
+            networks: networks.to_vec(),
+            worker: Worker::new(classifiers.collect(), 9).unwrap(),
+            data: Numbers(0.25),
+            requests: Vec::new(),
+            replies: 0,
+            fault,
+            again: None,
+        }
+    }
+
+    fn answer(&mut self, request: &[u8]) -> Vec<u8> {
+        let request: Request = serde_json::from_slice(request).unwrap();
+        let (input, pixels) = self.data.input(request.input).unwrap();
+        let reply = if input.sha256 == request.sha256 {
+            self.worker.evaluate(&request, &pixels)
+        } else {
+            let message = format!("input {} is another image here", request.input);
+            request.failed(&Failure::new(ErrorKind::Data, message))
+        };
+        serde_json::to_vec(&reply).unwrap()
+    }
+}
+
+impl Workers for Elsewhere {
+    fn networks(&self) -> &[NetworkId] {
+        &self.networks
+    }
+
+    fn in_flight(&self) -> usize {
+        // It changes its mind.
+        1 + self.replies % 7
+    }
+
+    fn submit(&mut self, request: Request, _: &std::sync::Arc<[f32]>) -> Result<(), Error> {
+        self.requests.push(serde_json::to_vec(&request).unwrap());
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<Reply, Error> {
+        let bytes = if let Some(again) = self.again.take() {
+            again
+        } else {
+            // The last ones first, now and then the first.
+            let last = self.requests.len() - 1;
+            let at = if self.replies % 3 == 1 { 0 } else { last };
+            let request = self.requests.remove(at);
+            self.replies += 1;
+            if self.fault == Some(Fault::Lost(self.replies)) {
+                return Err(Failure::new(ErrorKind::Workers, "machine 7 is gone").into());
+            }
+            self.answer(&request)
+        };
+        if self.fault == Some(Fault::Twice(self.replies)) {
+            self.fault = None;
+            self.again = Some(bytes.clone());
+        }
+        let mut reply: Reply = serde_json::from_slice(&bytes).unwrap();
+        if self.fault == Some(Fault::OneSampleLess(self.replies)) {
+            match &mut reply.results[0] {
+                Ok(Output::Answered { classes, .. }) => classes.truncate(classes.len() - 1),
+                Ok(Output::Selected { invalid, .. }) => *invalid += 1,
+                Err(failure) => panic!("{failure:?}"),
+            }
+        }
+        Ok(reply)
+    }
+}
+
+fn methods() -> Recertify {
+    Recertify {
+        samples: vec![40, 300],
+        alpha: Alpha::new(0.02).unwrap(),
+        methods: vec![Method::Irs(Irs { gamma: 0.99 }), Method::Direct(Sides::Two)],
+    }
+}
+
+/// Starts workers of these networks.
+type Start<'a> = dyn FnMut(&[NetworkId], &[u8]) -> Box<dyn Workers> + 'a;
+
+/// Certifies network 0 and recertifies both others.
+fn whole(
+    (ledger, modified): (&mut Ledger, [NetworkId; 2]),
+    workers: &mut Start<'_>,
+) -> Result<Outcome, Error> {
+    let (data, mut silent) = (Numbers(0.25), Silent);
+    let mut base = workers(&[ledger.base()], &[0]);
+    let mut run = numbers::run(ledger, &data, base.as_mut(), &mut silent);
+    let outcome = certify(&mut run, &INPUTS, Sides::Two)?;
+    assert_eq!(outcome, Outcome::Finished);
+    let mut both = workers(&modified, &[1, 2]);
+    let mut run = numbers::run(ledger, &data, both.as_mut(), &mut silent);
+    recertify(&mut run, &INPUTS, &methods())
+}
+
+fn threads(networks: &[NetworkId], which: &[u8]) -> Box<dyn Workers> {
+    let own = which.iter().map(|&which| {
+        let instance = || Box::new(Nearest(which)) as Box<dyn Classifier>;
+        vec![instance(), instance()]
+    });
+    Box::new(Threads::new(networks.iter().copied().zip(own), 16).unwrap())
+}
+
+#[test]
+fn the_ledger_does_not_depend_on_who_evaluates() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut here, modified) = ledger(&folder.path().join("here.recert"));
+    let outcome = whole((&mut here, modified), &mut threads);
+    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    let expected = held(&here);
+    assert!(
+        expected
+            .values()
+            .flatten()
+            .all(|held| !held.certificates().is_empty())
+    );
+
+    let (mut there, modified) = ledger(&folder.path().join("there.recert"));
+    let outcome = whole((&mut there, modified), &mut |networks, which| {
+        Box::new(Elsewhere::new(networks, which, None))
+    });
+    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    assert_eq!(held(&there), expected);
+
+    let cases: [(FaultAt, &str); 3] = [
+        (Fault::Lost, "machine 7 is gone"),
+        (Fault::Twice, "no such request is in flight"),
+        (Fault::OneSampleLess, "cannot be used"),
+    ];
+    for (fault, part) in cases {
+        for reply in [1, 2, 9, 20] {
+            let name = format!("{reply}{}.recert", part.len());
+            let (mut faulty, modified) = ledger(&folder.path().join(name));
+            let error = whole((&mut faulty, modified), &mut |networks, which| {
+                Box::new(Elsewhere::new(networks, which, Some(fault(reply))))
+            });
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Workers, "{error}");
+            assert!(error.to_string().contains(part), "{part}: {error}");
+            // Others go on from there.
+            let outcome = whole((&mut faulty, modified), &mut threads);
+            assert_eq!(outcome.unwrap(), Outcome::Finished);
+            assert_eq!(held(&faulty), expected, "{part} {reply}");
+        }
+    }
+}
+
+#[test]
+fn late_replies_and_other_data_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ledger, _) = ledger(&folder.path().join("run.recert"));
+    let (data, mut silent) = (Numbers(0.25), Silent);
+    let mut workers = Elsewhere::new(&[ledger.base()], &[0], Some(Fault::Lost(4)));
+    let mut certify = |workers: &mut Elsewhere| {
+        let mut run = numbers::run(&mut ledger, &data, workers, &mut silent);
+        certify(&mut run, &INPUTS, Sides::Two)
+    };
+    certify(&mut workers).unwrap_err();
+    assert!(!workers.requests.is_empty());
+    // What the same workers had in flight comes in the next run.
+    workers.fault = None;
+    let error = certify(&mut workers).unwrap_err();
+    assert!(
+        error.to_string().contains("no such request is in flight"),
+        "{error}"
+    );
+    workers.requests.clear();
+    let outcome = certify(&mut workers);
+    assert_eq!(outcome.unwrap(), Outcome::Finished);
+    assert_eq!(held(&ledger).len(), INPUTS.len());
+}
