@@ -9,8 +9,8 @@ use recert_net::Model;
 use super::{Device, Found};
 use crate::options::CPU;
 use crate::{
-    EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session, Shared,
-    Source,
+    EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime, Session, Setting,
+    Shared, Source,
 };
 
 /// The crate `recert-kernels`, in float32, and in 8 bits what the network
@@ -35,20 +35,20 @@ impl Direct {
     pub fn new(options: &EngineOptions) -> Result<Self, Error> {
         if !options.on_cpu() {
             let message = format!(
-                "--device {}: direct computes on the processor alone: choose --engine openvino or \
-                 --engine onnxruntime, or leave --device out",
+                "device {}: direct computes on the processor alone: choose the \
+                 engine openvino or onnxruntime, or no device",
                 options.device()
             );
-            return Err(Error::new(ErrorKind::EngineMissing, message));
+            return Err(Error::new(ErrorKind::EngineMissing, message).about(Setting::Device));
         }
         match options.precision {
             None | Some(Precision::F32 | Precision::Int8) => Ok(Self),
             Some(precision) => {
                 let message = format!(
-                    "--precision {precision}: direct computes in f32 and int8 alone: choose --engine \
+                    "precision {precision}: direct computes in f32 and int8 alone: choose the engine \
                      openvino"
                 );
-                Err(Error::new(ErrorKind::Unsupported, message))
+                Err(Error::new(ErrorKind::Unsupported, message).about(Setting::Precision))
             }
         }
     }
@@ -106,7 +106,7 @@ fn refused(source: recert_kernels::Error) -> Error {
     let (kind, advice) = match source.kind() {
         recert_kernels::ErrorKind::Unsupported => (
             ErrorKind::Unsupported,
-            " (the engine 'direct' computes plain convolutional networks: try --engine rten)",
+            " (the engine 'direct' computes plain convolutional networks: try the engine rten)",
         ),
         _ => (ErrorKind::Model, ""),
     };

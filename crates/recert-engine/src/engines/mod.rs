@@ -19,6 +19,7 @@ pub use rten::Rten;
 use crate::options::{Quantized, quantizes};
 use crate::{
     EngineOptions, Error, ErrorKind, ImageShape, Network, NetworkOptions, Precision, Runtime,
+    Setting,
 };
 
 /// The names of all engines this build knows, the embedded default first.
@@ -76,7 +77,8 @@ pub fn open(name: &str, options: &EngineOptions) -> Result<Box<dyn Runtime>, Err
             return Err(Error::new(
                 ErrorKind::EngineMissing,
                 format!("unknown engine '{name}': choose one of {names}"),
-            ));
+            )
+            .about(Setting::Engine));
         }
     };
     Ok(match options.precision {
@@ -130,10 +132,14 @@ pub fn load_any(
         refusals
     };
     let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!("no engine here takes it: {}", texts.join("; ")),
-    ))
+    let message = format!("no engine here takes it: {}", texts.join("; "));
+    let error = Error::new(ErrorKind::Unsupported, message);
+    let setting = reasons[0].setting();
+    let agree = reasons.iter().all(|reason| reason.setting() == setting);
+    Err(match setting.filter(|_| agree) {
+        Some(setting) => error.about(setting),
+        None => error,
+    })
 }
 
 /// The embedded engine for a network in float32: [`Direct`] where it computes

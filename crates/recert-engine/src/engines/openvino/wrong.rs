@@ -13,7 +13,7 @@ use rten_onnx::onnx::ModelProto;
 
 use crate::engines::faults::{self, Fault, Site, Wrong};
 
-const OTHER_ENGINE: &str = "choose --engine onnxruntime";
+const OTHER_ENGINE: &str = "choose the engine onnxruntime";
 
 const WRONG: [Fault; 11] = [
     // The padding goes to the end instead of to the beginning.
@@ -21,7 +21,7 @@ const WRONG: [Fault; 11] = [
         operators: &["ConvTranspose"],
         when: |site| site.text("auto_pad") == Some("SAME_LOWER"),
         what: "auto_pad SAME_LOWER",
-        advice: "export it with explicit pads, or choose --engine onnxruntime",
+        advice: "export it with explicit pads, or choose the engine onnxruntime",
     },
     // Before opset 13 these worked on all axes from the stated one on, by
     // default from axis 1 on; OpenVINO does what opset 13 says.
@@ -29,7 +29,7 @@ const WRONG: [Fault; 11] = [
         operators: &["Softmax", "LogSoftmax", "Hardmax"],
         when: |site| site.opset() < 13 && !site.is_last_axis(),
         what: "the meaning it had before opset 13",
-        advice: "export it with opset 13 or later, or choose --engine onnxruntime",
+        advice: "export it with opset 13 or later, or choose the engine onnxruntime",
     },
     // Windows that begin behind the image are kept, where ONNX drops them.
     Fault {
@@ -68,7 +68,7 @@ const WRONG: [Fault; 11] = [
         operators: &["Attention"],
         when: |site| site.inputs() > 3 || !site.attributes_are_of(&ATTENTION),
         what: "masks, windows and caches",
-        advice: "export it with opset 22 or older, or choose --engine onnxruntime",
+        advice: "export it with opset 22 or older, or choose the engine onnxruntime",
     },
     Fault {
         operators: &["DFT", "STFT"],
