@@ -1,0 +1,101 @@
+//! Files that jobs write: whole or not at all, and over nothing that is needed.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use recert_data::DataSpec;
+use recert_net::write_whole;
+
+use crate::{Error, ErrorKind, Result};
+
+/// What every `SQLite` database begins with, and so every ledger.
+const DATABASE: &[u8] = b"SQLite format 3\0";
+
+/// Fails if the file `out` is a ledger, or one of `inputs`: files of the job,
+/// and what each is. In place of a data set's folder, its files are meant.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`], naming the file.
+pub fn check_place(out: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
+    let refuse = |what: &str| {
+        let message = format!("{} is {what}: choose another name", out.display());
+        Err(Error::new(ErrorKind::Parameter, message))
+    };
+    for (input, what) in inputs {
+        if same(out, input) {
+            return refuse(what);
+        }
+        if is_part(out, input) {
+            return refuse(&format!("a file of {what}"));
+        }
+    }
+    if is_database(out) {
+        return refuse("a ledger, or another SQLite database");
+    }
+    Ok(())
+}
+
+/// The path in the text that names a data set.
+pub(crate) fn data_path(spec: &str) -> Option<std::path::PathBuf> {
+    spec.parse().ok().map(|spec: DataSpec| spec.path)
+}
+
+/// Writes a file in place of what is there, whole or not at all; a device or a
+/// pipe is written to as it is.
+///
+/// # Errors
+/// [`ErrorKind::Output`], naming the file.
+pub fn write(out: &Path, bytes: &[u8]) -> Result<()> {
+    let written = if out.exists() && !out.is_file() {
+        fs::write(out, bytes)
+    } else {
+        write_whole(out, bytes)
+    };
+    written.map_err(|why| Error::output(out.display(), why))
+}
+
+/// Whether two paths lead to one file, through links of either kind.
+fn same(a: &Path, b: &Path) -> bool {
+    let (Ok(whole_a), Ok(whole_b)) = (fs::canonicalize(a), fs::canonicalize(b)) else {
+        return false;
+    };
+    whole_a == whole_b || same_inode(&whole_a, &whole_b)
+}
+
+#[cfg(unix)]
+fn same_inode(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    inode(a).is_some_and(|of_a| inode(b) == Some(of_a))
+}
+
+/// Elsewhere the standard library does not tell hard links.
+#[cfg(not(unix))]
+fn same_inode(_: &Path, _: &Path) -> bool {
+    false
+}
+
+/// Whether `out` is a file there is within the folder `input`. Networks are no
+/// data: they may stand beside it.
+fn is_part(out: &Path, input: &Path) -> bool {
+    let (Ok(whole), Ok(folder)) = (fs::canonicalize(out), fs::canonicalize(input)) else {
+        return false;
+    };
+    let network = (whole.extension()).is_some_and(|kind| kind.eq_ignore_ascii_case("onnx"));
+    folder.is_dir() && whole.is_file() && !network && whole.starts_with(folder)
+}
+
+fn is_database(path: &Path) -> bool {
+    // Opening a pipe would wait for somebody to write to it.
+    if !path.is_file() {
+        return false;
+    }
+    let mut begin = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(DATABASE.len() as u64).read_to_end(&mut begin));
+    read.is_ok() && begin == DATABASE
+}
