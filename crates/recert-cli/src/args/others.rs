@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use recert::job::Fraction;
 
 use super::{DataArgs, NetworkArgs};
 
@@ -25,7 +26,7 @@ pub(crate) struct Approximate {
     pub(crate) int8: bool,
     /// Zero this share of the weights of every layer, smallest first (10% or 0.1)
     #[arg(long, allow_hyphen_values = true, value_name = "SHARE")]
-    pub(crate) prune: Option<String>,
+    pub(crate) prune: Option<Fraction>,
     /// Prune over all layers together instead of within each
     #[arg(long, requires = "prune")]
     pub(crate) prune_globally: bool,
@@ -172,7 +173,7 @@ pub(crate) struct Samples {
         value_delimiter = ',',
         value_name = "E,.."
     )]
-    pub(crate) error: Vec<String>,
+    pub(crate) error: Vec<Fraction>,
     /// Failure probability: of a radius [default: 0.001], or on either side of the interval
     /// [default: 0.01]
     #[arg(long, allow_negative_numbers = true, value_name = "A")]

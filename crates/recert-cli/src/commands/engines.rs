@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
 use recert::engine::engines::{self, Found, Survey};
 use serde_json::{Value, json};
 
 use crate::args::Engines;
-use crate::progress::print;
+use crate::exit::Result;
+use crate::terminal::print;
 
 pub(crate) fn run(args: &Engines) -> Result<()> {
     let survey = engines::survey();
