@@ -8,9 +8,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use others::{Approximate, Check, Demo, Engines, Report, Samples};
 pub(crate) use runs::{Certify, Predict, Recertify};
-pub(crate) use shared::{
-    DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs,
-};
+pub(crate) use shared::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs};
 
 /// Ends `recert --help`; `exit.rs` has the codes.
 const EXIT_CODES: &str = "\

@@ -31,26 +31,25 @@ fn config(args: &Approximate) -> ApproximateConfig {
     } else {
         PruneScope::PerLayer
     };
-    let calibration = args.calibration.as_ref().filter(|_| args.int8);
-    let numbers = match calibration {
-        Some(data) => Some(Numbers::Int8(Int8Config {
-            calibration: DataConfig {
-                data: data.clone(),
-                options: args.data_args.options(),
-            },
+    let numbers = if args.int8 {
+        Some(Numbers::Int8(Int8Config {
             limit: args.calibration_limit,
             sigma: args.sigma,
             percentile: args.percentile,
             network: args.network.config(),
-        })),
-        None if args.fp16 => Some(Numbers::Half(HalfFormat::Float16)),
-        None => args.bf16.then_some(Numbers::Half(HalfFormat::BFloat16)),
+        }))
+    } else if args.fp16 {
+        Some(Numbers::Half(HalfFormat::Float16))
+    } else {
+        args.bf16.then_some(Numbers::Half(HalfFormat::BFloat16))
     };
     ApproximateConfig {
         model: args.model.clone(),
         out: args.out.clone(),
         prune: args.prune.map(|share| (share, scope)),
         numbers,
+        calibration: args.calibration.clone(),
+        options: args.data_args.options(),
     }
 }
 

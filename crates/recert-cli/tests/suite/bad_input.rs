@@ -285,7 +285,11 @@ fn flags_of_the_other_commands_out_of_range_are_named() {
     }
     ok(&with(&predict, &["--n", "10"]));
     let recertify = with(&[], &["recertify", &predictions, "--model", &model]);
-    fails(2, &["predict.recert holds predictions", "ledger of certificates"]).check(&recertify);
+    fails(
+        2,
+        &["predict.recert holds predictions", "ledger of certificates"],
+    )
+    .check(&recertify);
     fails(2, &["predict.recert holds predictions"]).check(&with(&[], &["report", &predictions]));
 
     for radii in ["-1", "nan", "x"] {

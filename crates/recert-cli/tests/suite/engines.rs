@@ -281,11 +281,7 @@ fn what_is_not_there_is_refused_by_name_and_leaves_no_ledger() {
             eprintln!("skipped: there is a GPU here");
             return;
         }
-        fails(
-            5,
-            &["device CUDA", "onnxruntime-gpu", "no device"],
-        )
-        .check_said(&words, &said);
+        fails(5, &["device CUDA", "onnxruntime-gpu", "no device"]).check_said(&words, &said);
         assert!(!Path::new(&ledger).exists());
     }
 }

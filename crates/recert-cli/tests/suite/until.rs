@@ -172,7 +172,7 @@ fn only_inputs_with_all_their_samples_are_recertified() {
         &["--until-radius", "0.1"],
     ] {
         let words = recertify(&ledger, &pruned, more);
-        fails(2, &["few.recert", said, "recert certify"]).check(&words);
+        fails(2, &["few.recert", said, "finish certifying"]).check(&words);
     }
     assert_eq!(held(&place.path("few.recert")), before);
 

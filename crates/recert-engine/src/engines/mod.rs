@@ -134,9 +134,9 @@ pub fn load_any(
     let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
     let message = format!("no engine here takes it: {}", texts.join("; "));
     let error = Error::new(ErrorKind::Unsupported, message);
-    let setting = reasons[0].setting();
-    let agree = reasons.iter().all(|reason| reason.setting() == setting);
-    Err(match setting.filter(|_| agree) {
+    let mut settings: Vec<_> = reasons.iter().filter_map(Error::setting).collect();
+    settings.dedup();
+    Err(match settings.pop().filter(|_| settings.is_empty()) {
         Some(setting) => error.about(setting),
         None => error,
     })

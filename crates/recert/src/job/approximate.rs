@@ -6,7 +6,7 @@ use recert_data::Subset;
 use recert_net::{self as net, Changes, HalfFormat, Model, PruneScope, RangeMethod};
 
 use super::config::{self, Fraction};
-use super::data::{Data, DataConfig};
+use super::data::{Data, DataConfig, DataOptions};
 use super::network::NetworkConfig;
 use crate::output::{self, data_path};
 use crate::{CalibrationNoise, Error, ErrorKind, Field, Result};
@@ -22,6 +22,11 @@ pub struct ApproximateConfig {
     pub prune: Option<(Fraction, PruneScope)>,
     /// The numbers that weights, and for int8 activations, are to be; after pruning.
     pub numbers: Option<Numbers>,
+    /// The images to observe activations on, which int8 needs: a path, or
+    /// `FORMAT:PATH`.
+    pub calibration: Option<String>,
+    /// How to read them.
+    pub options: DataOptions,
 }
 
 /// The numbers of an approximate version.
@@ -36,8 +41,6 @@ pub enum Numbers {
 /// How to find the ranges of activations.
 #[derive(Debug, Clone)]
 pub struct Int8Config {
-    /// The images to observe them on.
-    pub calibration: DataConfig,
     /// The most images.
     pub limit: u32,
     /// Standard deviation of noise added to the images: that which the network
@@ -78,6 +81,8 @@ pub struct Approximation {
 ///     out: Some(folder.path().join("half.onnx")),
 ///     prune: None,
 ///     numbers: Some(Numbers::Half(HalfFormat::Float16)),
+///     calibration: None,
+///     options: Default::default(),
 /// })?;
 /// assert!(made.file.is_file() && made.steps.len() == 1);
 /// # Ok::<(), recert::Error>(())
@@ -101,7 +106,7 @@ pub fn approximate(config: &ApproximateConfig) -> Result<Approximation> {
         let (kind, (changed, changes)) = match numbers {
             Numbers::Half(HalfFormat::Float16) => ("fp16", net::half(&model, HalfFormat::Float16)?),
             Numbers::Half(format) => ("bf16", net::half(&model, *format)?),
-            Numbers::Int8(config) => ("int8", int8(&model, config)?),
+            Numbers::Int8(how) => ("int8", int8(&model, config, how)?),
         };
         kinds.push(kind.to_owned());
         steps.push(changes);
@@ -128,43 +133,48 @@ fn check_place(out: &Path, config: &ApproximateConfig) -> Result<()> {
     if out.exists() && !out.is_file() {
         return Err(Error::output(out.display(), "it is no file"));
     }
-    let mut inputs = vec![(config.model.clone(), "the network itself")];
-    if let Some(Numbers::Int8(int8)) = &config.numbers {
-        let DataConfig { data, options } = &int8.calibration;
-        let files = [
-            (data_path(data), "the calibration data"),
-            (options.labels.clone(), "the file of labels"),
-            (options.classes.clone(), "the list of classes"),
-        ];
-        let files = files.into_iter();
-        inputs.extend(files.filter_map(|(path, name)| Some((path?, name))));
-    }
-    let inputs: Vec<_> = (inputs.iter().map(|(path, name)| (path.as_path(), *name))).collect();
+    let data = config.calibration.as_deref().and_then(data_path);
+    let inputs = [
+        (Some(&config.model), "the network itself"),
+        (data.as_ref(), "the calibration data"),
+        (config.options.labels.as_ref(), "the file of labels"),
+        (config.options.classes.as_ref(), "the list of classes"),
+    ];
+    let inputs: Vec<_> = (inputs.into_iter())
+        .filter_map(|(path, name)| Some((path?.as_path(), name)))
+        .collect();
     output::check_place(out, &inputs).map_err(|error| error.about(Field::Out))
 }
 
-fn int8(model: &Model, config: &Int8Config) -> Result<(Model, Changes)> {
-    if config.limit == 0 {
+fn int8(model: &Model, config: &ApproximateConfig, how: &Int8Config) -> Result<(Model, Changes)> {
+    let Some(data) = config.calibration.clone() else {
+        let message = "int8 needs images to observe activations on";
+        return Err(Error::parameter(Field::Calibration, message));
+    };
+    if how.limit == 0 {
         let message = "at least 1 image is needed to calibrate on";
         return Err(Error::parameter(Field::CalibrationLimit, message));
     }
-    let noise = match config.sigma {
+    let noise = match how.sigma {
         Some(sigma) => Some(CalibrationNoise {
             sigma: recert_smooth::noise_sigma(config::sigma(sigma)?)?,
             seed: 0,
         }),
         None => None,
     };
-    let data = Data::open(&config.calibration)?;
+    let data = Data::open(&DataConfig {
+        data,
+        options: config.options.clone(),
+    })?;
     let set = data.files().expect("it was opened from files");
     // Spread over the whole set, which may be sorted by class.
-    let every = (set.len() as u32).div_ceil(config.limit).max(1);
-    let images = Subset::new(set.len(), every, Some(config.limit))?;
-    let method = config
+    let every = (set.len() as u32).div_ceil(how.limit).max(1);
+    let images = Subset::new(set.len(), every, Some(how.limit))?;
+    let method = how
         .percentile
         .map_or(RangeMethod::MinMax, RangeMethod::Percentile);
-    let runtime = config.network.runtime(model)?;
-    let options = config.network.options()?;
+    let runtime = how.network.runtime(model)?;
+    let options = how.network.options()?;
     let engine = runtime.as_ref();
     let calibration = crate::calibrate(model, engine, &options, set, images, noise, method)
         .map_err(|error| {

@@ -1,6 +1,6 @@
 //! The passes of a job: the one place that calls what collects and concludes.
 
-use recert_engine::Classifier;
+use recert_engine::{self as engine, Classifier};
 use recert_ledger::{Certificate, Input, Ledger, NetworkId};
 use recert_num::{Alpha, Radius};
 use recert_smooth::plan::Goal;
@@ -157,7 +157,12 @@ fn recertify(
 
 impl smooth::Source for Data {
     fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), smooth::Error> {
-        let image = self.image(idx)?;
+        let image = match self.files() {
+            Some(set) => set.image(idx)?,
+            None => self.image(idx).map_err(|error| {
+                engine::Error::external(engine::ErrorKind::Shape, error.to_string(), None)
+            })?,
+        };
         Ok((self.input(idx, &image), image.pixels))
     }
 }

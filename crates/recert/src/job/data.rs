@@ -182,12 +182,16 @@ impl Data {
     }
 
     /// Number of inputs, at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
         match &self.images {
             Images::Files(set) => set.len(),
             Images::Memory { images, .. } => images.len(),
         }
+    }
+
+    /// Always false: a set without inputs is an error at its opening.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The shape of every input.
@@ -209,10 +213,13 @@ impl Data {
     }
 
     /// The image at position `idx`.
-    pub(super) fn image(&self, idx: u32) -> Result<Image, recert_data::Error> {
+    pub(super) fn image(&self, idx: u32) -> Result<Image> {
         match &self.images {
-            Images::Files(set) => set.image(idx),
-            Images::Memory { images, .. } => Ok(images[idx as usize].clone()),
+            Images::Files(set) => Ok(set.image(idx)?),
+            Images::Memory { images, .. } => images.get(idx as usize).cloned().ok_or_else(|| {
+                let message = format!("there is no image {idx}; there are {}", images.len());
+                Error::new(ErrorKind::Input, message)
+            }),
         }
     }
 

@@ -181,10 +181,10 @@ impl Remark {
     /// The parameter that it is about.
     pub fn field(&self) -> Option<Field> {
         Some(match self {
-            Self::EngineChosen { .. } | Self::LayersShared { .. } | Self::SeveralGoals { .. } => {
-                return None;
-            }
-            Self::NotDeterministic { .. } => return None,
+            Self::EngineChosen { .. }
+            | Self::LayersShared { .. }
+            | Self::NotDeterministic { .. }
+            | Self::SeveralGoals { .. } => return None,
             Self::BatchDependent { .. } => Field::Batch,
             Self::RadiusOutOfReach { .. } => Field::UntilRadius,
             Self::Via { .. } => Field::Via,

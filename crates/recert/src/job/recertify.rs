@@ -234,7 +234,7 @@ fn candidates(config: &RecertifyConfig, networks: usize) -> Result<u32> {
         }
         Some(among) if (among as usize) < networks => {
             return refuse(format!(
-                "{networks} networks are given, which are more than the {among} candidates"
+                "{networks} candidates are given, more than the {among} that one is chosen among"
             ));
         }
         Some(among) => among,

@@ -9,7 +9,7 @@ use recert_num::{Alpha, Radius, Sigma, clopper_pearson_lower};
 use recert_smooth::run::seconds_an_image;
 
 use super::collect::Work;
-use super::config::{self, Amount, CertifyConfig, PredictConfig};
+use super::config::{Amount, CertifyConfig, PredictConfig, SubsetConfig};
 use super::data::Data;
 use super::event::Remark;
 use super::network::{Network, NetworkConfig};
@@ -69,18 +69,6 @@ fn certify_with_rows<'a>(
     rows: Option<&'static str>,
 ) -> Result<Session<'a>> {
     config.validate()?;
-    let header = Header {
-        task: Task::Certify,
-        sigma: config.sigma,
-        n0: config.n0,
-        n: config.n,
-        alpha: config.alpha,
-        generator: config.noise.generator().to_owned(),
-        seed: config.seed,
-        network: network.identity().clone(),
-        data: data.record().to_owned(),
-        shape: shape(data),
-    };
     let mut remarks = Vec::from_iter(network.chosen_engine());
     let work = match config.radius()? {
         Some(radius) => {
@@ -89,7 +77,16 @@ fn certify_with_rows<'a>(
         }
         None => Work::Certify(config.sides),
     };
-    let inputs = inputs(data, network, config.subset, &header, config.noise)?;
+    let header = Header {
+        task: Task::Certify,
+        sigma: config.sigma,
+        n0: config.n0,
+        n: config.n,
+        alpha: config.alpha,
+        seed: config.seed,
+        ..header(config.noise, data, network)
+    };
+    let inputs = inputs(&header, config.noise, config.subset, data, network)?;
     let subject = (vec![network], inputs);
     let mut session = Session::new(ledger, data, subject, (work, rows), config.run, remarks)?;
     session.header = Some(header);
@@ -101,6 +98,29 @@ fn certify_with_rows<'a>(
 ///
 /// # Errors
 /// As for [`certify`].
+///
+/// ```
+/// use recert::engine::ImageShape;
+/// use recert::job::{Data, Event, Network, PredictConfig, predict};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let image = ImageShape { channels: 1, height: 1, width: 2 };
+/// let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
+/// let network = Network::from_fn("bright", 2, image, |pixels| {
+///     Some(u16::from(pixels[0] + pixels[1] > 1.0))
+/// })?;
+/// # let folder = tempfile::tempdir()?;
+/// # let ledger = folder.path().join("dots.recert");
+/// let mut classes = Vec::new();
+/// predict(&ledger, &PredictConfig::new(0.25), &data, &network)?.run(&mut |event: Event<'_>| {
+///     if let Event::Concluded { row: Some(prediction), .. } = event {
+///         classes.push(prediction.class);
+///     }
+/// })?;
+/// assert_eq!(classes, [Some(0), Some(1)]);
+/// # Ok(())
+/// # }
+/// ```
 pub fn predict<'a>(
     ledger: &Path,
     config: &PredictConfig,
@@ -109,19 +129,14 @@ pub fn predict<'a>(
 ) -> Result<Job<'a>> {
     config.validate()?;
     let header = Header {
-        task: Task::Predict,
         sigma: config.sigma,
-        n0: 0,
         n: config.n,
         alpha: config.alpha,
-        generator: config.noise.generator().to_owned(),
         seed: config.seed,
-        network: network.identity().clone(),
-        data: data.record().to_owned(),
-        shape: shape(data),
+        ..header(config.noise, data, network)
     };
+    let inputs = inputs(&header, config.noise, config.subset, data, network)?;
     let remarks = Vec::from_iter(network.chosen_engine());
-    let inputs = inputs(data, network, config.subset, &header, config.noise)?;
     let subject = (vec![network], inputs);
     let work = (Work::Predict, Some("predict"));
     let mut session = Session::new(ledger, data, subject, work, config.run, remarks)?;
@@ -129,18 +144,30 @@ pub fn predict<'a>(
     Ok(Job::new(session))
 }
 
-fn shape(data: &Data) -> [u32; 3] {
+/// The header of predictions but for the numbers.
+fn header(noise: Law, data: &Data, network: &Network) -> Header {
     let shape = data.shape();
-    [shape.channels, shape.height, shape.width].map(|size| size as u32)
+    Header {
+        task: Task::Predict,
+        sigma: 0.0,
+        n0: 0,
+        n: 0,
+        alpha: 0.0,
+        generator: noise.generator().to_owned(),
+        seed: 0,
+        network: network.identity().clone(),
+        data: data.record().to_owned(),
+        shape: [shape.channels, shape.height, shape.width].map(|size| size as u32),
+    }
 }
 
 /// The inputs selected, once data, network and noise are found to fit.
 fn inputs(
-    data: &Data,
-    network: &Network,
-    subset: config::SubsetConfig,
     header: &Header,
     noise: Law,
+    subset: SubsetConfig,
+    data: &Data,
+    network: &Network,
 ) -> Result<Vec<u32>> {
     let inputs = data.select(subset)?;
     network.check_image(data.shape())?;

@@ -57,6 +57,9 @@ impl<'a> Job<'a> {
     }
 }
 
+/// What there is to remark on a ledger.
+type Afterwards<'a> = Box<dyn FnOnce(&Ledger) -> Result<Vec<Remark>> + 'a>;
+
 /// What a pass needs beside its ledger.
 pub(super) struct Session<'a> {
     pub(super) data: &'a Data,
@@ -74,8 +77,7 @@ pub(super) struct Session<'a> {
     batch: usize,
     remarks: Vec<Remark>,
     /// What to remark on once all is done.
-    #[expect(clippy::type_complexity, reason = "it is named nowhere else")]
-    pub(super) afterwards: Option<Box<dyn FnOnce(&Ledger) -> Result<Vec<Remark>> + 'a>>,
+    pub(super) afterwards: Option<Afterwards<'a>>,
 }
 
 impl<'a> Session<'a> {

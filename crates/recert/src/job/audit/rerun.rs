@@ -248,7 +248,9 @@ impl Auditor {
         let mut given = BTreeMap::new();
         for (id, network) in ledger.networks()? {
             match self.classifier(&network, data.shape())? {
-                Some(classifier) => drop(given.insert(id, (network, classifier))),
+                Some(classifier) => {
+                    given.insert(id, (network, classifier));
+                }
                 None => rerun
                     .missing
                     .push(Unchecked::NoModel { file: network.file }),
@@ -473,7 +475,7 @@ fn kept_margin(ledger: &Ledger, sample: Sample) -> Result<Option<(u16, Vec<f32>)
 /// The pixels of an input that has to be the ledger's.
 fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
     let image = data.image(idx).map_err(|error| {
-        let error = Error::from(error).during(format!("the data of {}", ledger.path().display()));
+        let error = error.during(format!("the data of {}", ledger.path().display()));
         error.about(Field::Data)
     })?;
     let known = ledger.input(idx)?.map(|input| input.sha256);
