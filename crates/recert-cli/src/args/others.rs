@@ -149,12 +149,12 @@ pub(crate) struct Samples {
     pub(crate) radius: Vec<f64>,
     /// Ask for the radius that so many samples certify, or several numbers
     #[arg(
-        long = "n",
+        long,
         allow_negative_numbers = true,
         value_delimiter = ',',
         value_name = "N,.."
     )]
-    pub(crate) samples: Vec<u64>,
+    pub(crate) n: Vec<u64>,
     /// Standard deviation of the noise, in units of pixels in [0, 1], for --radius and --n
     #[arg(long, allow_negative_numbers = true, value_name = "S")]
     pub(crate) sigma: Option<f64>,

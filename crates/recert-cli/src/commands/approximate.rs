@@ -1,6 +1,6 @@
 //! `recert approximate`.
 
-use recert::job::{ApproximateConfig, Approximation, DataConfig, Int8Config, Numbers, approximate};
+use recert::job::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
 use recert::net::{Changes, HalfFormat, LayerChange, PruneScope};
 use serde_json::json;
 

@@ -7,14 +7,14 @@ use crate::exit::{Result, usage};
 use crate::terminal::{self, print};
 
 pub(crate) fn run(args: &Samples) -> Result<()> {
-    match (args.radius.is_empty(), args.samples.is_empty()) {
+    match (args.radius.is_empty(), args.n.is_empty()) {
         (true, true) => width(args),
         (false, true) => {
             let answer = by_radius(&config(args, "--radius")?, &args.radius)?;
             show(args, &answer.table()?, &answer.json()?)
         }
         (true, false) => {
-            let answer = by_samples(&config(args, "--n")?, &args.samples)?;
+            let answer = by_samples(&config(args, "--n")?, &args.n)?;
             show(args, &answer.table()?, &answer.json()?)
         }
         (false, false) => usage("--radius asks for samples and --n for a radius: give one of them"),

@@ -54,7 +54,7 @@ pub struct Data {
 
 #[derive(Debug)]
 enum Images {
-    Files(Dataset),
+    Files(Box<Dataset>),
     Memory {
         images: Vec<Image>,
         labels: Option<Vec<u32>>,
@@ -94,7 +94,7 @@ impl Data {
             classes: given.classes.clone(),
         };
         Ok(Self {
-            images: Images::Files(Dataset::open(&spec, &options)?),
+            images: Images::Files(Box::new(Dataset::open(&spec, &options)?)),
             record: config.record(),
         })
     }

@@ -93,13 +93,15 @@ pub struct Network {
 }
 
 enum Computed {
-    Engine {
-        model: Model,
-        network: engine::Network,
-        /// Whether the engine was chosen for it.
-        chosen: bool,
-    },
+    Engine(Box<Loaded>),
     Classifier(Make),
+}
+
+struct Loaded {
+    model: Model,
+    network: engine::Network,
+    /// Whether the engine was chosen for it.
+    chosen: bool,
 }
 
 impl Network {
@@ -136,11 +138,11 @@ impl Network {
         Ok(Self {
             identity: crate::identity(&model, &network),
             image,
-            computed: Computed::Engine {
+            computed: Computed::Engine(Box::new(Loaded {
                 model,
                 network,
                 chosen: config.named().is_none(),
-            },
+            })),
         })
     }
 
@@ -336,7 +338,7 @@ impl Network {
     /// The file and the loaded network, where there is one.
     pub(super) fn loaded(&self) -> Option<(&engine::Network, &Model)> {
         match &self.computed {
-            Computed::Engine { model, network, .. } => Some((network, model)),
+            Computed::Engine(loaded) => Some((&loaded.network, &loaded.model)),
             Computed::Classifier(_) => None,
         }
     }
@@ -344,7 +346,7 @@ impl Network {
     /// One worker's instance.
     pub(super) fn worker(&self) -> Result<Box<dyn Classifier>> {
         Ok(match &self.computed {
-            Computed::Engine { network, .. } => network.worker()?,
+            Computed::Engine(loaded) => loaded.network.worker()?,
             Computed::Classifier(make) => make(),
         })
     }
@@ -360,9 +362,10 @@ impl Network {
 
     /// What a person should know of how it is computed: before a run, and first.
     pub(super) fn chosen_engine(&self) -> Option<Remark> {
-        let Computed::Engine { chosen: true, .. } = self.computed else {
-            return None;
-        };
+        match &self.computed {
+            Computed::Engine(loaded) if loaded.chosen => {}
+            _ => return None,
+        }
         Some(Remark::EngineChosen {
             network: self.identity.file.clone(),
             engine: self.identity.engine.clone(),

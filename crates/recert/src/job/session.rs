@@ -201,8 +201,8 @@ fn share(
         let identity = networks[i].identity();
         (identity.sha256, &identity.output)
     };
-    for i in 0..networks.len() {
-        if networks[i].loaded().is_some() && distinct.iter().all(|&j| function(j) != function(i)) {
+    for (i, network) in networks.iter().enumerate() {
+        if network.loaded().is_some() && distinct.iter().all(|&j| function(j) != function(i)) {
             distinct.push(i);
         }
     }

@@ -152,9 +152,9 @@ fn selected(selection: &Selection) -> Value {
     })
 }
 
-/// A sample to run.
+/// A sample that is chosen to be run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Sample {
+struct Chosen {
     network: NetworkId,
     idx: u32,
     stream: u32,
@@ -260,7 +260,7 @@ impl Auditor {
         let picked = self.pick(ledger, &given.keys().copied().collect::<Vec<_>>())?;
         for (id, (network, classifier)) in &mut given {
             let samples = picked.iter().copied().filter(|c| c.network == *id);
-            let samples: Vec<Sample> = samples.collect();
+            let samples: Vec<Chosen> = samples.collect();
             batch_invariant &= network.batch_invariant;
             let mut again = Again {
                 ledger,
@@ -322,7 +322,7 @@ impl Auditor {
 
     /// Chooses samples: one of every network and input (in a random order), then
     /// a second, and so on.
-    fn pick(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<BTreeSet<Sample>> {
+    fn pick(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<BTreeSet<Chosen>> {
         let mut random = Random(self.seed);
         let mut held = Vec::new();
         for &network in networks {
@@ -357,7 +357,7 @@ impl Auditor {
                 for run in runs {
                     let length = run.end - run.start;
                     if at < length {
-                        let sample = Sample {
+                        let sample = Chosen {
                             network: series.network,
                             idx: series.idx,
                             stream: series.stream.0,
@@ -415,7 +415,7 @@ struct Again<'a> {
 
 impl Again<'_> {
     /// What it answers on a batch of samples.
-    fn batch(&mut self, samples: &[Sample]) -> Result<Answers> {
+    fn batch(&mut self, samples: &[Chosen]) -> Result<Answers> {
         let length = self.classifier.image_len();
         let mut noisy = vec![0.0; samples.len() * length];
         for (sample, out) in samples.iter().zip(noisy.chunks_exact_mut(length)) {
@@ -425,7 +425,7 @@ impl Again<'_> {
         Ok(self.classifier.classify(&noisy)?)
     }
 
-    fn answers(&mut self, samples: &[Sample]) -> Result<Vec<Answer>> {
+    fn answers(&mut self, samples: &[Chosen]) -> Result<Vec<Answer>> {
         let mut found = Vec::with_capacity(samples.len());
         for batch in samples.chunks(BATCH) {
             let answers = self.batch(batch)?;
@@ -447,8 +447,8 @@ impl Again<'_> {
     fn selection(&mut self, network: NetworkId, idx: u32) -> Result<(Value, Value)> {
         let stored = self.ledger.selection(network, idx)?;
         let stored = stored.expect("only inputs with a selection are picked");
-        let samples: Vec<Sample> = (0..stored.samples as u32)
-            .map(|sample| Sample {
+        let samples: Vec<Chosen> = (0..stored.samples as u32)
+            .map(|sample| Chosen {
                 network,
                 idx,
                 stream: Stream::Selection.tag(),
@@ -464,7 +464,7 @@ impl Again<'_> {
 
 /// The class whose margin the ledger keeps of a sample, and the edges of its
 /// buckets; None where it keeps none.
-fn kept_margin(ledger: &Ledger, sample: Sample) -> Result<Option<(u16, Vec<f32>)>> {
+fn kept_margin(ledger: &Ledger, sample: Chosen) -> Result<Option<(u16, Vec<f32>)>> {
     if sample.network != ledger.base() || sample.stream != Stream::Certify.tag() {
         return Ok(None);
     }
@@ -491,7 +491,7 @@ fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
     Ok(image.pixels)
 }
 
-fn stored(ledger: &Ledger, sample: Sample) -> Result<Answer> {
+fn stored(ledger: &Ledger, sample: Chosen) -> Result<Answer> {
     let series = series(sample.network, sample.idx, sample.stream);
     let at = u64::from(sample.sample);
     let bucket = match kept_margin(ledger, sample)? {
@@ -535,8 +535,8 @@ impl Noise {
         })
     }
 
-    fn add(&self, sample: Sample, image: &[f32], out: &mut [f32]) -> Result<()> {
-        let Sample {
+    fn add(&self, sample: Chosen, image: &[f32], out: &mut [f32]) -> Result<()> {
+        let Chosen {
             idx,
             sample,
             stream,
