@@ -284,9 +284,15 @@ fn asked(config: &RecertifyConfig, header: &Header, inputs: u64, among: u32) -> 
         _ => (Vec::new(), None),
     };
     if !auto && config.goal != Goal::Budget(Vec::new()) {
-        let message = "a budget, a target or a radius to reach is for the method auto: add it, or \
-                       give the samples of the other methods";
-        return Err(Error::parameter(Field::Method, message));
+        let (goal, field) = match config.goal {
+            Goal::Budget(_) => ("a budget", Field::Budget),
+            Goal::AverageRadius(_) => ("a target", Field::TargetAcr),
+            Goal::Radius(_) => ("a radius to reach", Field::UntilRadius),
+        };
+        let message = format!(
+            "{goal} is for the method auto: add it, or give the samples of the other methods (n_p)"
+        );
+        return Err(Error::parameter(field, message));
     }
     if auto {
         Levels::new(alpha, among)?;
