@@ -31,7 +31,7 @@ pub struct CalibrationNoise {
 ///
 /// # fn main() -> Result<(), recert::Error> {
 /// # let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
-/// let model = Model::read(format!("{demo}/shapes.onnx").as_ref())?;
+/// let model = Model::read(format!("{demo}/shapes.onnx"))?;
 /// let data = format!("{demo}/shapes-calibration.npz").parse()?;
 /// let data = recert::data::Dataset::open(&data, &Default::default())?;
 /// let engine = recert::engine::engines::embedded(&model, None);
