@@ -7,10 +7,8 @@ mod shared;
 use clap::{Parser, Subcommand};
 
 pub(crate) use others::{Approximate, Check, Demo, Engines, Report, Samples};
-pub(crate) use runs::{Certify, Method, Predict, Recertify};
-pub(crate) use shared::{
-    DataArgs, NetworkArgs, NoiseLaw, RunArgs, ScratchArgs, SidesArgs, SubjectArgs, SubsetArgs,
-};
+pub(crate) use runs::{Certify, Predict, Recertify};
+pub(crate) use shared::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs};
 
 /// Ends `recert --help`; `exit.rs` has the codes.
 const EXIT_CODES: &str = "\

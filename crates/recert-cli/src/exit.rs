@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Error;
-use recert::{data, engine, ledger, net, report, smooth};
+use recert::{Error, ErrorKind, Field};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +28,20 @@ pub(crate) enum Code {
     Interrupted = 130,
 }
 
-/// A failure that this crate finds itself, and the code it ends with.
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// Why the program ends otherwise than done.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    code: Code,
-    message: String,
+    pub(crate) code: Code,
+    pub(crate) message: String,
 }
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
@@ -44,11 +51,6 @@ impl Failure {
         }
     }
 
-    /// A flag's value that is out of range.
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self::new(Code::Usage, message)
-    }
-
     /// The run was stopped from outside.
     pub(crate) fn interrupted() -> Self {
         let message = "interrupted; everything computed is in the ledger: the same command resumes";
@@ -56,111 +58,66 @@ impl Failure {
     }
 
     /// What could not be written, and why.
-    pub(crate) fn output(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
-        Self::new(Code::Output, format!("writing {what} failed: {why}"))
+    pub(crate) fn output(target: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
+        Self::new(Code::Output, format!("writing {target} failed: {why}"))
     }
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
+/// A wrong use of flags.
+pub(crate) fn usage<T>(message: impl Into<String>) -> Result<T> {
+    Err(Failure::new(Code::Usage, message))
 }
 
-impl std::error::Error for Failure {}
-
-impl Code {
-    /// The code for an error, by the innermost cause that says.
-    pub(crate) fn of(error: &Error) -> Self {
-        error.chain().rev().find_map(code).unwrap_or(Self::Other)
-    }
-}
-
-fn code(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
-    if let Some(failure) = cause.downcast_ref::<Failure>() {
-        return Some(failure.code);
-    }
-    if let Some(error) = cause.downcast_ref::<ledger::Error>() {
-        use ledger::ErrorKind as K;
-        return Some(match error.kind() {
-            K::Mismatch | K::TooNew | K::InUse => Code::Ledger,
-            K::DiskFull | K::Io => Code::Output,
-            _ => Code::Input,
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<engine::Error>() {
-        use engine::ErrorKind as K;
-        return Some(match error.kind() {
-            K::EngineMissing | K::Unsupported | K::Run => Code::Engine,
-            K::Preprocess => Code::Usage,
-            _ => Code::Input,
-        });
-    }
-    if let Some(error) = cause.downcast_ref::<smooth::Error>() {
-        use smooth::ErrorKind as K;
-        return match error.kind() {
-            K::Parameter => Some(Code::Usage),
-            K::Ledger => Some(Code::Ledger),
-            K::Engine => Some(Code::Engine),
-            K::Data => Some(Code::Input),
-            _ => None,
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match error.kind() {
+            ErrorKind::Parameter => Code::Usage,
+            ErrorKind::Input => Code::Input,
+            ErrorKind::Ledger => Code::Ledger,
+            ErrorKind::Engine => Code::Engine,
+            ErrorKind::Output => Code::Output,
+            _ => Code::Other,
         };
-    }
-    if let Some(error) = cause.downcast_ref::<net::Error>() {
-        return Some(match error.kind() {
-            net::ErrorKind::Argument => Code::Usage,
-            _ => Code::Input,
-        });
-    }
-    if cause.is::<recert::num::Error>() {
-        return Some(Code::Usage);
-    }
-    if cause.is::<report::Error>() {
-        return Some(Code::Output);
-    }
-    cause.is::<data::Error>().then_some(Code::Input)
-}
-
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> Self {
-        Self::from(code as u8)
+        Self::new(code, with_flag(&error, error.field()))
     }
 }
 
-/// An error whose kind of cause the interface it came through does not tell,
-/// made one whose exit code is known.
-pub(crate) fn typed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
-    error
-        .downcast::<net::Error>()
-        .map(|known| Error::new(*known))
-        .or_else(|error| {
-            error
-                .downcast::<engine::Error>()
-                .map(|known| Error::new(*known))
-        })
-        .or_else(|error| {
-            error
-                .downcast::<data::Error>()
-                .map(|known| Error::new(*known))
-        })
-        .unwrap_or_else(Error::from_boxed)
+impl From<recert::report::Error> for Failure {
+    fn from(error: recert::report::Error) -> Self {
+        Error::from(error).into()
+    }
 }
 
-/// The error and its causes on one line, without saying the same thing twice.
-pub(crate) fn message(error: &Error) -> String {
-    let mut message = String::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        if message.is_empty() {
-            message = text;
-        } else if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        // A ledger's error says all there is; the database's own words below
-        // it are of no use to anybody.
-        if cause.is::<ledger::Error>() {
-            break;
+/// A library's words, with the flag for the field that they are about.
+pub(crate) fn with_flag(words: &dyn std::fmt::Display, field: Option<Field>) -> String {
+    match field {
+        Some(field) => format!("{words} (see {})", flag(field)),
+        None => words.to_string(),
+    }
+}
+
+fn flag(field: Field) -> String {
+    format!("--{}", field.name().replace('_', "-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_field_is_a_flag() {
+        let commands = crate::args::Args::command();
+        let flags: BTreeSet<String> = (commands.get_subcommands())
+            .flat_map(clap::Command::get_arguments)
+            .filter_map(|argument| argument.get_long())
+            .map(|long| format!("--{long}"))
+            .collect();
+        for &field in Field::ALL {
+            assert!(flags.contains(&flag(field)), "{field}");
         }
     }
-    message
 }

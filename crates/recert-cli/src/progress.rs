@@ -1,65 +1,30 @@
-//! The progress bar, the rows, and Ctrl-C.
+//! A running job on the terminal: the progress bar, the rows, the log.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use recert::ledger::{Certificate, Input, NetworkId};
+use recert::job::{Event, Events, Job, Pass, PassKind};
 use recert::report::cohen::{self, CohenLog, LogRow};
-use recert::smooth::Observer;
+use recert::smooth::Outcome;
 
-use crate::exit::Failure;
-use crate::output;
-
-/// Set by the first Ctrl-C; the second one ends the process.
-static STOP: AtomicBool = AtomicBool::new(false);
-
-/// Watches for Ctrl-C and termination signals from here on.
-pub(crate) fn watch_for_stop() -> Result<()> {
-    static WATCHING: OnceLock<Result<(), String>> = OnceLock::new();
-    WATCHING
-        .get_or_init(|| {
-            ctrlc::set_handler(|| {
-                if STOP.swap(true, Ordering::SeqCst) {
-                    std::process::exit(super::exit::Code::Interrupted as i32);
-                }
-                eprintln!("\nrecert: stopping; finishing what is in flight (again: at once)");
-            })
-            .map_err(|error| error.to_string())
-        })
-        .clone()
-        .map_err(anyhow::Error::msg)
-        .context("watching for Ctrl-C failed")
-}
-
-/// Writes to stdout. Unlike `println!` it fails, and does not panic, where
-/// stdout is a full disk or a pipe that nobody reads any more.
-pub(crate) fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|why| Failure::output("to standard output", why).into())
-}
-
-/// What is said where a row could not be written.
-const ROW_FAILED: &str = "writing a row failed; the ledger is complete up to it";
+use crate::args::RunArgs;
+use crate::exit::{Failure, Result, with_flag};
+use crate::terminal::{self, print};
 
 /// Prints a row as each input is done, on stdout and to the log, and shows
 /// progress on stderr.
-pub(crate) struct Progress {
+pub(crate) struct Progress<'a> {
     bar: ProgressBar,
     quiet: bool,
     log: Option<CohenLog>,
-    /// The network whose rows are printed as they come; `None` for all.
-    first: Option<NetworkId>,
-    /// The others, and their rows so far.
-    waiting: Vec<(NetworkId, Vec<LogRow>)>,
-    /// The method whose certificate makes an input's row.
-    method: &'static str,
+    /// Where inputs come from: of certifying, and of recertifying.
+    sources: (&'a str, &'a Path),
+    pass: Option<Pass>,
+    /// The rows so far of every network but the first, whose rows are printed
+    /// as they come.
+    waiting: Vec<Vec<LogRow>>,
     /// Work done before this run, which says nothing about its speed.
     before: u64,
     started: Instant,
@@ -67,28 +32,41 @@ pub(crate) struct Progress {
     /// Samples of the rows that got no valid answer.
     invalid: u64,
     /// The first failure to write a row; the run is stopped for it.
-    failure: Option<anyhow::Error>,
+    failure: Option<Failure>,
+}
+
+/// Runs a job to its end, with progress and rows. `data` and `ledger` name where
+/// the inputs come from that are certified, and recertified.
+pub(crate) fn run(job: Job<'_>, args: &RunArgs, data: &str, ledger: &Path) -> Result<()> {
+    let mut progress = Progress::new(args, (data, ledger))?;
+    terminal::watch_for_stop()?;
+    let outcome = job.run(&mut progress);
+    let outcome = match (outcome, progress.failure) {
+        // That a row could not be written is why the run was stopped.
+        (Ok(_), Some(failure)) => return Err(failure),
+        (outcome, _) => outcome?,
+    };
+    match outcome {
+        Outcome::Finished => Ok(()),
+        Outcome::Stopped => Err(Failure::interrupted()),
+    }
 }
 
 /// Opens a log, which a ledger is not.
 fn open_log(path: &Path) -> Result<CohenLog> {
-    output::check_place("--log", path, &[])?;
+    terminal::check_place("--log", path, &[])?;
     Ok(CohenLog::open(path)?)
 }
 
-impl Progress {
-    /// The name of no method: for a run that is a means to another.
-    pub(crate) const NO_ROWS: &'static str = "";
-
-    /// `method` is the one whose certificates make the rows.
-    pub(crate) fn new(log: Option<&Path>, method: &'static str, quiet: bool) -> Result<Self> {
+impl<'a> Progress<'a> {
+    fn new(args: &RunArgs, sources: (&'a str, &'a Path)) -> Result<Self> {
         Ok(Self {
             bar: ProgressBar::hidden(),
-            quiet: quiet || !std::io::stderr().is_terminal(),
-            log: log.map(open_log).transpose()?,
-            first: None,
+            quiet: args.quiet || !std::io::stderr().is_terminal(),
+            log: args.log.as_deref().map(open_log).transpose()?,
+            sources,
+            pass: None,
             waiting: Vec::new(),
-            method,
             before: 0,
             started: Instant::now(),
             done: 0,
@@ -97,75 +75,26 @@ impl Progress {
         })
     }
 
-    /// Makes a table of each of `networks`, in this order, if there are several:
-    /// rows of the first are printed as they come, those of the others once
-    /// that table is whole.
-    pub(crate) fn tables(&mut self, networks: &[NetworkId]) {
-        self.first = networks.first().copied();
-        let others = networks.iter().skip(1);
-        self.waiting = others.map(|&network| (network, Vec::new())).collect();
+    /// Keeps the first failure to write.
+    fn keep(&mut self, written: Result<()>) {
+        if let (Err(mut failure), None) = (written, &self.failure) {
+            let row = "writing a row failed; the ledger is complete up to it";
+            failure.message = format!("{row}: {}", failure.message);
+            self.failure = Some(failure);
+        }
     }
 
-    /// Prints the names of the columns, if there will be rows.
-    pub(crate) fn header(&self) -> Result<()> {
-        if self.method == Self::NO_ROWS {
-            return Ok(());
+    fn pass_started(&mut self, pass: Pass) {
+        self.pass = Some(pass);
+        self.waiting = vec![Vec::new(); pass.networks - 1];
+        (self.done, self.invalid, self.started) = (0, 0, Instant::now());
+        if pass.rows {
+            let written = print_header();
+            self.failure = self.failure.take().or(written.err());
         }
-        print(&format!("{}\n", cohen::HEADER))
     }
 
-    /// Ends the bar, prints the tables that waited, and says how `what` ended;
-    /// fails if a row could not be written.
-    pub(crate) fn finish(mut self, what: &str) -> Result<()> {
-        self.bar.finish_and_clear();
-        if self.failure.is_none()
-            && let Err(error) = self.print_waiting()
-        {
-            self.failure = Some(error.context(ROW_FAILED));
-        }
-        let seconds = self.started.elapsed().as_secs_f64();
-        if self.done > 0 {
-            eprintln!(
-                "{what}: {} evaluations in {seconds:.1} s, {:.0} a second",
-                self.done,
-                self.done as f64 / seconds.max(1e-9),
-            );
-        } else {
-            eprintln!("{what}: 0 evaluations");
-        }
-        if self.invalid > 0 {
-            eprintln!(
-                "recert: {} samples had NaN or infinite logits; each counts against the class",
-                self.invalid,
-            );
-        }
-        self.failure.map_or(Ok(()), Err)
-    }
-
-    fn print_waiting(&mut self) -> Result<()> {
-        for (_, rows) in std::mem::take(&mut self.waiting) {
-            if !rows.is_empty() {
-                self.header()?;
-            }
-            for row in &rows {
-                self.row(row)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn row(&mut self, row: &LogRow) -> Result<()> {
-        let line = format!("{}\n", row.to_line(CohenLog::DIGITS));
-        self.bar.suspend(|| print(&line))?;
-        if let Some(log) = &mut self.log {
-            log.append(row)?;
-        }
-        Ok(())
-    }
-}
-
-impl Observer for Progress {
-    fn start(&mut self, evaluations: u64, done: u64) {
+    fn started(&mut self, evaluations: u64, done: u64) {
         self.before = done;
         self.started = Instant::now();
         if self.quiet {
@@ -184,45 +113,128 @@ impl Observer for Progress {
         // The bar's own estimate counts what the ledger held as work done just
         // now; the speed of this run is what the rest will take.
         let rate = self.done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let left = self
-            .bar
-            .length()
-            .unwrap_or(0)
-            .saturating_sub(self.before + self.done);
+        let all = self.bar.length().unwrap_or(0);
+        let left = all.saturating_sub(self.before + self.done);
         let left = Duration::from_secs_f64((left as f64 / rate.max(1e-9)).min(1e9));
-        self.bar.set_message(format!(
-            "{rate:.0}/s  {} left",
-            indicatif::HumanDuration(left)
-        ));
+        let left = indicatif::HumanDuration(left);
+        self.bar.set_message(format!("{rate:.0}/s  {left} left"));
     }
 
-    fn concluded(&mut self, network: NetworkId, input: &Input, certificates: &[Certificate]) {
-        let of_method = certificates
-            .iter()
-            .filter(|c| c.claim.method() == self.method);
-        // With several counts of samples, the row is that of the largest.
-        let Some(certificate) = of_method.max_by_key(|c| c.claim.samples) else {
-            return;
+    fn concluded(&mut self, networks: &[usize], row: LogRow) {
+        for &network in networks {
+            if network > 0 {
+                self.waiting[network - 1].push(row);
+            } else if self.failure.is_none() {
+                let written = self.row(&row);
+                self.keep(written);
+            }
+        }
+    }
+
+    /// Ends the bar, prints the tables that waited, and says how it ended.
+    fn pass_ended(&mut self, finished: bool) {
+        self.bar.finish_and_clear();
+        if self.failure.is_none() {
+            let written = self.print_waiting();
+            self.keep(written);
+        }
+        let summary = self.summary(finished);
+        let seconds = self.started.elapsed().as_secs_f64();
+        if self.done > 0 {
+            eprintln!(
+                "{summary}: {} evaluations in {seconds:.1} s, {:.0} a second",
+                self.done,
+                self.done as f64 / seconds.max(1e-9),
+            );
+        } else {
+            eprintln!("{summary}: 0 evaluations");
+        }
+        if self.invalid > 0 {
+            terminal::remark(&format!(
+                "{} samples had NaN or infinite logits; each counts against the class",
+                self.invalid,
+            ));
+        }
+    }
+
+    fn summary(&self, finished: bool) -> String {
+        let Some(pass) = self.pass else {
+            return String::new();
         };
-        self.invalid += certificate.evidence.invalid();
-        let row = LogRow {
-            idx: input.idx,
-            label: input.label,
-            predict: certificate.class.map(u32::from),
-            radius: certificate.radius,
-            seconds: certificate.micros as f64 / 1e6,
+        let (data, ledger) = self.sources;
+        let (verb, source) = match pass.kind {
+            PassKind::Predict => ("predicted", data.to_owned()),
+            PassKind::Recertify => ("recertified", ledger.display().to_string()),
+            _ => ("certified", data.to_owned()),
         };
-        let waiting = self.waiting.iter_mut().filter(|(of, _)| *of == network);
-        waiting.for_each(|(_, rows)| rows.push(row));
-        if self.failure.is_none()
-            && self.first.is_none_or(|first| first == network)
-            && let Err(error) = self.row(&row)
-        {
-            self.failure = Some(error.context(ROW_FAILED));
+        let mut inputs = format!("{} inputs of {source}", pass.inputs);
+        if pass.networks > 1 {
+            inputs = format!("{inputs} for {} networks", pass.networks);
+        }
+        if finished {
+            format!("{verb} {inputs}")
+        } else {
+            format!("not all of {inputs} {verb}")
+        }
+    }
+
+    fn print_waiting(&mut self) -> Result<()> {
+        for rows in std::mem::take(&mut self.waiting) {
+            if !rows.is_empty() {
+                print_header()?;
+            }
+            for row in &rows {
+                self.row(row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, row: &LogRow) -> Result<()> {
+        let line = format!("{}\n", row.to_line(CohenLog::DIGITS));
+        self.bar.suspend(|| print(&line))?;
+        if let Some(log) = &mut self.log {
+            log.append(row)?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints the names of the columns.
+fn print_header() -> Result<()> {
+    print(&format!("{}\n", cohen::HEADER))
+}
+
+impl Events for Progress<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Remark(remark) => terminal::remark(&with_flag(&remark, remark.field())),
+            Event::PassStarted(pass) => self.pass_started(pass),
+            Event::Started { evaluations, done } => self.started(evaluations, done),
+            Event::Evaluated { evaluations } => self.evaluated(evaluations),
+            Event::Concluded {
+                networks,
+                input,
+                row: Some(certificate),
+                invalid,
+                ..
+            } => {
+                self.invalid += invalid;
+                let row = LogRow {
+                    idx: input.idx,
+                    label: input.label,
+                    predict: certificate.class.map(u32::from),
+                    radius: certificate.radius,
+                    seconds: certificate.micros as f64 / 1e6,
+                };
+                self.concluded(networks, row);
+            }
+            Event::PassEnded { finished } => self.pass_ended(finished),
+            _ => {}
         }
     }
 
     fn stop(&self) -> bool {
-        self.failure.is_some() || STOP.load(Ordering::SeqCst)
+        self.failure.is_some() || terminal::stopped()
     }
 }

@@ -20,10 +20,31 @@ pub enum ErrorKind {
     Run,
 }
 
+/// What a failure is about, where choosing it otherwise would help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Setting {
+    /// The engine that computes.
+    Engine,
+    /// The arithmetic.
+    Precision,
+    /// The device.
+    Device,
+    /// The normalisation's mean.
+    Mean,
+    /// The normalisation's standard deviation.
+    Std,
+    /// The normalisation's factor.
+    Scale,
+    /// The size of the images.
+    ImageSize,
+}
+
 /// A failure to load or to run a network: what, where, and what to do.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
+    setting: Option<Setting>,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -32,9 +53,15 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
+            setting: None,
             message: message.into(),
             source: None,
         }
+    }
+
+    pub(crate) fn about(mut self, setting: Setting) -> Self {
+        self.setting = Some(setting);
+        self
     }
 
     pub(crate) fn because(
@@ -50,6 +77,11 @@ impl Error {
         self.kind
     }
 
+    /// The setting that the failure is about.
+    pub fn setting(&self) -> Option<Setting> {
+        self.setting
+    }
+
     /// A failure of an engine outside this crate, for its own implementation
     /// of [`Runtime`](crate::Runtime), [`Session`](crate::Session) or
     /// [`Classifier`](crate::Classifier).
@@ -60,6 +92,7 @@ impl Error {
     ) -> Self {
         Self {
             kind,
+            setting: None,
             message: message.into(),
             source,
         }

@@ -29,7 +29,7 @@ mod tap;
 
 pub use answers::{Answers, Class};
 pub use classifier::{Classifier, FnClassifier};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, Setting};
 pub use identity::{Arithmetic, EngineIdentity, Floats};
 pub use network::{ImageShape, Network, NetworkOptions};
 pub use options::{EngineOptions, Precision};

@@ -9,7 +9,7 @@ use crate::options::quantizes;
 use crate::probe;
 use crate::{
     Answers, Class, Classifier, EngineIdentity, Error, ErrorKind, Output, Preprocess, Runtime,
-    Session,
+    Session, Setting,
 };
 
 /// The shape of an image: channels, height, width.
@@ -229,9 +229,9 @@ fn dims(
     if !ok {
         let message = format!(
             "{name} takes images of {wanted} (channels x height x width), but the data's are {image}: \
-             give the data this network was trained on (for image folders, --crop sets the size)"
+             give the data this network was trained on (the images of a folder can be cropped to another size)"
         );
-        return Err(Error::new(ErrorKind::Shape, message));
+        return Err(Error::new(ErrorKind::Shape, message).about(Setting::ImageSize));
     }
     Ok((dims, nhwc))
 }

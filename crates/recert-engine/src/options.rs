@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use recert_graph::Model;
 
-use crate::{EngineIdentity, Error, ErrorKind, Runtime, Session};
+use crate::{EngineIdentity, Error, ErrorKind, Runtime, Session, Setting};
 
 /// The arithmetic of a network's floating-point operators.
 ///
@@ -130,12 +130,11 @@ impl Runtime for Quantized {
             return self.0.load(model, input, outputs);
         }
         let message = format!(
-            "{}: --precision int8 computes in 8 bits what the network quantizes, but it quantizes \
-             nothing: make an int8 version of it with `recert approximate --int8`, or choose \
-             another precision",
+            "{}: precision int8 computes in 8 bits what the network quantizes, but it quantizes \
+             nothing: make an int8 version of it, or choose another precision",
             model.name()
         );
-        Err(Error::new(ErrorKind::Unsupported, message))
+        Err(Error::new(ErrorKind::Unsupported, message).about(Setting::Precision))
     }
 }
 

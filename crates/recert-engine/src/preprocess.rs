@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Setting};
 
 /// What is done to an image in `[0, 1]` units (plus noise) before the network
 /// sees it: per channel `scale * (x - mean) / std`, in float32.
@@ -41,15 +41,21 @@ impl Preprocess {
     /// # Ok::<(), recert_engine::Error>(())
     /// ```
     pub fn new(mean: &[f32], std: &[f32], scale: Option<f32>) -> Result<Self, Error> {
-        let bad = |why: String| Err(Error::new(ErrorKind::Preprocess, why));
+        let bad = |setting, why: String| Err(Error::new(ErrorKind::Preprocess, why).about(setting));
         if let Some(value) = mean.iter().find(|v| !v.is_finite()) {
-            return bad(format!("mean must be finite, got {value}"));
+            return bad(Setting::Mean, format!("mean must be finite, got {value}"));
         }
         if let Some(value) = std.iter().find(|v| !(v.is_finite() && **v > 0.0)) {
-            return bad(format!("std must be positive and finite, got {value}"));
+            return bad(
+                Setting::Std,
+                format!("std must be positive and finite, got {value}"),
+            );
         }
         if let Some(value) = scale.filter(|v| !(v.is_finite() && *v != 0.0)) {
-            return bad(format!("scale must be finite and not 0, got {value}"));
+            return bad(
+                Setting::Scale,
+                format!("scale must be finite and not 0, got {value}"),
+            );
         }
         Ok(Self {
             mean: mean.to_vec(),
@@ -65,7 +71,11 @@ impl Preprocess {
 
     /// Checks that the values given fit images of `channels` channels.
     pub(crate) fn check(&self, channels: usize) -> Result<(), Error> {
-        for (name, values) in [("mean", &self.mean), ("std", &self.std)] {
+        let given = [
+            (Setting::Mean, "mean", &self.mean),
+            (Setting::Std, "std", &self.std),
+        ];
+        for (setting, name, values) in given {
             if values.len() > 1 && values.len() != channels {
                 return Err(Error::new(
                     ErrorKind::Preprocess,
@@ -74,7 +84,8 @@ impl Preprocess {
                         values.len(),
                         if channels == 1 { "" } else { "s" },
                     ),
-                ));
+                )
+                .about(setting));
             }
         }
         Ok(())

@@ -15,6 +15,8 @@ pub enum ErrorKind {
     TooNew,
     /// The ledger is of another run: another network, sigma, data, ...
     Mismatch,
+    /// The ledger is of other inputs.
+    OtherData,
     /// Another process is writing to the ledger.
     InUse,
     /// The disk is full.

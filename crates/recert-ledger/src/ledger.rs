@@ -333,7 +333,7 @@ impl Ledger {
             return Ok(());
         }
         let message = format!(
-            "is of another run; it differs in {} (use another --ledger for a new run)",
+            "is of another run; it differs in {} (a new run needs another ledger)",
             differing.join("; ")
         );
         Err(Error::new(ErrorKind::Mismatch, &self.path, message))
@@ -399,7 +399,7 @@ fn exists(path: &Path) -> Result<(), Error> {
     let message = if path.exists() {
         "is no file: give the name of the ledger itself"
     } else {
-        "there is no such file: certify a network first (`recert certify --ledger ..`)"
+        "there is no such file: certify a network first"
     };
     Err(Error::new(ErrorKind::Open, path, message))
 }

@@ -5,6 +5,8 @@ use recert_engine::{ImageShape, NetworkOptions, Runtime, Tap};
 use recert_net::{Calibration, Model, RangeMethod, calibration_points, instrument};
 use recert_noise::{NoiseKey, Stream};
 
+use crate::{Error, Result};
+
 /// Gaussian noise on calibration images: a network that will be certified by
 /// smoothing sees noisy images, and its ranges should be those.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +24,26 @@ pub struct CalibrationNoise {
 /// # Errors
 /// Whatever reading an image, loading or running the network fails with, and
 /// NaN activations.
+///
+/// ```
+/// use recert::engine::NetworkOptions;
+/// use recert::net::{Model, RangeMethod, quantize_int8};
+///
+/// # fn main() -> Result<(), recert::Error> {
+/// # let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
+/// let model = Model::read(format!("{demo}/shapes.onnx"))?;
+/// let data = format!("{demo}/shapes-calibration.npz").parse()?;
+/// let data = recert::data::Dataset::open(&data, &Default::default())?;
+/// let engine = recert::engine::engines::embedded(&model, None);
+/// let options = NetworkOptions::default();
+/// let ranges = recert::calibrate(
+///     &model, engine.as_ref(), &options, &data, 0..20, None, RangeMethod::MinMax,
+/// )?;
+/// let (int8, _) = quantize_int8(&model, &ranges)?;
+/// assert!(int8.size() < model.size());
+/// # Ok(())
+/// # }
+/// ```
 pub fn calibrate(
     model: &Model,
     runtime: &dyn Runtime,
@@ -30,7 +52,7 @@ pub fn calibrate(
     images: impl IntoIterator<Item = u32>,
     noise: Option<CalibrationNoise>,
     method: RangeMethod,
-) -> Result<Calibration, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Calibration> {
     let points = calibration_points(model)?;
     let instrumented = instrument(model, &points)?;
     let shape = data.shape();
@@ -47,7 +69,7 @@ pub fn calibrate(
             let clean = pixels.clone();
             NoiseKey::new(seed).add(Stream::Calibration, idx, 0, sigma, &clean, &mut pixels);
         }
-        tap.visit::<Box<dyn std::error::Error + Send + Sync>>(&pixels, |name, values| {
+        tap.visit::<Error>(&pixels, |name, values| {
             Ok(calibration.observe(name, values)?)
         })?;
     }

@@ -23,7 +23,7 @@ pub fn identity(model: &Model, network: &Network) -> ledger::Network {
     }
 }
 
-/// What the file says of its own arithmetic, as `recert approximate` writes it.
+/// What the file says of its own arithmetic, as approximating writes it.
 fn note(model: &Model) -> Option<String> {
     let parts: Vec<_> = ["recert.approximation", "recert.arithmetic"]
         .iter()

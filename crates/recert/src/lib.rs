@@ -1,15 +1,20 @@
 //! Certify once, recertify every change.
 //!
-//! The one stable API of recert: the crates it is made of under short names,
-//! and the few pieces that need several of them at once.
+//! The one stable API of recert: [`job`] runs whole jobs, and the crates it is
+//! made of stand below it under short names.
 //!
-//! - [`smooth`]: certify, predict, recertify; [`ledger`]: where it is kept.
+//! - [`job`]: certify, predict, recertify, approximate, check, report.
+//! - [`smooth`]: the runs and bounds; [`ledger`]: where they are kept.
 //! - [`graph`]: read ONNX networks; [`net`]: approximate them; [`calibrate`]
 //!   for int8.
 //! - [`engine`]: run them; [`identity`] ties a loaded network to a ledger.
 //! - [`data`]: the inputs; [`noise`]: the samples; [`num`]: the bounds.
+//! - [`samples`]: how many samples a radius, or an error, takes.
 //! - [`report`]: metrics, tables, HTML; [`reporting`] fills it from ledgers.
 //! - [`check`]: independent re-verification of a ledger.
+//!
+//! Everything in [`job`] fails with one [`Error`] of a [kind](ErrorKind), which
+//! names the [`Field`] at fault.
 
 #![forbid(unsafe_code)]
 
@@ -25,8 +30,15 @@ pub use recert_report as report;
 pub use recert_smooth as smooth;
 
 mod calibration;
+mod error;
+mod field;
 mod identity;
+pub mod job;
+pub mod output;
 pub mod reporting;
+pub mod samples;
 
 pub use calibration::{CalibrationNoise, calibrate};
+pub use error::{Error, ErrorKind, Result};
+pub use field::Field;
 pub use identity::identity;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use recert::job::Fraction;
 
 use super::{DataArgs, NetworkArgs};
 
@@ -25,7 +26,7 @@ pub(crate) struct Approximate {
     pub(crate) int8: bool,
     /// Zero this share of the weights of every layer, smallest first (10% or 0.1)
     #[arg(long, allow_hyphen_values = true, value_name = "SHARE")]
-    pub(crate) prune: Option<String>,
+    pub(crate) prune: Option<Fraction>,
     /// Prune over all layers together instead of within each
     #[arg(long, requires = "prune")]
     pub(crate) prune_globally: bool,
@@ -148,12 +149,12 @@ pub(crate) struct Samples {
     pub(crate) radius: Vec<f64>,
     /// Ask for the radius that so many samples certify, or several numbers
     #[arg(
-        long = "n",
+        long,
         allow_negative_numbers = true,
         value_delimiter = ',',
         value_name = "N,.."
     )]
-    pub(crate) samples: Vec<u64>,
+    pub(crate) n: Vec<u64>,
     /// Standard deviation of the noise, in units of pixels in [0, 1], for --radius and --n
     #[arg(long, allow_negative_numbers = true, value_name = "S")]
     pub(crate) sigma: Option<f64>,
@@ -172,7 +173,7 @@ pub(crate) struct Samples {
         value_delimiter = ',',
         value_name = "E,.."
     )]
-    pub(crate) error: Vec<String>,
+    pub(crate) error: Vec<Fraction>,
     /// Failure probability: of a radius [default: 0.001], or on either side of the interval
     /// [default: 0.01]
     #[arg(long, allow_negative_numbers = true, value_name = "A")]

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use recert::engine::Precision;
+use recert::job::{self, Amount};
 
 use super::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs};
 
@@ -48,14 +50,14 @@ pub(crate) struct Certify {
         value_name = "B",
         default_value = "5%"
     )]
-    pub(crate) via_budget: String,
+    pub(crate) via_budget: Amount,
     /// The engine of the --via network [default: that of the network itself]
     #[arg(long, requires_all = ["via", "engine"], value_name = "NAME")]
     pub(crate) via_engine: Option<String>,
     /// The arithmetic of the --via network, which may then be the same file [default: that of the
     /// network itself]
     #[arg(long, requires = "via", value_name = "P")]
-    pub(crate) via_precision: Option<String>,
+    pub(crate) via_precision: Option<Precision>,
     /// The device of the --via network [default: that of the network itself]
     #[arg(long, requires = "via", value_name = "NAME")]
     pub(crate) via_device: Option<String>,
@@ -96,6 +98,19 @@ pub(crate) enum Method {
     Direct,
 }
 
+impl Method {
+    pub(crate) fn method(self) -> job::Method {
+        match self {
+            Self::Auto => job::Method::Auto,
+            Self::Irs => job::Method::Irs,
+            Self::Zeta => job::Method::Zeta,
+            Self::Loss => job::Method::Loss,
+            Self::Paired => job::Method::Paired,
+            Self::Direct => job::Method::Direct,
+        }
+    }
+}
+
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Recertify {
     /// The ledger of the original network
@@ -115,7 +130,7 @@ pub(crate) struct Recertify {
         allow_hyphen_values = true,
         value_name = "B,.."
     )]
-    pub(crate) budget: Vec<String>,
+    pub(crate) budget: Vec<Amount>,
     /// auto: as few evaluations as lead to this average certified radius over all inputs, whatever
     /// their labels
     #[arg(
@@ -161,7 +176,7 @@ pub(crate) struct Recertify {
         allow_hyphen_values = true,
         value_name = "N_P,.."
     )]
-    pub(crate) n_p: Vec<String>,
+    pub(crate) n_p: Vec<Amount>,
     #[command(flatten)]
     pub(crate) sides: SidesArgs,
     /// Total failure probability of each new certificate [default: twice the ledger's alpha,

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use recert::engine::Precision;
+use recert::job::{DataOptions, NetworkConfig, RunConfig, SubsetConfig};
+use recert::noise::Law;
 use recert::smooth::Sides;
 
 /// Which data, and how to read it.
@@ -28,6 +31,19 @@ pub(crate) struct DataArgs {
     pub(crate) crop: Option<u32>,
 }
 
+impl DataArgs {
+    pub(crate) fn options(&self) -> DataOptions {
+        DataOptions {
+            train: self.train,
+            labels: self.labels.clone(),
+            classes: self.classes.clone(),
+            label_offset: self.label_offset,
+            resize: self.resize,
+            crop: self.crop,
+        }
+    }
+}
+
 /// Which network, and how to run it.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct NetworkArgs {
@@ -40,7 +56,7 @@ pub(crate) struct NetworkArgs {
     /// must be, and f32 elsewhere); in bf16 a network is another one than in f32, to be recertified
     /// [default: the ledger's where there is one, else f32]
     #[arg(long, value_name = "P")]
-    pub(crate) precision: Option<String>,
+    pub(crate) precision: Option<Precision>,
     /// The device, by the engine's name for it: CPU, CUDA or CUDA:1 (onnxruntime), GPU or GPU.1
     /// (openvino), .. [default: the ledger's where there is one, else CPU]
     #[arg(long, value_name = "NAME")]
@@ -69,6 +85,20 @@ pub(crate) struct NetworkArgs {
     pub(crate) scale: Option<f32>,
 }
 
+impl NetworkArgs {
+    pub(crate) fn config(&self) -> NetworkConfig {
+        NetworkConfig {
+            engine: self.engine.clone(),
+            precision: self.precision,
+            device: self.device.clone(),
+            output: self.output.clone(),
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            scale: self.scale,
+        }
+    }
+}
+
 /// How to go about it.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct RunArgs {
@@ -86,6 +116,15 @@ pub(crate) struct RunArgs {
     /// No progress bar
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+impl RunArgs {
+    pub(crate) fn config(&self) -> RunConfig {
+        RunConfig {
+            threads: self.threads,
+            batch: self.batch,
+        }
+    }
 }
 
 /// Which inputs of the data set.
@@ -110,6 +149,16 @@ pub(crate) struct SubsetArgs {
     /// Take at most this many inputs
     #[arg(long, allow_negative_numbers = true, value_name = "COUNT")]
     pub(crate) limit: Option<u32>,
+}
+
+impl SubsetArgs {
+    pub(crate) fn config(&self) -> SubsetConfig {
+        SubsetConfig {
+            every: self.every,
+            offset: self.offset,
+            limit: self.limit,
+        }
+    }
 }
 
 /// What certifying and predicting are about. It stands apart from the rest of
@@ -143,6 +192,15 @@ pub(crate) enum NoiseLaw {
     /// Normal, rounded to grey levels: for 8-bit images, whose certificates then hold for every
     /// 8-bit image within the radius without any proviso on floating-point rounding
     Integer,
+}
+
+impl NoiseLaw {
+    pub(crate) fn law(self) -> Law {
+        match self {
+            Self::Gaussian => Law::Gaussian,
+            Self::Integer => Law::Integer,
+        }
+    }
 }
 
 /// What else certifying and predicting have in common.

@@ -1,132 +1,82 @@
 //! `recert check`.
 
-mod rerun;
-
 use std::fmt::Write as _;
 
-use anyhow::Result;
-use recert::check::{Report, SCHEMA, SealState, Unchecked, check_ledger};
-use recert::ledger::Ledger;
+use recert::check::{SCHEMA, SealState};
+use recert::job::{Auditor, Checked, Findings, Rerun, RerunConfig};
 use serde_json::{Value, json};
 
-use self::rerun::{Models, Rerun};
 use crate::args::Check;
-use crate::config::usage;
-use crate::exit::{Code, Failure, message};
-use crate::progress::print;
+use crate::exit::{Code, Failure, Result, with_flag};
+use crate::terminal::print;
 
 /// Violations of a ledger that are printed; JSON has all of them.
 const SHOWN: usize = 100;
 
-/// What became of one ledger.
-struct Outcome {
-    ledger: String,
-    result: Result<(Report, Option<Rerun>)>,
-}
-
-impl Outcome {
-    /// Violations of the check, and samples answered otherwise.
-    fn wrong(&self) -> usize {
-        self.result.as_ref().map_or(0, |(report, rerun)| {
-            report.violations.len() + rerun.as_ref().map_or(0, |rerun| rerun.differences.len())
-        })
-    }
-}
-
 pub(crate) fn run(args: &Check) -> Result<()> {
-    if args.rerun == Some(0) {
-        return usage("--rerun must be at least 1");
-    }
-    let models = match args.rerun {
-        Some(samples) => Some(Models::read(args, samples)?),
+    let auditor = match args.rerun {
+        Some(samples) => Some(Auditor::new(RerunConfig {
+            samples,
+            seed: args.seed,
+            models: args.model.clone(),
+            data: args.data.clone(),
+            options: args.data_args.options(),
+        })?),
         None => None,
     };
-    let mut outcomes = Vec::new();
-    for path in &args.ledgers {
-        outcomes.push(Outcome {
-            ledger: path.display().to_string(),
-            result: one(path, models.as_ref()),
-        });
-    }
-    if let Some(unused) = models.as_ref().and_then(Models::unused)
-        && outcomes.iter().all(|outcome| outcome.result.is_ok())
-    {
-        return usage(format!(
-            "--model {unused} is no network of the ledgers (its SHA-256 is none of theirs)"
-        ));
-    }
+    let all = recert::job::check(&args.ledgers, auditor.as_ref())?;
     if args.json {
-        let ledgers: Vec<Value> = outcomes.iter().map(as_json).collect();
+        let ledgers: Vec<Value> = all.iter().map(as_json).collect();
         let document = json!({"schema": SCHEMA, "ledgers": ledgers});
         print(&format!("{document:#}\n"))?;
     } else {
-        let texts = outcomes.iter().map(as_text);
+        let texts = all.iter().map(as_text);
         print(&texts.collect::<Vec<_>>().join("\n"))?;
     }
-    let wrong = outcomes.iter().filter(|outcome| outcome.wrong() > 0);
-    let (ledgers, places) = wrong.fold((0, 0), |(ledgers, places), outcome| {
-        (ledgers + 1, places + outcome.wrong())
-    });
-    if ledgers > 0 {
+    let wrong: Vec<usize> = all.iter().map(Checked::wrong).filter(|&w| w > 0).collect();
+    if !wrong.is_empty() {
         let message = format!(
-            "{places} fields or answers do not hold, in {ledgers} of {} ledgers",
-            outcomes.len()
+            "{} fields or answers do not hold, in {} of {} ledgers",
+            wrong.iter().sum::<usize>(),
+            wrong.len(),
+            all.len()
         );
-        return Err(Failure::new(Code::Check, message).into());
+        return Err(Failure::new(Code::Check, message));
     }
-    match outcomes
-        .into_iter()
-        .find_map(|outcome| outcome.result.err())
-    {
-        Some(error) => Err(error),
+    match all.into_iter().find_map(|checked| checked.result.err()) {
+        Some(error) => Err(error.into()),
         None => Ok(()),
     }
 }
 
-fn one(path: &std::path::Path, models: Option<&Models<'_>>) -> Result<(Report, Option<Rerun>)> {
-    let ledger = Ledger::open_read_only(path)?;
-    let mut report = check_ledger(&ledger)?;
-    let Some(models) = models else {
-        return Ok((report, None));
-    };
-    let rerun = models.rerun(&ledger)?;
-    if !rerun.differences.is_empty() && !rerun.batch_invariant {
-        report.unchecked.push(Unchecked::BatchDependent);
-    }
-    report.unchecked.retain(|what| *what != Unchecked::Answers);
-    report.unchecked.push(Unchecked::OtherAnswers {
-        rerun: rerun.samples,
-        answers: report.answers,
-    });
-    report.unchecked.extend(rerun.skipped.iter().cloned());
-    Ok((report, Some(rerun)))
-}
-
-fn as_json(outcome: &Outcome) -> Value {
-    match &outcome.result {
-        Ok((report, rerun)) => {
+fn as_json(checked: &Checked) -> Value {
+    match &checked.result {
+        Ok(Findings { report, rerun }) => {
             let mut value = json!(report);
-            value["holds"] = json!(outcome.wrong() == 0);
+            value["holds"] = json!(checked.wrong() == 0);
             value["rerun"] = rerun.as_ref().map_or(Value::Null, Rerun::json);
             value
         }
-        Err(error) => json!({"ledger": outcome.ledger, "error": message(error)}),
+        Err(error) => json!({
+            "ledger": checked.ledger.display().to_string(),
+            "error": with_flag(error, error.field()),
+        }),
     }
 }
 
-fn as_text(outcome: &Outcome) -> String {
+fn as_text(checked: &Checked) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let mut line = |line: &str| {
         let _ = writeln!(text, "{line}");
     };
-    let (report, rerun) = match &outcome.result {
-        Ok(checked) => checked,
+    let Findings { report, rerun } = match &checked.result {
+        Ok(findings) => findings,
         Err(error) => {
             line(&format!(
                 "{}: cannot be checked: {}",
-                outcome.ledger,
-                message(error)
+                checked.ledger.display(),
+                with_flag(error, error.field()),
             ));
             return text;
         }
@@ -138,7 +88,9 @@ fn as_text(outcome: &Outcome) -> String {
     };
     line(&format!(
         "{}: schema {}, {seal}, {} answers decoded",
-        outcome.ledger, report.version, report.answers
+        checked.ledger.display(),
+        report.version,
+        report.answers
     ));
     line(&format!(
         "  {:<10}{:>14}{:>12}{:>18}",

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use clap::Parser;
 
 use crate::args::{Args, Demo};
-use crate::exit::Failure;
+use crate::exit::{Code, Failure, Result};
 
 /// Drawn and trained by `assets/demo/train.py`.
 const FILES: [(&str, &[u8]); 3] = [
@@ -56,7 +55,8 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
             words.extend(["--threads".into(), threads.to_string()]);
         }
         eprintln!("\n$ {}", words.join(" "));
-        super::run(&Args::try_parse_from(&words).context("a command of the demo")?)?;
+        let args = Args::try_parse_from(&words);
+        super::run(&args.map_err(|why| Failure::new(Code::Other, why.to_string()))?)?;
     }
     eprintln!(
         "\nOpen {} in a browser.",
@@ -70,5 +70,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if std::fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    std::fs::write(path, bytes).map_err(|why| Failure::output(path.display(), why).into())
+    std::fs::write(path, bytes).map_err(|why| Failure::output(path.display(), why))
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
 use recert::engine::Error;
 use recert::engine::engines::{self, Device, ENGINES, EngineEntry, Found};
 use serde_json::{Value, json};
 
 use crate::args::Engines;
-use crate::progress::print;
+use crate::exit::Result;
+use crate::terminal::print;
 
 /// An engine of this build, and what of it is installed.
 type Survey = (&'static EngineEntry, Result<Found, Error>);

@@ -226,7 +226,7 @@ fn what_would_change_nothing_is_refused() {
     for share in ["0", "0%", "100%", "1", "-5%", "x", "nan"] {
         fails(2, &["--prune", share]).check(&approximate(&model, &["--prune", share]));
     }
-    fails(2, &["--fp16", "--prune"]).check(&approximate(&model, &[]));
+    fails(2, &["fp16", "--prune"]).check(&approximate(&model, &[]));
     fails(2, &["--int8", "--bf16"]).check(&approximate(&model, &["--int8", "--bf16"]));
     fails(2, &["--calibration"]).check(&with(&[], &["approximate", &model, "--int8"]));
     fails(2, &["calibration-limit"]).check(&approximate(

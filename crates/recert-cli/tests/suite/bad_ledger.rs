@@ -149,7 +149,7 @@ fn a_ledger_of_another_run_is_refused_and_kept() {
         ("--data", &calibration, "other data: input 0"),
     ];
     for (flag, value, part) in cases {
-        fails(4, &["run.recert", part, "another --ledger"]).check(&changed(flag, value));
+        fails(4, &["run.recert", part, "another ledger"]).check(&changed(flag, value));
         assert_eq!(held(&place.path("run.recert")), before, "{flag}");
     }
     // Other data is noticed also where it is asked for other inputs of it.

@@ -172,7 +172,7 @@ fn only_inputs_with_all_their_samples_are_recertified() {
         &["--until-radius", "0.1"],
     ] {
         let words = recertify(&ledger, &pruned, more);
-        fails(2, &["few.recert", said, "recert certify"]).check(&words);
+        fails(2, &["few.recert", said, "finish certifying"]).check(&words);
     }
     assert_eq!(held(&place.path("few.recert")), before);
 
@@ -258,6 +258,6 @@ fn wrong_radii_are_named_and_leave_nothing_behind() {
     assert!(!place.path("none.recert").exists());
     // More than all samples together can certify.
     let said = ok(&certify(&ledger, &["--until-radius", "9"]));
-    let text = "--until-radius 9 is out of reach";
+    let text = "radius 9 is out of reach";
     assert!(said.stderr.contains(text), "{}", said.stderr);
 }

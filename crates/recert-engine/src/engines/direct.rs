@@ -10,7 +10,7 @@ use super::{Device, EngineEntry, Found};
 use crate::options::CPU;
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime,
-    Session, Shared, Subgraph,
+    Session, Setting, Shared, Subgraph,
 };
 
 pub(super) const ENTRY: EngineEntry = EngineEntry {
@@ -62,20 +62,20 @@ impl Direct {
     pub fn new(options: &EngineOptions) -> Result<Self, Error> {
         if !options.on_cpu() {
             let message = format!(
-                "--device {}: direct computes on the processor alone: choose --engine openvino or \
-                 --engine onnxruntime, or leave --device out",
+                "device {}: direct computes on the processor alone: choose the \
+                 engine openvino or onnxruntime, or no device",
                 options.device()
             );
-            return Err(Error::new(ErrorKind::EngineMissing, message));
+            return Err(Error::new(ErrorKind::EngineMissing, message).about(Setting::Device));
         }
         match options.precision {
             None | Some(Precision::F32 | Precision::Int8) => Ok(Self),
             Some(precision) => {
                 let message = format!(
-                    "--precision {precision}: direct computes in f32 and int8 alone: choose --engine \
+                    "precision {precision}: direct computes in f32 and int8 alone: choose the engine \
                      openvino"
                 );
-                Err(Error::new(ErrorKind::Unsupported, message))
+                Err(Error::new(ErrorKind::Unsupported, message).about(Setting::Precision))
             }
         }
     }
@@ -132,7 +132,7 @@ fn refused(source: recert_kernels::Error) -> Error {
     let (kind, advice) = match source.kind() {
         recert_kernels::ErrorKind::Unsupported => (
             ErrorKind::Unsupported,
-            " (the engine 'direct' computes plain convolutional networks: try --engine rten)",
+            " (the engine 'direct' computes plain convolutional networks: try the engine rten)",
         ),
         _ => (ErrorKind::Model, ""),
     };

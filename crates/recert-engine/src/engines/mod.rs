@@ -19,6 +19,7 @@ pub use rten::Rten;
 use crate::options::{Quantized, quantizes};
 use crate::{
     EngineOptions, Error, ErrorKind, ImageShape, Network, NetworkOptions, Precision, Runtime,
+    Setting,
 };
 
 /// An engine of this build: all that the rest of recert knows of it.
@@ -111,7 +112,7 @@ pub fn open(name: &str, options: &EngineOptions) -> Result<Box<dyn Runtime>, Err
             "unknown engine '{name}': choose one of {}",
             names.join(", ")
         );
-        return Err(Error::new(ErrorKind::EngineMissing, message));
+        return Err(Error::new(ErrorKind::EngineMissing, message).about(Setting::Engine));
     };
     engine.open(options)
 }
@@ -179,10 +180,14 @@ pub fn load_any(
         refusals
     };
     let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!("no engine here takes it: {}", texts.join("; ")),
-    ))
+    let message = format!("no engine here takes it: {}", texts.join("; "));
+    let error = Error::new(ErrorKind::Unsupported, message);
+    let mut settings: Vec<_> = reasons.iter().filter_map(Error::setting).collect();
+    settings.dedup();
+    Err(match settings.pop().filter(|_| settings.is_empty()) {
+        Some(setting) => error.about(setting),
+        None => error,
+    })
 }
 
 /// The embedded engine for a network in float32: [`Direct`] where it computes

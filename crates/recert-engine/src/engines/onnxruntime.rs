@@ -15,7 +15,7 @@ use super::{Device, EngineEntry, Found};
 use crate::options::CPU;
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
-    Runtime, Session,
+    Runtime, Session, Setting,
 };
 
 /// The library, and where it is installed.
@@ -88,11 +88,11 @@ impl Target {
             _ => {}
         }
         let message = format!(
-            "--device {device}: ONNX Runtime is used on CPU, CUDA or CUDA:1, CUDA:2, ..: for an \
-             NVIDIA GPU choose CUDA, for an Intel GPU --engine openvino, or leave --device out to \
-             compute on the processor"
+            "device {device}: ONNX Runtime is used on CPU, CUDA or CUDA:1, CUDA:2, ..: for an \
+             NVIDIA GPU choose CUDA, for an Intel GPU the engine openvino, or no device to compute on \
+             the processor"
         );
-        Err(Error::new(ErrorKind::EngineMissing, message))
+        Err(Error::new(ErrorKind::EngineMissing, message).about(Setting::Device))
     }
 }
 
@@ -110,17 +110,17 @@ impl OnnxRuntime {
         let precision = options.float();
         if precision != Precision::F32 {
             let made = match precision {
-                Precision::F16 => "make a float16 version with `recert approximate --fp16`, or",
+                Precision::F16 => "make a float16 version of it, or",
                 _ => "",
             };
             let message = format!(
-                "--precision {precision}: ONNX Runtime computes in the precision that the file \
-                 states: {made} choose --engine openvino"
+                "precision {precision}: ONNX Runtime computes in the precision that the file \
+                 states: {made} choose the engine openvino"
             );
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                message.replace("  ", " "),
-            ));
+            return Err(
+                Error::new(ErrorKind::Unsupported, message.replace("  ", " "))
+                    .about(Setting::Precision),
+            );
         }
         let (environment, version, path) = library()?;
         let engine = Self {
@@ -163,8 +163,8 @@ impl OnnxRuntime {
     fn try_cuda(&self, number: i32, path: &Path) -> Result<(), Error> {
         let refuse = |why: String| {
             let message =
-                format!("--device CUDA: {why}, or leave --device out to compute on the processor");
-            Error::new(ErrorKind::EngineMissing, message)
+                format!("device CUDA: {why}, or choose no device to compute on the processor");
+            Error::new(ErrorKind::EngineMissing, message).about(Setting::Device)
         };
         if !matches!(CUDA::is_available(), Ok(true)) {
             return Err(refuse(format!(

@@ -17,7 +17,7 @@ use super::{Device, EngineEntry, Found, faults};
 use crate::options::{CPU, quantizes};
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
-    Runtime, Session,
+    Runtime, Session, Setting,
 };
 
 /// The library, and where it is installed.
@@ -96,12 +96,13 @@ impl OpenVino {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
-                    "--precision {precision}: OpenVINO {version} does not compute in it on this {}: \
+                    "precision {precision}: OpenVINO {version} does not compute in it on this {}: \
                      it would take another precision without a word; choose one of {}",
                     if device == CPU { "processor" } else { "device" },
                     able.join(", "),
                 ),
-            ));
+            )
+            .about(Setting::Precision));
         }
         configure(&mut core, &device, precision).map_err(|source| {
             let message = format!("OpenVINO {version} cannot be set up for {device}: {source}");
@@ -190,10 +191,11 @@ fn devices(core: &Core) -> Result<Vec<String>, Error> {
 fn check_device(core: &Core, device: &str, version: &str) -> Result<(), Error> {
     let kind = device.split([':', '.', '(']).next().unwrap_or(device);
     let here = devices(core)?;
-    let refuse = |why: String| Err(Error::new(ErrorKind::EngineMissing, why));
+    let refuse =
+        |why: String| Err(Error::new(ErrorKind::EngineMissing, why).about(Setting::Device));
     if CHOOSERS.contains(&kind) {
         return refuse(format!(
-            "--device {device}: {kind} chooses a device by itself, so that a ledger could not record \
+            "device {device}: {kind} chooses a device by itself, so that a ledger could not record \
              which one answered: name one of {}",
             here.join(", ")
         ));
@@ -204,13 +206,13 @@ fn check_device(core: &Core, device: &str, version: &str) -> Result<(), Error> {
         return Ok(());
     }
     let advice = match kind {
-        "CUDA" => "for an NVIDIA GPU choose --engine onnxruntime",
+        "CUDA" => "for an NVIDIA GPU choose the engine onnxruntime",
         "GPU" => "install the driver of an Intel GPU (its OpenCL runtime)",
         _ => "install the driver of the device",
     };
     refuse(format!(
-        "--device {device}: OpenVINO {version} finds no such device here, only {}: {advice}, or \
-         leave --device out to compute on the processor",
+        "device {device}: OpenVINO {version} finds no such device here, only {}: {advice}, or \
+         choose no device to compute on the processor",
         here.join(", ")
     ))
 }
@@ -323,11 +325,11 @@ impl Runtime for OpenVino {
         );
         if used != self.precision.name() {
             let message = format!(
-                "{name}: OpenVINO {} would compute it in {used} instead of {}: choose that with \
-                 --precision, or another engine",
+                "{name}: OpenVINO {} would compute it in {used} instead of {}: choose that \
+                 precision, or another engine",
                 self.version, self.precision
             );
-            return Err(Error::new(ErrorKind::Unsupported, message));
+            return Err(Error::new(ErrorKind::Unsupported, message).about(Setting::Precision));
         }
         Ok(Box::new(OpenVinoSession {
             loader,
@@ -353,7 +355,7 @@ fn cannot_load(model: &Model, version: &str, source: &InferenceError) -> Error {
         format!("{}: ", lacking.join(", "))
     };
     let message = format!(
-        "{}: {lacking}OpenVINO {version} cannot load the network: {} (try --engine onnxruntime, or \
+        "{}: {lacking}OpenVINO {version} cannot load the network: {} (try the engine onnxruntime, or \
          export it without what is named)",
         model.name(),
         one_line(text),

@@ -16,7 +16,7 @@ use super::{Device, EngineEntry, Found, faults};
 use crate::options::CPU;
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Output, Precision, Runtime,
-    Session,
+    Session, Setting,
 };
 
 /// The version of rten in the workspace's `Cargo.toml`; a test compares it
@@ -50,18 +50,18 @@ impl Rten {
     pub fn new(options: &EngineOptions) -> Result<Self, Error> {
         if !options.on_cpu() {
             let message = format!(
-                "--device {}: rten computes on the processor alone: choose --engine openvino or \
-                 --engine onnxruntime, or leave --device out",
+                "device {}: rten computes on the processor alone: choose the \
+                 engine openvino or onnxruntime, or no device",
                 options.device()
             );
-            return Err(Error::new(ErrorKind::EngineMissing, message));
+            return Err(Error::new(ErrorKind::EngineMissing, message).about(Setting::Device));
         }
         let precision = options.float();
         if precision != Precision::F32 {
             let message = format!(
-                "--precision {precision}: rten computes in f32 alone: choose --engine openvino"
+                "precision {precision}: rten computes in f32 alone: choose the engine openvino"
             );
-            return Err(Error::new(ErrorKind::Unsupported, message));
+            return Err(Error::new(ErrorKind::Unsupported, message).about(Setting::Precision));
         }
         Ok(Self)
     }
@@ -98,7 +98,7 @@ impl Runtime for Rten {
     ) -> Result<Box<dyn Session>, Error> {
         let cannot_load = |source: &dyn std::error::Error| {
             let message = format!(
-                "{}: rten {VERSION} cannot load the network: {source} (try --engine onnxruntime, or \
+                "{}: rten {VERSION} cannot load the network: {source} (try the engine onnxruntime, or \
                  export the network without what is named)",
                 model.name()
             );

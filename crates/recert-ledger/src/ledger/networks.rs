@@ -61,13 +61,13 @@ impl Ledger {
         if let Some(known) = self.input(input.idx)? {
             if known.sha256 != input.sha256 {
                 let message = format!(
-                    "is of other data: input {} has SHA-256 {} in the ledger, {} given (see --data; \
-                     a new run needs another --ledger)",
+                    "is of other data: input {} has SHA-256 {} in the ledger, {} given (a \
+                     new run needs another ledger)",
                     input.idx,
                     hex(&known.sha256),
                     hex(&input.sha256),
                 );
-                return Err(Error::new(ErrorKind::Mismatch, &self.path, message));
+                return Err(Error::new(ErrorKind::OtherData, &self.path, message));
             }
             return Ok(());
         }

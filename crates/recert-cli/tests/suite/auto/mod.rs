@@ -340,21 +340,24 @@ fn wrong_flags_are_named_and_leave_nothing_behind() {
         ),
         (
             &["--method", "irs", "--budget", "5%"],
-            &["--budget", "--method auto"],
+            &["--budget", "the method auto"],
         ),
         (
             &["--method", "irs", "--target-acr", "1"],
-            &["--target-acr", "--method auto"],
+            &["--target-acr", "the method auto"],
         ),
         (
             &["--method", "irs", "--until-radius", "1"],
-            &["--until-radius", "--method auto"],
+            &["--until-radius", "the method auto"],
         ),
         (
             &["--method", "irs", "--among", "2"],
-            &["--among", "--method auto"],
+            &["--among", "the method auto"],
         ),
-        (&["--method", "irs", "--plan"], &["--plan", "--method auto"]),
+        (
+            &["--method", "irs", "--plan"],
+            &["planned", "the method auto"],
+        ),
         (&["--json"], &["--plan"]),
         (
             &["--budget", "5%", "--target-acr", "1"],

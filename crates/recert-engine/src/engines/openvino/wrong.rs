@@ -11,7 +11,7 @@
 
 use crate::engines::faults::{Fault, Site};
 
-const OTHER_ENGINE: &str = "choose --engine onnxruntime";
+const OTHER_ENGINE: &str = "choose the engine onnxruntime";
 
 pub(super) const FAULTS: [Fault; 11] = [
     // The padding goes to the end instead of to the beginning.
@@ -19,7 +19,7 @@ pub(super) const FAULTS: [Fault; 11] = [
         operators: &["ConvTranspose"],
         when: |site| site.text("auto_pad") == Some("SAME_LOWER"),
         computation: "auto_pad SAME_LOWER",
-        advice: "export it with explicit pads, or choose --engine onnxruntime",
+        advice: "export it with explicit pads, or choose the engine onnxruntime",
     },
     // Before opset 13 these worked on all axes from the stated one on, by
     // default from axis 1 on; OpenVINO does what opset 13 specifies.
@@ -27,7 +27,7 @@ pub(super) const FAULTS: [Fault; 11] = [
         operators: &["Softmax", "LogSoftmax", "Hardmax"],
         when: |site| site.opset() < 13 && !site.is_last_axis(),
         computation: "the meaning it had before opset 13",
-        advice: "export it with opset 13 or later, or choose --engine onnxruntime",
+        advice: "export it with opset 13 or later, or choose the engine onnxruntime",
     },
     // Windows that begin behind the image are kept, where ONNX drops them.
     Fault {
@@ -66,7 +66,7 @@ pub(super) const FAULTS: [Fault; 11] = [
         operators: &["Attention"],
         when: |site| site.inputs() > 3 || !site.attributes_are_of(&ATTENTION),
         computation: "masks, windows and caches",
-        advice: "export it with opset 22 or older, or choose --engine onnxruntime",
+        advice: "export it with opset 22 or older, or choose the engine onnxruntime",
     },
     Fault {
         operators: &["DFT", "STFT"],

@@ -20,10 +20,10 @@ use rten_onnx::onnx::DataType;
 
 use crate::engines::faults::Fault;
 
-const OTHER_ENGINE: &str = "choose --engine onnxruntime";
+const OTHER_ENGINE: &str = "choose the engine onnxruntime";
 const STATIC: &str =
-    "quantize it statically (QuantizeLinear/DequantizeLinear), or choose --engine onnxruntime";
-const OPSET: &str = "export it with opset 13 or later, or choose --engine onnxruntime";
+    "quantize it statically (QuantizeLinear/DequantizeLinear), or choose the engine onnxruntime";
+const OPSET: &str = "export it with opset 13 or later, or choose the engine onnxruntime";
 
 pub(super) const FAULTS: [Fault; 10] = [
     // Wrong in 49 of 96 cases, by up to 5 times the largest value: wherever
@@ -50,7 +50,7 @@ pub(super) const FAULTS: [Fault; 10] = [
         operators: &["Conv", "ConvTranspose", "MaxPool", "AveragePool"],
         when: |site| site.text("auto_pad") == Some("SAME_LOWER"),
         computation: "auto_pad SAME_LOWER",
-        advice: "export it with explicit pads, or choose --engine onnxruntime",
+        advice: "export it with explicit pads, or choose the engine onnxruntime",
     },
     // 2.7 becomes 2 and 0.5 becomes 0, where both are true, that is 1.
     Fault {
@@ -64,7 +64,7 @@ pub(super) const FAULTS: [Fault; 10] = [
         operators: &["CastLike"],
         when: |_| true,
         computation: "conversion to bool",
-        advice: "export it with Cast, or choose --engine onnxruntime",
+        advice: "export it with Cast, or choose the engine onnxruntime",
     },
     // Interpolates linearly, without a word.
     Fault {
@@ -87,7 +87,7 @@ pub(super) const FAULTS: [Fault; 10] = [
         operators: &["ArgMax", "ArgMin"],
         when: |_| true,
         computation: "ties",
-        advice: "name the output with the logits, or choose --engine onnxruntime",
+        advice: "name the output with the logits, or choose the engine onnxruntime",
     },
     // The sign of 0 is 1.
     Fault {

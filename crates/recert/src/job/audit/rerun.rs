@@ -1,66 +1,93 @@
-//! Running some samples again: is what the ledger says the networks answered
-//! what they answer?
+//! The auditor's rerun: is what a ledger says the networks answered what they
+//! answer?
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use recert::check::Unchecked;
-use recert::data::Dataset;
-use recert::engine::{
+use recert_check::Unchecked;
+use recert_engine::{
     Answers, Arithmetic, Classifier, ImageShape, Network as Loaded, NetworkOptions, engines,
 };
-use recert::ledger::{self, Header, INVALID, Ledger, NetworkId, Selection, Series, hex};
-use recert::net::Model;
-use recert::noise::{IntegerNoise, Law, NoiseKey, Stream, integer};
-use recert::num::Sigma;
-use recert::smooth::margin_code;
-use recert::smooth::run::select;
+use recert_ledger::{self as ledger, Header, INVALID, Ledger, NetworkId, Selection, Series, hex};
+use recert_net::Model;
+use recert_noise::{IntegerNoise, Law, NoiseKey, Stream, integer};
+use recert_num::Sigma;
+use recert_smooth::margin_code;
+use recert_smooth::run::select;
 use serde_json::{Value, json};
 
-use crate::args::Check;
-use crate::config::Data;
-use crate::exit::{Code, Failure};
+use crate::job::data::{Data, DataOptions};
+use crate::job::network::Network;
+use crate::{Error, ErrorKind, Field, Result};
 
 /// Images in one call of the engine.
 const BATCH: usize = 16;
 
-/// The networks given, and how many samples to run.
-pub(super) struct Models<'a> {
-    args: &'a Check,
-    samples: u64,
-    seed: u64,
-    /// Each with its name and whether a ledger had it.
-    given: Vec<(Model, String, Cell<bool>)>,
+/// What to run again of ledgers that are checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RerunConfig {
+    /// How many samples of each ledger, chosen at random.
+    pub samples: u64,
+    /// Chooses the samples; by default at random.
+    pub seed: Option<u64>,
+    /// Networks of the ledgers, ONNX files.
+    pub models: Vec<PathBuf>,
+    /// The inputs, where they are no longer where a ledger says.
+    pub data: Option<String>,
+    /// How to read them, as far as it is not as a ledger says.
+    pub options: DataOptions,
 }
 
-/// What came of it.
-pub(super) struct Rerun {
-    pub(super) samples: u64,
+/// Who runs samples of ledgers again: networks and data, found by the ledgers'
+/// records or given by hand.
+pub struct Auditor {
+    config: RerunConfig,
+    seed: u64,
+    /// The files, each with its name and whether a ledger had it.
+    models: Vec<(Model, String, Cell<bool>)>,
+    networks: Vec<Network>,
+    data: Option<Data>,
+}
+
+/// What came of running samples again.
+#[derive(Debug)]
+pub struct Rerun {
+    /// Samples run again.
+    pub samples: u64,
     /// Inputs of which all selection samples of a network were run again.
-    pub(super) selections: u64,
-    pub(super) seed: u64,
-    pub(super) differences: Vec<Difference>,
+    pub selections: u64,
+    /// What chose the samples.
+    pub seed: u64,
+    /// What was answered otherwise.
+    pub differences: Vec<Difference>,
+    /// Whether answers differ that may depend on the batch.
+    pub(super) batch_dependent: bool,
     /// Networks that were not given.
-    pub(super) skipped: Vec<Unchecked>,
-    /// Whether every engine promises answers that do not depend on the batch.
-    pub(super) batch_invariant: bool,
+    pub(super) missing: Vec<Unchecked>,
 }
 
 /// Something that was answered otherwise.
-pub(super) struct Difference {
-    network: String,
-    idx: u32,
-    stream: Stream,
-    /// None for what all selection samples select.
-    sample: Option<u32>,
-    stored: Value,
-    found: Value,
+#[derive(Debug)]
+pub struct Difference {
+    /// The network's file.
+    pub network: String,
+    /// The input.
+    pub idx: u32,
+    /// The stream of its samples.
+    pub stream: Stream,
+    /// The sample; `None` for what all selection samples select.
+    pub sample: Option<u32>,
+    /// The answer in the ledger, as JSON.
+    pub stored: Value,
+    /// The answer now, as JSON.
+    pub found: Value,
 }
 
-impl std::fmt::Display for Difference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             network,
             idx,
@@ -81,7 +108,8 @@ impl std::fmt::Display for Difference {
 }
 
 impl Rerun {
-    pub(super) fn json(&self) -> Value {
+    /// As JSON, in the schema of the check.
+    pub fn json(&self) -> Value {
         let differences = self.differences.iter().map(|d| {
             json!({
                 "network": d.network, "idx": d.idx, "stream": d.stream.tag(), "sample": d.sample,
@@ -124,97 +152,141 @@ fn selected(selection: &Selection) -> Value {
     })
 }
 
-/// A sample to run.
+/// A sample that is chosen to be run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct Chosen {
     network: NetworkId,
     idx: u32,
     stream: u32,
     sample: u32,
 }
 
-impl<'a> Models<'a> {
-    pub(super) fn read(args: &'a Check, samples: u64) -> Result<Self> {
-        let models = args.model.iter().map(|path| {
+impl Auditor {
+    /// Reads the networks' files.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`] for no samples, [`ErrorKind::Input`] for a file that is no network.
+    pub fn new(config: RerunConfig) -> Result<Self> {
+        if config.samples == 0 {
+            let message = "at least 1 sample must be run again";
+            return Err(Error::parameter(Field::Rerun, message));
+        }
+        let models = config.models.iter().map(|path| {
             let name = path.display().to_string();
             Ok((Model::read(path)?, name, Cell::new(false)))
         });
         Ok(Self {
-            args,
-            samples,
             // The standard library's hashers have keys from the system's entropy.
-            seed: args
-                .seed
+            seed: (config.seed)
                 .unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish()),
-            given: models.collect::<Result<_>>()?,
+            models: models.collect::<Result<_>>()?,
+            networks: Vec::new(),
+            data: None,
+            config,
         })
     }
 
-    /// A network that no ledger had.
+    /// The same with a network that is no file, or is loaded already.
+    #[must_use]
+    pub fn with_network(mut self, network: Network) -> Self {
+        self.networks.push(network);
+        self
+    }
+
+    /// The same with data that the ledgers do not find, or that is open already.
+    #[must_use]
+    pub fn with_data(mut self, data: Data) -> Self {
+        self.data = Some(data);
+        self
+    }
+
+    /// A file that no ledger had.
     pub(super) fn unused(&self) -> Option<&str> {
-        let mut unused = self.given.iter().filter(|(_, _, used)| !used.get());
+        let mut unused = self.models.iter().filter(|(_, _, used)| !used.get());
         unused.next().map(|(_, name, _)| name.as_str())
+    }
+
+    /// A worker's instance of a network of a ledger, if it was given.
+    fn classifier(
+        &self,
+        network: &ledger::Network,
+        image: ImageShape,
+    ) -> Result<Option<Box<dyn Classifier>>> {
+        let loaded = self.networks.iter().find(|n| n.identity() == network);
+        if let Some(loaded) = loaded {
+            loaded.check_image(image)?;
+            return loaded.worker().map(Some);
+        }
+        let mut models = self.models.iter();
+        let model = models.find(|(model, ..)| model.sha256() == network.sha256);
+        let Some((model, _, used)) = model else {
+            return Ok(None);
+        };
+        used.set(true);
+        load(model, network, image).map(Some)
     }
 
     /// Runs samples of a ledger again, spread over its networks and inputs.
     pub(super) fn rerun(&self, ledger: &Ledger) -> Result<Rerun> {
         let header = ledger.header();
-        let data = Data::reopen(
-            &header.data,
-            self.args.data.as_deref(),
-            &self.args.data_args,
-        )?;
-        let mut given = BTreeMap::new();
+        let reopened;
+        let data = if let Some(data) = &self.data {
+            data
+        } else {
+            let given = self.config.data.as_deref();
+            reopened = Data::reopen(&header.data, given, &self.config.options)?;
+            &reopened
+        };
         let mut rerun = Rerun {
             samples: 0,
             selections: 0,
             seed: self.seed,
             differences: Vec::new(),
-            skipped: Vec::new(),
-            batch_invariant: true,
+            batch_dependent: false,
+            missing: Vec::new(),
         };
+        let mut given = BTreeMap::new();
         for (id, network) in ledger.networks()? {
-            let model = self
-                .given
-                .iter()
-                .find(|(model, ..)| model.sha256() == network.sha256);
-            if let Some((model, _, used)) = model {
-                used.set(true);
-                given.insert(id, (model, network));
-            } else {
-                rerun
-                    .skipped
-                    .push(Unchecked::NoModel { file: network.file });
+            match self.classifier(&network, data.shape())? {
+                Some(classifier) => {
+                    given.insert(id, (network, classifier));
+                }
+                None => rerun
+                    .missing
+                    .push(Unchecked::NoModel { file: network.file }),
             }
         }
+        let mut batch_invariant = true;
         let picked = self.pick(ledger, &given.keys().copied().collect::<Vec<_>>())?;
-        for (id, (model, network)) in &given {
-            let samples: Vec<Place> = picked
-                .iter()
-                .copied()
-                .filter(|c| c.network == *id)
-                .collect();
-            rerun.batch_invariant &= network.batch_invariant;
-            let mut classifier = load(model, network, data.shape())?;
-            let file = &network.file;
+        for (id, (network, classifier)) in &mut given {
+            let samples = picked.iter().copied().filter(|c| c.network == *id);
+            let samples: Vec<Chosen> = samples.collect();
+            batch_invariant &= network.batch_invariant;
             let mut again = Again {
                 ledger,
-                data: &data.set,
+                data,
                 noise: Noise::new(header)?,
                 classifier: classifier.as_mut(),
+            };
+            let difference = |idx, stream, sample, stored, found| Difference {
+                network: network.file.clone(),
+                idx,
+                stream,
+                sample,
+                stored,
+                found,
             };
             for (sample, found) in samples.iter().zip(again.answers(&samples)?) {
                 rerun.samples += 1;
                 let stored = stored(ledger, *sample)?;
                 if stored != found {
-                    rerun.differences.push(Difference {
-                        network: file.clone(),
-                        idx: sample.idx,
-                        stream: Stream::from_tag(sample.stream).unwrap_or(Stream::Certify),
-                        sample: Some(sample.sample),
-                        stored: stored.json(),
-                        found: found.json(),
-                    });
+                    rerun.differences.push(difference(
+                        sample.idx,
+                        Stream::from_tag(sample.stream).unwrap_or(Stream::Certify),
+                        Some(sample.sample),
+                        stored.json(),
+                        found.json(),
+                    ));
                 }
             }
             // One input in ten of the samples that this costs, and one at least.
@@ -223,17 +295,12 @@ impl<'a> Models<'a> {
                 let (stored, found) = again.selection(*id, idx)?;
                 rerun.selections += 1;
                 if stored != found {
-                    rerun.differences.push(Difference {
-                        network: file.clone(),
-                        idx,
-                        stream: Stream::Selection,
-                        sample: None,
-                        stored,
-                        found,
-                    });
+                    let selection = difference(idx, Stream::Selection, None, stored, found);
+                    rerun.differences.push(selection);
                 }
             }
         }
+        rerun.batch_dependent = !rerun.differences.is_empty() && !batch_invariant;
         Ok(rerun)
     }
 
@@ -255,7 +322,7 @@ impl<'a> Models<'a> {
 
     /// Chooses samples: one of every network and input (in a random order), then
     /// a second, and so on.
-    fn pick(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<BTreeSet<Place>> {
+    fn pick(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<BTreeSet<Chosen>> {
         let mut random = Random(self.seed);
         let mut held = Vec::new();
         for &network in networks {
@@ -274,7 +341,7 @@ impl<'a> Models<'a> {
             held.swap(i, random.below(i as u64 + 1) as usize);
         }
         let all: u64 = held.iter().map(|(_, _, count)| count).sum();
-        let wanted = self.samples.min(all);
+        let wanted = self.config.samples.min(all);
         let mut picked = BTreeSet::new();
         let mut taken = vec![0_u64; held.len()];
         while (picked.len() as u64) < wanted {
@@ -290,13 +357,13 @@ impl<'a> Models<'a> {
                 for run in runs {
                     let length = run.end - run.start;
                     if at < length {
-                        let place = Place {
+                        let sample = Chosen {
                             network: series.network,
                             idx: series.idx,
                             stream: series.stream.0,
                             sample: (run.start + at) as u32,
                         };
-                        taken[i] += u64::from(picked.insert(place));
+                        taken[i] += u64::from(picked.insert(sample));
                         break;
                     }
                     at -= length;
@@ -320,15 +387,15 @@ fn load(
         preprocess: network.preprocess.parse()?,
     };
     let loaded = Loaded::load(model, runtime.as_ref(), image, &options)
-        .with_context(|| format!("loading {}", network.file))?;
+        .map_err(|error| Error::from(error).during(format!("loading {}", network.file)))?;
     let engine = loaded.engine();
-    let differ = |what: &str, there: &str, here: &dyn std::fmt::Display| {
+    let differ = |what: &str, there: &str, here: &dyn fmt::Display| {
         let message = format!(
             "{} was answered by {} with the {what} {there}, which here is {here}: another engine \
              may answer otherwise, so its answers cannot be run again here",
             network.file, network.engine,
         );
-        Err(Failure::new(Code::Ledger, message).into())
+        Err(Error::new(ErrorKind::Ledger, message))
     };
     if engine.version != network.engine_version {
         return differ("version", &network.engine_version, &engine.version);
@@ -342,14 +409,14 @@ fn load(
 /// A network that is run again.
 struct Again<'a> {
     ledger: &'a Ledger,
-    data: &'a Dataset,
+    data: &'a Data,
     noise: Noise,
     classifier: &'a mut dyn Classifier,
 }
 
 impl Again<'_> {
     /// What it answers on a batch of samples.
-    fn batch(&mut self, samples: &[Place]) -> Result<Answers> {
+    fn batch(&mut self, samples: &[Chosen]) -> Result<Answers> {
         let length = self.classifier.image_len();
         let mut noisy = vec![0.0; samples.len() * length];
         for (sample, out) in samples.iter().zip(noisy.chunks_exact_mut(length)) {
@@ -359,7 +426,7 @@ impl Again<'_> {
         Ok(self.classifier.classify(&noisy)?)
     }
 
-    fn answers(&mut self, samples: &[Place]) -> Result<Vec<Answer>> {
+    fn answers(&mut self, samples: &[Chosen]) -> Result<Vec<Answer>> {
         let mut found = Vec::with_capacity(samples.len());
         for batch in samples.chunks(BATCH) {
             let answers = self.batch(batch)?;
@@ -380,9 +447,9 @@ impl Again<'_> {
     /// What the ledger says that all selection samples select, and what they do.
     fn selection(&mut self, network: NetworkId, idx: u32) -> Result<(Value, Value)> {
         let stored = self.ledger.selection(network, idx)?;
-        let stored = stored.context("a selection that was there")?;
-        let samples: Vec<Place> = (0..stored.samples as u32)
-            .map(|sample| Place {
+        let stored = stored.expect("only inputs with a selection are picked");
+        let samples: Vec<Chosen> = (0..stored.samples as u32)
+            .map(|sample| Chosen {
                 network,
                 idx,
                 stream: Stream::Selection.tag(),
@@ -398,7 +465,7 @@ impl Again<'_> {
 
 /// The class whose margin the ledger keeps of a sample, and the edges of its
 /// buckets; None where it keeps none.
-fn kept_margin(ledger: &Ledger, sample: Place) -> Result<Option<(u16, Vec<f32>)>> {
+fn kept_margin(ledger: &Ledger, sample: Chosen) -> Result<Option<(u16, Vec<f32>)>> {
     if sample.network != ledger.base() || sample.stream != Stream::Certify.tag() {
         return Ok(None);
     }
@@ -407,28 +474,25 @@ fn kept_margin(ledger: &Ledger, sample: Place) -> Result<Option<(u16, Vec<f32>)>
 }
 
 /// The pixels of an input that has to be the ledger's.
-fn image(data: &Dataset, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
-    let image = data.image(idx).with_context(|| {
-        format!(
-            "the data of {} (another place is given with --data)",
-            ledger.path().display()
-        )
+fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
+    let image = data.image(idx).map_err(|error| {
+        let error = error.during(format!("the data of {}", ledger.path().display()));
+        error.about(Field::Data)
     })?;
     let known = ledger.input(idx)?.map(|input| input.sha256);
     if known != Some(image.sha256()) {
         let message = format!(
-            "ledger {}: is of other data: input {idx} has SHA-256 {} in the ledger, {} given (see \
-             --data)",
+            "ledger {}: is of other data: input {idx} has SHA-256 {} in the ledger, {} given",
             ledger.path().display(),
             known.map_or_else(String::new, |hash| hex(&hash)),
             hex(&image.sha256()),
         );
-        return Err(Failure::new(Code::Ledger, message).into());
+        return Err(Error::new(ErrorKind::Ledger, message).about(Field::Data));
     }
     Ok(image.pixels)
 }
 
-fn stored(ledger: &Ledger, sample: Place) -> Result<Answer> {
+fn stored(ledger: &Ledger, sample: Chosen) -> Result<Answer> {
     let series = series(sample.network, sample.idx, sample.stream);
     let at = u64::from(sample.sample);
     let bucket = match kept_margin(ledger, sample)? {
@@ -459,33 +523,36 @@ enum Noise {
 impl Noise {
     fn new(header: &Header) -> Result<Self> {
         let law = Law::of_generator(&header.generator)
-            .map_err(|error| Failure::new(Code::Ledger, error.to_string()))?;
+            .map_err(|error| Error::new(ErrorKind::Ledger, error.to_string()))?;
         Ok(match law {
             Law::Gaussian => {
-                let sigma = recert::smooth::noise_sigma(Sigma::new(header.sigma)?)?;
+                let sigma = recert_smooth::noise_sigma(Sigma::new(header.sigma)?)?;
                 Self::Gaussian(NoiseKey::new(header.seed), sigma)
             }
             Law::Integer => {
                 let noise = IntegerNoise::new(header.seed, header.sigma);
-                Self::Integer(noise.map_err(|e| Failure::new(Code::Ledger, e.to_string()))?)
+                Self::Integer(noise.map_err(|e| Error::new(ErrorKind::Ledger, e.to_string()))?)
             }
         })
     }
 
-    fn add(&self, sample: Place, image: &[f32], out: &mut [f32]) -> Result<()> {
-        let Place {
+    fn add(&self, sample: Chosen, image: &[f32], out: &mut [f32]) -> Result<()> {
+        let Chosen {
             idx,
             sample,
             stream,
             ..
         } = sample;
-        let stream = Stream::from_tag(stream)
-            .with_context(|| format!("stream {stream} is unknown to this version"))?;
+        let stream = Stream::from_tag(stream).ok_or_else(|| {
+            let message = format!("stream {stream} is unknown to this version");
+            Error::new(ErrorKind::Other, message)
+        })?;
         match self {
             Self::Gaussian(key, sigma) => key.add(stream, idx, sample, *sigma, image, out),
             Self::Integer(noise) => {
-                let levels = integer::levels(image).with_context(|| {
-                    format!("input {idx} is not 8-bit, which integer noise needs")
+                let levels = integer::levels(image).ok_or_else(|| {
+                    let message = format!("input {idx} is not 8-bit, which integer noise needs");
+                    Error::new(ErrorKind::Other, message)
                 })?;
                 noise.add(stream, idx, sample, &levels, out);
             }

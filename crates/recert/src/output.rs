@@ -1,28 +1,26 @@
-//! Files that commands write: whole or not at all, and over nothing that is needed.
+//! Files that jobs write: whole or not at all, and over nothing that is needed.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::Result;
-use recert::data::DataSpec;
-use recert::graph::write_whole;
+use recert_data::DataSpec;
+use recert_graph::write_whole;
 
-use crate::config::usage;
-use crate::exit::Failure;
+use crate::{Error, ErrorKind, Result};
 
 /// What every `SQLite` database begins with, and so every ledger.
 const DATABASE: &[u8] = b"SQLite format 3\0";
 
-/// Fails if the file that `flag` names is a ledger, or one of `inputs`: files of
-/// the command, and what each is. In place of a data set's folder, its files
-/// are meant.
-pub(crate) fn check_place(flag: &str, out: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
+/// Fails if the file `out` is a ledger, or one of `inputs`: files of the job,
+/// and what each is. In place of a data set's folder, its files are meant.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`], naming the file.
+pub fn check_place(out: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
     let refuse = |what: &str| {
-        usage(format!(
-            "{flag}: {} is {what}; choose another name",
-            out.display()
-        ))
+        let message = format!("{} is {what}: choose another name", out.display());
+        Err(Error::new(ErrorKind::Parameter, message))
     };
     for (input, what) in inputs {
         if same(out, input) {
@@ -38,22 +36,23 @@ pub(crate) fn check_place(flag: &str, out: &Path, inputs: &[(&Path, &str)]) -> R
     Ok(())
 }
 
-/// The path in the text of a `--data` or `--calibration`.
+/// The path in the text that names a data set.
 pub(crate) fn data_path(spec: &str) -> Option<std::path::PathBuf> {
     spec.parse().ok().map(|spec: DataSpec| spec.path)
 }
 
 /// Writes a file in place of what is there, whole or not at all; a device or a
 /// pipe is written to as it is.
-pub(crate) fn write(out: &Path, bytes: &[u8]) -> Result<()> {
+///
+/// # Errors
+/// [`ErrorKind::Output`], naming the file.
+pub fn write(out: &Path, bytes: &[u8]) -> Result<()> {
     let written = if out.exists() && !out.is_file() {
         fs::write(out, bytes)
     } else {
         write_whole(out, bytes)
     };
-    written.map_err(|why| Failure::output(out.display(), why))?;
-    eprintln!("wrote {}", out.display());
-    Ok(())
+    written.map_err(|why| Error::output(out.display(), why))
 }
 
 /// Whether two paths lead to one file, through links of either kind.

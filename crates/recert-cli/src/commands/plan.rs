@@ -1,0 +1,88 @@
+//! `recert recertify --plan`: what to expect, before anything is run.
+
+use std::fmt::Write as _;
+
+use recert::job::{Expected, Forecast};
+use recert::num::format_down;
+use serde_json::{Value, json};
+
+use crate::exit::Result;
+use crate::terminal;
+
+/// The version of the JSON.
+const SCHEMA: &str = "recert-plan/1";
+
+/// Prints forecasts, as tables or as one JSON document.
+pub(super) fn print(forecasts: &[Forecast], json: bool) -> Result<()> {
+    let text = if json {
+        let networks: Vec<_> = forecasts.iter().map(as_json).collect();
+        format!("{:#}\n", json!({"schema": SCHEMA, "networks": networks}))
+    } else {
+        let tables: Vec<_> = forecasts.iter().map(as_text).collect();
+        tables.join("\n")
+    };
+    terminal::print(&text)
+}
+
+/// What a forecast rests on.
+fn basis(forecast: &Forecast) -> String {
+    match forecast.answered {
+        Some(samples) => format!("{samples} samples that it has answered already"),
+        None => "the rates of an int8 version, as it has answered no sample yet".to_owned(),
+    }
+}
+
+fn as_text(forecast: &Forecast) -> String {
+    let Forecast {
+        network,
+        inputs,
+        n,
+        budgets,
+        ..
+    } = forecast;
+    let basis = basis(forecast);
+    let mut text = format!(
+        "Expected average certified radius of {inputs} inputs under {network}, whatever their \
+         labels, from {basis}\n\n\
+         {:>12} {:>8} {:>8} {:>13} {:>9}\n",
+        "evaluations", "% of n", "auto", "from scratch", "speed-up",
+    );
+    for line in budgets {
+        let times = |evaluations: u64| evaluations as f64 / line.evaluations.max(1) as f64;
+        let speed_up = match line.as_much {
+            Some(as_much) => format!("{:.1}", times(as_much)),
+            None if line.auto > 0.0 => format!("> {:.1}", times(Forecast::MOST * n * inputs)),
+            None => "-".to_owned(),
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{:>12} {:>8.2} {:>8} {:>13} {speed_up:>9}",
+            line.evaluations,
+            100.0 * line.evaluations as f64 / (inputs * n) as f64,
+            format_down(line.auto, 4),
+            format_down(line.from_scratch, 4),
+        );
+    }
+    if budgets.iter().all(Expected::better_from_scratch) {
+        text += "\nRecertifying promises nothing here: certify from scratch instead.\n";
+    } else if budgets
+        .iter()
+        .any(|line| line.from_scratch > 0.0 && line.better_from_scratch())
+    {
+        text += "\nWhere from scratch is no worse, certify from scratch instead.\n";
+    }
+    text
+}
+
+fn as_json(forecast: &Forecast) -> Value {
+    let line = |line: &Expected| {
+        json!({
+            "evaluations": line.evaluations, "auto": line.auto,
+            "from_scratch": line.from_scratch, "from_scratch_evaluations": line.as_much,
+            "certify_from_scratch": line.better_from_scratch(),
+        })
+    };
+    let lines: Vec<_> = forecast.budgets.iter().map(line).collect();
+    json!({"network": forecast.network, "basis": basis(forecast), "budgets": lines})
+}

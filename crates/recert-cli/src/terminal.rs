@@ -1,0 +1,62 @@
+//! What goes to the terminal and to files, and Ctrl-C.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use recert::output;
+
+use crate::exit::{Code, Failure, Result, usage};
+
+/// Set by the first Ctrl-C; the second one ends the process.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Whether Ctrl-C was pressed, or a termination signal came.
+pub(crate) fn stopped() -> bool {
+    STOP.load(Ordering::SeqCst)
+}
+
+/// Watches for Ctrl-C and termination signals from here on.
+pub(crate) fn watch_for_stop() -> Result<()> {
+    static WATCHING: OnceLock<Result<(), String>> = OnceLock::new();
+    let watching = WATCHING.get_or_init(|| {
+        ctrlc::set_handler(|| {
+            if STOP.swap(true, Ordering::SeqCst) {
+                std::process::exit(Code::Interrupted as i32);
+            }
+            eprintln!("\nrecert: stopping; finishing what is in flight (again: at once)");
+        })
+        .map_err(|error| error.to_string())
+    });
+    watching.clone().map_err(|error| {
+        let message = format!("watching for Ctrl-C failed: {error}");
+        Failure::new(Code::Other, message)
+    })
+}
+
+/// Writes to stdout. Unlike `println!` it fails, and does not panic, where
+/// stdout is a full disk or a pipe that nobody reads any more.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|why| Failure::output("to standard output", why))
+}
+
+/// Says something on stderr.
+pub(crate) fn remark(text: &str) {
+    eprintln!("recert: {text}");
+}
+
+/// Fails if the file that `flag` names is one of `inputs`, or a ledger.
+pub(crate) fn check_place(flag: &str, file: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
+    output::check_place(file, inputs).or_else(|error| usage(format!("{flag}: {error}")))
+}
+
+/// Writes a file, whole or not at all.
+pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
+    output::write(file, text.as_bytes())?;
+    eprintln!("wrote {}", file.display());
+    Ok(())
+}

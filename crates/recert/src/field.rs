@@ -1,0 +1,74 @@
+//! The parameters of a job, by name: what an error or a remark is about.
+
+macro_rules! fields {
+    ($($variant:ident $name:literal $doc:literal,)*) => {
+        /// A parameter of a job.
+        ///
+        /// ```
+        /// assert_eq!(recert::Field::UntilRadius.name(), "until_radius");
+        /// ```
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Field {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Field {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name, in lower case and with underscores.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+fields! {
+    Alpha "alpha" "The failure probability of one certificate.",
+    Among "among" "The number of candidates that a network is chosen among.",
+    Batch "batch" "Images in one call of an engine.",
+    Budget "budget" "Evaluations of modified networks over all inputs.",
+    Calibration "calibration" "The images to calibrate on.",
+    CalibrationLimit "calibration_limit" "How many images to calibrate on.",
+    Crop "crop" "The side of the central square cut from an image.",
+    Data "data" "The inputs.",
+    Device "device" "The device that computes.",
+    Engine "engine" "The engine that computes.",
+    Error "error" "The width of an interval.",
+    Every "every" "The distance between the inputs taken.",
+    Gamma "gamma" "From which bound on the modified network's own counts come first.",
+    LabelOffset "label_offset" "What is added to every label.",
+    Limit "limit" "The most inputs to take.",
+    Mean "mean" "The mean that normalisation subtracts.",
+    Method "method" "The ways to recertify.",
+    Model "model" "A network's file.",
+    N "n" "Estimation samples an input.",
+    N0 "n0" "Selection samples an input.",
+    NP "n_p" "Samples of a modified network an input.",
+    Offset "offset" "The first input taken.",
+    Out "out" "The file to write.",
+    P "p" "The share of samples that answer the class.",
+    Percentile "percentile" "The part of the calibration values that is covered.",
+    Precision "precision" "The arithmetic.",
+    Prune "prune" "The share of weights set to zero.",
+    Radius "radius" "A radius to certify.",
+    Rerun "rerun" "Samples to run again.",
+    Scale "scale" "The factor after normalisation.",
+    Sigma "sigma" "The standard deviation of the noise.",
+    Std "std" "The standard deviation that normalisation divides by.",
+    TargetAcr "target_acr" "The average certified radius to reach.",
+    Threads "threads" "The number of workers.",
+    UntilRadius "until_radius" "The radius at which an input is done.",
+    Via "via" "The faster network to certify through.",
+    ViaBudget "via_budget" "Evaluations of the network that is certified through a faster one.",
+}
+
+impl std::fmt::Display for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,47 @@
+//! Jobs: certify, predict, recertify, approximate, check and report, as they are
+//! run by the command line, Python, or any other program.
+//!
+//! A job is described by a plain configuration ([`CertifyConfig`], ..), a
+//! network ([`Network`]: an ONNX file in an engine, or any classifier) and
+//! inputs ([`Data`]: files, or images in memory). Making it checks everything that can be
+//! wrong; nothing is written before. [`Job::run`] writes to the ledger and
+//! reports [`Event`]s to whoever started it, who may stop it; nothing is ever
+//! printed. There is no state but in the values, all of which may be sent to
+//! other threads.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `config` | what to run, as plain values |
+//! | `data`, `network` | what is run on what |
+//! | `event` | what a running job reports |
+//! | `session` | workers, and the ledger's opening and closing |
+//! | `collect` | the passes over the inputs: the one place that calls the runs of `recert-smooth` |
+//! | `scratch` | certify, predict, certify through a faster network |
+//! | `recertify`, `plan` | recertify; what may be expected of it |
+//! | `audit` | check a ledger, and run samples of it again |
+//! | `approximate`, `report` | make approximate networks; report on ledgers |
+
+mod approximate;
+mod audit;
+mod collect;
+pub(crate) mod config;
+mod data;
+mod event;
+mod network;
+mod plan;
+mod recertify;
+mod report;
+mod scratch;
+mod session;
+
+pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
+pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, check};
+pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
+pub use data::{Data, DataConfig, DataOptions};
+pub use event::{Event, Events, Pass, PassKind, Remark};
+pub use network::{Network, NetworkConfig};
+pub use plan::{Expected, Forecast};
+pub use recertify::{Goal, Method, Recertification, RecertifyConfig};
+pub use report::{Reported, report};
+pub use scratch::{certify, certify_via, predict, via_configs};
+pub use session::Job;

@@ -1,0 +1,88 @@
+//! Checking ledgers: everything derivable derived again, and samples run again.
+
+mod rerun;
+
+use std::path::{Path, PathBuf};
+
+use recert_check::{Report, Unchecked, check_ledger};
+use recert_ledger::Ledger;
+
+pub use rerun::{Auditor, Difference, Rerun, RerunConfig};
+
+use crate::{Error, Field, Result};
+
+/// What became of checking one ledger.
+#[derive(Debug)]
+pub struct Checked {
+    /// The ledger's file.
+    pub ledger: PathBuf,
+    /// What was found, or why it could not be checked.
+    pub result: Result<Findings>,
+}
+
+/// What a check of one ledger found.
+#[derive(Debug)]
+pub struct Findings {
+    /// What was derived, compared, and left unchecked.
+    pub report: Report,
+    /// What came of running samples again, if that was asked for.
+    pub rerun: Option<Rerun>,
+}
+
+impl Checked {
+    /// Violations, and samples answered otherwise; 0 where there was no check.
+    pub fn wrong(&self) -> usize {
+        self.result
+            .as_ref()
+            .map_or(0, |Findings { report, rerun }| {
+                report.violations.len() + rerun.as_ref().map_or(0, |rerun| rerun.differences.len())
+            })
+    }
+}
+
+/// Checks ledgers, by code that shares nothing with what made them; with
+/// `auditor`, also runs samples of each again.
+///
+/// # Errors
+/// If the auditor has a network that none of the ledgers has. That one ledger
+/// cannot be read does not keep others from being checked.
+///
+/// ```no_run
+/// for checked in recert::job::check(&["net.recert".into()], None)? {
+///     assert!(checked.result.is_ok() && checked.wrong() == 0);
+/// }
+/// # Ok::<(), recert::Error>(())
+/// ```
+pub fn check(ledgers: &[PathBuf], auditor: Option<&Auditor>) -> Result<Vec<Checked>> {
+    let checked = ledgers.iter().map(|path| Checked {
+        ledger: path.clone(),
+        result: one(path, auditor),
+    });
+    let checked: Vec<_> = checked.collect();
+    if let Some(unused) = auditor.and_then(Auditor::unused)
+        && checked.iter().all(|checked| checked.result.is_ok())
+    {
+        let message =
+            format!("{unused} is no network of the ledgers (its SHA-256 is none of theirs)");
+        return Err(Error::parameter(Field::Model, message));
+    }
+    Ok(checked)
+}
+
+fn one(path: &Path, auditor: Option<&Auditor>) -> Result<Findings> {
+    let ledger = Ledger::open_read_only(path)?;
+    let mut report = check_ledger(&ledger)?;
+    let rerun = auditor.map(|auditor| auditor.rerun(&ledger)).transpose()?;
+    if let Some(rerun) = &rerun {
+        if rerun.batch_dependent {
+            report.unchecked.push(Unchecked::BatchDependent);
+        }
+        report.unchecked.retain(|what| *what != Unchecked::Answers);
+        report.unchecked.push(Unchecked::OtherAnswers {
+            rerun: rerun.samples,
+            answers: report.answers,
+        });
+        report.unchecked.extend(rerun.missing.iter().cloned());
+    }
+    Ok(Findings { report, rerun })
+}

@@ -1,0 +1,269 @@
+//! What a running job reports to whoever started it.
+
+use std::fmt;
+
+use recert_ledger::{Certificate, Input, Task};
+use recert_num::{format_down, format_up};
+
+use crate::Field;
+
+/// Watches a job, and may stop it. Any `FnMut(Event<'_>)` is one that never does.
+pub trait Events {
+    /// Something happened.
+    fn event(&mut self, event: Event<'_>);
+
+    /// Whether to stop: what is in flight is finished and written first, and the
+    /// same job again goes on from there. It is asked about once a second.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut(Event<'_>)> Events for F {
+    fn event(&mut self, event: Event<'_>) {
+        self(event);
+    }
+}
+
+/// Something that happened in a job.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Something that a person should know.
+    Remark(Remark),
+    /// A pass over the inputs begins; its ledger is open. A job through a faster
+    /// network is two passes, every other job one.
+    PassStarted(Pass),
+    /// What a part of the pass needs, and how much of it the ledger has already.
+    Started {
+        /// Evaluations.
+        evaluations: u64,
+        /// Those of them that are in the ledger.
+        done: u64,
+    },
+    /// So many more evaluations are in the ledger.
+    Evaluated {
+        /// Evaluations since the last such event.
+        evaluations: u64,
+    },
+    /// A network is done with an input; in the order of the inputs.
+    Concluded {
+        /// The network, by its positions among those given to the job: several
+        /// if it was given several times.
+        networks: &'a [usize],
+        /// The input.
+        input: &'a Input,
+        /// What was concluded.
+        certificates: &'a [Certificate],
+        /// The certificate that stands for the input in a table or log, if this
+        /// is where it is made.
+        row: Option<&'a Certificate>,
+        /// Samples behind that row with a NaN or infinite logit.
+        invalid: u64,
+    },
+    /// A pass ended, whether it is complete, was stopped or failed.
+    PassEnded {
+        /// Whether every input is concluded.
+        finished: bool,
+    },
+}
+
+/// A pass over the inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// What it does.
+    pub kind: PassKind,
+    /// The number of inputs.
+    pub inputs: usize,
+    /// The number of networks that were given.
+    pub networks: usize,
+    /// Whether there will be rows: a pass that is a means to another has none.
+    pub rows: bool,
+}
+
+/// What a pass does with its inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PassKind {
+    /// Certifies them from scratch.
+    Certify,
+    /// Predicts their classes.
+    Predict,
+    /// Recertifies them.
+    Recertify,
+}
+
+impl From<Task> for PassKind {
+    fn from(task: Task) -> Self {
+        match task {
+            Task::Predict => Self::Predict,
+            _ => Self::Certify,
+        }
+    }
+}
+
+/// Something that a person should know, and that no row says.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Remark {
+    /// The engine that was chosen because none was named.
+    EngineChosen {
+        /// The network's file.
+        network: String,
+        /// The engine's name.
+        engine: String,
+        /// Its version.
+        version: String,
+        /// Its arithmetic.
+        precision: String,
+    },
+    /// Layers that networks have in common are computed once.
+    LayersShared {
+        /// How many networks share them.
+        networks: usize,
+        /// How many layers with weights these are.
+        layers: usize,
+        /// Their part of all multiply-adds, from 0 to 1.
+        part: f64,
+    },
+    /// An engine's answers may depend on the batch.
+    BatchDependent {
+        /// The engine.
+        engine: String,
+    },
+    /// An engine may answer otherwise when it is run again.
+    NotDeterministic {
+        /// The engine.
+        engine: String,
+        /// Its arithmetic.
+        precision: String,
+    },
+    /// No input can be certified at the radius asked for.
+    RadiusOutOfReach {
+        /// The radius.
+        radius: f64,
+        /// The samples.
+        n: u64,
+        /// A radius above what they can certify.
+        most: f64,
+    },
+    /// What certifying through a faster network costs.
+    Via {
+        /// How many times as fast it is.
+        speed: f64,
+        /// How many evaluations of the network itself take as long.
+        evaluations: u64,
+        /// So many samples of the network itself are likely to certify more in
+        /// the same time.
+        better: Option<u64>,
+    },
+    /// An average certified radius that was aimed at was not reached.
+    TargetMissed {
+        /// The network's file.
+        network: String,
+        /// The inputs.
+        inputs: usize,
+        /// Their mean radius.
+        mean: f64,
+        /// What was aimed at.
+        target: f64,
+    },
+    /// A network has certificates by `auto` for several budgets or targets.
+    SeveralGoals {
+        /// The network's file.
+        network: String,
+        /// How many.
+        goals: usize,
+    },
+}
+
+impl Remark {
+    /// The parameter that it is about.
+    pub fn field(&self) -> Option<Field> {
+        Some(match self {
+            Self::EngineChosen { .. }
+            | Self::LayersShared { .. }
+            | Self::NotDeterministic { .. }
+            | Self::SeveralGoals { .. } => return None,
+            Self::BatchDependent { .. } => Field::Batch,
+            Self::RadiusOutOfReach { .. } => Field::UntilRadius,
+            Self::Via { .. } => Field::Via,
+            Self::TargetMissed { .. } => Field::TargetAcr,
+        })
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EngineChosen {
+                network,
+                engine,
+                version,
+                precision,
+            } => write!(
+                f,
+                "{network} is computed by {engine} {version}, {precision}"
+            ),
+            Self::LayersShared {
+                networks,
+                layers,
+                part,
+            } => write!(
+                f,
+                "{networks} networks share their first {layers} layers ({:.0} % of the \
+                 multiply-adds): these are computed once",
+                (100.0 * part).floor(),
+            ),
+            Self::BatchDependent { engine } => write!(
+                f,
+                "{engine}'s arithmetic may depend on the batch an image is in: counts can differ \
+                 in a few samples between sizes of the batch (the noise never does)"
+            ),
+            Self::NotDeterministic { engine, precision } => write!(
+                f,
+                "{engine} may answer a sample otherwise when it is run again ({precision}): a \
+                 resumed run can differ in a few samples"
+            ),
+            Self::RadiusOutOfReach { radius, n, most } => write!(
+                f,
+                "radius {radius} is out of reach: n = {n} samples, all answered alike, certify \
+                 less than {}; inputs will be given up as soon as that is seen",
+                format_up(*most, 3),
+            ),
+            Self::Via {
+                speed,
+                evaluations,
+                better,
+            } => {
+                write!(
+                    f,
+                    "the faster network is {speed:.1} times as fast: an input takes as long as \
+                     {evaluations} evaluations of the network itself"
+                )?;
+                let Some(better) = better else { return Ok(()) };
+                write!(
+                    f,
+                    "; n = {better} samples of the network itself, from scratch, are likely to \
+                     certify more in the same time"
+                )
+            }
+            Self::TargetMissed {
+                network,
+                inputs,
+                mean,
+                target,
+            } => write!(
+                f,
+                "{network}: the mean radius of {inputs} inputs is {}, below the {target} that was \
+                 aimed at: budgets are chosen by what is expected",
+                format_down(*mean, 3),
+            ),
+            Self::SeveralGoals { network, goals } => write!(
+                f,
+                "{network} has certificates by auto for {goals} budgets or targets: each holds by \
+                 itself, the best of them chosen by its radius does not (SOUNDNESS.md, section 6)"
+            ),
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The networks of a job: ONNX files in an engine, or any classifier.
+
+use std::fmt;
+use std::path::Path;
+
+use recert_engine::{
+    self as engine, Arithmetic, Class, Classifier, EngineOptions, FnClassifier, ImageShape,
+    NetworkOptions, Precision, Preprocess, Runtime, engines,
+};
+use recert_ledger::{self as ledger, Ledger};
+use recert_net::Model;
+use sha2::{Digest, Sha256};
+
+use super::event::Remark;
+use crate::{Error, ErrorKind, Field, Result};
+
+/// The engine that chooses among the others.
+const AUTO: &str = "auto";
+
+/// How to run a network that is read from a file. What is left open is the
+/// ledger's where there is one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NetworkConfig {
+    /// The engine, by name; `auto` is the fastest that takes the network.
+    pub engine: Option<String>,
+    /// The arithmetic.
+    pub precision: Option<Precision>,
+    /// The device, by the engine's name for it.
+    pub device: Option<String>,
+    /// The graph output to read, if the network has several.
+    pub output: Option<String>,
+    /// Normalisation outside the graph, subtracted: one value or one a channel.
+    pub mean: Vec<f32>,
+    /// Normalisation outside the graph, divided by: one value or one a channel.
+    pub std: Vec<f32>,
+    /// Factor after normalisation.
+    pub scale: Option<f32>,
+}
+
+impl NetworkConfig {
+    /// The engine, if one is chosen by its name.
+    fn named(&self) -> Option<&str> {
+        self.engine.as_deref().filter(|&name| name != AUTO)
+    }
+
+    /// The same with what is left open taken from a ledger's network: the
+    /// engine, and of the same engine precision and device.
+    fn like(&self, base: &ledger::Network) -> Self {
+        let mut config = self.clone();
+        if config.named().is_none() {
+            config.engine = Some(base.engine.clone());
+        }
+        if config.named() == Some(&base.engine) {
+            let recorded = Arithmetic::from(base.precision.as_str()).options();
+            config.precision = config.precision.or(recorded.precision);
+            config.device = config.device.or(recorded.device);
+        }
+        config
+    }
+
+    fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            precision: self.precision,
+            device: self.device.clone(),
+        }
+    }
+
+    pub(super) fn options(&self) -> Result<NetworkOptions> {
+        Ok(NetworkOptions {
+            output: self.output.clone(),
+            preprocess: Preprocess::new(&self.mean, &self.std, self.scale)?,
+        })
+    }
+
+    /// The engine chosen, or the one that is built in.
+    pub(super) fn runtime(&self, model: &Model) -> Result<Box<dyn Runtime>> {
+        Ok(match self.named() {
+            Some(name) => engines::open(name, &self.engine_options())?,
+            None => engines::embedded(model, self.output.as_deref()),
+        })
+    }
+}
+
+/// Makes a worker's instance of a classifier.
+type Make = Box<dyn Fn() -> Box<dyn Classifier> + Send + Sync>;
+
+/// A network, ready to answer, and its identity. It may be shared by threads
+/// and by jobs.
+pub struct Network {
+    identity: ledger::Network,
+    image: ImageShape,
+    computed: Computed,
+}
+
+enum Computed {
+    Engine(Box<Loaded>),
+    Classifier(Make),
+}
+
+struct Loaded {
+    model: Model,
+    network: engine::Network,
+    /// Whether the engine was chosen for it.
+    chosen: bool,
+}
+
+impl Network {
+    /// Reads the network at `path` and loads it into the engine chosen, or into
+    /// the fastest that takes it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for what is no network or does not fit the images,
+    /// [`ErrorKind::Engine`] for what the engine cannot compute.
+    ///
+    /// ```
+    /// use recert::engine::ImageShape;
+    /// use recert::job::{Network, NetworkConfig};
+    ///
+    /// # let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
+    /// let image = ImageShape { channels: 3, height: 32, width: 32 };
+    /// let config = NetworkConfig { engine: Some("direct".into()), ..Default::default() };
+    /// let network = Network::open(format!("{demo}/shapes.onnx").as_ref(), &config, image)?;
+    /// assert_eq!(network.classes(), 10);
+    /// # Ok::<(), recert::Error>(())
+    /// ```
+    pub fn open(path: &Path, config: &NetworkConfig, image: ImageShape) -> Result<Self> {
+        Self::load(Model::read(path)?, config, image)
+    }
+
+    fn load(model: Model, config: &NetworkConfig, image: ImageShape) -> Result<Self> {
+        let options = config.options()?;
+        let network = if config.named().is_some() {
+            let runtime = config.runtime(&model)?;
+            engine::Network::load(&model, runtime.as_ref(), image, &options)?
+        } else {
+            engines::load_any(&model, &config.engine_options(), image, &options)?
+        };
+        Ok(Self {
+            identity: crate::identity(&model, &network),
+            image,
+            computed: Computed::Engine(Box::new(Loaded {
+                model,
+                network,
+                chosen: config.named().is_none(),
+            })),
+        })
+    }
+
+    /// The same for a job that certifies or predicts into `ledger`: where that
+    /// is there already, what is left open is as in it.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_for(
+        ledger: &Path,
+        path: &Path,
+        config: &NetworkConfig,
+        image: ImageShape,
+    ) -> Result<Self> {
+        // What is wrong with a ledger is found when it is opened for writing.
+        let existing = ledger
+            .is_file()
+            .then(|| Ledger::open_read_only(ledger).ok());
+        let Some(existing) = existing.flatten() else {
+            return Self::open(path, config, image);
+        };
+        let base = &existing.header().network;
+        Self::open(path, &config.like(base), image).map_err(|error| {
+            error.during(if config.named().is_some() {
+                format!("loading {}", path.display())
+            } else {
+                format!(
+                    "{} was made with {} {}, {} (another engine makes another ledger)",
+                    ledger.display(),
+                    base.engine,
+                    base.engine_version,
+                    base.precision,
+                )
+            })
+        })
+    }
+
+    /// The same for a modified version of the network `base` of a ledger: what
+    /// is left open is as for that network, and so is the output where it has
+    /// one of that name.
+    ///
+    /// # Errors
+    /// As for [`Self::open`], and if it is not of the same classes.
+    pub fn open_like(
+        path: &Path,
+        config: &NetworkConfig,
+        base: &ledger::Network,
+        image: ImageShape,
+    ) -> Result<Self> {
+        let mut config = config.like(base);
+        if config.mean.is_empty() && config.std.is_empty() && config.scale.is_none() {
+            let Preprocess { mean, std, scale } = base.preprocess.parse()?;
+            (config.mean, config.std, config.scale) = (mean, std, scale);
+        }
+        let loading = |error: Error| {
+            error.during(format!(
+                "loading {} like {}, which was answered by {} {}, {}",
+                path.display(),
+                base.file,
+                base.engine,
+                base.engine_version,
+                base.precision,
+            ))
+        };
+        let model = Model::read(path).map_err(|error| loading(error.into()))?;
+        if config.output.is_none() {
+            let has_it = model.signature_with_output(Some(&base.output)).is_ok();
+            config.output = has_it.then(|| base.output.clone());
+        }
+        let network = Self::load(model, &config, image).map_err(|error| {
+            let (engine, about) = (error.kind() == ErrorKind::Engine, error.field());
+            let error = loading(error);
+            match about {
+                None if engine => error.about(Field::Engine),
+                _ => error,
+            }
+        })?;
+        network.check_classes(base)?;
+        Ok(network)
+    }
+
+    /// A network that is a function of an image: the class, or `None` for no
+    /// valid answer. `name` is its identity in the ledger: another function
+    /// needs another name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`] if there are not 2 to 65,535 classes.
+    ///
+    /// ```
+    /// use recert::engine::ImageShape;
+    /// use recert::job::Network;
+    ///
+    /// let image = ImageShape { channels: 1, height: 2, width: 2 };
+    /// let bright = |pixels: &[f32]| Some(u16::from(pixels.iter().sum::<f32>() > 2.0));
+    /// let network = Network::from_fn("bright at 2, version 1", 2, image, bright)?;
+    /// assert_eq!(network.classes(), 2);
+    /// # Ok::<(), recert::Error>(())
+    /// ```
+    pub fn from_fn<F>(name: &str, classes: usize, image: ImageShape, function: F) -> Result<Self>
+    where
+        F: Fn(&[f32]) -> Option<Class> + Clone + Send + Sync + 'static,
+    {
+        let make = move || {
+            let classifier = FnClassifier::new(classes, image.len(), function.clone());
+            Box::new(classifier) as Box<dyn Classifier>
+        };
+        Self::from_classifier(name, true, image, make)
+    }
+
+    /// A network that is any classifier: `make` makes a worker's instance.
+    /// `name` is its identity in the ledger: whatever answers otherwise needs
+    /// another name. `batch_invariant` says whether an image's answer is the
+    /// same, bit for bit, whatever else is in the batch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`] if it does not take images of this shape, or if
+    /// there are not 2 to 65,535 classes.
+    pub fn from_classifier(
+        name: &str,
+        batch_invariant: bool,
+        image: ImageShape,
+        make: impl Fn() -> Box<dyn Classifier> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let first = make();
+        let (classes, image_len) = (first.classes(), first.image_len());
+        let refuse = |message| {
+            Err(Error::new(
+                ErrorKind::Parameter,
+                format!("{name}: {message}"),
+            ))
+        };
+        if image_len != image.len() {
+            return refuse(format!(
+                "it takes {image_len} values, not images of {image}"
+            ));
+        }
+        if !(2..=usize::from(Class::MAX)).contains(&classes) {
+            return refuse(format!("it has {classes} classes, not 2 to 65535"));
+        }
+        Ok(Self {
+            identity: ledger::Network {
+                sha256: Sha256::digest(name).into(),
+                file: name.to_owned(),
+                bytes: name.len() as u64,
+                engine: "embedder".to_owned(),
+                engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+                precision: "as in the model".to_owned(),
+                batch_invariant,
+                preprocess: Preprocess::default().to_string(),
+                output: "answer".to_owned(),
+                classes: classes as u32,
+                note: None,
+            },
+            image,
+            computed: Computed::Classifier(Box::new(make)),
+        })
+    }
+
+    /// What a ledger knows it by.
+    pub fn identity(&self) -> &ledger::Network {
+        &self.identity
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.identity.classes as usize
+    }
+
+    /// Fails if it is not of the same classes as a ledger's network.
+    pub(super) fn check_classes(&self, base: &ledger::Network) -> Result<()> {
+        if self.identity.classes == base.classes {
+            return Ok(());
+        }
+        let message = format!(
+            "{} has {} classes, but {} has {}: only networks of the same classes can be recertified",
+            self.identity.file, self.identity.classes, base.file, base.classes,
+        );
+        Err(Error::new(ErrorKind::Input, message))
+    }
+
+    /// Fails if it takes other images than those of shape `image`.
+    pub(super) fn check_image(&self, image: ImageShape) -> Result<()> {
+        if self.image == image {
+            return Ok(());
+        }
+        let message = format!(
+            "{} was loaded for images of {}, but the data's are {image}",
+            self.identity.file, self.image
+        );
+        Err(Error::new(ErrorKind::Parameter, message))
+    }
+
+    /// The file and the loaded network, where there is one.
+    pub(super) fn loaded(&self) -> Option<(&engine::Network, &Model)> {
+        match &self.computed {
+            Computed::Engine(loaded) => Some((&loaded.network, &loaded.model)),
+            Computed::Classifier(_) => None,
+        }
+    }
+
+    /// One worker's instance.
+    pub(super) fn worker(&self) -> Result<Box<dyn Classifier>> {
+        Ok(match &self.computed {
+            Computed::Engine(loaded) => loaded.network.worker()?,
+            Computed::Classifier(make) => make(),
+        })
+    }
+
+    /// How many workers there are where nobody says. A device computes by
+    /// itself: one worker makes noise meanwhile.
+    pub(super) fn usual_threads(&self) -> usize {
+        if Arithmetic::from(self.identity.precision.as_str()).on_cpu() {
+            return std::thread::available_parallelism().map_or(1, Into::into);
+        }
+        2
+    }
+
+    /// What a person should know of how it is computed: before a run, and first.
+    pub(super) fn chosen_engine(&self) -> Option<Remark> {
+        match &self.computed {
+            Computed::Engine(loaded) if loaded.chosen => {}
+            _ => return None,
+        }
+        Some(Remark::EngineChosen {
+            network: self.identity.file.clone(),
+            engine: self.identity.engine.clone(),
+            version: self.identity.engine_version.clone(),
+            precision: self.identity.precision.clone(),
+        })
+    }
+
+    /// Whether the same batch, run again, gets the same answers.
+    pub(super) fn is_deterministic(&self) -> bool {
+        (self.loaded()).is_none_or(|(network, _)| network.engine().arithmetic.deterministic)
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,149 @@
+//! What may be expected of a recertification, before anything is run.
+
+use recert_ledger::Ledger;
+use recert_smooth::budget::{Goal as AutoGoal, Study};
+
+use super::data::Data;
+use super::network::Network;
+use super::recertify::{Goal, Method, Recertification};
+use crate::{Error, Field, Result};
+
+/// Shares of n that are looked at where no budget is given.
+const SHARES: [f64; 7] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
+
+/// What may be expected of recertifying one network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// The network's file.
+    pub network: String,
+    /// Samples that it has answered already, which the forecast rests on; with
+    /// none, on the rates of an int8 version.
+    pub answered: Option<u64>,
+    /// The inputs.
+    pub inputs: u64,
+    /// The samples an input that the original was certified from.
+    pub n: u64,
+    /// The budgets looked at, ascending.
+    pub budgets: Vec<Expected>,
+}
+
+/// What a number of evaluations is expected to give.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    /// Evaluations over all inputs.
+    pub evaluations: u64,
+    /// Average certified radius by `auto`.
+    pub auto: f64,
+    /// Average certified radius of as many evaluations from scratch.
+    pub from_scratch: f64,
+    /// Evaluations from scratch that are expected to give as much as `auto`, if
+    /// any number up to [`Forecast::MOST`] times n does and there is anything to
+    /// give.
+    pub as_much: Option<u64>,
+}
+
+impl Forecast {
+    /// How many times n is looked at for what certifying from scratch would take.
+    pub const MOST: u64 = 4;
+}
+
+impl Expected {
+    /// Whether certifying from scratch promises at least as much.
+    pub fn better_from_scratch(&self) -> bool {
+        self.from_scratch >= self.auto
+    }
+}
+
+impl Recertification {
+    /// What may be expected of each of `networks`; nothing is run or written.
+    ///
+    /// # Errors
+    /// If data or networks do not fit the ledger, and if [`Method::Auto`] is none of the
+    /// methods.
+    pub fn forecasts(&self, data: &Data, networks: &[Network]) -> Result<Vec<Forecast>> {
+        if !self.config.methods.contains(&Method::Auto) {
+            let message = "only the method auto can be planned: add it";
+            return Err(Error::parameter(Field::Method, message));
+        }
+        self.check(data, &networks.iter().collect::<Vec<_>>())?;
+        let ledger = Ledger::open_read_only(&self.ledger)?;
+        let forecasts = networks.iter();
+        let forecasts = forecasts.map(|network| self.forecast(&ledger, network));
+        forecasts.collect()
+    }
+
+    fn forecast(&self, ledger: &Ledger, network: &Network) -> Result<Forecast> {
+        let header = &self.header;
+        let known = ledger.networks()?.into_iter();
+        let known = known.into_iter().find(|(_, n)| n == network.identity());
+        let auto = |goal| self.asked.auto(goal);
+        let seen = match known {
+            Some((id, _)) => auto(AutoGoal::Budget(0)).observed(ledger, id, &self.inputs)?,
+            None => None,
+        };
+        let answered = seen.as_ref().map(|(_, pairs)| *pairs);
+        let rates = seen.map_or_else(Default::default, |(rates, _)| rates);
+        let inputs = self.inputs.len() as u64;
+        let none = self.config.goal == Goal::Budget(Vec::new()) && self.config.n_p.is_empty();
+        let goals = if none {
+            let each = |share: f64| ((share * header.n as f64) as u64).max(1);
+            let goals = SHARES.iter();
+            let mut goals: Vec<_> = goals
+                .map(|&share| AutoGoal::Budget(each(share) * inputs))
+                .collect();
+            goals.dedup();
+            goals
+        } else {
+            self.asked.goals.clone()
+        };
+        let mut budgets = Vec::new();
+        for goal in goals {
+            let study = auto(goal).study(ledger, &self.inputs)?;
+            let forecast = study.forecast(&rates)?;
+            // From scratch is compared at what was given, not at what was used.
+            let evaluations = match goal {
+                AutoGoal::Budget(total) => total,
+                _ => forecast.evaluations,
+            };
+            let scratch =
+                |each| Ok::<_, Error>(study.from_scratch(each, header.n0, self.asked.alpha)?);
+            budgets.push(Expected {
+                evaluations,
+                auto: forecast.radius * header.sigma,
+                from_scratch: scratch(evaluations / inputs)? * header.sigma,
+                as_much: as_much(&study, forecast.radius, header.n, &scratch)?
+                    .map(|each| each * inputs),
+            });
+        }
+        Ok(Forecast {
+            network: network.identity().file.clone(),
+            answered,
+            inputs,
+            n: header.n,
+            budgets,
+        })
+    }
+}
+
+/// The fewest evaluations an input from which certifying from scratch is
+/// expected to give at least `radius`, by bisection; its radius rises with them.
+fn as_much(
+    study: &Study,
+    radius: f64,
+    n: u64,
+    scratch: &dyn Fn(u64) -> Result<f64>,
+) -> Result<Option<u64>> {
+    let (mut low, mut high) = (0, Forecast::MOST * n);
+    if study.subjects.is_empty() || radius <= 0.0 || scratch(high)? < radius {
+        return Ok(None);
+    }
+    while high - low > 1 + high / 200 {
+        let middle = u64::midpoint(low, high);
+        if scratch(middle)? < radius {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(Some(high))
+}

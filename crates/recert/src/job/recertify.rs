@@ -1,0 +1,443 @@
+//! Recertifying modified networks from the ledger of the original.
+
+use std::path::{Path, PathBuf};
+
+use recert_ledger::{self as ledger_format, Header, Ledger, Task};
+use recert_noise::Law;
+use recert_num::MAX_ALPHA;
+use recert_smooth::bound::{Loss, Paired, Zeta};
+use recert_smooth::budget::{Goal as AutoGoal, Levels};
+use recert_smooth::{Irs, Method as Rule, Sides, finished_inputs};
+
+use super::collect::{Asked, Work};
+use super::config::{self, Amount, RunConfig};
+use super::data::{Data, DataOptions};
+use super::event::Remark;
+use super::network::{Network, NetworkConfig};
+use super::session::{Job, Session};
+use crate::{Error, ErrorKind, Field, Result};
+
+/// The most candidates, which `recert-check` knows too: each has its share of
+/// alpha.
+const MOST_CANDIDATES: u32 = 100_000;
+
+/// A way to recertify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Samples chosen by the original's codes, spent where they gain most.
+    Auto,
+    /// Incremental randomized smoothing certification, sound over both branches.
+    Irs,
+    /// The original's bound plus what is gained less what is lost, on the first samples.
+    Paired,
+    /// The original's bound less what is lost, on the first samples.
+    Loss,
+    /// The original's bound less the disagreement, on the first samples.
+    Zeta,
+    /// From scratch on the first samples, to stand beside the others.
+    Direct,
+}
+
+/// What [`Method::Auto`] is to reach.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Goal {
+    /// The most for these evaluations over all inputs, one after the other: counts,
+    /// or percentages of n on average. If there are none, the samples of the
+    /// other methods are spent.
+    Budget(Vec<Amount>),
+    /// This average certified radius, for as few evaluations as may be expected.
+    AverageRadius(f64),
+    /// This radius of every input, each of which stops when it has it.
+    Radius(f64),
+}
+
+/// How to recertify modified networks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecertifyConfig {
+    /// The methods.
+    pub methods: Vec<Method>,
+    /// What [`Method::Auto`] is to reach.
+    pub goal: Goal,
+    /// Samples of a modified network an input for the other methods, counts or
+    /// percentages of n; 10 % if there are none.
+    pub n_p: Vec<Amount>,
+    /// How many candidates the network may be chosen among by its results; by
+    /// default as many as there are networks.
+    pub among: Option<u32>,
+    /// For [`Method::Irs`]: from this lower bound of the original's probability
+    /// on, the modified network's own counts come first.
+    pub gamma: f64,
+    /// Whether to bound the runner-up's probability too.
+    pub sides: Sides,
+    /// Failure probability of each new certificate; by default twice the
+    /// ledger's, 0.5 at most.
+    pub alpha: Option<f64>,
+    /// The most of the ledger's inputs.
+    pub limit: Option<usize>,
+    /// How to go about it.
+    pub run: RunConfig,
+}
+
+impl Default for RecertifyConfig {
+    /// By [`Method::Auto`], with 10 % of n.
+    fn default() -> Self {
+        Self {
+            methods: vec![Method::Auto],
+            goal: Goal::Budget(Vec::new()),
+            n_p: Vec::new(),
+            among: None,
+            gamma: 0.99,
+            sides: Sides::Two,
+            alpha: None,
+            limit: None,
+            run: RunConfig::default(),
+        }
+    }
+}
+
+/// A ledger that networks are to be recertified from, and how.
+///
+/// ```
+/// use recert::engine::ImageShape;
+/// use recert::job::{
+///     CertifyConfig, Data, Event, Network, Recertification, RecertifyConfig, certify,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let image = ImageShape { channels: 1, height: 1, width: 2 };
+/// let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
+/// let brighter = |limit: f32| {
+///     Network::from_fn(&format!("brighter than {limit}"), 2, image, move |pixels| {
+///         Some(u16::from(pixels[0] + pixels[1] > limit))
+///     })
+/// };
+/// # let folder = tempfile::tempdir()?;
+/// # let ledger = folder.path().join("dots.recert");
+/// let config = CertifyConfig { n: 2000, ..CertifyConfig::new(0.25) };
+/// certify(&ledger, &config, &data, &brighter(1.0)?)?.run(&mut |_: Event<'_>| ())?;
+///
+/// // The modified network, with a tenth of the samples.
+/// let networks = [brighter(1.01)?];
+/// let recertification = Recertification::open(&ledger, &RecertifyConfig::default(), 1)?;
+/// let mut evaluations = 0;
+/// recertification.job(&data, &networks)?.run(&mut |event: Event<'_>| {
+///     if let Event::Evaluated { evaluations: more } = event {
+///         evaluations += more;
+///     }
+/// })?;
+/// assert!((1..=400).contains(&evaluations));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Recertification {
+    pub(super) ledger: PathBuf,
+    pub(super) header: Header,
+    pub(super) config: RecertifyConfig,
+    pub(super) inputs: Vec<u32>,
+    pub(super) asked: Asked,
+}
+
+impl Recertification {
+    /// Reads the ledger of the original network and checks that `networks`
+    /// modified ones can be recertified from it as `config` says. Nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`], naming the field of `config` that is out of
+    /// range or does not fit the ledger; whatever reading the ledger fails with.
+    pub fn open(ledger: &Path, config: &RecertifyConfig, networks: usize) -> Result<Self> {
+        let among = candidates(config, networks)?;
+        let opened = Ledger::open_read_only(ledger)?;
+        let header = opened.header().clone();
+        check_original(ledger, &header)?;
+        if !(0.0..=1.0).contains(&config.gamma) {
+            let message = format!("gamma must be from 0 to 1, but is {}", config.gamma);
+            return Err(Error::parameter(Field::Gamma, message));
+        }
+        let mut inputs = finished_inputs(&opened)?;
+        if inputs.is_empty() {
+            let message = format!(
+                "{} has no finished input yet, one with all n = {} samples (those that stopped at a \
+                 radius have fewer): finish certifying one",
+                ledger.display(),
+                header.n,
+            );
+            return Err(Error::new(ErrorKind::Parameter, message));
+        }
+        if config.limit == Some(0) {
+            return Err(Error::parameter(
+                Field::Limit,
+                "the limit must be at least 1",
+            ));
+        }
+        inputs.truncate(config.limit.unwrap_or(usize::MAX));
+        let asked = asked(config, &header, inputs.len() as u64, among)?;
+        Ok(Self {
+            ledger: ledger.to_owned(),
+            header,
+            config: config.clone(),
+            inputs,
+            asked,
+        })
+    }
+
+    /// The data that the ledger was made with: where it says, or at `data`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] if it is not there or cannot be read.
+    pub fn data(&self, data: Option<&str>, options: &DataOptions) -> Result<Data> {
+        Data::reopen(&self.header.data, data, options)
+    }
+
+    /// The modified network at `path`, loaded as the original was as far as
+    /// `config` leaves it open.
+    ///
+    /// # Errors
+    /// As for [`Network::open_like`].
+    pub fn network(&self, path: &Path, config: &NetworkConfig, data: &Data) -> Result<Network> {
+        Network::open_like(path, config, &self.header.network, data.shape())
+    }
+
+    /// The job that recertifies `networks`, in one pass.
+    ///
+    /// # Errors
+    /// If data or networks do not fit the ledger, or cannot be run.
+    pub fn job<'a>(&self, data: &'a Data, networks: &'a [Network]) -> Result<Job<'a>> {
+        self.session(data, networks.iter().collect()).map(Job::new)
+    }
+
+    pub(super) fn session<'a>(
+        &self,
+        data: &'a Data,
+        networks: Vec<&'a Network>,
+    ) -> Result<Session<'a>> {
+        self.check(data, &networks)?;
+        let rows = if self.config.methods.contains(&Method::Auto) {
+            "auto"
+        } else {
+            let first = self.asked.methods.first();
+            first.map_or("auto", |method| method.name())
+        };
+        let remarks = networks.iter().filter_map(|n| n.chosen_engine()).collect();
+        let subject = (networks, self.inputs.clone());
+        let work = (Work::Recertify(self.asked.clone()), Some(rows));
+        let mut session =
+            Session::new(&self.ledger, data, subject, work, self.config.run, remarks)?;
+        let goal = match self.config.goal {
+            Goal::AverageRadius(radius) => Some(radius),
+            _ => None,
+        };
+        let inputs = self.inputs.len();
+        session.afterwards = Some(Box::new(move |ledger| remarks_on(ledger, inputs, goal)));
+        Ok(session)
+    }
+
+    /// Checks all that the ledger can say of data and networks.
+    pub(super) fn check(&self, data: &Data, networks: &[&Network]) -> Result<()> {
+        candidates(&self.config, networks.len())?;
+        let missing = (self.inputs.iter()).find(|&&idx| idx as usize >= data.len());
+        if let Some(missing) = missing {
+            let message = format!(
+                "ledger {} is of other data: it has input {missing}, but the data given has only \
+                 {} inputs",
+                self.ledger.display(),
+                data.len(),
+            );
+            return Err(Error::new(ErrorKind::Ledger, message).about(Field::Data));
+        }
+        data.check_labels(&self.inputs, self.header.network.classes as usize)?;
+        for network in networks {
+            network.check_image(data.shape())?;
+            network.check_classes(&self.header.network)?;
+        }
+        Ok(())
+    }
+}
+
+/// How many candidates there are, each of which has its share of alpha.
+fn candidates(config: &RecertifyConfig, networks: usize) -> Result<u32> {
+    let refuse = |message: String| Err(Error::parameter(Field::Among, message));
+    let among = match config.among {
+        Some(among) if !(1..=MOST_CANDIDATES).contains(&among) => {
+            return refuse(format!(
+                "there must be from 1 to {MOST_CANDIDATES} candidates, but there are {among}"
+            ));
+        }
+        Some(among) if (among as usize) < networks => {
+            return refuse(format!(
+                "{networks} candidates are given, more than the {among} that one is chosen among"
+            ));
+        }
+        Some(among) => among,
+        None => networks as u32,
+    };
+    if among > 1 && config.methods.iter().any(|&m| m != Method::Auto) {
+        return refuse("several candidates are for the method auto alone".to_owned());
+    }
+    Ok(among)
+}
+
+/// Fails where the ledger is none to recertify from.
+fn check_original(ledger: &Path, header: &Header) -> Result<()> {
+    // Unknown noise could not be regenerated.
+    if let Err(error) = Law::of_generator(&header.generator) {
+        let message = format!("ledger {}: {error}", ledger.display());
+        return Err(Error::new(ErrorKind::Ledger, message));
+    }
+    if header.task == Task::Certify {
+        return Ok(());
+    }
+    let message = format!(
+        "{} holds predictions: recertifying starts from a ledger of certificates",
+        ledger.display()
+    );
+    Err(Error::new(ErrorKind::Parameter, message))
+}
+
+fn asked(config: &RecertifyConfig, header: &Header, inputs: u64, among: u32) -> Result<Asked> {
+    let auto = config.methods.contains(&Method::Auto);
+    let methods = rules(config);
+    let whole = (config.alpha).unwrap_or((2.0 * header.alpha).min(MAX_ALPHA));
+    for method in &methods {
+        config::alpha(whole, &method.weights())?;
+    }
+    if auto {
+        check_alpha(whole, among)?;
+    }
+    let alpha = config::alpha(whole, &[1.0])?;
+    let samples = amounts(Field::NP, &config.n_p, header.n)?;
+    let (goals, until) = match &config.goal {
+        Goal::Radius(radius) => (
+            Vec::new(),
+            Some(config::radius(Field::UntilRadius, *radius)?),
+        ),
+        goal if auto => (goals(goal, &samples, header, inputs)?, None),
+        _ => (Vec::new(), None),
+    };
+    if !auto && config.goal != Goal::Budget(Vec::new()) {
+        let (goal, field) = match config.goal {
+            Goal::Budget(_) => ("a budget", Field::Budget),
+            Goal::AverageRadius(_) => ("a target", Field::TargetAcr),
+            Goal::Radius(_) => ("a radius to reach", Field::UntilRadius),
+        };
+        let message = format!(
+            "{goal} is for the method auto: add it, or give the samples of the other methods (n_p)"
+        );
+        return Err(Error::parameter(field, message));
+    }
+    if auto {
+        Levels::new(alpha, among)?;
+    }
+    Ok(Asked {
+        alpha,
+        among,
+        sides: config.sides,
+        methods,
+        samples,
+        goals,
+        until,
+    })
+}
+
+/// The methods on the first samples, in the order in which a row is made by.
+fn rules(config: &RecertifyConfig) -> Vec<Rule> {
+    let all = [
+        (
+            Method::Irs,
+            Rule::Irs(Irs {
+                gamma: config.gamma,
+            }),
+        ),
+        (Method::Paired, Rule::Pairs(&Paired)),
+        (Method::Loss, Rule::Pairs(&Loss)),
+        (Method::Zeta, Rule::Pairs(&Zeta)),
+        (Method::Direct, Rule::Direct(config.sides)),
+    ];
+    let asked = |(name, _): &(Method, Rule)| config.methods.contains(name);
+    let asked = all.into_iter().filter(asked);
+    asked.map(|(_, rule)| rule).collect()
+}
+
+/// Counts of samples, ascending; 10 % of n if none are given.
+fn amounts(field: Field, amounts: &[Amount], n: u64) -> Result<Vec<u64>> {
+    let default = [Amount::Percent(10.0)];
+    let amounts = if amounts.is_empty() {
+        &default
+    } else {
+        amounts
+    };
+    let counts = amounts.iter().map(|amount| amount.of(field, n));
+    let mut counts = counts.collect::<Result<Vec<_>>>()?;
+    counts.sort_unstable();
+    counts.dedup();
+    Ok(counts)
+}
+
+/// What `auto` is to reach, cheapest first.
+fn goals(goal: &Goal, samples: &[u64], header: &Header, inputs: u64) -> Result<Vec<AutoGoal>> {
+    let totals = match goal {
+        Goal::AverageRadius(radius) => {
+            let radius = config::radius(Field::TargetAcr, *radius)?.get();
+            return Ok(vec![AutoGoal::MeanRadius(radius / header.sigma)]);
+        }
+        Goal::Budget(budget) if !budget.is_empty() => {
+            amounts(Field::Budget, budget, header.n * inputs)?
+        }
+        _ => samples.iter().map(|each| each * inputs).collect(),
+    };
+    Ok(totals.into_iter().map(AutoGoal::Budget).collect())
+}
+
+/// Fails where a share of alpha that `auto` needs is out of the bounds' range.
+pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
+    // All of a candidate's share bounds something, or each half of what is of it
+    // for f and for h.
+    config::alpha(alpha, &[1.0].repeat(among as usize))?;
+    config::alpha(alpha, &[1.0, 1.0, 9.0, 9.0].repeat(among as usize))?;
+    Ok(())
+}
+
+/// What the rows do not say: where a target was missed, and where a network has
+/// certificates for several goals, each of which holds by itself.
+fn remarks_on(ledger: &Ledger, all: usize, target: Option<f64>) -> Result<Vec<Remark>> {
+    let over_sigma = |radius: f64| radius / ledger.header().sigma;
+    let aimed_at =
+        target.map(|radius| ledger_format::Goal::MeanRadiusOverSigma(over_sigma(radius)));
+    let mut remarks = Vec::new();
+    for (id, network) in ledger.networks()? {
+        let mut goals = Vec::new();
+        // Of the certificates by the target.
+        let (mut sum, mut inputs) = (0.0, 0);
+        for certificate in ledger.certificates(id)? {
+            if certificate.claim.method() != "auto" {
+                continue;
+            }
+            let goal = certificate.claim.parameters.goal();
+            if goal.is_some() && goal == aimed_at {
+                sum += certificate.class.map_or(0.0, |_| certificate.radius);
+                inputs += 1;
+            }
+            if !goals.contains(&goal) {
+                goals.push(goal);
+            }
+        }
+        if let Some(target) = target
+            && inputs == all
+            && sum < target * inputs as f64
+        {
+            remarks.push(Remark::TargetMissed {
+                network: network.file.clone(),
+                inputs,
+                mean: sum / inputs as f64,
+                target,
+            });
+        }
+        if goals.len() > 1 {
+            remarks.push(Remark::SeveralGoals {
+                network: network.file,
+                goals: goals.len(),
+            });
+        }
+    }
+    Ok(remarks)
+}

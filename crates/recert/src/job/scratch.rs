@@ -1,0 +1,306 @@
+//! Certifying and predicting from scratch, and certifying through a faster network.
+
+use std::path::Path;
+
+use recert_engine::EngineOptions;
+use recert_ledger::{Header, Task};
+use recert_noise::Law;
+use recert_num::{Alpha, Radius, Sigma, clopper_pearson_lower};
+use recert_smooth::run::seconds_an_image;
+
+use super::collect::Work;
+use super::config::{Amount, CertifyConfig, PredictConfig, SubsetConfig};
+use super::data::Data;
+use super::event::Remark;
+use super::network::{Network, NetworkConfig};
+use super::recertify::{self, Goal, Method, Recertification, RecertifyConfig};
+use super::session::{Job, Session};
+use crate::{Error, Field, Result};
+
+/// A job that certifies inputs of `data` under `network`, into the ledger at
+/// `ledger`, which it makes or resumes.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`](crate::ErrorKind::Parameter), naming the field of
+/// `config` that is out of range; whatever looking at network and data fails
+/// with.
+///
+/// ```
+/// use recert::engine::ImageShape;
+/// use recert::job::{CertifyConfig, Data, Event, Network, certify};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let image = ImageShape { channels: 1, height: 1, width: 2 };
+/// let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
+/// let network = Network::from_fn("bright", 2, image, |pixels| {
+///     Some(u16::from(pixels[0] + pixels[1] > 1.0))
+/// })?;
+/// let config = CertifyConfig { n: 1000, ..CertifyConfig::new(0.25) };
+/// # let folder = tempfile::tempdir()?;
+/// # let ledger = folder.path().join("dots.recert");
+/// let mut radii = Vec::new();
+/// certify(&ledger, &config, &data, &network)?.run(&mut |event: Event<'_>| {
+///     if let Event::Concluded { row: Some(certificate), .. } = event {
+///         radii.push(certificate.radius);
+///     }
+/// })?;
+/// assert!(radii.len() == 2 && radii.iter().all(|radius| *radius > 0.3));
+/// # Ok(())
+/// # }
+/// ```
+pub fn certify<'a>(
+    ledger: &Path,
+    config: &CertifyConfig,
+    data: &'a Data,
+    network: &'a Network,
+) -> Result<Job<'a>> {
+    let rows = match config.until_radius {
+        Some(_) => "until",
+        None => "certify",
+    };
+    certify_with_rows(ledger, config, data, network, Some(rows)).map(Job::new)
+}
+
+fn certify_with_rows<'a>(
+    ledger: &Path,
+    config: &CertifyConfig,
+    data: &'a Data,
+    network: &'a Network,
+    rows: Option<&'static str>,
+) -> Result<Session<'a>> {
+    config.validate()?;
+    let mut remarks = Vec::from_iter(network.chosen_engine());
+    let work = match config.radius()? {
+        Some(radius) => {
+            remarks.extend(out_of_reach(config, radius)?);
+            Work::Until(radius)
+        }
+        None => Work::Certify(config.sides),
+    };
+    let header = Header {
+        task: Task::Certify,
+        sigma: config.sigma,
+        n0: config.n0,
+        n: config.n,
+        alpha: config.alpha,
+        seed: config.seed,
+        ..header(config.noise, data, network)
+    };
+    let inputs = inputs(&header, config.noise, config.subset, data, network)?;
+    let subject = (vec![network], inputs);
+    let mut session = Session::new(ledger, data, subject, (work, rows), config.run, remarks)?;
+    session.header = Some(header);
+    Ok(session)
+}
+
+/// A job that predicts the smoothed network's class of inputs of `data`, into
+/// the ledger at `ledger`, which it makes or resumes.
+///
+/// # Errors
+/// As for [`certify`].
+///
+/// ```
+/// use recert::engine::ImageShape;
+/// use recert::job::{Data, Event, Network, PredictConfig, predict};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let image = ImageShape { channels: 1, height: 1, width: 2 };
+/// let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
+/// let network = Network::from_fn("bright", 2, image, |pixels| {
+///     Some(u16::from(pixels[0] + pixels[1] > 1.0))
+/// })?;
+/// # let folder = tempfile::tempdir()?;
+/// # let ledger = folder.path().join("dots.recert");
+/// let mut classes = Vec::new();
+/// predict(&ledger, &PredictConfig::new(0.25), &data, &network)?.run(&mut |event: Event<'_>| {
+///     if let Event::Concluded { row: Some(prediction), .. } = event {
+///         classes.push(prediction.class);
+///     }
+/// })?;
+/// assert_eq!(classes, [Some(0), Some(1)]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn predict<'a>(
+    ledger: &Path,
+    config: &PredictConfig,
+    data: &'a Data,
+    network: &'a Network,
+) -> Result<Job<'a>> {
+    config.validate()?;
+    let header = Header {
+        sigma: config.sigma,
+        n: config.n,
+        alpha: config.alpha,
+        seed: config.seed,
+        ..header(config.noise, data, network)
+    };
+    let inputs = inputs(&header, config.noise, config.subset, data, network)?;
+    let remarks = Vec::from_iter(network.chosen_engine());
+    let subject = (vec![network], inputs);
+    let work = (Work::Predict, Some("predict"));
+    let mut session = Session::new(ledger, data, subject, work, config.run, remarks)?;
+    session.header = Some(header);
+    Ok(Job::new(session))
+}
+
+/// The header of predictions but for the numbers.
+fn header(noise: Law, data: &Data, network: &Network) -> Header {
+    let shape = data.shape();
+    Header {
+        task: Task::Predict,
+        sigma: 0.0,
+        n0: 0,
+        n: 0,
+        alpha: 0.0,
+        generator: noise.generator().to_owned(),
+        seed: 0,
+        network: network.identity().clone(),
+        data: data.record().to_owned(),
+        shape: [shape.channels, shape.height, shape.width].map(|size| size as u32),
+    }
+}
+
+/// The inputs selected, once data, network and noise are found to fit.
+fn inputs(
+    header: &Header,
+    noise: Law,
+    subset: SubsetConfig,
+    data: &Data,
+    network: &Network,
+) -> Result<Vec<u32>> {
+    let inputs = data.select(subset)?;
+    network.check_image(data.shape())?;
+    data.check_labels(&inputs, network.classes())?;
+    if noise == Law::Integer {
+        data.check_8_bit(inputs[0])?;
+    }
+    noise
+        .charged_alpha(header.alpha, header.n, data.shape().len() as u64)
+        .map_err(|e| Error::parameter(Field::Alpha, e.to_string()))?;
+    Ok(inputs)
+}
+
+/// Where n samples cannot certify a radius even if all are answered alike.
+fn out_of_reach(config: &CertifyConfig, radius: Radius) -> Result<Option<Remark>> {
+    let p_lower = clopper_pearson_lower(config.n, config.n, Alpha::new(config.alpha)?)?;
+    let most = Radius::one_sided(Sigma::new(config.sigma)?, p_lower)?.map_or(0.0, Radius::get);
+    Ok((radius.get() > most).then_some(Remark::RadiusOutOfReach {
+        radius: radius.get(),
+        n: config.n,
+        most,
+    }))
+}
+
+/// How to run a network and its faster version, of which `network` says what
+/// they have in common and `faster` what is other for the faster one.
+pub fn via_configs(
+    network: &NetworkConfig,
+    faster: &EngineOptions,
+    engine: Option<&str>,
+) -> [NetworkConfig; 2] {
+    let mut via = network.clone();
+    let mut network = network.clone();
+    if let Some(engine) = engine {
+        via.engine = Some(engine.to_owned());
+    }
+    via.precision = faster.precision.or(via.precision);
+    via.device = faster.device.clone().or(via.device);
+    if engine.is_some() || *faster != EngineOptions::default() {
+        // What is left open would be taken from the ledger, which says how the
+        // faster one is computed.
+        network
+            .precision
+            .get_or_insert(recert_engine::Precision::F32);
+        let device = || EngineOptions::default().device().to_owned();
+        network.device.get_or_insert_with(device);
+    }
+    [network, via]
+}
+
+/// A job that certifies `network` through a faster version of it: `faster` is
+/// certified as `config` says, and `network` recertified from it with at most
+/// `budget` evaluations, a count or a percentage of n on average.
+///
+/// # Errors
+/// As for [`certify`]; all that recertifying would find wrong is found before.
+pub fn certify_via<'a>(
+    ledger: &'a Path,
+    config: &CertifyConfig,
+    budget: Amount,
+    data: &'a Data,
+    faster: &'a Network,
+    network: &'a Network,
+) -> Result<Job<'a>> {
+    config.validate()?;
+    let inputs = data.select(config.subset)?.len() as u64;
+    let pairs = budget.of(Field::ViaBudget, config.n * inputs)?;
+    recertify::check_alpha(config.alpha, 1)?;
+    network.check_classes(faster.identity())?;
+    if network.identity() == faster.identity() {
+        let message = "the faster version is the network itself, computed in the same way: name \
+                       another network, precision or engine for it";
+        return Err(Error::parameter(Field::Via, message));
+    }
+    let first = certify_with_rows(ledger, config, data, faster, None)?;
+    let seconds =
+        |network: &Network| -> Result<f64> { Ok(seconds_an_image(network.worker()?.as_mut())?) };
+    let part = seconds(faster)? / seconds(network)?;
+    let samples = config.n + config.n0;
+    let remark = prospect(part, samples, config.n0, pairs.div_ceil(inputs));
+    let second = RecertifyConfig {
+        methods: vec![Method::Auto],
+        goal: Goal::Budget(vec![budget]),
+        sides: config.sides,
+        alpha: Some(config.alpha),
+        run: config.run,
+        ..RecertifyConfig::default()
+    };
+    let job = Job::new(first.remarking(remark)).and_then(move || {
+        let recertification = Recertification::open(ledger, &second, 1)?;
+        recertification.session(data, vec![network])
+    });
+    Ok(job)
+}
+
+/// What is to be known before `samples` of the faster network and `pairs` of
+/// the network itself are evaluated on every input, if the faster one takes
+/// `part` of the other's time.
+///
+/// A pair is worth about two samples from scratch or more (`bench/resnet20`), so
+/// that the way pays where the faster network takes less time than the pairs.
+fn prospect(part: f64, samples: u64, n0: u64, pairs: u64) -> Remark {
+    let fast = part * samples as f64;
+    let evaluations = (fast + pairs as f64).floor();
+    let better = evaluations - n0 as f64;
+    Remark::Via {
+        speed: 1.0 / part,
+        evaluations: evaluations as u64,
+        better: (fast > pairs as f64 && better >= 1.0).then_some(better as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_through_a_network_that_is_hardly_faster_is_advised_against() {
+        // 10,100 samples at a third, and 500 pairs.
+        let said = prospect(1.0 / 3.0, 10_100, 100, 500).to_string();
+        assert!(said.contains("3.0 times as fast"), "{said}");
+        assert!(said.contains("as long as 3866 evaluations"), "{said}");
+        assert!(
+            said.contains("n = 3766 samples of the network itself"),
+            "{said}"
+        );
+        // 404 and 500.
+        let said = prospect(0.04, 10_100, 100, 500).to_string();
+        assert!(
+            said.ends_with("as long as 904 evaluations of the network itself"),
+            "{said}"
+        );
+        // Nothing that n could be.
+        assert!(!prospect(0.5, 150, 100, 20).to_string().contains("n ="));
+    }
+}

@@ -1,0 +1,225 @@
+//! A job that is checked and loaded, and its run into a ledger.
+
+use std::path::{Path, PathBuf};
+
+use recert_engine::{Classifier, Network as Loaded};
+use recert_ledger::{Header, Ledger};
+use recert_smooth::Outcome;
+use recert_smooth::run::{BATCH, measured_batch};
+
+use super::collect::{Collection, Work};
+use super::config::RunConfig;
+use super::data::Data;
+use super::event::{Event, Events, Pass, PassKind, Remark};
+use super::network::Network;
+use crate::Result;
+
+/// A job in which everything that can be wrong has been checked, and nothing
+/// has been written yet.
+///
+/// Its makers are [`certify`](super::certify), [`predict`](super::predict),
+/// [`certify_via`](super::certify_via) and
+/// [`Recertification::job`](super::Recertification::job).
+pub struct Job<'a> {
+    session: Session<'a>,
+    /// What comes after, once the ledger has what the session gives.
+    then: Option<Box<dyn FnOnce() -> Result<Session<'a>> + 'a>>,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(session: Session<'a>) -> Self {
+        Self {
+            session,
+            then: None,
+        }
+    }
+
+    pub(super) fn and_then(mut self, next: impl FnOnce() -> Result<Session<'a>> + 'a) -> Self {
+        self.then = Some(Box::new(next));
+        self
+    }
+
+    /// Runs the job, resuming where its ledger ends, and reports to `events`.
+    /// The ledger is closed and sealed afterwards, whether the job finished,
+    /// failed or was stopped: what was computed is kept, and the same job again
+    /// goes on from there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Ledger`](crate::ErrorKind::Ledger) if the ledger is of
+    /// another run or in use; whatever reading inputs, running networks and
+    /// writing the ledger fails with.
+    pub fn run(self, events: &mut dyn Events) -> Result<Outcome> {
+        let outcome = self.session.run(events)?;
+        match self.then {
+            Some(next) if outcome == Outcome::Finished => next()?.run(events),
+            _ => Ok(outcome),
+        }
+    }
+}
+
+/// What there is to remark on a ledger.
+type Afterwards<'a> = Box<dyn FnOnce(&Ledger) -> Result<Vec<Remark>> + 'a>;
+
+/// What a pass needs beside its ledger.
+pub(super) struct Session<'a> {
+    pub(super) data: &'a Data,
+    pub(super) inputs: Vec<u32>,
+    pub(super) work: Work,
+    /// The run that the ledger is of; `None` for a ledger that has to be there.
+    pub(super) header: Option<Header>,
+    /// The method whose certificates make rows, if any do.
+    pub(super) rows: Option<&'static str>,
+    ledger: PathBuf,
+    networks: Vec<&'a Network>,
+    /// For each network, its classifiers: one a worker.
+    workers: Vec<Vec<Box<dyn Classifier>>>,
+    /// Images in one call of each.
+    batch: usize,
+    remarks: Vec<Remark>,
+    /// What to remark on once all is done.
+    pub(super) afterwards: Option<Afterwards<'a>>,
+}
+
+impl<'a> Session<'a> {
+    /// `remarks` come first when it runs.
+    pub(super) fn new(
+        ledger: &Path,
+        data: &'a Data,
+        (networks, inputs): (Vec<&'a Network>, Vec<u32>),
+        (work, rows): (Work, Option<&'static str>),
+        run: RunConfig,
+        mut remarks: Vec<Remark>,
+    ) -> Result<Self> {
+        run.validate()?;
+        let workers = networks.iter().map(|network| {
+            let threads = run.threads.unwrap_or_else(|| network.usual_threads());
+            (0..threads).map(|_| network.worker()).collect()
+        });
+        let mut workers: Vec<Vec<_>> = workers.collect::<Result<_>>()?;
+        let batch = match run.batch {
+            Some(batch) => batch,
+            None if networks.iter().all(|n| n.identity().batch_invariant) => {
+                let firsts = workers.iter_mut().filter_map(|all| all.first_mut());
+                let mut firsts: Vec<&mut dyn Classifier> =
+                    firsts.map(|c| c.as_mut() as _).collect();
+                measured_batch(&mut firsts)?
+            }
+            None => BATCH,
+        };
+        // What is measured above are whole networks: the same image again and
+        // again would be kept by those that share layers.
+        remarks.extend(share(&networks, &mut workers)?);
+        if let Some(network) = networks.iter().find(|n| !n.identity().batch_invariant) {
+            let engine = network.identity().engine.clone();
+            remarks.push(Remark::BatchDependent { engine });
+        }
+        if let Some(network) = networks.iter().find(|network| !network.is_deterministic()) {
+            let engine = network.identity().engine.clone();
+            let precision = network.identity().precision.clone();
+            remarks.push(Remark::NotDeterministic { engine, precision });
+        }
+        Ok(Self {
+            data,
+            inputs,
+            work,
+            header: None,
+            rows,
+            ledger: ledger.to_owned(),
+            networks,
+            workers,
+            batch,
+            remarks,
+            afterwards: None,
+        })
+    }
+
+    /// The same with a further remark at the start.
+    pub(super) fn remarking(mut self, remark: Remark) -> Self {
+        self.remarks.push(remark);
+        self
+    }
+
+    /// Opens the ledger, last of all, and runs.
+    fn run(self, events: &mut dyn Events) -> Result<Outcome> {
+        for remark in self.remarks {
+            events.event(Event::Remark(remark));
+        }
+        let (mut ledger, kind) = match &self.header {
+            Some(header) => (
+                Ledger::resume(&self.ledger, header)?,
+                PassKind::from(header.task),
+            ),
+            None => (Ledger::open(&self.ledger)?, PassKind::Recertify),
+        };
+        let networks = match self.header {
+            Some(_) => vec![ledger.base()],
+            None => (self.networks.iter())
+                .map(|network| ledger.add_network(network.identity()))
+                .collect::<Result<_, _>>()?,
+        };
+        events.event(Event::PassStarted(Pass {
+            kind,
+            inputs: self.inputs.len(),
+            networks: networks.len(),
+            rows: self.rows.is_some(),
+        }));
+        let pass = Collection {
+            ledger: &mut ledger,
+            data: self.data,
+            inputs: &self.inputs,
+            networks: &networks,
+            classifiers: self.workers,
+            batch: self.batch,
+            rows: self.rows,
+        };
+        let outcome = self.work.run(pass, events);
+        let finished = matches!(outcome, Ok(Outcome::Finished));
+        events.event(Event::PassEnded { finished });
+        let remarks = self.afterwards.filter(|_| finished);
+        let remarks = remarks.map(|remarks| remarks(&ledger));
+        // A failure to close comes last: what went wrong before explains it.
+        let closed = ledger.close();
+        let outcome = outcome?;
+        closed?;
+        for remark in remarks.transpose()?.into_iter().flatten() {
+            events.event(Event::Remark(remark));
+        }
+        Ok(outcome)
+    }
+}
+
+/// Where networks begin with the same layers and their engine can compute these
+/// once for all of them, puts classifiers in place that do. The answers are the
+/// same.
+fn share(
+    networks: &[&Network],
+    workers: &mut [Vec<Box<dyn Classifier>>],
+) -> Result<Option<Remark>> {
+    // A network that is named twice answers once.
+    let mut distinct: Vec<usize> = Vec::new();
+    let function = |i: usize| {
+        let identity = networks[i].identity();
+        (identity.sha256, &identity.output)
+    };
+    for (i, network) in networks.iter().enumerate() {
+        if network.loaded().is_some() && distinct.iter().all(|&j| function(j) != function(i)) {
+            distinct.push(i);
+        }
+    }
+    let loaded: Vec<_> = (distinct.iter())
+        .filter_map(|&i| networks[i].loaded())
+        .collect();
+    let Some(sharing) = Loaded::sharing(&loaded)? else {
+        return Ok(None);
+    };
+    for worker in 0..workers.first().map_or(0, Vec::len) {
+        for (&i, classifier) in distinct.iter().zip(sharing.worker()?) {
+            workers[i][worker] = classifier;
+        }
+    }
+    Ok(Some(Remark::LayersShared {
+        networks: loaded.len(),
+        layers: sharing.layers(),
+        part: sharing.part(),
+    }))
+}
