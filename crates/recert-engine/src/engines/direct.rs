@@ -148,7 +148,7 @@ impl Session for DirectSession {
     fn share(&self, sources: &[Source<'_>]) -> Result<Option<Box<dyn Shared>>, Error> {
         let names = sources.iter().map(|source| source.model.name().to_owned());
         let sources: Vec<_> = (sources.iter())
-            .map(|source| recert_kernels::Source {
+            .map(|source| recert_kernels::Member {
                 model: source.model,
                 input: source.input,
                 outputs: source.outputs,
@@ -204,7 +204,7 @@ impl Session for SharedSession {
     fn fork(&self) -> Result<Box<dyn Session>, Error> {
         Ok(Box::new(Self {
             name: self.name.clone(),
-            executor: self.executor.apart(),
+            executor: self.executor.detached(),
         }))
     }
 }
