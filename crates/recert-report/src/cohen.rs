@@ -26,7 +26,8 @@ mod read;
 pub use log::CohenLog;
 pub use read::{parse, read};
 
-use crate::decimal;
+use recert_num::format_down;
+
 use crate::model::Row;
 
 /// The first line of every log.
@@ -63,7 +64,7 @@ impl LogRow {
     pub fn to_line(&self, digits: usize) -> String {
         let class = |class: Option<u32>| class.map_or_else(|| "-1".to_owned(), |c| c.to_string());
         let radius = if self.predict.is_some() {
-            decimal::down(self.radius, digits)
+            format_down(self.radius, digits)
         } else {
             "0.0".to_owned()
         };

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use recert_num::format_down;
 use serde::Serialize;
 
-use crate::decimal;
 use crate::mean;
 use crate::model::Run;
 
@@ -133,7 +133,7 @@ impl Metrics {
     pub fn quality_text(&self) -> String {
         self.quality().map_or_else(
             || crate::summary::NONE.to_owned(),
-            |acr| decimal::down(acr, 3),
+            |acr| format_down(acr, 3),
         )
     }
 }

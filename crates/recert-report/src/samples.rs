@@ -26,9 +26,9 @@
 //! Everything fails with [`ErrorKind::Value`](crate::ErrorKind::Value) where a row has
 //! not an entry for every column, or a number is outside its domain.
 
+use recert_num::format_down;
 use serde::Serialize;
 
-use crate::decimal;
 use crate::error::Error;
 use crate::plot;
 use crate::summary::NONE;
@@ -267,7 +267,7 @@ impl ByRadius {
             let limit = match row.limit {
                 None => "no limit".to_owned(),
                 Some(0.0) => NONE.to_owned(),
-                Some(limit) => decimal::down(limit, DIGITS),
+                Some(limit) => format_down(limit, DIGITS),
             };
             std::iter::once(text::short(row.p))
                 .chain(row.needs.iter().map(need))
@@ -330,7 +330,7 @@ impl BySamples {
             p => format!("p = {}", text::short(p)),
         }));
         let radius = |attained: &Attained| {
-            let radius = attained.radius.map(|radius| decimal::down(radius, DIGITS));
+            let radius = attained.radius.map(|radius| format_down(radius, DIGITS));
             radius.unwrap_or_else(|| "abstains".to_owned())
         };
         let rows = self.rows.iter().map(|row| {

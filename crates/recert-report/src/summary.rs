@@ -1,6 +1,7 @@
 //! The cells that the terminal tables and the page share, one set a run.
 
-use crate::decimal;
+use recert_num::format_up;
+
 use crate::metrics::{Metrics, default_radii, share_at};
 use crate::model::Report;
 use crate::speed_up::{Ratio, SpeedUp, speed_ups};
@@ -103,7 +104,7 @@ impl<'a> Summary<'a> {
         } else {
             0.0
         };
-        Some(format!("{} %", decimal::up(percent, 2)))
+        Some(format!("{} %", format_up(percent, 2)))
     }
 
     /// Speed-up in evaluations, in time, and on average over the curve in evaluations.

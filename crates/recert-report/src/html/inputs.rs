@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use recert_num::{format_down, format_up_significant};
+
 use super::{Page, breakable, escape};
-use crate::decimal;
 use crate::model::{Row, Run};
 use crate::text;
 
@@ -53,16 +54,13 @@ const COLUMNS: [Column; 12] = [
         head: "radius",
         class: "n",
         shown: |_| true,
-        cell: |row| decimal::down(row.radius, 4),
+        cell: |row| format_down(row.radius, 4),
     },
     Column {
         head: "pA, lower",
         class: "n",
         shown: |run| run.rows.iter().any(|row| row.p_lower.is_some()),
-        cell: |row| {
-            row.p_lower
-                .map_or_else(String::new, |p| decimal::down(p, 5))
-        },
+        cell: |row| row.p_lower.map_or_else(String::new, |p| format_down(p, 5)),
     },
     Column {
         head: "disagreement",
@@ -79,7 +77,7 @@ const COLUMNS: [Column; 12] = [
         shown: |run| run.rows.iter().any(|row| row.disagreement.is_some()),
         cell: |row| {
             row.disagreement
-                .map_or_else(String::new, |z| decimal::up_significant(z, 3))
+                .map_or_else(String::new, |z| format_up_significant(z, 3))
         },
     },
     Column {

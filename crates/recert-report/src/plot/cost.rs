@@ -1,8 +1,9 @@
 //! Evaluations against average certified radius, one marker a run.
 
+use recert_num::format_down;
+
 use super::scale::{Label, Scale};
 use super::{Frame, Look, Size, Svg};
-use crate::decimal;
 use crate::text;
 
 /// One run's place in the plot.
@@ -65,7 +66,7 @@ pub(crate) fn cost(series: &[(Look, Vec<Mark>)], y_title: &str, size: Size) -> S
                 mark.run + 1,
                 text::grouped(mark.evaluations),
                 y_title,
-                decimal::down(mark.quality, 4),
+                format_down(mark.quality, 4),
                 mark.words
             ));
             if free {
