@@ -58,7 +58,6 @@ pub use model::{Model, Operator};
 pub use rewrite::{
     Calibration, HalfFormat, Int8Options, PruneScope, RangeMethod, calibration_points,
     fold_batchnorm, half, instrument, prune, quantize_int8, quantize_int8_with,
-    state_kernel_shapes,
 };
 pub use signature::{Dim, Input, InputLayout, Output, OutputKind, Signature};
 pub use tensor::ElementType;

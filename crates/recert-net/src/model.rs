@@ -530,7 +530,6 @@ mod tests {
         };
         drop(model.signature());
         drop(model.weights());
-        drop(crate::state_kernel_shapes(&model));
         drop(crate::prune(&model, 0.5, crate::PruneScope::Global));
         drop(crate::half(&model, crate::HalfFormat::Float16));
         drop(crate::fold_batchnorm(&model));

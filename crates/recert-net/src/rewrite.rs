@@ -3,14 +3,12 @@
 mod fold_batchnorm;
 mod fold_bias;
 mod half;
-mod kernel_shapes;
 mod operands;
 mod prune;
 mod quantize_int8;
 
 pub use fold_batchnorm::fold_batchnorm;
 pub use half::{HalfFormat, half};
-pub use kernel_shapes::state_kernel_shapes;
 pub use prune::{PruneScope, prune};
 pub use quantize_int8::{
     Calibration, Int8Options, RangeMethod, calibration_points, instrument, quantize_int8,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use recert_net::{
     Calibration, Changes, ErrorKind, HalfFormat, InputLayout, Model, OutputKind, PruneScope,
-    RangeMethod, calibration_points, half, instrument, prune, quantize_int8, state_kernel_shapes,
+    RangeMethod, calibration_points, half, instrument, prune, quantize_int8,
 };
 
 fn networks() -> Vec<PathBuf> {
@@ -178,23 +178,5 @@ fn all_float_networks_can_be_quantized() {
             model.size(),
             result.size()
         );
-    }
-}
-
-#[test]
-fn kernel_shapes_are_stated_where_they_are_missing() {
-    for path in networks() {
-        let model = Model::read(&path).unwrap();
-        let stated = state_kernel_shapes(&model).unwrap();
-        // Only this one leaves them out.
-        assert_eq!(
-            stated.is_some(),
-            model.name() == "cnn_crown_ibp.onnx",
-            "{}",
-            model.name()
-        );
-        if let Some(stated) = stated {
-            assert!(state_kernel_shapes(&stated).unwrap().is_none());
-        }
     }
 }
