@@ -80,7 +80,7 @@ impl fmt::Display for Unchecked {
             ),
             Self::Answers => f.write_str(
                 "that answers, margins and selections are those of the networks named, on the \
-                 inputs and the noise named: see --rerun",
+                 inputs and the noise named, as running them again would show",
             ),
             Self::OtherAnswers { rerun, answers } => write!(
                 f,

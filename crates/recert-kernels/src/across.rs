@@ -25,13 +25,13 @@ pub(crate) struct Reduce {
 impl Reduce {
     /// A reduction of a tensor of shape `dims` along `axes`.
     pub(crate) fn new(kind: Reduction, dims: &[usize], axes: &[usize]) -> Self {
-        let apart = strides(dims);
+        let all = strides(dims);
         let part = |inside: bool| {
             let axes = (0..dims.len()).filter(|axis| axes.contains(axis) == inside);
             let axes: Vec<usize> = axes.collect();
             let dims: Vec<usize> = axes.iter().map(|&axis| dims[axis]).collect();
-            let apart: Vec<isize> = axes.iter().map(|&axis| apart[axis] as isize).collect();
-            places(&dims, &apart, 0)
+            let strides: Vec<isize> = axes.iter().map(|&axis| all[axis] as isize).collect();
+            places(&dims, &strides, 0)
         };
         Self {
             kind,
@@ -68,17 +68,17 @@ impl Softmax {
     pub(crate) fn run(&self, input: &[f32], output: &mut [f32]) {
         for outer in 0..self.outer {
             for inner in 0..self.inner {
-                let places =
+                let offsets =
                     (0..self.length).map(|i| (outer * self.length + i) * self.inner + inner);
-                let largest = places
+                let largest = offsets
                     .clone()
                     .fold(f32::NEG_INFINITY, |m, p| larger(m, input[p]));
                 let mut sum = 0.0;
-                for place in places.clone() {
+                for place in offsets.clone() {
                     output[place] = libm::expf(input[place] - largest);
                     sum += output[place];
                 }
-                for place in places {
+                for place in offsets {
                     output[place] /= sum;
                 }
             }
@@ -103,12 +103,12 @@ impl Broadcast {
     /// Of tensors of shapes `a` and `b`, to one of shape `output`.
     pub(crate) fn new(arith: Arith, a: &[usize], b: &[usize], output: &[usize]) -> Self {
         let stretch = |dims: &[usize]| {
-            let apart = strides(dims);
-            let apart = apart.iter().zip(dims);
-            let apart: Vec<isize> = apart
+            let axes = strides(dims);
+            let axes = axes.iter().zip(dims);
+            let axes: Vec<isize> = axes
                 .map(|(&s, &d)| if d == 1 { 0 } else { s as isize })
                 .collect();
-            places(output, &apart, 0)
+            places(output, &axes, 0)
         };
         Self {
             arith,
@@ -143,7 +143,7 @@ pub(crate) fn fake_quantize(input: &[f32], output: &mut [f32]) {
     }
 }
 
-/// The position of the largest of each run of `length` values `inner` apart,
+/// The position of the largest of each run of `length` values, whose stride is `inner`,
 /// of equal ones the first (or the last); -1 where one is NaN.
 pub(crate) fn arg_max(
     input: &[f32],

@@ -1,8 +1,8 @@
 //! Dense convolution, and convolution in groups of whole blocks.
 
 use crate::memory::{Blocked, Buffer};
-use crate::simd::{Isa, LANES};
-use crate::tile::{Clamp, Tile, Tiles};
+use crate::simd::{Call, FloatKernel, Floats, Isa, LANES, Reach};
+use crate::tile::{Clamp, Tile, tile_fn};
 
 /// The window of a convolution or pooling over rows and columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Window {
         self.border(1, width)
     }
 
-    /// The places outside an input of extent `size` that windows reach along
+    /// How many positions outside an input of extent `size` windows reach along
     /// `axis`, before it and behind it.
     pub(crate) fn border(&self, axis: usize, size: usize) -> (usize, usize) {
         let last = self.padded(axis, self.output[axis] - 1, self.kernel[axis] - 1);
@@ -82,7 +82,7 @@ pub(crate) struct Direct {
     /// Input blocks a pass.
     pass: usize,
     clamp: Clamp,
-    tiles: Tiles,
+    isa: Isa,
 }
 
 impl Direct {
@@ -114,9 +114,8 @@ impl Direct {
             (r.lanes, r.channels, r.height, r.width)
                 == (LANES, output.channels, output.height, output.width)
         }));
-        let tiles = Tiles(isa);
         let blocks = (filter.outputs / filter.groups).div_ceil(LANES);
-        let set = tiles.outputs(blocks);
+        let set = isa.float_tile().blocks(blocks);
         let [rows, columns] = window.kernel;
         let pass = PASS_BYTES / (rows * columns * input.lanes * set * LANES * 4);
         let mut bias = Buffer::zeros(blocks * filter.groups * LANES);
@@ -132,103 +131,104 @@ impl Direct {
             set,
             pass: pass.max(1),
             clamp,
-            tiles,
+            isa,
         }
     }
 
     /// Computes one image. `residual` is there if and only if `new` was given
     /// its layout.
-    #[expect(unsafe_code, reason = "tiles work with pointers")]
     pub(crate) fn run(&self, input: &[f32], residual: Option<&[f32]>, output: &mut [f32]) {
-        assert!(input.len() >= self.input.size() && output.len() >= self.output.size());
         assert_eq!(residual.is_some(), self.residual.is_some());
-        let residual = residual.zip(self.residual.as_ref());
-        assert!(residual.is_none_or(|(values, layout)| values.len() >= layout.size()));
-        let [kernel_rows, columns] = self.window.kernel;
-        let channels = self.input.channels / self.groups;
-        let (whole, rest) = (channels / self.input.lanes, channels % self.input.lanes);
-        let blocks = whole + usize::from(rest > 0);
-        let sets = self.output.blocks() / self.groups / self.set;
-        let pixel = self.window.stride[1] * self.input.lanes;
-        let most = self.tiles.pixels(self.set);
-        let step = if self.input.lanes == LANES { pixel } else { 0 };
+        self.isa.run_floats(Call {
+            op: self,
+            input,
+            residual,
+            output,
+        });
+    }
+}
+
+impl FloatKernel for Call<'_, Direct, f32> {
+    #[inline(always)]
+    fn run<S: Floats>(self, simd: S) {
+        let Direct {
+            window,
+            input: from,
+            output: to,
+            groups,
+            set,
+            ..
+        } = *self.op;
+        let output = self.output.as_chunks_mut::<LANES>().0;
+        let residual = self.residual.map(|values| values.as_chunks::<LANES>().0);
+        let residual = residual.zip(self.op.residual.as_ref());
+        let [kernel_rows, columns] = window.kernel;
+        let channels = from.channels / groups;
+        let blocks = channels.div_ceil(from.lanes);
+        let rest = channels - (blocks - 1) * from.lanes;
+        let sets = to.blocks() / groups / set;
+        let pixel = window.stride[1] * from.lanes;
+        let step = if from.lanes == LANES { pixel } else { 0 };
         // Pieces of a row, as equal as can be.
-        let pieces = self.output.width.div_ceil(most);
-        let (long, longer) = (self.output.width / pieces, self.output.width % pieces);
-        let short_tile = self.tiles.get(long, self.set, step);
-        let long_tile = self
-            .tiles
-            .get(long + usize::from(longer > 0), self.set, step);
-        let block_weights = kernel_rows * columns * self.input.lanes * self.set * LANES;
-        let set_weights = kernel_rows * columns * channels * self.set * LANES;
-        for set in 0..sets * self.groups {
-            let first_block = set / sets * blocks;
-            let first_output = set * self.set;
-            for start in (0..blocks).step_by(self.pass) {
-                let end = (start + self.pass).min(blocks);
+        let pieces = to.width.div_ceil(S::TILE.pixels(set));
+        let (long, longer) = (to.width / pieces, to.width % pieces);
+        let short_tile = tile_fn::<S>(long, set, step);
+        let long_tile = tile_fn::<S>(long + usize::from(longer > 0), set, step);
+        let block_weights = kernel_rows * columns * from.lanes * set;
+        let set_weights = kernel_rows * columns * channels * set;
+        for number in 0..sets * groups {
+            let first_block = number / sets * blocks;
+            let first_output = number * set;
+            for start in (0..blocks).step_by(self.op.pass) {
+                let end = (start + self.op.pass).min(blocks);
                 let last = end == blocks;
-                for y in 0..self.output.height {
-                    let (top, bottom) = self.window.taps(0, y, self.input.height);
+                let weights = number * set_weights + start * block_weights;
+                let weights = &self.op.weights.lanes()[weights..];
+                let bias = (start == 0).then(|| &self.op.bias.lanes()[first_output..]);
+                let residual = residual.filter(|_| last);
+                for y in 0..to.height {
+                    let (top, bottom) = window.taps(0, y, from.height);
                     // Where the window lies in the padding alone no row is read.
                     let above = if top < bottom {
-                        self.window.padded(0, y, top) - self.window.before[0]
+                        window.padded(0, y, top) - window.before[0]
                     } else {
                         0
                     };
-                    let left = self.input.left - self.window.before[1];
-                    let from = (first_block + start) * self.input.block()
-                        + above * self.input.row()
-                        + left * self.input.lanes;
+                    let left = from.left - window.before[1];
+                    let first = (first_block + start) * from.block()
+                        + above * from.row()
+                        + left * from.lanes;
                     let mut x = 0;
                     for piece in 0..pieces {
-                        let to = self.output.at(first_output, y, x);
-                        // SAFETY: `new` has checked that the window stays inside
-                        // the input and its borders and that the shapes of all
-                        // tensors belong together, the assertions above that
-                        // every slice holds its tensor; `pack` lays out weights
-                        // for all sets, blocks and taps. `Isa` is chosen among
-                        // those that the processor has.
-                        unsafe {
-                            let tile = Tile {
-                                input: input.as_ptr().add(from + x * pixel),
+                        let mut tile = Tile {
+                            input: &self.input[first + x * pixel..],
+                            reach: Reach {
+                                counts: [end - start, bottom - top, columns],
+                                strides: [
+                                    from.block(),
+                                    window.dilation[0] * from.row(),
+                                    window.dilation[1] * from.lanes,
+                                ],
                                 pixel,
-                                block: self.input.block(),
-                                row: self.window.dilation[0] * self.input.row(),
-                                column: self.window.dilation[1] * self.input.lanes,
-                                rows: bottom - top,
-                                columns,
-                                blocks: end.min(whole) - start,
-                                lanes: self.input.lanes,
-                                rest: if last { rest } else { 0 },
-                                weights: self
-                                    .weights
-                                    .values()
-                                    .as_ptr()
-                                    .add(set * set_weights + start * block_weights),
-                                above: top,
-                                below: kernel_rows - bottom,
-                                bias: if start == 0 {
-                                    self.bias.values().as_ptr().add(first_output * LANES)
-                                } else {
-                                    std::ptr::null()
-                                },
-                                output: output.as_mut_ptr().add(to),
-                                output_pixel: LANES,
-                                output_block: self.output.block(),
-                                residual: match residual.filter(|_| last) {
-                                    Some((values, layout)) => {
-                                        values.as_ptr().add(layout.at(first_output, y, x))
-                                    }
-                                    None => std::ptr::null(),
-                                },
-                                residual_block: self.residual.map_or(0, |r| r.block()),
-                                clamp: if last { self.clamp } else { Clamp::NONE },
-                            };
-                            if piece < longer {
-                                long_tile(&tile);
-                            } else {
-                                short_tile(&tile);
-                            }
+                                channels: from.lanes,
+                            },
+                            rest: if last { rest } else { from.lanes },
+                            weights,
+                            above: top,
+                            below: kernel_rows - bottom,
+                            bias,
+                            output: &mut output[to.offset(first_output, y, x) / LANES..],
+                            output_block: to.block() / LANES,
+                            residual: residual.map(|(values, layout)| {
+                                &values[layout.offset(first_output, y, x) / LANES..]
+                            }),
+                            residual_block: residual.map_or(0, |(_, r)| r.block() / LANES),
+                            clamp: if last { self.op.clamp } else { Clamp::NONE },
+                        };
+                        if piece < longer {
+                            long_tile(simd, &mut tile);
+                        } else {
+                            short_tile(simd, &mut tile);
                         }
                         x += long + usize::from(piece < longer);
                     }

@@ -2,7 +2,7 @@
 
 use crate::conv::{Filter, Window};
 use crate::memory::{Blocked, Buffer};
-use crate::simd::{Isa, LANES, Simd, compiled};
+use crate::simd::{Call, FloatKernel, Floats, Isa, LANES, Lanes, Reach, Taps};
 use crate::tile::Clamp;
 
 /// Pixels that are summed side by side.
@@ -54,8 +54,8 @@ impl Depthwise {
         let mut weights = Buffer::zeros(output.blocks() * taps * LANES);
         for channel in 0..filter.outputs {
             for tap in 0..taps {
-                let place = (channel / LANES * taps + tap) * LANES + channel % LANES;
-                weights.values_mut()[place] = filter.weights[channel * taps + tap];
+                let offset = (channel / LANES * taps + tap) * LANES + channel % LANES;
+                weights.values_mut()[offset] = filter.weights[channel * taps + tap];
             }
         }
         Self {
@@ -73,51 +73,33 @@ impl Depthwise {
     /// Computes one image. `residual` is there if and only if `new` was given
     /// its layout.
     pub(crate) fn run(&self, input: &[f32], residual: Option<&[f32]>, output: &mut [f32]) {
-        assert!(input.len() >= self.input.size() && output.len() >= self.output.size());
         assert_eq!(residual.is_some(), self.residual.is_some());
-        if let (Some(values), Some(layout)) = (residual, self.residual) {
-            assert!(values.len() >= layout.size());
-        }
-        run(self.isa, self, input, residual, output);
+        self.isa.run_floats(Pixels(Call {
+            op: self,
+            input: input.as_chunks().0,
+            residual: residual.map(|values| values.as_chunks().0),
+            output: output.as_chunks_mut().0,
+        }));
     }
 }
 
-compiled! {
-    fn run = generic(
-        op: &Depthwise,
-        input: &[f32],
-        residual: Option<&[f32]>,
-        output: &mut [f32],
-    )
-}
+/// One image, by pixels of one block.
+struct Pixels<'a>(Call<'a, Depthwise, Lanes>);
 
-/// # Safety
-/// That of [`Simd`], and the slices must hold their tensors.
-#[expect(unsafe_code, reason = "it works with pointers")]
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-unsafe fn generic<S: Simd>(
-    op: &Depthwise,
-    input: &[f32],
-    residual: Option<&[f32]>,
-    output: &mut [f32],
-) {
-    for block in 0..op.output.blocks() {
-        for y in 0..op.output.height {
-            let taps = op.window.taps(0, y, op.input.height);
-            let mut x = 0;
-            while x < op.output.width {
-                // SAFETY: the caller vouches for the slices; the pixels lie in
-                // the row.
-                unsafe {
+impl FloatKernel for Pixels<'_> {
+    #[inline(always)]
+    fn run<S: Floats>(mut self, simd: S) {
+        let op = self.0.op;
+        for block in 0..op.output.blocks() {
+            for y in 0..op.output.height {
+                let taps = op.window.taps(0, y, op.input.height);
+                let mut x = 0;
+                while x < op.output.width {
                     if x + PIXELS <= op.output.width {
-                        pixels::<S, PIXELS>(op, [block, y, x], taps, input, residual, output);
+                        self.compute::<S, PIXELS>(simd, [block, y, x], taps);
                         x += PIXELS;
                     } else {
-                        pixels::<S, 1>(op, [block, y, x], taps, input, residual, output);
+                        self.compute::<S, 1>(simd, [block, y, x], taps);
                         x += 1;
                     }
                 }
@@ -126,56 +108,65 @@ unsafe fn generic<S: Simd>(
     }
 }
 
-/// # Safety
-/// As [`generic`], and `P` pixels from the one given must lie in the row.
-#[expect(unsafe_code, reason = "it works with pointers")]
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-unsafe fn pixels<S: Simd, const P: usize>(
-    op: &Depthwise,
-    [block, y, x]: [usize; 3],
-    (top, bottom): (usize, usize),
-    input: &[f32],
-    residual: Option<&[f32]>,
-    output: &mut [f32],
-) {
-    let [rows, columns] = op.window.kernel;
-    let step = op.window.stride[1] * LANES;
-    let left = op.input.left - op.window.before[1];
-    // SAFETY: `new` has checked that the window stays inside the input and its
-    // borders and that the shapes of all tensors belong together, the caller
-    // vouches for the rest.
-    unsafe {
-        let weights = op
-            .weights
-            .values()
-            .as_ptr()
-            .add(block * rows * columns * LANES);
-        let mut sums = [S::load(op.bias.values().as_ptr().add(block * LANES)); P];
-        for row in top..bottom {
-            let at = op.window.padded(0, y, row) - op.window.before[0];
-            let from = input
-                .as_ptr()
-                .add(block * op.input.block() + at * op.input.row() + left * LANES + x * step);
+impl Pixels<'_> {
+    /// Computes `P` pixels of a row, from the rows of taps from `top` to
+    /// before `bottom`.
+    #[inline(always)]
+    fn compute<S: Floats, const P: usize>(
+        &mut self,
+        simd: S,
+        [block, y, x]: [usize; 3],
+        (top, bottom): (usize, usize),
+    ) {
+        let Depthwise {
+            window,
+            input: from,
+            output: to,
+            ref weights,
+            ref bias,
+            ..
+        } = *self.0.op;
+        let [rows, columns] = window.kernel;
+        let step = window.stride[1];
+        let left = from.left - window.before[1] + x * step;
+        let weights = &weights.lanes()[block * rows * columns..][..rows * columns];
+        let mut sums = [simd.load(&bias.lanes()[block]); P];
+        let above = if top < bottom {
+            window.padded(0, y, top) - window.before[0]
+        } else {
+            0
+        };
+        let first = (block * from.block() + above * from.row()) / LANES + left;
+        let reach = Reach {
+            counts: [1, bottom - top, columns],
+            strides: [
+                0,
+                window.dilation[0] * (from.row() / LANES),
+                window.dilation[1],
+            ],
+            pixel: step,
+            channels: 1,
+        };
+        let taps = Taps::<Lanes, P>::new(&self.0.input[first..], reach);
+        let mut weights = weights[top * columns..].iter();
+        for row in 0..bottom - top {
             for column in 0..columns {
-                let w = S::load(weights.add((row * columns + column) * LANES));
-                let from = from.add(column * op.window.dilation[1] * LANES);
+                let tap = taps.tap([0, row, column], 1);
+                let w = simd.load(weights.next().expect("every tap has weights"));
                 for (p, sum) in sums.iter_mut().enumerate() {
-                    *sum = S::fma(S::load(from.add(p * step)), w, *sum);
+                    *sum = simd.fma(simd.load(tap.get(0, p)), w, *sum);
                 }
             }
         }
-        for (p, &sum) in sums.iter().enumerate() {
-            let mut sum = sum;
-            if let (Some(values), Some(layout)) = (residual, &op.residual) {
-                let other = values.as_ptr().add(layout.at(block, y, x + p));
-                sum = S::add(sum, S::load(other));
+        if let (Some(values), Some(layout)) = (self.0.residual, &self.0.op.residual) {
+            let residual = &values[layout.offset(block, y, x) / LANES..][..P];
+            for (sum, residual) in sums.iter_mut().zip(residual) {
+                *sum = simd.add(*sum, simd.load(residual));
             }
-            let to = output.as_mut_ptr().add(op.output.at(block, y, x + p));
-            S::store(to, op.clamp.apply::<S>(sum));
+        }
+        let output = &mut self.0.output[to.offset(block, y, x) / LANES..][..P];
+        for (output, &sum) in output.iter_mut().zip(&sums) {
+            *output = simd.lanes(self.0.op.clamp.apply(simd, sum));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A fully connected layer on several images at once.
 
 use crate::memory::Buffer;
-use crate::simd::{Isa, LANES};
-use crate::tile::{Clamp, Tile, Tiles};
+use crate::simd::{FloatKernel, Floats, Isa, LANES, Lanes, Reach};
+use crate::tile::{Clamp, Tile, tile_fn};
 
 /// `y = x W + b`, image by image: every output is the bias, then one fused
 /// multiply-add an input, in order, however many images there are.
@@ -12,9 +12,10 @@ pub(crate) struct Gemm {
     /// `[set of output blocks][input][output block][16]`.
     weights: Buffer,
     bias: Buffer,
+    /// Blocks of outputs that are computed together.
     set: usize,
     clamp: Clamp,
-    tiles: Tiles,
+    isa: Isa,
 }
 
 impl Gemm {
@@ -28,9 +29,8 @@ impl Gemm {
     ) -> Self {
         let outputs = bias.len();
         assert_eq!(weights.len(), inputs * outputs);
-        let tiles = Tiles(isa);
         let blocks = outputs.div_ceil(LANES);
-        let set = tiles.outputs(blocks);
+        let set = isa.float_tile().blocks(blocks);
         let mut packed = Vec::with_capacity(blocks * LANES * inputs);
         for first in (0..blocks * LANES).step_by(set * LANES) {
             for input in 0..inputs {
@@ -47,13 +47,12 @@ impl Gemm {
             bias: Buffer::of(bias),
             set,
             clamp,
-            tiles,
+            isa,
         }
     }
 
-    /// Computes `images` images, whose inputs lie `input_row` apart and whose
-    /// outputs `output_row`, a whole number of [`LANES`].
-    #[expect(unsafe_code, reason = "tiles work with pointers")]
+    /// Computes `images` images, whose inputs begin every `input_row` values and
+    /// whose outputs every `output_row`, a whole number of [`LANES`].
     pub(crate) fn run(
         &self,
         images: usize,
@@ -62,49 +61,65 @@ impl Gemm {
     ) {
         assert!(input_row >= self.inputs && input.len() >= images * input_row);
         assert!(output_row >= self.outputs.next_multiple_of(LANES));
-        assert!(output.len() >= images * output_row);
-        let set_width = self.set * LANES;
-        let most = self.tiles.pixels(self.set);
-        for set in 0..self.outputs.div_ceil(set_width) {
-            let mut image = 0;
-            while image < images {
-                let count = most.min(images - image);
-                // SAFETY: the assertions say that all rows of inputs and of
-                // whole blocks of outputs are inside the slices, and `new`
-                // has laid out weights for every set and input; `Isa` is
-                // chosen among those that the processor has.
-                unsafe {
-                    let tile = Tile {
-                        input: input.as_ptr().add(image * input_row),
-                        pixel: input_row,
-                        block: 0,
-                        row: 0,
-                        column: 0,
-                        rows: 1,
-                        columns: 1,
-                        blocks: 1,
-                        lanes: self.inputs,
-                        rest: 0,
-                        weights: self
-                            .weights
-                            .values()
-                            .as_ptr()
-                            .add(set * self.inputs * set_width),
-                        above: 0,
-                        below: 0,
-                        bias: self.bias.values().as_ptr().add(set * set_width),
-                        output: output
-                            .as_mut_ptr()
-                            .add(image * output_row + set * set_width),
-                        output_pixel: output_row,
-                        output_block: LANES,
-                        residual: std::ptr::null(),
-                        residual_block: 0,
-                        clamp: self.clamp,
-                    };
-                    self.tiles.get(count, self.set, 0)(&tile);
+        assert!(output.len() >= images * output_row && output_row.is_multiple_of(LANES));
+        self.isa.run_floats(Images {
+            op: self,
+            count: images,
+            input,
+            input_row,
+            output: output.as_chunks_mut().0,
+            output_row: output_row / LANES,
+        });
+    }
+}
+
+/// The most images of a tile, and blocks of outputs.
+const MOST: [usize; 2] = [16, 2];
+
+/// The images of one call.
+struct Images<'a> {
+    op: &'a Gemm,
+    count: usize,
+    input: &'a [f32],
+    input_row: usize,
+    output: &'a mut [Lanes],
+    output_row: usize,
+}
+
+impl FloatKernel for Images<'_> {
+    #[inline(always)]
+    fn run<S: Floats>(self, simd: S) {
+        let Gemm { set, inputs, .. } = *self.op;
+        let most = S::TILE.pixels(set).min(MOST[0]);
+        let mut results = [[0.0; LANES]; MOST[0] * MOST[1]];
+        for first in (0..self.op.outputs.div_ceil(LANES)).step_by(set) {
+            for image in (0..self.count).step_by(most) {
+                let count = most.min(self.count - image);
+                let mut tile = Tile {
+                    input: &self.input[image * self.input_row..],
+                    reach: Reach {
+                        counts: [1; 3],
+                        strides: [0; 3],
+                        pixel: self.input_row,
+                        channels: inputs,
+                    },
+                    rest: inputs,
+                    weights: &self.op.weights.lanes()[first * inputs..],
+                    above: 0,
+                    below: 0,
+                    bias: Some(&self.op.bias.lanes()[first..]),
+                    output: &mut results,
+                    output_block: MOST[0],
+                    residual: None,
+                    residual_block: 0,
+                    clamp: self.op.clamp,
+                };
+                tile_fn::<S>(count, set, 0)(simd, &mut tile);
+                for (o, results) in results.chunks_exact(MOST[0]).take(set).enumerate() {
+                    for (i, result) in results.iter().take(count).enumerate() {
+                        self.output[(image + i) * self.output_row + first + o] = *result;
+                    }
                 }
-                image += count;
             }
         }
     }

@@ -16,7 +16,6 @@ mod filter;
 mod gemm;
 mod layout;
 mod pool;
-mod simd;
 mod tile;
 
 pub(crate) use add::Sum;

@@ -27,6 +27,12 @@
 //! go through the network at a time, layer by layer, so that weights and
 //! activations stay in the second-level cache.
 //!
+//! Kernels are safe code, written once over the vectors of any instruction set.
+//! The instruction set is a token that only its detection makes ([`Isa`]), and
+//! kernels read and write slices. What is unsafe is in two places: the call of
+//! code compiled for a token's features (`simd/token.rs`), and the reads of the
+//! innermost loops, whose bounds are checked once a tile (`simd/taps.rs`).
+//!
 //! # Why the bits are the same
 //!
 //! Every output of a layer is a sum that begins with the bias and takes one
@@ -104,6 +110,11 @@
 //! # }
 //! ```
 
+#![expect(
+    clippy::inline_always,
+    reason = "a kernel is compiled for the instruction set of the function that it is inlined into"
+)]
+
 mod across;
 mod conv;
 mod depthwise;
@@ -125,7 +136,7 @@ mod tile;
 
 pub use error::{Error, ErrorKind, Result};
 pub use program::{Executor, Output, Program};
-pub use share::{Shared, SharedExecutor, Source};
+pub use share::{Member, Shared, SharedExecutor};
 pub use simd::Isa;
 
 /// The revision of the arithmetic. It changes whenever some bit of some

@@ -1,12 +1,14 @@
 //! Numbers in memory: aligned buffers, and how a tensor lies in one.
 
+use bytemuck::{Pod, Zeroable};
+
 use crate::integer::Bytes;
-use crate::simd::LANES;
+use crate::simd::{LANES, Lanes};
 
 /// One cache line.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([f32; LANES]);
+struct Line(Lanes);
 
 /// Float32 values, the first one at the start of a cache line.
 #[derive(Clone, Default)]
@@ -36,18 +38,17 @@ impl Buffer {
         buffer
     }
 
-    #[expect(unsafe_code, reason = "lines of values are read as values")]
     pub(crate) fn values(&self) -> &[f32] {
-        let len = self.lines.len() * LANES;
-        // SAFETY: a `Line` is exactly LANES float32 without padding.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), len) }
+        bytemuck::cast_slice(&self.lines)
     }
 
-    #[expect(unsafe_code, reason = "lines of values are written as values")]
     pub(crate) fn values_mut(&mut self) -> &mut [f32] {
-        let len = self.lines.len() * LANES;
-        // SAFETY: as above, and the buffer is borrowed alone.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), len) }
+        bytemuck::cast_slice_mut(&mut self.lines)
+    }
+
+    /// The values, a vector at a time.
+    pub(crate) fn lanes(&self) -> &[Lanes] {
+        bytemuck::cast_slice(&self.lines)
     }
 }
 
@@ -96,13 +97,13 @@ impl Blocked {
     }
 
     /// Where pixel `(y, x)` of block `block` begins.
-    pub(crate) fn at(&self, block: usize, y: usize, x: usize) -> usize {
+    pub(crate) fn offset(&self, block: usize, y: usize, x: usize) -> usize {
         block * self.block() + y * self.row() + (self.left + x) * self.lanes
     }
 
     /// Where the value of channel `channel` at `(y, x)` is.
-    pub(crate) fn place(&self, channel: usize, y: usize, x: usize) -> usize {
-        self.at(channel / self.lanes, y, x) + channel % self.lanes
+    pub(crate) fn channel_offset(&self, channel: usize, y: usize, x: usize) -> usize {
+        self.offset(channel / self.lanes, y, x) + channel % self.lanes
     }
 
     /// Values an image takes.
@@ -132,12 +133,12 @@ impl Layout {
     }
 }
 
-/// Samples a row-major `[channels, height, width]` tensor into its blocks.
+/// Copies a row-major `[channels, height, width]` tensor into its blocks.
 pub(crate) fn to_blocks(plain: &[f32], layout: &Blocked, blocked: &mut [f32]) {
     let plane = layout.height * layout.width;
     for (channel, plane) in plain.chunks_exact(plane).take(layout.channels).enumerate() {
         for (y, row) in plane.chunks_exact(layout.width).enumerate() {
-            let to = &mut blocked[layout.place(channel, y, 0)..];
+            let to = &mut blocked[layout.channel_offset(channel, y, 0)..];
             for (pixel, &value) in to.chunks_mut(layout.lanes).zip(row) {
                 pixel[0] = value;
             }
@@ -151,7 +152,7 @@ pub(crate) fn to_plain(blocked: &[f32], layout: &Blocked, plain: &mut [f32]) {
     let planes = plain.chunks_exact_mut(plane).take(layout.channels);
     for (channel, plane) in planes.enumerate() {
         for (y, row) in plane.chunks_exact_mut(layout.width).enumerate() {
-            let from = &blocked[layout.place(channel, y, 0)..];
+            let from = &blocked[layout.channel_offset(channel, y, 0)..];
             for (pixel, value) in from.chunks(layout.lanes).zip(row) {
                 *value = pixel[0];
             }
@@ -183,7 +184,7 @@ mod tests {
             let held: f32 = blocked.values().iter().sum();
             assert_eq!(held, plain.iter().sum::<f32>());
             assert_eq!(
-                blocked.values()[layout.place(channels - 1, 2, 4)],
+                blocked.values()[layout.channel_offset(channels - 1, 2, 4)],
                 (channels * 15) as f32
             );
         }

@@ -60,7 +60,7 @@ pub(crate) enum Work {
 
 /// Where a tensor lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// In the image as it was handed over.
     Image,
     /// In a buffer.
@@ -70,19 +70,19 @@ pub(crate) enum Place {
 /// One step of the schedule.
 pub(crate) struct Step {
     pub(crate) work: Work,
-    pub(crate) inputs: Vec<Place>,
+    pub(crate) inputs: Vec<Location>,
     /// The buffer written, which is none of the inputs'.
     pub(crate) output: usize,
 }
 
 /// The schedule of a network.
-pub(crate) struct Plan {
+pub(crate) struct Schedule {
     pub(crate) steps: Vec<Step>,
     /// How many values each buffer holds for one image, and what every byte of
     /// it is beforehand.
     pub(crate) slots: Vec<(usize, u8)>,
     /// Where the outputs are, plain.
-    pub(crate) heads: Vec<Place>,
+    pub(crate) outputs: Vec<Location>,
     /// The most values that one step touches for one image.
     pub(crate) widest: usize,
 }
@@ -96,7 +96,7 @@ struct Storage {
     last_use: usize,
 }
 
-/// A step whose tensors have no places yet.
+/// A step whose tensors have no buffers yet.
 struct Draft {
     work: Work,
     inputs: Vec<StorageId>,
@@ -106,7 +106,7 @@ struct Draft {
 /// The storage of the image as it is handed over.
 const IMAGE: StorageId = 0;
 
-struct Planner<'a> {
+struct Scheduler<'a> {
     graph: &'a Graph,
     isa: Isa,
     storages: Vec<Storage>,
@@ -124,8 +124,8 @@ struct Planner<'a> {
 }
 
 /// The schedule of `graph` for an instruction set.
-pub(crate) fn plan(graph: &Graph, isa: Isa) -> Plan {
-    let mut planner = Planner {
+pub(crate) fn schedule(graph: &Graph, isa: Isa) -> Schedule {
+    let mut scheduler = Scheduler {
         graph,
         isa,
         storages: Vec::new(),
@@ -138,20 +138,22 @@ pub(crate) fn plan(graph: &Graph, isa: Isa) -> Plan {
         dense: vec![true; graph.values.len()],
     };
     for node in &graph.nodes {
-        planner.survey(node);
+        scheduler.survey(node);
     }
-    let image = planner.storage(planner.plain_of(graph.input));
+    let image = scheduler.storage(scheduler.plain_of(graph.input));
     debug_assert_eq!(image, IMAGE);
-    planner.plain.insert(graph.input, image);
+    scheduler.plain.insert(graph.input, image);
     for node in &graph.nodes {
-        planner.node(node);
+        scheduler.node(node);
     }
-    let heads = graph.heads.iter().map(|head| planner.plain(head.value));
-    let heads: Vec<StorageId> = heads.collect();
-    planner.finish(&heads)
+    let outputs = graph.heads.iter();
+    let outputs: Vec<StorageId> = outputs
+        .map(|output| scheduler.plain(output.value))
+        .collect();
+    scheduler.finish(&outputs)
 }
 
-impl Planner<'_> {
+impl Scheduler<'_> {
     /// Notes what a node wants of its inputs' layouts.
     fn survey(&mut self, node: &Node) {
         for (position, &input) in node.inputs.iter().enumerate() {
@@ -433,19 +435,19 @@ impl Planner<'_> {
         self.push_plain(Work::Join(join), inputs, output);
     }
 
-    /// Gives every tensor a place: buffers are used again once nobody reads
+    /// Gives every tensor a buffer; buffers are used again once nobody reads
     /// what they hold, and only for the same layout, so that columns of zeros
     /// stay zero.
-    fn finish(mut self, heads: &[StorageId]) -> Plan {
+    fn finish(mut self, outputs: &[StorageId]) -> Schedule {
         for (step, draft) in self.drafts.iter().enumerate() {
             for &input in &draft.inputs {
                 self.storages[input].last_use = step;
             }
         }
-        for &head in heads {
-            self.storages[head].last_use = usize::MAX;
+        for &output in outputs {
+            self.storages[output].last_use = usize::MAX;
         }
-        let mut places = vec![Place::Image; self.storages.len()];
+        let mut locations = vec![Location::Image; self.storages.len()];
         let mut slots = Vec::new();
         let mut free: HashMap<Layout, Vec<usize>> = HashMap::new();
         let mut steps = Vec::new();
@@ -457,7 +459,7 @@ impl Planner<'_> {
                 slots.push((storage.layout.size(), storage.layout.fill()));
                 slots.len() - 1
             });
-            places[draft.output] = Place::Slot(slot);
+            locations[draft.output] = Location::Slot(slot);
             let mut used = draft.inputs.clone();
             used.push(draft.output);
             used.sort_unstable();
@@ -468,21 +470,21 @@ impl Planner<'_> {
                 // What nobody reads is free at once.
                 let storage = &self.storages[id];
                 if storage.last_use <= number
-                    && let Place::Slot(slot) = places[id]
+                    && let Location::Slot(slot) = locations[id]
                 {
                     free.entry(storage.layout).or_default().push(slot);
                 }
             }
             steps.push(Step {
                 work: draft.work,
-                inputs: draft.inputs.iter().map(|&id| places[id]).collect(),
+                inputs: draft.inputs.iter().map(|&id| locations[id]).collect(),
                 output: slot,
             });
         }
-        Plan {
+        Schedule {
             steps,
             slots,
-            heads: heads.iter().map(|&id| places[id]).collect(),
+            outputs: outputs.iter().map(|&id| locations[id]).collect(),
             widest,
         }
     }

@@ -1,7 +1,9 @@
-//! Functions of single values, and of pairs of values at the same place.
+//! Functions of single values, and of pairs of values of two tensors of one shape.
+
+use std::ops::Range;
 
 use crate::memory::{Blocked, Layout};
-use crate::simd::{Isa, Simd, compiled};
+use crate::simd::{FloatKernel, Floats, Isa};
 use crate::tile::Clamp;
 
 /// An operation on two numbers.
@@ -142,11 +144,12 @@ impl Pointwise {
             Shape::Plain { len, plane } => {
                 output[..*len].copy_from_slice(&input[..*len]);
                 for (channel, values) in output[..*len].chunks_mut(*plane).enumerate() {
-                    let place = Place {
+                    self.isa.run_floats(Chain {
+                        steps: &self.steps,
                         channels: channel..channel + 1,
-                        start: channel * plane,
-                    };
-                    apply(self.isa, &self.steps, &place, values);
+                        first: channel * plane,
+                        values,
+                    });
                 }
             }
             Shape::Blocked {
@@ -155,15 +158,16 @@ impl Pointwise {
             } => {
                 let length = from.width * from.lanes;
                 for block in 0..from.blocks() {
-                    let first = block * from.lanes;
-                    let place = Place {
-                        channels: first..first + from.lanes,
-                        start: 0,
-                    };
+                    let channel = block * from.lanes;
                     for y in 0..from.height {
-                        let values = &mut output[to.at(block, y, 0)..][..length];
-                        values.copy_from_slice(&input[from.at(block, y, 0)..][..length]);
-                        apply(self.isa, &self.steps, &place, values);
+                        let values = &mut output[to.offset(block, y, 0)..][..length];
+                        values.copy_from_slice(&input[from.offset(block, y, 0)..][..length]);
+                        self.isa.run_floats(Chain {
+                            steps: &self.steps,
+                            channels: channel..channel + from.lanes,
+                            first: 0,
+                            values,
+                        });
                     }
                 }
             }
@@ -171,77 +175,74 @@ impl Pointwise {
     }
 }
 
-/// Where a run of values lies: their channels, in turn, and the first one's
-/// number in a plain tensor.
-struct Place {
-    channels: std::ops::Range<usize>,
-    start: usize,
+/// A chain of functions of a run of values.
+struct Chain<'a> {
+    steps: &'a [Step],
+    /// The channels of the values, in turn.
+    channels: Range<usize>,
+    /// The first value's number in a plain tensor.
+    first: usize,
+    values: &'a mut [f32],
 }
 
-compiled! { fn apply = apply_generic(steps: &[Step], place: &Place, values: &mut [f32]) }
-
-/// Safe as it is; only its callers are not.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-fn apply_generic<S: Simd>(steps: &[Step], place: &Place, values: &mut [f32]) {
-    for step in steps {
-        match step {
-            Step::Clamp(clamp) => {
-                for value in values.iter_mut() {
-                    *value = clamp.one(*value);
+impl FloatKernel for Chain<'_> {
+    #[inline(always)]
+    fn run<S: Floats>(mut self, _: S) {
+        for step in self.steps {
+            match step {
+                Step::Clamp(clamp) => {
+                    for value in self.values.iter_mut() {
+                        *value = clamp.one(*value);
+                    }
                 }
-            }
-            Step::Unary(function) => {
-                for value in values.iter_mut() {
-                    *value = function.of(*value);
+                Step::Unary(function) => {
+                    for value in self.values.iter_mut() {
+                        *value = function.of(*value);
+                    }
                 }
+                Step::With(Arith::Add, c) | Step::From(Arith::Add, c) => {
+                    self.combine(c, |v, c| v + c);
+                }
+                Step::With(Arith::Mul, c) | Step::From(Arith::Mul, c) => {
+                    self.combine(c, |v, c| v * c);
+                }
+                Step::With(Arith::Sub, c) => self.combine(c, |v, c| v - c),
+                Step::From(Arith::Sub, c) => self.combine(c, |v, c| c - v),
+                Step::With(Arith::Div, c) => self.combine(c, |v, c| v / c),
+                Step::From(Arith::Div, c) => self.combine(c, |v, c| c / v),
             }
-            Step::With(Arith::Add, c) | Step::From(Arith::Add, c) => {
-                with(values, place, c, |v, c| v + c);
-            }
-            Step::With(Arith::Mul, c) | Step::From(Arith::Mul, c) => {
-                with(values, place, c, |v, c| v * c);
-            }
-            Step::With(Arith::Sub, c) => with(values, place, c, |v, c| v - c),
-            Step::From(Arith::Sub, c) => with(values, place, c, |v, c| c - v),
-            Step::With(Arith::Div, c) => with(values, place, c, |v, c| v / c),
-            Step::From(Arith::Div, c) => with(values, place, c, |v, c| c / v),
         }
     }
 }
 
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-fn with(values: &mut [f32], place: &Place, operand: &Operand, f: impl Fn(f32, f32) -> f32) {
-    match operand {
-        Operand::One(c) => {
-            for value in values.iter_mut() {
-                *value = f(*value, *c);
-            }
-        }
-        Operand::Channels(constants) => match &constants[place.channels.clone()] {
-            [c] => {
-                for value in values.iter_mut() {
+impl Chain<'_> {
+    /// Makes `f` of every value and its constant.
+    #[inline(always)]
+    fn combine(&mut self, operand: &Operand, f: impl Fn(f32, f32) -> f32) {
+        match operand {
+            Operand::One(c) => {
+                for value in self.values.iter_mut() {
                     *value = f(*value, *c);
                 }
             }
-            constants => {
-                for pixel in values.chunks_exact_mut(constants.len()) {
-                    for (value, c) in pixel.iter_mut().zip(constants) {
+            Operand::Channels(constants) => match &constants[self.channels.clone()] {
+                [c] => {
+                    for value in self.values.iter_mut() {
                         *value = f(*value, *c);
                     }
                 }
-            }
-        },
-        Operand::All(constants) => {
-            for (value, c) in values.iter_mut().zip(&constants[place.start..]) {
-                *value = f(*value, *c);
+                constants => {
+                    for pixel in self.values.chunks_exact_mut(constants.len()) {
+                        for (value, c) in pixel.iter_mut().zip(constants) {
+                            *value = f(*value, *c);
+                        }
+                    }
+                }
+            },
+            Operand::All(constants) => {
+                for (value, c) in self.values.iter_mut().zip(&constants[self.first..]) {
+                    *value = f(*value, *c);
+                }
             }
         }
     }
@@ -262,29 +263,27 @@ impl Pairwise {
     pub(crate) fn run(&self, a: &[f32], b: &[f32], output: &mut [f32]) {
         match (&self.a, &self.b, &self.output) {
             (Layout::Plain { len }, Layout::Plain { .. }, Layout::Plain { .. }) => {
-                pairs(
-                    self.isa,
-                    self.arith,
-                    &a[..*len],
-                    &b[..*len],
-                    &mut output[..*len],
-                );
+                self.isa.run_floats(Pairs {
+                    arith: self.arith,
+                    a: &a[..*len],
+                    b: &b[..*len],
+                    output: &mut output[..*len],
+                });
             }
             (Layout::Blocked(la), Layout::Blocked(lb), Layout::Blocked(lo)) => {
                 let length = la.width * la.lanes;
                 let row = |layout: &Blocked, block, y| {
-                    let at = layout.at(block, y, 0);
-                    at..at + length
+                    let first = layout.offset(block, y, 0);
+                    first..first + length
                 };
                 for block in 0..la.blocks() {
                     for y in 0..la.height {
-                        pairs(
-                            self.isa,
-                            self.arith,
-                            &a[row(la, block, y)],
-                            &b[row(lb, block, y)],
-                            &mut output[row(lo, block, y)],
-                        );
+                        self.isa.run_floats(Pairs {
+                            arith: self.arith,
+                            a: &a[row(la, block, y)],
+                            b: &b[row(lb, block, y)],
+                            output: &mut output[row(lo, block, y)],
+                        });
                     }
                 }
             }
@@ -293,21 +292,30 @@ impl Pairwise {
     }
 }
 
-compiled! { fn pairs = pairs_generic(arith: Arith, a: &[f32], b: &[f32], output: &mut [f32]) }
+/// A run of pairs of values.
+struct Pairs<'a> {
+    arith: Arith,
+    a: &'a [f32],
+    b: &'a [f32],
+    output: &'a mut [f32],
+}
 
-/// Safe as it is; only its callers are not.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-fn pairs_generic<S: Simd>(arith: Arith, a: &[f32], b: &[f32], output: &mut [f32]) {
-    let pairs = output.iter_mut().zip(a.iter().zip(b));
-    match arith {
-        Arith::Add => pairs.for_each(|(to, (a, b))| *to = a + b),
-        Arith::Sub => pairs.for_each(|(to, (a, b))| *to = a - b),
-        Arith::Mul => pairs.for_each(|(to, (a, b))| *to = a * b),
-        Arith::Div => pairs.for_each(|(to, (a, b))| *to = a / b),
+impl FloatKernel for Pairs<'_> {
+    #[inline(always)]
+    fn run<S: Floats>(self, _: S) {
+        let Self {
+            arith,
+            a,
+            b,
+            output,
+        } = self;
+        let pairs = output.iter_mut().zip(a.iter().zip(b));
+        match arith {
+            Arith::Add => pairs.for_each(|(to, (a, b))| *to = a + b),
+            Arith::Sub => pairs.for_each(|(to, (a, b))| *to = a - b),
+            Arith::Mul => pairs.for_each(|(to, (a, b))| *to = a * b),
+            Arith::Div => pairs.for_each(|(to, (a, b))| *to = a / b),
+        }
     }
 }
 

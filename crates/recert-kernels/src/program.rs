@@ -10,7 +10,7 @@ use crate::integer::{bytes, bytes_mut};
 use crate::ir::{ArgMax, Graph};
 use crate::lower::lower;
 use crate::memory::{Buffer, to_blocks, to_plain};
-use crate::plan::{Place, Plan, Step, Work, plan};
+use crate::plan::{Location, Schedule, Step, Work, schedule};
 use crate::pool;
 use crate::simd::Isa;
 
@@ -29,25 +29,16 @@ const GROUP_MOST: usize = 24;
 /// A network made ready for a processor: folded, fused, its weights packed.
 /// It can be shared by any number of [`Executor`]s.
 pub struct Program {
-    plan: Plan,
+    schedule: Schedule,
     /// Values an image.
     image: usize,
-    heads: Vec<Kind>,
+    outputs: Vec<OutputKind>,
     single: bool,
     group: usize,
 }
 
-/// Refuses an instruction set that the processor lacks.
-pub(crate) fn available(isa: Isa) -> Result<()> {
-    if isa.is_available() {
-        return Ok(());
-    }
-    let message = format!("this processor has no {isa:?}");
-    Err(Error::new(ErrorKind::Unsupported, message))
-}
-
 /// What an output is.
-struct Kind {
+struct OutputKind {
     /// Its shape for one image.
     dims: Vec<usize>,
     /// Its values, or those from which the class is taken.
@@ -91,10 +82,8 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// As [`Program::compile`], and [`ErrorKind::Unsupported`] for an
-    /// instruction set that the processor lacks.
+    /// As [`Program::compile`].
     pub fn compile_for(model: &Model, input: &str, outputs: &[&str], isa: Isa) -> Result<Self> {
-        available(isa)?;
         let graph = lower(model, input, outputs)?;
         Ok(Self::of(&graph, isa))
     }
@@ -111,14 +100,14 @@ impl Program {
 
     /// The program of a graph, for an instruction set that the processor has.
     pub(crate) fn of(graph: &Graph, isa: Isa) -> Self {
-        let plan = plan(graph, isa);
-        let heads = graph.heads.iter().map(|head| {
+        let schedule = schedule(graph, isa);
+        let outputs = graph.heads.iter().map(|head| {
             let value = &graph.values[head.value];
             let dims = head
                 .arg_max
                 .as_ref()
                 .map_or(&value.dims, |arg_max| &arg_max.dims);
-            Kind {
+            OutputKind {
                 dims: dims.clone(),
                 count: value.len(),
                 arg_max: head.arg_max.clone(),
@@ -129,17 +118,17 @@ impl Program {
         } else {
             1
         };
-        let group = GROUP_VALUES * larger / plan.widest.max(1);
+        let group = GROUP_VALUES * larger / schedule.widest.max(1);
         Self {
             image: graph.values[graph.input].len(),
-            heads: heads.collect(),
+            outputs: outputs.collect(),
             single: graph.single,
             group: if graph.single {
                 1
             } else {
                 group.clamp(1, GROUP_MOST)
             },
-            plan,
+            schedule,
         }
     }
 
@@ -161,7 +150,7 @@ impl Program {
 
     /// What runs it, on the thread that calls.
     pub fn executor(self: &Arc<Self>) -> Executor {
-        let slots = self.plan.slots.iter();
+        let slots = self.schedule.slots.iter();
         Executor {
             slots: slots
                 .map(|&(size, byte)| Buffer::filled(size * self.group, byte))
@@ -199,16 +188,20 @@ impl Executor {
                 "this network takes a scale from all images of a batch: give it one at a time";
             return Err(Error::new(ErrorKind::Shape, message));
         }
-        let mut outputs: Vec<Output> = program.heads.iter().map(|head| head.empty(count)).collect();
+        let mut outputs: Vec<Output> = program
+            .outputs
+            .iter()
+            .map(|kind| kind.empty(count))
+            .collect();
         for group in images.chunks(program.group * length) {
-            for step in &program.plan.steps {
+            for step in &program.schedule.steps {
                 self.step(step, group, length);
             }
             for (image, pixels) in group.chunks_exact(length).enumerate() {
-                let heads = program.plan.heads.iter().zip(&program.heads);
-                for (output, (&place, head)) in outputs.iter_mut().zip(heads) {
-                    let values = self.at(place, image, pixels);
-                    head.read(&values[..head.count], output);
+                let kinds = program.schedule.outputs.iter().zip(&program.outputs);
+                for (output, (&location, kind)) in outputs.iter_mut().zip(kinds) {
+                    let values = self.tensor(location, image, pixels);
+                    kind.read(&values[..kind.count], output);
                 }
             }
         }
@@ -216,11 +209,11 @@ impl Executor {
     }
 
     /// One image's tensor.
-    fn at<'a>(&'a self, place: Place, image: usize, pixels: &'a [f32]) -> &'a [f32] {
-        match place {
-            Place::Image => pixels,
-            Place::Slot(slot) => {
-                let (size, _) = self.program.plan.slots[slot];
+    fn tensor<'a>(&'a self, location: Location, image: usize, pixels: &'a [f32]) -> &'a [f32] {
+        match location {
+            Location::Image => pixels,
+            Location::Slot(slot) => {
+                let (size, _) = self.program.schedule.slots[slot];
                 &self.slots[slot].values()[image * size..(image + 1) * size]
             }
         }
@@ -228,22 +221,26 @@ impl Executor {
 
     /// One step, for all images of a group.
     fn step(&mut self, step: &Step, group: &[f32], length: usize) {
-        let (size, _) = self.program.plan.slots[step.output];
+        let (size, _) = self.program.schedule.slots[step.output];
         // Out of the way of what is read, and back afterwards.
         let mut output = std::mem::take(&mut self.slots[step.output]);
         if let Work::ByteGemm(gemm) = &step.work {
-            let Place::Slot(slot) = step.inputs[0] else {
+            let Location::Slot(slot) = step.inputs[0] else {
                 unreachable!("the image is no bytes");
             };
-            let (row, _) = self.program.plan.slots[slot];
-            let (of, images) = (size_of::<f32>(), group.len() / length);
-            let input = (bytes(self.slots[slot].values()), row * of);
-            gemm.run(images, input, (bytes_mut(output.values_mut()), size * of));
+            let (row, _) = self.program.schedule.slots[slot];
+            let images = group.len() / length;
+            let input = (bytes(self.slots[slot].values()), row * size_of::<f32>());
+            gemm.run(
+                images,
+                input,
+                (bytes_mut(output.values_mut()), size * size_of::<f32>()),
+            );
         } else if let Work::Gemm(gemm) = &step.work {
             let input = match step.inputs[0] {
-                Place::Image => (group, length),
-                Place::Slot(slot) => {
-                    let (size, _) = self.program.plan.slots[slot];
+                Location::Image => (group, length),
+                Location::Slot(slot) => {
+                    let (size, _) = self.program.schedule.slots[slot];
                     (self.slots[slot].values(), size)
                 }
             };
@@ -251,7 +248,7 @@ impl Executor {
         } else {
             let outputs = output.values_mut().chunks_exact_mut(size.max(1));
             for (image, (pixels, to)) in group.chunks_exact(length).zip(outputs).enumerate() {
-                let input = |position: usize| self.at(step.inputs[position], image, pixels);
+                let input = |position: usize| self.tensor(step.inputs[position], image, pixels);
                 compute(&step.work, step.inputs.len(), input, to);
             }
         }
@@ -301,7 +298,7 @@ fn compute<'a>(work: &Work, inputs: usize, input: impl Fn(usize) -> &'a [f32], t
     }
 }
 
-impl Kind {
+impl OutputKind {
     /// The output of no images yet, of `count` to come.
     fn empty(&self, count: usize) -> Output {
         let shape = [&[count], &self.dims[..]].concat();

@@ -40,7 +40,7 @@ impl Cut {
 
 /// How a tensor in blocks lies in memory, whatever its values are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Places {
+pub(crate) struct BlockLayout {
     /// Channels, rows and columns.
     sizes: [usize; 3],
     lanes: usize,
@@ -51,33 +51,33 @@ pub(crate) struct Places {
     first: usize,
 }
 
-impl Places {
-    fn place(&self, channel: usize, y: usize, x: usize) -> usize {
+impl BlockLayout {
+    fn channel_offset(&self, channel: usize, y: usize, x: usize) -> usize {
         let block = self.first + channel / self.lanes * self.block;
         block + y * self.row + x * self.lanes + channel % self.lanes
     }
 }
 
-impl From<Blocked> for Places {
+impl From<Blocked> for BlockLayout {
     fn from(layout: Blocked) -> Self {
         Self {
             sizes: [layout.channels, layout.height, layout.width],
             lanes: layout.lanes,
             row: layout.row(),
             block: layout.block(),
-            first: layout.at(0, 0, 0),
+            first: layout.offset(0, 0, 0),
         }
     }
 }
 
-impl From<Bytes> for Places {
+impl From<Bytes> for BlockLayout {
     fn from(layout: Bytes) -> Self {
         Self {
             sizes: [layout.channels, layout.height, layout.width],
             lanes: layout.lanes,
             row: layout.row(),
             block: layout.block(),
-            first: layout.at(0, 0, 0),
+            first: layout.offset(0, 0, 0),
         }
     }
 }
@@ -86,8 +86,8 @@ impl From<Bytes> for Places {
 pub(crate) struct Crop<T> {
     cuts: [Cut; 3],
     fill: T,
-    input: Places,
-    output: Places,
+    input: BlockLayout,
+    output: BlockLayout,
     /// Whether some value is the constant.
     filled: bool,
     /// Runs of channels that are neighbours in both tensors: where they begin
@@ -99,15 +99,15 @@ impl<T: Copy> Crop<T> {
     pub(crate) fn new(
         cuts: [Cut; 3],
         fill: T,
-        input: impl Into<Places>,
-        output: impl Into<Places>,
+        input: impl Into<BlockLayout>,
+        output: impl Into<BlockLayout>,
     ) -> Self {
         let (input, output) = (input.into(), output.into());
         let mut runs: Vec<[usize; 3]> = Vec::new();
         let [channels, rows, columns] = &cuts;
         for i in 0..channels.count {
-            let from = input.place(channels.from(i), rows.start, columns.start);
-            let to = output.place(channels.before + i, rows.before, columns.before);
+            let from = input.channel_offset(channels.from(i), rows.start, columns.start);
+            let to = output.channel_offset(channels.before + i, rows.before, columns.before);
             match runs.last_mut() {
                 Some([f, t, count]) if *f + *count == from && *t + *count == to => *count += 1,
                 _ => runs.push([from, to, 1]),
@@ -138,7 +138,7 @@ impl<T: Copy> Crop<T> {
         if self.filled {
             for first in (0..channels).step_by(self.output.lanes) {
                 for y in 0..height {
-                    let at = self.output.place(first, y, 0);
+                    let at = self.output.channel_offset(first, y, 0);
                     output[at..at + width * self.output.lanes].fill(self.fill);
                 }
             }
@@ -175,7 +175,7 @@ pub(crate) fn strides(dims: &[usize]) -> Vec<usize> {
 }
 
 /// For every place of a row-major tensor of shape `dims`, in order, the place
-/// in another tensor whose axes are `strides` apart.
+/// in another tensor whose axes have these strides.
 pub(crate) fn places(dims: &[usize], strides: &[isize], start: usize) -> Vec<usize> {
     let count = dims.iter().product();
     let mut position = vec![0_usize; dims.len()];
@@ -210,11 +210,11 @@ pub(crate) struct Gather {
 impl Gather {
     /// Transposition: axis `i` of the output is axis `order[i]` of the input.
     pub(crate) fn transpose(dims: &[usize], order: &[usize]) -> Self {
-        let apart = strides(dims);
+        let axes = strides(dims);
         let shape: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
-        let apart: Vec<isize> = order.iter().map(|&axis| apart[axis] as isize).collect();
+        let strides: Vec<isize> = order.iter().map(|&axis| axes[axis] as isize).collect();
         Self {
-            places: places(&shape, &apart, 0),
+            places: places(&shape, &strides, 0),
             fill: 0.0,
         }
     }
@@ -257,7 +257,7 @@ pub(crate) struct Join {
 }
 
 impl Join {
-    /// Samples the input at `position` to its places.
+    /// Copies the input at `position` to where it belongs.
     pub(crate) fn run(&self, position: usize, input: &[f32], output: &mut [f32]) {
         let whole: usize = self.lengths.iter().sum();
         let before: usize = self.lengths[..position].iter().sum();

@@ -16,7 +16,7 @@ use recert_graph::Model;
 use crate::error::Result;
 use crate::ir::Graph;
 use crate::lower::lower;
-use crate::program::{Executor, Output, Program, available};
+use crate::program::{Executor, Output, Program};
 use crate::simd::Isa;
 use kept::Kept;
 
@@ -26,7 +26,7 @@ const LEAST: f64 = 0.03;
 
 /// A network, and what of it to compute.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct Member<'a> {
     /// The network.
     pub model: &'a Model,
     /// The name of its image input.
@@ -58,26 +58,25 @@ impl Shared {
     /// # Errors
     ///
     /// As [`Program::compile`].
-    pub fn compile(sources: &[Source<'_>]) -> Result<Option<Self>> {
-        Self::compile_for(sources, Isa::best())
+    pub fn compile(members: &[Member<'_>]) -> Result<Option<Self>> {
+        Self::compile_for(members, Isa::best())
     }
 
     /// As [`Shared::compile`], for an instruction set. The results are the same.
     ///
     /// # Errors
     ///
-    /// As [`Program::compile_for`].
-    pub fn compile_for(sources: &[Source<'_>], isa: Isa) -> Result<Option<Self>> {
-        available(isa)?;
-        if sources.len() < 2 {
+    /// As [`Program::compile`].
+    pub fn compile_for(members: &[Member<'_>], isa: Isa) -> Result<Option<Self>> {
+        if members.len() < 2 {
             return Ok(None);
         }
-        let graphs = sources.iter().map(|source| {
-            let Source {
+        let graphs = members.iter().map(|member| {
+            let Member {
                 model,
                 input,
                 outputs,
-            } = source;
+            } = member;
             lower(model, input, outputs)
         });
         let graphs = graphs.collect::<Result<Vec<_>>>()?;
@@ -93,8 +92,8 @@ impl Shared {
         let inner = graphs[0].values[seam[0]].len();
         let (first, rests) = split::cut(graphs, seam);
         let (common, layers) = split::work(&first);
-        let own = rests.iter().map(|rest| split::work(rest).0);
-        let all: f64 = own.map(|own| own + common).sum();
+        let after = rests.iter().map(|rest| split::work(rest).0);
+        let all: f64 = after.map(|work| work + common).sum();
         Self {
             part: common * rests.len() as f64 / all,
             layers,
@@ -147,12 +146,12 @@ impl SharedExecutor {
     /// As [`Executor::run`].
     pub fn run(&mut self, images: &[f32]) -> Result<Vec<Output>> {
         let mut kept = Self::lock(&self.kept);
-        self.rest.run(kept.of(images)?)
+        self.rest.run(kept.compute(images)?)
     }
 
     /// Another one of the same network, which has nothing in common with any.
     #[must_use]
-    pub fn apart(&self) -> Self {
+    pub fn detached(&self) -> Self {
         let kept = Self::lock(&self.kept).anew();
         Self {
             kept: Arc::new(Mutex::new(kept)),

@@ -1,276 +1,254 @@
-//! Sixteen float32 at a time, in whatever registers the processor has.
+//! Sixteen numbers at a time, in whatever registers the processor has.
 //!
-//! All instruction sets compute every lane by the same IEEE operations in the
-//! same order, so that their results are the same bits. A lane never meets
-//! another one: there is no horizontal operation here, on purpose.
-#![expect(
-    unsafe_code,
-    reason = "vector registers are reached through unsafe intrinsics"
-)]
+//! An instruction set is a [token](token): a value that can only be made where
+//! the processor has the instructions. Every operation below takes one, so
+//! that nothing compiled for an instruction set can be reached without it, and
+//! kernels are safe code.
+//!
+//! All instruction sets compute every lane by the same operations in the same
+//! order, so that their results are the same bits. A lane never meets another
+//! one: there is no horizontal operation here, on purpose.
 
-/// The instruction set that computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Isa {
-    /// x86-64 with AVX-512F, BW and VNNI: one register of sixteen, and products
-    /// of four bytes summed by one instruction.
-    Avx512Vnni,
-    /// x86-64 with AVX-512F and BW: one register of sixteen.
-    Avx512,
-    /// x86-64 with AVX2 and FMA: two registers of eight.
-    Avx2,
-    /// Arrays of sixteen and whatever the compiler makes of them. Without
-    /// fused multiply-add in hardware it is very slow.
-    Portable,
-}
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+mod taps;
+#[cfg(target_arch = "x86_64")]
+mod token;
 
-impl Isa {
-    /// The best that this processor has.
-    pub fn best() -> Self {
-        Self::available().next().unwrap_or(Self::Portable)
-    }
+use crate::integer::Round;
+use portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use token::{Avx2, Avx512, Vnni};
 
-    /// All that this processor has, the best first.
-    pub fn available() -> impl Iterator<Item = Self> {
-        let all = [Self::Avx512Vnni, Self::Avx512, Self::Avx2, Self::Portable];
-        all.into_iter().filter(|isa| isa.is_available())
-    }
-
-    /// Whether this processor has it.
-    pub fn is_available(self) -> bool {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => {
-                Self::Avx512.is_available() && std::arch::is_x86_feature_detected!("avx512vnni")
-            }
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                std::arch::is_x86_feature_detected!("avx512f")
-                    && std::arch::is_x86_feature_detected!("avx512bw")
-            }
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                std::arch::is_x86_feature_detected!("avx2")
-                    && std::arch::is_x86_feature_detected!("fma")
-            }
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512Vnni | Self::Avx512 | Self::Avx2 => false,
-            Self::Portable => true,
-        }
-    }
-}
+pub(crate) use taps::{Reach, Taps};
 
 /// Lanes of a vector, and channels of a block.
 pub(crate) const LANES: usize = 16;
 
-/// Operations on [`LANES`] float32.
+/// The float32 of a vector, in memory.
+pub(crate) type Lanes = [f32; LANES];
+
+/// The bytes of a pixel of one block of channels.
+pub(crate) type ByteLanes = [u8; LANES];
+
+/// Four `i8` for every lane, as bytes.
+pub(crate) type QuadLanes = [u8; 4 * LANES];
+
+/// An instruction set that this processor has.
 ///
-/// # Safety
+/// There is no way to make one but to find it, so that whatever takes an `Isa`
+/// can use its instructions.
 ///
-/// Every function may be called only where the processor has the instruction
-/// set; `load` and `store` only with a pointer to [`LANES`] readable (writable)
-/// float32. Pointers need no alignment.
-pub(crate) trait Simd {
+/// ```
+/// use recert_kernels::Isa;
+///
+/// let best = Isa::best();
+/// assert!(Isa::available().any(|isa| isa.name() == best.name()));
+/// assert!(Isa::available().any(|isa| isa.name() == "portable"));
+/// ```
+#[derive(Clone, Copy)]
+pub struct Isa(Set);
+
+#[derive(Clone, Copy)]
+enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Vnni(Vnni),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    Portable(Portable),
+}
+
+impl Isa {
+    /// The fastest one that this processor has.
+    pub fn best() -> Self {
+        let portable = Self(Set::Portable(Portable));
+        Self::available().next().unwrap_or(portable)
+    }
+
+    /// All that this processor has, the fastest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let found = [
+            Vnni::new().map(Set::Vnni),
+            Avx512::new().map(Set::Avx512),
+            Avx2::new().map(Set::Avx2),
+        ];
+        #[cfg(not(target_arch = "x86_64"))]
+        let found = [None::<Set>; 0];
+        let portable = std::iter::once(Set::Portable(Portable));
+        found.into_iter().flatten().chain(portable).map(Self)
+    }
+
+    /// Its name, for logs.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Vnni(_) => "avx512+vnni",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(_) => "avx2+fma",
+            Set::Portable(_) => "portable",
+        }
+    }
+
+    /// Runs a kernel of floats, compiled for this instruction set.
+    pub(crate) fn run_floats(self, kernel: impl FloatKernel) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Vnni(vnni) => vnni.floats().run_floats(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(avx512) => avx512.run_floats(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(avx2) => avx2.run_floats(kernel),
+            Set::Portable(portable) => portable.run_floats(kernel),
+        }
+    }
+
+    /// Runs a kernel of integers, compiled for this instruction set.
+    pub(crate) fn run_ints(self, kernel: impl IntKernel) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Vnni(vnni) => vnni.run_ints(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(avx512) => avx512.run_ints(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(avx2) => avx2.run_ints(kernel),
+            Set::Portable(portable) => portable.run_ints(kernel),
+        }
+    }
+
+    /// [`Floats::TILE`].
+    pub(crate) fn float_tile(self) -> TileSize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Vnni(_) | Set::Avx512(_) => <Avx512 as Floats>::TILE,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(_) => <Avx2 as Floats>::TILE,
+            Set::Portable(_) => <Portable as Floats>::TILE,
+        }
+    }
+
+    /// [`Ints::TILE`].
+    pub(crate) fn int_tile(self) -> TileSize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Vnni(_) => Vnni::TILE,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => <Avx512 as Ints>::TILE,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(_) => <Avx2 as Ints>::TILE,
+            Set::Portable(_) => <Portable as Ints>::TILE,
+        }
+    }
+}
+
+impl std::fmt::Debug for Isa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The most pixels whose sums fit into the registers beside one block of
+/// outputs, and beside two; 0 where two blocks do not pay.
+#[derive(Clone, Copy)]
+pub(crate) struct TileSize(pub(crate) [usize; 2]);
+
+impl TileSize {
+    /// How many blocks of outputs a tile takes of so many.
+    pub(crate) fn blocks(self, blocks: usize) -> usize {
+        if self.0[1] > 0 && blocks.is_multiple_of(2) {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// The most pixels of a tile of so many blocks of outputs.
+    pub(crate) const fn pixels(self, blocks: usize) -> usize {
+        self.0[blocks - 1]
+    }
+}
+
+/// What is computed with [`Floats`], compiled once for each instruction set.
+/// `run` must be inlined, to be compiled for the instruction set at all.
+pub(crate) trait FloatKernel {
+    fn run<S: Floats>(self, simd: S);
+}
+
+/// What is computed with [`Ints`], likewise.
+pub(crate) trait IntKernel {
+    fn run<N: Ints>(self, ints: N);
+}
+
+/// One image's work for an operation `op`: the arguments of most kernels.
+pub(crate) struct Call<'a, Op, In, Out = In> {
+    pub(crate) op: &'a Op,
+    pub(crate) input: &'a [In],
+    pub(crate) residual: Option<&'a [In]>,
+    pub(crate) output: &'a mut [Out],
+}
+
+/// Operations on [`LANES`] float32. The implementor is the token of an
+/// instruction set.
+pub(crate) trait Floats: Copy {
     /// The vector.
     type V: Copy;
+    const TILE: TileSize;
 
-    unsafe fn load(from: *const f32) -> Self::V;
-    unsafe fn store(to: *mut f32, v: Self::V);
-    unsafe fn splat(value: f32) -> Self::V;
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    fn load(self, from: &Lanes) -> Self::V;
+    fn lanes(self, v: Self::V) -> Lanes;
+    fn splat(self, value: f32) -> Self::V;
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once.
-    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a > b ? a : b`: where either is NaN, `b`.
-    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a < b ? a : b`: where either is NaN, `b`.
-    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Runs a kernel in a function that is compiled for the instruction set.
+    fn run_floats(self, kernel: impl FloatKernel);
 }
 
-/// [`Isa::Portable`].
-pub(crate) struct Portable;
+/// Operations on [`LANES`] int32, and what makes them of bytes and bytes of
+/// them. No sum may leave int32. The implementor is the token of an
+/// instruction set.
+pub(crate) trait Ints: Copy {
+    /// Float32 of as many lanes.
+    type F: Floats;
+    /// The vector.
+    type I: Copy;
+    /// Four `u8`, the same ones for every lane.
+    type X: Copy;
+    /// Four `i8` a lane.
+    type W: Copy;
+    /// Sixteen `u8` of each of four pixels.
+    type B: Copy;
+    const TILE: TileSize;
 
-#[expect(clippy::inline_always, reason = "a call would cost more than its body")]
-#[inline(always)]
-fn each(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
-    std::array::from_fn(|lane| f(a[lane], b[lane]))
+    /// The token for the floats.
+    fn floats(self) -> Self::F;
+    fn load(self, from: &[i32; LANES]) -> Self::I;
+    fn quad(self, from: [u8; 4]) -> Self::X;
+    fn weights(self, from: &QuadLanes) -> Self::W;
+    /// The sum, and the four products of every lane.
+    fn dot(self, sum: Self::I, x: Self::X, w: Self::W) -> Self::I;
+    fn widen(self, from: &ByteLanes) -> Self::I;
+    /// The sum and the product, of `x` from 0 to 255 and `w` of 16 bits.
+    fn multiply(self, sum: Self::I, x: Self::I, w: Self::I) -> Self::I;
+    /// To the nearest float32, halves to even.
+    fn float(self, v: Self::I) -> <Self::F as Floats>::V;
+    /// To the nearest integer, halves to even.
+    fn whole(self, v: <Self::F as Floats>::V) -> <Self::F as Floats>::V;
+    /// To the nearest integer, halves to even, plus the zero point, in bounds.
+    /// No value may be beyond 2^30.
+    fn narrow(self, v: [<Self::F as Floats>::V; 4], round: Round) -> Self::B;
+    fn pixels(self, bytes: Self::B) -> [ByteLanes; 4];
+    /// Runs a kernel in a function that is compiled for the instruction set.
+    fn run_ints(self, kernel: impl IntKernel);
 }
-
-#[expect(clippy::inline_always, reason = "a call would cost more than its body")]
-impl Simd for Portable {
-    type V = [f32; LANES];
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self::V {
-        // SAFETY: the caller vouches for LANES readable values.
-        unsafe { from.cast::<[f32; LANES]>().read_unaligned() }
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut f32, v: Self::V) {
-        // SAFETY: the caller vouches for LANES writable values.
-        unsafe { to.cast::<[f32; LANES]>().write_unaligned(v) }
-    }
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Self::V {
-        [value; LANES]
-    }
-    #[inline(always)]
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
-        each(a, b, |a, b| a + b)
-    }
-    #[inline(always)]
-    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]))
-    }
-    #[inline(always)]
-    unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-        each(a, b, |a, b| if a > b { a } else { b })
-    }
-    #[inline(always)]
-    unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
-        each(a, b, |a, b| if a < b { a } else { b })
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    //! The vectors of x86-64. The intrinsics are those whose names say it.
-    #![expect(clippy::inline_always, reason = "a call would cost more than its body")]
-
-    use std::arch::x86_64::{
-        __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
-        _mm256_min_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps,
-        _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_set1_ps, _mm512_storeu_ps,
-    };
-
-    use super::Simd;
-
-    /// [`super::Isa::Avx512`].
-    pub(crate) struct Avx512;
-
-    impl Simd for Avx512 {
-        type V = __m512;
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self::V {
-            // SAFETY: the caller vouches for the instruction set and the pointer.
-            unsafe { _mm512_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store(to: *mut f32, v: Self::V) {
-            // SAFETY: the caller vouches for the instruction set and the pointer.
-            unsafe { _mm512_storeu_ps(to, v) }
-        }
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Self::V {
-            // SAFETY: the caller vouches for the instruction set, here and below.
-            unsafe { _mm512_set1_ps(value) }
-        }
-        #[inline(always)]
-        unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { _mm512_add_ps(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-            unsafe { _mm512_fmadd_ps(a, b, c) }
-        }
-        #[inline(always)]
-        unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { _mm512_max_ps(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
-            unsafe { _mm512_min_ps(a, b) }
-        }
-    }
-
-    /// [`super::Isa::Avx2`].
-    pub(crate) struct Avx2;
-
-    /// Applies a function of eight lanes to both halves.
-    macro_rules! halves {
-        ($f:ident, $($v:ident),+) => {
-            // SAFETY: the caller vouches for the instruction set.
-            unsafe { [$f($($v[0]),+), $f($($v[1]),+)] }
-        };
-    }
-
-    impl Simd for Avx2 {
-        type V = [__m256; 2];
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self::V {
-            // SAFETY: the caller vouches for the instruction set and the pointer.
-            unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
-        }
-        #[inline(always)]
-        unsafe fn store(to: *mut f32, v: Self::V) {
-            // SAFETY: the caller vouches for the instruction set and the pointer.
-            unsafe {
-                _mm256_storeu_ps(to, v[0]);
-                _mm256_storeu_ps(to.add(8), v[1]);
-            }
-        }
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Self::V {
-            // SAFETY: the caller vouches for the instruction set.
-            unsafe { [_mm256_set1_ps(value); 2] }
-        }
-        #[inline(always)]
-        unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
-            halves!(_mm256_add_ps, a, b)
-        }
-        #[inline(always)]
-        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-            halves!(_mm256_fmadd_ps, a, b, c)
-        }
-        #[inline(always)]
-        unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-            halves!(_mm256_max_ps, a, b)
-        }
-        #[inline(always)]
-        unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
-            halves!(_mm256_min_ps, a, b)
-        }
-    }
-}
-
-/// Defines a function that calls a generic one, `fn generic<S: Simd>(..)`,
-/// with the vectors of an instruction set, compiled for it. The instruction
-/// set must be one that the processor has.
-macro_rules! compiled {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident = $generic:ident($($arg:ident: $type:ty),* $(,)?)) => {
-        $(#[$meta])*
-        #[expect(unsafe_code, reason = "vectors need their instruction set")]
-        #[allow(unused_unsafe, reason = "some of the generic functions are safe")]
-        $vis fn $name(isa: $crate::simd::Isa, $($arg: $type),*) {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw")]
-            unsafe fn avx512($($arg: $type),*) {
-                // SAFETY: this runs only where there are AVX-512F and BW.
-                unsafe { $generic::<$crate::simd::Avx512>($($arg),*) }
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2($($arg: $type),*) {
-                // SAFETY: this runs only where there are AVX2 and FMA.
-                unsafe { $generic::<$crate::simd::Avx2>($($arg),*) }
-            }
-            debug_assert!(isa.is_available());
-            // SAFETY: a program is compiled only for an instruction set that
-            // the processor has.
-            unsafe {
-                match isa {
-                    #[cfg(target_arch = "x86_64")]
-                    $crate::simd::Isa::Avx512Vnni | $crate::simd::Isa::Avx512 => avx512($($arg),*),
-                    #[cfg(target_arch = "x86_64")]
-                    $crate::simd::Isa::Avx2 => avx2($($arg),*),
-                    _ => $generic::<$crate::simd::Portable>($($arg),*),
-                }
-            }
-        }
-    };
-}
-pub(crate) use compiled;

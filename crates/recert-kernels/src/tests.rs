@@ -46,7 +46,7 @@ fn laid_out(values: &[f32], layout: &Blocked) -> Buffer {
     for channel in layout.channels..layout.blocks() * layout.lanes {
         for y in 0..layout.height {
             for x in 0..layout.width {
-                buffer.values_mut()[layout.place(channel, y, x)] = f32::NAN;
+                buffer.values_mut()[layout.channel_offset(channel, y, x)] = f32::NAN;
             }
         }
     }
@@ -269,7 +269,7 @@ impl Case {
         }
         // Nothing but pixels is written.
         for y in 0..to.height {
-            let row = &output.values()[to.at(0, y, 0) - to.left * LANES..][..to.row()];
+            let row = &output.values()[to.offset(0, y, 0) - to.left * LANES..][..to.row()];
             let (left, rest) = row.split_at(to.left * LANES);
             let right = &rest[to.width * LANES..];
             assert!(left.iter().chain(right).all(|&value| value == 0.0));

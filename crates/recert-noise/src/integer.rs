@@ -48,6 +48,7 @@ use crate::error::{Error, ErrorKind};
 use crate::kernel::{CodePath, SampleId, Supported, TILE};
 use crate::key::check_len;
 use crate::stream::Stream;
+use kernel::{Add, Fill};
 use table::Table;
 
 /// The name of the exact stream of integer noise, for ledgers.
@@ -161,10 +162,20 @@ impl IntegerNoise {
         check_len(out.len());
         let id = self.id(stream, input, sample);
         let (tiles, rest) = out.as_chunks_mut::<TILE>();
-        kernel::fill(self.path, &id, &self.table, 0, tiles);
+        self.path.run(Fill {
+            id: &id,
+            table: &self.table,
+            first: 0,
+            out: tiles,
+        });
         if !rest.is_empty() {
             let mut last = [[0; TILE]];
-            kernel::fill(self.path, &id, &self.table, tiles.len(), &mut last);
+            self.path.run(Fill {
+                id: &id,
+                table: &self.table,
+                first: tiles.len(),
+                out: &mut last,
+            });
             rest.copy_from_slice(&last[0][..rest.len()]);
         }
     }
@@ -187,12 +198,24 @@ impl IntegerNoise {
         let id = self.id(stream, input, sample);
         let (image_tiles, image_rest) = image.as_chunks::<TILE>();
         let (tiles, rest) = out.as_chunks_mut::<TILE>();
-        kernel::add(self.path, &id, &self.table, 0, image_tiles, tiles);
+        self.path.run(Add {
+            id: &id,
+            table: &self.table,
+            first: 0,
+            image: image_tiles,
+            out: tiles,
+        });
         if !rest.is_empty() {
             let mut start = [[0; TILE]];
             start[0][..rest.len()].copy_from_slice(image_rest);
             let mut last = [[0.0; TILE]];
-            kernel::add(self.path, &id, &self.table, tiles.len(), &start, &mut last);
+            self.path.run(Add {
+                id: &id,
+                table: &self.table,
+                first: tiles.len(),
+                image: &start,
+                out: &mut last,
+            });
             rest.copy_from_slice(&last[0][..rest.len()]);
         }
     }

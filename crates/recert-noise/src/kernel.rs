@@ -118,40 +118,42 @@ impl Supported {
         self.0
     }
 
-    /// Writes the sample's normals from tile number `first` on into `out`.
-    pub(crate) fn fill(self, id: &SampleId, first: usize, out: &mut [Tile]) {
+    /// Runs an inner loop, compiled for the path's instructions.
+    pub(crate) fn run(self, kernel: impl Kernel) {
         match self.0 {
-            // SAFETY: `self` exists only if `Supported::new` found every
-            // feature that the function was compiled for.
+            // SAFETY: `self` exists only if `new` found every feature that the
+            // function was compiled for.
             #[cfg(target_arch = "x86_64")]
-            CodePath::Avx512 => unsafe { x86::fill_avx512(id, first, out) },
+            CodePath::Avx512 => unsafe { x86::avx512(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            CodePath::Avx2 => unsafe { x86::fill_avx2(id, first, out) },
-            _ => fill_tiles(id, first, out),
+            CodePath::Avx2 => unsafe { x86::avx2(kernel) },
+            _ => kernel.run(),
         }
     }
+}
 
-    /// Writes image + sigma * normal, rounded once, from tile number `first` on;
-    /// `image` and `out` are equally long.
-    pub(crate) fn add(
-        self,
-        id: &SampleId,
-        first: usize,
-        sigma: f32,
-        image: &[Tile],
-        out: &mut [Tile],
-    ) {
-        match self.0 {
-            // SAFETY: as in `fill`.
-            #[cfg(target_arch = "x86_64")]
-            CodePath::Avx512 => unsafe { x86::add_avx512(id, first, sigma, image, out) },
-            // SAFETY: as in `fill`.
-            #[cfg(target_arch = "x86_64")]
-            CodePath::Avx2 => unsafe { x86::add_avx2(id, first, sigma, image, out) },
-            _ => add_tiles(id, first, sigma, image, out),
-        }
-    }
+/// An inner loop. `run` must be inlined, to be compiled for the instructions of
+/// a path at all.
+pub(crate) trait Kernel {
+    fn run(self);
+}
+
+/// Writes the sample's normals from tile number `first` on into `out`.
+pub(crate) struct Fill<'a> {
+    pub(crate) id: &'a SampleId,
+    pub(crate) first: usize,
+    pub(crate) out: &'a mut [Tile],
+}
+
+/// Writes image + sigma * normal, rounded once, from tile number `first` on;
+/// `image` and `out` are equally long.
+pub(crate) struct Add<'a> {
+    pub(crate) id: &'a SampleId,
+    pub(crate) first: usize,
+    pub(crate) sigma: f32,
+    pub(crate) image: &'a [Tile],
+    pub(crate) out: &'a mut [Tile],
 }
 
 /// The four normals of one block, in the order of the tile's quarters.
@@ -163,68 +165,51 @@ fn block(id: &SampleId, number: u32) -> [f32; 4] {
     [a, b, c, d]
 }
 
-/// The loop of `Supported::fill`.
-#[inline(always)]
-fn fill_tiles(id: &SampleId, first: usize, out: &mut [Tile]) {
-    for (tile, z) in out.iter_mut().enumerate() {
-        for lane in 0..LANES {
-            let [a, b, c, d] = block(id, ((first + tile) * LANES + lane) as u32);
-            z[lane] = a;
-            z[LANES + lane] = b;
-            z[2 * LANES + lane] = c;
-            z[3 * LANES + lane] = d;
+impl Kernel for Fill<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (tile, z) in self.out.iter_mut().enumerate() {
+            for lane in 0..LANES {
+                let number = ((self.first + tile) * LANES + lane) as u32;
+                let [a, b, c, d] = block(self.id, number);
+                z[lane] = a;
+                z[LANES + lane] = b;
+                z[2 * LANES + lane] = c;
+                z[3 * LANES + lane] = d;
+            }
         }
     }
 }
 
-/// The loop of `Supported::add`.
-#[inline(always)]
-fn add_tiles(id: &SampleId, first: usize, sigma: f32, image: &[Tile], out: &mut [Tile]) {
-    for (tile, (x, y)) in image.iter().zip(out).enumerate() {
-        for lane in 0..LANES {
-            let [a, b, c, d] = block(id, ((first + tile) * LANES + lane) as u32);
-            y[lane] = sigma.mul_add(a, x[lane]);
-            y[LANES + lane] = sigma.mul_add(b, x[LANES + lane]);
-            y[2 * LANES + lane] = sigma.mul_add(c, x[2 * LANES + lane]);
-            y[3 * LANES + lane] = sigma.mul_add(d, x[3 * LANES + lane]);
+impl Kernel for Add<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let sigma = self.sigma;
+        for (tile, (x, y)) in self.image.iter().zip(self.out).enumerate() {
+            for lane in 0..LANES {
+                let number = ((self.first + tile) * LANES + lane) as u32;
+                let [a, b, c, d] = block(self.id, number);
+                y[lane] = sigma.mul_add(a, x[lane]);
+                y[LANES + lane] = sigma.mul_add(b, x[LANES + lane]);
+                y[2 * LANES + lane] = sigma.mul_add(c, x[2 * LANES + lane]);
+                y[3 * LANES + lane] = sigma.mul_add(d, x[3 * LANES + lane]);
+            }
         }
     }
 }
 
-/// The same loops for the vector units of x86-64.
+/// Kernels for the vector units of x86-64.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{SampleId, Tile, add_tiles, fill_tiles};
+    use super::Kernel;
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-    pub(super) fn fill_avx512(id: &SampleId, first: usize, out: &mut [Tile]) {
-        fill_tiles(id, first, out);
+    pub(super) fn avx512(kernel: impl Kernel) {
+        kernel.run();
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn fill_avx2(id: &SampleId, first: usize, out: &mut [Tile]) {
-        fill_tiles(id, first, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-    pub(super) fn add_avx512(
-        id: &SampleId,
-        first: usize,
-        sigma: f32,
-        image: &[Tile],
-        out: &mut [Tile],
-    ) {
-        add_tiles(id, first, sigma, image, out);
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn add_avx2(
-        id: &SampleId,
-        first: usize,
-        sigma: f32,
-        image: &[Tile],
-        out: &mut [Tile],
-    ) {
-        add_tiles(id, first, sigma, image, out);
+    pub(super) fn avx2(kernel: impl Kernel) {
+        kernel.run();
     }
 }

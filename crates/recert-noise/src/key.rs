@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::kernel::{CodePath, SampleId, Supported, TILE};
+use crate::kernel::{Add, CodePath, Fill, SampleId, Supported, TILE};
 use crate::stream::Stream;
 
 /// The largest number of elements of one sample: 2^32 blocks of four.
@@ -59,10 +59,18 @@ impl NoiseKey {
         check_len(out.len());
         let id = self.id(stream, input, sample);
         let (tiles, rest) = out.as_chunks_mut::<TILE>();
-        self.path.fill(&id, 0, tiles);
+        self.path.run(Fill {
+            id: &id,
+            first: 0,
+            out: tiles,
+        });
         if !rest.is_empty() {
             let mut last = [[0.0; TILE]];
-            self.path.fill(&id, tiles.len(), &mut last);
+            self.path.run(Fill {
+                id: &id,
+                first: tiles.len(),
+                out: &mut last,
+            });
             rest.copy_from_slice(&last[0][..rest.len()]);
         }
     }
@@ -94,12 +102,24 @@ impl NoiseKey {
         let id = self.id(stream, input, sample);
         let (image_tiles, image_rest) = image.as_chunks::<TILE>();
         let (tiles, rest) = out.as_chunks_mut::<TILE>();
-        self.path.add(&id, 0, sigma, image_tiles, tiles);
+        self.path.run(Add {
+            id: &id,
+            first: 0,
+            sigma,
+            image: image_tiles,
+            out: tiles,
+        });
         if !rest.is_empty() {
             let mut start = [[0.0; TILE]];
             start[0][..rest.len()].copy_from_slice(image_rest);
             let mut last = [[0.0; TILE]];
-            self.path.add(&id, tiles.len(), sigma, &start, &mut last);
+            self.path.run(Add {
+                id: &id,
+                first: tiles.len(),
+                sigma,
+                image: &start,
+                out: &mut last,
+            });
             rest.copy_from_slice(&last[0][..rest.len()]);
         }
     }

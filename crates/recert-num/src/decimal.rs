@@ -1,9 +1,8 @@
 //! Decimal strings that are exactly at most, or at least, an `f64`.
 //!
-//! An `f64` is `m 2^e` with integers `m` and `e`; its decimal expansion is finite.
-//! Digits are produced by integer arithmetic on that expansion, so the printed
-//! number and the `f64` compare as exact real numbers: nothing is rounded to
-//! nearest on the way.
+//! An `f64` has a finite decimal expansion. It is written out in full and then
+//! cut, so that the printed number and the `f64` compare as exact real numbers:
+//! nothing is rounded to nearest on the way.
 
 /// `x` in decimal with `digits` digits after the point, rounded towards minus
 /// infinity: the printed number is at most `x`, by less than `10^-digits`.
@@ -26,149 +25,71 @@ pub fn format_down(x: f64, digits: usize) -> String {
 /// infinity: the printed number is at least `x`, by less than `10^-digits`.
 ///
 /// Infinities print as `inf` and `-inf`, NaN as `NaN`.
+///
+/// ```
+/// use recert_num::format_up;
+/// // The f64 nearest to 0.1 is 0.100000000000000005551...
+/// assert_eq!(format_up(0.1, 2), "0.11");
+/// assert_eq!(format_up(0.999, 2), "1.00");
+/// ```
 pub fn format_up(x: f64, digits: usize) -> String {
     format_directed(x, digits, true)
 }
 
+/// As [`format_up`], with about `digits` significant digits, of which at most
+/// twelve stand after the point: a small probability keeps its leading digits.
+///
+/// ```
+/// use recert_num::format_up_significant;
+/// assert_eq!(format_up_significant(0.000_051_2, 2), "0.000052");
+/// assert_eq!(format_up_significant(0.044_1, 3), "0.0442");
+/// ```
+pub fn format_up_significant(x: f64, digits: usize) -> String {
+    let leading_zeros = if x > 0.0 && x < 1.0 {
+        (-x.log10()).floor() as usize
+    } else {
+        0
+    };
+    format_up(x, (leading_zeros + digits).min(12))
+}
+
 fn format_directed(x: f64, digits: usize, up: bool) -> String {
+    /// No `f64` has more digits after the point than the smallest one.
+    const MOST: usize = 1074;
     if !x.is_finite() {
         return x.to_string();
     }
     let negative = x < 0.0;
-    let (mut text, exact) = truncate(x.abs(), digits);
-    // Truncation rounds the magnitude down; the other direction adds one unit.
+    let mut text = format!("{:.*}", digits.max(MOST), x.abs());
+    let point = text.len() - digits.max(MOST) - 1;
+    let cut = text.split_off(if digits == 0 {
+        point
+    } else {
+        point + 1 + digits
+    });
+    let exact = cut.bytes().all(|c| c == b'0' || c == b'.');
+    // Cutting rounds the magnitude down; the other direction adds one unit.
     if !exact && up != negative {
-        increment(&mut text);
+        text = increment(&text);
     }
-    let is_zero = text.iter().all(|&c| c == b'0' || c == b'.');
+    let is_zero = text.bytes().all(|c| c == b'0' || c == b'.');
     if negative && !is_zero {
-        text.insert(0, b'-');
+        text.insert(0, '-');
     }
-    text.into_iter().map(char::from).collect()
-}
-
-/// The digits of `x >= 0` cut after `digits` places, and whether nothing was cut.
-fn truncate(x: f64, digits: usize) -> (Vec<u8>, bool) {
-    let bits = x.to_bits();
-    let biased = (bits >> 52) as i32;
-    let fraction_bits = bits & ((1 << 52) - 1);
-    // x = mantissa * 2^exponent.
-    let (mantissa, exponent) = if biased == 0 {
-        (fraction_bits, -1074)
-    } else {
-        (fraction_bits | (1 << 52), biased - 1075)
-    };
-    let mut whole = Natural::from_u64(mantissa);
-    let mut part = Natural::from_u64(0);
-    let mut part_bits = 0;
-    if exponent >= 0 {
-        whole.shift_left(exponent as usize);
-    } else {
-        part_bits = exponent.unsigned_abs() as usize;
-        part = Natural::from_u64(mantissa);
-        whole = part.split_high(part_bits);
-    }
-    let mut text = whole.to_decimal();
-    if digits > 0 {
-        text.push(b'.');
-        for _ in 0..digits {
-            part.multiply_by_ten();
-            let digit = part.split_high(part_bits);
-            text.push(b'0' + digit.words.first().map_or(0, |&w| w as u8));
-        }
-    }
-    (text, part.is_zero())
+    text
 }
 
 /// Adds one unit in the last place to a decimal string.
-fn increment(text: &mut Vec<u8>) {
-    for c in text.iter_mut().rev() {
-        match *c {
-            b'.' => {}
-            b'9' => *c = b'0',
-            _ => {
-                *c += 1;
-                return;
-            }
+fn increment(text: &str) -> String {
+    // The digits that the carry changes: a run of nines and the one before it.
+    let kept = text.trim_end_matches(['9', '.']);
+    let zeros = text[kept.len()..].replace('9', "0");
+    match kept.char_indices().next_back() {
+        Some((last, digit)) => {
+            let digit = char::from(digit as u8 + 1);
+            format!("{}{digit}{zeros}", &kept[..last])
         }
-    }
-    text.insert(0, b'1');
-}
-
-/// A natural number of any size, least significant word first.
-struct Natural {
-    words: Vec<u32>,
-}
-
-impl Natural {
-    fn from_u64(x: u64) -> Self {
-        Self {
-            words: vec![x as u32, (x >> 32) as u32],
-        }
-    }
-
-    fn is_zero(&self) -> bool {
-        self.words.iter().all(|&w| w == 0)
-    }
-
-    fn shift_left(&mut self, bits: usize) {
-        let shift = bits % 32;
-        let mut carry = 0;
-        for word in &mut self.words {
-            let wide = (u64::from(*word) << shift) | carry;
-            *word = wide as u32;
-            carry = wide >> 32;
-        }
-        self.words.push(carry as u32);
-        self.words.splice(0..0, std::iter::repeat_n(0, bits / 32));
-    }
-
-    fn multiply_by_ten(&mut self) {
-        let mut carry = 0;
-        for word in &mut self.words {
-            let wide = u64::from(*word) * 10 + carry;
-            *word = wide as u32;
-            carry = wide >> 32;
-        }
-        if carry != 0 {
-            self.words.push(carry as u32);
-        }
-    }
-
-    /// Removes everything from bit `bits` on and returns it, shifted down.
-    fn split_high(&mut self, bits: usize) -> Self {
-        let first = bits / 32;
-        let shift = bits % 32;
-        let mut high = Vec::new();
-        for i in first..self.words.len() {
-            let low = u64::from(self.words[i]);
-            let next = self.words.get(i + 1).map_or(0, |&w| u64::from(w));
-            high.push((((next << 32) | low) >> shift) as u32);
-        }
-        self.words.truncate(first + 1);
-        if let Some(word) = self.words.get_mut(first) {
-            *word &= ((1_u64 << shift) - 1) as u32;
-        }
-        Self { words: high }
-    }
-
-    fn to_decimal(&self) -> Vec<u8> {
-        let mut words = self.words.clone();
-        let mut reversed = Vec::new();
-        while words.iter().any(|&w| w != 0) {
-            let mut rest = 0;
-            for word in words.iter_mut().rev() {
-                let wide = (rest << 32) | u64::from(*word);
-                *word = (wide / 10) as u32;
-                rest = wide % 10;
-            }
-            reversed.push(b'0' + rest as u8);
-        }
-        if reversed.is_empty() {
-            reversed.push(b'0');
-        }
-        reversed.reverse();
-        reversed
+        None => format!("1{zeros}"),
     }
 }
 
@@ -181,6 +102,11 @@ mod tests {
     fn known_strings() {
         for (x, digits, down, up) in [
             (0.0, 2, "0.00", "0.00"),
+            (0.25, 1, "0.2", "0.3"),
+            (0.999_96, 4, "0.9999", "1.0000"),
+            (9.75, 0, "9", "10"),
+            (99.99, 1, "99.9", "100.0"),
+            (-0.01, 1, "-0.1", "0.0"),
             (-0.0, 2, "0.00", "0.00"),
             (1.0, 0, "1", "1"),
             (0.999, 2, "0.99", "1.00"),
@@ -204,21 +130,47 @@ mod tests {
         assert_eq!(format_down(f64::NAN, 1), "NaN");
     }
 
+    #[test]
+    fn small_bounds_keep_their_leading_digits() {
+        assert_eq!(format_up_significant(0.5, 3), "0.500");
+        assert_eq!(format_up_significant(0.0, 3), "0.000");
+        assert_eq!(format_up_significant(1.0, 3), "1.000");
+        assert_eq!(format_up_significant(1e-300, 3), "0.000000000001");
+    }
+
     proptest! {
-        /// The standard library prints the whole expansion when asked for 1,074
-        /// places; cutting that string is the reference.
+        /// The oracle is integer arithmetic on numbers k / 2^s.
         #[test]
-        fn agrees_with_the_whole_expansion(bits in any::<u64>(), digits in 0_usize..40) {
-            let x = f64::from_bits(bits & !(1 << 63));
+        fn agrees_with_integer_arithmetic(k in 0_u64..1 << 53, s in 0_u32..80, digits in 0_u32..16) {
+            let x = k as f64 / 2_f64.powi(s as i32);
+            let scaled = u128::from(k) * 10_u128.pow(digits);
+            let text = |units: u128| {
+                let one = 10_u128.pow(digits);
+                let (whole, part) = (units / one, units % one);
+                if digits == 0 {
+                    whole.to_string()
+                } else {
+                    format!("{whole}.{part:0width$}", width = digits as usize)
+                }
+            };
+            let (floor, ceiling) = (text(scaled >> s), text(scaled.div_ceil(1 << s)));
+            let digits = digits as usize;
+            prop_assert_eq!(format_down(x, digits), &*floor);
+            prop_assert_eq!(format_up(x, digits), &*ceiling);
+            let minus = |text: String| {
+                if text.bytes().any(|c| (b'1'..=b'9').contains(&c)) { format!("-{text}") } else { text }
+            };
+            prop_assert_eq!(format_down(-x, digits), minus(ceiling));
+            prop_assert_eq!(format_up(-x, digits), minus(floor));
+        }
+
+        /// What is printed and parsed again is on the right side.
+        #[test]
+        fn every_number_is_between_its_strings(bits in any::<u64>(), digits in 0_usize..40) {
+            let x = f64::from_bits(bits);
             prop_assume!(x.is_finite());
-            let whole = format!("{x:.1074}");
-            let point = whole.find('.').unwrap();
-            let cut = if digits == 0 { &whole[..point] } else { &whole[..=point + digits] };
-            prop_assert_eq!(format_down(x, digits), cut);
-            let exact = whole[cut.len()..].bytes().all(|c| c == b'0' || c == b'.');
-            prop_assert_eq!(format_up(x, digits) == cut, exact);
-            let mirrored = format_up(-x, digits);
-            prop_assert_eq!(mirrored.trim_start_matches('-'), cut);
+            prop_assert!(format_down(x, digits).parse::<f64>().unwrap() <= x);
+            prop_assert!(format_up(x, digits).parse::<f64>().unwrap() >= x);
         }
     }
 }

@@ -9,7 +9,7 @@
 //! The proofs are in the module documentation of the source, next to the code they speak
 //! of. They assume IEEE 754 binary64 arithmetic (`+`, `-`, `*`, `/` and the square root
 //! rounded to nearest), which Rust guarantees. The `ln`, `exp` and powers of the platform
-//! occur only in first guesses and in [`unsound`], where their accuracy does not matter.
+//! occur only in first guesses, where their accuracy does not matter.
 //!
 //! | What | Where |
 //! |---|---|
@@ -17,9 +17,8 @@
 //! | Clopper-Pearson bounds | [`clopper_pearson_lower`], [`clopper_pearson_upper`] |
 //! | binomial tails, PREDICT's test | [`binomial_tail_lower`], [`binomial_tail_upper`], [`fair_coin_p_value_upper`] |
 //! | the normal distribution | [`normal_cdf_lower`] ..., [`normal_quantile_lower`] ... |
-//! | rounding with a direction | [`directed`], [`format_down`], [`format_up`] |
+//! | rounding with a direction | [`directed`], [`format_down`], [`format_up`] ... |
 //! | how many samples are needed | [`samples`] |
-//! | other intervals, for comparison only | [`unsound`] |
 //!
 //! ```
 //! # fn main() -> Result<(), recert_num::Error> {
@@ -45,14 +44,13 @@ mod radius;
 pub mod samples;
 mod tables;
 mod types;
-pub mod unsound;
 
 pub use binomial::{
     CLOPPER_PEARSON_SLACK, MAX_ALPHA, MAX_TRIALS, MIN_ALPHA, TAIL_FLOOR, TAIL_SLACK,
     binomial_tail_lower, binomial_tail_upper, clopper_pearson_lower, clopper_pearson_upper,
     fair_coin_p_value_upper,
 };
-pub use decimal::{format_down, format_up};
+pub use decimal::{format_down, format_up, format_up_significant};
 pub use error::{Error, ErrorKind};
 pub use normal::{
     NORMAL_SLACK, normal_cdf_lower, normal_cdf_upper, normal_quantile_lower, normal_quantile_upper,

@@ -27,7 +27,6 @@ pub mod samples;
 pub mod speed_up;
 pub mod table;
 
-mod decimal;
 mod error;
 mod mean;
 mod metrics;

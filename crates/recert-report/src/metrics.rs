@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::decimal;
 use crate::mean;
 use crate::model::Run;
 use crate::text;
+use recert_num::format_down;
 
 /// An exact share of a set of inputs: `count` of `total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -153,7 +153,7 @@ impl Metrics {
     /// [`Metrics::quality`] with three decimals, rounded down; `–` if there is none.
     pub fn quality_text(&self) -> String {
         self.quality()
-            .map_or_else(|| text::NONE.to_owned(), |acr| decimal::down(acr, 3))
+            .map_or_else(|| text::NONE.to_owned(), |acr| format_down(acr, 3))
     }
 }
 

@@ -1,11 +1,11 @@
 //! The tables of certified accuracy and of cost: their titles, columns and cells, for
 //! the terminal and for the page.
 
-use crate::decimal;
 use crate::metrics::share_at;
 use crate::speed_up::{Ratio, SpeedUp};
 use crate::summary::Summary;
 use crate::text;
+use recert_num::format_up;
 
 /// A table with one row a run.
 pub(crate) struct RunTable {
@@ -172,7 +172,7 @@ fn percent_up(bound: f64) -> String {
     } else {
         0.0
     };
-    format!("{} %", decimal::up(percent, 2))
+    format!("{} %", format_up(percent, 2))
 }
 
 #[cfg(test)]

@@ -29,11 +29,11 @@
 
 use serde::Serialize;
 
-use crate::decimal;
 use crate::error::Error;
 use crate::plot;
 use crate::table::{Options, lines};
 use crate::text;
+use recert_num::format_down;
 
 /// The schema of the JSON documents.
 pub const SCHEMA: &str = "recert-samples/2";
@@ -311,7 +311,7 @@ impl ByRadius {
             let limit = match row.limit {
                 None => "no limit".to_owned(),
                 Some(0.0) => text::NONE.to_owned(),
-                Some(limit) => decimal::down(limit, DIGITS),
+                Some(limit) => format_down(limit, DIGITS),
             };
             std::iter::once(text::short(row.p))
                 .chain(row.needs.iter().map(cell))
@@ -374,7 +374,7 @@ impl BySamples {
             p => format!("p = {}", text::short(p)),
         }));
         let radius = |attained: &Attained| {
-            let radius = attained.radius.map(|radius| decimal::down(radius, DIGITS));
+            let radius = attained.radius.map(|radius| format_down(radius, DIGITS));
             radius.unwrap_or_else(|| "abstains".to_owned())
         };
         let rows = self.rows.iter().map(|row| {

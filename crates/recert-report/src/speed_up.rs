@@ -38,9 +38,9 @@
 //! overstate what certifying from scratch costs, and with it the speed-up. Use
 //! many numbers of samples (Ugare et al. use ten).
 
+use recert_num::{format_down, format_up};
 use serde::Serialize;
 
-use crate::decimal;
 use crate::metrics::Metrics;
 use crate::model::Report;
 use crate::series::Series;
@@ -108,8 +108,8 @@ impl Ratio {
     pub fn text(self) -> String {
         match self {
             Self::Exactly(ratio) => format!("{ratio:.2}"),
-            Self::AtLeast(ratio) => format!("\u{2265} {}", decimal::down(ratio, 2)),
-            Self::AtMost(ratio) => format!("\u{2264} {}", decimal::up(ratio, 2)),
+            Self::AtLeast(ratio) => format!("\u{2265} {}", format_down(ratio, 2)),
+            Self::AtMost(ratio) => format!("\u{2264} {}", format_up(ratio, 2)),
         }
     }
 }

@@ -175,14 +175,14 @@ impl Session for DirectSession {
         let names = networks
             .iter()
             .map(|network| network.model.name().to_owned());
-        let sources: Vec<_> = (networks.iter())
-            .map(|network| recert_kernels::Source {
+        let members: Vec<_> = (networks.iter())
+            .map(|network| recert_kernels::Member {
                 model: network.model,
                 input: network.input,
                 outputs: network.outputs,
             })
             .collect();
-        let shared = recert_kernels::Shared::compile(&sources).map_err(refused)?;
+        let shared = recert_kernels::Shared::compile(&members).map_err(refused)?;
         Ok(shared.map(|networks| -> Box<dyn Shared> {
             Box::new(DirectShared {
                 names: names.collect(),
@@ -232,7 +232,7 @@ impl Session for SharedSession {
     fn fork(&self) -> Result<Box<dyn Session>, Error> {
         Ok(Box::new(Self {
             name: self.name.clone(),
-            executor: self.executor.apart(),
+            executor: self.executor.detached(),
         }))
     }
 }

@@ -1,10 +1,8 @@
 //! The sum of two quantized tensors, on a grid of its own.
-#![expect(unsafe_code, reason = "it works with pointers")]
 
 use super::end::{Joint, write};
 use super::layout::Bytes;
-use super::simd::{Ints, integers};
-use crate::simd::{Isa, LANES, Simd};
+use crate::simd::{Floats, IntKernel, Ints, Isa, LANES};
 
 /// `a + b`, each dequantized, quantized.
 pub(crate) struct Sum {
@@ -22,35 +20,36 @@ impl Sum {
     pub(crate) fn run(&self, a: &[u8], b: &[u8], output: &mut [u8]) {
         assert!(self.output.fits(&self.a) && self.output.fits(&self.b));
         assert_eq!(self.output.lanes, LANES);
-        assert!(a.len() >= self.a.size() && b.len() >= self.b.size());
-        assert!(output.len() >= self.output.size());
-        run(self.isa, self, a, b, output);
+        self.isa.run_ints(Addition {
+            op: self,
+            a,
+            b,
+            output,
+        });
     }
 }
 
-integers! { fn run = generic(op: &Sum, a: &[u8], b: &[u8], output: &mut [u8]) }
+/// One image's tensors.
+struct Addition<'a> {
+    op: &'a Sum,
+    a: &'a [u8],
+    b: &'a [u8],
+    output: &'a mut [u8],
+}
 
-/// # Safety
-/// That of [`Ints`], and the slices must hold their tensors.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-unsafe fn generic<N: Ints>(op: &Sum, a: &[u8], b: &[u8], output: &mut [u8]) {
-    let to = &op.output;
-    for block in 0..to.blocks() {
-        for y in 0..to.height {
-            let mut x = 0;
-            while x < to.width {
-                // SAFETY: the caller vouches for the instruction set and the
-                // slices; the pixels lie in their rows.
-                unsafe {
+impl IntKernel for Addition<'_> {
+    #[inline(always)]
+    fn run<N: Ints>(mut self, ints: N) {
+        let to = self.op.output;
+        for block in 0..to.blocks() {
+            for y in 0..to.height {
+                let mut x = 0;
+                while x < to.width {
                     if x + 4 <= to.width {
-                        pixels::<N, 4>(op, [block, y, x], a, b, output);
+                        self.pixels::<N, 4>(ints, [block, y, x]);
                         x += 4;
                     } else {
-                        pixels::<N, 1>(op, [block, y, x], a, b, output);
+                        self.pixels::<N, 1>(ints, [block, y, x]);
                         x += 1;
                     }
                 }
@@ -59,35 +58,24 @@ unsafe fn generic<N: Ints>(op: &Sum, a: &[u8], b: &[u8], output: &mut [u8]) {
     }
 }
 
-/// # Safety
-/// As [`generic`], and `P` pixels from the one given must lie in the row.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-unsafe fn pixels<N: Ints, const P: usize>(
-    op: &Sum,
-    [block, y, x]: [usize; 3],
-    a: &[u8],
-    b: &[u8],
-    output: &mut [u8],
-) {
-    let joint = &op.joint;
-    // SAFETY: the caller vouches for all of it.
-    unsafe {
-        let a = a.as_ptr().add(op.a.at(block, y, x));
-        let b = b.as_ptr().add(op.b.at(block, y, x));
-        let zero = N::F::splat(-f32::from(op.zero));
-        let one = N::F::splat(joint.factors[0]);
-        let other = N::F::splat(joint.factors[1]);
-        let mut numbers = [N::F::splat(joint.offset); P];
-        for (p, number) in numbers.iter_mut().enumerate() {
-            let own = N::F::add(N::float(N::widen(a.add(p * LANES))), zero);
-            let second = N::float(N::widen(b.add(p * LANES)));
-            *number = N::F::fma(own, one, N::F::fma(second, other, *number));
+impl Addition<'_> {
+    /// Computes `P` pixels of a row.
+    #[inline(always)]
+    fn pixels<N: Ints, const P: usize>(&mut self, ints: N, [block, y, x]: [usize; 3]) {
+        let floats = ints.floats();
+        let Sum { joint, zero, .. } = self.op;
+        let a = &self.a[self.op.a.offset(block, y, x)..].as_chunks().0[..P];
+        let b = &self.b[self.op.b.offset(block, y, x)..].as_chunks().0[..P];
+        let zero = floats.splat(-f32::from(*zero));
+        let one = floats.splat(joint.factors[0]);
+        let other = floats.splat(joint.factors[1]);
+        let mut numbers = [floats.splat(joint.offset); P];
+        for (number, (a, b)) in numbers.iter_mut().zip(a.iter().zip(b)) {
+            let first = floats.add(ints.float(ints.widen(a)), zero);
+            let second = ints.float(ints.widen(b));
+            *number = floats.fma(first, one, floats.fma(second, other, *number));
         }
-        let to = output.as_mut_ptr().add(op.output.at(block, y, x));
-        write::<N, P>(&numbers, joint.round, to);
+        let output = &mut self.output[self.op.output.offset(block, y, x)..];
+        write(ints, &numbers, joint.round, output.as_chunks_mut().0);
     }
 }

@@ -3,10 +3,10 @@
 use super::end::{End, Epilogue};
 use super::filter::ByteFilter;
 use super::layout::{Bytes, bytes, bytes_mut};
-use super::tile::{QUAD, Tile, Tiles};
+use super::tile::{Tile, tile_fn};
 use crate::conv::Window;
 use crate::memory::{Blocked, Buffer};
-use crate::simd::{Isa, LANES};
+use crate::simd::{Call, IntKernel, Ints, Isa, LANES, Reach};
 
 /// The layout of a layer's output.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,10 +18,10 @@ pub(crate) enum Target {
 impl Target {
     /// Where pixel `(y, x)` of block `block` begins, and from a block to the
     /// next one, in bytes.
-    pub(super) fn at(&self, block: usize, y: usize, x: usize) -> usize {
+    pub(super) fn offset(&self, block: usize, y: usize, x: usize) -> usize {
         match self {
-            Self::Bytes(layout) => layout.at(block, y, x),
-            Self::Floats(layout) => layout.at(block, y, x) * size_of::<f32>(),
+            Self::Bytes(layout) => layout.offset(block, y, x),
+            Self::Floats(layout) => layout.offset(block, y, x) * size_of::<f32>(),
         }
     }
 
@@ -106,10 +106,13 @@ impl Tensors {
 }
 
 /// Numbers a channel, filled up to whole blocks with zeros.
-pub(super) fn blocks_of(values: &[i32]) -> Vec<i32> {
-    let mut all = values.to_vec();
-    all.resize(values.len().next_multiple_of(LANES), 0);
-    all
+pub(super) fn blocks_of(values: &[i32]) -> Vec<[i32; LANES]> {
+    let block = |values: &[i32]| {
+        let mut block = [0; LANES];
+        block[..values.len()].copy_from_slice(values);
+        block
+    };
+    values.chunks(LANES).map(block).collect()
 }
 
 /// A convolution whose groups are one, or whole blocks.
@@ -121,13 +124,13 @@ pub(crate) struct Dense {
     /// `[set of output blocks]`, and in each what a tile takes; as float32,
     /// for their place in memory.
     weights: Buffer,
-    start: Vec<i32>,
+    start: Vec<[i32; LANES]>,
     factor: Buffer,
     offset: Buffer,
     end: End,
     /// Output blocks a set.
     set: usize,
-    tiles: Tiles,
+    isa: Isa,
 }
 
 impl Dense {
@@ -145,9 +148,8 @@ impl Dense {
     ) -> Self {
         tensors.check(filter, epilogue);
         assert!(Self::takes(filter.groups, filter.inputs, filter.outputs));
-        let tiles = Tiles(isa);
         let blocks = (filter.outputs / filter.groups).div_ceil(LANES);
-        let set = tiles.outputs(blocks);
+        let set = isa.int_tile().blocks(blocks);
         let taps = tensors.window.kernel.iter().product();
         let planes = planes(filter);
         Self {
@@ -160,86 +162,96 @@ impl Dense {
             offset: Buffer::of(&epilogue.offset),
             end: epilogue.end,
             set,
-            tiles,
+            isa,
         }
     }
 
     /// Computes one image. `residual` is there if and only if `new` was given
     /// its layout.
-    #[expect(unsafe_code, reason = "tiles work with pointers")]
     pub(crate) fn run(&self, input: &[u8], residual: Option<&[u8]>, output: &mut [u8]) {
+        self.tensors.hold(input, residual, output);
+        self.isa.run_ints(Call {
+            op: self,
+            input,
+            residual,
+            output,
+        });
+    }
+}
+
+impl IntKernel for Call<'_, Dense, u8> {
+    #[inline(always)]
+    fn run<N: Ints>(self, ints: N) {
+        let Dense {
+            tensors,
+            groups,
+            planes,
+            set,
+            ..
+        } = self.op;
         let Tensors {
             window,
             input: from,
             output: to,
             ..
-        } = &self.tensors;
-        self.tensors.hold(input, residual, output);
-        let residual = residual.zip(self.tensors.residual.as_ref());
-        let channels = from.channels / self.groups;
-        let (whole, rest) = (channels / from.lanes, channels % from.lanes);
-        let blocks = whole + usize::from(rest > 0);
+        } = tensors;
+        // Four channels of a pixel are computed at a time.
+        let quads = from.lanes / 4;
+        let (row, block) = (from.row() / 4, from.block() / 4);
+        let input = self.input.as_chunks().0;
+        let residual = self.residual.zip(tensors.residual.as_ref());
+        let channels = from.channels / groups;
+        let blocks = channels.div_ceil(from.lanes);
+        let rest = channels - (blocks - 1) * from.lanes;
         let [output_channels, height, width, _] = to.shape();
-        let sets = output_channels.div_ceil(LANES) / self.groups / self.set;
-        let pixel = window.stride[1] * from.lanes;
+        let sets = output_channels.div_ceil(LANES) / groups / set;
+        let pixel = window.stride[1] * quads;
         // Pieces of a row, as equal as can be.
-        let pieces = width.div_ceil(self.tiles.pixels(self.set));
+        let pieces = width.div_ceil(N::TILE.pixels(*set));
         let (long, longer) = (width / pieces, width % pieces);
-        let short_tile = self.tiles.get(long, self.set, pixel);
-        let long_tile = self
-            .tiles
-            .get(long + usize::from(longer > 0), self.set, pixel);
+        let short_tile = tile_fn::<N>(long, *set, pixel);
+        let long_tile = tile_fn::<N>(long + usize::from(longer > 0), *set, pixel);
         let taps: usize = window.kernel.iter().product();
-        let set_weights = self.planes * taps * channels.div_ceil(4) * self.set * QUAD;
-        let weights = bytes(self.weights.values());
+        let set_weights = planes * taps * channels.div_ceil(4) * set;
+        let weights = bytes(self.op.weights.values()).as_chunks().0;
         let left = from.borders[1] - window.before[1];
         let above = from.borders[0] - window.before[0];
-        for set in 0..sets * self.groups {
-            let first_output = set * self.set;
-            let first = set / sets * blocks * from.block() + left * from.lanes;
+        for number in 0..sets * groups {
+            let first_output = number * set;
+            let weights = &weights[number * set_weights..];
+            let start = &self.op.start[first_output..];
+            let factor = &self.op.factor.lanes()[first_output..];
+            let offset = &self.op.offset.lanes()[first_output..];
+            let first = number / sets * blocks * block + left * quads;
             for y in 0..height {
-                let first = first + (above + y * window.stride[0]) * from.row();
+                let first = first + (above + y * window.stride[0]) * row;
                 let mut x = 0;
                 for piece in 0..pieces {
-                    // SAFETY: `new` has checked that the window stays inside
-                    // the input and its borders and that the shapes of all
-                    // tensors belong together, `hold` that every slice holds
-                    // its tensor; `pack` lays out weights for all sets, blocks
-                    // and taps. `Isa` is chosen among those that the processor
-                    // has.
-                    unsafe {
-                        let tile = Tile {
-                            input: input.as_ptr().add(first + x * pixel),
+                    let mut tile = Tile {
+                        input: &input[first + x * pixel..],
+                        reach: Reach {
+                            counts: [blocks, window.kernel[0], window.kernel[1]],
+                            strides: [block, window.dilation[0] * row, window.dilation[1] * quads],
                             pixel,
-                            block: from.block(),
-                            row: window.dilation[0] * from.row(),
-                            column: window.dilation[1] * from.lanes,
-                            rows: window.kernel[0],
-                            columns: window.kernel[1],
-                            blocks: whole,
-                            quads: from.lanes / 4,
-                            rest: rest.div_ceil(4),
-                            planes: self.planes,
-                            weights: weights.as_ptr().add(set * set_weights).cast(),
-                            start: self.start.as_ptr().add(first_output * LANES),
-                            factor: self.factor.values().as_ptr().add(first_output * LANES),
-                            offset: self.offset.values().as_ptr().add(first_output * LANES),
-                            end: &self.end,
-                            output: output.as_mut_ptr().add(to.at(first_output, y, x)),
-                            output_block: to.block(),
-                            residual: match residual {
-                                Some((bytes, layout)) => {
-                                    bytes.as_ptr().add(layout.at(first_output, y, x))
-                                }
-                                None => std::ptr::null(),
-                            },
-                            residual_block: residual.map_or(0, |(_, layout)| layout.block()),
-                        };
-                        if piece < longer {
-                            long_tile(&tile);
-                        } else {
-                            short_tile(&tile);
-                        }
+                            channels: quads,
+                        },
+                        rest: rest.div_ceil(4),
+                        planes: *planes,
+                        weights,
+                        start,
+                        factor,
+                        offset,
+                        end: &self.op.end,
+                        output: &mut self.output[to.offset(first_output, y, x)..],
+                        output_block: to.block(),
+                        residual: residual
+                            .map(|(bytes, layout)| &bytes[layout.offset(first_output, y, x)..]),
+                        residual_block: residual.map_or(0, |(_, layout)| layout.block()),
+                    };
+                    if piece < longer {
+                        long_tile(ints, &mut tile);
+                    } else {
+                        short_tile(ints, &mut tile);
                     }
                     x += long + usize::from(piece < longer);
                 }
@@ -250,11 +262,11 @@ impl Dense {
 
 /// As sums of how many int8 weights are written.
 pub(super) fn planes(filter: &ByteFilter) -> usize {
-    let of = |&weight: &i16| {
+    let parts = |&weight: &i16| {
         let limit = if weight < 0 { 128 } else { 127 };
         usize::from(weight.unsigned_abs().div_ceil(limit))
     };
-    filter.weights.iter().map(of).max().unwrap_or(0).max(1)
+    filter.weights.iter().map(parts).max().unwrap_or(0).max(1)
 }
 
 /// The weights in the order in which tiles take them.
@@ -269,7 +281,7 @@ pub(super) fn pack(
     let sets = outputs.div_ceil(LANES).div_ceil(set);
     let quads = filter.inputs.div_ceil(4);
     let mut packed: Vec<u8> =
-        Vec::with_capacity(filter.groups * sets * planes * taps * quads * set * QUAD);
+        Vec::with_capacity(filter.groups * sets * planes * taps * quads * set * 4 * LANES);
     // What a weight is in its part `plane`.
     let part = |weight: i16, plane: usize| {
         let rest = (0..plane).fold(weight, |rest, _| rest - rest.clamp(-128, 127));

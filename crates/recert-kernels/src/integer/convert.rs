@@ -2,7 +2,7 @@
 
 use super::layout::{Bytes, Grid};
 use crate::memory::Blocked;
-use crate::simd::{Isa, LANES, Simd, compiled};
+use crate::simd::{FloatKernel, Floats, Isa, LANES};
 
 /// Pixels that are put together from their channels at a time.
 const SIDE_BY_SIDE: usize = 64;
@@ -32,7 +32,7 @@ impl ToBytes {
             // Features: one after the other here and there.
             Source::Plain if [to.lanes, to.block()] == [LANES; 2] => {
                 let bytes = &mut output[..to.channels];
-                quantize(self.isa, self.grid, &input[..to.channels], bytes);
+                self.quantize(&input[..to.channels], bytes);
             }
             Source::Plain => {
                 let mut rows = [0; SIDE_BY_SIDE * LANES];
@@ -41,9 +41,9 @@ impl ToBytes {
                     let channels = block * to.lanes..((block + 1) * to.lanes).min(to.channels);
                     for (channel, row) in channels.zip(rows.chunks_exact_mut(count)) {
                         let from = (channel * to.height + y) * to.width + x;
-                        quantize(self.isa, self.grid, &input[from..from + count], row);
+                        self.quantize(&input[from..from + count], row);
                     }
-                    let pixels = &mut output[to.at(block, y, x)..][..count * to.lanes];
+                    let pixels = &mut output[to.offset(block, y, x)..][..count * to.lanes];
                     interleave(&rows[..count * to.lanes], count, to.lanes, pixels);
                 }
             }
@@ -51,14 +51,29 @@ impl ToBytes {
                 let length = from.width * from.lanes;
                 for block in 0..from.blocks() {
                     for y in 0..from.height {
-                        let values = &input[from.at(block, y, 0)..][..length];
-                        let bytes = &mut output[to.at(block, y, 0)..][..length];
-                        quantize(self.isa, self.grid, values, bytes);
+                        let values = &input[from.offset(block, y, 0)..][..length];
+                        let bytes = &mut output[to.offset(block, y, 0)..][..length];
+                        self.quantize(values, bytes);
                     }
                 }
             }
         }
     }
+
+    fn quantize(&self, values: &[f32], bytes: &mut [u8]) {
+        self.isa.run_floats(Quantized {
+            grid: self.grid,
+            values,
+            bytes,
+        });
+    }
+}
+
+/// Numbers to quantize.
+struct Quantized<'a> {
+    grid: Grid,
+    values: &'a [f32],
+    bytes: &'a mut [u8],
 }
 
 /// The runs of at most [`SIDE_BY_SIDE`] pixels of a tensor: block, row and
@@ -88,17 +103,17 @@ fn interleave(rows: &[u8], width: usize, lanes: usize, pixels: &mut [u8]) {
     }
 }
 
-compiled! { fn quantize = quantize_generic(grid: Grid, values: &[f32], bytes: &mut [u8]) }
-
-/// Safe as it is; only its callers are not.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-fn quantize_generic<S: Simd>(grid: Grid, values: &[f32], bytes: &mut [u8]) {
-    for (byte, &value) in bytes.iter_mut().zip(values) {
-        *byte = grid.byte(value);
+impl FloatKernel for Quantized<'_> {
+    #[inline(always)]
+    fn run<S: Floats>(self, _: S) {
+        let Self {
+            grid,
+            values,
+            bytes,
+        } = self;
+        for (byte, &value) in bytes.iter_mut().zip(values) {
+            *byte = grid.byte(value);
+        }
     }
 }
 
@@ -117,25 +132,36 @@ impl FromBytes {
         for block in 0..to.blocks() {
             for y in 0..to.height {
                 let length = to.width * LANES;
-                let values = &mut output[to.at(block, y, 0)..][..length];
-                let bytes = &input[from.at(block, y, 0)..][..length];
-                dequantize(self.isa, self.grid, bytes, values);
+                let values = &mut output[to.offset(block, y, 0)..][..length];
+                let bytes = &input[from.offset(block, y, 0)..][..length];
+                self.isa.run_floats(Dequantized {
+                    grid: self.grid,
+                    bytes,
+                    values,
+                });
             }
         }
     }
 }
 
-compiled! { fn dequantize = dequantize_generic(grid: Grid, bytes: &[u8], values: &mut [f32]) }
+/// Bytes to dequantize.
+struct Dequantized<'a> {
+    grid: Grid,
+    bytes: &'a [u8],
+    values: &'a mut [f32],
+}
 
-/// Safe as it is; only its callers are not.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-fn dequantize_generic<S: Simd>(grid: Grid, bytes: &[u8], values: &mut [f32]) {
-    for (value, &byte) in values.iter_mut().zip(bytes) {
-        *value = grid.number(byte);
+impl FloatKernel for Dequantized<'_> {
+    #[inline(always)]
+    fn run<S: Floats>(self, _: S) {
+        let Self {
+            grid,
+            bytes,
+            values,
+        } = self;
+        for (value, &byte) in values.iter_mut().zip(bytes) {
+            *value = grid.number(byte);
+        }
     }
 }
 
@@ -153,8 +179,8 @@ impl Map {
         let length = from.width * from.lanes;
         for block in 0..from.blocks() {
             for y in 0..from.height {
-                let bytes = &input[from.at(block, y, 0)..][..length];
-                let row = &mut output[to.at(block, y, 0)..][..length];
+                let bytes = &input[from.offset(block, y, 0)..][..length];
+                let row = &mut output[to.offset(block, y, 0)..][..length];
                 for (to, &byte) in row.iter_mut().zip(bytes) {
                     *to = self.table[usize::from(byte)];
                 }

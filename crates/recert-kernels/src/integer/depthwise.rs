@@ -1,12 +1,10 @@
 //! Depthwise convolution: one input channel an output channel.
-#![expect(unsafe_code, reason = "it works with pointers")]
 
 use super::conv::{Tensors, blocks_of};
 use super::end::{End, Epilogue, finish};
 use super::filter::ByteFilter;
-use super::simd::{Ints, integers};
 use crate::memory::Buffer;
-use crate::simd::{Isa, LANES};
+use crate::simd::{ByteLanes, Call, IntKernel, Ints, Isa, LANES, Reach, Taps};
 
 /// Pixels that are summed side by side.
 const PIXELS: usize = 8;
@@ -14,9 +12,9 @@ const PIXELS: usize = 8;
 /// A depthwise convolution.
 pub(crate) struct ByteDepthwise {
     tensors: Tensors,
-    /// `[block][tap][16]`.
-    weights: Vec<i32>,
-    start: Vec<i32>,
+    /// `[block][tap]`.
+    weights: Vec<[i32; LANES]>,
+    start: Vec<[i32; LANES]>,
     factor: Buffer,
     offset: Buffer,
     end: End,
@@ -33,11 +31,10 @@ impl ByteDepthwise {
         tensors.check(filter, epilogue);
         assert!(filter.is_depthwise() && tensors.input.lanes == LANES);
         let taps: usize = tensors.window.kernel.iter().product();
-        let mut weights = vec![0; filter.outputs.div_ceil(LANES) * taps * LANES];
+        let mut weights = vec![[0; LANES]; filter.outputs.div_ceil(LANES) * taps];
         for (channel, values) in filter.weights.chunks_exact(taps).enumerate() {
             for (tap, &weight) in values.iter().enumerate() {
-                let place = (channel / LANES * taps + tap) * LANES + channel % LANES;
-                weights[place] = i32::from(weight);
+                weights[channel / LANES * taps + tap][channel % LANES] = i32::from(weight);
             }
         }
         Self {
@@ -55,71 +52,48 @@ impl ByteDepthwise {
     /// its layout.
     pub(crate) fn run(&self, input: &[u8], residual: Option<&[u8]>, output: &mut [u8]) {
         self.tensors.hold(input, residual, output);
-        run(self.isa, self, input, residual, output);
+        self.isa.run_ints(Call {
+            op: self,
+            input,
+            residual,
+            output,
+        });
     }
 }
 
-integers! {
-    fn run = generic(
-        op: &ByteDepthwise,
-        input: &[u8],
-        residual: Option<&[u8]>,
-        output: &mut [u8],
-    )
-}
-
-/// # Safety
-/// That of [`Ints`], and the slices must hold their tensors.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-unsafe fn generic<N: Ints>(
-    op: &ByteDepthwise,
-    input: &[u8],
-    residual: Option<&[u8]>,
-    output: &mut [u8],
-) {
-    let [height, width] = op.tensors.window.output;
-    for block in 0..op.tensors.input.blocks() {
-        for y in 0..height {
-            let mut x = 0;
-            while x < width {
-                // SAFETY: the caller vouches for the slices; the pixels lie in
-                // the row.
-                unsafe {
-                    let place = [block, y, x];
+impl IntKernel for Call<'_, ByteDepthwise, u8> {
+    #[inline(always)]
+    fn run<N: Ints>(mut self, ints: N) {
+        let [height, width] = self.op.tensors.window.output;
+        for block in 0..self.op.tensors.input.blocks() {
+            for y in 0..height {
+                let mut x = 0;
+                while x < width {
+                    let pixel = [block, y, x];
                     match width - x {
-                        PIXELS.. => pixels::<N, PIXELS>(op, place, input, residual, output),
-                        4.. => pixels::<N, 4>(op, place, input, residual, output),
-                        _ => pixels::<N, 1>(op, place, input, residual, output),
+                        PIXELS.. => pixels::<N, PIXELS>(ints, &mut self, pixel),
+                        4.. => pixels::<N, 4>(ints, &mut self, pixel),
+                        _ => pixels::<N, 1>(ints, &mut self, pixel),
                     }
+                    x += match width - x {
+                        PIXELS.. => PIXELS,
+                        4.. => 4,
+                        _ => 1,
+                    };
                 }
-                x += match width - x {
-                    PIXELS.. => PIXELS,
-                    4.. => 4,
-                    _ => 1,
-                };
             }
         }
     }
 }
 
-/// # Safety
-/// As [`generic`], and `P` pixels from the one given must lie in the row.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
+/// Computes `P` pixels of a row.
 #[inline(always)]
-unsafe fn pixels<N: Ints, const P: usize>(
-    op: &ByteDepthwise,
+fn pixels<N: Ints, const P: usize>(
+    ints: N,
+    call: &mut Call<'_, ByteDepthwise, u8>,
     [block, y, x]: [usize; 3],
-    input: &[u8],
-    residual: Option<&[u8]>,
-    output: &mut [u8],
 ) {
+    let op = call.op;
     let Tensors {
         window,
         input: from,
@@ -127,72 +101,69 @@ unsafe fn pixels<N: Ints, const P: usize>(
         residual: other,
     } = &op.tensors;
     let [rows, columns] = window.kernel;
-    let step = window.stride[1] * LANES;
+    let step = window.stride[1];
     let above = from.borders[0] - window.before[0] + y * window.stride[0];
-    let left = from.borders[1] - window.before[1] + x * window.stride[1];
-    let first = block * from.block() + above * from.row() + left * LANES;
-    // SAFETY: `new` has checked that the window stays inside the input and its
-    // borders and that the shapes of all tensors belong together, the caller
-    // vouches for the rest.
-    unsafe {
-        let weights = op.weights.as_ptr().add(block * rows * columns * LANES);
-        let mut sums = [N::load(op.start.as_ptr().add(block * LANES)); P];
-        for row in 0..rows {
-            let from = input
-                .as_ptr()
-                .add(first + row * window.dilation[0] * from.row());
-            let taps = weights.add(row * columns * LANES);
-            if columns == 3 && step == LANES && window.dilation[1] == 1 {
-                beside::<N, P>(&mut sums, from, taps);
-                continue;
-            }
-            for column in 0..columns {
-                let w = N::load(taps.add(column * LANES));
-                let from = from.add(column * window.dilation[1] * LANES);
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    *sum = N::multiply(*sum, N::widen(from.add(p * step)), w);
-                }
+    let left = from.borders[1] - window.before[1] + x * step;
+    let first = (block * from.block() + above * from.row()) / LANES + left;
+    let input: &[ByteLanes] = &call.input.as_chunks().0[first..];
+    let reach = Reach {
+        counts: [1, rows, columns],
+        strides: [
+            0,
+            window.dilation[0] * (from.row() / LANES),
+            window.dilation[1],
+        ],
+        pixel: step,
+        channels: 1,
+    };
+    let taps = Taps::<ByteLanes, P>::new(input, reach);
+    let weights = &op.weights[block * rows * columns..][..rows * columns];
+    let mut sums = [ints.load(&op.start[block]); P];
+    for (row, weights) in weights.chunks_exact(columns).enumerate() {
+        if let [a, b, c] = weights
+            && step == 1
+            && window.dilation[1] == 1
+        {
+            let input = &input[row * reach.strides[1]..];
+            beside(ints, &mut sums, input, [a, b, c]);
+            continue;
+        }
+        for (column, weights) in weights.iter().enumerate() {
+            let w = ints.load(weights);
+            let tap = taps.tap([0, row, column], 1);
+            for (p, sum) in sums.iter_mut().enumerate() {
+                *sum = ints.multiply(*sum, ints.widen(tap.get(0, p)), w);
             }
         }
-        finish::<N, P>(
-            &op.end,
-            sums,
-            op.factor.values().as_ptr().add(block * LANES),
-            op.offset.values().as_ptr().add(block * LANES),
-            output.as_mut_ptr().add(to.at(block, y, x)),
-            match residual.zip(other.as_ref()) {
-                Some((bytes, layout)) => bytes.as_ptr().add(layout.at(block, y, x)),
-                None => std::ptr::null(),
-            },
-        );
     }
+    let residual = call.residual.zip(other.as_ref());
+    finish(
+        ints,
+        &op.end,
+        sums,
+        [&op.factor.lanes()[block], &op.offset.lanes()[block]],
+        &mut call.output[to.offset(block, y, x)..],
+        residual.map(|(bytes, layout)| &bytes[layout.offset(block, y, x)..]),
+    );
 }
 
 /// Adds a row of three taps to sums of pixels side by side, each of which is
 /// read once.
-///
-/// # Safety
-/// That of [`Ints`], with `P + 2` pixels to read and three taps.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
 #[inline(always)]
-unsafe fn beside<N: Ints, const P: usize>(sums: &mut [N::I; P], from: *const u8, taps: *const i32) {
-    // SAFETY: the caller vouches for all of it.
-    unsafe {
-        let w = [
-            N::load(taps),
-            N::load(taps.add(LANES)),
-            N::load(taps.add(2 * LANES)),
-        ];
-        let (mut first, mut second) = (N::widen(from), N::widen(from.add(LANES)));
-        for (p, sum) in sums.iter_mut().enumerate() {
-            let third = N::widen(from.add((p + 2) * LANES));
-            *sum = N::multiply(*sum, first, w[0]);
-            *sum = N::multiply(*sum, second, w[1]);
-            *sum = N::multiply(*sum, third, w[2]);
-            (first, second) = (second, third);
-        }
+fn beside<N: Ints, const P: usize>(
+    ints: N,
+    sums: &mut [N::I; P],
+    input: &[ByteLanes],
+    taps: [&[i32; LANES]; 3],
+) {
+    let w = [ints.load(taps[0]), ints.load(taps[1]), ints.load(taps[2])];
+    let input = &input[..P + 2];
+    let (mut first, mut second) = (ints.widen(&input[0]), ints.widen(&input[1]));
+    for (sum, third) in sums.iter_mut().zip(&input[2..]) {
+        let third = ints.widen(third);
+        *sum = ints.multiply(*sum, first, w[0]);
+        *sum = ints.multiply(*sum, second, w[1]);
+        *sum = ints.multiply(*sum, third, w[2]);
+        (first, second) = (second, third);
     }
 }

@@ -1,10 +1,8 @@
 //! What becomes of an exact sum: the number it stands for, on the grid of the
 //! tensor that it goes to.
-#![expect(unsafe_code, reason = "it works with pointers")]
 
 use super::layout::Grid;
-use super::simd::Ints;
-use crate::simd::{LANES, Simd};
+use crate::simd::{ByteLanes, Floats, Ints, Lanes};
 use crate::tile::Clamp;
 
 /// No number that is rounded may be beyond this, where conversion to int32
@@ -58,7 +56,7 @@ pub(crate) struct Joint {
 impl Joint {
     /// `a + b`, then `clamp`, on `grid`. `None` where numbers are too large.
     pub(crate) fn new(a: Grid, b: Grid, clamp: Clamp, grid: Grid) -> Option<Self> {
-        let factor = |of: Grid| f64::from(of.scale) / f64::from(grid.scale);
+        let factor = |term: Grid| f64::from(term.scale) / f64::from(grid.scale);
         let factors = [factor(a), factor(b)];
         let small = factors.iter().all(|f| (0.0..MOST / 600.0).contains(f));
         small.then_some(())?;
@@ -122,79 +120,70 @@ impl Epilogue {
     }
 }
 
-/// Writes `P` pixels of one block of channels, `[pixel][16]`, bytes or
-/// float32.
-///
-/// # Safety
-/// That of [`Ints`]; `output` and, for a sum with a residual, `residual` must
-/// hold as many pixels, `factor` and `offset` [`LANES`] values.
-#[expect(clippy::inline_always, reason = "it runs in the innermost loops")]
+/// Writes `P` pixels of one block of channels to the start of `output`, bytes
+/// or float32: the numbers that sums stand for by their factors and offsets.
+/// `residual` is there for a sum with one.
 #[inline(always)]
-pub(super) unsafe fn finish<N: Ints, const P: usize>(
+pub(super) fn finish<N: Ints, const P: usize>(
+    ints: N,
     end: &End,
     sums: [N::I; P],
-    factor: *const f32,
-    offset: *const f32,
-    output: *mut u8,
-    residual: *const u8,
+    [factor, offset]: [&Lanes; 2],
+    output: &mut [u8],
+    residual: Option<&[u8]>,
 ) {
-    // SAFETY: the caller vouches for all of it.
-    unsafe {
-        let (factor, offset) = (N::F::load(factor), N::F::load(offset));
-        let mut numbers = [offset; P];
-        for (number, &sum) in numbers.iter_mut().zip(&sums) {
-            *number = N::F::fma(N::float(sum), factor, offset);
+    let floats = ints.floats();
+    let (factor, offset) = (floats.load(factor), floats.load(offset));
+    let mut numbers = [offset; P];
+    for (number, &sum) in numbers.iter_mut().zip(&sums) {
+        *number = floats.fma(ints.float(sum), factor, offset);
+    }
+    match end {
+        End::Floats(clamp) => {
+            let output = output.as_chunks_mut::<{ size_of::<Lanes>() }>().0;
+            for (output, &number) in output[..P].iter_mut().zip(&numbers) {
+                *output = bytemuck::must_cast(floats.lanes(clamp.apply(floats, number)));
+            }
         }
-        match end {
-            End::Floats(clamp) => {
-                #[expect(clippy::cast_ptr_alignment, reason = "stores need none")]
-                let output = output.cast::<f32>();
-                for (p, &number) in numbers.iter().enumerate() {
-                    let to = output.add(p * LANES);
-                    N::F::store(to, clamp.apply::<N::F>(number));
-                }
+        End::Bytes(round) => write(ints, &numbers, *round, output.as_chunks_mut().0),
+        End::Sum(round, joint) => {
+            let bounds = round.centred();
+            let one = floats.splat(joint.factors[0]);
+            let other = floats.splat(joint.factors[1]);
+            let rest = floats.splat(joint.offset);
+            let residual = residual.expect("a sum of two tensors has a residual");
+            let residual = &residual.as_chunks().0[..P];
+            for (number, residual) in numbers.iter_mut().zip(residual) {
+                let first = ints.whole(bounds.apply(floats, *number));
+                let second = ints.float(ints.widen(residual));
+                *number = floats.fma(first, one, floats.fma(second, other, rest));
             }
-            End::Bytes(round) => write::<N, P>(&numbers, *round, output),
-            End::Sum(round, joint) => {
-                let bounds = round.centred();
-                let one = N::F::splat(joint.factors[0]);
-                let other = N::F::splat(joint.factors[1]);
-                let rest = N::F::splat(joint.offset);
-                for (p, number) in numbers.iter_mut().enumerate() {
-                    let own = N::whole(bounds.apply::<N::F>(*number));
-                    let second = N::float(N::widen(residual.add(p * LANES)));
-                    *number = N::F::fma(own, one, N::F::fma(second, other, rest));
-                }
-                write::<N, P>(&numbers, joint.round, output);
-            }
+            write(ints, &numbers, joint.round, output.as_chunks_mut().0);
         }
     }
 }
 
-/// Writes the bytes of `P` pixels of numbers, `[pixel][16]`.
-///
-/// # Safety
-/// That of [`Ints`]; `output` must hold as many.
-#[expect(clippy::inline_always, reason = "it runs in the innermost loops")]
+/// Writes the bytes of `P` pixels of numbers to the start of `output`.
 #[inline(always)]
-pub(super) unsafe fn write<N: Ints, const P: usize>(
-    numbers: &[<N::F as Simd>::V; P],
+pub(super) fn write<N: Ints, const P: usize>(
+    ints: N,
+    numbers: &[<N::F as Floats>::V; P],
     round: Round,
-    output: *mut u8,
+    output: &mut [ByteLanes],
 ) {
+    let output = &mut output[..P];
     let last = P - 1;
     for first in (0..P).step_by(4) {
-        // No closure: it would be compiled without the instruction set.
         let four = [
             numbers[first],
             numbers[(first + 1).min(last)],
             numbers[(first + 2).min(last)],
             numbers[(first + 3).min(last)],
         ];
-        // SAFETY: the caller vouches for all of it.
-        unsafe {
-            let bytes = N::narrow(four, round);
-            N::store(output.add(first * LANES), bytes, (P - first).min(4));
+        let pixels = ints.pixels(ints.narrow(four, round));
+        match output[first..].first_chunk_mut() {
+            Some(four) => *four = pixels,
+            None => output[first..].copy_from_slice(&pixels[..P - first]),
         }
     }
 }

@@ -46,9 +46,9 @@ impl ByteFilter {
                 .map(|&w| (f64::from(w) / step).round_ties_even() as i16);
             let first = weights.len();
             weights.extend(integers);
-            let own = &weights[first..];
-            let sum: i64 = own.iter().map(|&w| i64::from(w)).sum();
-            let size: i64 = own.iter().map(|&w| i64::from(w).abs()).sum();
+            let of_output = &weights[first..];
+            let sum: i64 = of_output.iter().map(|&w| i64::from(w)).sum();
+            let size: i64 = of_output.iter().map(|&w| i64::from(w).abs()).sum();
             // The start, and products of either sign in any order.
             if 2 * 255 * size > i64::from(i32::MAX) {
                 return None;

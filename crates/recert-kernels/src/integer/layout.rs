@@ -70,7 +70,7 @@ impl Bytes {
     }
 
     /// Where pixel `(y, x)` of block `block` begins.
-    pub(crate) fn at(&self, block: usize, y: usize, x: usize) -> usize {
+    pub(crate) fn offset(&self, block: usize, y: usize, x: usize) -> usize {
         block * self.block()
             + (self.borders[0] + y) * self.row()
             + (self.borders[1] + x) * self.lanes
@@ -78,8 +78,8 @@ impl Bytes {
 
     #[cfg(test)]
     /// Where the byte of channel `channel` at `(y, x)` is.
-    pub(crate) fn place(&self, channel: usize, y: usize, x: usize) -> usize {
-        self.at(channel / self.lanes, y, x) + channel % self.lanes
+    pub(crate) fn channel_offset(&self, channel: usize, y: usize, x: usize) -> usize {
+        self.offset(channel / self.lanes, y, x) + channel % self.lanes
     }
 
     /// Bytes an image takes.
@@ -94,16 +94,12 @@ impl Bytes {
     }
 }
 
-/// The bytes of a buffer.
-#[expect(unsafe_code, reason = "buffers of float32 hold bytes too")]
+/// The bytes of a buffer's values.
 pub(crate) fn bytes(values: &[f32]) -> &[u8] {
-    // SAFETY: every byte of a float32 is a byte, and bytes need no alignment.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+    bytemuck::cast_slice(values)
 }
 
 /// As [`bytes`], to be written.
-#[expect(unsafe_code, reason = "buffers of float32 hold bytes too")]
 pub(crate) fn bytes_mut(values: &mut [f32]) -> &mut [u8] {
-    // SAFETY: as above, and every four bytes are a float32.
-    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
+    bytemuck::cast_slice_mut(values)
 }

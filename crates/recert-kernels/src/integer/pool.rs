@@ -2,7 +2,7 @@
 
 use super::layout::{Bytes, Grid};
 use crate::conv::Window;
-use crate::simd::{Isa, LANES, Simd, compiled};
+use crate::simd::{ByteLanes, Call, FloatKernel, Floats, Isa, LANES};
 
 /// The largest number of every window, which is that of the largest byte.
 pub(crate) struct ByteMax {
@@ -15,43 +15,46 @@ pub(crate) struct ByteMax {
 impl ByteMax {
     /// Computes one image.
     pub(crate) fn run(&self, input: &[u8], output: &mut [u8]) {
-        max(self.isa, self, input, output);
+        self.isa.run_floats(Call {
+            op: self,
+            input,
+            residual: None,
+            output,
+        });
     }
 }
 
-compiled! { fn max = max_generic(op: &ByteMax, input: &[u8], output: &mut [u8]) }
-
-/// Safe as it is; only its callers are not.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-fn max_generic<S: Simd>(op: &ByteMax, input: &[u8], output: &mut [u8]) {
-    for block in 0..op.output.blocks() {
-        for y in 0..op.output.height {
-            let (top, bottom) = op.window.taps(0, y, op.input.height);
-            for x in 0..op.output.width {
-                let (start, end) = op.window.taps(1, x, op.input.width);
-                let mut most = [0_u8; LANES];
-                for row in top..bottom {
-                    let at = op.window.padded(0, y, row) - op.window.before[0];
-                    for column in start..end {
-                        let to = op.window.padded(1, x, column) - op.window.before[1];
-                        let bytes = lanes(&input[op.input.at(block, at, to)..]);
-                        for (most, &byte) in most.iter_mut().zip(bytes) {
-                            *most = byte.max(*most);
+impl FloatKernel for Call<'_, ByteMax, u8> {
+    #[inline(always)]
+    fn run<S: Floats>(self, _: S) {
+        let Self {
+            op, input, output, ..
+        } = self;
+        for block in 0..op.output.blocks() {
+            for y in 0..op.output.height {
+                let (top, bottom) = op.window.taps(0, y, op.input.height);
+                for x in 0..op.output.width {
+                    let (start, end) = op.window.taps(1, x, op.input.width);
+                    let mut most = [0_u8; LANES];
+                    for row in top..bottom {
+                        let at = op.window.padded(0, y, row) - op.window.before[0];
+                        for column in start..end {
+                            let to = op.window.padded(1, x, column) - op.window.before[1];
+                            let bytes = lanes(&input[op.input.offset(block, at, to)..]);
+                            for (most, &byte) in most.iter_mut().zip(bytes) {
+                                *most = byte.max(*most);
+                            }
                         }
                     }
+                    let to = op.output.offset(block, y, x);
+                    output[to..to + LANES].copy_from_slice(&most);
                 }
-                let to = op.output.at(block, y, x);
-                output[to..to + LANES].copy_from_slice(&most);
             }
         }
     }
 }
 
-fn lanes(bytes: &[u8]) -> &[u8; LANES] {
+fn lanes(bytes: &[u8]) -> &ByteLanes {
     bytes.first_chunk().expect("a block has all its lanes")
 }
 
@@ -69,35 +72,38 @@ impl ByteMeans {
 
     /// Computes one image.
     pub(crate) fn run(&self, input: &[u8], output: &mut [f32]) {
-        means(self.isa, self, input, output);
+        self.isa.run_floats(Call {
+            op: self,
+            input,
+            residual: None,
+            output,
+        });
     }
 }
 
-compiled! { fn means = means_generic(op: &ByteMeans, input: &[u8], output: &mut [f32]) }
-
-/// Safe as it is; only its callers are not.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-fn means_generic<S: Simd>(op: &ByteMeans, input: &[u8], output: &mut [f32]) {
-    let layout = &op.input;
-    let pixels = layout.height * layout.width;
-    let zeros = pixels as i32 * i32::from(op.grid.zero);
-    let outputs = output.chunks_exact_mut(LANES).take(layout.blocks());
-    for (block, means) in outputs.enumerate() {
-        let mut sums = [0_i32; LANES];
-        for y in 0..layout.height {
-            let row = &input[layout.at(block, y, 0)..][..layout.width * LANES];
-            for bytes in row.chunks_exact(LANES) {
-                for (sum, &byte) in sums.iter_mut().zip(lanes(bytes)) {
-                    *sum += i32::from(byte);
+impl FloatKernel for Call<'_, ByteMeans, u8, f32> {
+    #[inline(always)]
+    fn run<S: Floats>(self, _: S) {
+        let Self {
+            op, input, output, ..
+        } = self;
+        let layout = &op.input;
+        let pixels = layout.height * layout.width;
+        let zeros = pixels as i32 * i32::from(op.grid.zero);
+        let outputs = output.chunks_exact_mut(LANES).take(layout.blocks());
+        for (block, means) in outputs.enumerate() {
+            let mut sums = [0_i32; LANES];
+            for y in 0..layout.height {
+                let row = &input[layout.offset(block, y, 0)..][..layout.width * LANES];
+                for bytes in row.chunks_exact(LANES) {
+                    for (sum, &byte) in sums.iter_mut().zip(lanes(bytes)) {
+                        *sum += i32::from(byte);
+                    }
                 }
             }
-        }
-        for (mean, sum) in means.iter_mut().zip(sums) {
-            *mean = (sum - zeros) as f32 * op.grid.scale / pixels as f32;
+            for (mean, sum) in means.iter_mut().zip(sums) {
+                *mean = (sum - zeros) as f32 * op.grid.scale / pixels as f32;
+            }
         }
     }
 }

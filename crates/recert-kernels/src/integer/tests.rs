@@ -45,7 +45,8 @@ fn laid_out(values: &[u8], layout: &Bytes) -> Buffer {
             for x in 0..layout.width {
                 let plain = (channel * layout.height + y) * layout.width + x;
                 let inside = channel < layout.channels;
-                held[layout.place(channel, y, x)] = if inside { values[plain] } else { 255 };
+                held[layout.channel_offset(channel, y, x)] =
+                    if inside { values[plain] } else { 255 };
             }
         }
     }
@@ -58,7 +59,7 @@ fn plain(buffer: &Buffer, layout: &Bytes) -> Vec<u8> {
     for channel in 0..layout.channels {
         for y in 0..layout.height {
             for x in 0..layout.width {
-                values.push(held[layout.place(channel, y, x)]);
+                values.push(held[layout.channel_offset(channel, y, x)]);
             }
         }
     }
@@ -365,7 +366,7 @@ impl Case {
                 let mut rest = held.to_vec();
                 for block in 0..layout.blocks() {
                     for y in 0..height {
-                        rest[layout.at(block, y, 0)..][..width * LANES].fill(77);
+                        rest[layout.offset(block, y, 0)..][..width * LANES].fill(77);
                     }
                 }
                 assert!(inside <= rest.len() && rest.iter().all(|&byte| byte == 77));

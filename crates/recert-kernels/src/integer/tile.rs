@@ -2,185 +2,127 @@
 //! blocks of output channels, summed in registers.
 //!
 //! Sums are exact, so that neither tiles nor their order decide anything.
-#![expect(unsafe_code, reason = "the innermost loops work with pointers")]
 
 use super::end::{End, finish};
-use super::simd::Ints;
-use crate::simd::{Isa, LANES, Portable};
+use crate::simd::{IntKernel, Ints, LANES, Lanes, QuadLanes, Reach, Taps};
 
-/// Bytes of the weights of four input channels for a block of outputs.
-pub(super) const QUAD: usize = 4 * LANES;
+/// The bytes of four input channels of a pixel.
+pub(super) type Quad = [u8; 4];
 
-/// One tile's work. Distances are in bytes.
-#[derive(Clone, Copy)]
+/// One tile's work. Slices begin with what the first pixel takes; distances
+/// are in the values of the slice.
 pub(super) struct Tile<'a> {
-    /// The input under the first pixel's first tap.
-    pub(super) input: *const u8,
-    /// From a pixel's input to the next one's.
-    pub(super) pixel: usize,
-    /// From a block of input channels to the next one.
-    pub(super) block: usize,
-    /// From a row of taps to the next one, and from a tap to the next.
-    pub(super) row: usize,
-    pub(super) column: usize,
-    /// Taps.
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    /// Whole blocks of so many times four input channels, and as many of a
-    /// last one.
-    pub(super) blocks: usize,
-    pub(super) quads: usize,
+    /// The input from under the first pixel's first tap on.
+    pub(super) input: &'a [Quad],
+    /// How the taps lie there, blocks of input channels being all there are.
+    pub(super) reach: Reach,
+    /// How many of the channels of the last block there are.
     pub(super) rest: usize,
     /// Weights are sums of so many int8.
     pub(super) planes: usize,
-    /// `[plane][block][row][column][quad][output block][16][4]`.
-    pub(super) weights: *const i8,
-    /// Where sums begin, `[output block][16]`; what follows them, likewise.
-    pub(super) start: *const i32,
-    pub(super) factor: *const f32,
-    pub(super) offset: *const f32,
+    /// `[plane][block][row][column][quad][output block]`.
+    pub(super) weights: &'a [QuadLanes],
+    /// Where sums begin, by output block; what follows them, likewise.
+    pub(super) start: &'a [[i32; LANES]],
+    pub(super) factor: &'a [Lanes],
+    pub(super) offset: &'a [Lanes],
     pub(super) end: &'a End,
-    /// The first pixel's output, and from a block to the next.
-    pub(super) output: *mut u8,
+    /// From the first pixel's output on, and from a block to the next.
+    pub(super) output: &'a mut [u8],
     pub(super) output_block: usize,
     /// Likewise, where there is one.
-    pub(super) residual: *const u8,
+    pub(super) residual: Option<&'a [u8]>,
     pub(super) residual_block: usize,
 }
 
-/// Computes one tile.
-pub(super) type TileFn = unsafe fn(&Tile<'_>);
+/// A tile of `P` pixels by `O` blocks of outputs, whose pixels are `STEP`
+/// quads apart, or `reach.pixel` where that is 0.
+struct SizedTile<'t, 'a, const P: usize, const O: usize, const STEP: usize>(&'t mut Tile<'a>);
 
-/// # Safety
-/// That of [`Ints`], and every pointer and distance of the tile must stay
-/// inside its buffer; the output is no other tensor's.
-#[expect(
-    clippy::inline_always,
-    reason = "it is compiled once an instruction set"
-)]
-#[inline(always)]
-unsafe fn tile<N: Ints, const P: usize, const O: usize, const STEP: usize>(t: &Tile<'_>) {
-    let step = if STEP == 0 { t.pixel } else { STEP };
-    // SAFETY: the caller vouches for the instruction set and for all places.
-    unsafe {
-        let mut sums = [[N::load(t.start); P]; O];
-        for (o, sums) in sums.iter_mut().enumerate() {
-            *sums = [N::load(t.start.add(o * LANES)); P];
+impl<const P: usize, const O: usize, const STEP: usize> IntKernel
+    for SizedTile<'_, '_, P, O, STEP>
+{
+    #[inline(always)]
+    fn run<N: Ints>(self, ints: N) {
+        let Self(t) = self;
+        let mut reach = t.reach;
+        if STEP > 0 {
+            reach.pixel = STEP;
         }
-        let mut weights = t.weights;
-        let blocks = t.blocks + usize::from(t.rest > 0);
+        let taps = Taps::<Quad, P>::new(t.input, reach);
+        let [blocks, rows, columns] = reach.counts;
+        let mut sums = [[ints.load(&t.start[0]); P]; O];
+        for (sums, start) in sums.iter_mut().zip(&t.start[..O]) {
+            *sums = [ints.load(start); P];
+        }
+        let mut weights = t.weights.as_chunks::<O>().0.iter();
         for _ in 0..t.planes {
             for block in 0..blocks {
-                let quads = if block < t.blocks { t.quads } else { t.rest };
-                let from = t.input.add(block * t.block);
-                for row in 0..t.rows {
-                    for column in 0..t.columns {
-                        let mut from = from.add(row * t.row + column * t.column);
-                        for _ in 0..quads {
-                            let mut w = [N::weights(weights); O];
-                            for (o, w) in w.iter_mut().enumerate().skip(1) {
-                                *w = N::weights(weights.add(o * QUAD));
+                let quads = if block + 1 < blocks {
+                    reach.channels
+                } else {
+                    t.rest
+                };
+                for row in 0..rows {
+                    for column in 0..columns {
+                        let tap = taps.tap([block, row, column], quads);
+                        for quad in 0..quads {
+                            let from = weights.next().expect("every quad of a tap has weights");
+                            let mut w = [ints.weights(&from[0]); O];
+                            for o in 1..O {
+                                w[o] = ints.weights(&from[o]);
                             }
                             for p in 0..P {
-                                let x = N::quad(from.add(p * step));
+                                let x = ints.quad(*tap.get(quad, p));
                                 for (sums, &w) in sums.iter_mut().zip(&w) {
-                                    sums[p] = N::dot(sums[p], x, w);
+                                    sums[p] = ints.dot(sums[p], x, w);
                                 }
                             }
-                            weights = weights.add(O * QUAD);
-                            from = from.add(4);
                         }
                     }
                 }
             }
         }
         // No loop: it would keep the sums in memory.
-        finish::<N, P>(t.end, sums[0], t.factor, t.offset, t.output, t.residual);
+        let first = [&t.factor[0], &t.offset[0]];
+        finish(ints, t.end, sums[0], first, t.output, t.residual);
         if O > 1 {
-            finish::<N, P>(
-                t.end,
-                sums[O - 1],
-                t.factor.add(LANES),
-                t.offset.add(LANES),
-                t.output.add(t.output_block),
-                t.residual.wrapping_add(t.residual_block),
-            );
+            let second = [&t.factor[O - 1], &t.offset[O - 1]];
+            let output = &mut t.output[t.output_block..];
+            let residual = t.residual.map(|bytes| &bytes[t.residual_block..]);
+            finish(ints, t.end, sums[O - 1], second, output, residual);
         }
     }
 }
 
-/// The functions of one instruction set, by pixels a tile.
-macro_rules! tiles {
-    ($name:ident, $ints:ty, [$($feature:literal)?], [$($one:literal)*], [$($two:literal)*]) => {
-        mod $name {
-            use super::*;
+/// Computes one tile.
+pub(super) type TileFn<N> = fn(N, &mut Tile<'_>);
 
-            /// # Safety
-            /// That of [`tile`].
-            $(#[target_feature(enable = $feature)])?
-            unsafe fn of<const P: usize, const O: usize, const STEP: usize>(t: &Tile<'_>) {
-                // SAFETY: the caller vouches for the same.
-                unsafe { tile::<$ints, P, O, STEP>(t) }
-            }
-
-            pub(super) fn get(pixels: usize, outputs: usize, step: usize) -> TileFn {
-                match (outputs, pixels, step) {
-                    $((1, $one, 16) => of::<$one, 1, 16>,
-                      (1, $one, _) => of::<$one, 1, 0>,)*
-                    $((2, $two, 16) => of::<$two, 2, 16>,
-                      (2, $two, _) => of::<$two, 2, 0>,)*
-                    _ => unreachable!("no tile of {pixels} pixels by {outputs} blocks"),
-                }
-            }
-        }
-    };
+fn run<N: Ints, const P: usize, const O: usize, const STEP: usize>(ints: N, tile: &mut Tile<'_>) {
+    // Known when this is compiled: no code is made for tiles that are too large.
+    if const { P > N::TILE.pixels(O) } {
+        unreachable!("a tile of {P} pixels by {O} blocks is too large");
+    }
+    ints.run_ints(SizedTile::<P, O, STEP>(tile));
 }
 
-#[cfg(target_arch = "x86_64")]
-use super::simd::Vnni;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::{Avx2, Avx512};
-#[cfg(target_arch = "x86_64")]
-tiles!(vnni, Vnni, ["avx512f,avx512bw,avx512vnni"],
-    [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16], [1 2 3 4 5 6 7 8 9 10 11 12]);
-#[cfg(target_arch = "x86_64")]
-tiles!(avx512, Avx512, ["avx512f,avx512bw"], [1 2 3 4 5 6 7 8 9 10 11 12], []);
-#[cfg(target_arch = "x86_64")]
-tiles!(avx2, Avx2, ["avx2,fma"], [1 2 3 4], []);
-tiles!(portable, Portable, [], [1 2 3 4], []);
-
-/// The tiles of an instruction set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tiles(pub(super) Isa);
-
-impl Tiles {
-    /// How many blocks of output channels a tile takes, where there are `blocks`.
-    pub(super) fn outputs(self, blocks: usize) -> usize {
-        match self.0 {
-            Isa::Avx512Vnni if blocks.is_multiple_of(2) => 2,
-            _ => 1,
-        }
+/// The function for tiles of so many pixels, `step` quads apart, and blocks of
+/// outputs.
+pub(super) fn tile_fn<N: Ints>(pixels: usize, outputs: usize, step: usize) -> TileFn<N> {
+    macro_rules! table {
+        ($($p:literal)*) => {
+            match (outputs, pixels, step) {
+                $((1, $p, 1) => run::<N, $p, 1, 1>,
+                  (1, $p, 4) => run::<N, $p, 1, 4>,
+                  (1, $p, 8) => run::<N, $p, 1, 8>,
+                  (1, $p, _) => run::<N, $p, 1, 0>,
+                  (2, $p, 1) => run::<N, $p, 2, 1>,
+                  (2, $p, 4) => run::<N, $p, 2, 4>,
+                  (2, $p, 8) => run::<N, $p, 2, 8>,
+                  (2, $p, _) => run::<N, $p, 2, 0>,)*
+                _ => unreachable!("no tile of {pixels} pixels by {outputs} blocks"),
+            }
+        };
     }
-
-    /// The most pixels of a tile.
-    pub(super) fn pixels(self, outputs: usize) -> usize {
-        match self.0 {
-            Isa::Avx512Vnni if outputs == 1 => 16,
-            Isa::Avx512Vnni | Isa::Avx512 => 12,
-            Isa::Avx2 | Isa::Portable => 4,
-        }
-    }
-
-    /// The function for a tile whose pixels are `step` bytes apart.
-    pub(super) fn get(self, pixels: usize, outputs: usize, step: usize) -> TileFn {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => vnni::get(pixels, outputs, step),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::get(pixels, outputs, step),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::get(pixels, outputs, step),
-            _ => portable::get(pixels, outputs, step),
-        }
-    }
+    table!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
 }

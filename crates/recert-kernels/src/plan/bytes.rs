@@ -1,6 +1,6 @@
 //! The steps on quantized tensors that are held as bytes.
 
-use super::{Planner, StorageId, Work};
+use super::{Scheduler, StorageId, Work};
 use crate::conv::Window;
 use crate::integer::{
     ByteDepthwise, ByteFilter, ByteGemm, ByteMax, ByteMeans, Bytes, Dense, Epilogue, FromBytes,
@@ -11,7 +11,7 @@ use crate::memory::{Blocked, Layout};
 use crate::rearrange::Crop;
 use crate::simd::LANES;
 
-impl Planner<'_> {
+impl Scheduler<'_> {
     /// Notes what a convolution wants of its input's layout.
     pub(super) fn survey_bytes(&mut self, input: ValueId, filter: &ByteFilter, window: &Window) {
         let size = [self.dims(input)[1], self.dims(input)[2]];

@@ -67,7 +67,7 @@ impl Kept {
     /// # Errors
     ///
     /// As [`Executor::run`].
-    pub(super) fn of(&mut self, images: &[f32]) -> Result<&[f32]> {
+    pub(super) fn compute(&mut self, images: &[f32]) -> Result<&[f32]> {
         let (length, inner) = (self.image.max(1), self.inner);
         let count = self.layers.program().count(images)?;
         let room = size_of::<f32>() * (length + inner);
@@ -83,8 +83,8 @@ impl Kept {
         for (i, image) in images.chunks_exact(length).enumerate() {
             let to = &mut self.asked[i * inner..(i + 1) * inner];
             let mark = mark(image);
-            let kept = (self.marks.iter().enumerate()).find(|&(place, &own)| {
-                own == mark && floats(&self.images[place * length..(place + 1) * length], image)
+            let kept = (self.marks.iter().enumerate()).find(|&(place, &kept)| {
+                kept == mark && floats(&self.images[place * length..(place + 1) * length], image)
             });
             match kept {
                 Some((place, _)) => {
@@ -96,13 +96,13 @@ impl Kept {
         if self.new.is_empty() {
             return Ok(&self.asked);
         }
-        let at = |i: usize| &images[i * length..(i + 1) * length];
+        let image = |i: usize| &images[i * length..(i + 1) * length];
         let gathered = if self.new.len() == count {
             images
         } else {
             self.gathered.clear();
             for &i in &self.new {
-                self.gathered.extend_from_slice(at(i));
+                self.gathered.extend_from_slice(image(i));
             }
             &self.gathered
         };
@@ -113,7 +113,7 @@ impl Kept {
         for (n, &i) in self.new.iter().enumerate() {
             let values = &values[n * inner..(n + 1) * inner];
             self.asked[i * inner..(i + 1) * inner].copy_from_slice(values);
-            let (image, mark) = (at(i), mark(at(i)));
+            let (image, mark) = (image(i), mark(image(i)));
             if self.marks.len() < self.most {
                 self.images.extend_from_slice(image);
                 self.values.extend_from_slice(values);

@@ -20,10 +20,10 @@ fn counterparts(model: &Graph, graph: &Graph) -> Vec<Option<ValueId>> {
         let Some(inputs) = inputs.collect::<Option<Vec<_>>>() else {
             continue;
         };
-        let twin = model.nodes.iter().find(|own| {
-            own.inputs == inputs && alike(own.output, node.output) && same(&own.op, &node.op)
+        let twin = model.nodes.iter().find(|twin| {
+            twin.inputs == inputs && alike(twin.output, node.output) && same(&twin.op, &node.op)
         });
-        found[node.output] = twin.map(|own| own.output);
+        found[node.output] = twin.map(|twin| twin.output);
     }
     found
 }
@@ -72,14 +72,14 @@ pub(super) fn seams(graphs: &[Graph]) -> Vec<Seam> {
         if kind.bytes.is_some() || kind.integers {
             return None;
         }
-        let places = graphs.iter().zip(&found).map(|(graph, found)| {
+        let twins = graphs.iter().zip(&found).map(|(graph, found)| {
             // The only one: what is computed twice is left alone.
-            let mut places = (0..found.len()).filter(|&place| found[place] == Some(value));
-            let place = places.next().filter(|_| places.next().is_none())?;
-            let needed = needed(graph, place);
-            (needed[place] && !needed[graph.input]).then_some(place)
+            let mut twins = (0..found.len()).filter(|&id| found[id] == Some(value));
+            let twin = twins.next().filter(|_| twins.next().is_none())?;
+            let needed = needed(graph, twin);
+            (needed[twin] && !needed[graph.input]).then_some(twin)
         });
-        places.collect()
+        twins.collect()
     };
     let values = model.nodes.iter().map(|node| node.output);
     values.filter_map(seam).collect()
@@ -117,7 +117,7 @@ pub(super) fn cut(graphs: Vec<Graph>, seam: &Seam) -> (Graph, Vec<Graph>) {
 /// How many multiply-adds the layers of a graph take for an image, and how many
 /// layers these are.
 pub(super) fn work(graph: &Graph) -> (f64, usize) {
-    let of = |node: &Node| match &node.op {
+    let count = |node: &Node| match &node.op {
         Op::Conv { filter, window, .. } => {
             Some(filter.weights.len() * window.output.iter().product::<usize>())
         }
@@ -128,6 +128,6 @@ pub(super) fn work(graph: &Graph) -> (f64, usize) {
         Op::ByteGemm { filter, .. } => Some(filter.weights.len()),
         _ => None,
     };
-    let each: Vec<usize> = graph.nodes.iter().filter_map(of).collect();
+    let each: Vec<usize> = graph.nodes.iter().filter_map(count).collect();
     (each.iter().map(|&count| count as f64).sum(), each.len())
 }

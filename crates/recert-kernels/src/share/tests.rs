@@ -395,7 +395,7 @@ fn images_that_were_forgotten_are_computed_again() {
     let found = bits(&pair[1].run(&images).unwrap());
     assert_eq!(found, expected(&graphs[1], &images));
     // Another worker has nothing of it.
-    let mut apart = pair[1].apart();
+    let mut apart = pair[1].detached();
     assert_eq!(SharedExecutor::lock(&apart.kept).len(), 0);
     assert_eq!(bits(&apart.run(&images).unwrap()), found);
 }

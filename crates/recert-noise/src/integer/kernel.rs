@@ -4,17 +4,10 @@
     clippy::inline_always,
     reason = "the loops must be compiled with the target features of their caller"
 )]
-#![cfg_attr(
-    target_arch = "x86_64",
-    expect(
-        unsafe_code,
-        reason = "calling code compiled for instructions that were found at run time"
-    )
-)]
 
 use super::LEVELS;
 use super::table::{FURTHER_BITS, Table, WORD_BITS};
-use crate::kernel::{CodePath, LANES, SampleId, Supported, TILE};
+use crate::kernel::{Kernel, LANES, SampleId, TILE};
 use crate::philox::philox4x32_10;
 
 /// The noise of a tile, in grey levels.
@@ -24,44 +17,21 @@ pub(super) type Levels = [i32; TILE];
 const OPEN: i32 = i32::MIN;
 
 /// Writes the sample's noise from tile number `first` on into `out`.
-pub(super) fn fill(
-    path: Supported,
-    id: &SampleId,
-    table: &Table,
-    first: usize,
-    out: &mut [Levels],
-) {
-    match path.path() {
-        // SAFETY: a `Supported` exists only where every feature that the
-        // function was compiled for was found.
-        #[cfg(target_arch = "x86_64")]
-        CodePath::Avx512 => unsafe { x86::fill_avx512(id, table, first, out) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        CodePath::Avx2 => unsafe { x86::fill_avx2(id, table, first, out) },
-        _ => fill_tiles(id, table, first, out),
-    }
+pub(super) struct Fill<'a> {
+    pub(super) id: &'a SampleId,
+    pub(super) table: &'a Table,
+    pub(super) first: usize,
+    pub(super) out: &'a mut [Levels],
 }
 
 /// Writes (level + noise)/255, rounded once, from tile number `first` on;
 /// `image` and `out` are equally long.
-pub(super) fn add(
-    path: Supported,
-    id: &SampleId,
-    table: &Table,
-    first: usize,
-    image: &[[u8; TILE]],
-    out: &mut [[f32; TILE]],
-) {
-    match path.path() {
-        // SAFETY: as in `fill`.
-        #[cfg(target_arch = "x86_64")]
-        CodePath::Avx512 => unsafe { x86::add_avx512(id, table, first, image, out) },
-        // SAFETY: as in `fill`.
-        #[cfg(target_arch = "x86_64")]
-        CodePath::Avx2 => unsafe { x86::add_avx2(id, table, first, image, out) },
-        _ => add_tiles(id, table, first, image, out),
-    }
+pub(super) struct Add<'a> {
+    pub(super) id: &'a SampleId,
+    pub(super) table: &'a Table,
+    pub(super) first: usize,
+    pub(super) image: &'a [[u8; TILE]],
+    pub(super) out: &'a mut [[f32; TILE]],
 }
 
 /// The four words of a block.
@@ -131,70 +101,27 @@ pub(super) fn further_bits(id: &SampleId, number: usize, part: usize) -> u128 {
         .fold(0, |bits, &word| (bits << 32) | u128::from(word))
 }
 
-/// The bit of a stream's number from which on it names the word of a block that the
-/// bits belong to. The
+/// Where a stream's number says which word of a block the bits belong to. The
 /// numbers of [`crate::Stream`] stay far below.
 const FURTHER_STREAM_SHIFT: u32 = 24;
 
-/// The loop of [`fill`].
-#[inline(always)]
-fn fill_tiles(id: &SampleId, table: &Table, first: usize, out: &mut [Levels]) {
-    for (tile, levels) in out.iter_mut().enumerate() {
-        *levels = noise(id, table, first + tile);
-    }
-}
-
-/// The loop of [`add`].
-#[inline(always)]
-fn add_tiles(
-    id: &SampleId,
-    table: &Table,
-    first: usize,
-    image: &[[u8; TILE]],
-    out: &mut [[f32; TILE]],
-) {
-    for (tile, (x, y)) in image.iter().zip(out).enumerate() {
-        let levels = noise(id, table, first + tile);
-        for ((y, &x), level) in y.iter_mut().zip(x).zip(levels) {
-            *y = (i32::from(x) + level) as f32 / LEVELS;
+impl Kernel for Fill<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (tile, levels) in self.out.iter_mut().enumerate() {
+            *levels = noise(self.id, self.table, self.first + tile);
         }
     }
 }
 
-/// The same loops for the vector units of x86-64.
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{Levels, SampleId, TILE, Table, add_tiles, fill_tiles};
-
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-    pub(super) fn fill_avx512(id: &SampleId, table: &Table, first: usize, out: &mut [Levels]) {
-        fill_tiles(id, table, first, out);
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn fill_avx2(id: &SampleId, table: &Table, first: usize, out: &mut [Levels]) {
-        fill_tiles(id, table, first, out);
-    }
-
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-    pub(super) fn add_avx512(
-        id: &SampleId,
-        table: &Table,
-        first: usize,
-        image: &[[u8; TILE]],
-        out: &mut [[f32; TILE]],
-    ) {
-        add_tiles(id, table, first, image, out);
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn add_avx2(
-        id: &SampleId,
-        table: &Table,
-        first: usize,
-        image: &[[u8; TILE]],
-        out: &mut [[f32; TILE]],
-    ) {
-        add_tiles(id, table, first, image, out);
+impl Kernel for Add<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (tile, (x, y)) in self.image.iter().zip(self.out).enumerate() {
+            let levels = noise(self.id, self.table, self.first + tile);
+            for ((y, &x), level) in y.iter_mut().zip(x).zip(levels) {
+                *y = (i32::from(x) + level) as f32 / LEVELS;
+            }
+        }
     }
 }

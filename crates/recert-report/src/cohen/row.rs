@@ -1,7 +1,7 @@
 //! One line of a log, and how it is written.
 
-use crate::decimal;
 use crate::model::Row;
+use recert_num::format_down;
 
 /// The first line of every log.
 pub const HEADER: &str = "idx\tlabel\tpredict\tradius\tcorrect\ttime";
@@ -44,7 +44,7 @@ impl LogRow {
     pub fn to_line(&self, digits: usize) -> String {
         let class = |class: Option<u32>| class.map_or_else(|| "-1".to_owned(), |c| c.to_string());
         let radius = if self.predict.is_some() {
-            decimal::down(self.radius, digits)
+            format_down(self.radius, digits)
         } else {
             "0.0".to_owned()
         };

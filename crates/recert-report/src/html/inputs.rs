@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::page::{Page, breakable};
-use crate::decimal;
 use crate::model::{Row, Run};
 use crate::text;
+use recert_num::{format_down, format_up_significant};
 
 /// With more inputs than this on the page, the tables start out folded.
 const UNFOLDED: usize = 200;
@@ -58,11 +58,11 @@ const COLUMNS: [Column; 12] = [
         |row| row.label.is_some(),
         |row| outcome(row).unwrap_or_default().to_owned(),
     ),
-    numbers("radius", |_| true, |row| decimal::down(row.radius, 4)),
+    numbers("radius", |_| true, |row| format_down(row.radius, 4)),
     numbers(
         "p_lower",
         |row| row.p_lower.is_some(),
-        |row| optional(row.p_lower, |p| decimal::down(p, 5)),
+        |row| optional(row.p_lower, |p| format_down(p, 5)),
     ),
     numbers(
         "disagreement",
@@ -72,7 +72,7 @@ const COLUMNS: [Column; 12] = [
     numbers(
         "zeta",
         |row| row.zeta.is_some(),
-        |row| optional(row.zeta, |zeta| decimal::up_significant(zeta, 3)),
+        |row| optional(row.zeta, |zeta| format_up_significant(zeta, 3)),
     ),
     words(
         "bound",

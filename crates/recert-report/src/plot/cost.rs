@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::frame::{Frame, Size};
 use super::scale::{Label, Scale};
 use super::shapes::{Look, Point, badge, line, marker, target, with_tooltip};
-use crate::decimal;
 use crate::text;
+use recert_num::format_down;
 
 /// One run in the plot.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ fn marked(mark: &Mark, look: Look, centre: Point, has_room: bool, quality: &str)
         "Run {}: {} evaluations, {quality} {}{}",
         mark.run + 1,
         text::grouped(mark.evaluations),
-        decimal::down(mark.quality, 4),
+        format_down(mark.quality, 4),
         mark.words
     );
     let shapes = html! {
