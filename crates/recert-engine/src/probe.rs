@@ -4,24 +4,11 @@
 use recert_graph::{Model, Signature};
 
 use crate::engines::{Direct, Rten};
-use crate::network::Feed;
+use crate::feed::Feed;
 use crate::{
     Arithmetic, Class, EngineIdentity, Error, ErrorKind, Output, Precision, Preprocess, Runtime,
     Session,
 };
-
-/// Operators whose output is random: such a network is no function.
-const RANDOM: [&str; 6] = [
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-];
-
-/// The operator that takes its scale from all images of a batch together.
-const ACROSS_BATCH: &str = "DynamicQuantizeLinear";
 
 /// By how much an image's scores may depend on the rest of the batch where the
 /// engine does not promise that they do not, as a part of what the scores of an
@@ -46,34 +33,6 @@ pub(crate) fn tolerance(engine: &EngineIdentity, quantized: bool) -> f32 {
 fn is_coarse(arithmetic: &Arithmetic) -> bool {
     let precision = arithmetic.precision();
     precision.is_some_and(|precision| matches!(precision, Precision::Bf16 | Precision::F16))
-}
-
-/// Refuses a network of random operators by name, and narrows the batch of one
-/// whose operators work on a batch as a whole to single images: it is those
-/// that certification asks about.
-pub(crate) fn batch(model: &Model, fixed_batch: Option<usize>) -> Result<Option<usize>, Error> {
-    let mut fixed_batch = fixed_batch;
-    for operator in model.operators() {
-        let refuse = |why: &str| {
-            let message = format!(
-                "{}: node '{}' ({}) {why}",
-                model.name(),
-                operator.name,
-                operator.op_type,
-            );
-            Err(Error::new(ErrorKind::Unsupported, message))
-        };
-        if RANDOM.contains(&operator.op_type.as_str()) {
-            return refuse("answers at random: only deterministic networks can be certified");
-        }
-        if operator.op_type == ACROSS_BATCH {
-            if fixed_batch.is_some_and(|batch| batch != 1) {
-                return refuse("mixes the images of a batch: export the network with a batch of 1");
-            }
-            fixed_batch = Some(1);
-        }
-    }
-    Ok(fixed_batch)
 }
 
 impl Feed {

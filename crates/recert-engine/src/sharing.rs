@@ -2,7 +2,8 @@
 
 use recert_graph::Model;
 
-use crate::network::{Feed, Worker};
+use crate::feed::Feed;
+use crate::worker::Worker;
 use crate::{Classifier, Error, ErrorKind, Network, Preprocess, Shared, Subgraph};
 
 impl Network {

@@ -2,7 +2,7 @@
 
 use recert_graph::Model;
 
-use crate::network::Feed;
+use crate::feed::Feed;
 use crate::{Error, ErrorKind, ImageShape, NetworkOptions, Output, Preprocess, Runtime, Session};
 
 /// A network whose named tensors (graph outputs all of them) are read out.
