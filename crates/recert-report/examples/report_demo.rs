@@ -117,6 +117,7 @@ fn run(method: Option<Method>, n: u64, loss: f64, quality: f64) -> Run {
         .to_owned(),
         parameters: BTreeMap::from([("seed".to_owned(), "20260101".to_owned())]),
         rows: rows.collect(),
+        ..Run::default()
     }
 }
 
@@ -136,7 +137,7 @@ fn quantile(p: f64) -> f64 {
 }
 
 /// Published logs hold no lower bounds and no number of evaluations; the
-/// latter is what their authors state (100 + 100,000 samples an input).
+/// latter is what their authors state (100 + 100,000 samples per input).
 fn from_logs(paths: &[String]) -> Result<Report, Box<dyn std::error::Error>> {
     let mut runs = Vec::new();
     for path in paths {

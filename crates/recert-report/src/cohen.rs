@@ -1,4 +1,4 @@
-//! The field's log format: one tab-separated line an input [Cohen et al. 2019].
+//! The field's log format: one tab-separated line per input [Cohen et al. 2019].
 //!
 //! ```text
 //! idx  label  predict  radius    correct  time

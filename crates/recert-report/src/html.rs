@@ -14,7 +14,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::error::Error;
 use crate::model::Report;
-use crate::summary::Summary;
+use crate::summary::{STATEMENT, Summary};
 use crate::terms::{TERMS, Term};
 use crate::text;
 use page::{Page, breakable};
@@ -29,7 +29,7 @@ pub struct Options {
     /// Radii at which certified accuracy is shown; `None` for
     /// [`default_radii`](crate::default_radii) of the largest radius.
     pub radii: Option<Vec<f64>>,
-    /// The most inputs a run that the page lists one by one; the page says how
+    /// The most inputs per run that the page lists one by one; the page says how
     /// many it leaves out. All figures and plots are of all inputs.
     pub listed_inputs: usize,
 }
@@ -130,6 +130,7 @@ impl Page<'_> {
             @if !statements.is_empty() {
                 section.statement {
                     h2 { "What the certificates state" }
+                    p { (STATEMENT) }
                     @for (runs, words) in &statements { p { (words) (self.runs(runs)) } }
                 }
             }

@@ -88,7 +88,7 @@ pub struct Metrics {
     pub average_radius: Option<f64>,
     /// Network evaluations of all inputs together.
     pub evaluations: u64,
-    /// Wall-clock seconds of all inputs together.
+    /// Seconds of worker time of all inputs together, summed over threads.
     pub seconds: f64,
     /// Mean of zeta over the inputs that have one. Rounded up.
     pub mean_zeta: Option<f64>,

@@ -1,6 +1,7 @@
 //! A report as plain structs that a caller fills, and the check of their numbers.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -67,10 +68,18 @@ pub struct Run {
     pub sigma: f64,
     /// How the certificates were made.
     pub method: Method,
-    /// Samples an input that the bound is computed from. For a recertification
+    /// What the run was to spend or to reach, where its method has such a goal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Goal>,
+    /// The number of candidates among which the network may be chosen by these
+    /// results, where the certificates are corrected for that; 1 for a network fixed
+    /// in advance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub among: Option<u32>,
+    /// Samples per input that the bound is computed from. For a recertification
     /// these are the samples that the modified network ran on.
     pub n: u64,
-    /// Selection samples an input: they choose the class and are used for nothing else.
+    /// Selection samples per input: they choose the class and are used for nothing else.
     pub n0: u64,
     /// Failure probability of each certificate, in (0, 1).
     pub alpha: f64,
@@ -80,7 +89,7 @@ pub struct Run {
     /// What else is needed to repeat the run, such as the seed, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
-    /// One row an input.
+    /// One row per input.
     pub rows: Vec<Row>,
 }
 
@@ -130,6 +139,46 @@ impl Method {
     }
 }
 
+/// What a recertification was to spend or to reach. Displays as a few words.
+///
+/// ```
+/// use recert_report::Goal;
+///
+/// assert_eq!(Goal::Budget(12_500).to_string(), "budget 12,500 evaluations");
+/// assert_eq!(Goal::UntilRadius(0.25).to_string(), "until radius 0.25");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Goal {
+    /// Evaluations over all inputs, spent where they gain most.
+    Budget(u64),
+    /// Evaluations of each input.
+    PerInput(u64),
+    /// An average radius, in the units of an input in [0, 1], right or wrong classes
+    /// alike.
+    AverageRadius(f64),
+    /// A radius at which each input stops, in the units of an input in [0, 1].
+    UntilRadius(f64),
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A radius may come from a product with sigma: digits beyond these are rounding.
+        let short = |radius: f64| text::short((radius * 1e6).round() / 1e6);
+        match *self {
+            Self::Budget(evaluations) => {
+                write!(f, "budget {}", text::counted(evaluations, "evaluation"))
+            }
+            Self::PerInput(evaluations) => {
+                write!(f, "{} per input", text::counted(evaluations, "evaluation"))
+            }
+            Self::AverageRadius(radius) => write!(f, "average radius {}", short(radius)),
+            Self::UntilRadius(radius) => write!(f, "until radius {}", short(radius)),
+        }
+    }
+}
+
 /// The outcome for one input.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
@@ -151,7 +200,7 @@ pub struct Row {
     pub p_lower: Option<f64>,
     /// Network evaluations that this input cost, selection samples included.
     pub evaluations: u64,
-    /// Wall-clock seconds that this input cost.
+    /// Seconds of worker time that this input cost, summed over threads.
     pub seconds: f64,
     /// Upper confidence bound of the probability that the two networks disagree
     /// on a sample, in [0, 1].
@@ -265,6 +314,8 @@ impl Run {
             data: text(&self.data),
             sigma: self.sigma,
             method,
+            goal: self.goal,
+            among: self.among,
             n: self.n,
             n0: self.n0,
             alpha: self.alpha,
@@ -379,6 +430,13 @@ fn check_run(run: &Run, index: usize, runs: usize) -> Result<(), String> {
         }
         probability("gamma", *gamma)?;
     }
+    if let Some(Goal::AverageRadius(radius) | Goal::UntilRadius(radius)) = run.goal
+        && !(0.0..=LARGEST).contains(&radius)
+    {
+        return Err(format!(
+            "the radius to reach must be a number from 0 on, not {radius}"
+        ));
+    }
     Ok(())
 }
 
@@ -478,6 +536,36 @@ mod tests {
             let message = report(change).check().unwrap_err().to_string();
             assert!(message.starts_with("run 1 (net): "), "{message}");
             assert!(message.contains(expected), "{message} lacks {expected}");
+        }
+    }
+
+    #[test]
+    fn a_goal_is_checked_and_reads_well() {
+        let reach = |goal| report(|run| run.goal = Some(goal)).check();
+        assert!(reach(Goal::Budget(0)).is_ok() && reach(Goal::UntilRadius(0.25)).is_ok());
+        for goal in [Goal::AverageRadius(f64::NAN), Goal::UntilRadius(-0.5)] {
+            let message = reach(goal).unwrap_err().to_string();
+            assert!(message.contains("the radius to reach"), "{message}");
+        }
+        for (goal, words, json) in [
+            (
+                Goal::Budget(12_500),
+                "budget 12,500 evaluations",
+                r#"{"budget":12500}"#,
+            ),
+            (
+                Goal::PerInput(500),
+                "500 evaluations per input",
+                r#"{"per_input":500}"#,
+            ),
+            (
+                Goal::AverageRadius(0.6 * 0.25),
+                "average radius 0.15",
+                r#"{"average_radius":0.15}"#,
+            ),
+        ] {
+            assert_eq!(goal.to_string(), words);
+            assert_eq!(serde_json::to_string(&goal).unwrap(), json);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::summary::Summary;
 use crate::text;
 use recert_num::format_up;
 
-/// A table with one row a run.
+/// A table with one row per run.
 pub(crate) struct RunTable {
     pub(crate) title: &'static str,
     /// What the figures are.
@@ -19,8 +19,9 @@ pub(crate) struct RunTable {
 
 /// A column of numbers.
 pub(crate) struct Column {
+    /// Broken into lines where the column is narrow.
     pub(crate) head: String,
-    /// One cell a run of the table.
+    /// One cell per run of the table.
     pub(crate) cells: Vec<String>,
     /// Whether these are the figures that runs are compared by.
     pub(crate) main: bool,
@@ -107,7 +108,9 @@ pub(crate) fn cost(summary: &Summary<'_>) -> RunTable {
             metrics.iter().map(|m| text::duration(m.seconds)).collect(),
         ),
     ];
-    let mut caption = "Network evaluations and time of all inputs together.".to_owned();
+    let mut caption = "Network evaluations and worker time of all inputs together, time \
+                       summed over threads."
+        .to_owned();
     let rates = metrics.iter().map(|m| m.mean_disagreement_rate);
     let rate = |rate: f64| format!("{:.2} %", rate * 100.0);
     let zetas = metrics.iter().map(|m| m.mean_zeta);
@@ -124,10 +127,10 @@ pub(crate) fn cost(summary: &Summary<'_>) -> RunTable {
     }
     if summary.speed_ups.iter().any(Option::is_some) {
         caption.push_str(
-            " Speed-up: evaluations that certifying the same network from scratch takes for the \
+            " Speed-up: evaluations that certifying the same network from scratch needs for the \
              same average certified radius, over those of the run; \u{2265} and \u{2264} where \
-             the runs from scratch do not reach that radius. Beside it the same ratio in time, \
-             and the mean speed-up over the radii that both reach.",
+             the runs from scratch do not reach that radius. Speed-up (time): the same \
+             ratio in worker time. Mean speed-up: in evaluations, over the radii that both reach.",
         );
         let speed_ups = || summary.speed_ups.iter();
         let ratio = |ratio: fn(&SpeedUp) -> Option<Ratio>| {
@@ -139,8 +142,14 @@ pub(crate) fn cost(summary: &Summary<'_>) -> RunTable {
             main: true,
             ..point
         });
-        columns.push(column("in time", cells(ratio(|s| s.time), Ratio::text)));
-        columns.push(column("mean", cells(mean, |mean| format!("{mean:.2}"))));
+        columns.push(column(
+            "speed-up\n(time)",
+            cells(ratio(|s| s.time), Ratio::text),
+        ));
+        columns.push(column(
+            "mean\nspeed-up",
+            cells(mean, |mean| format!("{mean:.2}")),
+        ));
     }
     RunTable {
         title: "Cost",

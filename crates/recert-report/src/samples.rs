@@ -63,7 +63,7 @@ pub struct ByWidth {
     pub alpha: f64,
     /// The target errors: the largest widths of the interval, in (0, 1).
     pub errors: Vec<f64>,
-    /// One row a fraction of successes.
+    /// One row per fraction of successes.
     pub rows: Vec<WidthRow>,
 }
 
@@ -98,7 +98,7 @@ pub struct ByRadius {
     pub alpha: f64,
     /// The L2 radii asked for, positive, in the units of sigma.
     pub radii: Vec<f64>,
-    /// One row a fraction.
+    /// One row per fraction.
     pub rows: Vec<RadiusRow>,
 }
 
@@ -169,7 +169,7 @@ pub struct BySamples {
     pub alpha: f64,
     /// The fractions, in (0, 1]; 1 gives the largest radius that can be attained.
     pub fractions: Vec<f64>,
-    /// One row a number of samples.
+    /// One row per number of samples.
     pub rows: Vec<SamplesRow>,
 }
 
@@ -216,7 +216,7 @@ const SAMPLES: &str = "radius certified when floor(p n) of n samples are of the 
      the largest radius that n samples can certify";
 
 impl ByWidth {
-    /// Writes a table, a row a fraction and a column an error.
+    /// Writes a table, a row per fraction and a column per error.
     pub fn table(&self) -> Result<String, Error> {
         self.check()?;
         let mut heads = vec!["p".to_owned()];
@@ -291,7 +291,7 @@ impl ByWidth {
 }
 
 impl ByRadius {
-    /// Writes a table, a row a fraction and a column a radius, and last the limit of the
+    /// Writes a table, a row per fraction and a column per radius, and last the limit of the
     /// radii, rounded down.
     pub fn table(&self) -> Result<String, Error> {
         self.check()?;
@@ -365,7 +365,7 @@ impl ByRadius {
 }
 
 impl BySamples {
-    /// Writes a table, a row a number of samples and a column a fraction.
+    /// Writes a table, a row per number of samples and a column per fraction.
     pub fn table(&self) -> Result<String, Error> {
         self.check()?;
         let mut heads = vec!["samples".to_owned()];

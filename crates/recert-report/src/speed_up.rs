@@ -9,7 +9,7 @@
 //!
 //! - evaluations: of h alone, over all inputs, selection samples and pilots
 //!   included; or
-//! - seconds: the sum over all inputs of the time that each took.
+//! - seconds: of worker time, summed over all inputs and threads.
 //!
 //! So a speed-up compares the cost of the *next* certification, given that the
 //! original network f is certified. Neither side contains what certifying f

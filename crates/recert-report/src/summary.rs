@@ -6,6 +6,13 @@ use crate::speed_up::{SpeedUp, speed_ups};
 use crate::terms::{self, Term};
 use crate::text;
 
+/// What every certificate states, in the terms of the literature. The runs' own
+/// statements, which ledgers keep, follow it.
+pub(crate) const STATEMENT: &str = "With probability at least 1 - alpha over the noise drawn, the \
+     smoothed classifier returns the stated class throughout the radius (per input; the input \
+     is fixed in advance, and so is the network unless a run states that it may be chosen among \
+     candidates). In the words of the runs:";
+
 /// A report with all its figures computed.
 pub(crate) struct Summary<'a> {
     pub(crate) report: &'a Report,
@@ -45,7 +52,36 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// The samples an input: `100,000`, or `1,000 of 100,000`.
+    /// The method with what else distinguishes its runs: goal, candidates and alpha, each
+    /// where runs of the report differ in it.
+    pub(crate) fn method_in_detail(&self, run: usize) -> String {
+        self.with_details(self.method(run), run)
+    }
+
+    /// The same without the original network's run.
+    pub(crate) fn method_name_in_detail(&self, run: usize) -> String {
+        self.with_details(self.report.runs[run].method_name(), run)
+    }
+
+    fn with_details(&self, method: String, run: usize) -> String {
+        let runs = || self.report.runs.iter();
+        let run = &self.report.runs[run];
+        let goal = run.goal.filter(|_| differ(runs().filter_map(|r| r.goal)));
+        let among = run.among.filter(|_| differ(runs().filter_map(|r| r.among)));
+        let alpha = differ(runs().map(|r| r.alpha)).then_some(run.alpha);
+        let details = [
+            goal.map(|goal| goal.to_string()),
+            among.map(|among| text::counted(among.into(), "candidate")),
+            alpha.map(|alpha| format!("alpha\u{a0}{}", text::short(alpha))),
+        ];
+        let parts: Vec<String> = [method]
+            .into_iter()
+            .chain(details.into_iter().flatten())
+            .collect();
+        parts.join(", ")
+    }
+
+    /// The samples per input: `100,000`, or `1,000 of 100,000`.
     pub(crate) fn samples(&self, run: usize) -> String {
         let runs = &self.report.runs;
         let n = text::grouped(runs[run].n);
@@ -59,7 +95,7 @@ impl<'a> Summary<'a> {
     pub(crate) fn describe(&self, run: usize) -> String {
         format!(
             "{}, sigma\u{a0}{}, {} samples",
-            self.method(run),
+            self.method_in_detail(run),
             text::short(self.report.runs[run].sigma),
             self.samples(run)
         )
@@ -108,7 +144,7 @@ impl<'a> Summary<'a> {
         groups
     }
 
-    /// The confidence statements, with their runs.
+    /// The confidence statements in the words of the runs, with these.
     pub(crate) fn statements(&self) -> Vec<(Vec<usize>, String)> {
         self.grouped_by(|run| self.report.runs[run].statement.clone())
     }
@@ -127,4 +163,10 @@ impl<'a> Summary<'a> {
         let invalid = self.metrics.iter().enumerate().filter_map(invalid);
         invalid.chain(self.report.notes.iter().cloned()).collect()
     }
+}
+
+/// Whether `values` are not all the same.
+fn differ<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
+    let first = values.next();
+    values.any(|value| Some(value) != first)
 }

@@ -1,14 +1,19 @@
 //! Tables for a terminal: certified accuracy and its cost.
 
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, Width,
+};
 
 use crate::error::Error;
 use crate::model::Report;
 use crate::run_tables::{self, RunTable};
-use crate::summary::Summary;
+use crate::summary::{STATEMENT, Summary};
 use crate::terms::Term;
 use crate::text;
+
+/// Spaces after every column but the last.
+const PADDING: u16 = 2;
 
 /// How [`render`] writes.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +65,10 @@ pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
         out.extend(runs(&summary, options));
         for table in run_tables::accuracy(&summary) {
             push_table(&table, &["method", "samples"], options, &mut out, |run| {
-                let run = &report.runs[run];
-                vec![run.method_name(), text::grouped(run.n)]
+                vec![
+                    summary.method_name_in_detail(run),
+                    text::grouped(report.runs[run].n),
+                ]
             });
         }
         push_table(&run_tables::cost(&summary), &[], options, &mut out, |_| {
@@ -75,12 +82,12 @@ pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
 
 /// The runs: networks, methods, samples and noise.
 fn runs(summary: &Summary<'_>, options: &Options) -> Vec<String> {
-    let heads = ["run", "network", "method", "samples an input", "sigma"];
+    let heads = ["run", "network", "method", "samples per input", "sigma"];
     let rows = (0..summary.report.runs.len()).map(|run| {
         vec![
             (run + 1).to_string(),
             summary.network(run),
-            summary.method(run),
+            summary.method_in_detail(run),
             summary.samples(run),
             text::short(summary.report.runs[run].sigma),
         ]
@@ -141,7 +148,11 @@ fn push_sections(summary: &Summary<'_>, options: &Options, out: &mut Vec<String>
         "Inputs",
         by_runs(summary.grouped_by(|run| summary.data(run))),
     );
-    section("Confidence", by_runs(summary.statements()));
+    let mut statements: Vec<String> = by_runs(summary.statements());
+    if !statements.is_empty() {
+        statements.insert(0, STATEMENT.to_owned());
+    }
+    section("Confidence", statements);
     let bounds = |run| summary.bounds(run).unwrap_or_default();
     section("Certified by", by_runs(summary.grouped_by(bounds)));
     let term = |term: &&Term| format!("{}: {}.", term.word, term.meaning);
@@ -165,11 +176,32 @@ pub(crate) fn lines(
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(options.width)
         .set_header(heads.iter().map(Cell::new));
+    let rows: Vec<Vec<String>> = rows.collect();
+    // Texts with a space may wrap; a column of numbers without any keeps its width.
+    let unbroken = |position: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(position));
+        let texts = cells.map(String::as_str).chain([heads[position]]);
+        let mut lines = texts.flat_map(str::lines);
+        let width = lines.try_fold(0, |width, line| {
+            (!line.contains(' ')).then(|| width.max(line.chars().count()))
+        });
+        width.and_then(|width| u16::try_from(width).ok())
+    };
+    let widths: Vec<Option<u16>> = (0..heads.len()).map(unbroken).collect();
     table.add_rows(rows);
     for (position, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        let padding = if position + 1 < heads.len() {
+            PADDING
+        } else {
+            0
+        };
+        column.set_padding((0, padding));
         if !words.contains(&position) {
             column.set_cell_alignment(CellAlignment::Right);
+            if let Some(width) = widths[position] {
+                let width = Width::Fixed(width.saturating_add(padding));
+                column.set_constraint(ColumnConstraint::LowerBoundary(width));
+            }
         }
     }
     table

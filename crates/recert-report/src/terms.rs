@@ -73,7 +73,7 @@ const BOUNDS: [Term; 12] = [
     ),
     term(
         "fresh",
-        "Clopper-Pearson on h's samples that f has not answered",
+        "Clopper-Pearson on new noise samples that f was never run on",
     ),
     term("zeta", "f's bound less zeta (IRS, theorem 2)"),
     term(
@@ -103,7 +103,7 @@ const BOUNDS: [Term; 12] = [
     ),
     term(
         "auto",
-        "the design that promises most for the budget, and its bound",
+        "the sampling plan and bound with the largest expected radius",
     ),
 ];
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use recert_engine::{Arithmetic, Precision};
-use recert_ledger::{Certificate, Input, Ledger, Network, Seal, hex};
-use recert_report::{Method, Report, Row, Run};
+use recert_ledger::{Certificate, Input, Ledger, Network, Parameters, Seal, hex};
+use recert_report::{Goal, Method, Report, Row, Run};
 
 /// A report of everything that `ledgers` hold, in their order: for each, the
 /// network certified from scratch, then each recertification, one run for each
@@ -115,6 +115,11 @@ fn run(
         data: describe(&header.data),
         sigma: header.sigma,
         method,
+        goal: parameters.goal().map(|goal| reported(goal, header.sigma)),
+        among: match parameters {
+            Parameters::Auto { among, .. } => Some(*among),
+            _ => None,
+        },
         n: match first.method() {
             // Each input got its own number of samples: their mean.
             "auto" => group.iter().map(|c| c.evaluations).sum::<u64>() / group.len() as u64,
@@ -125,6 +130,17 @@ fn run(
         statement: first.statement.to_string(),
         parameters: named,
         rows: group.iter().map(|c| row(c, inputs.get(&c.idx))).collect(),
+    }
+}
+
+/// A goal in the report's units: its radii are not in units of sigma.
+fn reported(goal: recert_ledger::Goal, sigma: f64) -> Goal {
+    use recert_ledger::Goal as Recorded;
+    match goal {
+        Recorded::Budget(evaluations) => Goal::Budget(evaluations),
+        Recorded::Each(evaluations) => Goal::PerInput(evaluations),
+        Recorded::MeanRadiusOverSigma(radius) => Goal::AverageRadius(radius * sigma),
+        Recorded::Until(radius) => Goal::UntilRadius(radius),
     }
 }
 

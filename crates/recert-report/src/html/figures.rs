@@ -14,7 +14,7 @@ const HISTOGRAMS: &str = "Share of inputs by p_lower, the lower confidence bound
      two-sided, it is larger, and may be positive below 1/2 too.";
 
 /// The caption of the plot of cost.
-const COST: &str = "One marker a run, with its number: circles are certified from scratch, \
+const COST: &str = "One marker per run, with its number: circles are certified from scratch, \
      squares recertified. Further left is cheaper, further up is better.";
 
 impl Page<'_> {
@@ -44,7 +44,7 @@ impl Page<'_> {
         }
         let line = |run: &usize| (*run, &summary.report.runs[*run], self.looks[*run]);
         let lines: Vec<Line<'_>> = runs.iter().map(line).collect();
-        let mut caption = "One line a run; point at a dot for its figure.".to_owned();
+        let mut caption = "One line per run; point at a dot for its figure.".to_owned();
         if self.drawn.len() < summary.report.runs.len() {
             caption.push_str(
                 " Of runs that differ in their number of samples alone, the one with most is shown.",

@@ -1,4 +1,4 @@
-//! The page's tables of every input, one table a run.
+//! The page's tables of every input, one table per run.
 
 use maud::{Markup, html};
 

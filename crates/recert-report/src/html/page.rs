@@ -8,7 +8,7 @@ use crate::series::Series;
 use crate::summary::Summary;
 use crate::text;
 
-/// The most lines in a plot of one line a run; beyond that, a series of runs
+/// The most lines in a plot of one line per run; beyond that, a series of runs
 /// that differ in their number of samples shows the one with most.
 const LINES: usize = 8;
 
@@ -18,7 +18,7 @@ pub(super) struct Page<'a> {
     pub(super) series: Vec<Series>,
     /// The look of each run.
     pub(super) looks: Vec<Look>,
-    /// The runs that plots of one line a run show.
+    /// The runs that plots of one line per run show.
     pub(super) drawn: Vec<usize>,
     pub(super) listed_inputs: usize,
 }

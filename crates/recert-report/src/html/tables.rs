@@ -1,4 +1,4 @@
-//! The page's tables a run: certified accuracy, cost, and how each run was made.
+//! The page's tables with a row per run: certified accuracy, cost, and how each run was made.
 
 use maud::{Markup, html};
 
@@ -28,7 +28,7 @@ impl Page<'_> {
                 }
                 tr {
                     td { (self.badge(run)) }
-                    td.word { (self.summary.method(run)) }
+                    td.word { (self.summary.method_in_detail(run)) }
                     td.n { (self.summary.samples(run)) }
                     td.n { (text::short(self.summary.report.runs[run].sigma)) }
                     (figures(table, cells))
@@ -83,7 +83,7 @@ impl Page<'_> {
                 @if index == 0 || origin(run) != origin(&runs[index - 1]) { (origin_row(run)) }
                 tr {
                     td { (self.badge(index)) }
-                    td.word { (self.summary.method(index)) }
+                    td.word { (self.summary.method_in_detail(index)) }
                     td.parameters {
                         @for (name, value) in parameters(run) {
                             span { i { (name) } " " (value) } " "

@@ -1,4 +1,4 @@
-//! Certified accuracy against radius, one line a run.
+//! Certified accuracy against radius, one line per run.
 
 use maud::{Markup, html};
 
@@ -35,7 +35,7 @@ pub(crate) fn accuracy(lines: &[Line<'_>], radii: &[f64], y_title: &str, size: S
             }
         }
     };
-    let description = format!("{y_title} against radius, one line a run");
+    let description = format!("{y_title} against radius, one line per run");
     frame.draw(&description, "L2 radius, inputs in [0, 1]", y_title, &marks)
 }
 

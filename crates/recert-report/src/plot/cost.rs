@@ -1,4 +1,4 @@
-//! Evaluations against average certified radius, one marker a run.
+//! Evaluations against average certified radius, one marker per run.
 
 use maud::{Markup, html};
 
@@ -66,7 +66,7 @@ pub(crate) fn cost(series: &[(Look, Vec<Mark>)], y_title: &str, size: Size) -> M
             }
         }
     };
-    let description = format!("{y_title} against network evaluations, one marker a run");
+    let description = format!("{y_title} against network evaluations, one marker per run");
     let x_title = match size {
         Size::Wide => "network evaluations, all inputs together (logarithmic)",
         Size::Narrow => "network evaluations (log)",

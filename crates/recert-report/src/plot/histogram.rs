@@ -1,4 +1,4 @@
-//! The distribution of `p_lower` over the inputs, one run a panel.
+//! The distribution of `p_lower` over the inputs, one run per panel.
 
 use maud::{Markup, html};
 

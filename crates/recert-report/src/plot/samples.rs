@@ -1,4 +1,4 @@
-//! Samples against the fraction of successes, one line an error, as a file of its own.
+//! Samples against the fraction of successes, one line per error, as a file of its own.
 //!
 //! It holds a style sheet with fixed colours (those of the page, in
 //! `standalone.css`) instead of the page's own one with variables, which programs
@@ -77,7 +77,7 @@ fn plot(curves: &[Curve], frame: &Frame) -> Markup {
         }
     };
     frame.draw(
-        "samples against the fraction of successes, one line an error",
+        "samples against the fraction of successes, one line per error",
         "fraction p of the samples that are successes",
         "samples",
         &marks,

@@ -2,11 +2,57 @@
 
 use crate::support;
 use recert_report::table::{Options, render};
-use recert_report::{Report, Run};
+use recert_report::{Goal, Method, Report, Run};
 
 #[test]
 fn a_report_with_recertifications() {
     insta::assert_snapshot!(render(&support::small(), &Options::default()).unwrap());
+}
+
+#[test]
+fn runs_of_one_method_are_told_apart() {
+    let mut report = support::small();
+    report.runs.remove(1);
+    report.runs.truncate(4);
+    let goals = [Goal::Budget(2_000), Goal::UntilRadius(0.25)];
+    for (run, goal) in report.runs[2..].iter_mut().zip(goals) {
+        run.method = Method::Recertify {
+            name: "auto".to_owned(),
+            original: Some(0),
+            gamma: None,
+        };
+        run.goal = Some(goal);
+        run.among = Some(3);
+        run.alpha = 0.002;
+    }
+    let text = |report: &Report| {
+        let mut options = Options::default();
+        options.width = 200;
+        render(report, &options).unwrap()
+    };
+    let all = text(&report);
+    for shown in [
+        "from scratch, alpha\u{a0}0.001",
+        "recertified by auto from run\u{a0}1, budget 2,000 evaluations, alpha\u{a0}0.002",
+        "recertified by auto, until radius 0.25, alpha\u{a0}0.002",
+    ] {
+        assert!(all.contains(shown), "{all} lacks {shown}");
+    }
+    assert!(
+        !all.contains("3 candidates"),
+        "they do not differ in it: {all}"
+    );
+    report.runs[2].among = Some(1);
+    assert!(text(&report).contains("0.25, 3 candidates, alpha"));
+    // What all runs share distinguishes none.
+    for run in &mut report.runs {
+        (run.goal, run.among, run.alpha) = (Some(Goal::PerInput(500)), None, 0.001);
+    }
+    let same = text(&report);
+    assert!(
+        !same.contains("per input,") && !same.contains("alpha\u{a0}"),
+        "{same}"
+    );
 }
 
 #[test]
