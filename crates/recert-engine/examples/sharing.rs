@@ -53,7 +53,7 @@ fn main() -> Result<(), Failure> {
         "{} networks share {} layers, {:.2} % of the multiply-adds",
         networks.len(),
         sharing.layers(),
-        100.0 * sharing.part(),
+        100.0 * sharing.shared_fraction(),
     );
     println!("networks\tround\thow\tevaluations\tseconds\tprocessor_seconds");
     for round in 1..=rounds {

@@ -1,4 +1,4 @@
-//! Images a second of every engine and precision that is installed.
+//! Images per second of every engine and precision that is installed.
 //!
 //!     cargo run --release -p recert-engine --example speed -- MODEL.onnx[,OTHER.onnx] 3 32 32 [WORKERS]
 //!
@@ -77,7 +77,7 @@ fn main() -> Result<(), Failure> {
             }
         }
     }
-    println!("{model}, {count} worker(s), images a second");
+    println!("{model}, {count} worker(s), images per second");
     let width = networks.iter().map(|(name, _)| name.len()).max();
     let width = width.unwrap_or(0);
     println!("{:width$}{:>10}{:>10}{:>10}", "batch", 8, 32, 128);

@@ -31,7 +31,7 @@ pub enum Answers {
         /// `count * classes` values.
         values: Vec<f32>,
     },
-    /// One class number an image; `None` where the classifier gave none.
+    /// One class number per image; `None` where the classifier gave none.
     Classes(Vec<Option<Class>>),
 }
 

@@ -13,7 +13,7 @@ pub trait Classifier: Send {
     /// The number of classes.
     fn classes(&self) -> usize;
 
-    /// Values an image, `channels * height * width`.
+    /// Values per image, `channels * height * width`.
     fn image_len(&self) -> usize;
 
     /// Answers `images`, whose length is a multiple of [`Self::image_len`].

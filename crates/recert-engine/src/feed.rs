@@ -18,7 +18,7 @@ pub struct ImageShape {
 }
 
 impl ImageShape {
-    /// Values an image.
+    /// Values per image.
     pub fn len(self) -> usize {
         self.channels * self.height * self.width
     }
@@ -234,7 +234,7 @@ fn dims(
     if !ok {
         let message = format!(
             "{name} takes images of {wanted} (channels x height x width), but the data's are {image}: \
-             give the data this network was trained on (the images of a folder can be cropped to another size)"
+             give the data this network was trained on"
         );
         return Err(Error::new(ErrorKind::Shape, message).about(Setting::ImageSize));
     }

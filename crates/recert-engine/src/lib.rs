@@ -2,7 +2,7 @@
 //!
 //! Two levels, each with one job:
 //!
-//! - [`Runtime`] is what an inference engine implements, one file an engine
+//! - [`Runtime`] is what an inference engine implements, one file per engine
 //!   under `engines/`: take an ONNX model, run float32 batches through it.
 //! - [`Classifier`] is what certification asks: how does the network answer
 //!   these noisy images? [`Network`] turns any runtime's session into one: it

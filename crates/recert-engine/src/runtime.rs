@@ -75,8 +75,8 @@ pub trait Shared: Send + Sync {
     /// How many layers with weights these are.
     fn layers(&self) -> usize;
 
-    /// Which part of all networks' multiply-adds is theirs, from 0 to 1.
-    fn part(&self) -> f64;
+    /// The fraction of all networks' multiply-adds that is in these layers, from 0 to 1.
+    fn shared_fraction(&self) -> f64;
 
     /// A session of every network, in order, for one worker.
     fn sessions(&self) -> Result<Vec<Box<dyn Session>>, Error>;

@@ -29,7 +29,7 @@ impl Network {
     /// let (one, other) = (load()?, load()?);
     /// let sharing = Network::sharing(&[(&one, &model), (&other, &model)])?;
     /// let sharing = sharing.expect("they are the same network");
-    /// assert_eq!(sharing.part(), 1.0);
+    /// assert_eq!(sharing.shared_fraction(), 1.0);
     ///
     /// // The second network is asked about the same image, and computes nothing.
     /// let mut worker = sharing.worker()?;
@@ -98,10 +98,10 @@ impl Sharing {
         self.shared.layers()
     }
 
-    /// Which part of all networks' multiply-adds is in these layers, from 0 to
-    /// 1.
-    pub fn part(&self) -> f64 {
-        self.shared.part()
+    /// The fraction of all networks' multiply-adds that is in these layers, from 0
+    /// to 1.
+    pub fn shared_fraction(&self) -> f64 {
+        self.shared.shared_fraction()
     }
 
     /// One worker's instances, of every network in order. They compute on the

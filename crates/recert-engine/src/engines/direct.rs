@@ -203,7 +203,7 @@ impl Shared for DirectShared {
         self.networks.layers()
     }
 
-    fn part(&self) -> f64 {
+    fn shared_fraction(&self) -> f64 {
         self.networks.part()
     }
 

@@ -76,7 +76,7 @@ pub fn entry(name: &str) -> Option<&'static EngineEntry> {
 }
 
 /// All engines in the order in which [`load_any`] tries them: the fastest first, as measured
-/// on whole networks (`docs/adding-an-engine.md`), the one that takes most networks last.
+/// on whole networks (`docs/adding-an-engine.md`), the one that supports most networks last.
 pub fn fastest_first(quantized: bool) -> Vec<&'static EngineEntry> {
     let mut all: Vec<_> = ENGINES.iter().collect();
     all.sort_by_key(|engine| (engine.rank)(quantized));
@@ -123,12 +123,12 @@ pub fn by_name(name: &str) -> Result<Box<dyn Runtime>, Error> {
     open(name, &EngineOptions::default())
 }
 
-/// Loads `model` into the first engine of [`fastest_first`] that is installed and takes the
-/// network, the precision and the device.
+/// Loads `model` into the first engine of [`fastest_first`] that is installed and supports
+/// the network, the precision and the device.
 ///
 /// # Errors
 /// What is wrong with the network or the data whatever the engine; or, if no
-/// engine takes it, the reason of each.
+/// engine supports them, the reason of each, one line per engine.
 ///
 /// # Examples
 /// ```
@@ -152,37 +152,39 @@ pub fn load_any(
     image: ImageShape,
     network: &NetworkOptions,
 ) -> Result<Network, Error> {
-    let mut refusals: Vec<Error> = Vec::new();
-    let mut missing: Vec<Error> = Vec::new();
+    let mut refusals: Vec<(&str, Error)> = Vec::new();
+    let mut missing: Vec<(&str, Error)> = Vec::new();
     for entry in fastest_first(quantizes(model)) {
         let engine = match entry.open(options) {
             Ok(engine) => engine,
             Err(error) => {
-                missing.push(error);
+                missing.push((entry.name, error));
                 continue;
             }
         };
         match Network::load(model, engine.as_ref(), image, network) {
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Run) => {
-                refusals.push(error);
+                refusals.push((entry.name, error));
             }
             other => return other,
         }
     }
     // Some things are refused whatever the engine, in the same words.
-    let same = |other: &Error| other.to_string() == refusals[0].to_string();
+    let same = |(_, other): &(_, Error)| other.to_string() == refusals[0].1.to_string();
     if !refusals.is_empty() && refusals.iter().all(same) {
-        return Err(refusals.swap_remove(0));
+        return Err(refusals.swap_remove(0).1);
     }
     let reasons = if refusals.is_empty() {
         missing
     } else {
         refusals
     };
-    let texts: Vec<_> = reasons.iter().map(ToString::to_string).collect();
-    let message = format!("no engine here takes it: {}", texts.join("; "));
+    let line = |(engine, why): &(&str, Error)| format!("\n  {engine}: {why}");
+    let lines: String = reasons.iter().map(line).collect();
+    let message = format!("no engine here supports {} as asked:{lines}", model.name());
     let error = Error::new(ErrorKind::Unsupported, message);
-    let mut settings: Vec<_> = reasons.iter().filter_map(Error::setting).collect();
+    let settings = reasons.iter().filter_map(|(_, why)| why.setting());
+    let mut settings: Vec<_> = settings.collect();
     settings.dedup();
     Err(match settings.pop().filter(|_| settings.is_empty()) {
         Some(setting) => error.about(setting),

@@ -131,13 +131,26 @@ fn whatever_engine_is_fastest_takes_a_network() {
         .find(|engine| engine.find().is_ok());
     let network = load("plain", None).unwrap();
     assert_eq!(network.engine().name, first.unwrap().name);
-    // What no engine takes is refused once, in the words of each that says
-    // something else.
+    // What no engine supports is refused: once where all have the same words for it,
+    // else with a line per engine.
     let error = load("random_noise", None).err().unwrap().to_string();
     assert_eq!(error.matches("the_dice").count(), 1, "{error}");
     let error = load("unknown_operator", None).err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("the_frobnicator"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("the_frobnicator"), "{text}");
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().contains("unknown_operator"), "{text}");
+    let names: Vec<&str> = lines
+        .filter_map(|line| line.trim_start().split_once(": ").map(|(name, _)| name))
+        .collect();
+    assert!(
+        names.contains(&"direct") && names.contains(&"rten"),
+        "{text}"
+    );
+    for name in names {
+        assert!(engines::entry(name).is_some(), "{name} in {text}");
+    }
     // What is wrong with the data is nobody's fault.
     let other = ImageShape {
         channels: 1,

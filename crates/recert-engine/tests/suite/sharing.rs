@@ -122,7 +122,11 @@ fn networks_with_another_head_answer_as_they_do_alone() {
         let networks = models.each_ref().map(|model| load(model, &options));
         let sharing = sharing(&networks, &models).unwrap().unwrap();
         assert_eq!(sharing.layers(), 1, "{name}");
-        assert!(sharing.part() > 0.99, "{name}: {}", sharing.part());
+        assert!(
+            sharing.shared_fraction() > 0.99,
+            "{name}: {}",
+            sharing.shared_fraction()
+        );
         assert_same(&networks, &sharing);
     }
 }
@@ -134,7 +138,7 @@ fn one_file_several_times_is_computed_once() {
         .each_ref()
         .map(|m| load(m, &NetworkOptions::default()));
     let sharing = sharing(&networks, &models).unwrap().unwrap();
-    assert_eq!(sharing.part(), 1.0);
+    assert_eq!(sharing.shared_fraction(), 1.0);
     assert_same(&networks, &sharing);
 }
 
@@ -161,7 +165,11 @@ fn real_networks_that_differ_in_a_late_layer_answer_as_they_do_alone(folder: &Pa
     let sharing = sharing(&networks, &models).unwrap().unwrap();
     // The stem and two stages of three blocks.
     assert_eq!(sharing.layers(), 13);
-    assert!((0.6..0.7).contains(&sharing.part()), "{}", sharing.part());
+    assert!(
+        (0.6..0.7).contains(&sharing.shared_fraction()),
+        "{}",
+        sharing.shared_fraction()
+    );
     assert_same(&networks, &sharing);
 }
 

@@ -220,6 +220,6 @@ fn share(
     Ok(Some(Remark::LayersShared {
         networks: loaded.len(),
         layers: sharing.layers(),
-        part: sharing.part(),
+        part: sharing.shared_fraction(),
     }))
 }

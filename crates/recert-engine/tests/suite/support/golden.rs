@@ -73,7 +73,7 @@ pub(crate) fn rows() -> Vec<Row> {
     text.lines().skip(1).map(row).collect()
 }
 
-/// A matrix of logits, one row an image.
+/// A matrix of logits, one row per image.
 pub(crate) struct Logits {
     pub(crate) classes: usize,
     pub(crate) values: Vec<f32>,
