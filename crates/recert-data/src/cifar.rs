@@ -13,7 +13,7 @@ pub(crate) const SHAPE: Shape = Shape {
     width: 32,
 };
 
-/// Bytes of pixels an image, red, green, blue plane, row by row.
+/// Bytes of pixels per image, red, green, blue plane, row by row.
 pub(crate) const PIXELS: usize = 3 * 32 * 32;
 
 /// Bytes of a binary record: a label, then the pixels.

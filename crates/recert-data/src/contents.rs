@@ -18,7 +18,7 @@ pub(crate) trait Images: Send + Sync {
 /// The contents of a file or folder.
 pub(crate) struct Contents {
     pub(crate) images: Box<dyn Images>,
-    /// Labels as the file has them, one an image.
+    /// Labels as the file has them, one per image.
     pub(crate) labels: Option<Vec<i64>>,
     /// Names of the classes in the order of those labels.
     pub(crate) class_names: Option<Vec<String>>,

@@ -4,13 +4,11 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Format;
-use crate::{cifar, files, folder, idx, npy_header};
+use crate::{cifar, files, folder, idx, npy_header, npz};
 
 /// Bytes that begin an image file.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const JPEG: &[u8] = b"\xff\xd8\xff";
-/// Bytes that begin a zip file, the second those of one without entries.
-const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
 
 /// The format of a file or folder.
 pub(crate) fn recognise(path: &Path) -> Result<Format> {
@@ -54,7 +52,7 @@ fn format_of_file(path: &Path, length: u64) -> Result<Option<Format>> {
     if begin.starts_with(npy_header::MAGIC) {
         return Ok(Some(Format::Npy));
     }
-    if ZIP.iter().any(|magic| begin.starts_with(magic)) {
+    if npz::begins_like_zip(path)? {
         return Ok(Some(Format::Npz));
     }
     if begin.starts_with(PNG) || begin.starts_with(JPEG) {

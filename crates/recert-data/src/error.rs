@@ -88,12 +88,13 @@ impl Error {
 
     /// An error of the operating system, distinguished by whether the path exists.
     pub(crate) fn io(source: io::Error, path: &Path) -> Self {
+        // The system's words for what is missing would only repeat these.
         let error = if source.kind() == io::ErrorKind::NotFound {
             Self::new(ErrorKind::Missing, "no such file or folder")
         } else {
-            Self::new(ErrorKind::Io, "cannot be read")
+            Self::new(ErrorKind::Io, "cannot be read").with_source(source)
         };
-        error.with_path(path).with_source(source)
+        error.with_path(path)
     }
 
     /// A file whose length is not the one that its own header calls for.
@@ -145,6 +146,10 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Missing);
         assert_eq!(error.path(), Some(Path::new("a/b.npy")));
         assert_eq!(error.to_string(), "a/b.npy: no such file or folder");
+        assert!(error.source().is_none());
+        let cause = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = Error::io(cause, Path::new("a/b.npy"));
+        assert_eq!(error.to_string(), "a/b.npy: cannot be read");
         assert!(error.source().is_some());
     }
 

@@ -1,4 +1,4 @@
-//! Folders of PNG and JPEG files, one folder a class, as torchvision's `ImageFolder`.
+//! Folders of PNG and JPEG files, one folder per class, as torchvision's `ImageFolder`.
 //!
 //! Classes are the folders in the order of their names, and images are sorted
 //! by their folder and then by name; both orders compare code
@@ -201,7 +201,7 @@ impl Listing {
         }
         if names.is_empty() {
             let message = "the folder holds no image; PNG and JPEG files are read, \
-                           one folder a class or all in one";
+                           one folder per class or all in one";
             return Err(Error::new(ErrorKind::Empty, message).with_path(root));
         }
         Ok(Self {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, Result};
 use crate::{files, idx, npy, npy_header};
 
-/// Reads a file of labels, one an image: npy integers, or IDX bytes.
+/// Reads a file of labels, one per image: npy integers, or IDX bytes.
 pub(crate) fn read(path: &Path) -> Result<Vec<i64>> {
     let begin = files::beginning_decompressed(path, npy_header::MAGIC.len())?;
     if begin.starts_with(npy_header::MAGIC) {

@@ -77,7 +77,7 @@ impl RawArray {
     pub(crate) fn to_labels(&self, path: &Path) -> Result<Vec<i64>> {
         if !matches!(self.dims[..], [_] | [_, 1]) {
             let message = format!(
-                "labels of {} are not read; store one whole number an image, [N]",
+                "labels of {} are not read; store one whole number per image, [N]",
                 dims_text(&self.dims)
             );
             return Err(Error::new(ErrorKind::Shape, message).with_path(path));

@@ -29,7 +29,10 @@ const LABELS: [&[&str]; 3] = [
 /// Opens the images of an npz file, with the labels beside them if there are any.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
     let (file, _) = files::open(path)?;
-    let mut archive = ZipArchive::new(file).map_err(|e| zip_error(e, path))?;
+    let mut archive = ZipArchive::new(file).map_err(|e| match begins_like_zip(path) {
+        Ok(false) => not_a_zip(path),
+        _ => zip_error(e, path),
+    })?;
     let mut names: Vec<String> = archive
         .file_names()
         .flatten()
@@ -106,6 +109,20 @@ fn read<R: Read + Seek>(
     // The length that the archive states is not trusted, so none is passed on.
     let array = npy::read(&mut entry, None, &array_path)?;
     Ok((array, array_path))
+}
+
+/// Whether a file begins as zip files do, with an entry or with the end of none.
+pub(crate) fn begins_like_zip(path: &Path) -> Result<bool> {
+    let begin = files::beginning(path, 4)?;
+    Ok([b"PK\x03\x04", b"PK\x05\x06"]
+        .iter()
+        .any(|magic| begin == *magic))
+}
+
+fn not_a_zip(path: &Path) -> Error {
+    let message = "this is no zip file, which every npz file is; give an npz file, or leave \
+                   'npz:' out to have the format recognised";
+    Error::new(ErrorKind::Corrupt, message).with_path(path)
 }
 
 fn zip_error(e: ZipError, path: &Path) -> Error {

@@ -2,7 +2,7 @@
 
 use crate::pixels::{Grid, Image, Shape, byte_to_pixel};
 
-/// An 8-bit image, row by row, three bytes a pixel.
+/// An 8-bit image, row by row, three bytes per pixel.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rgb {
     pub(crate) width: usize,

@@ -16,7 +16,7 @@ pub enum Format {
     Cifar10Binary,
     /// IDX as of MNIST, plain or compressed by gzip.
     Idx,
-    /// PNG and JPEG files, one folder a class, or one folder without classes.
+    /// PNG and JPEG files, one folder per class, or one folder without classes.
     ImageFolder,
     /// One numpy array.
     Npy,
@@ -205,9 +205,9 @@ pub struct Options {
     /// network whose class 0 is "background".
     pub label_offset: i64,
     /// Labels to use in place of the format's own: an npy file of integers or an
-    /// IDX file of labels, one label an image in the order of the images.
+    /// IDX file of labels, one label per image in the order of the images.
     pub labels: Option<PathBuf>,
-    /// Image folders only: a text file of folder names, one a line; the label of
+    /// Image folders only: a text file of folder names, one per line; the label of
     /// a class is then the number of its line, from 0. Needed where the folder
     /// holds only some of the classes, such as a part of `ImageNet` (`wnids.txt`).
     pub classes: Option<PathBuf>,

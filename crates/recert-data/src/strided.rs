@@ -54,7 +54,7 @@ pub(crate) struct Strided {
 }
 
 impl Strided {
-    /// Images of `shape` in [channel, row, column] order, one byte a pixel, each
+    /// Images of `shape` in [channel, row, column] order, one byte per pixel, each
     /// after `gap` bytes of something else.
     pub(crate) fn from_records(path: &Path, bytes: Vec<u8>, gap: usize, shape: Shape) -> Self {
         let plane = shape.height * shape.width;
