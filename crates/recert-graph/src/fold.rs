@@ -198,7 +198,19 @@ impl Graph {
         let shape = weights.shape().to_vec();
         let mut weights = weights.as_f32()?.to_vec();
         let mut bias = match node.input(2) {
-            Some(id) => self.constant(id)?.as_f32()?.to_vec(),
+            Some(id) => {
+                let bias = self.constant(id)?;
+                let values = bias.as_f32()?.to_vec();
+                // A Gemm's may have a number for each image of the batch instead.
+                if bias
+                    .shape()
+                    .last()
+                    .is_some_and(|&last| last != values.len())
+                {
+                    return None;
+                }
+                values
+            }
             None => Vec::new(),
         };
         let plain = |trans_b| Op::Gemm {

@@ -64,7 +64,8 @@ impl Lowering<'_> {
         let mut bias = match self.floats(node, 2)? {
             None => vec![0.0; outputs],
             Some((_, bias)) if bias.len() == 1 => vec![bias[0]; outputs],
-            Some((_, bias)) if bias.len() == outputs => bias,
+            // One of shape [outputs, 1] has a number for each image of the batch.
+            Some((dims, bias)) if bias.len() == outputs && dims.last() == Some(&outputs) => bias,
             Some(_) => return Err(refuse(node, "its weights and its bias do not fit")),
         };
         for (factor, values) in factors.into_iter().zip([&mut weights, &mut bias]) {
