@@ -72,7 +72,7 @@ impl Noise {
                 Some(levels) => Ok(Image::Levels(levels)),
                 None => Err(Error::new(
                     ErrorKind::Data,
-                    format!("input {idx} is not an 8-bit image: integer noise needs pixels k/255"),
+                    format!("input {idx} is not 8-bit: integer noise needs pixels k/255"),
                 )),
             },
         }
