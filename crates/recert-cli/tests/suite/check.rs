@@ -216,7 +216,7 @@ fn running_samples_again_finds_what_derivation_cannot() {
         for part in [
             "run again: 60 samples, and what all selection samples of 1 inputs select",
             " 0 answered otherwise",
-            "p20.onnx, whose model was not",
+            "p20.onnx, whose model file was not",
         ] {
             assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
         }

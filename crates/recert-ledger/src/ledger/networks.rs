@@ -1,4 +1,4 @@
-//! What answers are of: the run's header, networks, inputs and selections.
+//! Recording and reading the run's header, networks, inputs and selections.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -23,7 +23,7 @@ impl Ledger {
         insert_network(&self.connection, network).map_err(|e| self.sql(e))
     }
 
-    /// All networks with answers here, f first.
+    /// All networks that have answers in this ledger, f first.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -58,13 +58,13 @@ impl Ledger {
     /// # }
     /// ```
     pub fn add_input(&self, input: &Input) -> Result<(), Error> {
-        if let Some(known) = self.input(input.idx)? {
-            if known.sha256 != input.sha256 {
+        if let Some(recorded) = self.input(input.idx)? {
+            if recorded.sha256 != input.sha256 {
                 let message = format!(
-                    "is of other data: input {} has SHA-256 {} in the ledger, {} given (a \
+                    "belongs to other data: input {} has SHA-256 {} in the ledger, {} given (a \
                      new run needs another ledger)",
                     input.idx,
-                    hex(&known.sha256),
+                    hex(&recorded.sha256),
                     hex(&input.sha256),
                 );
                 return Err(Error::new(ErrorKind::OtherData, &self.path, message));
@@ -253,13 +253,13 @@ fn read_input(row: &Row<'_>) -> rusqlite::Result<Input> {
 
 fn hash(row: &Row<'_>, column: &str) -> rusqlite::Result<[u8; 32]> {
     let text: String = row.get(column)?;
-    parse_hex(&text).ok_or_else(|| malformed(format!("'{text}' is no SHA-256")))
+    parse_hex(&text).ok_or_else(|| malformed(format!("'{text}' is not a SHA-256")))
 }
 
 fn read_plain<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     json::read_plain(text).map_err(malformed)
 }
 
-fn malformed(what: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, what.into())
+fn malformed(problem: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, problem.into())
 }
