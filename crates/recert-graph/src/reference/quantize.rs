@@ -35,7 +35,8 @@ pub(super) fn on_grid(steps: f64, zero: i128) -> i128 {
     steps.round_ties_even().clamp(-1e30, 1e30) as i128 + zero
 }
 
-/// `DequantizeLinear`: `(x - zero point) scale`, rounded once to the type `to`.
+/// `DequantizeLinear`: `(x - zero point) scale`, rounded to the type `to`. The
+/// difference is a float32 first, as engines have it, which only int32 shows.
 pub(super) fn dequantize(
     x: &Tensor,
     scale: &Tensor,
@@ -49,7 +50,7 @@ pub(super) fn dequantize(
     let steps = integers(x)?;
     let data = steps.data.iter().zip(&sharers);
     let data = data
-        .map(|(&step, &share)| (step - zeros[share]) as f64 * scales[share])
+        .map(|(&step, &share)| f64::from((step - zeros[share]) as f32) * scales[share])
         .collect();
     rounded(Array::new(steps.shape, data), to)
 }
