@@ -133,7 +133,7 @@ impl<'a> Builder<'a> {
             outputs,
         };
         graph.prune();
-        // A mask that nobody takes does nothing.
+        // A `Dropout` whose mask nothing takes does nothing.
         for node in &mut graph.nodes {
             if node.op == Op::DropoutMask && node.outputs[1].is_none() {
                 node.op = Op::Identity;
@@ -195,7 +195,10 @@ pub fn computed_constant(graph: &GraphProto, opset: i64, name: &str) -> Result<O
     let order = order(graph, &[name.to_owned()])?;
     let mut building = Building::new(graph, opset, 0);
     let nodes = || order.iter().map(|&position| &graph.node[position]);
-    let made: HashSet<&str> = nodes().flat_map(|node| &node.output).map(String::as_str).collect();
+    let made: HashSet<&str> = nodes()
+        .flat_map(|node| &node.output)
+        .map(String::as_str)
+        .collect();
     let mut inputs = nodes().flat_map(|node| &node.input).map(String::as_str);
     let known = |name| made.contains(name) || building.initializers.contains_key(name);
     if !inputs.all(|name| name.is_empty() || known(name)) {
@@ -375,12 +378,12 @@ impl<'a> Building<'a> {
             return Ok(());
         }
         let mut made = Vec::new();
-        for (output, of) in names.zip(outputs) {
+        for (output, inferred) in names.zip(outputs) {
             made.push(if output.is_empty() {
                 None
             } else {
-                let id = self.value(output, of.element, of.shape);
-                self.sizes.extend(of.sizes.map(|sizes| (id, sizes)));
+                let id = self.value(output, inferred.element, inferred.shape);
+                self.sizes.extend(inferred.sizes.map(|sizes| (id, sizes)));
                 Some(id)
             });
         }

@@ -181,8 +181,7 @@ impl<'g> Interpreter<'g> {
         batch: usize,
     ) -> Result<Vec<Arc<Tensor>>> {
         let inputs = states.inputs(node);
-        let inputs: Vec<Option<&Tensor>> =
-            inputs.into_iter().map(|x| x.map(Arc::as_ref)).collect();
+        let inputs: Vec<Option<&Tensor>> = inputs.into_iter().map(|x| x.map(Arc::as_ref)).collect();
         let outputs = node.outputs.iter();
         let outputs: Vec<Option<Output>> = outputs
             .map(|id| id.map(|id| self.output(id, batch)))

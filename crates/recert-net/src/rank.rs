@@ -30,19 +30,20 @@ pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<
         if known.contains_key(name) {
             continue;
         }
-        let of = |at: usize| input(node, at).and_then(|name| known.get(name).copied());
+        let rank_of =
+            |operand: usize| input(node, operand).and_then(|name| known.get(name).copied());
         let rank = match standard_op(node) {
             "Constant" => {
                 constant::stored(graph, index, name).map(|source| source.tensor(graph).dims.len())
             }
             // The weights of a convolution have as many axes as its images.
-            "Conv" | "ConvTranspose" => of(0).or(of(1)),
+            "Conv" | "ConvTranspose" => rank_of(0).or(rank_of(1)),
             "Gemm" | "Flatten" => Some(2),
-            "MatMul" => match (of(0), of(1)) {
+            "MatMul" => match (rank_of(0), rank_of(1)) {
                 (Some(a), Some(b)) if a >= 2 && b >= 2 => Some(a.max(b)),
                 _ => None,
             },
-            "Add" | "Sub" | "Mul" | "Div" | "Pow" => match (of(0), of(1)) {
+            "Add" | "Sub" | "Mul" | "Div" | "Pow" => match (rank_of(0), rank_of(1)) {
                 (Some(a), Some(b)) => Some(a.max(b)),
                 _ => None,
             },
@@ -56,7 +57,7 @@ pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<
                 match (
                     int_attribute(node, "keepdims", 1),
                     attribute(node, "axes"),
-                    of(0),
+                    rank_of(0),
                 ) {
                     (1, _, rank) => rank,
                     (_, Some(axes), Some(rank)) => rank.checked_sub(axes.ints.len()),
@@ -99,7 +100,7 @@ pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<
             | "Concat"
             | "Cast"
             | "QuantizeLinear"
-            | "DequantizeLinear" => of(0),
+            | "DequantizeLinear" => rank_of(0),
             _ => None,
         };
         if let Some(rank) = rank {

@@ -3,6 +3,7 @@
 
 use super::source::Source;
 use crate::error::Result;
+use crate::proto::onnx::AttributeProto;
 
 /// Attributes that change nothing in inference, of any operator.
 const INERT: [&str; 2] = ["consumed_inputs", "doc_string"];
@@ -40,13 +41,7 @@ fn known(op_type: &str) -> &'static [&'static str] {
             "storage_order",
             "strides",
         ],
-        "BatchNormalization" => &[
-            "epsilon",
-            "is_test",
-            "momentum",
-            "spatial",
-            "training_mode",
-        ],
+        "BatchNormalization" => &["epsilon", "is_test", "momentum", "spatial", "training_mode"],
         "Cast" | "CastLike" => &["round_mode", "saturate", "to"],
         "Celu" | "Elu" | "LeakyRelu" | "ThresholdedRelu" => &["alpha"],
         "Clip" => &["max", "min"],
@@ -114,7 +109,7 @@ impl Source<'_> {
     /// Refuses attributes that the operator's reading does not know.
     pub(super) fn check_attributes(&self) -> Result<()> {
         let known = known(self.op_type());
-        let mut names = self.proto.attribute.iter().map(|found| found.name());
+        let mut names = self.proto.attribute.iter().map(AttributeProto::name);
         let unknown = names.find(|name| !known.contains(name) && !INERT.contains(name));
         match unknown {
             None => Ok(()),

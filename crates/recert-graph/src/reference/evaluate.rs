@@ -220,7 +220,9 @@ fn evaluate_one(op: &Op, x: Inputs<'_>, output: &Output) -> Result<Tensor> {
         Op::Pad { mode, pads } => pad(x.required(0)?, *mode, pads),
         Op::Concat { axis } => rearrange::concat(&x.all()?, *axis),
         Op::Gather { axis } => rearrange::gather(x.required(0)?, x.required(1)?, *axis),
-        Op::GatherElements { axis } => rearrange::gather_elements(x.required(0)?, x.required(1)?, *axis),
+        Op::GatherElements { axis } => {
+            rearrange::gather_elements(x.required(0)?, x.required(1)?, *axis)
+        }
         Op::Expand => rearrange::expand(x.required(0)?, &output.shape),
         Op::Tile { repeats } => rearrange::tile(x.required(0)?, repeats),
         Op::Resize(rule) => {
@@ -244,12 +246,20 @@ fn evaluate_one(op: &Op, x: Inputs<'_>, output: &Output) -> Result<Tensor> {
             restored(Array::new(output.shape.clone(), vec![*value; count]), to)
         }
 
-        Op::QuantizeLinear(granularity) => {
-            quantize::quantize(x.required(0)?, x.required(1)?, x.optional(2), *granularity, to)
-        }
-        Op::DequantizeLinear(granularity) => {
-            quantize::dequantize(x.required(0)?, x.required(1)?, x.optional(2), *granularity, to)
-        }
+        Op::QuantizeLinear(granularity) => quantize::quantize(
+            x.required(0)?,
+            x.required(1)?,
+            x.optional(2),
+            *granularity,
+            to,
+        ),
+        Op::DequantizeLinear(granularity) => quantize::dequantize(
+            x.required(0)?,
+            x.required(1)?,
+            x.optional(2),
+            *granularity,
+            to,
+        ),
         Op::QLinearConv { window, group } => {
             let grids = [x.grid(1)?, x.grid(4)?, x.grid(6)?];
             let values = [x.required(0)?, x.required(3)?];

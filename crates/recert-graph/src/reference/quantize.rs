@@ -97,14 +97,14 @@ fn sharers(shape: &[usize], scales: &[usize], granularity: Granularity) -> Resul
     };
     let mut list = Vec::with_capacity(count);
     for_each_index(shape, |index| {
-        let place = |a: usize| {
+        let scale_index = |a: usize| {
             if a == axis {
                 index[a] / block
             } else {
                 index[a]
             }
         };
-        list.push((0..shape.len()).map(|a| place(a) * along[a]).sum());
+        list.push((0..shape.len()).map(|a| scale_index(a) * along[a]).sum());
     });
     Ok(list)
 }

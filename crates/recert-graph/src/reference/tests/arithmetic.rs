@@ -5,9 +5,9 @@ use proptest::prelude::*;
 
 use super::super::array::Array;
 use super::super::elementwise::{binary, cast, clip, unary, variadic};
-use super::super::{Output, compute};
 use super::super::quantize::{dequantize, quantize};
 use super::super::reduce::arg_extreme;
+use super::super::{Output, compute};
 use super::super::{matmul, numbers};
 use crate::{Binary, Data, ElementType, Granularity, Op, Tensor, Unary, Variadic};
 
