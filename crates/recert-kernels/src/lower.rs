@@ -79,8 +79,8 @@ fn unsupported(node: &Source) -> Error {
     refuse(node, "this operator is not supported here")
 }
 
-/// Why an operator is refused whose output mixes images.
-const MIXES: &str = "its output mixes the images of a batch";
+/// Why an operator is refused whose output mixes images of a batch.
+const MIXES: &str = "an image's output depends on the other images in the batch";
 
 impl<'a> Lowering<'a> {
     fn new(source: &'a recert_graph::Graph) -> Result<Self> {
