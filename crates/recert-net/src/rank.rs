@@ -8,6 +8,44 @@ use recert_graph::{Result, stored, tensor_type};
 
 use crate::constant;
 
+/// Operators whose first output has the element type and the rank of their
+/// first input.
+pub(crate) const SAME_TYPE_AND_RANK: &[&str] = &[
+    "Abs",
+    "AveragePool",
+    "BatchNormalization",
+    "Clip",
+    "Dropout",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "InstanceNormalization",
+    "LRN",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Log",
+    "LogSoftmax",
+    "MaxPool",
+    "Neg",
+    "PRelu",
+    "Pad",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Softplus",
+    "Sqrt",
+    "Tanh",
+    "Transpose",
+];
+
 /// The known ranks by tensor name: stated in the file, or following from the
 /// operator that makes the tensor.
 pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<&'a str, usize>> {
@@ -64,43 +102,8 @@ pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<
                     _ => None,
                 }
             }
-            "Relu"
-            | "Clip"
-            | "LeakyRelu"
-            | "PRelu"
-            | "Elu"
-            | "Selu"
-            | "Sigmoid"
-            | "HardSigmoid"
-            | "HardSwish"
-            | "Tanh"
-            | "Softplus"
-            | "Softmax"
-            | "LogSoftmax"
-            | "Exp"
-            | "Log"
-            | "Sqrt"
-            | "Erf"
-            | "Gelu"
-            | "Abs"
-            | "Neg"
-            | "Identity"
-            | "Dropout"
-            | "MaxPool"
-            | "AveragePool"
-            | "GlobalAveragePool"
-            | "GlobalMaxPool"
-            | "BatchNormalization"
-            | "InstanceNormalization"
-            | "LayerNormalization"
-            | "LRN"
-            | "Slice"
-            | "Pad"
-            | "Transpose"
-            | "Concat"
-            | "Cast"
-            | "QuantizeLinear"
-            | "DequantizeLinear" => rank_of(0),
+            "Concat" | "Cast" | "QuantizeLinear" | "DequantizeLinear" => rank_of(0),
+            op if SAME_TYPE_AND_RANK.contains(&op) => rank_of(0),
             _ => None,
         };
         if let Some(rank) = rank {

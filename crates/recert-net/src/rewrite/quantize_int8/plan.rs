@@ -9,6 +9,7 @@ use recert_graph::{ElementType, Error, ErrorKind, Result, stored, tensor_type, t
 use crate::constant;
 use crate::draft::Draft;
 use crate::layers::{Layer, check_finite, layers, note_unknown};
+use crate::rank::SAME_TYPE_AND_RANK;
 
 /// The point that stands for a network input is its name after this prefix.
 pub(super) const INPUT_POINT: &str = "recert.input.";
@@ -180,51 +181,9 @@ fn activations(graph: &GraphProto, index: &Index) -> Result<HashSet<String>> {
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Sum" | "Mean" | "Concat" => {
                 (0..node.input.len()).any(takes)
             }
-            "Relu"
-            | "Clip"
-            | "LeakyRelu"
-            | "PRelu"
-            | "Elu"
-            | "Selu"
-            | "Sigmoid"
-            | "HardSigmoid"
-            | "HardSwish"
-            | "Tanh"
-            | "Softplus"
-            | "Softmax"
-            | "LogSoftmax"
-            | "Exp"
-            | "Log"
-            | "Sqrt"
-            | "Erf"
-            | "Gelu"
-            | "Abs"
-            | "Neg"
-            | "Identity"
-            | "Dropout"
-            | "MaxPool"
-            | "AveragePool"
-            | "GlobalAveragePool"
-            | "GlobalMaxPool"
-            | "ReduceMean"
-            | "ReduceSum"
-            | "ReduceMax"
-            | "ReduceMin"
-            | "BatchNormalization"
-            | "InstanceNormalization"
-            | "LayerNormalization"
-            | "LRN"
-            | "Slice"
-            | "Pad"
-            | "Reshape"
-            | "Flatten"
-            | "Squeeze"
-            | "Unsqueeze"
-            | "Transpose"
-            | "Gather"
-            | "DepthToSpace"
-            | "SpaceToDepth" => takes(0),
-            _ => false,
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "Reshape" | "Flatten"
+            | "Squeeze" | "Unsqueeze" | "Gather" | "DepthToSpace" | "SpaceToDepth" => takes(0),
+            op => SAME_TYPE_AND_RANK.contains(&op) && takes(0),
         };
         if float {
             // Further outputs (indices, masks) are of other types.
