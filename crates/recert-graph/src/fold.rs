@@ -328,8 +328,8 @@ pub fn channels_of_weights(
     let extent = shape[axis];
     let inner: usize = shape[axis + 1..].iter().product();
     let outer = count / (extent * inner).max(1);
-    (0..count).map(move |place| {
-        let (row, column) = (place / (inner * extent), place / inner % extent);
+    (0..count).map(move |index| {
+        let (row, column) = (index / (inner * extent), index / inner % extent);
         if group == 1 {
             column
         } else {
