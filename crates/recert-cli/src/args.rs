@@ -21,6 +21,7 @@ Exit codes:
   5    the engine is missing or cannot compute the network
   6    writing failed, such as on a full disk
   7    check: a certificate or a field does not hold
+  8    a worker could not be started or was lost: the same command again resumes
   130  interrupted: the same command again resumes";
 
 /// Certifies how robust a neural network is; recertifies every changed version

@@ -24,6 +24,8 @@ pub(crate) enum Code {
     Output = 6,
     /// A ledger was checked, and a certificate or a field does not hold.
     Check = 7,
+    /// A worker could not be started, was lost, or sent a reply that cannot be used.
+    Workers = 8,
     /// Stopped by Ctrl-C or a termination signal; the same command resumes.
     Interrupted = 130,
 }
@@ -75,6 +77,7 @@ impl From<Error> for Failure {
             ErrorKind::Input => Code::Input,
             ErrorKind::Ledger => Code::Ledger,
             ErrorKind::Engine => Code::Engine,
+            ErrorKind::Workers => Code::Workers,
             ErrorKind::Output => Code::Output,
             _ => Code::Other,
         };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use recert::check::{SCHEMA, SealState};
-use recert::job::{Auditor, Checked, Findings, Rerun, RerunConfig};
+use recert::job::{Auditor, Checked, Findings, RerunConfig};
 use serde_json::{Value, json};
 
 use crate::args::Check;
@@ -54,7 +54,7 @@ fn as_json(checked: &Checked) -> Value {
         Ok(Findings { report, rerun }) => {
             let mut value = json!(report);
             value["holds"] = json!(checked.wrong() == 0);
-            value["rerun"] = rerun.as_ref().map_or(Value::Null, Rerun::json);
+            value["rerun"] = json!(rerun);
             value
         }
         Err(error) => json!({
