@@ -107,13 +107,11 @@ fn flag(field: Field) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn every_field_is_a_flag() {
-        let commands = crate::args::Args::command();
+        let commands = crate::args::Args::commands();
         let flags: BTreeSet<String> = (commands.get_subcommands())
             .flat_map(clap::Command::get_arguments)
             .filter_map(|argument| argument.get_long())
