@@ -76,7 +76,8 @@ const CHECK: &str = "\
 Every count, share of alpha, bound, radius and statement is derived again by code that
 shares nothing with what made it, and compared; docs/checking.md states what that proves.
 That the networks gave these answers is not derivable: --rerun N regenerates the noise of
-N samples, runs the networks on them, and compares.";
+N samples, runs the networks on them, and compares. docs/glossary.md explains the names of
+methods and bounds.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = CHECK)]

@@ -22,7 +22,8 @@ macro_rules! flags {
 
         impl $name {
             pub(crate) fn config(&self) -> $config {
-                $config { $($field: self.$field.clone(),)* }
+                let Self { $($field,)* } = self.clone();
+                $config { $($field,)* }
             }
         }
     };

@@ -226,12 +226,11 @@ impl Amount {
             return Ok(value as u64);
         }
         let message = match self {
-            Self::Count(count) => format!("must be from 1 to {n}, but is {count}"),
+            Self::Count(count) => format!("{count} is out of the range from 1 to {n}"),
             Self::Percent(_) => {
                 format!("{self} of {n} is {value}, but must be from 1 to {n}")
             }
         };
-        let message = format!("{field}: {message}");
         Err(Error::parameter(field, message))
     }
 }

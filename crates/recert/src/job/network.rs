@@ -195,7 +195,7 @@ impl Network {
     }
 
     /// A network of a ledger, loaded and computed as the ledger records it.
-    pub(super) fn as_recorded(
+    pub(super) fn recorded(
         model: Model,
         recorded: &ledger::Network,
         image: ImageShape,

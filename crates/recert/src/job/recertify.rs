@@ -97,26 +97,18 @@ impl Default for RecertifyConfig {
 /// A ledger that networks are to be recertified from, and how.
 ///
 /// ```
-/// use recert::engine::ImageShape;
-/// use recert::job::{
-///     CertifyConfig, Data, Event, Network, Recertification, RecertifyConfig, certify,
-/// };
+/// use recert::job::{Recertification, RecertifyConfig};
 ///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let image = ImageShape { channels: 1, height: 1, width: 2 };
-/// let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
-/// let brighter = |limit: f32| {
-///     Network::from_fn(&format!("brighter than {limit}"), 2, image, move |pixels| {
-///         Some(u16::from(pixels[0] + pixels[1] > limit))
-///     })
-/// };
 /// # let folder = tempfile::tempdir()?;
-/// # let ledger = folder.path().join("dots.recert");
-/// let config = CertifyConfig { n: 2000, ..CertifyConfig::new(0.25) };
-/// certify(&ledger, &config, &data, &brighter(1.0)?)?.run(&mut |_: Event<'_>| ())?;
+/// # let ledger = certified(folder.path())?;
+/// // The ledger has the certificates of two inputs under `brighter_than(1.0)`, from
+/// // 2,000 samples each.
+/// let data = dots()?;
 ///
 /// // The modified network, with a tenth of the samples.
-/// let networks = [brighter(1.01)?];
+/// let networks = [brighter_than(1.01)?];
 /// let recertification = Recertification::open(&ledger, &RecertifyConfig::default(), 1)?;
 /// let mut evaluations = 0;
 /// recertification.job(&data, &networks)?.run(&mut |event: Event<'_>| {

@@ -100,15 +100,11 @@ fn certify_with_rows<'a>(
 /// As for [`certify`].
 ///
 /// ```
-/// use recert::engine::ImageShape;
-/// use recert::job::{Data, Event, Network, PredictConfig, predict};
+/// use recert::job::{PredictConfig, predict};
 ///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let image = ImageShape { channels: 1, height: 1, width: 2 };
-/// let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
-/// let network = Network::from_fn("bright", 2, image, |pixels| {
-///     Some(u16::from(pixels[0] + pixels[1] > 1.0))
-/// })?;
+/// let (data, network) = (dots()?, brighter_than(1.0)?);
 /// # let folder = tempfile::tempdir()?;
 /// # let ledger = folder.path().join("dots.recert");
 /// let mut classes = Vec::new();

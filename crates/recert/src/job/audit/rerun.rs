@@ -107,6 +107,7 @@ pub struct Difference {
     pub found: Value,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn tag<S: Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
     stream.tag().serialize(serializer)
 }
@@ -197,7 +198,7 @@ impl Auditor {
             return Ok(None);
         };
         self.used.borrow_mut().insert(network.sha256);
-        let network = Network::as_recorded(model.clone(), network, image)?;
+        let network = Network::recorded(model.clone(), network, image)?;
         network.worker().map(Some)
     }
 
