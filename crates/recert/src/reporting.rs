@@ -102,9 +102,12 @@ fn run(
         },
     };
     // Recertifications take f's class; what some inputs get beyond the average
-    // number of samples is no selection.
-    let drawn_selection = matches!(method, Method::Certify { .. })
-        && group.iter().any(|c| c.evaluations > first.samples);
+    // number of samples is no selection. Those that stop at a radius need fewer.
+    let drawn_selection = match method {
+        Method::Certify { until: Some(_), .. } => true,
+        Method::Certify { .. } => group.iter().any(|c| c.evaluations > first.samples),
+        _ => false,
+    };
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     named.insert("seed".into(), header.seed.to_string());
     named.insert("noise".into(), header.generator.clone());

@@ -107,7 +107,10 @@ pub struct Difference {
     pub found: Value,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn tag<S: Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
     stream.tag().serialize(serializer)
 }
