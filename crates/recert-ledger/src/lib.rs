@@ -61,6 +61,6 @@ pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence};
 pub use json::Foreign;
 pub use ledger::{Block, Blocks, Ledger, NewAnswers, Seal, Series, StoredBytes, raw};
 pub use records::{
-    Certificate, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
+    Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 pub use schema::SCHEMA_VERSION;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Ledger, unsigned};
-use crate::records::{Header, Input, Network, NetworkId, Selection, Task, hex, parse_hex};
+use crate::records::{Engine, Header, Input, Network, NetworkId, Selection, Task, hex, parse_hex};
 use crate::{Error, ErrorKind, json};
 
 impl Ledger {
@@ -201,9 +201,9 @@ pub(super) fn insert_network(
             hex(&n.sha256),
             n.file,
             n.bytes as i64,
-            n.engine,
-            n.engine_version,
-            n.precision,
+            n.engine.name,
+            n.engine.version,
+            n.engine.arithmetic,
             n.batch_invariant,
             n.preprocess,
             n.output,
@@ -216,9 +216,9 @@ pub(super) fn insert_network(
          AND precision = ?4 AND preprocess = ?5 AND output = ?6",
         params![
             hex(&n.sha256),
-            n.engine,
-            n.engine_version,
-            n.precision,
+            n.engine.name,
+            n.engine.version,
+            n.engine.arithmetic,
             n.preprocess,
             n.output
         ],
@@ -231,9 +231,11 @@ fn read_network(row: &Row<'_>) -> rusqlite::Result<Network> {
         sha256: hash(row, "sha256")?,
         file: row.get("file")?,
         bytes: unsigned(row, "bytes")?,
-        engine: row.get("engine")?,
-        engine_version: row.get("engine_version")?,
-        precision: row.get("precision")?,
+        engine: Engine {
+            name: row.get("engine")?,
+            version: row.get("engine_version")?,
+            arithmetic: row.get("precision")?,
+        },
         batch_invariant: row.get("batch_invariant")?,
         preprocess: row.get("preprocess")?,
         output: row.get("output")?,

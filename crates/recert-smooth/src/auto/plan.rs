@@ -353,9 +353,9 @@ fn hashes(ledger: &Ledger) -> Result<BTreeMap<u32, [u8; 32]>, Error> {
 fn identity(network: &Network) -> serde_json::Value {
     json!([
         hex(&network.sha256),
-        network.engine,
-        network.engine_version,
-        network.precision,
+        network.engine.name,
+        network.engine.version,
+        network.engine.arithmetic,
         network.preprocess,
         network.output,
         network.classes,
