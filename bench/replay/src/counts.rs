@@ -53,7 +53,7 @@ pub struct Counts {
 pub type Error = Box<dyn std::error::Error>;
 
 impl Counts {
-    /// Counts what the ledger has of f, and of each h on its first `m` samples.
+    /// Counts the answers in the ledger: f's on all samples, and each h's on its first `m`.
     pub fn extract(ledger: &Path, m: u64) -> Result<Self, Error> {
         let ledger = Ledger::open_read_only(ledger)?;
         let n = ledger.header().n;
@@ -119,12 +119,12 @@ impl Counts {
     /// The table as tab-separated text.
     pub fn to_text(&self) -> String {
         let mut text = String::from("network\tidx\tcorrect\twhat\tby code\n");
-        let mut line = |network: &str, input: &Base, what: &str, counts: &ByCode| {
+        let mut line = |network: &str, input: &Base, kind: &str, counts: &ByCode| {
             let each: Vec<String> = counts.iter().map(u64::to_string).collect();
             let correct = u8::from(input.correct);
             let _ = writeln!(
                 text,
-                "{network}\t{}\t{correct}\t{what}\t{}",
+                "{network}\t{}\t{correct}\t{kind}\t{}",
                 input.idx,
                 each.join(" ")
             );
@@ -151,7 +151,7 @@ impl Counts {
         for (number, line) in text.lines().enumerate().skip(1) {
             let bad = || format!("line {}: not a row of counts", number + 1);
             let fields: Vec<&str> = line.split('\t').collect();
-            let [network, idx, correct, what, numbers] = fields[..] else {
+            let [network, idx, correct, kind, numbers] = fields[..] else {
                 return Err(bad().into());
             };
             let numbers: Vec<u64> = (numbers.split(' ').map(str::parse))
@@ -174,7 +174,7 @@ impl Counts {
                 counts.networks.push((network.to_owned(), Vec::new()));
             }
             let paired = &mut counts.networks.last_mut().ok_or_else(bad)?.1;
-            if what == "pairs" {
+            if kind == "pairs" {
                 paired.push(Paired {
                     pairs: numbers,
                     own: [0; CODES],
@@ -183,7 +183,7 @@ impl Counts {
                 continue;
             }
             let last = paired.last_mut().ok_or_else(bad)?;
-            match what {
+            match kind {
                 "own" => last.own = numbers,
                 "differ" => last.differ = numbers,
                 _ => return Err(bad().into()),

@@ -46,7 +46,7 @@ pub struct Answered {
 impl Samples {
     /// Draws f's codes on n samples.
     pub fn draw(law: &Law, n: u64, key: &[u64]) -> Self {
-        let stream = |what: u64| Stream::new(&[key, &[what]].concat());
+        let stream = |purpose: u64| Stream::new(&[key, &[purpose]].concat());
         let (selection, codes) = (stream(0), stream(1));
         let k0 = (0..N0).filter(|&i| selection.at(i) < law.f()).count() as u64;
         let mut sums = [0.0; CODES];

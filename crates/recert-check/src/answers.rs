@@ -1,4 +1,4 @@
-//! Answers: decoding every blob, and what each network answered on an input.
+//! Answers: decoding every blob, and collecting each network's answers on an input.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,11 @@ use crate::fields::Fields;
 use crate::report::Report;
 use crate::tables::Tables;
 
-/// The noise streams by the numbers that ledgers keep: samples that certificates
-/// are counted on.
+/// The number that ledgers give the noise stream of estimation samples.
 pub(crate) const CERTIFY: u32 = 1;
-/// Samples that no cached answer has seen.
+/// The number of the stream of fresh samples, which f has not answered.
 pub(crate) const FRESH: u32 = 2;
-/// Samples for prediction.
+/// The number of the stream of samples for prediction.
 pub(crate) const PREDICT: u32 = 4;
 
 /// A network's answers on samples of one stream of one input, by sample.
@@ -24,22 +23,22 @@ pub(crate) struct Series {
     pub(crate) samples: Vec<u32>,
     /// The class of each, [`INVALID`] for an invalid answer.
     pub(crate) classes: Vec<u16>,
-    /// The margin's bucket of each, where all of them have one.
+    /// The margin bucket of each, if all of them have one.
     pub(crate) margins: Option<Vec<u8>>,
-    /// The time that they took together.
+    /// The time that all of them took.
     pub(crate) micros: u64,
 }
 
 impl Series {
-    /// The classes of the samples `0..count`; `None` if not all of them are here.
+    /// The classes of the samples `0..count`; `None` if any of them is missing.
     pub(crate) fn first(&self, count: u64) -> Option<&[u16]> {
         let count = usize::try_from(count).ok()?;
         let last = count.checked_sub(1)?;
-        // Ascending and distinct: the last being in place, all before it are.
+        // The numbers are ascending and distinct, so if the last is in its place, all are.
         (*self.samples.get(last)? as usize == last).then(|| &self.classes[..count])
     }
 
-    /// The classes of some ascending samples; `None` if not all of them are here.
+    /// The classes of some ascending samples; `None` if any of them is missing.
     pub(crate) fn on(&self, samples: &[u32]) -> Option<Vec<u16>> {
         let position = |sample: &u32| self.samples.binary_search(sample).ok();
         let positions = samples.iter().map(position);
@@ -55,7 +54,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// A network's answers on a stream; none if there are none.
+    /// A network's answers on a stream, if there are any.
     pub(crate) fn series(&self, network: i64, stream: u32) -> Option<&Series> {
         self.by_stream.get(&(network, stream))
     }
@@ -70,7 +69,7 @@ struct Piece {
 }
 
 /// Decodes all answers on an input.
-pub(crate) fn of_input(
+pub(crate) fn decode_input(
     ledger: &Ledger,
     tables: &Tables,
     idx: u32,
@@ -100,7 +99,7 @@ pub(crate) fn of_input(
     Ok(answers)
 }
 
-/// Decodes a row; `None` if it is not what it should be.
+/// Decodes a row; `None` if it is invalid, which is then in the report.
 fn decode(
     row: &Row,
     tables: &Tables,
@@ -110,8 +109,8 @@ fn decode(
     let mut fields = Fields::new(row, report);
     let stream = fields.integer("stream", 0..=u64::from(u32::MAX))? as u32;
     if ![CERTIFY, FRESH, PREDICT].contains(&stream) {
-        let known = "1 (certify), 2 (fresh) or 4 (predict)";
-        fields.wrong("stream", stream, known);
+        let streams = "1 (certify), 2 (fresh) or 4 (predict)";
+        fields.wrong("stream", stream, streams);
     }
     let first = fields.integer("first", 0..=u64::from(u32::MAX))?;
     let count = fields.integer("copies", 1..=1 << 24)?;
@@ -126,9 +125,9 @@ fn decode(
     };
     let samples = match decode_samples(numbers, first, count) {
         Ok(samples) => samples,
-        Err(what) => {
+        Err(problem) => {
             let field = if chosen { "numbers" } else { "copies" };
-            fields.wrong(field, format!("a blob that {what}"), "sample numbers");
+            fields.wrong(field, format!("a blob that {problem}"), "sample numbers");
             return None;
         }
     };
@@ -138,29 +137,29 @@ fn decode(
     }
     let selected = tables.selections.get(&(network, idx));
     if margins.is_some() && !selected.is_some_and(|selection| selection.edges) {
-        let what = "nothing: there are no edges of buckets";
-        fields.wrong("margins", "margins", what);
+        let derived = "nothing, since the selection has no margin edges";
+        fields.wrong("margins", "margins", derived);
     }
     let class = selected.map_or(0, |selection| selection.class);
     let codes = match decode_answers(classes, margins, count, class) {
         Ok(codes) => codes,
-        Err(what) => {
-            // Which of the two blobs it is: the classes alone may be in order.
-            let whole = decode_answers(classes, None, count, class).is_ok();
-            let field = if whole { "margins" } else { "classes" };
-            fields.wrong(field, format!("a blob that {what}"), "answers");
+        Err(problem) => {
+            // If the classes can be decoded by themselves, the blob of margins is at fault.
+            let valid_classes = decode_answers(classes, None, count, class).is_ok();
+            let field = if valid_classes { "margins" } else { "classes" };
+            fields.wrong(field, format!("a blob that {problem}"), "answers");
             return None;
         }
     };
-    let known = tables.networks.get(&network).map_or(0, |n| n.classes);
+    let classes = tables.networks.get(&network).map_or(0, |n| n.classes);
     let largest = codes
         .classes
         .iter()
         .filter(|&&class| class != INVALID)
         .max();
-    if let Some(&class) = largest.filter(|&&class| u64::from(class) >= known) {
-        let what = format!("classes below {known}");
-        fields.wrong("classes", format!("an answer {class}"), what);
+    if let Some(&class) = largest.filter(|&&class| u64::from(class) >= classes) {
+        let derived = format!("classes below {classes}");
+        fields.wrong("classes", format!("an answer {class}"), derived);
         return None;
     }
     let piece = Piece {
@@ -172,14 +171,15 @@ fn decode(
     Some((stream, piece))
 }
 
-/// The rows of a series as one; `None` if two of them have the same sample.
+/// Joins the rows of a series; `None` if two of them have the same sample, which is then in
+/// the report.
 fn gather(
     pieces: Vec<Piece>,
     (network, stream): (i64, u32),
     idx: u32,
     report: &mut Report,
 ) -> Option<Series> {
-    let coded = pieces.iter().all(|piece| piece.margins.is_some());
+    let with_margins = pieces.iter().all(|piece| piece.margins.is_some());
     let mut all: Vec<(u32, u16, u8)> = Vec::new();
     let mut micros = 0_u64;
     for piece in pieces {
@@ -199,7 +199,7 @@ fn gather(
     Some(Series {
         samples: all.iter().map(|entry| entry.0).collect(),
         classes: all.iter().map(|entry| entry.1).collect(),
-        margins: coded.then(|| all.iter().map(|entry| entry.2).collect()),
+        margins: with_margins.then(|| all.iter().map(|entry| entry.2).collect()),
         micros,
     })
 }

@@ -1,10 +1,9 @@
-//! Arithmetic of the checker's own: numbers of 106 bits with their error, the
-//! bounds that the prover rounds on the way to, and exact sums of shares.
+//! The checker's own arithmetic: 106-bit numbers with error bounds, joint bounds and bounds
+//! over cells, and exact sums of shares.
 //!
-//! `recert-num` gives the Clopper-Pearson bounds, normal quantiles and directed
-//! operations that are stated as such. Whatever the prover computes beyond these
-//! is computed here by another route, and so closely that what is left open is
-//! below anything that the prover's own rounding leaves.
+//! Clopper-Pearson bounds, normal quantiles and operations with directed rounding come from
+//! `recert-num`. Everything that the prover computes beyond these is computed here by another
+//! method, with an error smaller than that of the prover's own rounding.
 
 mod ball;
 mod cells;
@@ -17,11 +16,11 @@ pub(crate) use cells::{Coded, coded_bound};
 pub(crate) use joint::{Cell, lower_bound};
 pub(crate) use shares::at_most;
 
-/// The share of the numbers that go into a bound by which the prover's rounding
-/// may lower it: 64 units in the last place.
+/// The most that the prover's rounding may lower a bound, relative to the size of the numbers
+/// in its computation: 64 units in the last place.
 const ROUNDING: f64 = f64::from_bits((1023 - 47) << 52);
 
-/// A bound, and how far below it the prover's rounding may end.
+/// A proved bound, and how far below it the prover's rounding may end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Proved {
     pub(crate) bound: f64,
@@ -29,7 +28,7 @@ pub(crate) struct Proved {
 }
 
 impl Proved {
-    /// Whether a stated bound is proved, and no weaker than its rounding makes it.
+    /// Whether a stated bound is proved, and not lower than rounding explains.
     pub(crate) fn covers(self, stated: f64) -> bool {
         stated <= self.bound && stated >= self.bound - self.slack
     }

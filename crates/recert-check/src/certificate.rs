@@ -1,4 +1,4 @@
-//! Certificates: what is stored against what is derived.
+//! Comparing stored certificates with derived ones.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::answers::Answers;
 use crate::claim::{Claim, Claims};
 use crate::derived::{Bound, Context, Derived};
 use crate::fields::Fields;
-use crate::free::Free;
+use crate::free::FreeParameters;
 use crate::method;
 use crate::report::Report;
 use crate::tables::Tables;
@@ -42,7 +42,7 @@ pub(crate) fn check(
         return;
     };
     let (Some(claim), Some(run)) = (claims.get(&(id as i64)), &tables.run) else {
-        fields.wrong("claim", id, "a claim that is what it should be");
+        fields.wrong("claim", id, "a valid claim");
         return;
     };
     let (method, network) = (&claim.method_name, claim.network);
@@ -50,8 +50,12 @@ pub(crate) fn check(
         "claim {id} ({method} from {} samples of network {network}), idx {}",
         claim.samples, answers.idx
     );
-    if claim.count() {
-        fields.wrong("", "a certificate", "no more than the claim's inputs");
+    if claim.exceeds_most() {
+        fields.wrong(
+            "",
+            "a certificate",
+            "no more certificates than the claim has inputs",
+        );
     }
     let Some(text) = fields.text("counts") else {
         return;
@@ -66,20 +70,20 @@ pub(crate) fn check(
         answers,
         network,
         samples: claim.samples,
-        free: Free::read(text),
+        free: FreeParameters::read(text),
         bound: fields.row.get("bound").to_string(),
         p_lower,
         abstains: *fields.row.get("class") == Value::Null,
     };
     let derived = match method::derive(&claim.method, &context) {
         Ok(derived) => derived,
-        Err((field, what)) => {
-            let shown = match field {
+        Err((field, form)) => {
+            let stored = match field {
                 "counts" => text.to_owned(),
                 "" => "a certificate".to_owned(),
                 field => fields.row.get(field).to_string(),
             };
-            fields.wrong(field, shown, what);
+            fields.wrong(field, stored, form);
             return;
         }
     };
@@ -97,15 +101,15 @@ fn tally(report: &mut Report, claim: &Claim, derived: &Derived) {
 fn compare(fields: &mut Fields<'_>, counts: &str, derived: &Derived) {
     fields.compare_json("counts", counts, &derived.counts);
     let class = fields.integer_or_null("class", 0..=u64::from(u16::MAX));
-    let due = derived.class.map(u64::from);
+    let derived_class = derived.class.map(u64::from);
     let show = |class: Option<u64>| class.map_or("an abstention".to_owned(), |c| c.to_string());
     if let Ok(class) = class
-        && class != due
+        && class != derived_class
     {
-        fields.wrong("class", show(class), show(due));
+        fields.wrong("class", show(class), show(derived_class));
     }
-    let finite = |value: f64| value >= 0.0 && value.to_bits() != (-0.0_f64).to_bits();
-    let radius = fields.real("radius", "a number of at least 0", finite);
+    let non_negative = |value: f64| value >= 0.0 && value.to_bits() != (-0.0_f64).to_bits();
+    let radius = fields.real("radius", "a number of at least 0", non_negative);
     if let Some(radius) = radius.filter(|radius| radius.to_bits() != derived.radius.to_bits()) {
         fields.wrong(
             "radius",
@@ -121,16 +125,16 @@ fn compare(fields: &mut Fields<'_>, counts: &str, derived: &Derived) {
             }
         }
         Bound::Exactly(value) => {
-            let p = fields.real("p_lower", "a probability", finite);
+            let p = fields.real("p_lower", "a probability", non_negative);
             if let Some(p) = p.filter(|p| p.to_bits() != value.to_bits()) {
                 fields.wrong("p_lower", format!("{p:?}"), format!("{value:?}"));
             }
         }
-        Bound::Below(most) => {
-            let p = fields.real("p_lower", "a probability", finite);
-            if let Some(p) = p.filter(|&p| !most.covers(p)) {
-                let (bound, slack) = (most.bound, most.slack);
-                let range = format!("at most {bound:?}, and less by no more than {slack:e}");
+        Bound::Below(proved) => {
+            let p = fields.real("p_lower", "a probability", non_negative);
+            if let Some(p) = p.filter(|&p| !proved.covers(p)) {
+                let (bound, slack) = (proved.bound, proved.slack);
+                let range = format!("at most {bound:?}, and below that by no more than {slack:e}");
                 fields.wrong("p_lower", format!("{p:?}"), range);
             }
         }
@@ -144,9 +148,9 @@ fn compare(fields: &mut Fields<'_>, counts: &str, derived: &Derived) {
         fields.wrong("evaluations", stored, derived.evaluations);
     }
     let micros = fields.integer("micros", 0..=i64::MAX as u64);
-    if let (Some(stored), Some(due)) = (micros, derived.micros)
-        && stored != due
+    if let (Some(stored), Some(derived)) = (micros, derived.micros)
+        && stored != derived
     {
-        fields.wrong("micros", stored, due);
+        fields.wrong("micros", stored, derived);
     }
 }

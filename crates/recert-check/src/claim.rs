@@ -1,17 +1,17 @@
-//! Claims as the checker has them: a method with its shares of alpha.
+//! Claims as the checker derives them: a method with its shares of alpha.
 
-pub(crate) mod asked;
-mod due;
+mod expected;
 pub(crate) mod read;
+pub(crate) mod requested;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-/// One in so many of f's samples is early: looked at before anything is decided,
-/// and never run on.
+/// One in this many of f's samples is early: decisions look at f's answer on it first, and h
+/// never runs on it.
 const EARLY: u64 = 32;
 
-/// What certificates claim, made again.
+/// A claim, derived again.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) network: i64,
@@ -19,59 +19,60 @@ pub(crate) struct Claim {
     pub(crate) samples: u64,
     pub(crate) alpha: f64,
     pub(crate) method: Method,
-    /// Inputs that there may be certificates for, where the claim states it.
+    /// The most certificates that there may be by this claim, where it states that.
     pub(crate) most: Option<u64>,
-    /// Certificates seen.
+    /// The number of certificates by this claim that have been checked.
     pub(crate) certificates: Cell<u64>,
 }
 
 /// A method with its shares of alpha.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Method {
-    /// From scratch on the network's own samples, at what is left of alpha.
+    /// From scratch on the network's own samples, with failure probability `level`.
     Scratch { level: f64, two_sided: bool },
     /// The smoothed classifier's class.
     Predict { level: f64 },
     /// From the first samples of f and h, by pairs.
     Pairs { kind: Pairs, shares: Vec<f64> },
-    /// On samples that f's codes choose.
+    /// On samples that are chosen by f's codes.
     Auto {
         shares: Shares,
         /// Whether the number of samples may depend on what h answered.
         anytime: bool,
-        /// Whether certificates from both sides are asked for.
+        /// Whether two-sided certificates are allowed.
         both: bool,
     },
-    /// From scratch, stopped freely.
+    /// From scratch, by an anytime-valid bound.
     Until { level: f64 },
 }
 
-/// What `auto` makes of alpha.
+/// The shares of alpha in `auto`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Shares {
-    /// For a statement about f's codes.
+    /// For the event about f, in bounds with two events.
     pub(crate) f: f64,
-    /// For one about h beside it.
+    /// For the event about h, in bounds with two events.
     pub(crate) h: f64,
-    /// For a single statement.
+    /// For a bound with a single event.
     pub(crate) whole: f64,
 }
 
 /// Which bound from pairs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Pairs {
-    /// Two bounds that hold at once, in an order that gamma decides.
+    /// The bound by zeta and the one from h's own counts, which hold together; gamma decides
+    /// which is tried first.
     Irs { gamma: f64 },
-    /// f's probability less the disagreement.
+    /// f's bound less zeta.
     Zeta,
-    /// f's probability less what h loses.
+    /// f's bound less the loss.
     Loss,
-    /// The same and what h gains.
+    /// f's bound less the loss, plus the gain.
     Paired,
 }
 
 impl Pairs {
-    /// The shares by name, and the weights that alpha is divided by.
+    /// The names of the shares of alpha, and their weights.
     pub(crate) fn shares(self) -> &'static [(&'static str, f64)] {
         match self {
             Self::Irs { .. } => &[("alpha_f", 2.0), ("alpha_zeta", 9.0), ("alpha_direct", 9.0)],
@@ -82,17 +83,17 @@ impl Pairs {
     }
 }
 
-/// The claims by number, but for those that are not what they should be.
+/// The valid claims, by number.
 pub(crate) type Claims = BTreeMap<i64, Claim>;
 
 impl Claim {
-    /// Whether its bounds start from laws that the checker takes as recorded.
+    /// Whether its bounds may use priors or tilts, which the checker takes as recorded.
     pub(crate) fn has_priors(&self) -> bool {
         matches!(self.method, Method::Auto { .. })
     }
 
-    /// Counts a certificate; whether there are now more than there may be.
-    pub(crate) fn count(&self) -> bool {
+    /// Counts a certificate, and returns whether it is one too many.
+    pub(crate) fn exceeds_most(&self) -> bool {
         let count = self.certificates.get() + 1;
         self.certificates.set(count);
         self.most == Some(count - 1)

@@ -1,4 +1,4 @@
-//! What a certificate is derived from, and what comes of it.
+//! What a certificate is derived from, and the derived certificate.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::answers::Answers;
 use crate::arithmetic::Proved;
-use crate::free::Free;
+use crate::free::FreeParameters;
 use crate::tables::{Run, Selection, Tables};
 
 /// What a certificate is derived from.
@@ -15,21 +15,21 @@ pub(crate) struct Context<'a> {
     pub(crate) run: &'a Run,
     pub(crate) tables: &'a Tables,
     pub(crate) answers: &'a Answers,
-    /// The network the certificate is of.
+    /// The network that the certificate is about.
     pub(crate) network: i64,
-    /// The samples that the claim states.
+    /// The number of samples that the claim states.
     pub(crate) samples: u64,
-    /// What the stored counts record that was free to be chosen.
-    pub(crate) free: Free,
-    /// The stored name of the bound, as SQL would show it, for the same.
+    /// The free parameters in the stored counts.
+    pub(crate) free: FreeParameters,
+    /// The stored name of the bound, quoted as SQL shows it; which bound was used is free too.
     pub(crate) bound: String,
-    /// The stored bound, where the prover rounds on the way.
+    /// The stored bound, for bounds in which the prover's rounding is allowed for.
     pub(crate) p_lower: Option<f64>,
-    /// Whether no class is stored, for a test whose two forms differ by rounding.
+    /// Whether an abstention is stored, for a test whose two forms differ by rounding.
     pub(crate) abstains: bool,
 }
 
-/// A certificate as it should be.
+/// A certificate as the checker derives it.
 #[derive(Debug)]
 pub(crate) struct Derived {
     pub(crate) counts: Json,
@@ -39,24 +39,24 @@ pub(crate) struct Derived {
     pub(crate) p_lower: Bound,
     pub(crate) bound: &'static str,
     pub(crate) evaluations: u64,
-    /// The time, where it is the sum of what the ledger holds whole.
+    /// The time, where the certificate uses everything that was timed.
     pub(crate) micros: Option<u64>,
     /// Answers counted.
     pub(crate) samples: u64,
 }
 
-/// What `p_lower` should be.
+/// The derived `p_lower`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bound {
     /// NULL.
     Nothing,
-    /// This number: prover and checker round alike.
+    /// Exactly this number, since prover and checker round alike.
     Exactly(f64),
-    /// One that this covers.
+    /// Any number that this proved bound covers.
     Below(Proved),
 }
 
-/// The field that keeps a certificate from being derived, and why.
+/// A field that keeps a claim or a certificate from being derived, and what it should hold.
 pub(crate) type Wrong = (&'static str, String);
 
 impl Context<'_> {
@@ -76,8 +76,7 @@ impl Context<'_> {
         })
     }
 
-    /// The time that the answers of a network on a stream took, if they are so
-    /// many and no more.
+    /// The time that the answers of a network on a stream took, if there are exactly this many.
     pub(crate) fn micros(&self, network: i64, stream: u32, samples: u64) -> Option<u64> {
         let series = self.answers.series(network, stream)?;
         (series.samples.len() as u64 == samples).then_some(series.micros)
@@ -87,37 +86,44 @@ impl Context<'_> {
         Sigma::new(self.run.sigma).map_err(numbers)
     }
 
-    /// Class and radius where the prover's bound is one that `most` covers: from
-    /// the stored one if it is, so that its rounding is allowed for once.
+    /// Class and radius for a bound in which the prover's rounding is allowed for. They follow
+    /// from the stored bound if `proved` covers it, so that the allowance is made once.
     pub(crate) fn certified_below(
         &self,
         class: u16,
-        most: Proved,
+        proved: Proved,
     ) -> Result<(Option<u16>, f64), Wrong> {
-        let p = self.p_lower.filter(|&p| most.covers(p));
-        one_sided(class, p.unwrap_or(most.bound), self.sigma()?)
+        let p = self.p_lower.filter(|&p| proved.covers(p));
+        one_sided(class, p.unwrap_or(proved.bound), self.sigma()?)
     }
 }
 
-/// What was free to be chosen; `form` is what it has to be.
-pub(crate) fn given<T>(value: Option<T>, form: &str) -> Result<T, Wrong> {
+/// A free parameter that must be recorded; `form` describes it for the violation.
+pub(crate) fn recorded<T>(value: Option<T>, form: &str) -> Result<T, Wrong> {
     value.ok_or_else(|| ("counts", form.to_owned()))
 }
 
-/// A number of samples that was free to be chosen, at most `most`.
+/// A free number of samples that must be recorded and be at most `most`.
 pub(crate) fn at_most(count: Option<u64>, name: &str, most: u64) -> Result<u64, Wrong> {
     let count = count.filter(|count| *count <= most);
     count.ok_or_else(|| ("counts", format!("{name}, a count of at most {most}")))
 }
 
-pub(crate) fn missing(what: impl std::fmt::Display) -> Wrong {
-    ("", format!("none: the ledger lacks {what}"))
+/// The certificate cannot be derived, since the ledger lacks something.
+pub(crate) fn missing(lacking: impl std::fmt::Display) -> Wrong {
+    (
+        "",
+        format!("no certificate, since the ledger lacks {lacking}"),
+    )
 }
 
-/// A bound that cannot be computed.
+/// The certificate cannot be derived, since a bound cannot be computed.
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(crate) fn numbers(why: recert_num::Error) -> Wrong {
-    ("", format!("none: {why}"))
+    (
+        "",
+        format!("no certificate, since its bound cannot be computed: {why}"),
+    )
 }
 
 pub(crate) fn alpha(value: f64) -> Result<Alpha, Wrong> {
@@ -129,7 +135,7 @@ pub(crate) fn count(answers: &[u16], class: u16) -> u64 {
     answers.iter().filter(|&&answer| answer == class).count() as u64
 }
 
-/// Class and radius from bounds of the class and of every other.
+/// Class and radius from bounds of the class's probability and of every other class's.
 pub(crate) fn two_sided(
     class: u16,
     (p, q): (LowerBound, UpperBound),

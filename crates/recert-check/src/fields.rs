@@ -1,4 +1,4 @@
-//! Reading the fields of a row of which nothing is believed.
+//! Reading the fields of a row without assuming that any of them is valid.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -8,15 +8,15 @@ use serde_json::Value as Json;
 
 use crate::report::Report;
 
-/// A field that is not what it should be, which the report has already.
+/// An invalid field, whose violation is in the report already.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Unfit;
+pub(crate) struct Invalid;
 
-/// A row, and the report of what is wrong with it.
+/// A row, and the report that gets its violations.
 pub(crate) struct Fields<'a> {
     pub(crate) row: &'a Row,
     pub(crate) report: &'a mut Report,
-    /// The row in words.
+    /// The description of the row in violations.
     pub(crate) key: String,
 }
 
@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reports that a field is wrong.
+    /// Reports a violation of a field: what is stored, and what it should be.
     pub(crate) fn wrong(
         &mut self,
         field: &str,
@@ -41,7 +41,7 @@ impl<'a> Fields<'a> {
             .violation(table, &self.key, field, stored, derived);
     }
 
-    fn unfit(&mut self, field: &str, derived: impl std::fmt::Display) {
+    fn invalid(&mut self, field: &str, derived: impl std::fmt::Display) {
         let stored = self.row.get(field).to_string();
         self.wrong(field, stored, derived);
     }
@@ -55,27 +55,27 @@ impl<'a> Fields<'a> {
             return Some(value);
         }
         let (low, high) = (range.start(), range.end());
-        self.unfit(field, format!("a whole number from {low} to {high}"));
+        self.invalid(field, format!("a whole number from {low} to {high}"));
         None
     }
 
-    /// A whole number in a range, or nothing.
+    /// A whole number in a range, or NULL.
     pub(crate) fn integer_or_null(
         &mut self,
         field: &str,
         range: RangeInclusive<u64>,
-    ) -> Result<Option<u64>, Unfit> {
+    ) -> Result<Option<u64>, Invalid> {
         if *self.row.get(field) == Value::Null {
             return Ok(None);
         }
-        self.integer(field, range).map(Some).ok_or(Unfit)
+        self.integer(field, range).map(Some).ok_or(Invalid)
     }
 
-    /// A finite float that `fits`, in words.
+    /// A finite float that `fits`; `form` describes such a number for the violation.
     pub(crate) fn real(
         &mut self,
         field: &str,
-        words: &str,
+        form: &str,
         fits: impl Fn(f64) -> bool,
     ) -> Option<f64> {
         if let Value::Real(value) = self.row.get(field)
@@ -84,7 +84,7 @@ impl<'a> Fields<'a> {
         {
             return Some(*value);
         }
-        self.unfit(field, words);
+        self.invalid(field, form);
         None
     }
 
@@ -99,21 +99,21 @@ impl<'a> Fields<'a> {
         if let Value::Text(text) = self.row.get(field) {
             return Some(text);
         }
-        self.unfit(field, "text");
+        self.invalid(field, "text");
         None
     }
 
     /// Text that is not empty.
-    pub(crate) fn words(&mut self, field: &str) -> Option<&'a str> {
+    pub(crate) fn nonempty_text(&mut self, field: &str) -> Option<&'a str> {
         let text = self.text(field)?;
         if text.is_empty() {
-            self.unfit(field, "text that is not empty");
+            self.invalid(field, "text that is not empty");
             return None;
         }
         Some(text)
     }
 
-    /// Text, or nothing.
+    /// Text, or NULL.
     pub(crate) fn text_or_null(&mut self, field: &str) -> Option<&'a str> {
         if *self.row.get(field) == Value::Null {
             return None;
@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
         if self.text(field).is_some_and(digits) {
             return Some(());
         }
-        self.unfit(field, "64 lower-case hexadecimal digits");
+        self.invalid(field, "64 lower-case hexadecimal digits");
         None
     }
 
@@ -141,19 +141,19 @@ impl<'a> Fields<'a> {
         if let Value::Blob(bytes) = self.row.get(field) {
             return Some(bytes);
         }
-        self.unfit(field, "a blob");
+        self.invalid(field, "a blob");
         None
     }
 
-    /// Bytes, or nothing.
-    pub(crate) fn blob_or_null(&mut self, field: &str) -> Result<Option<&'a [u8]>, Unfit> {
+    /// Bytes, or NULL.
+    pub(crate) fn blob_or_null(&mut self, field: &str) -> Result<Option<&'a [u8]>, Invalid> {
         if *self.row.get(field) == Value::Null {
             return Ok(None);
         }
-        self.blob(field).map(Some).ok_or(Unfit)
+        self.blob(field).map(Some).ok_or(Invalid)
     }
 
-    /// Compares JSON text with what it should be, name by name.
+    /// Compares JSON text with the derived value, name by name.
     pub(crate) fn compare_json(&mut self, field: &str, text: &str, derived: &Json) {
         let canonical = derived.to_string();
         if text == canonical {
@@ -170,15 +170,15 @@ impl<'a> Fields<'a> {
         let names: BTreeSet<&String> = names.collect();
         let mut named = false;
         for name in names {
-            let show = |of: Option<&Json>| of.map_or("nothing".to_owned(), Json::to_string);
-            let (here, there) = (show(stored.get(name)), show(derived.get(name)));
-            if here != there {
+            let show = |value: Option<&Json>| value.map_or("nothing".to_owned(), Json::to_string);
+            let (stored, derived) = (show(stored.get(name)), show(derived.get(name)));
+            if stored != derived {
                 named = true;
-                self.wrong(&format!("{field}.{name}"), here, there);
+                self.wrong(&format!("{field}.{name}"), stored, derived);
             }
         }
         if !named {
-            // The same numbers written otherwise.
+            // All values agree, so the text differs in how it is written.
             let derived = Json::Object(derived.clone());
             self.wrong(field, text, derived);
         }

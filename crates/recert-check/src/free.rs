@@ -1,32 +1,33 @@
-//! What a certificate's counts record that was free to be chosen: how many samples
-//! of which code, a prior, tilts, a witness.
+//! Free parameters of a certificate: the numbers that the prover could choose, and that the
+//! checker takes from the stored counts. These are numbers of samples, a prior, tilts and a
+//! witness.
 
 use serde_json::Value as Json;
 
-/// Cells of the bound over cells.
+/// The number of cells of the bound over cells.
 pub(crate) const CELLS: usize = 10;
 
-/// Each as far as the counts have it in its form; everything else in them is
-/// derived.
+/// The free parameters that the counts contain, each `None` if it is missing or malformed.
+/// Everything else in the counts is derived.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Free {
-    /// Samples that it stopped after, or fresh ones.
+pub(crate) struct FreeParameters {
+    /// The number of samples after which the run stopped, or of fresh samples.
     pub(crate) n: Option<u64>,
-    /// Samples that h ran on.
+    /// The number of samples that h ran on.
     pub(crate) pairs: Option<u64>,
-    /// Those of each cell.
+    /// The number of samples that h ran on, in each cell.
     pub(crate) cell_pairs: Option<[u64; CELLS]>,
-    /// Samples of the pilot.
+    /// The number of pilot samples.
     pub(crate) pilot: Option<u64>,
-    /// The two numbers of a Beta law, above 0.
+    /// The two parameters of a Beta law, above 0.
     pub(crate) prior: Option<[f64; 2]>,
-    /// A number above 0, as the tilts are.
+    /// The witness of a joint bound. Like the tilts it is above 0.
     pub(crate) witness: Option<f64>,
     pub(crate) tilt: Option<f64>,
     pub(crate) tilts: Option<[f64; CELLS]>,
 }
 
-impl Free {
+impl FreeParameters {
     /// Reads the text of stored counts.
     pub(crate) fn read(text: &str) -> Self {
         let stored: Json = serde_json::from_str(text).unwrap_or_default();
@@ -64,9 +65,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_has_its_form_is_read() {
-        let of = |pairs: &str| Free::read(&format!(r#"{{"pairs": {pairs}}}"#));
-        let ten = of("[1,2,3,4,5,6,7,8,9,0]");
+    fn malformed_numbers_are_not_read() {
+        let read = |pairs: &str| FreeParameters::read(&format!(r#"{{"pairs": {pairs}}}"#));
+        let ten = read("[1,2,3,4,5,6,7,8,9,0]");
         assert_eq!(ten.cell_pairs.map(|pairs| pairs[8]), Some(9));
         assert_eq!(ten.pairs, None);
         for bad in [
@@ -76,17 +77,18 @@ mod tests {
             "[1,2,3,4,5,6,7,8,9,0.5]",
             "[1,2,3,4,5,6,7,8,9,0,1]",
         ] {
-            assert_eq!(of(bad), Free::default(), "{bad}");
+            assert_eq!(read(bad), FreeParameters::default(), "{bad}");
         }
-        let numbers = Free::read(r#"{"n":-1,"prior":[0.5,0],"witness":0.0,"tilt":"1","pilot":3}"#);
+        let numbers =
+            FreeParameters::read(r#"{"n":-1,"prior":[0.5,0],"witness":0.0,"tilt":"1","pilot":3}"#);
         let pilot = Some(3);
         assert_eq!(
             numbers,
-            Free {
+            FreeParameters {
                 pilot,
-                ..Free::default()
+                ..FreeParameters::default()
             }
         );
-        assert_eq!(Free::read("no JSON"), Free::default());
+        assert_eq!(FreeParameters::read("no JSON"), FreeParameters::default());
     }
 }

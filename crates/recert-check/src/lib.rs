@@ -1,33 +1,31 @@
 //! Independent re-verification of a ledger.
 //!
-//! [`check`] reads a ledger and believes nothing that it can derive: whether the
-//! file is a ledger of its version, every row what it should be, every blob
-//! whole; and for every certificate it counts the answers again, divides alpha
-//! again, computes the bounds, the radius, and what the certificate claims in
-//! words, and compares all of it with what is stored. It shares no code with what
-//! makes certificates (`ARCHITECTURE.md` and a test keep this): only the format
-//! on disk (`recert-ledger`) and the numbers (`recert-num`). `docs/checking.md`
-//! states what a check proves and what it does not.
+//! [`check`] reads a ledger and takes nothing on trust that it can derive. It checks that the
+//! file is a ledger of its version, that every row is valid, and that every blob decodes. For
+//! every certificate it counts the answers again, splits alpha again, computes the bounds, the
+//! radius and the statement, and compares all of it with what is stored. It shares no code
+//! with what makes certificates, except for the format on disk (`recert-ledger`) and the
+//! numbers (`recert-num`); a test keeps it so. `docs/checking.md` states what a check proves
+//! and what it does not.
 //!
-//! It knows no network, no engine, no noise and no data: that the answers are
-//! those of the network named, on the noise named, only running it again shows
-//! (`recert check --rerun`).
+//! The checker knows no network, no engine, no noise and no data. That the recorded answers
+//! are the network's own, on the recorded noise, only running the network again can show.
 //!
 //! | file | concern |
 //! |---|---|
-//! | `report` | what is found |
-//! | `unchecked` | what is left unchecked |
-//! | `fields` | reading a row of which nothing is believed |
+//! | `report` | the report of a check |
+//! | `unchecked` | what a check leaves unchecked |
+//! | `fields` | reading a row without assuming that it is valid |
 //! | `tables` | run, networks, inputs, selections |
 //! | `answers` | blobs, and one network's answers on one input |
-//! | `noise` | what the law of the noise costs of alpha |
+//! | `noise` | the charge that the law of the noise makes to alpha |
 //! | `claim` | methods with their shares of alpha |
-//! | `claim/` | what they were asked for, what is due, and comparing it |
-//! | `derived` | what a certificate is derived from, and what comes of it |
-//! | `free` | what of it was free to be chosen |
-//! | `certificate` | comparing what is stored with what is derived |
-//! | `method/` | deriving: one family of methods a file |
-//! | `arithmetic/` | numbers of the checker's own |
+//! | `claim/` | what the user requested, what a claim must be, and comparing it |
+//! | `derived` | what a certificate is derived from, and the derived certificate |
+//! | `free` | the free parameters of a certificate |
+//! | `certificate` | comparing stored certificates with derived ones |
+//! | `method/` | deriving certificates, one family of methods a file |
+//! | `arithmetic/` | the checker's own arithmetic |
 
 #![forbid(unsafe_code)]
 
@@ -55,26 +53,26 @@ use tables::Tables;
 pub use report::{Report, SCHEMA, SealState, Tally, Violation};
 pub use unchecked::Unchecked;
 
-/// Checks the ledger at `path`, as it is now, also where a run writes to it.
+/// Checks the ledger at `path` as it is now; a run may be writing to it meanwhile.
 ///
 /// # Errors
-/// If it cannot be opened or read as a ledger at all. Whatever else is wrong
-/// with it is in the report.
+/// If the file cannot be opened or read as a ledger at all. All other violations are in the
+/// report.
 pub fn check(path: &Path) -> Result<Report, Error> {
     check_ledger(&Ledger::open_read_only(path)?)
 }
 
-/// Checks an open ledger. It stays frozen: what is written to it later is not
-/// seen through `ledger`.
+/// Checks an open ledger. Afterwards `ledger` still reads the rows as they were when the
+/// check began, whatever is written to the file later.
 ///
 /// # Errors
 /// As for [`check`].
 pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
     ledger.freeze()?;
     let mut report = Report::new(&ledger.path().display().to_string(), ledger.version()?);
-    for (table, what) in ledger.faults()? {
+    for (table, fault) in ledger.faults()? {
         let table = if table.is_empty() { "file" } else { &table };
-        report.violation(table, "", "", &what, "a ledger as it was written");
+        report.violation(table, "", "", &fault, "an intact ledger");
     }
     report.seal = match ledger.seal()? {
         Seal::Absent => SealState::Absent,
@@ -88,7 +86,7 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
     let claims = claim::read::read(ledger, &tables, &mut report)?;
     let mut certificates = certificate::by_input(ledger, &mut report)?;
     for &idx in &tables.inputs {
-        let answers = answers::of_input(ledger, &tables, idx, &mut report)?;
+        let answers = answers::decode_input(ledger, &tables, idx, &mut report)?;
         for row in certificates.remove(&idx).unwrap_or_default() {
             certificate::check(&row, &tables, &claims, &answers, &mut report);
         }
@@ -99,7 +97,7 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
             table,
             &row.key(),
             "idx",
-            "no input",
+            "an input that the ledger does not have",
             "an input of the ledger",
         );
     }
@@ -107,7 +105,7 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// What no certificate was compared for.
+/// Everything that the check did not show.
 fn left_open(report: &Report, tables: &Tables, claims: &Claims) -> Vec<Unchecked> {
     let mut open = Vec::new();
     if report.seal == SealState::Absent {

@@ -1,8 +1,8 @@
-//! What the law of the noise costs of alpha.
+//! The charge that the law of the noise makes to alpha.
 //!
-//! The checker makes no noise. It knows the laws by the names that ledgers keep,
-//! since bounds are for exact normal noise and the integer law as it is sampled is
-//! at a distance from it that is charged to alpha (`SOUNDNESS.md`, integer noise).
+//! The checker makes no noise. It knows the laws by the generators' names in ledgers. Bounds
+//! are proved for exact noise, and the distance of sampled integer noise from its exact
+//! law is charged to alpha (`SOUNDNESS.md`, section 11).
 
 use crate::arithmetic::at_most;
 
@@ -36,27 +36,27 @@ impl Law {
         Self::NAMES.map(|(name, _)| name).join(" or ")
     }
 
-    /// What is left of alpha for bounds over `samples` samples of `dims` values, as
-    /// prover and checker have to agree on it to the last bit: alpha less `samples
-    /// dims 2^-100`, that product rounded to the next `f64` above and the
-    /// difference to the next below what is nearest.
+    /// The failure probability that the charge leaves for bounds over `samples` samples of
+    /// `dims` values: alpha less `samples dims 2^-100`. Prover and checker must agree on it to
+    /// the last bit, so the rounding is fixed: the product is rounded to nearest and moved to
+    /// the next `f64` above, the difference is rounded to nearest and moved to the next below.
     ///
     /// # Errors
-    /// If less than half is left, or what is left and the charge are more than
-    /// alpha.
+    /// If the charge is half of alpha or more, or if the result and the charge sum to more
+    /// than alpha. The error describes a valid alpha.
     pub(crate) fn left_of(self, alpha: f64, samples: u64, dims: u64) -> Result<f64, String> {
         if self == Self::Gaussian {
             return Ok(alpha);
         }
         let values = u128::from(samples) * u128::from(dims);
         if values == 0 {
-            return Err("integer noise on no values".to_owned());
+            return Err("a failure probability for at least one value of noise".to_owned());
         }
         let charge = (values as f64).next_up() * COORDINATE;
         let left = (alpha - charge).next_down();
         if charge >= alpha / 2.0 || !at_most(&[(1, left), (1, charge)], alpha) {
             return Err(format!(
-                "alpha {alpha} does not cover what integer noise is charged, {charge:e}"
+                "more than twice the charge for integer noise, which is {charge:e}, not {alpha}"
             ));
         }
         Ok(left)

@@ -1,4 +1,4 @@
-//! What a check finds.
+//! The report of a check.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::unchecked::Unchecked;
 /// The schema of a report as JSON.
 pub const SCHEMA: &str = "recert-check/2";
 
-/// A field that is not what it should be.
+/// A stored value that differs from the derived one, or that is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// The table, or `file` for the database as a whole.
@@ -18,9 +18,9 @@ pub struct Violation {
     pub row: String,
     /// The column, and within JSON the name after a point; empty for the row.
     pub field: String,
-    /// What is stored.
+    /// The stored value.
     pub stored: String,
-    /// What it should be, or has to be like.
+    /// The derived value, or a description of valid values.
     pub derived: String,
 }
 
@@ -38,43 +38,43 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// Whether the rows are those that were sealed.
+/// The state of a ledger's seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SealState {
-    /// There is none.
+    /// There is no seal.
     Absent,
     /// The rows are those that were sealed.
     Holds,
-    /// They are not.
+    /// The rows differ from those that were sealed.
     Broken,
 }
 
-/// Certificates of one method.
+/// The certificates of one method that were checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     /// Certificates derived and compared.
     pub certificates: u64,
-    /// Those of them with a class.
+    /// Certificates among them that are no abstentions.
     pub certified: u64,
     /// Answers counted for them, of all networks together.
     pub samples: u64,
 }
 
-/// What a check of one ledger found.
+/// The outcome of checking one ledger.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The ledger's file.
     pub ledger: String,
-    /// Its schema's version.
+    /// The version of its schema.
     pub version: i64,
-    /// Whether its rows are those that were sealed.
+    /// The state of its seal.
     pub seal: SealState,
     /// Answers decoded, of every network on every input.
     pub answers: u64,
     /// Certificates checked, by method.
     pub methods: BTreeMap<String, Tally>,
-    /// Everything that is not as it should be.
+    /// All violations.
     pub violations: Vec<Violation>,
     /// What was not checked, and why.
     pub unchecked: Vec<Unchecked>,
@@ -93,12 +93,12 @@ impl Report {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no violations.
     pub fn is_clean(&self) -> bool {
         self.violations.is_empty()
     }
 
-    /// Certificates checked, by all methods.
+    /// The number of certificates checked, of all methods.
     pub fn certificates(&self) -> u64 {
         self.methods.values().map(|tally| tally.certificates).sum()
     }

@@ -12,16 +12,16 @@ use crate::report::Report;
 /// The run's header.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
-    /// Whether it predicts instead of certifying.
+    /// Whether the run predicts instead of certifying.
     pub(crate) predict: bool,
     pub(crate) sigma: f64,
     pub(crate) n0: u64,
     pub(crate) n: u64,
     pub(crate) alpha: f64,
     pub(crate) law: Law,
-    /// Values of an image.
+    /// The number of values of an image.
     pub(crate) dims: u64,
-    /// f's number.
+    /// The number of the original network f.
     pub(crate) base: i64,
 }
 
@@ -41,12 +41,10 @@ pub(crate) struct Selection {
     pub(crate) micros: u64,
 }
 
-/// What certificates are about; rows that are not what they should be are not
-/// in it.
+/// The valid rows of the tables that certificates refer to.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    /// `None` if the header itself is not what it should be: nothing can be
-    /// derived then.
+    /// `None` if the header is invalid; no certificate can be derived then.
     pub(crate) run: Option<Run>,
     pub(crate) networks: BTreeMap<i64, Network>,
     pub(crate) inputs: BTreeSet<u32>,
@@ -85,7 +83,7 @@ impl Tables {
         let network = fields.integer("network", 1..=i64::MAX as u64)? as i64;
         let idx = fields.integer("idx", 0..=u64::from(u32::MAX))? as u32;
         let classes = self.networks.get(&network).map_or(0, |n| n.classes);
-        // Without a header that is what it should be, any number will do.
+        // Without a valid header any number is accepted.
         let n0 = self.run.as_ref().map(|run| run.n0);
         let (least, most) = (n0.unwrap_or(0), n0.unwrap_or(u64::from(u32::MAX)));
         let samples = fields.integer("copies", least..=most);
@@ -107,19 +105,19 @@ impl Tables {
         }
         let fits = |(&class, &count): (&u16, &u64)| u64::from(class) < classes && count > 0;
         if !counts.iter().all(fits) {
-            let what = format!("counts above 0 of classes below {classes}");
-            fields.wrong("counts", text, what);
+            let derived = format!("counts above 0 of classes below {classes}");
+            fields.wrong("counts", text, derived);
         }
         let (samples, invalid) = (samples?, invalid?);
         let sum = counts
             .values()
             .try_fold(0, |sum: u64, c| sum.checked_add(*c));
         if sum.and_then(|sum| sum.checked_add(invalid)) != Some(samples) {
-            let what = format!("counts that sum with {invalid} invalid ones to {samples}");
-            fields.wrong("counts", text, what);
+            let derived = format!("counts that sum with {invalid} invalid ones to {samples}");
+            fields.wrong("counts", text, derived);
             return None;
         }
-        // The most votes, ties to the lower index; class 0 without any.
+        // The class with the most answers, ties to the lower index; class 0 if there are none.
         let mut top = (0, 0);
         for (&class, &count) in &counts {
             if count > top.1 {
@@ -142,8 +140,7 @@ impl Tables {
     }
 }
 
-/// Whether a selection has edges of margin buckets; `None` if what it has are
-/// none.
+/// Whether a selection has margin edges; `None` if it has invalid ones.
 fn edges(fields: &mut Fields<'_>) -> Option<bool> {
     let Some(text) = fields.text_or_null("edges") else {
         return Some(false);
@@ -156,7 +153,7 @@ fn edges(fields: &mut Fields<'_>) -> Option<bool> {
             && serde_json::to_string(edges).is_ok_and(|canonical| canonical == text)
     });
     if good.is_none() {
-        fields.wrong("edges", text, "7 ascending sizes of margins");
+        fields.wrong("edges", text, "7 ascending margins of at least 0");
     }
     good.map(|_| true)
 }
@@ -200,7 +197,7 @@ fn run(fields: &mut Fields<'_>, networks: &BTreeMap<i64, Network>) -> Option<Run
         fields.wrong("seed", seed, "a whole number below 2^64");
     }
     fields.text("data");
-    fields.words("tool");
+    fields.nonempty_text("tool");
     let mut dims = Some(1_u64);
     for side in ["channels", "height", "width"] {
         let size = fields.integer(side, 1..=u64::from(u32::MAX));
@@ -229,7 +226,7 @@ fn network(fields: &mut Fields<'_>) -> Option<(i64, Network)> {
     let id = fields.integer("id", 1..=i64::MAX as u64);
     fields.hash("sha256");
     for name in ["engine", "engine_version", "precision", "preprocess"] {
-        fields.words(name);
+        fields.nonempty_text(name);
     }
     for name in ["file", "output"] {
         fields.text(name);

@@ -4,45 +4,44 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Something that a check does not show; in JSON, its words.
+/// Something that a check does not show. Serialized, it is the sentence that it displays as.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Unchecked {
-    /// Fields that nothing can be derived from, in a ledger without a seal.
+    /// Fields that cannot be derived, in a ledger without a seal.
     Unsealed {
         /// The version of its schema.
         schema: i64,
     },
     /// Inputs that have no certificate by a claim.
     Unconcluded {
-        /// How many they are.
+        /// The number of inputs without a certificate.
         missing: u64,
-        /// The inputs of the ledger.
+        /// The number of inputs of the ledger.
         inputs: u64,
         /// The claim's method.
         method: String,
-        /// The samples that the claim states.
+        /// The number of samples that the claim states.
         samples: u64,
         /// The network's number in the ledger.
         network: i64,
         /// The claim's failure probability.
         alpha: f64,
     },
-    /// When priors, tilts and samples were fixed.
+    /// That priors, tilts and samples were chosen before the answers were seen.
     Priors,
-    /// All answers, as long as none is run again.
+    /// That the answers are the networks', if none was run again.
     Answers,
-    /// The answers that a rerun left out.
+    /// That the answers not run again are the networks'.
     OtherAnswers {
-        /// Samples run again.
+        /// The number of samples run again.
         rerun: u64,
-        /// Answers of the ledger.
+        /// The number of answers in the ledger.
         answers: u64,
     },
-    /// What answers that differ in a rerun show, where they may depend on the
-    /// batch.
+    /// The reason for differences in a rerun, if answers may depend on the batch.
     BatchDependent,
-    /// The answers of a network whose model was not there to be run.
+    /// The answers of a network whose model file was not given.
     NoModel {
         /// The model's file, by the ledger.
         file: String,
@@ -53,13 +52,13 @@ impl fmt::Display for Unchecked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsealed { schema: ..2 } => f.write_str(
-                "no seal: ledgers of schema 1 have none, so fields that nothing can be derived \
-                 from (names, labels, times, hashes) are as they are found",
+                "changes of fields that cannot be derived (names, labels, times, hashes): the \
+                 ledger has no seal, as ledgers of schema 1 never have",
             ),
             Self::Unsealed { .. } => f.write_str(
-                "no seal: a run is writing to the ledger, or ended without closing it (the same \
-                 command again seals it), so fields that nothing can be derived from (names, \
-                 labels, times, hashes) are as they are found",
+                "changes of fields that cannot be derived (names, labels, times, hashes): the \
+                 ledger has no seal, since a run is writing to it or ended without closing it (the \
+                 same command again seals it)",
             ),
             Self::Unconcluded {
                 missing,
@@ -75,25 +74,25 @@ impl fmt::Display for Unchecked {
                  is not finished"
             ),
             Self::Priors => f.write_str(
-                "that the priors and tilts of bounds, and the samples chosen by auto, were fixed \
-                 without a look at the answers that they are applied to",
+                "that the priors and tilts of bounds, and the samples of auto, were chosen before \
+                 the answers that they are applied to were seen",
             ),
             Self::Answers => f.write_str(
-                "that answers, margins and selections are those of the networks named, on the \
-                 inputs and the noise named, as running them again would show",
+                "that answers, margins and selections are what the recorded networks answer on \
+                 the recorded inputs and noise; running the networks again would show it",
             ),
             Self::OtherAnswers { rerun, answers } => write!(
                 f,
-                "that the answers and margins not run again are those of the networks named, on \
-                 the noise named ({rerun} of {answers} were run again)"
+                "that the answers and margins not run again are what the recorded networks answer \
+                 on the recorded noise ({rerun} of {answers} were run again)"
             ),
             Self::BatchDependent => f.write_str(
-                "whether the answers that differ show another network or noise: the engine's \
-                 answers may depend on the batch an image is in, so a few may differ where two \
-                 classes are nearly tied",
+                "whether the answers that differ come from another network or other noise: the \
+                 engine's answers may depend on the batch that an image is in, so a few may differ \
+                 where two classes are nearly tied",
             ),
             Self::NoModel { file } => {
-                write!(f, "the answers of {file}, whose model was not given")
+                write!(f, "the answers of {file}, whose model file was not given")
             }
         }
     }

@@ -4,7 +4,9 @@ mod others;
 mod runs;
 mod shared;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use others::{Approximate, Check, Demo, Engines, Report, Samples};
 pub(crate) use runs::{Certify, Predict, Recertify};
@@ -20,52 +22,71 @@ Exit codes:
   4    the ledger is of another run, of a newer version, or in use
   5    the engine is missing or cannot compute the network
   6    writing failed, such as on a full disk
-  7    check: a certificate or a field does not hold
+  7    check: a certificate, or another field of a ledger, does not hold
+  8    a worker could not be started or was lost: the same command again resumes
   130  interrupted: the same command again resumes";
 
-/// Certifies how robust a neural network is; recertifies every changed version
-/// of it at a fraction of the cost.
+/// Certifies the L2 robustness of neural networks by randomized smoothing, and recertifies
+/// quantized, pruned or fine-tuned versions of them at a fraction of the cost.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = EXIT_CODES
-)]
+#[command(version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// All commands. Their options take negative numbers, so that one is refused for
+    /// what it is and not taken for a flag.
+    pub(crate) fn commands() -> ClapCommand {
+        Self::command().mut_subcommands(|command| {
+            command.mut_args(|arg| {
+                let takes_values = arg.get_action().takes_values();
+                arg.allow_negative_numbers(takes_values)
+            })
+        })
+    }
+
+    /// Parses a command line, of which the first word is the program's name.
+    pub(crate) fn read<W>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error>
+    where
+        W: Into<OsString> + Clone,
+    {
+        let mut commands = Self::commands();
+        let matches = commands.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut commands))
+    }
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Certify a network from scratch, into a ledger
     Certify(Certify),
-    /// Predict with the smoothed network, without radii
+    /// Predict with the smoothed classifier, without radii
     Predict(Predict),
     /// Recertify a modified network from the ledger of the original
     Recertify(Recertify),
     /// Make a half-precision, int8 or pruned version of a network
     Approximate(Approximate),
-    /// Tables, JSON and an HTML page from ledgers
+    /// Report on ledgers: tables, JSON, an HTML page
     Report(Report),
-    /// Derive everything a ledger states from the answers in it, independently
+    /// Check ledgers: derive all that they state from the answers in them, independently
     Check(Check),
-    /// How many noisy samples a radius, or an error, takes
+    /// Compute how many samples a radius, or a target error, takes
     Samples(Samples),
-    /// What engines there are here, their precisions and devices
+    /// List the engines that are installed, their precisions and devices
     Engines(Engines),
-    /// The whole job on images and a network that ship with recert
+    /// Run all of it on a network and images that ship with recert
     Demo(Demo),
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_help_puts_first_what_a_certificate_depends_on() {
-        let mut all = Args::command();
+        let mut all = Args::commands();
         all.build();
         let first = |command: &str, count: usize| -> Vec<String> {
             let command = all.find_subcommand(command).expect("the command");

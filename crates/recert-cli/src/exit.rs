@@ -24,6 +24,8 @@ pub(crate) enum Code {
     Output = 6,
     /// A ledger was checked, and a certificate or a field does not hold.
     Check = 7,
+    /// A worker could not be started, was lost, or sent a reply that cannot be used.
+    Workers = 8,
     /// Stopped by Ctrl-C or a termination signal; the same command resumes.
     Interrupted = 130,
 }
@@ -75,6 +77,7 @@ impl From<Error> for Failure {
             ErrorKind::Input => Code::Input,
             ErrorKind::Ledger => Code::Ledger,
             ErrorKind::Engine => Code::Engine,
+            ErrorKind::Workers => Code::Workers,
             ErrorKind::Output => Code::Output,
             _ => Code::Other,
         };
@@ -104,13 +107,11 @@ fn flag(field: Field) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn every_field_is_a_flag() {
-        let commands = crate::args::Args::command();
+        let commands = crate::args::Args::commands();
         let flags: BTreeSet<String> = (commands.get_subcommands())
             .flat_map(clap::Command::get_arguments)
             .filter_map(|argument| argument.get_long())

@@ -8,10 +8,8 @@ mod exit;
 mod progress;
 mod terminal;
 
-use clap::Parser;
-
 fn main() -> std::process::ExitCode {
-    let args = args::Args::parse();
+    let args = args::Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match commands::run(&args) {
         Ok(()) => exit::Code::Done.into(),
         Err(failure) => {

@@ -25,7 +25,7 @@ pub(crate) struct Progress<'a> {
     /// The rows so far of every network but the first, whose rows are printed
     /// as they come.
     waiting: Vec<Vec<LogRow>>,
-    /// Work done before this run, which says nothing about its speed.
+    /// Work done before this run, which does not count for its speed.
     before: u64,
     started: Instant,
     done: u64,
@@ -131,7 +131,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Ends the bar, prints the tables that waited, and says how it ended.
+    /// Ends the bar, prints the tables that waited, and reports how it ended.
     fn pass_ended(&mut self, finished: bool) {
         self.bar.finish_and_clear();
         if self.failure.is_none() {
@@ -174,7 +174,7 @@ impl<'a> Progress<'a> {
         if finished {
             format!("{verb} {inputs}")
         } else {
-            format!("not all of {inputs} {verb}")
+            format!("stopped before all {inputs} were {verb}")
         }
     }
 

@@ -33,8 +33,8 @@ impl Network {
     /// answer, alone or in company.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] for what is no classifier of images, [`ErrorKind::Shape`] and
-    /// [`ErrorKind::Preprocess`] where the data does not fit it, [`ErrorKind::Unsupported`]
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) for what is no classifier of images, [`ErrorKind::Shape`](crate::ErrorKind::Shape) and
+    /// [`ErrorKind::Preprocess`](crate::ErrorKind::Preprocess) where the data does not fit it, [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
     /// for what the engine lacks or computes wrongly, and for a network that is random or
     /// mixes the images of a batch.
     ///

@@ -1,6 +1,7 @@
 //! From a file to a [`Graph`]: every node that is needed is read, its types
 //! and shapes inferred, and what does not depend on the inputs computed.
 
+mod attributes;
 mod constants;
 mod elementwise;
 mod layers;
@@ -13,17 +14,17 @@ mod resize;
 mod source;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::element::ElementType;
 use crate::error::{Error, ErrorKind, Result};
-use crate::evaluate::evaluate;
 use crate::graph::{Graph, Node, Value, ValueId};
 use crate::index::node_name;
 use crate::model::Model;
 use crate::op::Op;
 use crate::proto::onnx::{GraphProto, NodeProto, ValueInfoProto};
+use crate::reference;
 use crate::shape::{Extent, Shape};
 use crate::signature::{Dim, tensor_type, true_inputs};
 use crate::stored;
@@ -109,26 +110,9 @@ impl<'a> Builder<'a> {
                 .collect(),
         };
         let order = order(proto, &outputs)?;
-        let mut building = Building {
-            proto,
-            opset: self.model.opset().unwrap_or(0),
-            initializers: proto
-                .initializer
-                .iter()
-                .enumerate()
-                .map(|(position, tensor)| (tensor.name(), position))
-                .collect(),
-            uses: uses(proto, &order, &outputs),
-            names: HashMap::new(),
-            values: Vec::new(),
-            sizes: HashMap::new(),
-            nodes: Vec::new(),
-            budget: self
-                .model
-                .size()
-                .saturating_mul(COMPUTED_FACTOR)
-                .saturating_add(COMPUTED_BYTES),
-        };
+        let opset = self.model.opset().unwrap_or(0);
+        let mut building = Building::new(proto, opset, self.model.size());
+        building.uses = uses(proto, &order, &outputs);
         let mut inputs = Vec::new();
         for info in true_inputs(proto) {
             inputs.extend(self.input(&mut building, info)?);
@@ -149,7 +133,7 @@ impl<'a> Builder<'a> {
             outputs,
         };
         graph.prune();
-        // A mask that nobody takes does nothing.
+        // A `Dropout` whose mask nothing takes does nothing.
         for node in &mut graph.nodes {
             if node.op == Op::DropoutMask && node.outputs[1].is_none() {
                 node.op = Op::Identity;
@@ -185,6 +169,55 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// The elements of a tensor that depends on stored numbers alone. `None` where
+/// it depends on an input of the network, or is made by an operator that
+/// [`Builder::build`] refuses; what else the network computes is not looked at.
+///
+/// ```
+/// use recert_graph::{Model, computed_constant};
+///
+/// # fn main() -> recert_graph::Result<()> {
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../recert-net/tests/golden/residual.onnx");
+/// let model = Model::read(path)?;
+/// let graph = model.graph_proto();
+/// let weights = &graph.node[0].input[1];
+/// let opset = model.opset().unwrap_or(0);
+/// assert!(computed_constant(graph, opset, weights)?.is_some());
+/// assert_eq!(computed_constant(graph, opset, &graph.node[0].output[0])?, None);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`Builder::build`], but for [`ErrorKind::Unsupported`].
+pub fn computed_constant(graph: &GraphProto, opset: i64, name: &str) -> Result<Option<Tensor>> {
+    let order = order(graph, &[name.to_owned()])?;
+    let mut building = Building::new(graph, opset, 0);
+    let nodes = || order.iter().map(|&position| &graph.node[position]);
+    let made: HashSet<&str> = nodes()
+        .flat_map(|node| &node.output)
+        .map(String::as_str)
+        .collect();
+    let mut inputs = nodes().flat_map(|node| &node.input).map(String::as_str);
+    let known = |name| made.contains(name) || building.initializers.contains_key(name);
+    if !inputs.all(|name| name.is_empty() || known(name)) {
+        return Ok(None);
+    }
+    let mut value = || -> Result<Option<Tensor>> {
+        for &position in &order {
+            let node = &graph.node[position];
+            building.node(node, &node_name(node, position))?;
+        }
+        let id = building.named(name)?;
+        Ok(id.and_then(|id| building.values[id.0].constant.as_deref().cloned()))
+    };
+    match value() {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        value => value,
+    }
+}
+
 /// How often each tensor is taken by these nodes, and as an output.
 fn uses(proto: &GraphProto, order: &[usize], outputs: &[String]) -> HashMap<String, usize> {
     let mut uses: HashMap<String, usize> = HashMap::new();
@@ -211,7 +244,27 @@ struct Building<'a> {
     budget: usize,
 }
 
-impl Building<'_> {
+impl<'a> Building<'a> {
+    /// Nothing yet of a graph whose file has `bytes` bytes.
+    fn new(proto: &'a GraphProto, opset: i64, bytes: usize) -> Self {
+        let initializers = proto.initializer.iter().enumerate();
+        Self {
+            proto,
+            opset,
+            initializers: initializers
+                .map(|(position, tensor)| (tensor.name(), position))
+                .collect(),
+            uses: HashMap::new(),
+            names: HashMap::new(),
+            values: Vec::new(),
+            sizes: HashMap::new(),
+            nodes: Vec::new(),
+            budget: bytes
+                .saturating_mul(COMPUTED_FACTOR)
+                .saturating_add(COMPUTED_BYTES),
+        }
+    }
+
     /// A new value.
     fn value(&mut self, name: &str, element: ElementType, shape: Shape) -> ValueId {
         let id = ValueId(self.values.len());
@@ -274,7 +327,7 @@ impl Building<'_> {
         };
         match source.read()? {
             Reading::Constant(tensor) => {
-                self.computed(name, &tensor)?;
+                self.spend(name, tensor.len(), tensor.element())?;
                 let output = proto.output.first().map_or("", String::as_str);
                 self.constant(output, Arc::new(tensor));
                 Ok(())
@@ -325,12 +378,12 @@ impl Building<'_> {
             return Ok(());
         }
         let mut made = Vec::new();
-        for (output, of) in names.zip(outputs) {
+        for (output, inferred) in names.zip(outputs) {
             made.push(if output.is_empty() {
                 None
             } else {
-                let id = self.value(output, of.element, of.shape);
-                self.sizes.extend(of.sizes.map(|sizes| (id, sizes)));
+                let id = self.value(output, inferred.element, inferred.shape);
+                self.sizes.extend(inferred.sizes.map(|sizes| (id, sizes)));
                 Some(id)
             });
         }
@@ -362,8 +415,7 @@ impl Building<'_> {
             let numbers: Option<Vec<i64>> = sizes.iter().map(number).collect();
             if let (Some(numbers), Some(shape)) = (numbers, made.shape.fixed()) {
                 let list = Tensor::list(numbers).reshaped(shape)?;
-                let tensor = crate::evaluate::cast(&list, made.element);
-                return Ok(tensor.map(|tensor| vec![Arc::new(tensor)]));
+                return self.computed(name, &Op::Cast(made.element), &[Some(&list)], outputs);
             }
         }
         let tensors: Option<Vec<Option<Arc<Tensor>>>> = inputs
@@ -373,29 +425,41 @@ impl Building<'_> {
                 Some(id) => self.values[id.0].constant.clone().map(Some),
             })
             .collect();
-        let shapes: Option<Vec<Vec<usize>>> =
-            outputs.iter().map(|made| made.shape.fixed()).collect();
-        let (Some(tensors), Some(shapes)) = (tensors, shapes) else {
+        let (Some(tensors), false) = (tensors, inputs.is_empty()) else {
             return Ok(None);
         };
-        if inputs.is_empty() {
-            return Ok(None);
-        }
         if let (Op::Identity, [Some(tensor)]) = (op, &tensors[..]) {
             return Ok(Some(vec![Arc::clone(tensor)]));
         }
-        // What would not fit is not computed at all.
-        for (shape, made) in shapes.iter().zip(outputs) {
-            self.spend(name, shape.iter().product(), made.element)?;
-        }
         let tensors: Vec<Option<&Tensor>> = tensors.iter().map(Option::as_deref).collect();
-        let result =
-            evaluate(op, &tensors, &shapes).map_err(|error| error.at(format!("node '{name}'")))?;
-        Ok(result.map(|tensors| tensors.into_iter().map(Arc::new).collect()))
+        self.computed(name, op, &tensors, outputs)
     }
 
-    fn computed(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
-        self.spend(name, tensor.len(), tensor.element())
+    /// What an operator makes of constants; `None` where a shape depends on the
+    /// batch.
+    fn computed(
+        &mut self,
+        name: &str,
+        op: &Op,
+        inputs: &[Option<&Tensor>],
+        outputs: &[Made],
+    ) -> Result<Option<Vec<Arc<Tensor>>>> {
+        let output = |made: &Made| {
+            Some(Some(reference::Output {
+                shape: made.shape.fixed()?,
+                element: made.element,
+            }))
+        };
+        let Some(inferred) = outputs.iter().map(output).collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        // What would not fit is not computed at all.
+        for output in inferred.iter().flatten() {
+            self.spend(name, output.shape.iter().product(), output.element)?;
+        }
+        let made = reference::compute(op, inputs, &inferred)
+            .map_err(|error| error.at(format!("node '{name}'")))?;
+        Ok(Some(made.into_iter().map(Arc::new).collect()))
     }
 
     /// Takes the bytes of a constant from what there is for them.
@@ -408,7 +472,7 @@ impl Building<'_> {
             .checked_mul(width)
             .and_then(|bytes| self.budget.checked_sub(bytes));
         self.budget = left.ok_or_else(|| {
-            let message = format!("node '{name}': what it makes of constants is too large");
+            let message = format!("node '{name}': its constant output is too large");
             Error::new(ErrorKind::Unsupported, message)
         })?;
         Ok(())

@@ -184,7 +184,7 @@ fn read_tensor(stored: &mut TensorProto, folder: Option<&Path>) -> Result<()> {
 }
 
 /// The file at `location` if that names a file inside `folder`, symbolic links
-/// resolved. A missing file passes, so that opening it says what is missing.
+/// resolved. A missing file passes, so that opening it reports what is missing.
 fn inside(folder: &Path, location: &str) -> Option<PathBuf> {
     let relative = Path::new(location);
     let plain = relative
@@ -209,7 +209,7 @@ mod tests {
     use crate::proto::onnx::StringStringEntryProto;
     use crate::testing::Net;
 
-    /// A layer whose four weights are said to lie at `location`.
+    /// A layer whose four weights are stated to lie at `location`.
     fn net(location: &str, offset: &str) -> Vec<u8> {
         let mut net = Net::new(13)
             .input("x", &[1, 2])

@@ -17,14 +17,14 @@ use std::process;
 /// Of the file system, among them that the file there is read-only.
 pub fn write_whole(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
     let path = path.as_ref();
-    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let old = fs::metadata(&place).ok().map(|old| old.permissions());
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let old = fs::metadata(&target).ok().map(|old| old.permissions());
     if old.as_ref().is_some_and(fs::Permissions::readonly) {
-        // A name may be taken over whatever the permissions of its file say.
+        // A name may be taken over whatever the permissions of its file.
         let why = "the file there is read-only";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
-    let mut temporary = place.clone().into_os_string();
+    let mut temporary = target.clone().into_os_string();
     temporary.push(format!(".{}.partial", process::id()));
     let written = File::create(&temporary)
         .and_then(|mut file| {
@@ -34,7 +34,7 @@ pub fn write_whole(path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
             }
             file.sync_all()
         })
-        .and_then(|()| fs::rename(&temporary, &place));
+        .and_then(|()| fs::rename(&temporary, &target));
     if written.is_err() {
         // The partial file is of no use; that it may be gone already is fine.
         drop(fs::remove_file(&temporary));

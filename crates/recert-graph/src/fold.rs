@@ -198,7 +198,19 @@ impl Graph {
         let shape = weights.shape().to_vec();
         let mut weights = weights.as_f32()?.to_vec();
         let mut bias = match node.input(2) {
-            Some(id) => self.constant(id)?.as_f32()?.to_vec(),
+            Some(id) => {
+                let bias = self.constant(id)?;
+                let values = bias.as_f32()?.to_vec();
+                // A Gemm's may have a number for each image of the batch instead.
+                if bias
+                    .shape()
+                    .last()
+                    .is_some_and(|&last| last != values.len())
+                {
+                    return None;
+                }
+                values
+            }
             None => Vec::new(),
         };
         let plain = |trans_b| Op::Gemm {
@@ -316,8 +328,8 @@ pub fn channels_of_weights(
     let extent = shape[axis];
     let inner: usize = shape[axis + 1..].iter().product();
     let outer = count / (extent * inner).max(1);
-    (0..count).map(move |place| {
-        let (row, column) = (place / (inner * extent), place / inner % extent);
+    (0..count).map(move |index| {
+        let (row, column) = (index / (inner * extent), index / inner % extent);
         if group == 1 {
             column
         } else {

@@ -46,10 +46,10 @@ pub struct Node {
     pub name: String,
     /// What it computes.
     pub op: Op,
-    /// What it takes, in the order of the documentation of [`Op`]; `None`
+    /// Its inputs, in the order of the documentation of [`Op`]; `None`
     /// where an optional input is left out.
     pub inputs: Vec<Option<ValueId>>,
-    /// What it makes; `None` where nobody asks for it.
+    /// Its outputs; `None` where nothing takes it.
     pub outputs: Vec<Option<ValueId>>,
 }
 
@@ -78,12 +78,12 @@ impl Graph {
         &self.nodes
     }
 
-    /// What a caller hands over, in the file's order.
+    /// The inputs that a caller provides, in the file's order.
     pub fn inputs(&self) -> &[ValueId] {
         &self.inputs
     }
 
-    /// What the network answers, in the order asked for. Each may be a
+    /// The network's outputs, in the order asked for. Each may be a
     /// constant, or an input.
     pub fn outputs(&self) -> &[ValueId] {
         &self.outputs
@@ -148,6 +148,6 @@ impl Node {
     /// If it has none, which no graph that was read has.
     pub fn output(&self) -> ValueId {
         let first = self.outputs.iter().copied().flatten().next();
-        first.expect("a node that nobody needs is not in a graph")
+        first.expect("nodes without outputs are dropped in reading")
     }
 }

@@ -66,9 +66,9 @@ impl Index {
                 .filter(|(_, name)| !name.is_empty())
             {
                 if !known.contains(name.as_str()) {
-                    let place = node_name(proto, node);
+                    let name_of_node = node_name(proto, node);
                     return Err(invalid(format!(
-                        "node `{place}` takes `{name}`, which nothing before it makes"
+                        "node `{name_of_node}` takes `{name}`, which nothing before it makes"
                     )));
                 }
                 consumers

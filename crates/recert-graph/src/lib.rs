@@ -8,7 +8,7 @@
 //!   its operators, whichever these are.
 //! - [`Graph`] is what the network computes: an [`Op`] a node with its
 //!   attributes checked and completed, element types and shapes of all values
-//!   with a batch of any size, and constants computed.
+//!   with a batch of any size, and what depends on constants alone computed.
 //!
 //! [`Interpreter`] computes a graph by ONNX's definitions, in plain loops: what
 //! engines are held to. Engines are lowered from a [`Graph`], and bounds are
@@ -37,15 +37,14 @@
 //!
 //! A variant of [`Op`] with its attributes; a line in `build/operators.rs`;
 //! and a function in `build/` that checks the attributes and infers types and
-//! shapes; and an entry of the table in `reference/evaluate.rs`, which ONNX's own
-//! test cases then hold to its definition. What else computes with graphs
+//! shapes; its attributes in `build/attributes.rs`; and an entry of the table in
+//! `reference/evaluate.rs`, which ONNX's own test cases then hold to its definition. What else computes with graphs
 //! refuses it by name until it is added there too.
 #![forbid(unsafe_code)]
 
 mod build;
 mod element;
 mod error;
-mod evaluate;
 mod external;
 mod file;
 mod fold;
@@ -63,7 +62,7 @@ mod tensor;
 pub mod testing;
 mod walk;
 
-pub use build::Builder;
+pub use build::{Builder, computed_constant};
 pub use element::ElementType;
 pub use error::{Error, ErrorKind, Result};
 pub use file::write_whole;

@@ -228,7 +228,7 @@ impl Model {
         found.map(stored::typed).transpose()
     }
 
-    /// The file's main graph, for whoever edits it.
+    /// The file's main graph as it is stored.
     pub fn graph_proto(&self) -> &GraphProto {
         self.proto
             .graph
@@ -317,21 +317,21 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| {
         Error::new(ErrorKind::Io, format!("cannot be read: {error}")).with_source(error)
     };
-    // Opening a pipe would wait for somebody to write to it.
+    // Opening a pipe would wait for a writer.
     let metadata = fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
-        let what = if metadata.is_dir() {
+        let kind = if metadata.is_dir() {
             "a folder"
         } else {
             "a pipe or device"
         };
-        let text = format!("cannot be read: it is {what} where a file is needed");
+        let text = format!("cannot be read: it is {kind} where a file is needed");
         return Err(Error::new(ErrorKind::Io, text));
     }
     check_size(metadata.len())?;
     let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
-    // The limit holds for growing files too, whose length says nothing.
+    // The limit holds for growing files too, whose length is not known beforehand.
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(failed)?;
@@ -575,9 +575,9 @@ mod tests {
             edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         ) {
             let mut bytes = residual();
-            for (place, value) in edits {
+            for (position, value) in edits {
                 let length = bytes.len();
-                bytes[place.index(length)] = value;
+                bytes[position.index(length)] = value;
             }
             exercise(bytes);
         }

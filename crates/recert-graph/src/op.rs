@@ -8,9 +8,17 @@
 //! inputs here. [`crate::Node::inputs`] lists the others, in the order of
 //! each variant's documentation.
 
+mod functions;
+mod geometry;
+mod resize;
+
 use std::ops::Range;
 
 use crate::element::ElementType;
+
+pub use functions::{Binary, Compare, Reduction, Unary, Variadic};
+pub use geometry::{AxisSlice, PadMode, Window};
+pub use resize::{Coordinates, Nearest, Resize, ResizeMode};
 
 /// What a node computes.
 #[derive(Debug, Clone, PartialEq)]
@@ -285,257 +293,6 @@ pub enum Op {
     MatMulInteger,
 }
 
-/// A function of one number.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub enum Unary {
-    /// `|x|`.
-    Abs,
-    /// Inverse cosine.
-    Acos,
-    /// Inverse hyperbolic cosine.
-    Acosh,
-    /// Inverse sine.
-    Asin,
-    /// Inverse hyperbolic sine.
-    Asinh,
-    /// Inverse tangent.
-    Atan,
-    /// Inverse hyperbolic tangent.
-    Atanh,
-    /// Rounding up.
-    Ceil,
-    /// `max(0, x) + min(0, alpha (exp(x / alpha) - 1))`.
-    Celu {
-        /// As above.
-        alpha: f32,
-    },
-    /// Cosine.
-    Cos,
-    /// Hyperbolic cosine.
-    Cosh,
-    /// `x` where `x >= 0`, else `alpha (exp(x) - 1)`.
-    Elu {
-        /// As above.
-        alpha: f32,
-    },
-    /// The error function.
-    Erf,
-    /// The exponential.
-    Exp,
-    /// Rounding down.
-    Floor,
-    /// `x Phi(x)`, or its approximation by the hyperbolic tangent.
-    Gelu {
-        /// Whether approximated.
-        tanh: bool,
-    },
-    /// `max(0, min(1, alpha x + beta))`.
-    HardSigmoid {
-        /// As above.
-        alpha: f32,
-        /// As above.
-        beta: f32,
-    },
-    /// `x max(0, min(1, x / 6 + 1 / 2))`.
-    HardSwish,
-    /// Whether infinite.
-    IsInf {
-        /// Whether minus infinity counts.
-        negative: bool,
-        /// Whether infinity counts.
-        positive: bool,
-    },
-    /// Whether not a number.
-    IsNan,
-    /// `x` where `x >= 0`, else `alpha x`.
-    LeakyRelu {
-        /// As above.
-        alpha: f32,
-    },
-    /// The natural logarithm.
-    Log,
-    /// `x tanh(log(1 + exp(x)))`.
-    Mish,
-    /// `-x`.
-    Neg,
-    /// Not, of truth values.
-    Not,
-    /// `1 / x`.
-    Reciprocal,
-    /// `max(0, x)`.
-    Relu,
-    /// To the nearest integer, half to even.
-    Round,
-    /// `gamma x` where `x > 0`, else `gamma alpha (exp(x) - 1)`.
-    Selu {
-        /// As above.
-        alpha: f32,
-        /// As above.
-        gamma: f32,
-    },
-    /// `x + bias` below `-lambd`, `x - bias` above `lambd`, else 0.
-    Shrink {
-        /// As above.
-        bias: f32,
-        /// As above.
-        lambd: f32,
-    },
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
-    /// -1, 0 or 1.
-    Sign,
-    /// Sine.
-    Sin,
-    /// Hyperbolic sine.
-    Sinh,
-    /// `log(1 + exp(x))`.
-    Softplus,
-    /// `x / (1 + |x|)`.
-    Softsign,
-    /// The square root.
-    Sqrt,
-    /// Tangent.
-    Tan,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `x` where `x > alpha`, else 0.
-    ThresholdedRelu {
-        /// As above.
-        alpha: f32,
-    },
-}
-
-/// A function of two numbers of one type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Binary {
-    /// The sum.
-    Add,
-    /// The difference.
-    Sub,
-    /// The product.
-    Mul,
-    /// The quotient; of integers towards zero.
-    Div,
-    /// The remainder: with the divisor's sign, or as C's `fmod`.
-    Mod {
-        /// Whether as C's `fmod`.
-        fmod: bool,
-    },
-    /// The power; the exponent may be of another type.
-    Pow,
-    /// `x` where `x >= 0`, else `x` times the second number.
-    PRelu,
-    /// And, of truth values.
-    And,
-    /// Or, of truth values.
-    Or,
-    /// Exclusive or, of truth values.
-    Xor,
-}
-
-/// A function of any number of numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Variadic {
-    /// The sum.
-    Sum,
-    /// The mean.
-    Mean,
-    /// The largest.
-    Max,
-    /// The smallest.
-    Min,
-}
-
-/// A comparison of two numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compare {
-    /// `=`.
-    Equal,
-    /// `<`.
-    Less,
-    /// `<=`.
-    LessOrEqual,
-    /// `>`.
-    Greater,
-    /// `>=`.
-    GreaterOrEqual,
-}
-
-/// What axes are reduced by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reduction {
-    /// The sum.
-    Sum,
-    /// The mean.
-    Mean,
-    /// The largest.
-    Max,
-    /// The smallest.
-    Min,
-    /// The product.
-    Prod,
-    /// The sum of magnitudes.
-    L1,
-    /// The Euclidean norm.
-    L2,
-    /// The logarithm of the sum.
-    LogSum,
-    /// The logarithm of the sum of exponentials.
-    LogSumExp,
-    /// The sum of squares.
-    SumSquare,
-}
-
-/// Where the windows of a convolution or a pooling lie: one number of each
-/// for every axis after the batch's and the channels'. `auto_pad` and
-/// `ceil_mode` are resolved into `before`, `after` and `output`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Window {
-    /// The kernel's extents.
-    pub kernel: Vec<usize>,
-    /// From one window to the next.
-    pub strides: Vec<usize>,
-    /// From one tap of the kernel to the next.
-    pub dilations: Vec<usize>,
-    /// The padding before.
-    pub before: Vec<usize>,
-    /// The padding after. The last window may reach beyond it, where the file
-    /// rounds up.
-    pub after: Vec<usize>,
-    /// How many windows there are.
-    pub output: Vec<usize>,
-}
-
-/// The part of one axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct AxisSlice {
-    /// Which axis.
-    pub axis: usize,
-    /// The first position taken.
-    pub start: usize,
-    /// How many are taken.
-    pub count: usize,
-    /// From one to the next; never 0.
-    pub step: isize,
-}
-
-/// What padding holds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum PadMode {
-    /// This number.
-    Constant(f64),
-    /// The element at the border.
-    Edge,
-    /// The elements mirrored at the border, which is not repeated.
-    Reflect,
-    /// The elements from the other side.
-    Wrap,
-}
-
 /// How a quantization is shared among elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Granularity {
@@ -552,70 +309,6 @@ pub enum Granularity {
     },
 }
 
-/// A change of resolution; the output's shape has the new extents.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Resize {
-    /// How elements are interpolated.
-    pub mode: ResizeMode,
-    /// Where an element of the output lies in the input.
-    pub coordinates: Coordinates,
-    /// The factor of each axis, as the file gives it or as the sizes make it.
-    pub scales: Vec<f64>,
-    /// The region of interest, start and end of each axis in [0, 1], with
-    /// [`Coordinates::CropAndResize`].
-    pub region: Vec<[f64; 2]>,
-    /// What lies outside the region.
-    pub extrapolation: f32,
-    /// Whether weights outside the input are left out and the others scaled.
-    pub exclude_outside: bool,
-    /// Whether the filter is stretched where the output is smaller.
-    pub antialias: bool,
-}
-
-/// How [`Resize`] interpolates.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ResizeMode {
-    /// The nearest element.
-    Nearest(Nearest),
-    /// Linear along every axis.
-    Linear,
-    /// Cubic along every axis.
-    Cubic {
-        /// The coefficient a.
-        a: f32,
-    },
-}
-
-/// Which element is the nearest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nearest {
-    /// The nearest, half down.
-    RoundPreferFloor,
-    /// The nearest, half up.
-    RoundPreferCeil,
-    /// The one before.
-    Floor,
-    /// The one after.
-    Ceil,
-}
-
-/// Where an element of the output of [`Resize`] lies in the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coordinates {
-    /// `(x + 1/2) / scale - 1/2`.
-    HalfPixel,
-    /// The same, symmetrical where the output's extent is rounded.
-    HalfPixelSymmetric,
-    /// The same, 0 where the output has one element.
-    PytorchHalfPixel,
-    /// Corners onto corners.
-    AlignCorners,
-    /// `x / scale`.
-    Asymmetric,
-    /// In the region of interest.
-    CropAndResize,
-}
-
 impl Op {
     /// ONNX's name of the operator; one of them where several are one here.
     pub fn name(&self) -> &'static str {
@@ -624,15 +317,8 @@ impl Op {
             Self::DropoutMask => "Dropout",
             Self::Unary(unary) => unary.name(),
             Self::Binary(binary) => binary.name(),
-            Self::Variadic(Variadic::Sum) => "Sum",
-            Self::Variadic(Variadic::Mean) => "Mean",
-            Self::Variadic(Variadic::Max) => "Max",
-            Self::Variadic(Variadic::Min) => "Min",
-            Self::Compare(Compare::Equal) => "Equal",
-            Self::Compare(Compare::Less) => "Less",
-            Self::Compare(Compare::LessOrEqual) => "LessOrEqual",
-            Self::Compare(Compare::Greater) => "Greater",
-            Self::Compare(Compare::GreaterOrEqual) => "GreaterOrEqual",
+            Self::Variadic(variadic) => variadic.name(),
+            Self::Compare(compare) => compare.name(),
             Self::Clip { .. } => "Clip",
             Self::Where => "Where",
             Self::Cast(_) => "Cast",
@@ -680,90 +366,6 @@ impl Op {
             Self::QLinearMatMul => "QLinearMatMul",
             Self::ConvInteger { .. } => "ConvInteger",
             Self::MatMulInteger => "MatMulInteger",
-        }
-    }
-}
-
-impl Unary {
-    /// ONNX's name of the operator.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Abs => "Abs",
-            Self::Acos => "Acos",
-            Self::Acosh => "Acosh",
-            Self::Asin => "Asin",
-            Self::Asinh => "Asinh",
-            Self::Atan => "Atan",
-            Self::Atanh => "Atanh",
-            Self::Ceil => "Ceil",
-            Self::Celu { .. } => "Celu",
-            Self::Cos => "Cos",
-            Self::Cosh => "Cosh",
-            Self::Elu { .. } => "Elu",
-            Self::Erf => "Erf",
-            Self::Exp => "Exp",
-            Self::Floor => "Floor",
-            Self::Gelu { .. } => "Gelu",
-            Self::HardSigmoid { .. } => "HardSigmoid",
-            Self::HardSwish => "HardSwish",
-            Self::IsInf { .. } => "IsInf",
-            Self::IsNan => "IsNaN",
-            Self::LeakyRelu { .. } => "LeakyRelu",
-            Self::Log => "Log",
-            Self::Mish => "Mish",
-            Self::Neg => "Neg",
-            Self::Not => "Not",
-            Self::Reciprocal => "Reciprocal",
-            Self::Relu => "Relu",
-            Self::Round => "Round",
-            Self::Selu { .. } => "Selu",
-            Self::Shrink { .. } => "Shrink",
-            Self::Sigmoid => "Sigmoid",
-            Self::Sign => "Sign",
-            Self::Sin => "Sin",
-            Self::Sinh => "Sinh",
-            Self::Softplus => "Softplus",
-            Self::Softsign => "Softsign",
-            Self::Sqrt => "Sqrt",
-            Self::Tan => "Tan",
-            Self::Tanh => "Tanh",
-            Self::ThresholdedRelu { .. } => "ThresholdedRelu",
-        }
-    }
-}
-
-impl Binary {
-    /// ONNX's name of the operator.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Add => "Add",
-            Self::Sub => "Sub",
-            Self::Mul => "Mul",
-            Self::Div => "Div",
-            Self::Mod { .. } => "Mod",
-            Self::Pow => "Pow",
-            Self::PRelu => "PRelu",
-            Self::And => "And",
-            Self::Or => "Or",
-            Self::Xor => "Xor",
-        }
-    }
-}
-
-impl Reduction {
-    /// ONNX's name of the operator.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sum => "ReduceSum",
-            Self::Mean => "ReduceMean",
-            Self::Max => "ReduceMax",
-            Self::Min => "ReduceMin",
-            Self::Prod => "ReduceProd",
-            Self::L1 => "ReduceL1",
-            Self::L2 => "ReduceL2",
-            Self::LogSum => "ReduceLogSum",
-            Self::LogSumExp => "ReduceLogSumExp",
-            Self::SumSquare => "ReduceSumSquare",
         }
     }
 }

@@ -15,7 +15,7 @@ pub enum Dim {
     Fixed(usize),
     /// A name: any size, the same wherever the name stands.
     Symbolic(String),
-    /// Nothing is said.
+    /// The file states nothing.
     Unknown,
 }
 

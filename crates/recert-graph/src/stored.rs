@@ -314,7 +314,7 @@ pub fn from_i64(name: &str, shape: &[usize], values: &[i64]) -> TensorProto {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Tensor`] where a value cannot be told in that type.
+/// [`ErrorKind::Tensor`] where a value cannot be represented in that type.
 pub fn store(tensor: &mut TensorProto, values: &[f32]) -> Result<()> {
     let shape = shape(tensor)?;
     let kind = DataType::try_from(tensor.data_type()).unwrap_or(DataType::Undefined);

@@ -3,7 +3,7 @@
 
 use crate::pointwise::Arith;
 use crate::pool::larger;
-use crate::rearrange::{places, strides};
+use crate::rearrange::{offsets, strides};
 
 /// What is made of the values along some axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Reduce {
             let axes: Vec<usize> = axes.collect();
             let dims: Vec<usize> = axes.iter().map(|&axis| dims[axis]).collect();
             let strides: Vec<isize> = axes.iter().map(|&axis| all[axis] as isize).collect();
-            places(&dims, &strides, 0)
+            offsets(&dims, &strides, 0)
         };
         Self {
             kind,
@@ -108,7 +108,7 @@ impl Broadcast {
             let axes: Vec<isize> = axes
                 .map(|(&s, &d)| if d == 1 { 0 } else { s as isize })
                 .collect();
-            places(output, &axes, 0)
+            offsets(output, &axes, 0)
         };
         Self {
             arith,

@@ -63,6 +63,30 @@ pub(crate) struct Filter {
     pub(crate) bias: Vec<f32>,
 }
 
+impl Filter {
+    /// Makes sure that windows stay inside the input and its borders and that
+    /// the shapes belong together.
+    pub(crate) fn check(
+        &self,
+        window: &Window,
+        input: Blocked,
+        output: Blocked,
+        residual: Option<Blocked>,
+    ) {
+        let (left, right) = window.borders(input.width);
+        assert!(
+            left <= input.left && right <= input.right,
+            "too few borders"
+        );
+        assert_eq!(self.groups * self.inputs, input.channels);
+        assert_eq!(self.outputs, output.channels);
+        assert_eq!([output.height, output.width], window.output);
+        let shape = |layout: Blocked| [layout.lanes, layout.channels, layout.height, layout.width];
+        assert_eq!(output.lanes, LANES);
+        assert!(residual.is_none_or(|residual| shape(residual) == shape(output)));
+    }
+}
+
 /// How many bytes of weights a pass over an image takes, so that they stay in
 /// the second-level cache. It decides no result.
 const PASS_BYTES: usize = 192 << 10;
@@ -101,19 +125,8 @@ impl Direct {
         clamp: Clamp,
         isa: Isa,
     ) -> Self {
-        let (left, right) = window.borders(input.width);
-        assert!(
-            left <= input.left && right <= input.right,
-            "too few borders"
-        );
-        assert!(Self::takes(filter) && output.lanes == LANES);
-        assert_eq!(filter.groups * filter.inputs, input.channels);
-        assert_eq!(filter.outputs, output.channels);
-        assert_eq!([output.height, output.width], window.output);
-        assert!(residual.is_none_or(|r| {
-            (r.lanes, r.channels, r.height, r.width)
-                == (LANES, output.channels, output.height, output.width)
-        }));
+        assert!(Self::takes(filter));
+        filter.check(&window, input, output, residual);
         let blocks = (filter.outputs / filter.groups).div_ceil(LANES);
         let set = isa.float_tile().blocks(blocks);
         let [rows, columns] = window.kernel;

@@ -37,19 +37,8 @@ impl Depthwise {
         clamp: Clamp,
         isa: Isa,
     ) -> Self {
-        let (left, right) = window.borders(input.width);
-        assert!(
-            left <= input.left && right <= input.right,
-            "too few borders"
-        );
-        assert!(Self::takes(filter) && input.lanes == LANES && output.lanes == LANES);
-        assert_eq!(filter.outputs, input.channels);
-        assert_eq!(filter.outputs, output.channels);
-        assert_eq!([output.height, output.width], window.output);
-        assert!(residual.is_none_or(|r| {
-            (r.lanes, r.channels, r.height, r.width)
-                == (LANES, output.channels, output.height, output.width)
-        }));
+        assert!(Self::takes(filter) && input.lanes == LANES);
+        filter.check(&window, input, output, residual);
         let taps = window.kernel[0] * window.kernel[1];
         let mut weights = Buffer::zeros(output.blocks() * taps * LANES);
         for channel in 0..filter.outputs {

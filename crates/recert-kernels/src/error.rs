@@ -10,7 +10,7 @@ pub enum ErrorKind {
     Unsupported,
     /// The graph breaks a rule of ONNX, or a tensor's data is damaged.
     Graph,
-    /// The data handed over do not fit the network.
+    /// The caller's data do not fit the network.
     Shape,
 }
 

@@ -107,9 +107,9 @@ pub(crate) struct Node {
     pub(crate) output: ValueId,
 }
 
-/// What an output of the network is.
+/// An output of the network.
 #[derive(Debug, Clone)]
-pub(crate) struct Head {
+pub(crate) struct OutputValue {
     pub(crate) value: ValueId,
     /// Where the output is the position of the largest value along an axis.
     pub(crate) arg_max: Option<ArgMax>,
@@ -131,7 +131,7 @@ pub(crate) struct Graph {
     /// In an order in which they can be computed.
     pub(crate) nodes: Vec<Node>,
     pub(crate) input: ValueId,
-    pub(crate) heads: Vec<Head>,
+    pub(crate) outputs: Vec<OutputValue>,
     /// Whether only single images may be computed: the network takes a scale
     /// from all of a batch together.
     pub(crate) single: bool,

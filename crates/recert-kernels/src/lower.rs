@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use recert_graph::{Builder, ElementType, Extent, Model, Node as Source};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::ir::{Graph, Head, Node, Op, Value, ValueId};
+use crate::ir::{Graph, Node, Op, OutputValue, Value, ValueId};
 
 /// What a value of the typed graph stands for, if it depends on the image.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ enum Meaning {
     /// `DynamicQuantizeLinear` makes of the value.
     Dynamic(ValueId, usize),
     /// A class number.
-    ArgMax(Head),
+    ArgMax(OutputValue),
 }
 
 /// The graph of `model` as far as `outputs` need it, for its image input
@@ -79,8 +79,8 @@ fn unsupported(node: &Source) -> Error {
     refuse(node, "this operator is not supported here")
 }
 
-/// Why an operator is refused whose output mixes images.
-const MIXES: &str = "it does not keep an image apart from the other images in the batch";
+/// Why an operator is refused whose output mixes images of a batch.
+const MIXES: &str = "an image's output depends on the other images in the batch";
 
 impl<'a> Lowering<'a> {
     fn new(source: &'a recert_graph::Graph) -> Result<Self> {
@@ -110,7 +110,7 @@ impl<'a> Lowering<'a> {
         Ok(lowering)
     }
 
-    /// A value's shape for one image; `None` where images are not kept apart.
+    /// A value's shape for one image; `None` where it mixes images.
     fn dims_of_one(&self, id: recert_graph::ValueId) -> Option<Vec<usize>> {
         let (first, rest) = self.source.value(id).shape.split_first()?;
         if *first != self.batch {
@@ -308,12 +308,12 @@ impl<'a> Lowering<'a> {
 
     fn finish(self) -> Result<Graph> {
         let outputs = self.source.outputs().iter();
-        let heads = outputs.map(|id| match &self.meanings[id.index()] {
-            Some(Meaning::Value(value)) if !self.values[*value].integers => Ok(Head {
+        let outputs = outputs.map(|id| match &self.meanings[id.index()] {
+            Some(Meaning::Value(value)) if !self.values[*value].integers => Ok(OutputValue {
                 value: *value,
                 arg_max: None,
             }),
-            Some(Meaning::ArgMax(head)) => Ok(head.clone()),
+            Some(Meaning::ArgMax(output)) => Ok(output.clone()),
             _ => {
                 let name = &self.source.value(*id).name;
                 let message = format!("output '{name}' is not of floats that depend on the image");
@@ -321,7 +321,7 @@ impl<'a> Lowering<'a> {
             }
         });
         Ok(Graph {
-            heads: heads.collect::<Result<_>>()?,
+            outputs: outputs.collect::<Result<_>>()?,
             values: self.values,
             nodes: self.nodes,
             input: self.image,

@@ -67,8 +67,8 @@ pub(crate) enum Layout {
 }
 
 /// `[block][row][column][channel of the block]`, with columns of zeros on
-/// both sides of every row, which nobody writes. The channels that fill up the
-/// last block are unspecified, and nobody reads them for a result.
+/// both sides of every row, which no kernel writes. The channels that fill up the
+/// last block are unspecified, and no result depends on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Blocked {
     pub(crate) channels: usize,

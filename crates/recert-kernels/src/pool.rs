@@ -51,10 +51,10 @@ impl FloatKernel for Call<'_, Pool, f32> {
                     let max = op.kind == PoolKind::Max;
                     let mut sum = [if max { f32::NEG_INFINITY } else { 0.0 }; LANES];
                     for row in top..bottom {
-                        let at = op.window.padded(0, y, row) - op.window.before[0];
+                        let input_row = op.window.padded(0, y, row) - op.window.before[0];
                         for column in start..end {
                             let to = op.window.padded(1, x, column) - op.window.before[1];
-                            let values = lanes(&input[op.input.offset(block, at, to)..]);
+                            let values = lanes(&input[op.input.offset(block, input_row, to)..]);
                             for (sum, &value) in sum.iter_mut().zip(values) {
                                 *sum = if max {
                                     larger(*sum, value)

@@ -10,8 +10,8 @@ use crate::integer::{bytes, bytes_mut};
 use crate::ir::{ArgMax, Graph};
 use crate::lower::lower;
 use crate::memory::{Buffer, to_blocks, to_plain};
-use crate::plan::{Location, Schedule, Step, Work, schedule};
 use crate::pool;
+use crate::schedule::{Location, Schedule, Step, Work, schedule};
 use crate::simd::Isa;
 
 /// A step should find its tensors, for all images of a group, in the
@@ -101,16 +101,16 @@ impl Program {
     /// The program of a graph, for an instruction set that the processor has.
     pub(crate) fn of(graph: &Graph, isa: Isa) -> Self {
         let schedule = schedule(graph, isa);
-        let outputs = graph.heads.iter().map(|head| {
-            let value = &graph.values[head.value];
-            let dims = head
+        let outputs = graph.outputs.iter().map(|output| {
+            let value = &graph.values[output.value];
+            let dims = output
                 .arg_max
                 .as_ref()
                 .map_or(&value.dims, |arg_max| &arg_max.dims);
             OutputKind {
                 dims: dims.clone(),
                 count: value.len(),
-                arg_max: head.arg_max.clone(),
+                arg_max: output.arg_max.clone(),
             }
         });
         let larger = if graph.weights() > HEAVY_WEIGHTS {

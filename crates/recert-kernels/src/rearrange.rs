@@ -138,8 +138,8 @@ impl<T: Copy> Crop<T> {
         if self.filled {
             for first in (0..channels).step_by(self.output.lanes) {
                 for y in 0..height {
-                    let at = self.output.channel_offset(first, y, 0);
-                    output[at..at + width * self.output.lanes].fill(self.fill);
+                    let start = self.output.channel_offset(first, y, 0);
+                    output[start..start + width * self.output.lanes].fill(self.fill);
                 }
             }
         }
@@ -165,7 +165,8 @@ impl<T: Copy> Crop<T> {
     }
 }
 
-/// Row-major distances of a tensor's axes.
+/// How many elements lie between neighbours along each axis of a row-major
+/// tensor.
 pub(crate) fn strides(dims: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; dims.len()];
     for axis in (1..dims.len()).rev() {
@@ -174,19 +175,19 @@ pub(crate) fn strides(dims: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// For every place of a row-major tensor of shape `dims`, in order, the place
+/// For every element of a row-major tensor of shape `dims`, in order, the offset
 /// in another tensor whose axes have these strides.
-pub(crate) fn places(dims: &[usize], strides: &[isize], start: usize) -> Vec<usize> {
+pub(crate) fn offsets(dims: &[usize], strides: &[isize], start: usize) -> Vec<usize> {
     let count = dims.iter().product();
     let mut position = vec![0_usize; dims.len()];
-    let mut places = Vec::with_capacity(count);
+    let mut offsets = Vec::with_capacity(count);
     for _ in 0..count {
         let offset: isize = position
             .iter()
             .zip(strides)
             .map(|(&p, s)| p as isize * s)
             .sum();
-        places.push(start.wrapping_add_signed(offset));
+        offsets.push(start.wrapping_add_signed(offset));
         for axis in (0..dims.len()).rev() {
             position[axis] += 1;
             if position[axis] < dims[axis] {
@@ -195,15 +196,14 @@ pub(crate) fn places(dims: &[usize], strides: &[isize], start: usize) -> Vec<usi
             position[axis] = 0;
         }
     }
-    places
+    offsets
 }
 
-/// A plain tensor made of another one's values and a constant: which one goes
-/// where.
+/// A plain tensor made of another one's elements and a constant.
 pub(crate) struct Gather {
-    /// For each place of the output the place of the input; `usize::MAX` where
-    /// the constant goes.
-    pub(crate) places: Vec<usize>,
+    /// For each element of the output the offset of its source in the input;
+    /// `usize::MAX` for the constant.
+    pub(crate) sources: Vec<usize>,
     pub(crate) fill: f32,
 }
 
@@ -214,7 +214,7 @@ impl Gather {
         let shape: Vec<usize> = order.iter().map(|&axis| dims[axis]).collect();
         let strides: Vec<isize> = order.iter().map(|&axis| axes[axis] as isize).collect();
         Self {
-            places: places(&shape, &strides, 0),
+            sources: offsets(&shape, &strides, 0),
             fill: 0.0,
         }
     }
@@ -233,17 +233,17 @@ impl Gather {
             .collect();
         let start = from.iter().zip(cuts).map(|(s, cut)| s * cut.start).sum();
         let first = to.iter().zip(cuts).map(|(s, cut)| s * cut.before).sum();
-        let mut all = vec![usize::MAX; output.iter().product()];
-        let pairs = places(&counts, &signed(&to), first).into_iter();
-        for (to, from) in pairs.zip(places(&counts, &steps, start)) {
-            all[to] = from;
+        let mut sources = vec![usize::MAX; output.iter().product()];
+        let pairs = offsets(&counts, &signed(&to), first).into_iter();
+        for (to, from) in pairs.zip(offsets(&counts, &steps, start)) {
+            sources[to] = from;
         }
-        Self { places: all, fill }
+        Self { sources, fill }
     }
 
     /// Computes one image.
     pub(crate) fn run(&self, input: &[f32], output: &mut [f32]) {
-        for (to, &from) in output.iter_mut().zip(&self.places) {
+        for (to, &from) in output.iter_mut().zip(&self.sources) {
             *to = input.get(from).copied().unwrap_or(self.fill);
         }
     }

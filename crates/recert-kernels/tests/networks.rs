@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use recert_graph::testing::Net;
 use recert_graph::{Model, OutputKind};
 use recert_kernels::{ErrorKind, Isa, Output, Program};
 use recert_testing::{shared, test};
@@ -206,4 +207,31 @@ fn what_does_not_fit_is_refused() {
     let error = program.executor().run(&[0.0; 7]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
     assert!(program.executor().run(&[]).is_ok());
+}
+
+test!(a_bias_of_one_number_an_image_of_the_batch_is_refused);
+fn a_bias_of_one_number_an_image_of_the_batch_is_refused() {
+    // A batch as large as there are outputs, so that the bias has as many numbers.
+    let net = |last: &str| {
+        Net::new(15)
+            .input("x", &[2, 1, 1, 2])
+            .output("y", &[2, 2])
+            .floats("w", &[2, 2], &[1.0, 0.0, 0.0, 1.0])
+            .floats("c", &[2, 1], &[10.0, 20.0])
+            .floats("one", &[2], &[1.0, 1.0])
+            .floats("zero", &[2], &[0.0, 0.0])
+            .node("Flatten", &["x"], "flat")
+            .node("Gemm", &["flat", "w", "c"], last)
+    };
+    let normalised = net("linear").node(
+        "BatchNormalization",
+        &["linear", "one", "zero", "zero", "one"],
+        "y",
+    );
+    for model in [net("y").model(), normalised.model()] {
+        let error = Program::compile(&model, "x", &["y"])
+            .err()
+            .expect("a refusal");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
 }

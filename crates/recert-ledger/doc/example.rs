@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use recert_ledger::{
-    Certificate, Claim, Codes, Error, Evidence, Header, Images, Input, Ledger, Network, Parameters,
+    Certificate, Claim, Codes, Engine, Error, Evidence, Header, Images, Input, Ledger, Network, Parameters,
     ScratchParameters, Selection, Series, Sides, Stream, Task,
 };
 
@@ -14,9 +14,11 @@ fn network(file: &str) -> Network {
         sha256: [file.len() as u8; 32],
         file: file.into(),
         bytes: 4096,
-        engine: "rten".into(),
-        engine_version: "0.27.0".into(),
-        precision: "float32".into(),
+        engine: Engine {
+            name: "rten".into(),
+            version: "0.27.0".into(),
+            arithmetic: "float32".into(),
+        },
         batch_invariant: true,
         preprocess: "none".into(),
         output: "logits".into(),

@@ -25,7 +25,7 @@ pub const MARGIN_BUCKETS: u8 = 8;
 const PRECISION: usize = 24;
 
 /// Samples a blob may hold; larger runs take several.
-pub(crate) const MAX_COPIES: u64 = 1 << 24;
+pub(crate) const MAX_SAMPLES: u64 = 1 << 24;
 
 /// The format's version, the first byte of every blob.
 const VERSION: u8 = 1;
@@ -44,7 +44,7 @@ pub struct Codes {
 }
 
 impl Codes {
-    /// Adds the answer on sample `i` of others, which have margins if these do.
+    /// Appends answer `i` of `others`, which must have margins if these do.
     ///
     /// # Panics
     /// If there is no such sample.
@@ -134,7 +134,7 @@ pub(crate) fn decode(
         return Err(format!("has version {version}, not {VERSION}"));
     }
     let count = take(&mut rest)?;
-    if expected > MAX_COPIES {
+    if expected > MAX_SAMPLES {
         return Err(format!("claims {expected} samples"));
     }
     if count != expected {

@@ -13,19 +13,19 @@ pub enum ErrorKind {
     Corrupt,
     /// The ledger was written by a newer version of this program.
     TooNew,
-    /// The ledger is of another run: another network, sigma, data, ...
+    /// The ledger belongs to another run: another network, sigma, seed, ...
     Mismatch,
-    /// The ledger is of other inputs.
+    /// The ledger belongs to other inputs.
     OtherData,
     /// Another process is writing to the ledger.
     InUse,
     /// The disk is full.
     DiskFull,
-    /// The ledger does not hold what was asked for.
+    /// The ledger does not hold the answers asked for.
     Missing,
-    /// A network answered a sample otherwise than before.
+    /// A network's new answer on a sample differs from the recorded one.
     Conflict,
-    /// What is to be recorded, or the list of samples asked for, is malformed.
+    /// The answers to record, or the list of samples asked for, are malformed.
     Malformed,
     /// Reading or writing failed for another reason.
     Io,
@@ -57,18 +57,10 @@ impl Error {
         let full = source
             .sqlite_error()
             .is_some_and(|error| error.extended_code == no_room);
-        // A value in the file that is not what its column is to hold.
-        let odd = matches!(
-            source,
-            rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..)
-        );
         let (kind, message) = match source.sqlite_error_code() {
-            _ if odd => (ErrorKind::Corrupt, format!("is damaged: {source}")),
             code if full || code == Some(ErrorCode::DiskFull) => (
                 ErrorKind::DiskFull,
-                "the disk is full; everything up to the last finished chunk is kept: \
+                "the disk is full; everything that was written before is kept: \
                  free some space and run the same command again"
                     .to_owned(),
             ),
@@ -81,7 +73,7 @@ impl Error {
             }
             Some(ErrorCode::ReadOnly) => (ErrorKind::Io, "cannot be written to".into()),
             Some(ErrorCode::CannotOpen) => (ErrorKind::Open, "cannot be opened".into()),
-            // A stored value is not what its column should have.
+            // A stored value does not have its column's type.
             None if is_misread(&source) => (ErrorKind::Corrupt, format!("is damaged: {source}")),
             _ => (ErrorKind::Io, format!("failed: {source}")),
         };
@@ -104,7 +96,7 @@ impl Error {
     }
 }
 
-/// Whether a value was read that cannot be what it is read as.
+/// Whether a stored value could not be read as the type of its column.
 fn is_misread(error: &rusqlite::Error) -> bool {
     use rusqlite::Error as E;
     matches!(

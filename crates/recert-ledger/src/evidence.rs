@@ -1,31 +1,32 @@
-//! What a certificate is computed from: counts, and what else its bound needs.
+//! Evidence: the counts and chosen numbers that a certificate's bound is computed from.
 
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Foreign};
 
-/// Cells of [`Evidence::Cells`]: the margin buckets 0, 1, 2, 3 and 4 to 7 of f's
-/// samples of the class, then the same of its other valid ones.
+/// How many cells [`Evidence::Cells`] has: one for each of the margin buckets 0, 1, 2, 3
+/// and 4 to 7 of the samples that f answers with the class, then the same five of its
+/// other valid answers.
 pub const EVIDENCE_CELLS: usize = 10;
 
-/// The counts that a certificate's bound is computed from, and whatever else was
-/// free to be chosen: with the claim, all that is needed to compute it again.
+/// The counts that a certificate's bound is computed from, with the priors, tilts and
+/// witnesses that were chosen for it. Together with the claim it is all that is needed to
+/// compute the bound again.
 ///
-/// f is the network certified from scratch, h a modified one, `class` the class
-/// selected. `invalid` counts the samples with a NaN or infinite logit, of h where
-/// there is one. The lower bound of the probability is the certificate's own
-/// `p_lower`; levels (shares of alpha) that the claim's [`Parameters`] have are not
-/// repeated here.
+/// f is the original network, h the modified one, `class` the class selected. `invalid`
+/// counts the samples with a NaN or infinite logit: h's where h takes part, else f's. The
+/// lower confidence bound itself is the certificate's `p_lower`. Shares of alpha that
+/// the claim's [`Parameters`] hold are not repeated here.
 ///
-/// In a certificate of `auto`, n is the number of f's *late* samples, and `pilot`
-/// how many samples the pilot had.
+/// In a certificate by `auto`, n is the number of f's *late* samples, those after the first
+/// n/32, and `pilot` is the number of pilot samples.
 ///
 /// [`Parameters`]: crate::Parameters
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Evidence {
-    /// `certify` and `direct` of one side, by bound `direct`: Clopper and Pearson at
-    /// the whole level.
+    /// One-sided `certify` and `direct`, by bound `direct`: Clopper-Pearson at all of
+    /// alpha.
     OneSided {
         /// The class selected.
         class: u16,
@@ -36,7 +37,7 @@ pub enum Evidence {
         /// Invalid answers.
         invalid: u64,
     },
-    /// `certify` and `direct` of two sides, by bound `two-sided`.
+    /// Two-sided `certify` and `direct`, by bound `two-sided`.
     TwoSided {
         /// The class selected.
         class: u16,
@@ -46,18 +47,18 @@ pub enum Evidence {
         n: u64,
         /// Invalid answers.
         invalid: u64,
-        /// The answer given most often beside it, [`INVALID`](crate::INVALID) being
-        /// one; `None` where there is no other.
+        /// The most frequent other answer, [`INVALID`](crate::INVALID) included; `None`
+        /// where there is no other.
         runner_up: Option<u16>,
         /// Samples with that answer.
         k_runner_up: u64,
-        /// Level of the bound from `k` of `n`.
+        /// Failure probability of the bound from `k` of `n`.
         alpha_class: f64,
-        /// Level of the bound from `k` of `k + k_runner_up`.
+        /// Failure probability of the bound from `k` of `k + k_runner_up`.
         alpha_ratio: f64,
-        /// That bound, from below.
+        /// The lower confidence bound from `k` of `k + k_runner_up`.
         ratio_lower: f64,
-        /// The probability of any other answer, from above.
+        /// The upper confidence bound of any other answer's probability.
         p_upper: f64,
     },
     /// `predict`: the largest two counts, by bound `binomial test`.
@@ -66,31 +67,31 @@ pub enum Evidence {
         class: u16,
         /// Samples answered with it.
         k1: u64,
-        /// Samples answered with the next.
+        /// Samples answered with the runner-up.
         k2: u64,
         /// Samples.
         n: u64,
         /// Invalid answers.
         invalid: u64,
     },
-    /// `until`, by bound `mixture`, at the level `alpha_any`: stopped freely.
+    /// `until`, by bound `mixture`, anytime-valid at `alpha_any`.
     Until {
         /// The class selected.
         class: u16,
         /// Samples answered with it.
         k: u64,
-        /// Samples that it stopped after.
+        /// Samples after which the run stopped.
         n: u64,
         /// Invalid answers.
         invalid: u64,
-        /// The law of another answer that the mixture starts from: a Beta law's
-        /// two numbers.
+        /// The two parameters of the Beta prior for the probability of an answer other
+        /// than the class.
         prior: [f64; 2],
-        /// Where its bound is attained.
+        /// The multiplier at which the joint bound was evaluated.
         witness: f64,
     },
-    /// `irs`, `zeta`, `loss` and `paired`: f and h on the same first samples, by a
-    /// bound of that name, or for `irs` by `zeta` or `direct`.
+    /// `irs`, `zeta`, `loss` and `paired`: the answers of f and h on the same first
+    /// samples, by the bound of that name; for `irs` by bound `zeta` or `direct`.
     Pairs {
         /// The class selected.
         class: u16,
@@ -98,23 +99,24 @@ pub enum Evidence {
         k: u64,
         /// f's samples.
         n: u64,
-        /// Samples that both answered.
+        /// Pairs: samples that both answered.
         m: u64,
-        /// Those with different answers, or an invalid one.
+        /// Pairs with different answers, or an invalid answer.
         disagreements: u64,
-        /// Those that h answered with the class.
+        /// Pairs that h answered with the class.
         own: u64,
-        /// Those that f answered with the class and h did not.
+        /// Pairs that f answered with the class and h did not.
         lost: u64,
-        /// Those that h answered with the class and f did not.
+        /// Pairs that h answered with the class and f did not.
         gained: u64,
-        /// Those that h gave an invalid answer to.
+        /// Pairs that h gave an invalid answer to.
         invalid: u64,
-        /// The upper bound of the disagreement, at `alpha_zeta`; of `irs` alone.
+        /// The upper confidence bound of the disagreement, at `alpha_zeta`; for `irs`
+        /// alone.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         zeta: Option<f64>,
     },
-    /// `auto`, bound `none`: nothing was spent on the input.
+    /// `auto`, bound `none`: nothing but the pilot was spent on the input.
     Nothing {
         /// The class selected.
         class: u16,
@@ -122,11 +124,11 @@ pub enum Evidence {
         k: u64,
         /// f's samples.
         n: u64,
-        /// Samples of the pilot.
+        /// Pilot samples.
         pilot: u64,
     },
-    /// `auto`, bound `fresh`: h by itself on samples that f never saw, by Clopper
-    /// and Pearson at `alpha_whole`.
+    /// `auto`, bound `fresh`: Clopper-Pearson at `alpha_whole` from h's answers on samples
+    /// that f has not answered.
     Fresh {
         /// The class selected.
         class: u16,
@@ -136,10 +138,10 @@ pub enum Evidence {
         n: u64,
         /// Invalid answers.
         invalid: u64,
-        /// Samples of the pilot.
+        /// Pilot samples.
         pilot: u64,
     },
-    /// `auto`, bound `mixture`: the same, stopped freely.
+    /// `auto`, bound `mixture`: as `Fresh`, anytime-valid.
     FreshMixture {
         /// The class selected.
         class: u16,
@@ -149,14 +151,14 @@ pub enum Evidence {
         n: u64,
         /// Invalid answers.
         invalid: u64,
-        /// Samples of the pilot.
+        /// Pilot samples.
         pilot: u64,
         /// As in [`Evidence::Until`].
         prior: [f64; 2],
         /// As in [`Evidence::Until`].
         witness: f64,
     },
-    /// `auto`, bound `loss`: f's bound at `alpha_f`, h's loss at `alpha_h`.
+    /// `auto`, bound `loss`: f's probability at `alpha_f`, the loss at `alpha_h`.
     Loss {
         /// The class selected.
         class: u16,
@@ -164,16 +166,16 @@ pub enum Evidence {
         k: u64,
         /// f's samples.
         n: u64,
-        /// Samples of the class that h ran on.
+        /// Samples answered by f with the class that h ran on.
         pairs: u64,
-        /// Those that it answered otherwise.
+        /// Pairs that h answered otherwise.
         other: u64,
-        /// Those that it gave an invalid answer to.
+        /// Pairs that h gave an invalid answer to.
         invalid: u64,
-        /// Samples of the pilot.
+        /// Pilot samples.
         pilot: u64,
     },
-    /// `auto`, bound `loss-mixture`: the same, stopped freely.
+    /// `auto`, bound `loss-mixture`: as `Loss`, anytime-valid.
     LossMixture {
         /// The class selected.
         class: u16,
@@ -181,21 +183,21 @@ pub enum Evidence {
         k: u64,
         /// f's samples.
         n: u64,
-        /// Samples of the class that h ran on.
+        /// Samples answered by f with the class that h ran on.
         pairs: u64,
-        /// Those that it answered otherwise.
+        /// Pairs that h answered otherwise.
         other: u64,
-        /// Those that it gave an invalid answer to.
+        /// Pairs that h gave an invalid answer to.
         invalid: u64,
-        /// Samples of the pilot.
+        /// Pilot samples.
         pilot: u64,
         /// As in [`Evidence::Until`].
         prior: [f64; 2],
         /// As in [`Evidence::Until`].
         witness: f64,
     },
-    /// `auto`, bound `both`: the class from below and any other from above, at
-    /// halves of `alpha_f` and `alpha_h`.
+    /// `auto`, bound `both`: a lower confidence bound of the class's probability and an
+    /// upper one of any other class's, at halves of `alpha_f` and `alpha_h`.
     Both {
         /// The class selected.
         class: u16,
@@ -203,30 +205,30 @@ pub enum Evidence {
         k: u64,
         /// f's samples.
         n: u64,
-        /// f's largest count of another answer.
+        /// f's largest count of an answer other than the class.
         runner_up: u64,
         /// Samples that h ran on.
         pairs: u64,
-        /// Those that f answered with the class and h did not.
+        /// Pairs that f answered with the class and h did not.
         lost: u64,
-        /// The largest count of another class among the samples that h answered
-        /// with that class and f did not.
+        /// The largest count, over the other answers, of pairs that h gave that answer
+        /// and f did not.
         arrived: u64,
-        /// The probability of any other class, from above.
+        /// The upper confidence bound of any other class's probability.
         p_upper: f64,
-        /// Those that h gave an invalid answer to.
+        /// Pairs that h gave an invalid answer to.
         invalid: u64,
-        /// Samples of the pilot.
+        /// Pilot samples.
         pilot: u64,
     },
     /// `auto`, bound `cells`, at `alpha_whole`: one bound over all cells.
     Cells(Box<CellEvidence>),
-    /// What a ledger holds that this version does not record.
+    /// Counts in a form that this version does not record.
     #[serde(skip)]
     Foreign(Foreign),
 }
 
-/// The evidence of [`Evidence::Cells`]; an array has a number for each cell.
+/// The evidence of [`Evidence::Cells`]; each array has one number for each cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellEvidence {
@@ -234,12 +236,12 @@ pub struct CellEvidence {
     pub class: u16,
     /// f's samples.
     pub n: u64,
-    /// Those of each cell.
+    /// How many of them are in each cell.
     #[serde(rename = "copies")]
     pub samples: [u64; EVIDENCE_CELLS],
     /// Samples of each cell that h ran on.
     pub pairs: [u64; EVIDENCE_CELLS],
-    /// Those of them that it answered with the class.
+    /// Samples of each cell that h answered with the class.
     pub own: [u64; EVIDENCE_CELLS],
     /// The tilt of each cell.
     pub tilts: [f64; EVIDENCE_CELLS],
@@ -267,25 +269,12 @@ impl Evidence {
         }
     }
 
-    /// Reads the counts of a certificate by a method and a bound; `row` names the
-    /// row, for errors.
-    pub(crate) fn read(method: &str, bound: Option<&str>, text: &str, row: &str) -> Self {
-        let variant = variant(method, bound);
-        json::read(variant, text, (row, "counts")).unwrap_or_else(Self::Foreign)
+    /// Reads the stored counts of a certificate by this method and bound.
+    pub(crate) fn read(method: &str, bound: Option<&str>, text: &str) -> Self {
+        json::read(variant(method, bound), text).unwrap_or_else(Self::Foreign)
     }
 
-    /// The evidence, if it is what this version records.
-    ///
-    /// # Errors
-    /// Which row and which field is not.
-    pub fn known(&self) -> Result<&Self, &Foreign> {
-        match self {
-            Self::Foreign(foreign) => Err(foreign),
-            known => Ok(known),
-        }
-    }
-
-    /// Samples that got an invalid answer; 0 where nothing is known of them.
+    /// How many answers are invalid; 0 where that is not recorded.
     pub fn invalid(&self) -> u64 {
         match self {
             Self::OneSided { invalid, .. }
@@ -304,7 +293,7 @@ impl Evidence {
         }
     }
 
-    /// The upper bound of the disagreement of f and h, where one was computed.
+    /// The upper confidence bound of the disagreement of f and h, where one was computed.
     pub fn zeta(&self) -> Option<f64> {
         match self {
             Self::Pairs { zeta, .. } => *zeta,
@@ -313,7 +302,7 @@ impl Evidence {
         }
     }
 
-    /// On how many samples f and h disagree, and of how many, where that was
+    /// The number of disagreements of f and h and the number of pairs, where these were
     /// counted.
     pub fn disagreements(&self) -> Option<(u64, u64)> {
         match self {
@@ -326,7 +315,7 @@ impl Evidence {
     }
 }
 
-/// The variant that certificates by a method and a bound have.
+/// The variant of [`Evidence`] that belongs to a method and a bound.
 fn variant(method: &str, bound: Option<&str>) -> Option<&'static str> {
     Some(match (method, bound?) {
         ("certify" | "direct", "direct") => "OneSided",
@@ -352,13 +341,13 @@ mod tests {
     use super::*;
 
     fn read(method: &str, bound: &str, text: &str) -> Evidence {
-        Evidence::read(method, Some(bound), text, "certificate (claim 2, idx 7)")
+        Evidence::read(method, Some(bound), text)
     }
 
     /// Texts as ledgers hold them, written by hand from `docs/ledger.md`.
     #[test]
     fn what_ledgers_hold_is_read_and_written_byte_for_byte() {
-        let ten = |what: &str| format!("[{}]", [what; 10].join(","));
+        let ten = |number: &str| format!("[{}]", [number; 10].join(","));
         let cells = format!(
             r#"{{"class":3,"copies":{0},"invalid":0,"n":620,"own":{0},"pairs":{0},"pilot":5,"tilt":0.1,"tilts":{1}}}"#,
             ten("4"),
@@ -422,38 +411,24 @@ mod tests {
             ("auto", "cells", &cells),
         ] {
             let evidence = read(method, bound, text);
-            assert!(evidence.known().is_ok(), "{method} {bound}: {evidence:?}");
+            assert!(
+                !matches!(evidence, Evidence::Foreign(_)),
+                "{method} {bound}: {evidence:?}"
+            );
             assert_eq!(evidence.to_json(), text, "{method} {bound}");
         }
     }
 
     #[test]
-    fn what_is_not_known_stays_as_it_is_and_says_where_it_is() {
-        for (bound, text, word) in [
-            (
-                "direct",
-                r#"{"class":3,"n":9,"invalid":2}"#,
-                "missing field `k`",
-            ),
-            (
-                "direct",
-                r#"{"class":3,"n":9,"invalid":2,"k":1,"x":0}"#,
-                "unknown field `x`",
-            ),
-            (
-                "direct",
-                r#"{"class":3,"n":9,"invalid":2,"k":"1"}"#,
-                "string \"1\"",
-            ),
-            ("strata", r#"{"invalid":2}"#, "no method and bound"),
+    fn evidence_in_an_unknown_form_is_kept_as_it_is() {
+        for (bound, text) in [
+            ("direct", r#"{"class":3,"n":9,"invalid":2}"#),
+            ("direct", r#"{"class":3,"n":9,"invalid":2,"k":1,"x":0}"#),
+            ("direct", r#"{"class":3,"n":9,"invalid":2,"k":"1"}"#),
+            ("strata", r#"{"invalid":2}"#),
         ] {
             let evidence = read("certify", bound, text);
-            let why = evidence.known().unwrap_err().to_string();
-            assert!(
-                why.starts_with("certificate (claim 2, idx 7), counts: "),
-                "{why}"
-            );
-            assert!(why.contains(word), "{why}");
+            assert!(matches!(evidence, Evidence::Foreign(_)), "{evidence:?}");
             assert_eq!((evidence.to_json().as_str(), evidence.invalid()), (text, 2));
         }
         let evidence = read("old", "zeta", r#"{"disagreements":3,"m":9,"zeta":0.5}"#);

@@ -1,68 +1,47 @@
-//! The door between types and the JSON that a ledger's columns hold.
+//! Conversion between Rust types and the JSON text in a ledger's columns.
 //!
-//! An enum's variant is the name in another column (a method, a bound), its fields
-//! are the text: canonical JSON, names in alphabetical order, numbers with as many
-//! digits as bring back the same double. Nothing else in recert reads or writes it.
-
-use std::fmt;
+//! The variant of an enum follows from another column (the method, the bound); the text
+//! holds the variant's fields as canonical JSON: names in alphabetical order, numbers with
+//! as many digits as are needed to read back the same double. Except for the checker, which
+//! reads raw rows, nothing else in recert reads or writes this JSON.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// JSON of a column that is not what this version records there: of an older
-/// version, of another program, or damaged.
-///
-/// It displays as an error that names row, column and, where one is missing or
-/// unknown, the field.
+/// JSON of a column in a form that this version does not record: an older version or
+/// another program wrote it, or it is damaged. `recert check` reports which field is wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Foreign {
-    row: String,
-    column: &'static str,
     text: String,
-    why: String,
 }
 
 impl Foreign {
-    /// The text as it is stored.
+    /// The text exactly as the ledger stores it.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What its fields are, as far as it is an object.
+    /// The object's fields; none if the text is not a JSON object.
     fn fields(&self) -> Map<String, Value> {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// A field by itself, if it is what its type expects.
+    /// One field, if it is there and has the type asked for.
     pub(crate) fn field<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_value(self.fields().remove(name)?).ok()
     }
 
-    /// The fields with their values as text.
+    /// The name of every field, with its value as text.
     pub(crate) fn entries(&self) -> Vec<(String, String)> {
         texts(self.fields())
     }
 }
 
-impl fmt::Display for Foreign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            row,
-            column,
-            text,
-            why,
-        } = self;
-        write!(f, "{row}, {column}: {why}, in '{text}'")
-    }
-}
-
-impl std::error::Error for Foreign {}
-
-/// A list, or counts by class, as JSON; these in the order of the classes.
+/// A list of numbers, or counts by class in the order of the classes, as JSON.
 ///
 /// # Panics
-/// If it is of anything but numbers.
+/// If the value contains anything but numbers.
 pub(crate) fn write_plain(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("numbers are JSON")
 }
@@ -87,7 +66,7 @@ fn texts(fields: Map<String, Value>) -> Vec<(String, String)> {
     fields.map(|(name, v)| (name, v.to_string())).collect()
 }
 
-/// Without the variant's name, which is in another column.
+/// The fields of an enum's value, without the name of its variant.
 fn fields(value: &impl Serialize) -> Map<String, Value> {
     let tagged = serde_json::to_value(value).unwrap_or_default();
     let inner = match tagged {
@@ -100,23 +79,15 @@ fn fields(value: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// The inverse of [`write`], for the variant of this name; `None` is one that is
-/// not known. `row` and the column are named by errors.
-pub(crate) fn read<T: DeserializeOwned>(
-    variant: Option<&str>,
-    text: &str,
-    (row, column): (&str, &'static str),
-) -> Result<T, Foreign> {
+/// The inverse of [`write`] for the variant with this name. `None` stands for a name that
+/// this version does not know; the text is then returned as it is.
+pub(crate) fn read<T: DeserializeOwned>(variant: Option<&str>, text: &str) -> Result<T, Foreign> {
     let typed = || {
-        let variant = variant.ok_or("of no method and bound that this version knows")?;
-        let inner: Value = serde_json::from_str(text).map_err(|why| why.to_string())?;
-        let tagged = Value::Object(Map::from_iter([(variant.to_owned(), inner)]));
-        serde_json::from_value(tagged).map_err(|why| why.to_string())
+        let inner: Value = serde_json::from_str(text).ok()?;
+        let tagged = Value::Object(Map::from_iter([(variant?.to_owned(), inner)]));
+        serde_json::from_value(tagged).ok()
     };
-    typed().map_err(|why: String| Foreign {
-        row: row.to_owned(),
-        column,
+    typed().ok_or_else(|| Foreign {
         text: text.to_owned(),
-        why,
     })
 }

@@ -1,4 +1,4 @@
-//! The ledger itself: opening, binding to a run, checking and closing.
+//! The ledger file: creating, opening, comparing with a run's header, and closing.
 
 mod answers;
 mod blocks;
@@ -8,7 +8,7 @@ pub mod raw;
 mod rows;
 mod seal;
 
-pub use answers::{Given, StoredBytes};
+pub use answers::{NewAnswers, StoredBytes};
 pub use blocks::{Block, Blocks};
 pub use seal::Seal;
 
@@ -32,7 +32,7 @@ pub struct Ledger {
     lock: Option<Lock>,
 }
 
-/// Which answers: of which network, on which input, from which noise stream.
+/// The answers of one network on one input's samples of one noise stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Series {
     /// The network that answered.
@@ -47,8 +47,8 @@ impl Ledger {
     /// Creates the ledger of a new run, or opens an existing one to resume it.
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`] if the ledger there is of another run; the
-    /// message names which of network, sigma, n0, n, alpha, seed, ... differs.
+    /// [`ErrorKind::Mismatch`] if the file is the ledger of another run; the message
+    /// names what differs, such as the network, sigma, n or the seed.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -214,9 +214,9 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Opens a ledger in a folder where no file can be made beside it, which one
-    /// that was not closed asks for. None if there is a write-ahead log, without
-    /// which it would not be whole.
+    /// Opens a ledger that was not closed in a folder where no file can be made, although
+    /// `SQLite` asks for one beside it. Returns `None` if there is a write-ahead log: without
+    /// it the ledger would not be whole.
     fn read_alone(path: &Path) -> Option<Result<(Self, i64), Error>> {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -279,7 +279,7 @@ impl Ledger {
         &self.path
     }
 
-    /// What the run binds to.
+    /// The run's header: everything that decides which answers belong into this ledger.
     pub fn header(&self) -> &Header {
         &self.header
     }
@@ -310,9 +310,9 @@ impl Ledger {
                 ("the model file (SHA-256)", hex(&network.sha256)),
                 ("the model's preprocessing", network.preprocess.clone()),
                 ("the model's output", network.output.clone()),
-                ("the engine", network.engine.clone()),
-                ("the engine's version", network.engine_version.clone()),
-                ("the engine's precision", network.precision.clone()),
+                ("the engine", network.engine.name.clone()),
+                ("the engine's version", network.engine.version.clone()),
+                ("the engine's precision", network.engine.arithmetic.clone()),
                 ("sigma", header.sigma.to_string()),
                 ("n0", header.n0.to_string()),
                 ("n", header.n.to_string()),
@@ -333,7 +333,7 @@ impl Ledger {
             return Ok(());
         }
         let message = format!(
-            "is of another run; it differs in {} (a new run needs another ledger)",
+            "belongs to another run; it differs in {} (a new run needs another ledger)",
             differing.join("; ")
         );
         Err(Error::new(ErrorKind::Mismatch, &self.path, message))
@@ -397,16 +397,16 @@ fn exists(path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let message = if path.exists() {
-        "is no file: give the name of the ledger itself"
+        "is not a file: give the name of the ledger itself"
     } else {
         "there is no such file: certify a network first"
     };
     Err(Error::new(ErrorKind::Open, path, message))
 }
 
-/// Whether the file is what a process leaves that was killed, or found the disk
-/// full, while it made a ledger: nothing, or a database without a table. What
-/// cannot be read is not: opening it gives the reason.
+/// Whether the file is what remains of a process that was killed, or found the disk full,
+/// while it created a ledger: an empty file, or a database without a table. For a file that
+/// cannot be read the answer is no, and opening it reports the reason.
 fn is_unborn(path: &Path) -> bool {
     let Ok(metadata) = path.metadata() else {
         return false;
@@ -418,7 +418,7 @@ fn is_unborn(path: &Path) -> bool {
     metadata.is_file() && (metadata.len() == 0 || tables().is_ok_and(|tables| tables == 0))
 }
 
-/// Makes this program's version from version `from`; 0 is an empty database.
+/// Upgrades the schema from version `from` to this program's; 0 is an empty database.
 fn upgrade(transaction: &Transaction<'_>, from: i64) -> rusqlite::Result<()> {
     for version in &VERSIONS[from as usize..] {
         transaction.execute_batch(version)?;

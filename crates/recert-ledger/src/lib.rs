@@ -5,12 +5,12 @@
 //! (SHA-256 of its file, engine, arithmetic, preprocessing), to the bytes of
 //! every input, to sigma, n0, n and alpha, and to the noise generator and its
 //! seed; it keeps a network's class on every noisy sample that it was shown and a
-//! coarse code of the margin, entropy-coded, and the certificates drawn from
-//! them. The samples may be the first m of a noise stream or any chosen ones.
+//! coarse code of the margin, entropy-coded, and the certificates computed
+//! from them. The samples may be the first m of a noise stream or any chosen ones.
 //!
 //! Every write is one transaction in write-ahead mode: a process killed at any
-//! moment loses what it had not yet written and nothing else. Closing a ledger
-//! [seals](Seal) it; [`raw`] reads rows whatever they hold, for checking them.
+//! moment loses only what it had not written yet. Closing a ledger [seals](Seal) it.
+//! [`raw`] reads rows without assuming that they are valid, for the checker.
 //!
 //! This crate knows no network, no noise and no statistics; probabilities are
 //! numbers to it.
@@ -37,8 +37,9 @@
 //! # Ok(())
 //! # }
 //! ```
-//! The examples below are about this run: of `header()`, with its input `input(0)`
-//! selected (`selection()`), and `answers(count)` of class 3 with 5 for every tenth.
+//! The examples of this crate use the run of `header()` with one input, `input(0)`, whose
+//! selection samples selected class 3 (`selection()`). `answers(count)` are answers of class
+//! 3, with class 5 on every tenth sample.
 
 mod claims;
 mod codes;
@@ -58,8 +59,8 @@ pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
 pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence};
 pub use json::Foreign;
-pub use ledger::{Block, Blocks, Given, Ledger, Seal, Series, StoredBytes, raw};
+pub use ledger::{Block, Blocks, Ledger, NewAnswers, Seal, Series, StoredBytes, raw};
 pub use records::{
-    Certificate, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
+    Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 pub use schema::SCHEMA_VERSION;

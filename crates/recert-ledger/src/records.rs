@@ -1,6 +1,7 @@
 //! The records that a ledger holds, as plain types.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,40 @@ impl Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stream(pub u32);
 
+/// What computes a network, and how: part of the network's identity, as the same file
+/// computed otherwise is, strictly, another function.
+///
+/// ```
+/// use recert_ledger::Engine;
+///
+/// let engine = Engine {
+///     name: "rten".into(),
+///     version: "0.27.0".into(),
+///     arithmetic: "float32".into(),
+/// };
+/// assert_eq!(engine.to_string(), "rten 0.27.0, float32");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engine {
+    /// The engine's name, such as `rten`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Precision, device and settings, as the engine states them: `float32`.
+    pub arithmetic: String,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            version,
+            arithmetic,
+        } = self;
+        write!(f, "{name} {version}, {arithmetic}")
+    }
+}
+
 /// A network as a ledger knows it: the file and everything that decides what
 /// function it computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +76,8 @@ pub struct Network {
     pub file: String,
     /// The file's size in bytes.
     pub bytes: u64,
-    /// The engine's name, such as `rten`.
-    pub engine: String,
-    /// The engine's version.
-    pub engine_version: String,
-    /// The arithmetic, such as `float32`.
-    pub precision: String,
+    /// What computes it.
+    pub engine: Engine,
     /// Whether the engine's answers are bit for bit independent of the batch.
     pub batch_invariant: bool,
     /// Normalisation outside the graph, in canonical text; `none` without.

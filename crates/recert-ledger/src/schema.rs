@@ -7,13 +7,13 @@ pub const SCHEMA_VERSION: i64 = VERSIONS.len() as i64;
 /// `RCRT` in ASCII: marks the file as a ledger (`PRAGMA application_id`).
 pub(crate) const APPLICATION_ID: i64 = 0x5243_5254;
 
-/// What makes each version from the one before: the first from nothing, the
-/// second from the first, ...
+/// The statements that create each version from the one before; the first starts from an
+/// empty database.
 pub(crate) const VERSIONS: [&str; 2] = [VERSION_1, VERSION_2];
 
-/// What a reader of version 1 runs in place of [`VERSION_2`]: the new table,
-/// empty, beside the file. It stands before one of that name in the file, so
-/// that the reader sees version 1 also where a writer upgrades it meanwhile.
+/// The statements that a reader of version 1 runs in place of [`VERSION_2`]: they create the
+/// new table, empty, outside the file. A temporary table hides one of the same name in the
+/// file, so the reader sees version 1 even if a writer upgrades the file meanwhile.
 pub(crate) const READ_VERSION_1: &str = "
 PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE chosen (

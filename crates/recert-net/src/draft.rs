@@ -12,11 +12,11 @@ use recert_graph::{Error, ErrorKind, Model, Result};
 
 use crate::changes::Changes;
 
-/// The metadata key that says in words what was done to the network.
+/// The metadata key that states in words what was done to the network.
 pub(crate) const KEY_APPROXIMATION: &str = "recert.approximation";
 /// The metadata key with the fingerprint of the network before.
 pub(crate) const KEY_SOURCE: &str = "recert.source_sha256";
-/// The metadata key that says what arithmetic engines use on the network.
+/// The metadata key that states what arithmetic engines use on the network.
 pub(crate) const KEY_ARITHMETIC: &str = "recert.arithmetic";
 
 pub(crate) struct Draft {
@@ -153,7 +153,7 @@ impl Draft {
     }
 
     /// Removes nodes and initializers that nothing takes any more, and what
-    /// was said about the removed tensors.
+    /// the file stated about the removed tensors.
     pub(crate) fn remove_unused(&mut self) {
         let graph = self.graph_mut();
         let mut taken: HashSet<String> = graph

@@ -162,12 +162,12 @@ impl Layer {
         }
         let Use {
             node: position,
-            input: own,
+            input: taken,
         } = index.only_use(output(node))?;
         let add = &graph.node[position];
         let other = Use {
             node: position,
-            input: 1 - own.min(1),
+            input: 1 - taken.min(1),
         };
         constant::source(graph, index, input(add, other.input)?)?;
         is_op(add, "Add").then_some(other)

@@ -8,6 +8,44 @@ use recert_graph::{Result, stored, tensor_type};
 
 use crate::constant;
 
+/// Operators whose first output has the element type and the rank of their
+/// first input.
+pub(crate) const SAME_TYPE_AND_RANK: &[&str] = &[
+    "Abs",
+    "AveragePool",
+    "BatchNormalization",
+    "Clip",
+    "Dropout",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "InstanceNormalization",
+    "LRN",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Log",
+    "LogSoftmax",
+    "MaxPool",
+    "Neg",
+    "PRelu",
+    "Pad",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Softplus",
+    "Sqrt",
+    "Tanh",
+    "Transpose",
+];
+
 /// The known ranks by tensor name: stated in the file, or following from the
 /// operator that makes the tensor.
 pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<&'a str, usize>> {
@@ -30,19 +68,20 @@ pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<
         if known.contains_key(name) {
             continue;
         }
-        let of = |at: usize| input(node, at).and_then(|name| known.get(name).copied());
+        let rank_of =
+            |operand: usize| input(node, operand).and_then(|name| known.get(name).copied());
         let rank = match standard_op(node) {
             "Constant" => {
                 constant::stored(graph, index, name).map(|source| source.tensor(graph).dims.len())
             }
             // The weights of a convolution have as many axes as its images.
-            "Conv" | "ConvTranspose" => of(0).or(of(1)),
+            "Conv" | "ConvTranspose" => rank_of(0).or(rank_of(1)),
             "Gemm" | "Flatten" => Some(2),
-            "MatMul" => match (of(0), of(1)) {
+            "MatMul" => match (rank_of(0), rank_of(1)) {
                 (Some(a), Some(b)) if a >= 2 && b >= 2 => Some(a.max(b)),
                 _ => None,
             },
-            "Add" | "Sub" | "Mul" | "Div" | "Pow" => match (of(0), of(1)) {
+            "Add" | "Sub" | "Mul" | "Div" | "Pow" => match (rank_of(0), rank_of(1)) {
                 (Some(a), Some(b)) => Some(a.max(b)),
                 _ => None,
             },
@@ -56,50 +95,15 @@ pub(crate) fn ranks<'a>(graph: &'a GraphProto, index: &Index) -> Result<HashMap<
                 match (
                     int_attribute(node, "keepdims", 1),
                     attribute(node, "axes"),
-                    of(0),
+                    rank_of(0),
                 ) {
                     (1, _, rank) => rank,
                     (_, Some(axes), Some(rank)) => rank.checked_sub(axes.ints.len()),
                     _ => None,
                 }
             }
-            "Relu"
-            | "Clip"
-            | "LeakyRelu"
-            | "PRelu"
-            | "Elu"
-            | "Selu"
-            | "Sigmoid"
-            | "HardSigmoid"
-            | "HardSwish"
-            | "Tanh"
-            | "Softplus"
-            | "Softmax"
-            | "LogSoftmax"
-            | "Exp"
-            | "Log"
-            | "Sqrt"
-            | "Erf"
-            | "Gelu"
-            | "Abs"
-            | "Neg"
-            | "Identity"
-            | "Dropout"
-            | "MaxPool"
-            | "AveragePool"
-            | "GlobalAveragePool"
-            | "GlobalMaxPool"
-            | "BatchNormalization"
-            | "InstanceNormalization"
-            | "LayerNormalization"
-            | "LRN"
-            | "Slice"
-            | "Pad"
-            | "Transpose"
-            | "Concat"
-            | "Cast"
-            | "QuantizeLinear"
-            | "DequantizeLinear" => of(0),
+            "Concat" | "Cast" | "QuantizeLinear" | "DequantizeLinear" => rank_of(0),
+            op if SAME_TYPE_AND_RANK.contains(&op) => rank_of(0),
             _ => None,
         };
         if let Some(rank) = rank {

@@ -6,15 +6,15 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A standard deviation that the noise is not made for.
+    /// The standard deviation is out of the range of the noise.
     Sigma,
-    /// A generator's name that this version does not know.
+    /// This version does not know the generator's name.
     Generator,
-    /// A failure probability too small beside what the sampler's own error costs.
+    /// The failure probability is too small compared with the charge for the sampler's error.
     Charge,
 }
 
-/// Why noise, or a statement about it, was refused.
+/// Why noise cannot be made, or a failure probability cannot be charged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,

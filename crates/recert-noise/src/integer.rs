@@ -251,7 +251,7 @@ impl IntegerNoise {
         }
     }
 
-    /// What Philox is given for this sample.
+    /// The key and the counter of Philox for this sample.
     fn id(&self, stream: Stream, input: u32, sample: u32) -> SampleId {
         SampleId {
             key: [self.seed as u32, (self.seed >> 32) as u32],

@@ -22,7 +22,7 @@ pub(crate) const TILE: usize = 4 * LANES;
 /// A run of elements that is always made as a whole.
 pub(crate) type Tile = [f32; TILE];
 
-/// Which sample's noise: everything that Philox is given but the block number.
+/// Identifies a sample's noise: the key and the counter of Philox without the block number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SampleId {
     /// Low and high half of the seed.
@@ -75,7 +75,7 @@ impl std::fmt::Display for CodePath {
     }
 }
 
-/// A path that was found to run on this machine; only `new` makes one.
+/// A path whose instructions this machine has; `new` is the only constructor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Supported(CodePath);
 
@@ -133,8 +133,8 @@ impl Supported {
     }
 }
 
-/// An inner loop. `run` must be inlined, to be compiled for the instructions of
-/// a path at all.
+/// An inner loop. `run` must be inlined, since otherwise it is not compiled for the
+/// instructions of the path.
 pub(crate) trait Kernel {
     fn run(self);
 }

@@ -1,9 +1,19 @@
-//! The laws of noise that this crate makes, by the names that ledgers keep.
+//! The laws of noise that this crate makes, and their generators' names in ledgers.
 
 use crate::error::{Error, ErrorKind};
 use crate::integer::{GENERATOR_INTEGER, charged_alpha, check_sigma};
 
 /// The law of the noise added to an image, and the stream that makes it.
+///
+/// ```
+/// use recert_noise::Law;
+///
+/// let law = Law::of_generator(recert_noise::GENERATOR_INTEGER)?;
+/// assert_eq!(law, Law::Integer);
+/// let charged = law.charged_alpha(0.001, 100_000, 3 * 32 * 32)?;
+/// assert!(charged < 0.001 && charged > 0.000_999_999);
+/// # Ok::<(), recert_noise::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Law {
     /// Normal noise in float32 ([`crate::NoiseKey`]).

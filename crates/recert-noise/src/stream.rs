@@ -1,6 +1,6 @@
 //! The separate streams of noise that one seed feeds, and their numbers on disk.
 
-/// What a sample of noise is used for; samples of different streams are independent.
+/// The purpose that a sample's noise is drawn for; samples of different streams are independent.
 ///
 /// The numbers are part of every ledger's identity: they never change, and a
 /// number once given is never given again.
@@ -8,14 +8,14 @@
 #[non_exhaustive]
 #[repr(u32)]
 pub enum Stream {
-    /// Samples that choose the class (and bucket edges) and serve nothing else
-    /// (the n0 samples of Cohen et al. 2019, CERTIFY).
+    /// Samples that choose the class and the margin edges, and are used for nothing else (the
+    /// n0 samples of Cohen et al. 2019, CERTIFY).
     Selection = 0,
-    /// Samples that a certificate's counts come from, and that a
-    /// recertification regenerates.
+    /// Estimation samples, from which a certificate's counts come, and which a recertification
+    /// regenerates.
     Certify = 1,
-    /// Samples that no cached answer has seen: for direct bounds beyond the
-    /// ledger and for rechecking a winner among several candidates.
+    /// Samples that the original network has not answered, for bounds from the modified
+    /// network's answers alone.
     Fresh = 2,
     /// Samples on which ranges for quantization are calibrated.
     Calibration = 3,

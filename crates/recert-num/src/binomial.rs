@@ -7,8 +7,8 @@
 //! * times either the sum of the ratios of successive probabilities ([`series`]), when
 //!   `k` or `n - k` is small, or an integral ([`quadrature`]), when both are large.
 //!
-//! The modules state and prove the error of each part; [`tail`] puts them together
-//! and hands out an interval that contains `T`. No step relies on the accuracy of
+//! The modules state and prove the error of each part; [`tail`] combines them into an interval
+//! that contains `T`. No step relies on the accuracy of
 //! the platform's `exp`, `ln` or gamma functions, only on IEEE 754 arithmetic with
 //! rounding to nearest.
 

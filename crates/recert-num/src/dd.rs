@@ -29,7 +29,7 @@ pub(crate) const OP_ERROR: f64 = 1.0 / (1_u128 << 102) as f64;
 pub(crate) struct Dd {
     /// The leading part.
     pub(crate) hi: f64,
-    /// What is left, at most half an ulp of `hi`.
+    /// The remainder, at most half an ulp of `hi`.
     pub(crate) lo: f64,
 }
 

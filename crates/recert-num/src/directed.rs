@@ -139,9 +139,9 @@ fn is_moderate(x: f64) -> bool {
     (1e-120..=1e120).contains(&x.abs())
 }
 
-/// Turns a result rounded to nearest into one rounded down. `below`: the exact
-/// result is known to be, or may be, smaller. `unknown`: its error is unknown.
-/// `finite`: both operands were finite, so that an infinity is an overflow.
+/// Turns a result that was rounded to nearest into one that is rounded down. `below` states
+/// that the exact result is or may be smaller, `unknown` that the rounding error is unknown,
+/// and `finite` that both operands were finite, so that an infinity is an overflow.
 fn step_down(nearest: f64, below: bool, unknown: bool, finite: bool) -> f64 {
     if nearest == f64::INFINITY && finite {
         f64::MAX

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What went wrong, as far as a caller may want to tell cases apart.
+/// The kind of a failure, for callers that distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -14,7 +14,7 @@ pub enum ErrorKind {
     NotFound,
 }
 
-/// Why a number could not be made or a bound could not be had.
+/// Why a number is invalid or a bound could not be computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
@@ -46,7 +46,7 @@ impl Error {
         }
     }
 
-    /// Which sort of failure this is.
+    /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -1,4 +1,5 @@
-//! Outward-rounded Phi, Phi^-1 and binomial bounds, and the checked newtypes they speak in.
+//! Outward-rounded Phi, Phi^-1 and binomial bounds, with checked newtypes for their arguments
+//! and results.
 //!
 //! Every bound of this crate is a proof: a lower bound is never above the exact value and
 //! an upper bound never below it, whatever the arguments. How close it comes is stated
@@ -6,8 +7,8 @@
 //! [`TAIL_SLACK`]); where that closeness cannot be proved for the arguments at hand, the
 //! function returns an error and no number.
 //!
-//! The proofs are in the module documentation of the source, next to the code they speak
-//! of. They assume IEEE 754 binary64 arithmetic (`+`, `-`, `*`, `/` and the square root
+//! The proofs are in the module documentation of the source, next to the code that they are
+//! about. They assume IEEE 754 binary64 arithmetic (`+`, `-`, `*`, `/` and the square root
 //! rounded to nearest), which Rust guarantees. The `ln`, `exp` and powers of the platform
 //! occur only in first guesses, where their accuracy does not matter.
 //!

@@ -70,6 +70,13 @@ pub fn normal_tail_lower(x: f64) -> Result<LowerBound, Error> {
 }
 
 /// Upper bound of `1 - Phi(x)`, within [`NORMAL_SLACK`] for `|x| <= 37.5`. Fails at NaN.
+///
+/// ```
+/// use recert_num::{normal_tail_lower, normal_tail_upper};
+/// let (low, high) = (normal_tail_lower(1.0)?, normal_tail_upper(1.0)?);
+/// assert!(low.get() > 0.158_655_25 && low.get() <= high.get() && high.get() < 0.158_655_26);
+/// # Ok::<(), recert_num::Error>(())
+/// ```
 pub fn normal_tail_upper(x: f64) -> Result<UpperBound, Error> {
     normal_cdf_upper(-x)
 }

@@ -64,6 +64,15 @@ impl Radius {
     /// sigma (|Phi^-1(pA)| + |Phi^-1(pB)|)`. Probabilities are used inside
     /// `[1e-300, 1 - 2^-53]`: `pA` below it abstains, `pB` above it abstains, and
     /// the outer ends are brought in, which is sound.
+    ///
+    /// ```
+    /// use recert_num::{LowerBound, Radius, Sigma, UpperBound};
+    /// let (sigma, class) = (Sigma::new(0.5)?, LowerBound::new(0.4)?);
+    /// let radius = Radius::two_sided(sigma, class, UpperBound::new(0.1)?)?;
+    /// assert!(radius.is_some(), "a class below 1/2 can be certified");
+    /// assert_eq!(Radius::two_sided(sigma, class, UpperBound::new(0.4)?)?, None);
+    /// # Ok::<(), recert_num::Error>(())
+    /// ```
     pub fn two_sided(
         sigma: Sigma,
         p_a: LowerBound,
@@ -84,6 +93,12 @@ impl Radius {
     }
 
     /// The radius with `digits` digits after the point, never above the value.
+    ///
+    /// ```
+    /// # use recert_num::Radius;
+    /// assert_eq!(Radius::new(0.3)?.to_string_rounded_down(2), "0.29");
+    /// # Ok::<(), recert_num::Error>(())
+    /// ```
     pub fn to_string_rounded_down(self, digits: usize) -> String {
         format_down(self.0, digits)
     }

@@ -12,13 +12,14 @@ use crate::types::{Alpha, LowerBound};
 /// failure probability `alpha` on either side, when a fraction `p` of the samples
 /// (rounded to the nearest count, halves up) are successes.
 ///
-/// This is the definition under which Figure 2 of Ugare et al., "Incremental randomized
-/// smoothing certification" (ICLR 2024) comes out: at a target error of 0.5 % and alpha 0.01
+/// This definition reproduces Figure 2 of Ugare et al., "Incremental randomized smoothing
+/// certification" (ICLR 2024): at a target error of 0.5 % and alpha 0.01
 /// it gives 216,873 at `p = 1/2` and 41,537 at `p = 0.05`, where they report about 216,900
 /// and 41,500.
 ///
-/// The result `n` has the property and `n - 1` does not. The width falls with `n` but for the
-/// rounding of `p n` to a count, so a slightly smaller number may happen to have it too.
+/// The result `n` has the property and `n - 1` does not. Except for the rounding of `p n` to a
+/// count, the width decreases with `n`, so a slightly smaller number may happen to have the
+/// property too.
 ///
 /// Fails unless `0 < p < 1`, `0 < width < 1` and `alpha` is in the domain of
 /// [`clopper_pearson_lower`], and where more than `2^40` samples would be needed.
@@ -51,7 +52,7 @@ pub fn samples_for_width(p: f64, width: f64, alpha: Alpha) -> Result<u64, Error>
         }
         enough *= 2;
     }
-    // `enough` is narrow; below `too_few` or at it nothing is known to be.
+    // The interval of `enough` samples is narrow; that of `too_few` is not, or is untested.
     let mut too_few = enough / 2;
     while enough - too_few > 1 {
         let middle = too_few + (enough - too_few) / 2;
@@ -75,7 +76,7 @@ pub fn samples_for_width(p: f64, width: f64, alpha: Alpha) -> Result<u64, Error>
 ///
 /// Method: the property says `P(Bin(n, q) >= floor(p n)) <= alpha` with `q = Phi(radius_in_sigmas)`.
 /// As the tail grows with the trials and falls with the count, `P(Bin(a, q) >= floor(p b)) >
-/// alpha` excludes all of `a..=b` at once, so the search leaps.
+/// alpha` excludes all of `a..=b` at once, so the search skips them.
 ///
 /// Fails unless `0 < p <= 1`, the radius is finite and at least 0, and `alpha` is at most 1/2;
 /// with [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where `p` is not above `q`, or more
@@ -130,6 +131,14 @@ pub fn samples_for_radius(p: f64, radius_in_sigmas: f64, alpha: Alpha) -> Result
 /// The lower bound `pA` that `n` samples give when `floor(p n)` of them are of the top class.
 ///
 /// Fails unless `0 < p <= 1`, and outside the domain of [`clopper_pearson_lower`].
+///
+/// ```
+/// use recert_num::{Alpha, clopper_pearson_lower, samples::bound_from_samples};
+/// let alpha = Alpha::new(0.001)?;
+/// let bound = bound_from_samples(1.0, 1000, alpha)?;
+/// assert_eq!(bound, clopper_pearson_lower(1000, 1000, alpha)?);
+/// # Ok::<(), recert_num::Error>(())
+/// ```
 pub fn bound_from_samples(p: f64, n: u64, alpha: Alpha) -> Result<LowerBound, Error> {
     if p != 1.0 {
         check_fraction(p)?;
@@ -137,8 +146,8 @@ pub fn bound_from_samples(p: f64, n: u64, alpha: Alpha) -> Result<LowerBound, Er
     clopper_pearson_lower(count(p, n), n, alpha)
 }
 
-/// The last `b` known from one leap such that no number in `first..=b` is enough, given
-/// that `first` itself is not.
+/// A number `b` such that none of `first..=b` is enough, as far as one proof shows, given that
+/// `first` itself is not.
 fn end_of_excluded(first: u64, p: f64, target: f64, alpha: Alpha) -> Result<u64, Error> {
     let mean = first as f64 * target;
     let deviation = (mean * (1.0 - target)).sqrt();

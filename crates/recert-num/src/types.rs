@@ -1,4 +1,4 @@
-//! Checked newtypes: what a number means is in its type, not in a comment.
+//! Checked newtypes that carry the meaning of a number in its type.
 
 use std::fmt;
 
@@ -11,9 +11,8 @@ const DEFAULT_DIGITS: usize = 6;
 
 /// Standard deviation of the smoothing noise, in `[0, 1]` pixel units: finite and positive.
 ///
-/// Noise is made in single precision. A certificate speaks of the noise that was
-/// drawn, so where the noise uses an `f32`, build the `Sigma` from that very `f32`
-/// ([`Sigma::from_f32`]): `0.12_f32` is not the `f64` 0.12.
+/// A certificate is about the noise that was drawn. Noise that is scaled by an `f32` has that
+/// `f32`'s exact value as its standard deviation: `0.12_f32` is not the `f64` 0.12.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Sigma(f64);
 
@@ -27,11 +26,6 @@ impl Sigma {
                 "sigma {value} is not a finite number above 0"
             )))
         }
-    }
-
-    /// The exact value of a single-precision number, checked as in [`Sigma::new`].
-    pub fn from_f32(value: f32) -> Result<Self, Error> {
-        Self::new(f64::from(value))
     }
 
     /// The value.
@@ -133,15 +127,33 @@ impl fmt::Display for Alpha {
     }
 }
 
-/// A number in `[0, 1]` that a probability is not below.
+/// A lower bound of a probability: a number in `[0, 1]`.
 ///
 /// Arithmetic on it rounds down, and [`fmt::Display`] prints it rounded down.
+///
+/// ```
+/// use recert_num::{LowerBound, UpperBound};
+/// let class = LowerBound::new(0.75)?; // P(f = c) is at least this
+/// let loss = UpperBound::new(0.25)?; // P(f = c, h != c) is at most this
+/// assert_eq!(class.minus(loss), LowerBound::new(0.5)?);
+/// assert_eq!(class.complement(), UpperBound::new(0.25)?);
+/// assert_eq!(LowerBound::new(0.3)?.to_string(), "0.299999", "rounded down");
+/// # Ok::<(), recert_num::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LowerBound(f64);
 
-/// A number in `[0, 1]` that a probability is not above.
+/// An upper bound of a probability: a number in `[0, 1]`.
 ///
 /// Arithmetic on it rounds up, and [`fmt::Display`] prints it rounded up.
+///
+/// ```
+/// use recert_num::UpperBound;
+/// let (runner_up, gain) = (UpperBound::new(0.25)?, UpperBound::new(0.125)?);
+/// assert_eq!(runner_up.plus(gain), UpperBound::new(0.375)?);
+/// assert_eq!(UpperBound::new(0.1)?.to_string(), "0.100001", "rounded up");
+/// # Ok::<(), recert_num::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct UpperBound(f64);
 
@@ -295,7 +307,6 @@ mod tests {
         for bad in [-f64::MIN_POSITIVE, 1.0_f64.next_up(), f64::NAN] {
             assert!(LowerBound::new(bad).is_err() && UpperBound::new(bad).is_err());
         }
-        assert_eq!(Sigma::from_f32(0.12).unwrap().get(), f64::from(0.12_f32));
         assert_eq!(LowerBound::new(1.0).unwrap().get(), 1.0);
         assert_eq!(UpperBound::new(0.0).unwrap().get(), 0.0);
     }

@@ -12,7 +12,7 @@
 //!
 //! - a field that is `None` may be absent, except a row's `label` and `class`,
 //!   which are `null` for an unknown class and an abstention;
-//! - `method` is `{"kind": "certify", "sides": ..}` or `{"kind": "recertify",
+//! - `method` is `{"kind": "certify", "sides": .., "until": ..}` or `{"kind": "recertify",
 //!   "name": .., "original": .., "gamma": ..}`, where `original` counts runs from 0;
 //! - `metrics` is derived from the rows: the fields of [`Metrics`], `radii` with
 //!   `certified_at` (exact counts of inputs certified with at least that radius,

@@ -105,6 +105,10 @@ pub enum Method {
         /// where it is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sides: Option<u8>,
+        /// The radius at which each input stopped, where it did. Such a run says
+        /// nothing of what larger radii cost, and no speed-up is compared with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<f64>,
     },
     /// From what another network, the original, answered on the same samples
     /// [Ugare et al. 2024 and refinements of it].
@@ -124,7 +128,10 @@ pub enum Method {
 
 impl Default for Method {
     fn default() -> Self {
-        Self::Certify { sides: None }
+        Self::Certify {
+            sides: None,
+            until: None,
+        }
     }
 }
 
@@ -132,7 +139,7 @@ impl Method {
     /// Whether the certificates are from scratch, one-sided or two-sided.
     ///
     /// ```
-    /// assert!(recert_report::Method::Certify { sides: Some(2) }.is_from_scratch());
+    /// assert!(recert_report::Method::default().is_from_scratch());
     /// ```
     pub fn is_from_scratch(&self) -> bool {
         matches!(self, Self::Certify { .. })
@@ -256,19 +263,24 @@ impl Run {
     /// use recert_report::{Method, Run};
     ///
     /// let run = |method| Run { method, ..Run::default() };
-    /// let certify = run(Method::Certify { sides: Some(2) });
+    /// let certify = run(Method::Certify { sides: Some(2), until: None });
     /// assert_eq!(certify.method_name(), "from scratch, two-sided");
+    /// let until = run(Method::Certify { sides: None, until: Some(0.25) });
+    /// assert_eq!(until.method_name(), "from scratch, until radius 0.25");
     ///
     /// let irs = Method::Recertify { name: "irs".to_owned(), original: None, gamma: Some(0.99) };
     /// assert_eq!(run(irs).method_name(), "recertified by irs (gamma 0.99)");
     /// ```
     pub fn method_name(&self) -> String {
         match &self.method {
-            Method::Certify { sides: Some(1) } => "from scratch, one-sided".to_owned(),
-            Method::Certify { sides: Some(2) } => "from scratch, two-sided".to_owned(),
-            Method::Certify { .. } => "from scratch".to_owned(),
-            Method::Recertify { name, .. } if name == "until" => {
-                "until certified at a radius".to_owned()
+            Method::Certify { sides, until } => {
+                let sides = match sides {
+                    Some(1) => ", one-sided",
+                    Some(2) => ", two-sided",
+                    _ => "",
+                };
+                let until = until.map(|radius| format!(", until radius {radius}"));
+                format!("from scratch{sides}{}", until.unwrap_or_default())
             }
             Method::Recertify {
                 name,
@@ -290,7 +302,6 @@ impl Run {
     /// [`Report::printable`] for one run; `text` makes a text printable.
     fn printable(&self, text: impl Fn(&String) -> String) -> Self {
         let method = match &self.method {
-            Method::Certify { sides } => Method::Certify { sides: *sides },
             Method::Recertify {
                 name,
                 original,
@@ -300,6 +311,7 @@ impl Run {
                 original: *original,
                 gamma: *gamma,
             },
+            certify @ Method::Certify { .. } => certify.clone(),
         };
         let parameters = self.parameters.iter();
         let row = |row: &Row| Row {
@@ -412,6 +424,16 @@ fn check_run(run: &Run, index: usize, runs: usize) -> Result<(), String> {
             run.alpha
         ));
     }
+    if let Method::Certify {
+        until: Some(radius),
+        ..
+    } = run.method
+        && !(radius > 0.0 && radius <= LARGEST)
+    {
+        return Err(format!(
+            "the radius to stop at must be above 0, not {radius}"
+        ));
+    }
     if let Method::Recertify {
         original, gamma, ..
     } = &run.method
@@ -503,11 +525,18 @@ mod tests {
         }
     }
 
+    fn until(radius: f64) -> Method {
+        Method::Certify {
+            sides: None,
+            until: Some(radius),
+        }
+    }
+
     #[test]
     fn every_domain_is_checked_and_the_place_named() {
         type Change = fn(&mut Run);
         assert!(report(|_| {}).check().is_ok());
-        let cases: [(Change, &str); 14] = [
+        let cases: [(Change, &str); 16] = [
             (|r| r.sigma = f64::NAN, "sigma"),
             (|r| r.sigma = 0.0, "sigma"),
             (|r| r.alpha = 1.0, "alpha"),
@@ -521,6 +550,8 @@ mod tests {
                 "there are 1",
             ),
             (|r| r.method = recertify(Some(0), None), "itself"),
+            (|r| r.method = until(f64::NAN), "radius to stop at"),
+            (|r| r.method = until(0.0), "radius to stop at"),
             (|r| r.method = recertify(None, Some(1.5)), "gamma"),
             (|r| r.rows[1].radius = f64::INFINITY, "input 1: the radius"),
             (|r| r.rows[1].radius = 0.5, "input 1: an abstention"),
@@ -570,11 +601,15 @@ mod tests {
     }
 
     #[test]
-    fn methods_from_scratch_differ_in_their_sides() {
+    fn methods_from_scratch_differ_in_their_sides_and_where_they_stop() {
         for (json, name) in [
             (r#"{"kind":"certify"}"#, "from scratch"),
             (r#"{"kind":"certify","sides":1}"#, "from scratch, one-sided"),
             (r#"{"kind":"certify","sides":2}"#, "from scratch, two-sided"),
+            (
+                r#"{"kind":"certify","until":0.25}"#,
+                "from scratch, until radius 0.25",
+            ),
         ] {
             let method: Method = serde_json::from_str(json).unwrap();
             assert!(method.is_from_scratch());

@@ -1,6 +1,6 @@
 //! Groups runs that differ in their number of samples alone.
 
-use crate::model::{Report, Run};
+use crate::model::{Method, Report, Run};
 
 /// Runs that differ in the number of samples alone.
 #[derive(Debug, Clone)]
@@ -9,6 +9,9 @@ pub(crate) struct Series {
     pub(crate) runs: Vec<usize>,
     /// Whether these are recertifications.
     pub(crate) recertified: bool,
+    /// Whether recertifications may be compared with these: runs from scratch that
+    /// were not stopped at a radius.
+    pub(crate) baseline: bool,
     /// Equal for series of the same network on the same inputs at the same sigma and
     /// alpha, whose cost and quality may be compared.
     pub(crate) comparable: usize,
@@ -38,6 +41,7 @@ impl Series {
                 None => all.push(Self {
                     runs: vec![run],
                     recertified: !method.is_from_scratch(),
+                    baseline: matches!(method, Method::Certify { until: None, .. }),
                     comparable: group,
                 }),
             }
@@ -72,7 +76,7 @@ fn inputs(run: &Run) -> Vec<(u32, Option<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Method, Row};
+    use crate::model::Row;
 
     fn run(n: u64, method: Method, change: impl FnOnce(&mut Run)) -> Run {
         let row = |idx| Row {
@@ -91,7 +95,7 @@ mod tests {
 
     #[test]
     fn only_the_number_of_samples_and_the_order_may_differ() {
-        let certify = |sides| Method::Certify { sides };
+        let certify = |sides| Method::Certify { sides, until: None };
         let irs = |original| Method::Recertify {
             name: "irs".to_owned(),
             original: Some(original),

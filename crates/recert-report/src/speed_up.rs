@@ -15,7 +15,7 @@
 //! original network f is certified. Neither side contains what certifying f
 //! cost, and no run of f is in the comparison. All runs of h from scratch are
 //! one baseline, whether one-sided or two-sided and by whatever engine; runs
-//! that stop at a radius (`--until-radius`) are not in it. Without a run of h
+//! that stop at a radius are not in it. Without a run of h
 //! from scratch in the report there is no speed-up.
 //!
 //! A [`Point`] is one run: its cost and its quality. A [`Curve`] is made of
@@ -297,7 +297,7 @@ pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
     for one in series.iter().filter(|one| one.recertified) {
         let scratch: Vec<usize> = series
             .iter()
-            .filter(|other| !other.recertified && other.comparable == one.comparable)
+            .filter(|other| other.baseline && other.comparable == one.comparable)
             .flat_map(|other| other.runs.iter().copied())
             .collect();
         if scratch.is_empty() {
@@ -320,6 +320,7 @@ pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Method, Row, Run};
 
     fn curve(points: &[(f64, f64)]) -> Curve {
         Curve::new(
@@ -327,6 +328,39 @@ mod tests {
                 .iter()
                 .map(|&(cost, quality)| Point { cost, quality }),
         )
+    }
+
+    #[test]
+    fn runs_that_stop_at_a_radius_are_no_baseline() {
+        let run = |method, evaluations| Run {
+            method,
+            rows: vec![Row {
+                label: Some(1),
+                class: Some(1),
+                radius: 0.5,
+                evaluations,
+                ..Row::default()
+            }],
+            ..Run::default()
+        };
+        let irs = Method::Recertify {
+            name: "irs".to_owned(),
+            original: None,
+            gamma: None,
+        };
+        let until = Method::Certify {
+            sides: None,
+            until: Some(0.5),
+        };
+        let runs = vec![run(until, 2_000), run(irs, 1_000)];
+        let metrics: Vec<_> = runs.iter().map(Metrics::new).collect();
+        let mut report = Report {
+            runs,
+            ..Report::default()
+        };
+        assert_eq!(speed_ups(&report, &metrics), [None, None]);
+        report.runs[0].method = Method::default();
+        assert!(speed_ups(&report, &metrics)[1].is_some());
     }
 
     #[test]

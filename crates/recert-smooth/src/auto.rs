@@ -1,18 +1,19 @@
-//! Recertifying h where f's codes promise most for the evaluations: `--method auto`.
+//! Recertifying with a design for each input: the method `auto`.
 //!
-//! A pilot shows how often h leaves f's class; that on one half of the inputs decides,
-//! with f's codes, the designs of the other ([`crate::budget`]). Then h runs on the
-//! samples chosen, and each input is concluded by the bound of its design.
+//! A pilot shows how often h leaves f's class. The pilot on one half of the inputs decides,
+//! together with f's codes, the designs of the other half ([`crate::budget`]). Then h runs on
+//! the samples of the designs, and each input is concluded by the bound of its design.
 //! `SOUNDNESS.md`, section 4, has the statement and its proof.
 //!
-//! Several networks share both passes: all pilots are one, and all designs are one,
-//! in which a sample that several of them chose is made once. Each one's designs rest on
-//! its own pilot alone, so they are what they would be without the others.
+//! Several networks share two passes: one over the pilot samples of all of them, and one over
+//! the samples of all their designs; a sample that several of them need is made once. The
+//! designs of a network depend on its own pilot alone, so the other networks do not change
+//! them.
 //!
-//! What depends on all inputs at once is data: a [`PilotPlan`] names the pilot samples;
-//! with all [`PilotAnswers`] it becomes a [`RecertificationPlan`], which any part of the
-//! inputs can be recertified by, wherever that is. [`recertify_auto`] and
-//! [`recertify_until`] do all of it in one go.
+//! Decisions that involve all inputs at once are data. A [`PilotPlan`] names the pilot
+//! samples; with the [`PilotAnswers`] on all of them it becomes a [`RecertificationPlan`], by
+//! which any part of the inputs can be recertified, in any process. [`recertify_auto`] and
+//! [`recertify_until`] do all of this in one call.
 
 mod conclude;
 mod execute;
@@ -28,25 +29,25 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Goal;
 use crate::{Error, Outcome, Run, Sides};
 
-/// What to recertify, and with how much.
+/// The settings of a recertification by `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Auto {
     /// Total failure probability of each certificate.
     #[serde(with = "crate::serial::alpha")]
     pub alpha: Alpha,
-    /// How many candidates h is one of, if the choice among them may look at
-    /// their results; 1 for a network named in advance.
+    /// The number of candidates, if one of several modified networks will be chosen by the
+    /// results; 1 for a network named in advance.
     pub among: u32,
-    /// How much to spend.
+    /// How many evaluations to spend, or which mean radius to reach.
     pub goal: Goal,
-    /// Whether to bound the runner-up too, where that may certify more.
+    /// Whether designs that bound the runner-up too are allowed.
     pub sides: Sides,
 }
 
-/// Recertifies each of the workers' networks on `inputs`, all of them finished in the
-/// ledger; the same call again goes on where it was stopped. What is concluded about one
-/// of them does not depend on the others, but for the share of alpha that
-/// [`Auto::among`] leaves it.
+/// Recertifies each of the workers' networks on `inputs`, which must be
+/// [finished](crate::finished_inputs) in the ledger. After a stop the same call continues. The
+/// certificates of one network depend on the others only through the share of alpha
+/// that [`Auto::among`] leaves it.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -56,7 +57,6 @@ pub struct Auto {
 /// use recert_num::Alpha;
 /// use recert_smooth::budget::Goal;
 /// use recert_smooth::{Auto, Outcome, Run, Sides, Silent, Threads, recertify_auto};
-///
 ///
 /// # let mut ledger = Ledger::create(&path, &header())?;
 /// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
@@ -92,10 +92,11 @@ pub fn recertify_auto(run: &mut Run<'_>, inputs: &[u32], auto: &Auto) -> Result<
     recertify_all(run, inputs, auto, None)
 }
 
-/// Recertifies each of the workers' networks on `inputs`, all of them finished in the
-/// ledger, each input until its radius is at least `radius` or it seems that it never
-/// will be; `auto.goal` decides the size of the pilot alone. The certificate states the
-/// radius proved when it stopped. The networks share the pilot's pass and every round's.
+/// Recertifies each of the workers' networks on `inputs`, which must be
+/// [finished](crate::finished_inputs) in the ledger: each input until its radius is at least
+/// `radius`, or until that seems out of reach. The certificate states whatever radius was
+/// proved at that point. `auto.goal` decides only the size of the pilot. The networks share
+/// the pass of the pilot and the pass of each round.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -105,7 +106,6 @@ pub fn recertify_auto(run: &mut Run<'_>, inputs: &[u32], auto: &Auto) -> Result<
 /// use recert_num::{Alpha, Radius};
 /// use recert_smooth::budget::Goal;
 /// use recert_smooth::{Auto, Outcome, Run, Sides, Silent, Threads, recertify_until};
-///
 ///
 /// # let mut ledger = Ledger::create(&path, &header())?;
 /// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;

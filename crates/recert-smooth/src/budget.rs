@@ -1,79 +1,84 @@
-//! Deciding where h's evaluations go, before any of them is made.
+//! Deciding on which samples h runs, before any of them is evaluated.
 //!
-//! Nothing here has to be right for a certificate to hold. What has to hold is
-//! *what the decisions look at* (`SOUNDNESS.md`, section 4): on input i they see
-//! the selection samples, f's codes (at first those of the early samples alone, on
-//! which h never runs), and how often h disagreed with f on *other*
-//! inputs; never an answer of h on input i, never a label.
+//! No certificate depends on these decisions being good. Certificates do depend on *what
+//! the decisions look at* (`SOUNDNESS.md`, section 4). For input i that is: the selection
+//! samples; f's codes (at first only those of the early samples, on which h never runs); and
+//! how often h disagreed with f on *other* inputs. It is never an answer of h on input i, and
+//! never a label.
 //!
-//! - `rates`: how often h is likely to leave c, from the other inputs;
-//! - `cells`: the cells that f's codes make, and what pairs in them are worth;
-//! - `curve`: the radius expected of an input against the evaluations spent on
-//!   it, for each [`Design`];
-//! - `allocate`: a total spent where the next evaluation gains most;
+//! - `rates`: how often h is likely to leave the class c, learned from other inputs;
+//! - `cells`: the cells of f's codes, and what pairs in them are worth;
+//! - [`Subject`]: the counts of an input that decisions depend on;
+//! - `radius`: the radius to expect from a number of samples;
+//! - `curve`: the expected radius of an input as a function of the evaluations spent on it,
+//!   for each [`Design`];
+//! - `allocate`: spending a budget where the next evaluation gains most;
 //! - `pick`: the samples that a design takes;
-//! - [`Study`]: all of it together, one [`Design`] an input.
+//! - [`Study`]: all of this together, which gives each input its [`Design`].
 
 mod allocate;
 mod cells;
 mod curve;
 mod pick;
+mod radius;
 mod rates;
 mod study;
+mod subject;
 
 use serde::{Deserialize, Serialize};
 
 pub use allocate::{Allocation, allocate, allocate_to_reach};
 pub use cells::{ByCell, CELLS, Tilts, cell};
 pub(crate) use cells::{OWN, Outlook, cell_of, count_cells};
-pub use curve::{Curve, Levels, Point, Subject, early};
+pub use curve::{Curve, Point};
 pub(crate) use pick::{Picked, Picker};
 pub use rates::{Pilot, Rates};
 pub use study::{Choice, Forecast, Goal, Study};
+pub use subject::{Levels, Subject, early};
 
-/// Which samples of an input h runs on, and with it which bound is drawn.
+/// Which samples of an input h runs on, and thereby which bound is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Design {
-    /// None: f's codes promise no certificate worth its price.
+    /// No samples: no certificate is expected that is worth its cost.
     Nothing,
-    /// Fresh samples, that f never saw: h by itself.
+    /// Fresh samples, which f has not answered. The bound uses h's answers alone.
     Fresh {
-        /// How many.
+        /// The number of samples.
         samples: u64,
     },
-    /// The first late samples, whatever f answered: for a certificate of both sides.
+    /// The first late samples, whatever f answered, for a two-sided certificate.
     Both {
-        /// How many.
+        /// The number of samples.
         pairs: u64,
     },
     /// The first late samples that f answered with c.
     Loss {
-        /// How many.
+        /// The number of samples.
         pairs: u64,
     },
     /// The first late samples of each cell.
     Cells {
-        /// How many.
+        /// The number of samples of each cell.
         pairs: ByCell<u64>,
     },
 }
 
-/// Which kind of design an input gets. Fixed before f's code on any late sample is
-/// looked at; how many samples of which code, is decided by them.
+/// The kind of design that an input gets. It is fixed before f's code on any late sample is
+/// looked at. The number of samples may then depend on the codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// [`Design::Both`]; even its number of samples is fixed before.
+    /// [`Design::Both`]; its number of samples too is fixed before any code is looked at.
     Both,
     /// [`Design::Fresh`].
     Fresh,
-    /// [`Design::Loss`]: decisions look at whether f answered c, and no further.
+    /// [`Design::Loss`]: decisions look only at whether f answered c.
     Loss,
     /// [`Design::Cells`].
     Cells,
 }
 
 impl Design {
-    /// Evaluations of h.
+    /// The number of evaluations of h.
     pub fn cost(self) -> u64 {
         match self {
             Self::Nothing => 0,
@@ -83,7 +88,7 @@ impl Design {
         }
     }
 
-    /// The same samples and more, or fewer, of each code.
+    /// The design with its numbers of samples multiplied by `factor`, rounded up.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         let scale = |count: u64| (count as f64 * factor).ceil() as u64;

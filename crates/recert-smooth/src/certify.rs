@@ -1,5 +1,5 @@
-//! Certified radii from scratch: CERTIFY [Cohen, Rosenfeld, Kolter 2019], and with
-//! a bound of its own for the runner-up.
+//! Certifying from scratch: CERTIFY [Cohen, Rosenfeld, Kolter 2019], and its two-sided form
+//! with a separate bound for the runner-up.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::bound::{self, Conclusion, Shares, Verdict};
 use crate::run::{Collect, Run, collect, level, series};
 use crate::{Error, Outcome};
 
-/// What certifying the ledger's network needs: n0 selection samples, then n
-/// more, with margins where the classifier gives logits.
+/// The samples that certifying the ledger's network needs: n0 selection samples, then n
+/// estimation samples, with margins where the classifier gives logits.
 pub(crate) fn samples_needed(ledger: &Ledger) -> Collect {
     let header = ledger.header();
     Collect {
@@ -26,11 +26,12 @@ pub(crate) fn samples_needed(ledger: &Ledger) -> Collect {
     }
 }
 
-/// Certifies the inputs at positions `inputs`, resuming where the ledger ends.
+/// Certifies the inputs at positions `inputs` with the ledger's own network. Samples that
+/// the ledger holds already are not evaluated again.
 ///
-/// Certificates of one and of two sides rest on the same samples and stand side
-/// by side in a ledger, as different claims. Neither of them is for choosing the
-/// better one afterwards: each holds at alpha by itself.
+/// One-sided and two-sided certificates use the same samples, and a ledger can hold both, as
+/// different claims. Each holds at alpha by itself; choosing the better of the two afterwards
+/// is not covered.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -57,7 +58,7 @@ pub(crate) fn samples_needed(ledger: &Ledger) -> Collect {
 pub fn certify(run: &mut Run<'_>, inputs: &[u32], sides: Sides) -> Result<Outcome, Error> {
     let network = run.base_alone()?;
     let samples = [run.ledger.header().n];
-    let what = FromScratch {
+    let task = FromScratch {
         network,
         samples: &samples,
         alpha: Alpha::new(run.ledger.header().alpha)?,
@@ -66,15 +67,15 @@ pub fn certify(run: &mut Run<'_>, inputs: &[u32], sides: Sides) -> Result<Outcom
     };
     let needed = samples_needed(run.ledger);
     collect(run, inputs, &needed, &mut |ledger, _, idx| {
-        conclude(ledger, idx, &what)
+        conclude(ledger, idx, &task)
     })
 }
 
-/// Certificates to draw from a network's own samples.
+/// Which certificates to compute from a network's own samples.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FromScratch<'a> {
     pub(crate) network: NetworkId,
-    /// Samples to rest on; one certificate for each count of them.
+    /// Numbers of samples; there is one certificate for each.
     pub(crate) samples: &'a [u64],
     pub(crate) alpha: Alpha,
     pub(crate) sides: Sides,
@@ -86,31 +87,31 @@ pub(crate) struct FromScratch<'a> {
 pub(crate) fn conclude(
     ledger: &Ledger,
     idx: u32,
-    what: &FromScratch<'_>,
+    task: &FromScratch<'_>,
 ) -> Result<Vec<Certificate>, Error> {
     let sigma = Sigma::new(ledger.header().sigma)?;
-    let series = series(what.network, idx, Stream::Certify);
-    let selection = ledger.selection(what.network, idx)?.ok_or_else(|| {
+    let series = series(task.network, idx, Stream::Certify);
+    let selection = ledger.selection(task.network, idx)?.ok_or_else(|| {
         Error::parameter(format!(
             "input {idx} has no selection samples in the ledger"
         ))
     })?;
-    what.samples
+    task.samples
         .iter()
         .map(|&n| {
             let (answered, micros) = ledger.answer_counts(series, n)?;
-            let alpha = level(ledger.header(), what.alpha, n)?;
-            let (conclusion, evidence) = match what.sides {
+            let alpha = level(ledger.header(), task.alpha, n)?;
+            let (conclusion, evidence) = match task.sides {
                 Sides::One => one_sided(&selection, &answered, alpha, sigma)?,
                 Sides::Two => two_sided(&selection, &answered, alpha, sigma)?,
             };
-            let parameters = (what.method)(ScratchParameters {
-                sides: Some(what.sides),
-                rule: (what.sides == Sides::Two).then_some(Shares::RULE),
+            let parameters = (task.method)(ScratchParameters {
+                sides: Some(task.sides),
+                rule: (task.sides == Sides::Two).then_some(Shares::RULE),
             });
             Ok(certificate(
                 idx,
-                claim(ledger.header(), parameters, n, what.alpha),
+                claim(ledger.header(), parameters, n, task.alpha),
                 &conclusion,
                 evidence,
                 selection.samples + n,
@@ -125,7 +126,7 @@ pub(crate) fn count(answered: &BTreeMap<u16, u64>, answer: u16) -> u64 {
     answered.get(&answer).copied().unwrap_or(0)
 }
 
-/// CERTIFY's conclusion, and what it is from.
+/// CERTIFY's conclusion with its evidence.
 fn one_sided(
     selection: &Selection,
     answered: &BTreeMap<u16, u64>,
@@ -144,7 +145,7 @@ fn one_sided(
     Ok((Conclusion::one_sided(class, p, sigma, "direct")?, evidence))
 }
 
-/// The conclusion from the class and the runner-up, and what it is from.
+/// The conclusion from the counts of the class and of the runner-up, with its evidence.
 fn two_sided(
     selection: &Selection,
     answered: &BTreeMap<u16, u64>,
@@ -177,7 +178,8 @@ fn two_sided(
     ))
 }
 
-/// The claim of a method, resting on `samples`, at `alpha` in total.
+/// The claim of a method that uses `samples` samples, with total failure probability
+/// `alpha`.
 pub(crate) fn claim(header: &Header, parameters: Parameters, samples: u64, alpha: Alpha) -> Claim {
     let images = match Law::of_generator(&header.generator) {
         Ok(Law::Integer) => Images::EightBit,
@@ -186,7 +188,7 @@ pub(crate) fn claim(header: &Header, parameters: Parameters, samples: u64, alpha
     Claim::new(parameters, samples, alpha.get(), images)
 }
 
-/// Puts a conclusion into the ledger's form.
+/// A conclusion in the form that the ledger records.
 pub(crate) fn certificate(
     idx: u32,
     claim: Claim,

@@ -22,8 +22,7 @@ pub enum ErrorKind {
     Numbers,
 }
 
-/// A failure of a certification run; all that was computed before is in the
-/// ledger.
+/// A failure of a certification run. Everything that was computed before is in the ledger.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -44,7 +43,7 @@ impl Error {
         Self::new(ErrorKind::Parameter, message)
     }
 
-    /// The same failure, its message beginning with the network's name.
+    /// Puts the network's name before the message.
     pub(crate) fn of_network(mut self, network: &str) -> Self {
         self.message = format!("{network}: {}", self.message);
         self

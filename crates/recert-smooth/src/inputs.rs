@@ -1,10 +1,10 @@
-//! Where inputs come from.
+//! The source of a run's inputs.
 
 use recert_ledger::Input;
 
 use crate::Error;
 
-/// A set of inputs, by position.
+/// A set of inputs, each known by its position.
 pub trait Inputs {
     /// The input at position `idx`: its record, and its pixels as flat
     /// `[channels, height, width]` values in `[0, 1]`.

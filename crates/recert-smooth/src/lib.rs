@@ -1,14 +1,14 @@
 //! Certify and recertify by randomized smoothing.
 //!
-//! Two halves that meet in the ledger:
+//! The crate has two halves that share nothing but the ledger:
 //!
-//! - [`run`] *collects*: it sends noisy samples of inputs through a classifier
-//!   and writes every answer to the ledger, in any order, on any number of
-//!   threads, interrupted as often as it likes.
-//! - [`bound`] *concludes*: pure functions from counts to certificates.
+//! - [`run`] *collects*: it classifies noisy samples of inputs and writes every answer to the
+//!   ledger, in any order, with any number of workers, and with any number of interruptions.
+//! - [`bound`] *concludes*: it consists of pure functions from counts to certificates.
 //!
-//! [`certify`], [`predict`] and [`recertify`] are one collection and one
-//! conclusion each. What each claims, and why it holds, is in `SOUNDNESS.md`.
+//! [`certify`], [`predict`] and [`recertify`] consist of one collection and one conclusion.
+//! [`recertify_auto`] decides in between which samples the modified network runs on
+//! ([`budget`]). `SOUNDNESS.md` has the statement of every method with its proof.
 
 #![forbid(unsafe_code)]
 

@@ -1,16 +1,15 @@
-//! Coarse codes of f's margin, one a sample.
+//! Margin buckets: a coarse code of f's margin on each sample.
 //!
-//! Where f is undecided is where a modified network disagrees with it, so the
-//! ledger keeps, beside f's class, the bucket that the absolute margin of the
-//! selected class falls into. The bucket edges come from the selection samples
-//! alone: a sample's code is then a function of that sample only, which is what
-//! conditioning on the codes needs (`SOUNDNESS.md`, section 4).
+//! A modified network disagrees with f mostly where f's margin is small. The ledger therefore
+//! records, beside f's class, the bucket of the selected class's absolute margin. The
+//! bucket edges come from the selection samples alone, so that the code of any other sample is
+//! a function of that sample only, as conditioning on the codes requires (`SOUNDNESS.md`,
+//! section 4).
 
 use recert_ledger::MARGIN_BUCKETS;
 
 /// The quantiles of the selection samples' absolute margins that separate the
-/// buckets: finer where f is undecided, since that is where modified networks
-/// disagree.
+/// buckets. They are finer for small margins, where modified networks disagree.
 const QUANTILES: [f64; MARGIN_BUCKETS as usize - 1] = [0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8];
 
 /// Bucket edges from the margins of the selection samples (signed, in logit
@@ -26,8 +25,8 @@ pub fn edges(margins: &[f32]) -> Option<Vec<f32>> {
     let mut sizes: Vec<f32> = margins.iter().map(|m| m.abs()).collect();
     sizes.sort_unstable_by(f32::total_cmp);
     let last = sizes.len().checked_sub(1)?;
-    let at = |q: f64| sizes[((q * sizes.len() as f64) as usize).min(last)];
-    Some(QUANTILES.iter().map(|&q| at(q)).collect())
+    let quantile = |&q: &f64| sizes[((q * sizes.len() as f64) as usize).min(last)];
+    Some(QUANTILES.iter().map(quantile).collect())
 }
 
 /// The bucket of a signed margin: how many edges its absolute value reaches.

@@ -9,12 +9,13 @@ use crate::certify;
 use crate::run::{Collect, Run, collect, level, series};
 use crate::{Error, Outcome};
 
-/// Predicts the inputs at positions `inputs`, resuming where the ledger ends.
+/// Predicts the inputs at positions `inputs` with the ledger's own network. Samples that the
+/// ledger holds already are not evaluated again.
 ///
-/// The class is the top one of n samples if the two-sided binomial test of its
-/// count against the runner-up's, at probability 1/2, has a p-value of at most
-/// alpha; else it abstains. With probability at least 1 - alpha the class
-/// returned is the smoothed classifier's.
+/// The prediction is the most frequent class of n samples if the two-sided binomial test of
+/// its count against the runner-up's, at probability 1/2, has a p-value of at most alpha;
+/// otherwise the prediction is an abstention. A returned class differs from the smoothed
+/// classifier's with probability at most alpha.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -40,7 +41,7 @@ use crate::{Error, Outcome};
 /// ```
 pub fn predict(run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
     run.base_alone()?;
-    // They are from a stream of their own.
+    // Predictions use a noise stream of their own.
     let needed = Collect {
         stream: Stream::Predict,
         samples: run.ledger.header().n,

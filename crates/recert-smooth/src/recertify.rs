@@ -12,43 +12,42 @@ use crate::{Error, Outcome};
 /// Incremental randomized smoothing certification [Ugare et al. 2024,
 /// Algorithm 2], with its error accounted for over both branches.
 ///
-/// Three events, each named before any answer of h is seen, with shares of
-/// alpha that sum to at most alpha: f's probability is at least its
-/// Clopper-Pearson bound from all n samples; h's disagreement with f is at most
-/// zeta; h's own probability is at least its Clopper-Pearson bound from its m
-/// samples. Where all three hold, both branches are right, so any choice between
-/// them is (`SOUNDNESS.md`, IRS).
+/// The proof rests on three events that are fixed before any answer of h is seen, with
+/// shares of alpha that sum to at most alpha: f's probability is at least its Clopper-Pearson
+/// bound from all n samples; the probability of disagreement is at most zeta; h's probability
+/// is at least its Clopper-Pearson bound from its m samples. Where all three hold, both
+/// branches are right, and so is any choice between them (`SOUNDNESS.md`, section 3).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Irs {
-    /// Where f's bound is at least gamma, h's own counts come first; below it,
-    /// zeta does. Where the first does not certify, the other is tried.
+    /// Where f's bound is at least gamma, the bound from h's own counts is tried first; below
+    /// gamma, the bound by zeta. If the first does not certify, the other is tried.
     pub gamma: f64,
 }
 
-/// How to conclude about h from the first m samples.
+/// A method that certifies h from the first m samples.
 #[derive(Debug, Clone, Copy)]
 pub enum Method {
     /// Incremental randomized smoothing certification.
     Irs(Irs),
     /// A bound from the pairs.
     Pairs(&'static dyn PairBound),
-    /// Certify h from scratch on the same samples, to stand beside the others.
+    /// Certifying h from scratch on the same samples, for comparison.
     Direct(Sides),
 }
 
-/// What to conclude about h, and from how much.
+/// The settings of [`recertify`].
 #[derive(Debug, Clone)]
 pub struct Recertify {
-    /// Samples of h to rest on, ascending; one certificate for each.
+    /// Numbers of h's samples, ascending; there is one certificate for each.
     pub samples: Vec<u64>,
     /// Total failure probability of each certificate.
     pub alpha: Alpha,
-    /// How to conclude; one certificate for each.
+    /// The methods; there is one certificate for each.
     pub methods: Vec<Method>,
 }
 
 impl Method {
-    /// The name it goes by in ledgers and on the command line.
+    /// The method's name in ledgers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Irs(_) => "irs",
@@ -57,7 +56,7 @@ impl Method {
         }
     }
 
-    /// The weights by which alpha is split between its events.
+    /// The weights by which alpha is split between the method's events.
     pub fn weights(self) -> Vec<f64> {
         match self {
             Self::Irs(_) => Irs::SHARES.to_vec(),
@@ -67,7 +66,7 @@ impl Method {
     }
 }
 
-/// The inputs whose certification in the ledger is complete, in order.
+/// The positions of the inputs on which f has answered all n samples, ascending.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -75,7 +74,6 @@ impl Method {
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("run.recert");
 /// use recert_smooth::{Run, Sides, Silent, Threads, finished_inputs};
-///
 ///
 /// # let mut ledger = Ledger::create(&path, &header())?;
 /// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
@@ -106,10 +104,10 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     Ok(finished)
 }
 
-/// Recertifies each of the workers' networks on the inputs at positions `inputs`, all
-/// of them finished in the ledger, resuming where its own answers there end. All
-/// of them answer in one pass; what is concluded about one of them does not
-/// depend on the others.
+/// Recertifies each of the workers' networks on the inputs at positions `inputs`, which must
+/// be [finished](finished_inputs) in the ledger. The networks share one pass over the samples;
+/// the certificates of one network do not depend on the others. Samples that a network has
+/// answered already are not evaluated again.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -119,7 +117,6 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
 /// use recert_num::Alpha;
 /// use recert_smooth::bound::Paired;
 /// use recert_smooth::{Method, Outcome, Recertify, Run, Sides, Silent, Threads, recertify};
-///
 ///
 /// # let mut ledger = Ledger::create(&path, &header())?;
 /// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
@@ -139,26 +136,30 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
 ///     workers: &mut h,
 ///     observer: &mut Silent,
 /// };
-/// let how = Recertify {
+/// let settings = Recertify {
 ///     samples: vec![100],
 ///     alpha: Alpha::new(0.002)?,
 ///     methods: vec![Method::Pairs(&Paired)],
 /// };
-/// assert_eq!(recertify(&mut run, &[0, 9], &how)?, Outcome::Finished);
+/// assert_eq!(recertify(&mut run, &[0, 9], &settings)?, Outcome::Finished);
 /// assert_eq!(ledger.certificates(network)?[1].evaluations, 100);
 /// # Ok(())
 /// # }
 /// ```
-pub fn recertify(run: &mut Run<'_>, inputs: &[u32], what: &Recertify) -> Result<Outcome, Error> {
+pub fn recertify(
+    run: &mut Run<'_>,
+    inputs: &[u32],
+    settings: &Recertify,
+) -> Result<Outcome, Error> {
     let header = run.ledger.header();
     let n = header.n;
-    let largest = what.samples.iter().copied().max().unwrap_or(0);
-    if largest == 0 || largest > n || what.samples.contains(&0) {
+    let largest = settings.samples.iter().copied().max().unwrap_or(0);
+    if largest == 0 || largest > n || settings.samples.contains(&0) {
         return Err(Error::parameter(format!(
-            "n_p must be from 1 to n = {n}, the samples in the ledger, but is {largest}"
+            "n_p must be between 1 and n = {n}, the number of f's samples, but is {largest}"
         )));
     }
-    let direct = (what.methods.iter()).any(|method| matches!(method, Method::Direct(_)));
+    let direct = (settings.methods.iter()).any(|method| matches!(method, Method::Direct(_)));
     let needed = Collect {
         stream: Stream::Certify,
         samples: largest,
@@ -167,42 +168,43 @@ pub fn recertify(run: &mut Run<'_>, inputs: &[u32], what: &Recertify) -> Result<
     };
     collect(run, inputs, &needed, &mut |ledger, network, idx| {
         let mut certificates = Vec::new();
-        for &method in &what.methods {
+        for &method in &settings.methods {
             certificates.extend(match method {
                 Method::Direct(sides) => {
                     let direct = FromScratch {
                         network,
-                        samples: &what.samples,
-                        alpha: what.alpha,
+                        samples: &settings.samples,
+                        alpha: settings.alpha,
                         sides,
                         method: Parameters::Direct,
                     };
                     certify::conclude(ledger, idx, &direct)?
                 }
-                _ => conclude_pairs(ledger, (network, idx), what, method)?,
+                _ => conclude_pairs(ledger, (network, idx), settings, method)?,
             });
         }
         Ok(certificates)
     })
 }
 
-/// The certificates of h on input `idx` from pairs, one for each count of samples.
+/// The certificates of h on input `idx` from pairs, one for each number of samples.
 fn conclude_pairs(
     ledger: &Ledger,
     (network, idx): (NetworkId, u32),
-    what: &Recertify,
+    settings: &Recertify,
     method: Method,
 ) -> Result<Vec<Certificate>, Error> {
     let n = ledger.header().n;
     let sigma = Sigma::new(ledger.header().sigma)?;
-    let alpha = level(ledger.header(), what.alpha, n)?;
+    let alpha = level(ledger.header(), settings.alpha, n)?;
     let class = ledger
         .selection(ledger.base(), idx)?
         .ok_or_else(|| Error::parameter(format!("input {idx} is not certified in the ledger")))?
         .class;
     let f_series = series(ledger.base(), idx, Stream::Certify);
     let k = certify::count(&ledger.answer_counts(f_series, n)?.0, class);
-    what.samples
+    settings
+        .samples
         .iter()
         .map(|&m| {
             let (mut pairs, mut micros) = (Pairs::default(), 0);
@@ -224,7 +226,7 @@ fn conclude_pairs(
                     let conclusion = Conclusion::one_sided(class, p_lower, sigma, bound.name())?;
                     (conclusion, None, bound.parameters(&shares))
                 }
-                Method::Direct(_) => unreachable!("it rests on h's own samples, not on pairs"),
+                Method::Direct(_) => unreachable!("this method uses h's own samples, not pairs"),
             };
             let evidence = Evidence::Pairs {
                 class,
@@ -238,7 +240,7 @@ fn conclude_pairs(
                 invalid: pairs.invalid,
                 zeta,
             };
-            let claim = certify::claim(ledger.header(), parameters, m, what.alpha);
+            let claim = certify::claim(ledger.header(), parameters, m, settings.alpha);
             Ok(certify::certificate(
                 idx,
                 claim,
@@ -252,11 +254,11 @@ fn conclude_pairs(
 }
 
 impl Irs {
-    /// The weights by which alpha is split: f's probability, zeta, h's own
-    /// counts. The first has n samples to rest on and needs little.
+    /// The weights by which alpha is split between f's probability, zeta, and the bound from
+    /// h's own counts. The first is bounded from all n samples and needs little.
     pub const SHARES: [f64; 3] = [2.0, 9.0, 9.0];
 
-    /// What the claim records, with alpha split by [`Irs::SHARES`].
+    /// The claim's parameters, with alpha split by [`Irs::SHARES`].
     fn parameters(self, shares: &[Alpha]) -> Parameters {
         Parameters::Irs {
             alpha_f: shares[0].get(),

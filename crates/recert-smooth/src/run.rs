@@ -1,17 +1,17 @@
-//! Collecting: noisy samples through classifiers, answers into the ledger.
+//! Collecting: evaluating noisy samples and recording the answers in the ledger.
 //!
-//! A run asks for samples of a noise stream of each input: the first m
-//! ([`collect`]) or any chosen ones ([`collect_chosen`]). What the ledger lacks of
-//! them, the coordinator (`coordinator.rs`) cuts into [`Request`]s, which it hands to
-//! [`Workers`]; it alone writes to the ledger. A request is some samples of one input.
-//! Where several networks answer in one pass, a sample that any of them lacks is made
-//! once, and goes to those that lack it. A request's size follows the speed seen, so
-//! that about a second of work is in flight a worker, and has no influence on any
-//! answer: each sample's noise is a pure function of (seed, stream, input, sample).
+//! A run needs samples of a noise stream of each input: the first m ([`collect`]), or chosen
+//! ones ([`collect_chosen`]). The coordinator (`coordinator.rs`) divides the samples that the
+//! ledger lacks into [`Request`]s, hands these to [`Workers`], and records the replies; it
+//! alone writes to the ledger. A request is some samples of one input. Where several networks
+//! share a pass, a sample that any of them lacks is made once and classified by those that
+//! lack it. The size of a request follows the speed measured, so that each worker has about
+//! a second of work in flight. It has no influence on any answer, since each sample's noise is
+//! a pure function of (seed, stream, input, sample).
 //!
-//! [`Threads`] are workers of this process. Requests and [`Reply`]s are plain data, so
-//! that processes and machines elsewhere can be workers too: each has a [`Worker`] with
-//! classifiers of its own.
+//! [`Threads`] are workers in this process. Requests and [`Reply`]s are plain data, so that
+//! other processes and machines can be workers too; each runs a [`Worker`] with its own
+//! classifiers.
 
 mod batch;
 mod collect;
@@ -40,60 +40,60 @@ use recert_num::{Alpha, Sigma};
 
 use crate::{Error, Inputs};
 
-/// What every run works with.
+/// The parts that every run needs.
 pub struct Run<'a> {
     /// The ledger that answers and certificates are written to.
     pub ledger: &'a mut Ledger,
-    /// The inputs that the ledger is of.
+    /// The inputs of the ledger.
     pub inputs: &'a dyn Inputs,
-    /// Who evaluates samples, and of which networks.
+    /// The workers that evaluate samples; their networks are the ones that the run is about.
     pub workers: &'a mut dyn Workers,
-    /// Who watches.
+    /// The observer that follows the run.
     pub observer: &'a mut dyn Observer,
 }
 
-/// Evaluates requests, in any order: threads of this process ([`Threads`]), or
-/// whatever can return a [`Reply`] for a [`Request`].
+/// Evaluates requests, in any order: threads of this process ([`Threads`]), or anything else
+/// that returns a [`Reply`] for a [`Request`].
 ///
 /// A run submits requests until [`Workers::in_flight`] of them are unanswered, then
 /// waits for a reply, writes it to the ledger and goes on. Before it ends, stopped or
 /// not, it waits for all replies, unless the workers themselves fail.
 pub trait Workers {
-    /// The networks that they have, by their numbers in the ledger; no network twice.
-    /// Requests name a network by its place among these.
+    /// The networks that the workers have, by their numbers in the ledger; no network twice.
+    /// Requests refer to a network by its position in this list.
     fn networks(&self) -> &[NetworkId];
 
-    /// How many requests should be in flight, so that no worker is idle. It may change
-    /// from one call to the next; less than 1 counts as 1.
+    /// How many requests should be in flight so that no worker is idle. The number may change
+    /// from one call to the next; 0 counts as 1.
     fn in_flight(&self) -> usize;
 
-    /// Hands out a request, without waiting for its reply. `pixels` is the input: for
-    /// workers that can use this memory. Others load the input by its position, and
-    /// compare the request's hash.
+    /// Hands out a request without waiting for its reply. `pixels` is the input, for workers
+    /// that share this process's memory. Others load the input by its position and compare
+    /// its hash with the request's.
     ///
     /// # Errors
-    /// If no worker can take it any more; the run ends, all that was written being kept.
+    /// If no worker can take the request. The run then ends; recorded answers are kept.
     fn submit(&mut self, request: Request, pixels: &Arc<[f32]>) -> Result<(), Error>;
 
     /// Waits for the reply to any of the requests in flight.
     ///
     /// # Errors
-    /// If a request was lost with its worker: a lost request must not be waited for.
-    /// The run ends, all that was written being kept.
+    /// If a request was lost with its worker, since its reply would never come. The run then
+    /// ends; recorded answers are kept.
     fn next(&mut self) -> Result<Reply, Error>;
 }
 
-/// Watches a run, and may stop it.
+/// Follows a run, and may stop it.
 pub trait Observer {
-    /// Called once: evaluations that the run needs, and how many of them the
-    /// ledger holds already.
+    /// Called once at the start, with the number of evaluations that the run needs and how
+    /// many of them the ledger holds already.
     fn start(&mut self, _evaluations: u64, _done: u64) {}
-    /// Evaluations have been written to the ledger.
+    /// Called when this many evaluations have been written to the ledger.
     fn evaluated(&mut self, _evaluations: u64) {}
-    /// A network is done with an input; called for each network in the order
-    /// of the inputs.
+    /// Called when a network's certificates of an input have been recorded; for each
+    /// network in the order of the inputs.
     fn concluded(&mut self, _network: NetworkId, _input: &Input, _certificates: &[Certificate]) {}
-    /// Whether to stop: what is in flight is finished and written first.
+    /// Whether to stop the run. Requests in flight are finished and recorded first.
     fn stop(&self) -> bool {
         false
     }
@@ -111,24 +111,24 @@ impl Observer for Silent {}
 pub enum Outcome {
     /// Every input is concluded.
     Finished,
-    /// The observer stopped it; the same call again goes on from there.
+    /// The observer stopped the run; the same call again continues it.
     Stopped,
 }
 
 impl Run<'_> {
-    /// Fails unless the workers have the ledger's own network and no other.
+    /// The ledger's own network, f; an error unless the workers have it and no other.
     pub(crate) fn base_alone(&self) -> Result<NetworkId, Error> {
         let base = self.ledger.base();
         if self.workers.networks() == [base] {
             return Ok(base);
         }
         Err(Error::parameter(
-            "the workers must have the network that the ledger is of, and no other",
+            "the workers must have the ledger's own network, f, and no other",
         ))
     }
 }
 
-/// Where a network's answers are.
+/// The series of a network's answers on one stream of an input.
 pub(crate) fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {
     Series {
         network,
@@ -139,17 +139,17 @@ pub(crate) fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {
 
 /// Fails if a network is named twice.
 fn distinct(networks: &[NetworkId]) -> Result<(), Error> {
-    let twice = |i: usize| networks[..i].contains(&networks[i]);
-    if (0..networks.len()).any(twice) {
-        return Err(Error::parameter("a network is to answer twice in one pass"));
+    let repeated = |i: usize| networks[..i].contains(&networks[i]);
+    if (0..networks.len()).any(repeated) {
+        return Err(Error::parameter("the workers have the same network twice"));
     }
     Ok(())
 }
 
-/// What is left of `alpha` for bounds on up to `samples` samples of an input, once
-/// the distance of the noise's law from the stated one is charged to it: all of
-/// it for Gaussian noise, whose law is stated up to rounding, and less by the
-/// total variation of `samples` samples for integer noise.
+/// The failure probability that is left of `alpha` for bounds from up to `samples` samples of
+/// an input, after the distance of the sampled noise from its stated law is charged. For
+/// Gaussian noise, whose law is stated up to rounding, that is all of alpha; for integer noise
+/// it is less by the total variation distance of `samples` samples.
 ///
 /// # Errors
 /// If the charge is half of alpha or more.
@@ -175,7 +175,6 @@ pub(crate) fn level(header: &Header, alpha: Alpha, samples: u64) -> Result<Alpha
 /// assert!(f64::from(noise) > 0.1, "0.1 is no float32");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
 ///
 /// # Errors
 /// If `sigma` is too large or too small for float32.

@@ -1,5 +1,5 @@
-//! How types of other crates are written as plain data: a hash as hexadecimal text,
-//! alpha and a radius as numbers, a noise stream by its number.
+//! Serialization of types of other crates: a hash as hexadecimal text, alpha and a radius as
+//! numbers, a noise stream as its number.
 
 use recert_ledger::{hex, parse_hex};
 use recert_noise::Stream;
@@ -16,7 +16,7 @@ pub(crate) mod sha256 {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
         let text = String::deserialize(from)?;
-        parse_hex(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is no SHA-256")))
+        parse_hex(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is not a SHA-256")))
     }
 }
 

@@ -1,9 +1,9 @@
-//! Certifying until a radius is reached: `certify --until-radius`.
+//! Certifying each input until a given radius is reached.
 //!
-//! Samples are looked at after fixed numbers of them, by bounds that hold at all
-//! of these at once ([`bound::anytime`]); an input is done as soon as it is
-//! certified at the radius, or as the same bound from above shows that it never
-//! will be, or when all n samples are used up.
+//! The answers are evaluated after fixed numbers of samples, by a bound that holds at all of
+//! them at once ([`bound::anytime`]). An input is done when it is certified at the radius,
+//! when the bound of all other answers shows that it never will be, or when all n samples are
+//! used up.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ use crate::certify::{self, samples_needed};
 use crate::run::{Collect, Run, collect, level, series};
 use crate::{Error, Observer, Outcome};
 
-/// The numbers of samples after which an input is looked at: 32, then 15 % more
-/// each time, at last n.
+/// The numbers of samples after which the answers on an input are evaluated: 32, then 15 %
+/// more each time, and n at the end.
 pub(crate) fn looks(n: u64) -> Vec<u64> {
     let mut looks = Vec::new();
     let mut next = 32;
@@ -31,9 +31,9 @@ pub(crate) fn looks(n: u64) -> Vec<u64> {
     looks
 }
 
-/// Certifies the inputs at positions `inputs`, each until its radius is at
-/// least `radius` or cannot be, with at most the ledger's n samples. The
-/// certificate states the radius proved when it stopped, whichever it is.
+/// Certifies each of the inputs at positions `inputs` until its radius is at least `radius`,
+/// or it is clear that it will not be, with at most the ledger's n samples. The certificate
+/// states whatever radius was proved at that point.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -63,7 +63,7 @@ pub fn certify_until(run: &mut Run<'_>, inputs: &[u32], radius: Radius) -> Resul
     run.base_alone()?;
     let mut left: BTreeSet<u32> = inputs.iter().copied().collect();
     let needed = samples_needed(run.ledger);
-    let mut observer = Once {
+    let mut observer = AcrossRounds {
         most: inputs.len() as u64 * (needed.samples + needed.selection),
         observer: run.observer,
         started: false,
@@ -98,15 +98,15 @@ pub fn certify_until(run: &mut Run<'_>, inputs: &[u32], radius: Radius) -> Resul
     Ok(Outcome::Finished)
 }
 
-/// Counts the whole of a run that goes on in rounds as one.
-pub(crate) struct Once<'a> {
+/// Presents several rounds of collecting to an observer as one run.
+pub(crate) struct AcrossRounds<'a> {
     pub(crate) observer: &'a mut dyn Observer,
-    /// The most evaluations that it can take.
+    /// The largest number of evaluations that all rounds together can take.
     pub(crate) most: u64,
     pub(crate) started: bool,
 }
 
-impl Observer for Once<'_> {
+impl Observer for AcrossRounds<'_> {
     fn start(&mut self, _evaluations: u64, done: u64) {
         if !self.started {
             self.observer.start(self.most, done);
@@ -129,13 +129,14 @@ impl Observer for Once<'_> {
     }
 }
 
-/// The law of another answer than the class, as the selection samples suggest it.
+/// The Beta prior for the probability of an answer other than the class, from the selection
+/// samples.
 fn prior(selection: &Selection) -> Result<Beta, Error> {
     let votes = selection.counts.get(&selection.class).copied().unwrap_or(0);
     Beta::new((selection.samples - votes) as f64 + 0.5, votes as f64 + 0.5)
 }
 
-/// The certificate of an input after its first `samples`, if it stops there.
+/// The certificate of an input after its first `samples` samples, if the run stops there.
 fn look(
     ledger: &Ledger,
     idx: u32,
@@ -161,8 +162,8 @@ fn look(
         bound::Verdict::Certified { radius: found, .. } => found.get() >= radius.get(),
         bound::Verdict::Abstained => false,
     };
-    // Whether the class is too rare ever to be certified there, by the bound of
-    // the other answers: a wrong guess here costs a certificate, never truth.
+    // Whether the class is too rare to be certified at the radius, by an upper bound of its
+    // probability. A wrong decision here can cost a certificate but not make one false.
     let others = bound::anytime(
         samples - k,
         samples,

@@ -1,4 +1,5 @@
-//! Tests that need what a machine may lack: real data, an installed engine, a privilege.
+//! A test harness for tests with needs that a machine may lack: real data, an installed engine,
+//! a privilege.
 //!
 //! The harness of the standard library can only pass or fail a test at run time, so a
 //! test that returns early because its data is missing is counted as passed. In a test
@@ -71,7 +72,7 @@ impl Test {
     }
 }
 
-/// What a declaration adds to its program: one test, or one for each of several cases.
+/// The tests that a declaration adds to its program: one, or one for each of several cases.
 pub struct Declared(pub fn() -> Vec<Test>);
 
 inventory::collect!(Declared);

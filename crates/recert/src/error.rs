@@ -17,6 +17,9 @@ pub enum ErrorKind {
     Ledger,
     /// The engine is missing or cannot compute the network.
     Engine,
+    /// A worker could not be started, was lost, or sent a reply that cannot be used:
+    /// what others computed is kept, and the same job again goes on from there.
+    Workers,
     /// Writing failed, such as on a full disk.
     Output,
     /// Another failure than those above.
@@ -26,7 +29,7 @@ pub enum ErrorKind {
 /// Why a job could not be started or finished.
 ///
 /// Its text is a lowercase fragment on one line, which includes the causes and
-/// names parameters in plain words. [`field`](Self::field) tells the parameter
+/// names parameters in plain words. [`field`](Self::field) names the parameter
 /// for those who show it under another name, as a flag or a keyword argument.
 ///
 /// ```
@@ -73,7 +76,7 @@ impl Error {
         self
     }
 
-    /// Says during what it happened. A parameter that is out of range is so
+    /// States during what it happened. A parameter that is out of range is so
     /// whatever is done with it.
     pub(crate) fn during(mut self, action: impl fmt::Display) -> Self {
         if self.kind != ErrorKind::Parameter {
@@ -164,6 +167,7 @@ fn classify(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Option<Field
             K::Parameter => Some((ErrorKind::Parameter, None)),
             K::Ledger => Some((ErrorKind::Ledger, None)),
             K::Engine => Some((ErrorKind::Engine, None)),
+            K::Workers => Some((ErrorKind::Workers, None)),
             K::Data => Some((ErrorKind::Input, None)),
             _ => None,
         };

@@ -12,9 +12,11 @@ pub fn identity(model: &Model, network: &Network) -> ledger::Network {
         sha256: model.sha256(),
         file: model.name().to_owned(),
         bytes: model.size() as u64,
-        engine: engine.name.clone(),
-        engine_version: engine.version.clone(),
-        precision: engine.arithmetic.to_string(),
+        engine: ledger::Engine {
+            name: engine.name.clone(),
+            version: engine.version.clone(),
+            arithmetic: engine.arithmetic.to_string(),
+        },
         batch_invariant: engine.batch_invariant,
         preprocess: network.preprocess().to_string(),
         output: network.output().to_owned(),
@@ -23,7 +25,7 @@ pub fn identity(model: &Model, network: &Network) -> ledger::Network {
     }
 }
 
-/// What the file says of its own arithmetic, as approximating writes it.
+/// What the file states of its own arithmetic, as approximating writes it.
 fn note(model: &Model) -> Option<String> {
     let parts: Vec<_> = ["recert.approximation", "recert.arithmetic"]
         .iter()

@@ -18,16 +18,16 @@ const DATABASE: &[u8] = b"SQLite format 3\0";
 /// # Errors
 /// [`ErrorKind::Parameter`], naming the file.
 pub fn check_place(out: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
-    let refuse = |what: &str| {
-        let message = format!("{} is {what}: choose another name", out.display());
+    let refuse = |role: &str| {
+        let message = format!("{} is {role}: choose another name", out.display());
         Err(Error::new(ErrorKind::Parameter, message))
     };
-    for (input, what) in inputs {
+    for (input, role) in inputs {
         if same(out, input) {
-            return refuse(what);
+            return refuse(role);
         }
         if is_part(out, input) {
-            return refuse(&format!("a file of {what}"));
+            return refuse(&format!("a file of {role}"));
         }
     }
     if is_database(out) {

@@ -6,6 +6,8 @@ use recert_engine::{Arithmetic, Precision};
 use recert_ledger::{Certificate, Input, Ledger, Network, Parameters, Seal, hex};
 use recert_report::{Goal, Method, Report, Row, Run};
 
+use crate::job::DataConfig;
+
 /// A report of everything that `ledgers` hold, in their order: for each, the
 /// network certified from scratch, then each recertification, one run for each
 /// method and number of samples. Prediction ledgers hold no certificates and
@@ -49,17 +51,17 @@ pub fn from_ledgers(
     Ok(report)
 }
 
-/// What is to be said where the rows of a ledger are not those that were sealed
+/// A warning where the rows of a ledger are not those that were sealed
 /// when it was closed, for a report's notes; `None` where they are, and where
 /// there is no seal. [`from_ledgers`] does not look: this reads the whole file.
 pub fn seal_note(ledger: &Ledger) -> Option<String> {
-    let what = match ledger.seal() {
+    let problem = match ledger.seal() {
         Ok(Seal::Holds | Seal::Absent) => return None,
         Ok(Seal::Broken { .. }) => "its rows are not those that were sealed".to_owned(),
         Err(why) => format!("its seal cannot be compared with its rows ({why})"),
     };
     let name = ledger.path().display();
-    Some(format!("{name}: {what}: see `recert check`."))
+    Some(format!("{name}: {problem}: see `recert check`."))
 }
 
 /// Certificates of one network that differ in the input alone.
@@ -86,8 +88,12 @@ fn run(
     let parameters = &first.parameters;
     let method = match parameters.method() {
         // From scratch, whether of f or of h.
-        "certify" | "direct" | "predict" => Method::Certify {
+        "certify" | "direct" | "predict" | "until" => Method::Certify {
             sides: parameters.sides(),
+            until: match parameters {
+                Parameters::Until { until, .. } => Some(*until),
+                _ => None,
+            },
         },
         name => Method::Recertify {
             name: name.to_owned(),
@@ -96,9 +102,12 @@ fn run(
         },
     };
     // Recertifications take f's class; what some inputs get beyond the average
-    // number of samples is no selection.
-    let drawn_selection = matches!(method, Method::Certify { .. })
-        && group.iter().any(|c| c.evaluations > first.samples);
+    // number of samples is no selection. Those that stop at a radius need fewer.
+    let drawn_selection = match method {
+        Method::Certify { until: Some(_), .. } => true,
+        Method::Certify { .. } => group.iter().any(|c| c.evaluations > first.samples),
+        _ => false,
+    };
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     named.insert("seed".into(), header.seed.to_string());
     named.insert("noise".into(), header.generator.clone());
@@ -107,12 +116,10 @@ fn run(
     Run {
         network: network.file.clone(),
         network_sha256: hex(&network.sha256),
-        engine: format!(
-            "{} {}, {}",
-            network.engine, network.engine_version, network.precision
-        ),
+        engine: network.engine.to_string(),
         arithmetic: arithmetic(network),
-        data: describe(&header.data),
+        data: DataConfig::from_record(&header.data)
+            .map_or_else(|| header.data.clone(), |record| record.data),
         sigma: header.sigma,
         method,
         goal: parameters.goal().map(|goal| reported(goal, header.sigma)),
@@ -148,19 +155,9 @@ fn reported(goal: recert_ledger::Goal, sigma: f64) -> Goal {
 /// one file in two precisions is two networks.
 fn arithmetic(network: &Network) -> Option<String> {
     let low = |precision: &Precision| matches!(precision, Precision::Bf16 | Precision::F16);
-    let recorded = Arithmetic::from(network.precision.as_str());
+    let recorded = Arithmetic::from(network.engine.arithmetic.as_str());
     let precision = recorded.precision().filter(low)?;
     Some(format!("computed in {precision}"))
-}
-
-/// The data's path out of the JSON that the command line records, or the text
-/// as it is.
-fn describe(data: &str) -> String {
-    let json: Option<serde_json::Value> = serde_json::from_str(data).ok();
-    json.as_ref()
-        .and_then(|json| json.get("data")?.as_str())
-        .unwrap_or(data)
-        .to_owned()
 }
 
 fn row(c: &Certificate, input: Option<&Input>) -> Row {
@@ -182,7 +179,7 @@ fn row(c: &Certificate, input: Option<&Input>) -> Row {
     }
 }
 
-/// Remarks on a network: what its file says of its own arithmetic, and samples
+/// Remarks on a network: what its file states of its own arithmetic, and samples
 /// that it gave no valid answer on. Its runs in this ledger are those from
 /// `first` on.
 fn add_notes(report: &mut Report, network: &Network, first: usize) {

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use recert::engine::{Answers, Classifier, ImageShape};
 use recert::job::{
-    self, Auditor, CertifyConfig, Data, DataOptions, Event, Events, Goal, Job, Method, Network,
-    PassKind, Recertification, RecertifyConfig, Remark, RerunConfig, RunConfig, SubsetConfig,
+    self, ApproximateConfig, Auditor, CertifyConfig, Data, DataConfig, DataOptions, Event, Events,
+    Goal, Job, Method, Network, NetworkConfig, Numbers, PassKind, Recertification, RecertifyConfig,
+    Remark, RerunConfig, RunConfig, SubsetConfig,
 };
 use recert::ledger::Ledger;
+use recert::net::{HalfFormat, PruneScope};
 use recert::noise::Law;
 use recert::smooth::Outcome;
 use recert::{ErrorKind, Field};
@@ -346,6 +348,76 @@ fn a_classifier_is_certified_through_another_that_is_made_once_a_worker() {
     assert_eq!(instances, [4, 4]);
     let error = job::certify_via(&ledger, &config, budget, &data, &fast, &fast).err();
     assert_eq!(error.unwrap().field(), Some(Field::Via));
+}
+
+#[test]
+fn a_run_until_a_radius_is_reported_as_one_from_scratch() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("until");
+    let config = CertifyConfig {
+        until_radius: Some(0.25),
+        ..config()
+    };
+    run(job::certify(&ledger, &config, &data(), &bright(0.5)).unwrap());
+    let report = job::report(&[ledger], "Greys").unwrap().report;
+    assert_eq!(
+        report.runs[0].method,
+        recert::report::Method::Certify {
+            sides: None,
+            until: Some(0.25)
+        }
+    );
+    assert_eq!(
+        report.runs[0].method_name(),
+        "from scratch, until radius 0.25"
+    );
+    assert_eq!(report.runs[0].n0, 50);
+}
+
+#[test]
+fn files_of_networks_are_read_once() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/demo");
+    let data = Data::open(&DataConfig {
+        data: format!("npz:{}", demo.join("shapes-test.npz").display()),
+        options: DataOptions::default(),
+    })
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = CertifyConfig {
+        n: 100,
+        n0: 10,
+        subset: SubsetConfig {
+            limit: Some(1),
+            ..SubsetConfig::default()
+        },
+        ..config()
+    };
+    let half = Some(Numbers::Half(HalfFormat::BFloat16));
+    let pruned = Some(("1%".parse().unwrap(), PruneScope::Global));
+    let [slow, fast] =
+        [("slow", pruned, None), ("fast", None, half)].map(|(name, prune, numbers)| {
+            let file = folder.path().join(name);
+            job::approximate(&ApproximateConfig {
+                model: demo.join("shapes.onnx"),
+                out: Some(file.clone()),
+                prune,
+                numbers,
+                calibration: None,
+                options: DataOptions::default(),
+            })
+            .unwrap();
+            let direct = NetworkConfig {
+                engine: Some("direct".to_owned()),
+                ..NetworkConfig::default()
+            };
+            let network = Network::open(&file, &direct, data.shape()).unwrap();
+            std::fs::remove_file(&file).unwrap();
+            network
+        });
+    let ledger = folder.path().join("via");
+    let budget = "20%".parse().unwrap();
+    let watch = run(job::certify_via(&ledger, &config, budget, &data, &fast, &slow).unwrap());
+    assert_eq!(watch.rows.len(), 1);
 }
 
 #[test]

@@ -153,8 +153,8 @@ impl Setting {
             "noise": noise * evaluations as f64 / all,
             "alone_before": before,
             "alone_after": after,
-            "precision": header.network.precision,
-            "engine_version": header.network.engine_version,
+            "precision": header.network.engine.arithmetic,
+            "engine_version": header.network.engine.version,
         }))
     }
 

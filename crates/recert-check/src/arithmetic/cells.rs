@@ -12,7 +12,7 @@
 //!
 //! for the true `p` (`SOUNDNESS.md`, section 4): a `p` that violates it is a lower
 //! bound. The prover takes each minimum from a tangent in `f64` rounded outward,
-//! near a `t` that it computes. Here the minimum is in closed form. `g_s` is convex, so where
+//! near a `t` that it computes. Here the minimum is computed in closed form. `g_s` is convex, so where
 //! `g_s'(0) >= 0` it is `g_s(0)`, where `g_s'(1) <= 0` it is `g_s(1)`, and else the one over
 //! all `t > -1/kappa_s`, where `g_s'` vanishes at `1 + kappa_s t = kappa_s m_s/(a n_s)`:
 //!
@@ -45,7 +45,7 @@ pub(crate) struct Coded {
 /// failure probability `alpha`; at least 0.
 ///
 /// # Errors
-/// What is out of the range that this is proved for.
+/// If a number is out of the range that the bound is proved for: a description of that range.
 pub(crate) fn coded_bound(
     n: u64,
     tilt: f64,
@@ -57,12 +57,12 @@ pub(crate) fn coded_bound(
     let mut known = Ball::new(alpha).ln();
     // What the prover's rounding is a share of: the terms, and the 1 that is
     // added to a tilt.
-    let per_copy = 1.0 + rate.size();
-    let mut size = known.size() + n as f64 * per_copy;
+    let per_sample = 1.0 + rate.size();
+    let mut size = known.size() + n as f64 * per_sample;
     for cell in cells.iter().filter(|cell| cell.pairs > 0) {
         let won = Ball::exact(Dd::sum(1.0, cell.tilt)).ln();
         known = known.plus(least(cell, rate, won));
-        size += cell.samples as f64 * per_copy + 2.0 * cell.pairs as f64 * (1.0 + won.size());
+        size += cell.samples as f64 * per_sample + 2.0 * cell.pairs as f64 * (1.0 + won.size());
     }
     let (samples, one) = (Ball::new(n as f64), Ball::new(1.0));
     let violated = |p: f64| {
@@ -85,11 +85,11 @@ pub(crate) fn coded_bound(
 
 fn check(n: u64, tilt: f64, cells: &[Coded], alpha: f64) -> Result<(), String> {
     if !(alpha > 1e-60 && alpha < 1.0) {
-        return Err(format!("{alpha} is no failure probability"));
+        return Err(format!("a failure probability in (1e-60, 1), not {alpha}"));
     }
     for tilt in cells.iter().map(|cell| cell.tilt).chain([tilt]) {
         if !(1e-12..=1e12).contains(&tilt) {
-            return Err(format!("the tilt {tilt} is not in [1e-12, 1e12]"));
+            return Err(format!("tilts in [1e-12, 1e12], not {tilt}"));
         }
     }
     let mut left = n.min(1 << 40);
@@ -101,11 +101,15 @@ fn check(n: u64, tilt: f64, cells: &[Coded], alpha: f64) -> Result<(), String> {
     } in cells
     {
         let rest = left.checked_sub(samples).filter(|_| pairs <= samples);
-        left = (rest.filter(|_| own <= pairs))
-            .ok_or_else(|| format!("{own} of {pairs} of {samples} samples of {n} cannot be"))?;
+        left = (rest.filter(|_| own <= pairs)).ok_or_else(|| {
+            format!(
+                "possible counts, not {own} answers on {pairs} pairs in a cell of {samples} of \
+                     {n} samples"
+            )
+        })?;
     }
     if n == 0 {
-        return Err("0 samples prove nothing".to_owned());
+        return Err("at least 1 sample".to_owned());
     }
     Ok(())
 }

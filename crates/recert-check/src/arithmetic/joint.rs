@@ -36,14 +36,14 @@ pub(crate) struct Cell {
 /// U` rounded down, at least 0.
 ///
 /// # Errors
-/// What is out of the range that this is proved for.
+/// If a number is out of the range that the bound is proved for: a description of that range.
 pub(crate) fn lower_bound(cells: &[Cell], alpha: f64, eta: f64) -> Result<Proved, String> {
     // The bound holds for any of them; these are the ranges of the arithmetic.
     if !(1e-30..=1e40).contains(&eta) {
-        return Err(format!("the witness {eta} is not in [1e-30, 1e40]"));
+        return Err(format!("a witness in [1e-30, 1e40], not {eta}"));
     }
     if !(alpha > 1e-60 && alpha < 1.0) {
-        return Err(format!("{alpha} is no failure probability"));
+        return Err(format!("a failure probability in (1e-60, 1), not {alpha}"));
     }
     let (mut sum, mut whole) = (Ball::ZERO, Ball::ZERO);
     let ln_alpha = Ball::new(alpha).ln();
@@ -69,14 +69,14 @@ pub(crate) fn lower_bound(cells: &[Cell], alpha: f64, eta: f64) -> Result<Proved
 fn check(cell: &Cell) -> Result<(), String> {
     let fits = |x: f64| (1e-9..=1e9).contains(&x);
     if !cell.prior.into_iter().all(fits) {
-        return Err(format!("the prior {:?} is not in [1e-9, 1e9]", cell.prior));
+        return Err(format!("a prior in [1e-9, 1e9], not {:?}", cell.prior));
     }
     if !(0.0..=1.0).contains(&cell.weight) {
-        return Err(format!("the weight {} is not in [0, 1]", cell.weight));
+        return Err(format!("a weight in [0, 1], not {}", cell.weight));
     }
     if cell.events > cell.trials || cell.trials > 1 << 40 {
         let (events, trials) = (cell.events, cell.trials);
-        return Err(format!("{events} of {trials} samples cannot be"));
+        return Err(format!("possible counts, not {events} of {trials} samples"));
     }
     Ok(())
 }

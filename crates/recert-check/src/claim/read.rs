@@ -1,7 +1,7 @@
-//! Reading claims and making them again.
+//! Reading claims and deriving them again.
 //!
-//! A claim's parameters and words follow from its method, its alpha and the run,
-//! but for what the user asked for (gamma, a budget, a radius): all of it is made
+//! A claim's parameters and statement follow from its method, its alpha, the run, and the
+//! parameters that the user chose (such as gamma, a budget or a radius). They are derived
 //! again here and compared.
 
 use std::cell::Cell;
@@ -10,8 +10,8 @@ use recert_ledger::raw::Table;
 use recert_ledger::{Error, Ledger};
 use serde_json::Value;
 
-use super::asked::{self, Asked};
-use super::due::due;
+use super::expected::expected;
+use super::requested::{self, Requested};
 use super::{Claim, Claims};
 use crate::derived::Wrong;
 use crate::fields::Fields;
@@ -19,8 +19,7 @@ use crate::noise::Law;
 use crate::report::Report;
 use crate::tables::{Run, Tables};
 
-/// Every claim that is what it should be; what is wrong with the others is in the
-/// report.
+/// All valid claims; the report gets the violations of the others.
 pub(crate) fn read(ledger: &Ledger, tables: &Tables, report: &mut Report) -> Result<Claims, Error> {
     let mut claims = Claims::new();
     for row in ledger.raw_rows(Table::Claim)? {
@@ -36,8 +35,7 @@ pub(crate) fn read(ledger: &Ledger, tables: &Tables, report: &mut Report) -> Res
     Ok(claims)
 }
 
-/// Reads a claim and makes it again; `None` if certificates by it cannot be
-/// derived.
+/// Reads a claim and derives it again; `None` if certificates by it cannot be derived.
 fn one(fields: &mut Fields<'_>, tables: &Tables, run: &Run) -> Option<(i64, Claim)> {
     let id = fields.integer("id", 1..=i64::MAX as u64)? as i64;
     let network = fields.integer("network", 1..=i64::MAX as u64)? as i64;
@@ -65,37 +63,38 @@ fn one(fields: &mut Fields<'_>, tables: &Tables, run: &Run) -> Option<(i64, Clai
     if from_scratch && alpha.to_bits() != run.alpha.to_bits() {
         fields.wrong("alpha", alpha, run.alpha);
     }
-    let mut refuse = |(field, what): Wrong| {
-        let shown = if field == "method" { name } else { text };
-        fields.wrong(field, shown, what);
+    let mut report_wrong = |(field, form): Wrong| {
+        let stored = if field == "method" { name } else { text };
+        fields.wrong(field, stored, form);
     };
-    let asked = asked::read(name, &stored).map_err(&mut refuse).ok()?;
-    let due = due(&asked, (samples, alpha), run);
-    let due = due.map_err(&mut refuse).ok()?;
-    if let Some(wanted) = due.samples.filter(|&wanted| wanted != samples) {
-        fields.wrong("copies", samples, wanted);
+    let request = requested::read(name, &stored);
+    let request = request.map_err(&mut report_wrong).ok()?;
+    let expected = expected(&request, (samples, alpha), run);
+    let expected = expected.map_err(&mut report_wrong).ok()?;
+    if let Some(derived) = expected.samples.filter(|&derived| derived != samples) {
+        fields.wrong("copies", samples, derived);
     }
-    fields.compare_json("parameters", text, &due.parameters);
-    let words = statement(&asked, alpha, run.law);
+    fields.compare_json("parameters", text, &expected.parameters);
+    let derived = statement(&request, alpha, run.law);
     let stated = fields.text("statement")?;
-    if stated != words {
-        fields.wrong("statement", format!("{stated:?}"), format!("{words:?}"));
+    if stated != derived {
+        fields.wrong("statement", format!("{stated:?}"), format!("{derived:?}"));
     }
     let claim = Claim {
         network,
         method_name: name.to_owned(),
         samples,
         alpha,
-        method: due.method,
-        most: due.most,
+        method: expected.method,
+        most: expected.most,
         certificates: Cell::new(0),
     };
     Some((id, claim))
 }
 
-/// What is claimed, in words.
-fn statement(asked: &Asked, alpha: f64, law: Law) -> String {
-    let among = asked.among();
+/// The statement of a claim, in words.
+fn statement(request: &Requested, alpha: f64, law: Law) -> String {
+    let among = request.among();
     let network = if among == 1 {
         "for this network and this input, named in advance".to_owned()
     } else {
@@ -107,7 +106,7 @@ fn statement(asked: &Asked, alpha: f64, law: Law) -> String {
         Law::Integer => " for images of 8-bit pixels",
         Law::Gaussian => "",
     };
-    let wrong = if *asked == Asked::Predict {
+    let wrong = if *request == Requested::Predict {
         "the class is not the smoothed classifier's".to_owned()
     } else {
         format!("the radius is wrong{images}")
@@ -124,8 +123,8 @@ mod tests {
     #[test]
     fn statements_say_what_the_choice_and_the_noise_cover() {
         let stored = json!({"among": 3, "inputs": 5, "sides": 2, "goal": {"each": 9}});
-        let asked = asked::read("auto", &stored);
-        let words = statement(&asked.unwrap(), 0.002, Law::Integer);
+        let request = requested::read("auto", &stored);
+        let words = statement(&request.unwrap(), 0.002, Law::Integer);
         assert_eq!(
             words,
             "for this input, named in advance, and a network chosen among 3 by their results: the \

@@ -1,10 +1,9 @@
-//! On samples that f's codes choose: `auto`.
+//! Deriving certificates by `auto`, on samples that are chosen by f's codes.
 //!
-//! How many samples of which code h ran on is free to be chosen, and recorded in
-//! the counts, as is how many the pilot had; which samples these are, what h
-//! answered on them, and what follows, is derived. But for fresh ones they are
-//! *late*: f's first samples, the early ones, are looked at before anything is
-//! decided, and count as votes and as nothing else.
+//! The numbers of samples of each code that h ran on, and of pilot samples, are free
+//! parameters and are recorded in the counts. Which samples these are, what h answered on
+//! them, and what follows from that is derived. Samples that are not fresh are *late*: f's
+//! answers on the first samples, the early ones, are votes and nothing else.
 
 mod cells;
 mod late;
@@ -20,18 +19,18 @@ use crate::answers::{CERTIFY, FRESH, Series};
 use crate::arithmetic::{Cell, lower_bound};
 use crate::claim::{Shares, early};
 use crate::derived::{
-    Bound, Context, Derived, Wrong, alpha, at_most, count, given, numbers, one_sided, tally,
+    Bound, Context, Derived, Wrong, alpha, at_most, count, numbers, one_sided, recorded, tally,
     two_sided,
 };
 use crate::tables::Selection;
 
-/// The most samples of an input that a pilot takes.
+/// The largest number of pilot samples of an input.
 const PILOT: u64 = 50;
 
-/// What a witness has to be.
+/// The description of a valid witness, for violations.
 const WITNESS: &str = "witness, a number above 0";
 
-/// Derives the certificate of `auto`; `two` allows bounds of both sides.
+/// Derives a certificate of `auto`; `two` allows two-sided bounds.
 pub(super) fn derive(
     context: &Context<'_>,
     shares: Shares,
@@ -72,7 +71,7 @@ pub(super) fn derive(
     let evaluations = (found.samples.len() + pilot.iter().filter(extra).count()) as u64;
     let sigma = context.sigma()?;
     let (class, radius) = match (found.p, found.q) {
-        (Bound::Below(most), _) => context.certified_below(f.class, most)?,
+        (Bound::Below(proved), _) => context.certified_below(f.class, proved)?,
         (Bound::Exactly(p), None) => one_sided(f.class, p, sigma)?,
         (Bound::Exactly(p), Some(q)) => {
             let p = LowerBound::new(p).map_err(numbers)?;
@@ -92,9 +91,9 @@ pub(super) fn derive(
     })
 }
 
-/// Nothing was spent.
+/// The bound if only the pilot was evaluated: 0.
 fn nothing(f: &Base<'_>) -> Found {
-    let (k, n) = f.own();
+    let (k, n) = f.class_count();
     Found {
         stream: CERTIFY,
         samples: Vec::new(),
@@ -105,7 +104,7 @@ fn nothing(f: &Base<'_>) -> Found {
     }
 }
 
-/// h by itself, on samples that f never saw.
+/// The bound from h's answers on samples that f has not answered.
 fn fresh(
     context: &Context<'_>,
     f: &Base<'_>,
@@ -123,7 +122,7 @@ fn fresh(
     let p = if anytime {
         let (votes, favour) = f.votes(selection);
         let prior = [(votes - favour) as f64 + 0.5, favour as f64 + 0.5];
-        let witness = given(context.free.witness, WITNESS)?;
+        let witness = recorded(context.free.witness, WITNESS)?;
         counts["prior"] = json!(prior);
         counts["witness"] = json!(witness);
         one_cell((1.0, m, m - k, prior), share, witness)?
@@ -141,8 +140,8 @@ fn fresh(
     })
 }
 
-/// On the first late samples that f answered with the class: `P(h=c) >= P(f=c) P(h=c |
-/// f=c)`.
+/// The bound from the first late samples that f answered with the class: `P(h=c) >= P(f=c)
+/// P(h=c | f=c)`.
 fn loss(
     context: &Context<'_>,
     f: &Base<'_>,
@@ -150,18 +149,18 @@ fn loss(
     anytime: bool,
 ) -> Result<Found, Wrong> {
     let pairs = at_most(context.free.pairs, "pairs", f.n)?;
-    let samples = f.take_own(pairs);
+    let samples = f.take_class(pairs);
     let answers = h_on(context, CERTIFY, &samples)?;
     let pairs = samples.len() as u64;
-    let ((k, n), other) = (f.own(), pairs - count(&answers, f.class));
+    let ((k, n), other) = (f.class_count(), pairs - count(&answers, f.class));
     let p_f = clopper_pearson_lower(k, n, alpha(shares.f)?).map_err(numbers)?;
     let mut counts = json!({
         "class": f.class, "k": k, "n": n, "pairs": pairs, "other": other,
         "invalid": count(&answers, INVALID),
     });
     let p = if anytime {
-        let prior = given(context.free.prior, "prior, 2 numbers above 0")?;
-        let witness = given(context.free.witness, WITNESS)?;
+        let prior = recorded(context.free.prior, "prior, 2 numbers above 0")?;
+        let witness = recorded(context.free.witness, WITNESS)?;
         counts["prior"] = json!(prior);
         counts["witness"] = json!(witness);
         one_cell((p_f.get(), pairs, other, prior), shares.h, witness)?
@@ -181,32 +180,32 @@ fn loss(
     })
 }
 
-/// On the first late samples, whatever f answered: what h loses of the class, and
-/// the most that it wins for any other answer, an invalid one included. Each share is halved, for two events about f
-/// and two about h; no union over the classes is needed (`SOUNDNESS.md`, section
-/// 4).
+/// The two-sided bound from the first late samples, whatever f answered: the loss of the
+/// class, and the largest gain of any other answer, an invalid one included. Each share is
+/// halved, for two events about f and two about h. No union over the classes is needed
+/// (`SOUNDNESS.md`, section 4).
 fn both(context: &Context<'_>, f: &Base<'_>, shares: Shares) -> Result<Found, Wrong> {
-    let asked = at_most(context.free.pairs, "pairs", f.n)?;
-    let samples = f.take(asked, |_| true);
+    let pairs = at_most(context.free.pairs, "pairs", f.n)?;
+    let samples = f.take(pairs, |_| true);
     let answers = h_on(context, CERTIFY, &samples)?;
     let (class, m) = (f.class, samples.len() as u64);
-    let most = |counts: BTreeMap<u16, u64>| counts.into_values().max().unwrap_or(0);
-    let runner_up = most(tally(f.late().iter().filter(|&&answer| answer != class)));
+    let largest = |counts: BTreeMap<u16, u64>| counts.into_values().max().unwrap_or(0);
+    let runner_up = largest(tally(f.late().iter().filter(|&&answer| answer != class)));
     let pairs = || f.late().iter().zip(&answers);
     let lost = pairs().filter(|&(&f, &h)| f == class && h != class).count() as u64;
     let arrived = pairs().filter(|&(f, h)| f != h && *h != class);
-    let arrived = most(tally(arrived.map(|(_, h)| h)));
-    let (k, n) = f.own();
+    let arrived = largest(tally(arrived.map(|(_, h)| h)));
+    let (k, n) = f.class_count();
     let halves = |share: f64| Ok(alpha(share)?.split(&[1.0, 1.0]).map_err(numbers)?[0]);
     let (half_f, half_h) = (halves(shares.f)?, halves(shares.h)?);
     let (mut p, mut q) = (LowerBound::ZERO, UpperBound::ONE);
     if m > 0 {
         let upper = |k: u64, n: u64, share: Alpha| clopper_pearson_upper(k, n, share);
-        let stays = clopper_pearson_lower(k, n, half_f).map_err(numbers)?;
-        p = stays.minus(upper(lost, m, half_h).map_err(numbers)?);
-        let there = upper(runner_up, n, half_f).map_err(numbers)?;
-        let there = there.plus(upper(arrived, m, half_h).map_err(numbers)?);
-        q = p.complement().min(there);
+        let f_lower = clopper_pearson_lower(k, n, half_f).map_err(numbers)?;
+        p = f_lower.minus(upper(lost, m, half_h).map_err(numbers)?);
+        let f_upper = upper(runner_up, n, half_f).map_err(numbers)?;
+        let h_upper = f_upper.plus(upper(arrived, m, half_h).map_err(numbers)?);
+        q = p.complement().min(h_upper);
     }
     Ok(Found {
         stream: CERTIFY,
@@ -221,7 +220,7 @@ fn both(context: &Context<'_>, f: &Base<'_>, shares: Shares) -> Result<Found, Wr
     })
 }
 
-/// The bound of one cell at a recorded witness.
+/// The joint bound of one cell at a recorded witness.
 fn one_cell(
     (weight, trials, events, prior): (f64, u64, u64, [f64; 2]),
     share: f64,
@@ -233,17 +232,17 @@ fn one_cell(
         events,
         prior,
     };
-    let most = lower_bound(&[cell], share, witness).map_err(|what| ("counts", what))?;
-    Ok(Bound::Below(most))
+    let proved = lower_bound(&[cell], share, witness).map_err(|form| ("counts", form))?;
+    Ok(Bound::Below(proved))
 }
 
-/// The samples of the pilot: the first that f answered with the class, as many as
-/// are recorded and h has answered; none where no more than half of the votes
-/// are for it.
+/// The pilot samples: the first late samples that f answered with the class, as many as are
+/// recorded and h has answered. There are none unless more than half of the votes are for the
+/// class.
 fn pilot(context: &Context<'_>, f: &Base<'_>, selection: &Selection) -> Result<Vec<u32>, Wrong> {
-    let recorded = at_most(context.free.pilot, "pilot", PILOT)?;
+    let pilot = at_most(context.free.pilot, "pilot", PILOT)?;
     let (votes, favour) = f.votes(selection);
-    let mut samples = f.take_own(if 2 * favour > votes { recorded } else { 0 });
+    let mut samples = f.take_class(if 2 * favour > votes { pilot } else { 0 });
     let empty = Series::default();
     let answered = context.answers.series(context.network, CERTIFY);
     let answered = &answered.unwrap_or(&empty).samples;

@@ -1,4 +1,4 @@
-//! From pairs: f and h on the same first samples.
+//! Deriving certificates from pairs: the answers of f and h on the same first samples.
 
 use recert_ledger::INVALID;
 use recert_num::{clopper_pearson_lower, clopper_pearson_upper};
@@ -16,14 +16,14 @@ pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Resu
     let h = context.first(context.network, CERTIFY, m)?;
     let k = count(f, class);
     let pairs = || f.iter().zip(h);
-    let sum =
-        |what: &dyn Fn(u16, u16) -> bool| pairs().filter(|&(&f, &h)| what(f, h)).count() as u64;
-    // An invalid answer is for no class, so it disagrees with any.
-    let disagreements = sum(&|f, h| f != h || h == INVALID);
-    let own = sum(&|_, h| h == class);
-    let lost = sum(&|f, h| f == class && h != class);
-    let gained = sum(&|f, h| f != class && h == class);
-    let invalid = sum(&|_, h| h == INVALID);
+    let count_pairs =
+        |which: &dyn Fn(u16, u16) -> bool| pairs().filter(|&(&f, &h)| which(f, h)).count() as u64;
+    // An invalid answer is no class, so it disagrees with every answer.
+    let disagreements = count_pairs(&|f, h| f != h || h == INVALID);
+    let own = count_pairs(&|_, h| h == class);
+    let lost = count_pairs(&|f, h| f == class && h != class);
+    let gained = count_pairs(&|f, h| f != class && h == class);
+    let invalid = count_pairs(&|_, h| h == INVALID);
     let mut counts = json!({
         "class": class, "k": k, "n": n, "m": m, "disagreements": disagreements, "own": own,
         "lost": lost, "gained": gained, "invalid": invalid,
@@ -39,8 +39,8 @@ pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Resu
             counts["zeta"] = json!(zeta.get());
             let by_zeta = (p_f.minus(zeta), "zeta");
             let by_own = (lower(own, m, shares[2])?, "direct");
-            // Both hold at once; gamma decides which is looked at first, and
-            // the second is taken where it certifies and the first does not.
+            // Both bounds hold together. Gamma decides which is tried first; the second is
+            // used if it certifies and the first does not.
             let (first, second) = if p_f.get() < gamma {
                 (by_zeta, by_own)
             } else {
@@ -55,7 +55,7 @@ pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Resu
         Pairs::Zeta => (p_f.minus(upper(disagreements, shares[1])?), "zeta"),
         Pairs::Loss => (p_f.minus(upper(lost, shares[1])?), "loss"),
         Pairs::Paired => {
-            // P(f=c) + P(f!=c, h=c) is a probability: that f or h answers c.
+            // P(f=c) + P(f!=c, h=c) is the probability that f or h answers c.
             let either = p_f.plus(lower(gained, m, shares[2])?);
             (either.minus(upper(lost, shares[1])?), "paired")
         }

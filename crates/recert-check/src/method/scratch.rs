@@ -1,4 +1,4 @@
-//! From scratch: a network's own counts.
+//! Deriving certificates from scratch, from a network's own counts.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::answers::{CERTIFY, PREDICT};
 use crate::arithmetic::{Cell, lower_bound};
 use crate::derived::{
-    Bound, Context, Derived, Wrong, alpha, count, given, missing, numbers, one_sided, tally,
+    Bound, Context, Derived, Wrong, alpha, count, missing, numbers, one_sided, recorded, tally,
     two_sided as two_sided_radius,
 };
 
@@ -40,7 +40,7 @@ pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Resu
             samples: n,
         });
     }
-    // Alpha is divided by the votes of the selection samples.
+    // The selection samples decide how alpha is split.
     let votes = selection.counts.get(&class).copied().unwrap_or(0);
     let against = runner_up(&selection.counts, class).1;
     let weights = if against == 0 {
@@ -51,8 +51,7 @@ pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Resu
         [1.0, 7.0]
     };
     let shares = alpha(level)?.split(&weights).map_err(numbers)?;
-    // Invalid answers stand against the class like those for a class of their
-    // own.
+    // Invalid answers count against the class as answers of another class would.
     let (other, k_other) = runner_up(&tally(answers.iter()), class);
     let bounds = two(k, k_other, n, [shares[0], shares[1]])?;
     let (certified, radius) = two_sided_radius(class, (bounds.p, bounds.q), sigma)?;
@@ -73,7 +72,7 @@ pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Resu
     })
 }
 
-/// The answer given most often but for one, ties to the lower index.
+/// The most frequent answer other than `class`, ties to the lower index, and its count.
 fn runner_up(counts: &BTreeMap<u16, u64>, class: u16) -> (Option<u16>, u64) {
     let mut best = (None, 0);
     for (&other, &count) in counts {
@@ -86,11 +85,12 @@ fn runner_up(counts: &BTreeMap<u16, u64>, class: u16) -> (Option<u16>, u64) {
 
 /// The bounds of a two-sided certificate.
 struct Two {
-    /// Of the class's probability, from below.
+    /// The lower confidence bound of the class's probability.
     p: LowerBound,
-    /// Of its share of the answers for it or the runner-up, from below.
+    /// The lower confidence bound of the class's share of the answers that are the class or
+    /// the runner-up.
     t: LowerBound,
-    /// `min(1 - p, p (1 - t)/t)`, from above; `1 - p` where `t <= 1/2`.
+    /// `min(1 - p, p (1 - t)/t)` rounded up; `1 - p` where `t <= 1/2`.
     q: UpperBound,
 }
 
@@ -111,8 +111,7 @@ fn two(k: u64, k_other: u64, n: u64, [a1, a2]: [Alpha; 2]) -> Result<Two, Wrong>
     Ok(Two { p, t, q })
 }
 
-/// `predict`: whether the top class beats the runner-up in a test of a fair
-/// coin.
+/// `predict`: whether the binomial test decides between the top class and the runner-up.
 pub(super) fn predict(context: &Context<'_>, level: f64) -> Result<Derived, Wrong> {
     let (network, n) = (context.network, context.samples);
     let answers = context.first(network, PREDICT, n)?;
@@ -121,8 +120,8 @@ pub(super) fn predict(context: &Context<'_>, level: f64) -> Result<Derived, Wron
     let top = top.unwrap_or(0);
     let k2 = runner_up(&counts, top).1;
     let p_value = fair_coin_p_value_upper(k1, k2).map_err(numbers)?.get();
-    // The prover compares the Clopper-Pearson bound with 1/2, which is the same
-    // but for its slack of 1e-12: within it, an abstention is in order too.
+    // The prover compares a Clopper-Pearson bound with 1/2. The two forms of the test are
+    // equivalent up to that bound's slack of 1e-12; within it an abstention is valid too.
     let abstains = context.abstains && p_value > level * (1.0 - 1e-11);
     let decided = k1 > 0 && p_value <= level && !abstains;
     Ok(Derived {
@@ -139,27 +138,27 @@ pub(super) fn predict(context: &Context<'_>, level: f64) -> Result<Derived, Wron
     })
 }
 
-/// `until`: stopped freely, by a bound that holds at every number of samples.
+/// `until`: an anytime-valid bound after a number of samples that is free.
 pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong> {
     let network = context.network;
     let selection = context.selection(network)?;
     let stopped = (context.free.n).filter(|n| (1..=context.run.n).contains(n));
-    let n = stopped.ok_or_else(|| missing("a number of samples to have stopped at"))?;
+    let n = stopped.ok_or_else(|| missing("the number of samples after which the run stopped"))?;
     let answers = context.first(network, CERTIFY, n)?;
     let class = selection.class;
     let k = count(answers, class);
-    // The law of another answer, as the selection samples suggest it.
+    // The prior for the probability of another answer, from the selection samples.
     let votes = selection.counts.get(&class).copied().unwrap_or(0);
     let prior = [(selection.samples - votes) as f64 + 0.5, votes as f64 + 0.5];
-    let witness = given(context.free.witness, "witness, a number above 0")?;
+    let witness = recorded(context.free.witness, "witness, a number above 0")?;
     let cell = Cell {
         weight: 1.0,
         trials: n,
         events: n - k,
         prior,
     };
-    let most = lower_bound(&[cell], level, witness).map_err(|what| ("counts", what))?;
-    let (certified, radius) = context.certified_below(class, most)?;
+    let proved = lower_bound(&[cell], level, witness).map_err(|form| ("counts", form))?;
+    let (certified, radius) = context.certified_below(class, proved)?;
     Ok(Derived {
         counts: json!({
             "class": class, "k": k, "n": n, "invalid": count(answers, INVALID),
@@ -167,7 +166,7 @@ pub(super) fn until(context: &Context<'_>, level: f64) -> Result<Derived, Wrong>
         }),
         class: certified,
         radius,
-        p_lower: Bound::Below(most),
+        p_lower: Bound::Below(proved),
         bound: "mixture",
         evaluations: selection.samples + n,
         micros: None,

@@ -24,7 +24,7 @@ pub(crate) struct Approximate {
     /// Static int8: weights per channel, activations by --calibration
     #[arg(long, group = "number", requires = "calibration")]
     pub(crate) int8: bool,
-    /// Zero this share of the weights of every layer, smallest first (10% or 0.1)
+    /// Set this share of the weights of every layer to zero, smallest first (10% or 0.1)
     #[arg(long, allow_hyphen_values = true, value_name = "SHARE")]
     pub(crate) prune: Option<Fraction>,
     /// Prune over all layers together instead of within each
@@ -33,20 +33,15 @@ pub(crate) struct Approximate {
     /// Images to calibrate int8 on: a path, or FORMAT:PATH
     #[arg(long, value_name = "SPEC")]
     pub(crate) calibration: Option<String>,
-    /// Calibrate on at most this many images
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "COUNT",
-        default_value_t = 500
-    )]
+    /// Calibrate on this many images at most
+    #[arg(long, value_name = "COUNT", default_value_t = 500)]
     pub(crate) calibration_limit: u32,
     /// Add noise of this standard deviation to the calibration images: the sigma that the network
     /// will be certified at
-    #[arg(long, allow_negative_numbers = true, value_name = "S")]
+    #[arg(long, value_name = "S")]
     pub(crate) sigma: Option<f64>,
-    /// Cover the middle P % of the calibration values instead of all
-    #[arg(long, allow_negative_numbers = true, value_name = "P")]
+    /// Let the range of an activation cover the middle P % of its values instead of all
+    #[arg(long, value_name = "P")]
     pub(crate) percentile: Option<f64>,
     /// Print what was changed as JSON
     #[arg(long)]
@@ -79,9 +74,10 @@ pub(crate) struct Report {
 /// Ends `recert check --help`.
 const CHECK: &str = "\
 Every count, share of alpha, bound, radius and statement is derived again by code that
-shares nothing with what made it, and compared; docs/checking.md says what that proves.
-Whether the answers are the networks' own is another question: --rerun N regenerates
-the noise of N samples and asks the networks again.";
+shares nothing with what made it, and compared; docs/checking.md states what that proves.
+That the networks gave these answers is not derivable: --rerun N regenerates the noise of
+N samples, runs the networks on them, and compares. docs/glossary.md explains the names of
+methods and bounds.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = CHECK)]
@@ -90,25 +86,15 @@ pub(crate) struct Check {
     #[arg(required = true)]
     pub(crate) ledgers: Vec<PathBuf>,
     /// Also run this many samples of each ledger again, chosen at random
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "N",
-        requires = "model"
-    )]
+    #[arg(long, value_name = "N", requires = "model")]
     pub(crate) rerun: Option<u64>,
-    /// For --rerun: a network of the ledgers, an ONNX file; or several times
+    /// For --rerun: a network of the ledgers, an ONNX file; may be given several times
     #[arg(long, value_name = "FILE", requires = "rerun")]
     pub(crate) model: Vec<PathBuf>,
-    /// For --rerun: chooses the samples, to repeat a check [default: random]
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_name = "SEED",
-        requires = "rerun"
-    )]
+    /// For --rerun: seed of the choice of samples, to repeat a check [default: random]
+    #[arg(long, value_name = "SEED", requires = "rerun")]
     pub(crate) seed: Option<u64>,
-    /// For --rerun: the inputs, where they are no longer where the ledger says
+    /// For --rerun: the inputs, where they are no longer at the path that the ledger records
     #[arg(long, value_name = "SPEC", requires = "rerun")]
     pub(crate) data: Option<String>,
     #[command(flatten)]
@@ -123,7 +109,7 @@ const SAMPLES: &str = "\
 Three questions:
   recert samples                              samples against p for a target error
   recert samples --radius 0.5 --sigma 0.25    samples that certify a radius, by p
-  recert samples --n 10000 --sigma 0.5        the largest radius of so many samples
+  recert samples --n 10000 --sigma 0.5        the largest radius that 10,000 samples certify
 
 p is the share of the noisy samples that answer the class.
 
@@ -140,31 +126,16 @@ a run scatters around p n, and where it is smaller so is the radius. Leave some 
 #[command(after_help = SAMPLES)]
 pub(crate) struct Samples {
     /// Ask for the samples that certify this L2 radius, or several
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_delimiter = ',',
-        value_name = "R,.."
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "R,..")]
     pub(crate) radius: Vec<f64>,
-    /// Ask for the radius that so many samples certify, or several numbers
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_delimiter = ',',
-        value_name = "N,.."
-    )]
+    /// Ask for the radius that this many samples certify, or several numbers
+    #[arg(long, value_delimiter = ',', value_name = "N,..")]
     pub(crate) n: Vec<u64>,
     /// Standard deviation of the noise, in units of pixels in [0, 1], for --radius and --n
-    #[arg(long, allow_negative_numbers = true, value_name = "S")]
+    #[arg(long, value_name = "S")]
     pub(crate) sigma: Option<f64>,
     /// Shares of samples that answer the class [default: several from 1/2 on; 1 for --n]
-    #[arg(
-        long,
-        allow_negative_numbers = true,
-        value_delimiter = ',',
-        value_name = "P,.."
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "P,..")]
     pub(crate) p: Vec<f64>,
     /// Widths of the interval for p, as 0.005 or 0.5% [default: 0.5%]
     #[arg(
@@ -176,7 +147,7 @@ pub(crate) struct Samples {
     pub(crate) error: Vec<Fraction>,
     /// Failure probability: of a radius [default: 0.001], or on either side of the interval
     /// [default: 0.01]
-    #[arg(long, allow_negative_numbers = true, value_name = "A")]
+    #[arg(long, value_name = "A")]
     pub(crate) alpha: Option<f64>,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -188,15 +159,15 @@ pub(crate) struct Samples {
 
 /// Ends `recert engines --help`.
 const ENGINES: &str = "\
-An engine is looked for in its own variable (OPENVINO_DYLIB_PATH, ORT_DYLIB_PATH), the active
+An engine is looked for in its environment variable (OPENVINO_DYLIB_PATH, ORT_DYLIB_PATH), the active
 Python environment (VIRTUAL_ENV, CONDA_PREFIX), the Python on the PATH, the user's Python
 packages, and the system's library folders.
 
 Without --engine, or with --engine auto, a new ledger is made by the first of openvino, direct,
 onnxruntime, rten that is installed and takes the network, the --precision and the --device; for
 networks quantized to 8 bits direct comes first, unless the processor has AMX. The
-ledger records engine, version, precision and device; whatever goes on with it uses the same, or
-fails where they are not there.";
+ledger records engine, version, precision and device; commands that resume it or recertify from it
+use the same, or fail where they are not there.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = ENGINES)]
@@ -212,6 +183,6 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "FOLDER", default_value = "demo-out")]
     pub(crate) out: PathBuf,
     /// Worker threads [default: all cores]
-    #[arg(long, allow_negative_numbers = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 }

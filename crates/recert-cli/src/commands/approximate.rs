@@ -49,7 +49,7 @@ fn config(args: &Approximate) -> ApproximateConfig {
         prune: args.prune.map(|share| (share, scope)),
         numbers,
         calibration: args.calibration.clone(),
-        options: args.data_args.options(),
+        options: args.data_args.config(),
     }
 }
 

@@ -16,9 +16,9 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
         sides: args.sides.sides(),
         until_radius: args.until_radius,
         seed: scratch.seed,
-        noise: scratch.noise.law(),
+        noise: scratch.noise,
         subset: scratch.subset.config(),
-        run: scratch.run.config(),
+        run: scratch.run.workers.config(),
         ..CertifyConfig::new(subject.sigma)
     };
     config.validate()?;
@@ -48,9 +48,9 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
         alpha: subject.alpha,
         n: args.n,
         seed: scratch.seed,
-        noise: scratch.noise.law(),
+        noise: scratch.noise,
         subset: scratch.subset.config(),
-        run: scratch.run.config(),
+        run: scratch.run.workers.config(),
         ..PredictConfig::new(subject.sigma)
     };
     config.validate()?;
@@ -64,6 +64,6 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
 fn open(subject: &SubjectArgs, scratch: &ScratchArgs) -> Result<Data> {
     Ok(Data::open(&DataConfig {
         data: subject.data.clone(),
-        options: scratch.data_args.options(),
+        options: scratch.data_args.config(),
     })?)
 }

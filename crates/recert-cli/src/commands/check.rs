@@ -1,9 +1,7 @@
 //! `recert check`.
 
-use std::fmt::Write as _;
-
 use recert::check::{SCHEMA, SealState};
-use recert::job::{Auditor, Checked, Findings, Rerun, RerunConfig};
+use recert::job::{Auditor, Checked, Findings, RerunConfig};
 use serde_json::{Value, json};
 
 use crate::args::Check;
@@ -20,7 +18,7 @@ pub(crate) fn run(args: &Check) -> Result<()> {
             seed: args.seed,
             models: args.model.clone(),
             data: args.data.clone(),
-            options: args.data_args.options(),
+            options: args.data_args.config(),
         })?),
         None => None,
     };
@@ -54,7 +52,7 @@ fn as_json(checked: &Checked) -> Value {
         Ok(Findings { report, rerun }) => {
             let mut value = json!(report);
             value["holds"] = json!(checked.wrong() == 0);
-            value["rerun"] = rerun.as_ref().map_or(Value::Null, Rerun::json);
+            value["rerun"] = json!(rerun);
             value
         }
         Err(error) => json!({
@@ -66,10 +64,7 @@ fn as_json(checked: &Checked) -> Value {
 
 fn as_text(checked: &Checked) -> String {
     let mut text = String::new();
-    // Writing to a String cannot fail.
-    let mut line = |line: &str| {
-        let _ = writeln!(text, "{line}");
-    };
+    let mut line = |line: &str| text.extend([line, "\n"]);
     let Findings { report, rerun } = match &checked.result {
         Ok(findings) => findings,
         Err(error) => {
@@ -104,24 +99,23 @@ fn as_text(checked: &Checked) -> String {
     }
     if let Some(rerun) = rerun {
         line(&format!(
-            "  run again: {} samples, and what all selection samples of {} inputs select (--seed {}), {} \
-             answered otherwise",
+            "  run again: {} samples, and all selection samples of {} inputs (--seed {}): {} differ",
             rerun.samples,
             rerun.selections,
             rerun.seed,
             rerun.differences.len()
         ));
     }
-    for what in &report.unchecked {
-        line(&format!("  not checked: {what}"));
+    for item in &report.unchecked {
+        line(&format!("  not checked: {item}"));
     }
     let violations = report.violations.iter().map(ToString::to_string);
     let differences = rerun.iter().flat_map(|rerun| &rerun.differences);
     let wrong: Vec<String> = violations
         .chain(differences.map(ToString::to_string))
         .collect();
-    for what in wrong.iter().take(SHOWN) {
-        line(&format!("  wrong: {what}"));
+    for violation in wrong.iter().take(SHOWN) {
+        line(&format!("  wrong: {violation}"));
     }
     if wrong.len() > SHOWN {
         line(&format!(

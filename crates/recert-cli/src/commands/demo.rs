@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use clap::Parser;
-
 use crate::args::{Args, Demo};
 use crate::exit::{Code, Failure, Result};
 
@@ -55,7 +53,7 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
             words.extend(["--threads".into(), threads.to_string()]);
         }
         eprintln!("\n$ {}", words.join(" "));
-        let args = Args::try_parse_from(&words);
+        let args = Args::read(&words);
         super::run(&args.map_err(|why| Failure::new(Code::Other, why.to_string()))?)?;
     }
     eprintln!(

@@ -12,7 +12,7 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
         return usage("--log holds the rows of one network: leave it out, or name one --model");
     }
     let recertification = Recertification::open(&args.ledger, &config(args), args.model.len())?;
-    let options = args.data_args.options();
+    let options = args.data_args.config();
     let data = recertification.data(args.data.as_deref(), &options)?;
     // One network that cannot be loaded is found before any of them is run.
     let network = args.network.config();
@@ -33,7 +33,7 @@ fn config(args: &Recertify) -> RecertifyConfig {
         _ => Goal::Budget(args.budget.clone()),
     };
     RecertifyConfig {
-        methods: args.method.iter().map(|method| method.method()).collect(),
+        methods: args.method.clone(),
         goal,
         n_p: args.n_p.clone(),
         among: args.among,
@@ -41,6 +41,6 @@ fn config(args: &Recertify) -> RecertifyConfig {
         sides: args.sides.sides(),
         alpha: args.alpha,
         limit: args.limit,
-        run: args.run.config(),
+        run: args.run.workers.config(),
     }
 }

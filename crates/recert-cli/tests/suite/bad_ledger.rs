@@ -25,7 +25,7 @@ fn what_is_no_ledger_is_named() {
         ("short.recert", "not a recert ledger"),
         ("garbage.recert", "not a recert ledger"),
         ("other.recert", "not a recert ledger"),
-        ("folder.recert", "no file"),
+        ("folder.recert", "is not a file"),
     ];
     for (name, word) in cases {
         let path = place.text(name);

@@ -214,9 +214,9 @@ fn running_samples_again_finds_what_derivation_cannot() {
         let check = with(&[], &["check", &ledger, "--rerun", "60", "--model", &model]);
         let said = ok(&check);
         for part in [
-            "run again: 60 samples, and what all selection samples of 1 inputs select",
-            " 0 answered otherwise",
-            "p20.onnx, whose model was not",
+            "run again: 60 samples, and all selection samples of 1 inputs",
+            ": 0 differ",
+            "p20.onnx, whose model file was not",
         ] {
             assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
         }

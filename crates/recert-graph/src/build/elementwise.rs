@@ -141,7 +141,7 @@ impl Source<'_> {
     }
 
     /// Before opset 7 the second operand was broadcast only if an attribute
-    /// said so, perhaps from an axis on.
+    /// stated it, perhaps from an axis on.
     fn legacy_broadcast(&self, binary: Binary) -> Result<Option<Reading>> {
         if self.opset >= 7 || !self.flag("broadcast", false)? || !self.has("axis") {
             return Ok(None);
@@ -188,8 +188,8 @@ impl Source<'_> {
         if !fits(&a) || !fits(&b) {
             return None;
         }
-        let at = |list: &[Size], i: usize| list[if list.len() == 1 { 0 } else { i }];
-        let pairs = (0..count).map(|i| (at(&a, i), at(&b, i)));
+        let element_or_only = |list: &[Size], i: usize| list[if list.len() == 1 { 0 } else { i }];
+        let pairs = (0..count).map(|i| (element_or_only(&a, i), element_or_only(&b, i)));
         let result = |(a, b)| match (binary, a, b) {
             (Binary::Mul, Size::Batch(k), Size::Number(n))
             | (Binary::Mul, Size::Number(n), Size::Batch(k)) => {
@@ -255,7 +255,7 @@ impl Source<'_> {
     }
 
     /// A mask that is taken is `true` everywhere. Before opset 7 an attribute
-    /// told training from inference, since opset 12 an input may.
+    /// distinguished training from inference, since opset 12 an input may.
     pub(super) fn dropout(&self) -> Result<Reading> {
         if self.opset < 7 && !self.flag("is_test", false)? {
             return Err(self.refuse("it is in training mode"));

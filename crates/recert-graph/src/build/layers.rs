@@ -157,7 +157,7 @@ impl Source<'_> {
 
     pub(super) fn batch_normalization(&self) -> Result<Reading> {
         // Before opset 14, outputs beyond the first are training's; before
-        // opset 7 an attribute says.
+        // opset 7 an attribute states it.
         let training = self.flag("training_mode", false)?
             || (self.opset < 14 && (1..5).any(|output| self.makes(output)))
             || (self.opset < 7 && !self.flag("is_test", false)?);

@@ -7,6 +7,12 @@ use crate::op::{Binary, Compare, Op, Reduction, Variadic};
 impl Source<'_> {
     /// Reads the node.
     pub(super) fn read(&self) -> Result<Reading> {
+        let reading = self.read_operator()?;
+        self.check_attributes()?;
+        Ok(reading)
+    }
+
+    fn read_operator(&self) -> Result<Reading> {
         if let Some(unary) = self.unary()? {
             return self.unary_node(unary);
         }

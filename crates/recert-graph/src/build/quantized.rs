@@ -44,10 +44,7 @@ impl Source<'_> {
 
     pub(super) fn quantize(&self) -> Result<Reading> {
         let zero = self.given(2).map(|zero| zero.value.element);
-        let stated = match self.int("output_dtype", 0)? {
-            0 => None,
-            number => Some(ElementType::from_onnx(i32::try_from(number).unwrap_or(-1))),
-        };
+        let stated = self.stated_output()?;
         let element = match (zero, stated) {
             (Some(zero), Some(stated)) if zero != stated => {
                 return Err(self.refuse(format!("its zero point is of {zero}, not {stated}")));
@@ -61,9 +58,25 @@ impl Source<'_> {
         Reading::node(op, 3, element, self.shape(0)?.clone())
     }
 
+    /// The attribute `output_dtype`, if it is set.
+    fn stated_output(&self) -> Result<Option<ElementType>> {
+        Ok(match self.int("output_dtype", 0)? {
+            0 => None,
+            number => Some(ElementType::from_onnx(i32::try_from(number).unwrap_or(-1))),
+        })
+    }
+
     pub(super) fn dequantize(&self) -> Result<Reading> {
+        let element = match self.stated_output()? {
+            Some(stated) => stated,
+            None => self.element(1)?,
+        };
+        if !element.is_float() {
+            let why = format!("a dequantization to {element} is not supported here");
+            return Err(self.refuse(why));
+        }
         let op = Op::DequantizeLinear(self.granularity()?);
-        Reading::node(op, 3, self.element(1)?, self.shape(0)?.clone())
+        Reading::node(op, 3, element, self.shape(0)?.clone())
     }
 
     pub(super) fn dynamic_quantize(&self) -> Result<Reading> {

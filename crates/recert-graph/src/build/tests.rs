@@ -351,3 +351,31 @@ fn extents_of_a_fixed_batch_are_numbers() {
     let graph = graph(&net);
     assert_eq!(graph.value(graph.outputs()[0]).shape[0], Extent::Fixed(4));
 }
+
+#[test]
+fn what_constants_make_is_computed() {
+    let net = list(net(13, &[4]), "i", &[7])
+        .node_with("Cast", &["i"], "seven", vec![int("to", 1)])
+        .node("Log", &["seven"], "log")
+        .node("Add", &["x", "log"], "y");
+    let graph = graph(&net);
+    assert_eq!(graph.nodes().len(), 1);
+    let log = graph.constant(graph.nodes()[0].input(1).unwrap()).unwrap();
+    assert_eq!(log.as_f32().unwrap(), [7_f64.ln() as f32]);
+    // What ONNX does not define on these constants is an error, with the node.
+    let zero = list(list(self::net(13, &[1]), "i", &[7]), "zero", &[0])
+        .node("Div", &["i", "zero"], "none")
+        .node("Reshape", &["x", "none"], "y");
+    let error = refused(&zero);
+    assert_eq!(error.kind(), ErrorKind::Graph);
+    assert!(error.to_string().contains("divided by zero"), "{error}");
+}
+
+#[test]
+fn attributes_that_are_not_known_are_refused() {
+    let relu = |name| net(13, &[4]).node_with("Relu", &["x"], "y", vec![int(name, 1)]);
+    let error = refused(&relu("negative_slope"));
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("`negative_slope`"), "{error}");
+    graph(&relu("consumed_inputs"));
+}

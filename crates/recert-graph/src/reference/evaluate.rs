@@ -9,61 +9,84 @@ use super::{Result, conv, elementwise, matmul, normalize, pool, quantize, rearra
 use super::{resize, wrong};
 use crate::{ElementType, Op, PadMode, Reduction, Tensor};
 
-/// What a node takes.
-pub(super) struct Inputs<'a>(pub(super) Vec<Option<&'a Tensor>>);
+/// A node's inputs, `None` where an optional one is left out.
+#[derive(Clone, Copy)]
+struct Inputs<'a>(&'a [Option<&'a Tensor>]);
 
-/// What the graph says of one of a node's outputs.
+/// The shape and the element type that the graph infers for an output.
 #[derive(Debug, Clone)]
-pub(super) struct Output {
-    pub(super) shape: Vec<usize>,
-    pub(super) element: ElementType,
+pub(crate) struct Output {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) element: ElementType,
+}
+
+/// Computes a node's outputs and compares them with what the graph inferred of
+/// those that something takes.
+pub(crate) fn compute(
+    op: &Op,
+    inputs: &[Option<&Tensor>],
+    outputs: &[Option<Output>],
+) -> Result<Vec<Tensor>> {
+    let made = evaluate(op, Inputs(inputs), outputs)?;
+    for (tensor, output) in made.iter().zip(outputs) {
+        if let Some(output) = output
+            && (tensor.shape() != output.shape || tensor.element() != output.element)
+        {
+            return Err(wrong(format!(
+                "an output is {} of shape {:?}, where {} of shape {:?} was inferred",
+                tensor.element(),
+                tensor.shape(),
+                output.element,
+                output.shape
+            )));
+        }
+    }
+    Ok(made)
 }
 
 impl<'a> Inputs<'a> {
-    fn at(&self, position: usize) -> Result<&'a Tensor> {
+    fn required(self, position: usize) -> Result<&'a Tensor> {
         self.optional(position)
             .ok_or_else(|| wrong(format!("its input {position} is missing")))
     }
 
-    fn optional(&self, position: usize) -> Option<&'a Tensor> {
+    fn optional(self, position: usize) -> Option<&'a Tensor> {
         self.0.get(position).copied().flatten()
     }
 
-    fn floats(&self, position: usize) -> Result<Array<f64>> {
-        floats(self.at(position)?)
+    fn floats(self, position: usize) -> Result<Array<f64>> {
+        floats(self.required(position)?)
     }
 
-    fn optional_floats(&self, position: usize) -> Result<Option<Array<f64>>> {
+    fn optional_floats(self, position: usize) -> Result<Option<Array<f64>>> {
         self.optional(position).map(floats).transpose()
     }
 
-    fn all(&self) -> Result<Vec<&'a Tensor>> {
+    fn all(self) -> Result<Vec<&'a Tensor>> {
         (0..self.0.len())
-            .map(|position| self.at(position))
+            .map(|position| self.required(position))
             .collect()
     }
 
-    fn grid(&self, scale: usize) -> Result<Grid<'a>> {
+    fn grid(self, scale: usize) -> Result<Grid<'a>> {
         Ok(Grid {
-            scale: self.at(scale)?,
-            zero: self.at(scale + 1)?,
+            scale: self.required(scale)?,
+            zero: self.required(scale + 1)?,
         })
     }
 
-    fn operand(&self, values: usize, zero: usize) -> Result<Operand<'a>> {
+    fn operand(self, values: usize, zero: usize) -> Result<Operand<'a>> {
         Ok(Operand {
-            values: self.at(values)?,
+            values: self.required(values)?,
             zero: self.optional(zero),
         })
     }
 }
 
-/// Computes a node's outputs, of which the graph says `outputs` where somebody
-/// takes them.
-pub(super) fn evaluate(op: &Op, x: &Inputs<'_>, outputs: &[Option<Output>]) -> Result<Vec<Tensor>> {
+fn evaluate(op: &Op, x: Inputs<'_>, outputs: &[Option<Output>]) -> Result<Vec<Tensor>> {
     match op {
         Op::DropoutMask => {
-            let data = x.at(0)?;
+            let data = x.required(0)?;
             let mask = outputs.get(1).and_then(Option::as_ref);
             // Before opset 10, the mask is of the data's type.
             let element = mask.map_or(ElementType::Bool, |mask| mask.element);
@@ -75,16 +98,16 @@ pub(super) fn evaluate(op: &Op, x: &Inputs<'_>, outputs: &[Option<Output>]) -> R
             window,
             column_major,
         } => {
-            let data = x.at(0)?;
+            let data = x.required(0)?;
             let (values, indices) = pool::max_pool(&as_floats(data), window, *column_major);
             let indices = wrapped(indices, ElementType::Int64)?;
             Ok(vec![restored(values, data.element())?, indices])
         }
-        Op::Split { axis, sizes } => rearrange::split(x.at(0)?, *axis, sizes),
-        Op::DynamicQuantizeLinear => quantize::dynamic_quantize(x.at(0)?),
+        Op::Split { axis, sizes } => rearrange::split(x.required(0)?, *axis, sizes),
+        Op::DynamicQuantizeLinear => quantize::dynamic_quantize(x.required(0)?),
         _ => {
             let output = outputs.first().and_then(Option::as_ref);
-            let output = output.ok_or_else(|| wrong("nobody takes its output"))?;
+            let output = output.ok_or_else(|| wrong("nothing takes its output"))?;
             Ok(vec![evaluate_one(op, x, output)?])
         }
     }
@@ -92,17 +115,17 @@ pub(super) fn evaluate(op: &Op, x: &Inputs<'_>, outputs: &[Option<Output>]) -> R
 
 /// Computes an operator that has one output.
 #[expect(clippy::too_many_lines, reason = "a table, one entry an operator")]
-fn evaluate_one(op: &Op, x: &Inputs<'_>, output: &Output) -> Result<Tensor> {
+fn evaluate_one(op: &Op, x: Inputs<'_>, output: &Output) -> Result<Tensor> {
     let to = output.element;
     match op {
-        Op::Identity => Ok(x.at(0)?.clone()),
-        Op::Unary(function) => elementwise::unary(*function, x.at(0)?),
-        Op::Binary(function) => elementwise::binary(*function, x.at(0)?, x.at(1)?),
+        Op::Identity => Ok(x.required(0)?.clone()),
+        Op::Unary(function) => elementwise::unary(*function, x.required(0)?),
+        Op::Binary(function) => elementwise::binary(*function, x.required(0)?, x.required(1)?),
         Op::Variadic(function) => elementwise::variadic(*function, &x.all()?),
-        Op::Compare(relation) => elementwise::compare(*relation, x.at(0)?, x.at(1)?),
-        Op::Clip { low, high } => elementwise::clip(x.at(0)?, *low, *high),
-        Op::Where => rearrange::choose(x.at(0)?, x.at(1)?, x.at(2)?),
-        Op::Cast(element) => elementwise::cast(x.at(0)?, *element),
+        Op::Compare(relation) => elementwise::compare(*relation, x.required(0)?, x.required(1)?),
+        Op::Clip { low, high } => elementwise::clip(x.required(0)?, *low, *high),
+        Op::Where => rearrange::choose(x.required(0)?, x.required(1)?, x.required(2)?),
+        Op::Cast(element) => elementwise::cast(x.required(0)?, *element),
 
         Op::Conv { window, group } => {
             let bias = x.optional_floats(2)?;
@@ -121,7 +144,7 @@ fn evaluate_one(op: &Op, x: &Inputs<'_>, output: &Output) -> Result<Tensor> {
             trans_a,
             trans_b,
         } => gemm(x, [*alpha, *beta], [*trans_a, *trans_b]),
-        Op::MatMul => product(x.at(0)?, x.at(1)?),
+        Op::MatMul => product(x.required(0)?, x.required(1)?),
         Op::BatchNormalization { epsilon } => {
             let parameters = [x.floats(1)?, x.floats(2)?, x.floats(3)?, x.floats(4)?];
             let y = normalize::batch_norm(&x.floats(0)?, parameters.each_ref(), (*epsilon).into());
@@ -160,19 +183,19 @@ fn evaluate_one(op: &Op, x: &Inputs<'_>, output: &Output) -> Result<Tensor> {
             to,
         ),
         Op::LpPool { window, p } => rounded(pool::lp_pool(&x.floats(0)?, window, *p), to),
-        Op::GlobalAveragePool => global_pool(x.at(0)?, Reduction::Mean),
-        Op::GlobalMaxPool => global_pool(x.at(0)?, Reduction::Max),
+        Op::GlobalAveragePool => global_pool(x.required(0)?, Reduction::Mean),
+        Op::GlobalMaxPool => global_pool(x.required(0)?, Reduction::Max),
         Op::Reduce {
             reduction,
             axes,
             keep_dims,
-        } => reduce::reduce(x.at(0)?, *reduction, axes, *keep_dims),
+        } => reduce::reduce(x.required(0)?, *reduction, axes, *keep_dims),
         Op::ArgExtreme {
             min,
             axis,
             keep_dims,
             last,
-        } => reduce::arg_extreme(x.at(0)?, *axis, *min, *last, *keep_dims),
+        } => reduce::arg_extreme(x.required(0)?, *axis, *min, *last, *keep_dims),
         Op::Softmax(axes) => {
             let axes: Vec<usize> = axes.clone().collect();
             rounded(normalize::softmax(&x.floats(0)?, &axes), to)
@@ -189,31 +212,33 @@ fn evaluate_one(op: &Op, x: &Inputs<'_>, output: &Output) -> Result<Tensor> {
             axis,
             exclusive,
             reverse,
-        } => reduce::cumulative_sum(x.at(0)?, *axis, *exclusive, *reverse),
+        } => reduce::cumulative_sum(x.required(0)?, *axis, *exclusive, *reverse),
 
-        Op::Reshape => x.at(0)?.clone().reshaped(output.shape.clone()),
-        Op::Transpose { perm } => rearrange::transpose(x.at(0)?, perm),
-        Op::Slice(parts) => rearrange::slice(x.at(0)?, parts),
-        Op::Pad { mode, pads } => pad(x.at(0)?, *mode, pads),
+        Op::Reshape => x.required(0)?.clone().reshaped(output.shape.clone()),
+        Op::Transpose { perm } => rearrange::transpose(x.required(0)?, perm),
+        Op::Slice(parts) => rearrange::slice(x.required(0)?, parts),
+        Op::Pad { mode, pads } => pad(x.required(0)?, *mode, pads),
         Op::Concat { axis } => rearrange::concat(&x.all()?, *axis),
-        Op::Gather { axis } => rearrange::gather(x.at(0)?, x.at(1)?, *axis),
-        Op::GatherElements { axis } => rearrange::gather_elements(x.at(0)?, x.at(1)?, *axis),
-        Op::Expand => rearrange::expand(x.at(0)?, &output.shape),
-        Op::Tile { repeats } => rearrange::tile(x.at(0)?, repeats),
+        Op::Gather { axis } => rearrange::gather(x.required(0)?, x.required(1)?, *axis),
+        Op::GatherElements { axis } => {
+            rearrange::gather_elements(x.required(0)?, x.required(1)?, *axis)
+        }
+        Op::Expand => rearrange::expand(x.required(0)?, &output.shape),
+        Op::Tile { repeats } => rearrange::tile(x.required(0)?, repeats),
         Op::Resize(rule) => {
-            let resized = resize::resize(&as_floats(x.at(0)?), rule, &output.shape);
+            let resized = resize::resize(&as_floats(x.required(0)?), rule, &output.shape);
             restored(resized, to)
         }
         Op::DepthToSpace {
             block,
             column_row_depth,
-        } => rearrange::depth_to_space(x.at(0)?, *block, *column_row_depth),
+        } => rearrange::depth_to_space(x.required(0)?, *block, *column_row_depth),
         Op::SpaceToDepth {
             block,
             column_row_depth,
-        } => rearrange::space_to_depth(x.at(0)?, *block, *column_row_depth),
+        } => rearrange::space_to_depth(x.required(0)?, *block, *column_row_depth),
         Op::ShapeOf(part) => {
-            let extents = x.at(0)?.shape()[part.clone()].iter();
+            let extents = x.required(0)?.shape()[part.clone()].iter();
             Ok(Tensor::list(extents.map(|&extent| extent as i64).collect()))
         }
         Op::Fill(value) => {
@@ -221,20 +246,28 @@ fn evaluate_one(op: &Op, x: &Inputs<'_>, output: &Output) -> Result<Tensor> {
             restored(Array::new(output.shape.clone(), vec![*value; count]), to)
         }
 
-        Op::QuantizeLinear(granularity) => {
-            quantize::quantize(x.at(0)?, x.at(1)?, x.optional(2), *granularity, to)
-        }
-        Op::DequantizeLinear(granularity) => {
-            quantize::dequantize(x.at(0)?, x.at(1)?, x.optional(2), *granularity, to)
-        }
+        Op::QuantizeLinear(granularity) => quantize::quantize(
+            x.required(0)?,
+            x.required(1)?,
+            x.optional(2),
+            *granularity,
+            to,
+        ),
+        Op::DequantizeLinear(granularity) => quantize::dequantize(
+            x.required(0)?,
+            x.required(1)?,
+            x.optional(2),
+            *granularity,
+            to,
+        ),
         Op::QLinearConv { window, group } => {
             let grids = [x.grid(1)?, x.grid(4)?, x.grid(6)?];
-            let values = [x.at(0)?, x.at(3)?];
+            let values = [x.required(0)?, x.required(3)?];
             integer::qlinear_conv(grids.each_ref(), values, x.optional(8), window, *group)
         }
         Op::QLinearMatMul => {
             let grids = [x.grid(1)?, x.grid(4)?, x.grid(6)?];
-            integer::qlinear_matmul(grids.each_ref(), [x.at(0)?, x.at(3)?])
+            integer::qlinear_matmul(grids.each_ref(), [x.required(0)?, x.required(3)?])
         }
         Op::ConvInteger { window, group } => {
             integer::conv_integer(&x.operand(0, 2)?, &x.operand(1, 3)?, window, *group)
@@ -258,14 +291,14 @@ fn restored(values: Array<f64>, element: ElementType) -> Result<Tensor> {
     }
 }
 
-fn layer_norm(x: &Inputs<'_>, axis: usize, epsilon: f32) -> Result<Vec<Tensor>> {
+fn layer_norm(x: Inputs<'_>, axis: usize, epsilon: f32) -> Result<Vec<Tensor>> {
     let (data, scale, shift) = (x.floats(0)?, x.floats(1)?, x.optional_floats(2)?);
     let epsilon = epsilon.into();
     let [y, mean, inverse] = normalize::layer_norm(&data, &scale, shift.as_ref(), axis, epsilon)?;
     // The statistics are of the type that they are computed in, float32 by ONNX.
     let statistics = ElementType::Float32;
     Ok(vec![
-        rounded(y, x.at(0)?.element())?,
+        rounded(y, x.required(0)?.element())?,
         rounded(mean, statistics)?,
         rounded(inverse, statistics)?,
     ])
@@ -284,9 +317,9 @@ fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 /// `Gemm`. Integers are computed in float64, which is exact below 2^53.
-fn gemm(x: &Inputs<'_>, [alpha, beta]: [f32; 2], transpose: [bool; 2]) -> Result<Tensor> {
+fn gemm(x: Inputs<'_>, [alpha, beta]: [f32; 2], transpose: [bool; 2]) -> Result<Tensor> {
     let factor = |position: usize| {
-        let matrix = as_floats(x.at(position)?);
+        let matrix = as_floats(x.required(position)?);
         if transpose[position] {
             matmul::transposed(&matrix)
         } else {
@@ -298,7 +331,7 @@ fn gemm(x: &Inputs<'_>, [alpha, beta]: [f32; 2], transpose: [bool; 2]) -> Result
     if let Some(c) = x.optional(2) {
         y = y.zip(&as_floats(c), |y, c| y + f64::from(beta) * c)?;
     }
-    restored(y, x.at(0)?.element())
+    restored(y, x.required(0)?.element())
 }
 
 fn global_pool(x: &Tensor, reduction: Reduction) -> Result<Tensor> {

@@ -35,7 +35,8 @@ pub(super) fn on_grid(steps: f64, zero: i128) -> i128 {
     steps.round_ties_even().clamp(-1e30, 1e30) as i128 + zero
 }
 
-/// `DequantizeLinear`: `(x - zero point) scale`, rounded once to the type `to`.
+/// `DequantizeLinear`: `(x - zero point) scale`, rounded to the type `to`. The
+/// difference is a float32 first, as engines have it, which only int32 shows.
 pub(super) fn dequantize(
     x: &Tensor,
     scale: &Tensor,
@@ -49,7 +50,7 @@ pub(super) fn dequantize(
     let steps = integers(x)?;
     let data = steps.data.iter().zip(&sharers);
     let data = data
-        .map(|(&step, &share)| (step - zeros[share]) as f64 * scales[share])
+        .map(|(&step, &share)| f64::from((step - zeros[share]) as f32) * scales[share])
         .collect();
     rounded(Array::new(steps.shape, data), to)
 }
@@ -96,14 +97,14 @@ fn sharers(shape: &[usize], scales: &[usize], granularity: Granularity) -> Resul
     };
     let mut list = Vec::with_capacity(count);
     for_each_index(shape, |index| {
-        let place = |a: usize| {
+        let scale_index = |a: usize| {
             if a == axis {
                 index[a] / block
             } else {
                 index[a]
             }
         };
-        list.push((0..shape.len()).map(|a| place(a) * along[a]).sum());
+        list.push((0..shape.len()).map(|a| scale_index(a) * along[a]).sum());
     });
     Ok(list)
 }

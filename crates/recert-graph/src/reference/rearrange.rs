@@ -74,7 +74,7 @@ pub(super) fn pad(x: &Tensor, pads: &[[i64; 2]], mode: PadMode, fill: &Tensor) -
         .zip(pads)
         .map(|(&extent, &[before, after])| {
             (-before..extent as i64 + after)
-                .map(|place| source(place, extent, mode))
+                .map(|position| source(position, extent, mode))
                 .collect()
         })
         .collect();
@@ -82,32 +82,34 @@ pub(super) fn pad(x: &Tensor, pads: &[[i64; 2]], mode: PadMode, fill: &Tensor) -
     let along = strides(x.shape());
     let mut list = Vec::with_capacity(shape.iter().product());
     for_each_index(&shape, |index| {
-        let places = index.iter().zip(&sources).map(|(&i, places)| places[i]);
-        let steps = places.zip(&along);
-        let offset: Option<usize> = steps.map(|(place, stride)| Some(place? * stride)).sum();
+        let positions = index.iter().zip(&sources).map(|(&i, axis)| axis[i]);
+        let steps = positions.zip(&along);
+        let offset: Option<usize> = steps
+            .map(|(position, stride)| Some(position? * stride))
+            .sum();
         list.push(offset.unwrap_or(x.len()));
     });
     pick(&[x, fill], shape, &list)
 }
 
-/// Which element of an axis shows at `place`, which may lie beyond its ends;
+/// Which element of an axis shows at `position`, which may lie beyond its ends;
 /// `None` for the constant around it.
-fn source(place: i64, extent: usize, mode: PadMode) -> Option<usize> {
+fn source(position: i64, extent: usize, mode: PadMode) -> Option<usize> {
     let size = extent as i64;
-    if (0..size).contains(&place) {
-        return Some(place as usize);
+    if (0..size).contains(&position) {
+        return Some(position as usize);
     }
     if size == 0 {
         return None;
     }
     match mode {
         PadMode::Constant(_) => None,
-        PadMode::Edge => Some(place.clamp(0, size - 1) as usize),
-        PadMode::Wrap => Some(place.rem_euclid(size) as usize),
+        PadMode::Edge => Some(position.clamp(0, size - 1) as usize),
+        PadMode::Wrap => Some(position.rem_euclid(size) as usize),
         PadMode::Reflect if size == 1 => Some(0),
         PadMode::Reflect => {
             let period = 2 * (size - 1);
-            let folded = place.rem_euclid(period);
+            let folded = position.rem_euclid(period);
             Some(folded.min(period - folded) as usize)
         }
     }
@@ -116,15 +118,15 @@ fn source(place: i64, extent: usize, mode: PadMode) -> Option<usize> {
 /// `Gather`: slices of `x` along `axis`, in the order of `indices`.
 pub(super) fn gather(x: &Tensor, indices: &Tensor, axis: usize) -> Result<Tensor> {
     let extent = x.shape()[axis];
-    let places = places(indices, extent)?;
+    let positions = from_front(indices, extent)?;
     let outer = &x.shape()[..axis];
     let inner = &x.shape()[axis + 1..];
     let shape = [outer, indices.shape(), inner].concat();
     let mut list = Vec::with_capacity(shape.iter().product());
     let inner: usize = inner.iter().product();
     for block in 0..outer.iter().product() {
-        for place in &places {
-            let start = (block * extent + place) * inner;
+        for position in &positions {
+            let start = (block * extent + position) * inner;
             list.extend(start..start + inner);
         }
     }
@@ -143,20 +145,20 @@ pub(super) fn gather_elements(x: &Tensor, indices: &Tensor, axis: usize) -> Resu
             x.shape()
         )));
     }
-    let places = places(indices, x.shape()[axis])?;
+    let positions = from_front(indices, x.shape()[axis])?;
     let along = strides(x.shape());
-    let mut list = Vec::with_capacity(places.len());
+    let mut list = Vec::with_capacity(positions.len());
     for_each_index(indices.shape(), |index| {
-        let place = places[list.len()];
+        let position = positions[list.len()];
         let offset = index.iter().zip(&along).enumerate();
-        let offset = offset.map(|(a, (&i, &s))| s * if a == axis { place } else { i });
+        let offset = offset.map(|(a, (&i, &s))| s * if a == axis { position } else { i });
         list.push(offset.sum());
     });
     pick(&[x], indices.shape().to_vec(), &list)
 }
 
 /// Indices counted from the front of an axis.
-fn places(indices: &Tensor, extent: usize) -> Result<Vec<usize>> {
+fn from_front(indices: &Tensor, extent: usize) -> Result<Vec<usize>> {
     let indices = integers(indices)?.data;
     let size = extent as i128;
     indices
@@ -233,8 +235,8 @@ pub(super) fn tile(x: &Tensor, repeats: &[usize]) -> Result<Tensor> {
     let mut list = Vec::with_capacity(shape.iter().product());
     let along = strides(x.shape());
     for_each_index(&shape, |index| {
-        let places = index.iter().zip(x.shape()).zip(&along);
-        list.push(places.map(|((i, n), stride)| i % n * stride).sum());
+        let axes = index.iter().zip(x.shape()).zip(&along);
+        list.push(axes.map(|((i, n), stride)| i % n * stride).sum());
     });
     pick(&[x], shape, &list)
 }

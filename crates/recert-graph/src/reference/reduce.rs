@@ -151,10 +151,10 @@ pub(super) fn cumulative_sum(
     ) {
         let mut sum = T::default();
         for i in 0..line.len() {
-            let place = if reverse { line.len() - 1 - i } else { i };
+            let index = if reverse { line.len() - 1 - i } else { i };
             let before = sum;
-            sum = add(sum, line[place]);
-            line[place] = if exclusive { before } else { sum };
+            sum = add(sum, line[index]);
+            line[index] = if exclusive { before } else { sum };
         }
     }
     let element = x.element();

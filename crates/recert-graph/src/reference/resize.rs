@@ -47,7 +47,7 @@ impl Axis<'_> {
             let weights = self.weights(position);
             for block in 0..outer {
                 for i in 0..inner {
-                    let element = |place: usize| x.data[(block * self.input + place) * inner + i];
+                    let element = |index: usize| x.data[(block * self.input + index) * inner + i];
                     let value = match &weights {
                         Some(weights) => weights.iter().map(|&(p, w)| w * element(p)).sum(),
                         None => f64::from(self.rule.extrapolation),
@@ -62,15 +62,15 @@ impl Axis<'_> {
     /// The input elements that make output element `position`, and their
     /// weights; `None` outside the region of interest.
     fn weights(&self, position: usize) -> Option<Vec<(usize, f64)>> {
-        let place = self.source(position);
+        let coordinate = self.source(position);
         let last = self.input as i64 - 1;
         let crop = self.rule.coordinates == Coordinates::CropAndResize;
-        if crop && !(0.0..=last as f64).contains(&place) {
+        if crop && !(0.0..=last as f64).contains(&coordinate) {
             return None;
         }
         // The fraction lies in (0, 1]: a whole number is its left neighbour's end.
-        let base = place.ceil() - 1.0;
-        let fraction = place - base;
+        let base = coordinate.ceil() - 1.0;
+        let fraction = coordinate - base;
         let mut taps = self.taps(fraction);
         if self.rule.exclude_outside {
             taps.retain(|(offset, _)| (0..=last).contains(&(base as i64 + offset)));
@@ -79,8 +79,8 @@ impl Axis<'_> {
                 tap.1 /= sum;
             }
         }
-        let place = |offset: i64| (base as i64 + offset).clamp(0, last) as usize;
-        Some(taps.into_iter().map(|(o, w)| (place(o), w)).collect())
+        let index = |offset: i64| (base as i64 + offset).clamp(0, last) as usize;
+        Some(taps.into_iter().map(|(o, w)| (index(o), w)).collect())
     }
 
     /// Neighbours, counted from the one on the left, and their weights.

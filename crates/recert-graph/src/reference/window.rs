@@ -58,26 +58,26 @@ impl<'a> Sliding<'a> {
         let along_axis = |axis: usize| {
             let end = self.window.before[axis] + self.input[axis] + self.window.after[axis];
             (0..self.window.kernel[axis])
-                .filter(|&element| self.padded_place(axis, position[axis], element) < end)
+                .filter(|&element| self.padded_position(axis, position[axis], element) < end)
                 .count()
         };
         (0..self.input.len()).map(along_axis).product()
     }
 
-    /// The place along the padded axis under one element of the window.
-    fn padded_place(self, axis: usize, position: usize, element: usize) -> usize {
+    /// The position along the padded axis under one element of the window.
+    fn padded_position(self, axis: usize, position: usize, element: usize) -> usize {
         position * self.window.strides[axis] + element * self.window.dilations[axis]
     }
 
     fn input_under(self, position: &[usize], element: &[usize], along: &[usize]) -> Option<usize> {
         let mut offset = 0;
         for axis in 0..self.input.len() {
-            let place = self.padded_place(axis, position[axis], element[axis]);
-            let place = place.checked_sub(self.window.before[axis])?;
-            if place >= self.input[axis] {
+            let coordinate = self.padded_position(axis, position[axis], element[axis]);
+            let coordinate = coordinate.checked_sub(self.window.before[axis])?;
+            if coordinate >= self.input[axis] {
                 return None;
             }
-            offset += place * along[axis];
+            offset += coordinate * along[axis];
         }
         Some(offset)
     }

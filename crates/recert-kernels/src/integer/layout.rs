@@ -38,9 +38,9 @@ impl Grid {
 }
 
 /// `[block][row][column][channel of the block]` in bytes, with rows and
-/// columns on all sides of every plane that stand for 0 and that nobody
-/// writes. The channels that fill up the last block are unspecified, and
-/// nobody reads them for a result.
+/// columns on all sides of every plane that stand for 0 and that no kernel
+/// writes. The channels that fill up the last block are unspecified, and no
+/// result depends on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Bytes {
     pub(crate) channels: usize,

@@ -37,10 +37,10 @@ impl FloatKernel for Call<'_, ByteMax, u8> {
                     let (start, end) = op.window.taps(1, x, op.input.width);
                     let mut most = [0_u8; LANES];
                     for row in top..bottom {
-                        let at = op.window.padded(0, y, row) - op.window.before[0];
+                        let input_row = op.window.padded(0, y, row) - op.window.before[0];
                         for column in start..end {
                             let to = op.window.padded(1, x, column) - op.window.before[1];
-                            let bytes = lanes(&input[op.input.offset(block, at, to)..]);
+                            let bytes = lanes(&input[op.input.offset(block, input_row, to)..]);
                             for (most, &byte) in most.iter_mut().zip(bytes) {
                                 *most = byte.max(*most);
                             }

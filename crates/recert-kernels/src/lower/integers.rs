@@ -45,7 +45,7 @@ pub(super) fn integers(graph: Graph) -> Graph {
     }
     let mut uses = vec![0; graph.values.len()];
     let inputs = graph.nodes.iter().flat_map(|node| &node.inputs);
-    for &value in inputs.chain(graph.heads.iter().map(|head| &head.value)) {
+    for &value in inputs.chain(graph.outputs.iter().map(|output| &output.value)) {
         uses[value] += 1;
     }
     let mut rewrite = Rewrite {
@@ -59,8 +59,8 @@ pub(super) fn integers(graph: Graph) -> Graph {
     for node in graph.nodes {
         rewrite.node(node);
     }
-    for head in &graph.heads {
-        rewrite.floats(head.value);
+    for output in &graph.outputs {
+        rewrite.floats(output.value);
     }
     Graph {
         values: rewrite.values,
@@ -72,15 +72,15 @@ pub(super) fn integers(graph: Graph) -> Graph {
 /// The quantized values that some operation takes as bytes.
 fn wanted(graph: &Graph) -> HashSet<ValueId> {
     let (mut wanted, mut rows) = (HashSet::new(), HashSet::new());
-    // What is dequantized, of which quantized value.
-    let mut of = HashMap::new();
+    // The quantized value behind each dequantized one.
+    let mut quantized = HashMap::new();
     for node in &graph.nodes {
         match &node.op {
             Op::Dequantize(grid) => {
-                of.insert(node.output, (node.inputs[0], *grid));
+                quantized.insert(node.output, (node.inputs[0], *grid));
             }
             Op::Conv { filter, .. } => {
-                if let Some(&(value, grid)) = of.get(&node.inputs[0])
+                if let Some(&(value, grid)) = quantized.get(&node.inputs[0])
                     && takes(filter)
                     && ByteFilter::new(filter, grid.zero).is_some()
                 {
@@ -88,21 +88,26 @@ fn wanted(graph: &Graph) -> HashSet<ValueId> {
                 }
             }
             Op::Gemm { weights, bias, .. } => {
-                if let Some(&(value, grid)) = of.get(&node.inputs[0])
+                if let Some(&(value, grid)) = quantized.get(&node.inputs[0])
                     && ByteFilter::new(&linear(weights, bias), grid.zero).is_some()
                 {
                     rows.insert(value);
                 }
             }
             Op::Pair(Arith::Add) | Op::Means | Op::Cut { .. } => {
-                wanted.extend(node.inputs.iter().filter_map(|v| of.get(v)).map(|of| of.0));
+                wanted.extend(
+                    node.inputs
+                        .iter()
+                        .filter_map(|v| quantized.get(v))
+                        .map(|(value, _)| *value),
+                );
             }
             Op::Pool {
                 kind: PoolKind::Max,
                 ..
             } => {
                 let first = node.inputs[0];
-                wanted.insert(of.get(&first).map_or(first, |of| of.0));
+                wanted.insert(quantized.get(&first).map_or(first, |(value, _)| *value));
             }
             _ => {}
         }
@@ -120,7 +125,7 @@ fn linear(weights: &[f32], bias: &[f32]) -> Filter {
         outputs,
         inputs,
         groups: 1,
-        weights: transposed.map(|place| weights[place]).collect(),
+        weights: transposed.map(|position| weights[position]).collect(),
         bias: bias.to_vec(),
     }
 }
@@ -163,7 +168,7 @@ impl Rewrite {
                 }
             }
             Op::Gemm { .. } => {
-                // Alone, so that nobody needs borders around its single pixel.
+                // Alone, so that no kernel needs borders around its single pixel.
                 if let Some(Standing::Bytes(held)) = self.standing.get(&first)
                     && held.once
                     && let Some(conv) = Convolution::new(&node.op, *held)
@@ -454,29 +459,29 @@ impl Rewrite {
     fn addition(&mut self, addition: &Addition, grid: Grid) -> Option<ValueId> {
         let [a, b] = addition.held;
         let maker = |held: Held| {
-            let place = self
+            let position = self
                 .nodes
                 .iter()
                 .rposition(|node| node.output == held.bytes)?;
-            let node = &self.nodes[place];
+            let node = &self.nodes[position];
             let ends = matches!(&node.op, Op::ByteConv { epilogue, .. } if matches!(epilogue.end, End::Bytes(_)));
-            (held.once && ends).then_some(place)
+            (held.once && ends).then_some(position)
         };
         let found = [maker(a).map(|p| (p, a, b)), maker(b).map(|p| (p, b, a))];
         // The later one, of two.
-        if let Some((place, own, other)) = found.into_iter().flatten().max_by_key(|f| f.0) {
-            let joint = Joint::new(own.grid, other.grid, addition.clamp, grid)?;
+        if let Some((position, term, other)) = found.into_iter().flatten().max_by_key(|f| f.0) {
+            let joint = Joint::new(term.grid, other.grid, addition.clamp, grid)?;
             // Last of all, it comes after what makes the residual.
-            let mut node = self.nodes.remove(place);
+            let mut node = self.nodes.remove(position);
             if let Op::ByteConv { epilogue, .. } = &mut node.op
                 && let End::Bytes(round) = epilogue.end
             {
                 epilogue.end = End::Sum(round, joint);
             }
             node.inputs.push(other.bytes);
-            self.values[own.bytes].bytes = Some(grid.zero);
+            self.values[term.bytes].bytes = Some(grid.zero);
             self.nodes.push(node);
-            return Some(own.bytes);
+            return Some(term.bytes);
         }
         let joint = Joint::new(a.grid, b.grid, addition.clamp, grid)?;
         let op = Op::ByteSum(joint, a.grid.zero);

@@ -8,7 +8,7 @@ use super::{Lowering, Meaning, refuse, unsupported};
 use crate::across::{Reduction, Softmax};
 use crate::conv::{Filter, Window};
 use crate::error::Result;
-use crate::ir::{ArgMax, Head, Op};
+use crate::ir::{ArgMax, Op, OutputValue};
 use crate::pool::PoolKind;
 use crate::tile::Clamp;
 
@@ -64,7 +64,8 @@ impl Lowering<'_> {
         let mut bias = match self.floats(node, 2)? {
             None => vec![0.0; outputs],
             Some((_, bias)) if bias.len() == 1 => vec![bias[0]; outputs],
-            Some((_, bias)) if bias.len() == outputs => bias,
+            // One of shape [outputs, 1] has a number for each image of the batch.
+            Some((dims, bias)) if bias.len() == outputs && dims.last() == Some(&outputs) => bias,
             Some(_) => return Err(refuse(node, "its weights and its bias do not fit")),
         };
         for (factor, values) in factors.into_iter().zip([&mut weights, &mut bias]) {
@@ -193,7 +194,7 @@ impl Lowering<'_> {
     pub(super) fn arg_max(&mut self, node: &Source, axis: usize, last: bool) -> Result<()> {
         let id = self.data(node, 0)?;
         let axis = Self::axis(node, axis)?;
-        let head = Head {
+        let output = OutputValue {
             value: id,
             arg_max: Some(ArgMax {
                 along: along(self.dims(id), axis..axis + 1),
@@ -202,7 +203,7 @@ impl Lowering<'_> {
             }),
         };
         self.once.remove(&id);
-        self.meanings[node.output().index()] = Some(Meaning::ArgMax(head));
+        self.meanings[node.output().index()] = Some(Meaning::ArgMax(output));
         Ok(())
     }
 }
@@ -218,8 +219,8 @@ fn along(dims: &[usize], axes: Range<usize>) -> Softmax {
 
 /// A matrix's transpose.
 fn transposed(values: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
-    let places = (0..columns).flat_map(|c| (0..rows).map(move |r| r * columns + c));
-    places.map(|place| values[place]).collect()
+    let offsets = (0..columns).flat_map(|c| (0..rows).map(move |r| r * columns + c));
+    offsets.map(|offset| values[offset]).collect()
 }
 
 /// A window over rows and columns.

@@ -65,7 +65,7 @@ impl Lowering<'_> {
         self.cut(node, id, cuts, fill as f32)
     }
 
-    /// Adds a cut, joined with one before it that nobody else takes.
+    /// Adds a cut, joined with one before it that nothing else takes.
     fn cut(&mut self, node: &Source, id: usize, cuts: Vec<Cut>, fill: f32) -> Result<()> {
         let (mut id, mut cuts) = (id, cuts);
         if let Some(place) = self.maker_of_once(id)

@@ -7,7 +7,7 @@ use crate::program::{Executor, Output};
 
 /// So many images are kept a worker, in so many bytes, or one batch if that is
 /// more. Networks that need different samples of an input are asked about them in
-/// different batches, some batches apart. Neither decides a result.
+/// different batches, with other batches between. Neither decides a result.
 pub(super) const KEPT: usize = 256;
 const KEPT_BYTES: usize = 16 << 20;
 
@@ -33,7 +33,7 @@ pub(super) struct Kept {
 
 /// Something that two images rarely have in common: it spares comparing them.
 fn mark(image: &[f32]) -> u64 {
-    let bits = |place: usize| u64::from(image.get(place).map_or(0, |value| value.to_bits()));
+    let bits = |pixel: usize| u64::from(image.get(pixel).map_or(0, |value| value.to_bits()));
     bits(0) << 32 | bits(image.len() / 2)
 }
 
@@ -83,12 +83,12 @@ impl Kept {
         for (i, image) in images.chunks_exact(length).enumerate() {
             let to = &mut self.asked[i * inner..(i + 1) * inner];
             let mark = mark(image);
-            let kept = (self.marks.iter().enumerate()).find(|&(place, &kept)| {
-                kept == mark && floats(&self.images[place * length..(place + 1) * length], image)
+            let kept = (self.marks.iter().enumerate()).find(|&(slot, &kept)| {
+                kept == mark && floats(&self.images[slot * length..(slot + 1) * length], image)
             });
             match kept {
-                Some((place, _)) => {
-                    to.copy_from_slice(&self.values[place * inner..(place + 1) * inner]);
+                Some((slot, _)) => {
+                    to.copy_from_slice(&self.values[slot * inner..(slot + 1) * inner]);
                 }
                 None => self.new.push(i),
             }
@@ -119,11 +119,11 @@ impl Kept {
                 self.values.extend_from_slice(values);
                 self.marks.push(mark);
             } else {
-                let place = self.oldest;
-                self.images[place * length..(place + 1) * length].copy_from_slice(image);
-                self.values[place * inner..(place + 1) * inner].copy_from_slice(values);
-                self.marks[place] = mark;
-                self.oldest = (place + 1) % self.most;
+                let slot = self.oldest;
+                self.images[slot * length..(slot + 1) * length].copy_from_slice(image);
+                self.values[slot * inner..(slot + 1) * inner].copy_from_slice(values);
+                self.marks[slot] = mark;
+                self.oldest = (slot + 1) % self.most;
             }
         }
         Ok(&self.asked)

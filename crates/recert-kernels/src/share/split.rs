@@ -2,7 +2,7 @@
 //! in all of them and through which alone their outputs see the image.
 
 use super::same::{same, same_value};
-use crate::ir::{Graph, Head, Node, Op, ValueId};
+use crate::ir::{Graph, Node, Op, OutputValue, ValueId};
 
 /// A tensor at which all graphs can be cut: which value it is in each.
 pub(super) type Seam = Vec<ValueId>;
@@ -30,8 +30,8 @@ fn counterparts(model: &Graph, graph: &Graph) -> Vec<Option<ValueId>> {
 
 /// Which values are needed for the outputs if `seam` is given.
 fn needed(graph: &Graph, seam: ValueId) -> Vec<bool> {
-    let heads = graph.heads.iter().map(|head| head.value);
-    behind(graph, heads, Some(seam))
+    let outputs = graph.outputs.iter().map(|output| output.value);
+    behind(graph, outputs, Some(seam))
 }
 
 /// Which values `wanted` are computed of, themselves among them, if `given` is
@@ -97,7 +97,7 @@ pub(super) fn cut(graphs: Vec<Graph>, seam: &Seam) -> (Graph, Vec<Graph>) {
             .cloned()
             .collect(),
         input: model.input,
-        heads: vec![Head {
+        outputs: vec![OutputValue {
             value: seam[0],
             arg_max: None,
         }],

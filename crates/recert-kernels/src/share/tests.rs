@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::across::Softmax;
 use crate::conv::{Filter, Window};
-use crate::ir::{ArgMax, Head, Node, Op, Value, ValueId};
+use crate::ir::{ArgMax, Node, Op, OutputValue, Value, ValueId};
 use crate::pointwise::{Arith, Step, Unary};
 use crate::pool::PoolKind;
 use crate::tile::Clamp;
@@ -40,7 +40,7 @@ impl Net {
             values: Vec::new(),
             nodes: Vec::new(),
             input: 0,
-            heads: Vec::new(),
+            outputs: Vec::new(),
             single: false,
         });
         net.value(dims.to_vec());
@@ -112,7 +112,7 @@ impl Net {
     }
 
     fn with_head(mut self, value: ValueId) -> Graph {
-        self.0.heads = vec![Head {
+        self.0.outputs = vec![OutputValue {
             value,
             arg_max: None,
         }];
@@ -295,7 +295,7 @@ fn what_is_no_layer_counts_too() {
     assert_eq!(last(&[plain.clone(), single]), None);
     // An output before the cut.
     let mut early = plain.clone();
-    early.heads.push(Head {
+    early.outputs.push(OutputValue {
         value: 1,
         arg_max: None,
     });
@@ -305,7 +305,7 @@ fn what_is_no_layer_counts_too() {
 #[test]
 fn classes_come_from_what_is_shared() {
     let mut graph = residual();
-    graph.heads[0].arg_max = Some(ArgMax {
+    graph.outputs[0].arg_max = Some(ArgMax {
         along: Softmax {
             outer: 1,
             length: 5,
@@ -395,9 +395,9 @@ fn images_that_were_forgotten_are_computed_again() {
     let found = bits(&pair[1].run(&images).unwrap());
     assert_eq!(found, expected(&graphs[1], &images));
     // Another worker has nothing of it.
-    let mut apart = pair[1].detached();
-    assert_eq!(SharedExecutor::lock(&apart.kept).len(), 0);
-    assert_eq!(bits(&apart.run(&images).unwrap()), found);
+    let mut detached = pair[1].detached();
+    assert_eq!(SharedExecutor::lock(&detached.kept).len(), 0);
+    assert_eq!(bits(&detached.run(&images).unwrap()), found);
 }
 
 #[test]

@@ -9,11 +9,11 @@ use crate::codes::{Codes, INVALID};
 use crate::records::NetworkId;
 use crate::{Error, ErrorKind};
 
-/// What a network's answers take.
+/// How much room a network's answers take in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredBytes {
-    /// Answers held, over all inputs and streams: evaluations paid for, without
-    /// those of selection samples.
+    /// Answers in the ledger, over all inputs and streams. Each is one evaluation; those
+    /// of selection samples are not among them.
     pub samples: u64,
     /// Bytes of the numbers of the samples that are not consecutive.
     pub numbers: u64,
@@ -23,10 +23,10 @@ pub struct StoredBytes {
     pub margins: u64,
 }
 
-/// Answers of one series to be recorded.
+/// New answers of one series, to be recorded.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
-    /// Where they belong.
+pub struct NewAnswers<'a> {
+    /// The series that they belong to.
     pub series: Series,
     /// The samples answered, strictly ascending.
     pub samples: &'a [u32],
@@ -67,7 +67,7 @@ impl Ledger {
         micros: u64,
     ) -> Result<(), Error> {
         let samples = consecutive(first, answers.classes.len() as u64)
-            .map_err(|what| self.malformed(&format!("the list of answers {what}")))?;
+            .map_err(|problem| self.malformed(&format!("the list of answers {problem}")))?;
         self.put_chosen(series, &samples, answers, class, micros)
     }
 
@@ -104,7 +104,7 @@ impl Ledger {
         class: u16,
         micros: u64,
     ) -> Result<(), Error> {
-        self.put_together(&[Given {
+        self.put_series(&[NewAnswers {
             series,
             samples,
             answers,
@@ -113,8 +113,7 @@ impl Ledger {
         }])
     }
 
-    /// Records answers in several series, each once: one transaction for all
-    /// of them.
+    /// Records answers of several series, each named once, in one transaction.
     ///
     /// # Errors
     /// As [`Ledger::put_chosen`], and [`ErrorKind::Malformed`] if a series is
@@ -125,64 +124,65 @@ impl Ledger {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
     /// # let (ledger, series) = example(folder.path())?;
-    /// use recert_ledger::Given;
+    /// use recert_ledger::NewAnswers;
     ///
     /// let h = ledger.add_network(&network("pruned.onnx"))?;
     /// let codes = answers(3);
-    /// let f = Given { series, samples: &[0, 1, 2], answers: &codes, class: 3, micros: 60 };
-    /// let h = Given { series: Series { network: h, ..series }, ..f };
-    /// ledger.put_together(&[f, h])?;
+    /// let samples = &[0, 1, 2];
+    /// let f = NewAnswers { series, samples, answers: &codes, class: 3, micros: 60 };
+    /// let h = NewAnswers { series: Series { network: h, ..series }, ..f };
+    /// ledger.put_series(&[f, h])?;
     /// assert_eq!(ledger.answered_count(h.series)?, 3);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn put_together(&self, given: &[Given<'_>]) -> Result<(), Error> {
-        if given.is_empty() {
+    pub fn put_series(&self, all: &[NewAnswers<'_>]) -> Result<(), Error> {
+        if all.is_empty() {
             return Ok(());
         }
-        let twice = |i: usize| given[..i].iter().any(|g| g.series == given[i].series);
-        if (0..given.len()).any(twice) {
+        let repeated = |i: usize| all[..i].iter().any(|new| new.series == all[i].series);
+        if (0..all.len()).any(repeated) {
             return Err(self.malformed("a series is named twice"));
         }
-        let pieces = (given.iter())
-            .map(|given| self.new_piece(given))
+        let pieces = (all.iter())
+            .map(|new| self.new_piece(new))
             .collect::<Result<Vec<_>, _>>()?;
         let write = || {
             let transaction = self.connection.unchecked_transaction()?;
-            for (given, piece) in given.iter().zip(&pieces) {
-                insert(&transaction, given.series, piece, given.class)?;
+            for (new, piece) in all.iter().zip(&pieces) {
+                insert(&transaction, new.series, piece, new.class)?;
             }
             transaction.commit()
         };
         write().map_err(|e| self.sql(e))
     }
 
-    /// What is new in answers given.
-    fn new_piece(&self, given: &Given<'_>) -> Result<Piece, Error> {
-        let &Given {
+    /// Those of the answers that the ledger does not have yet.
+    fn new_piece(&self, new: &NewAnswers<'_>) -> Result<Piece, Error> {
+        let &NewAnswers {
             series,
             samples,
             answers,
             micros,
             ..
-        } = given;
+        } = new;
         let lengths = [
             Some(answers.classes.len()),
             answers.margins.as_ref().map(Vec::len),
         ];
         if lengths.into_iter().flatten().any(|l| l != samples.len()) {
-            return Err(self.malformed("the answers are not one for each sample"));
+            return Err(self.malformed("there is not exactly one answer for each sample"));
         }
-        let known = self.classes_at(series, samples)?;
-        for (i, known) in known.iter().enumerate() {
-            match known {
-                Some(known) if *known != answers.classes[i] => {
-                    return Err(self.conflict(series, samples[i], *known, answers.classes[i]));
+        let recorded = self.classes_at(series, samples)?;
+        for (i, recorded) in recorded.iter().enumerate() {
+            match recorded {
+                Some(recorded) if *recorded != answers.classes[i] => {
+                    return Err(self.conflict(series, samples[i], *recorded, answers.classes[i]));
                 }
                 _ => {}
             }
         }
-        let new = || (0..samples.len()).filter(|&i| known[i].is_none());
+        let new = || (0..samples.len()).filter(|&i| recorded[i].is_none());
         Ok(Piece {
             samples: new().map(|i| samples[i]).collect(),
             codes: Codes {
@@ -273,8 +273,8 @@ impl Ledger {
         Ok((all, micros))
     }
 
-    /// How often each answer was given on samples `0..samples`, [`INVALID`] among
-    /// them, and the time as by [`Ledger::answers`].
+    /// How often each answer, [`INVALID`] included, was given on samples `0..samples`, and
+    /// the time that they took, as by [`Ledger::answers`].
     ///
     /// # Errors
     /// As [`Ledger::answers`].
@@ -306,12 +306,11 @@ impl Ledger {
         Ok((counts, micros))
     }
 
-    /// The class answered on each of `samples`, [`INVALID`] for an invalid
-    /// answer, `None` where not answered yet. `samples` must be strictly
-    /// ascending.
+    /// The class answered on each of `samples`: [`INVALID`] for an invalid answer, `None`
+    /// for a sample not answered yet. `samples` must be strictly ascending.
     ///
     /// # Errors
-    /// [`ErrorKind::Malformed`] if it is not.
+    /// [`ErrorKind::Malformed`] if `samples` is not strictly ascending.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -362,7 +361,7 @@ impl Ledger {
         Ok(ranges.iter().map(|range| range.end - range.start).sum())
     }
 
-    /// What a network's answers take in the ledger, and how many they are.
+    /// How many answers of a network the ledger holds, and how many bytes they take.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -399,13 +398,13 @@ impl Ledger {
         Ok(sums[0])
     }
 
-    /// The class whose margins are coded: the selected one.
+    /// The class whose margins are coded, which is the selected one.
     pub(super) fn margin_class(&self, series: Series) -> Result<u16, Error> {
         let selection = self.selection(series.network, series.idx)?;
         Ok(selection.map_or(0, |selection| selection.class))
     }
 
-    /// The class on each of `samples`, and the time that those held took.
+    /// The class on each of `samples`, and the time that the answers found took.
     fn find(&self, series: Series, samples: &[u32]) -> Result<(Vec<Option<u16>>, u64), Error> {
         if !ascending(samples) {
             return Err(self.malformed("the list of samples is not strictly ascending"));
@@ -418,14 +417,14 @@ impl Ledger {
         for entry in self.index(series, first..=last, usize::MAX)? {
             let stored = self.stored(series, entry)?;
             let held = self.samples(series, &stored)?;
-            let shared = common(samples, &held);
+            let shared = common_positions(samples, &held);
             if shared.is_empty() {
                 continue;
             }
             let classes = self.classes(series, &stored)?;
             time += share(stored.micros, shared.len(), held.len());
-            for (asked, at) in shared {
-                let class = classes[at];
+            for (asked, stored) in shared {
+                let class = classes[stored];
                 match found[asked].replace(class) {
                     Some(other) if other != class => {
                         return Err(self.two_answers(series, samples[asked], [other, class]));
@@ -437,8 +436,8 @@ impl Ledger {
         Ok((found, time))
     }
 
-    fn malformed(&self, what: &str) -> Error {
-        let message = format!("cannot take or give answers: {what}");
+    fn malformed(&self, problem: &str) -> Error {
+        let message = format!("cannot record or return answers: {problem}");
         Error::new(ErrorKind::Malformed, &self.path, message)
     }
 
@@ -450,7 +449,7 @@ impl Ledger {
         Error::new(ErrorKind::Missing, &self.path, message)
     }
 
-    fn conflict(&self, series: Series, sample: u32, known: u16, given: u16) -> Error {
+    fn conflict(&self, series: Series, sample: u32, recorded: u16, new: u16) -> Error {
         let file = self
             .networks()
             .ok()
@@ -467,27 +466,27 @@ impl Ledger {
             series.network.0,
             series.idx,
             series.stream.0,
-            words(given),
-            words(known),
+            words(new),
+            words(recorded),
         );
         Error::new(ErrorKind::Conflict, &self.path, message)
     }
 }
 
-/// Where two ascending lists agree: pairs of places in the first and in the
-/// second.
-fn common(asked: &[u32], held: &[u32]) -> Vec<(usize, usize)> {
+/// The numbers that two ascending lists have in common, each as its position in the first
+/// list and its position in the second.
+fn common_positions(asked: &[u32], held: &[u32]) -> Vec<(usize, usize)> {
     let (Some(&from), Some(&to)) = (held.first(), held.last()) else {
         return Vec::new();
     };
     let start = asked.partition_point(|&sample| sample < from);
     let end = asked.partition_point(|&sample| sample <= to);
-    let mut at = 0;
+    let mut position = 0;
     let mut pairs = Vec::new();
     for (i, &sample) in asked[start..end].iter().enumerate() {
-        at += held[at..].partition_point(|&number| number < sample);
-        if held.get(at) == Some(&sample) {
-            pairs.push((start + i, at));
+        position += held[position..].partition_point(|&number| number < sample);
+        if held.get(position) == Some(&sample) {
+            pairs.push((start + i, position));
         }
     }
     pairs

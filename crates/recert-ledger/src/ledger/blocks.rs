@@ -1,4 +1,4 @@
-//! Reading a series from one end to the other, a block at a time.
+//! Reading a series in the order of its samples, one block at a time.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub struct Block {
     pub micros: u64,
 }
 
-/// The answers on some samples, ascending and without gaps; see
+/// An iterator over the answers on a range of samples, in order and without gaps; made by
 /// [`Ledger::blocks`].
 #[derive(Debug)]
 pub struct Blocks<'a> {
@@ -27,7 +27,7 @@ pub struct Blocks<'a> {
     series: Series,
     /// The rows not read yet.
     index: std::vec::IntoIter<Entry>,
-    /// Samples not given yet, and how many were asked for.
+    /// Samples not returned yet, and all samples that were asked for.
     left: Range<u64>,
     asked: Range<u64>,
     margins: bool,
@@ -35,9 +35,9 @@ pub struct Blocks<'a> {
 }
 
 impl Ledger {
-    /// The answers on `samples`, block by block: as many of them in memory at a
-    /// time as lie in one stored piece, however many there are. Blocks have
-    /// margins if all of `samples` have them.
+    /// The answers on `samples`, block by block. Only one stored piece is in memory at a
+    /// time, however many samples there are. The blocks have margins if all of `samples`
+    /// have them.
     ///
     /// The iterator ends with an error of kind [`crate::ErrorKind::Missing`] where
     /// a sample has not been answered yet.
@@ -98,7 +98,8 @@ impl Blocks<'_> {
         let below = |end: u64| move |&sample: &u32| u64::from(sample) < end;
         piece.split_off(piece.samples.partition_point(below(self.left.end)));
         let mut piece = piece.split_off(piece.samples.partition_point(below(self.left.start)));
-        let gap = (piece.samples.iter().zip(self.left.start..)).any(|(&at, i)| u64::from(at) != i);
+        let gap = (piece.samples.iter().zip(self.left.start..))
+            .any(|(&sample, expected)| u64::from(sample) != expected);
         if gap {
             return Ok(None);
         }
@@ -114,7 +115,7 @@ impl Blocks<'_> {
         }))
     }
 
-    /// The error of the samples that are missing.
+    /// The error that reports how many of the samples are missing.
     fn missing(&self) -> Error {
         let Range { start, end } = self.asked;
         let inside = |run: &Range<u64>| run.end.min(end).saturating_sub(run.start.max(start));

@@ -1,4 +1,4 @@
-//! Conclusions: the claims and the certificates drawn from answers.
+//! Recording and reading claims and certificates.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::records::{Certificate, NetworkId};
 use crate::{Claim, Error, Evidence, Parameters, Statement};
 
 impl Ledger {
-    /// Merges the rows of a finished series into few and records what was
-    /// concluded, which may be nothing: one transaction.
+    /// Merges the rows of a finished series and records its certificates, if there are
+    /// any, in one transaction.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -82,7 +82,7 @@ impl Ledger {
                 let claim = match &last {
                     Some((last, claim)) if *last == id => Arc::clone(claim),
                     _ => {
-                        let claim = Arc::new(read_claim(row, id)?);
+                        let claim = Arc::new(read_claim(row)?);
                         last = Some((id, Arc::clone(&claim)));
                         claim
                     }
@@ -90,8 +90,7 @@ impl Ledger {
                 let idx: u32 = row.get("idx")?;
                 let (bound, counts): (Option<String>, String) =
                     (row.get("bound")?, row.get("counts")?);
-                let place = format!("certificate (claim {id}, idx {idx})");
-                let evidence = Evidence::read(claim.method(), bound.as_deref(), &counts, &place);
+                let evidence = Evidence::read(claim.method(), bound.as_deref(), &counts);
                 Ok(Certificate {
                     idx,
                     claim,
@@ -135,10 +134,10 @@ fn insert_claim(
         .query_row(values, |row| row.get(0))
 }
 
-fn read_claim(row: &Row<'_>, id: i64) -> rusqlite::Result<Claim> {
+fn read_claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
     let (method, parameters): (String, String) = (row.get("method")?, row.get("parameters")?);
     Ok(Claim {
-        parameters: Parameters::read(&method, &parameters, &format!("claim {id}")),
+        parameters: Parameters::read(&method, &parameters),
         samples: unsigned(row, "copies")?,
         alpha: row.get("alpha")?,
         statement: Statement::read(row.get("statement")?),

@@ -1,9 +1,9 @@
-//! What answers are of: the run's header, networks, inputs and selections.
+//! Recording and reading the run's header, networks, inputs and selections.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Ledger, unsigned};
-use crate::records::{Header, Input, Network, NetworkId, Selection, Task, hex, parse_hex};
+use crate::records::{Engine, Header, Input, Network, NetworkId, Selection, Task, hex, parse_hex};
 use crate::{Error, ErrorKind, json};
 
 impl Ledger {
@@ -23,7 +23,7 @@ impl Ledger {
         insert_network(&self.connection, network).map_err(|e| self.sql(e))
     }
 
-    /// All networks with answers here, f first.
+    /// All networks that have answers in this ledger, f first.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -58,13 +58,13 @@ impl Ledger {
     /// # }
     /// ```
     pub fn add_input(&self, input: &Input) -> Result<(), Error> {
-        if let Some(known) = self.input(input.idx)? {
-            if known.sha256 != input.sha256 {
+        if let Some(recorded) = self.input(input.idx)? {
+            if recorded.sha256 != input.sha256 {
                 let message = format!(
-                    "is of other data: input {} has SHA-256 {} in the ledger, {} given (a \
+                    "belongs to other data: input {} has SHA-256 {} in the ledger, {} given (a \
                      new run needs another ledger)",
                     input.idx,
-                    hex(&known.sha256),
+                    hex(&recorded.sha256),
                     hex(&input.sha256),
                 );
                 return Err(Error::new(ErrorKind::OtherData, &self.path, message));
@@ -201,9 +201,9 @@ pub(super) fn insert_network(
             hex(&n.sha256),
             n.file,
             n.bytes as i64,
-            n.engine,
-            n.engine_version,
-            n.precision,
+            n.engine.name,
+            n.engine.version,
+            n.engine.arithmetic,
             n.batch_invariant,
             n.preprocess,
             n.output,
@@ -216,9 +216,9 @@ pub(super) fn insert_network(
          AND precision = ?4 AND preprocess = ?5 AND output = ?6",
         params![
             hex(&n.sha256),
-            n.engine,
-            n.engine_version,
-            n.precision,
+            n.engine.name,
+            n.engine.version,
+            n.engine.arithmetic,
             n.preprocess,
             n.output
         ],
@@ -231,9 +231,11 @@ fn read_network(row: &Row<'_>) -> rusqlite::Result<Network> {
         sha256: hash(row, "sha256")?,
         file: row.get("file")?,
         bytes: unsigned(row, "bytes")?,
-        engine: row.get("engine")?,
-        engine_version: row.get("engine_version")?,
-        precision: row.get("precision")?,
+        engine: Engine {
+            name: row.get("engine")?,
+            version: row.get("engine_version")?,
+            arithmetic: row.get("precision")?,
+        },
         batch_invariant: row.get("batch_invariant")?,
         preprocess: row.get("preprocess")?,
         output: row.get("output")?,
@@ -253,13 +255,13 @@ fn read_input(row: &Row<'_>) -> rusqlite::Result<Input> {
 
 fn hash(row: &Row<'_>, column: &str) -> rusqlite::Result<[u8; 32]> {
     let text: String = row.get(column)?;
-    parse_hex(&text).ok_or_else(|| malformed(format!("'{text}' is no SHA-256")))
+    parse_hex(&text).ok_or_else(|| malformed(format!("'{text}' is not a SHA-256")))
 }
 
 fn read_plain<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     json::read_plain(text).map_err(malformed)
 }
 
-fn malformed(what: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, what.into())
+fn malformed(problem: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, problem.into())
 }

@@ -1,8 +1,7 @@
-//! Rows as they are stored, for whoever checks a ledger instead of trusting it.
+//! Rows as they are stored, for a checker that does not trust the ledger.
 //!
-//! The typed readers elsewhere stop at the first value that is not what it
-//! should be. Here a row is read whatever it holds, and whether it is what it
-//! should be is the reader's business.
+//! The typed readers elsewhere fail at the first invalid value. Here every row is read
+//! whatever it holds, and the caller decides whether it is valid.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, params};
@@ -47,7 +46,7 @@ impl Table {
         Self::Certificate,
     ];
 
-    /// Its name in the file.
+    /// The table's name in the file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Run => "run",
@@ -61,7 +60,7 @@ impl Table {
         }
     }
 
-    /// The columns of its key, by which its rows are ordered.
+    /// The columns of the table's key, by which its rows are ordered.
     pub fn key(self) -> &'static [&'static str] {
         match self {
             Self::Run | Self::Network | Self::Claim => &["id"],
@@ -109,7 +108,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The table it is of.
+    /// The table that the row belongs to.
     pub fn table(&self) -> Table {
         self.table
     }
@@ -134,7 +133,7 @@ impl Row {
 /// `class` is the class whose margins are coded (the selected one).
 ///
 /// # Errors
-/// What is wrong with them, in words that follow "the blob".
+/// What is wrong with the blobs, as a phrase that follows "the blob".
 pub fn decode_answers(
     classes: &[u8],
     margins: Option<&[u8]>,
@@ -144,11 +143,11 @@ pub fn decode_answers(
     decode(classes, margins, samples, class)
 }
 
-/// The numbers of the `samples` samples of a row of `answers` that starts with
-/// sample `first`, or of a row of `chosen`, whose blob of numbers is `blob`.
+/// The sample numbers of a row with `samples` samples, the first of which is `first`. `blob`
+/// is the blob of numbers for a row of `chosen`, and `None` for a row of `answers`.
 ///
 /// # Errors
-/// What is wrong with them, in words that follow "the blob".
+/// What is wrong with the numbers, as a phrase that follows "the blob".
 pub fn decode_samples(blob: Option<&[u8]>, first: u64, samples: u64) -> Result<Vec<u32>, String> {
     match blob {
         Some(blob) => numbers::decode(blob, first, samples),
@@ -157,25 +156,24 @@ pub fn decode_samples(blob: Option<&[u8]>, first: u64, samples: u64) -> Result<V
 }
 
 impl Ledger {
-    /// From here on reads see the ledger as it is now, also where another
-    /// process writes to it, and only a run that starts meanwhile may find it
-    /// in use.
+    /// From now on this `Ledger` reads the rows as they are now, even while another process
+    /// writes to the file. A run that starts meanwhile may find the ledger in use.
     pub fn freeze(&self) -> Result<(), Error> {
         self.connection
             .execute_batch("BEGIN; SELECT count(*) FROM run")
             .map_err(|e| self.sql(e))
     }
 
-    /// The schema's version of the file.
+    /// The file's schema version.
     pub fn version(&self) -> Result<i64, Error> {
         self.connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(|e| self.sql(e))
     }
 
-    /// What is wrong with the file as a database, in words, by table (or empty
-    /// for the whole): damaged pages and indices, values that a column may not
-    /// have, rows that refer to none, tables that are not the version's.
+    /// What is wrong with the file as a database: damaged pages and indices, values that a
+    /// column may not hold, references to missing rows, tables that differ from the
+    /// schema's. Each fault is a table's name, empty for the whole file, and a description.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -202,7 +200,7 @@ impl Ledger {
         })?;
         faults.extend(dangling);
         let tables = |connection: &Connection| -> rusqlite::Result<Vec<(String, Option<String>)>> {
-            // But for the database's own bookkeeping, where somebody analysed it.
+            // SQLite's own statistics, which ANALYZE adds, are left out.
             let mut query = connection.prepare(
                 "SELECT type || ' ' || name, sql FROM main.sqlite_schema
                  WHERE name NOT GLOB 'sqlite_stat*' ORDER BY 1",
@@ -211,27 +209,27 @@ impl Ledger {
             rows.collect()
         };
         let version = self.version()?;
-        let due = || -> rusqlite::Result<_> {
+        let read = || -> rusqlite::Result<_> {
             let empty = Connection::open_in_memory()?;
             for step in &VERSIONS[..(version as usize).min(VERSIONS.len())] {
                 empty.execute_batch(step)?;
             }
             Ok((tables(&empty)?, tables(&self.connection)?))
         };
-        let (wanted, found) = due().map_err(|e| self.sql(e))?;
+        let (expected, found) = read().map_err(|e| self.sql(e))?;
         let only =
             |a: &[(String, Option<String>)], b: &[(String, Option<String>)]| -> Vec<String> {
                 let here = a.iter().filter(|entry| !b.contains(entry));
                 here.map(|(name, _)| name.clone()).collect()
             };
-        for name in only(&wanted, &found) {
-            let what = format!("the {name} is not as in schema {version}");
-            faults.push((String::new(), what));
+        for name in only(&expected, &found) {
+            let fault = format!("the {name} is not as in schema {version}");
+            faults.push((String::new(), fault));
         }
-        for name in only(&found, &wanted) {
-            if !wanted.iter().any(|(known, _)| *known == name) {
-                let what = format!("schema {version} has no {name}");
-                faults.push((String::new(), what));
+        for name in only(&found, &expected) {
+            if !expected.iter().any(|(known, _)| *known == name) {
+                let fault = format!("schema {version} has no {name}");
+                faults.push((String::new(), fault));
             }
         }
         Ok(faults)
@@ -257,8 +255,8 @@ impl Ledger {
         self.raw(table, "", [])
     }
 
-    /// The rows of `answers` or `chosen` that are of the network with this
-    /// number on one input.
+    /// The rows of `answers` or `chosen` with the answers of one network, by its number, on
+    /// one input.
     pub fn raw_answers(&self, table: Table, network: i64, idx: u32) -> Result<Vec<Row>, Error> {
         let filter = "WHERE network = ?1 AND idx = ?2";
         self.raw(table, filter, params![network, idx])

@@ -1,19 +1,19 @@
-//! Rows of answers: how they lie in the two tables, and merging them.
+//! Rows of answers: reading them from the two tables, writing them, and merging them.
 //!
-//! Answers on consecutive samples are rows of `answers`, those on any others
-//! rows of `chosen`; which of the two holds a sample makes no difference to
-//! anyone outside this module.
+//! Answers on consecutive samples are rows of the table `answers`, answers on any other
+//! samples are rows of `chosen`. Which of the two tables holds a sample makes no difference
+//! outside this module.
 
 use std::ops::{Range, RangeInclusive};
 
 use rusqlite::{Connection, Row, params};
 
 use super::{Ledger, Series, unsigned};
-use crate::codes::{self, Codes, MAX_COPIES};
+use crate::codes::{self, Codes, MAX_SAMPLES};
 use crate::{Error, ErrorKind, numbers};
 
-/// Chunks are merged into segments of up to this many samples once an input is
-/// done; a multiple of any sensible chunk, small enough to decode at once.
+/// Once an input is concluded, its rows are merged into segments of up to this many
+/// samples: few rows for an input, each small enough to decode at once.
 pub(super) const SEGMENT: usize = 1 << 16;
 
 /// Answers on ascending samples, decoded.
@@ -23,8 +23,8 @@ pub(super) struct Piece {
     pub(super) micros: u64,
 }
 
-/// Where a row is, and of which samples: all that is held of rows that are not
-/// being read.
+/// The key of a row and the range of its samples: all that is kept in memory of a row that
+/// is not being read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     first: u64,
@@ -45,15 +45,15 @@ impl Entry {
 pub(super) struct Stored {
     pub(super) samples: u64,
     pub(super) micros: u64,
-    place: Place,
+    numbers: StoredNumbers,
     classes: Vec<u8>,
     margins: Option<Vec<u8>>,
 }
 
-/// Which samples a row is of.
-struct Place {
+/// The sample numbers of a row, as they are stored.
+struct StoredNumbers {
     first: u64,
-    /// The last sample and the coded numbers, if it is a row of `chosen`.
+    /// The last sample and the coded numbers, for a row of `chosen`.
     chosen: Option<(u64, Vec<u8>)>,
 }
 
@@ -116,7 +116,7 @@ impl Ledger {
                     Ok(Stored {
                         samples: unsigned(row, "copies")?,
                         micros: unsigned(row, "micros")?,
-                        place: place(row)?,
+                        numbers: stored_numbers(row)?,
                         classes: row.get("classes")?,
                         margins: row.get("margins")?,
                     })
@@ -126,7 +126,7 @@ impl Ledger {
         read().map_err(|e| self.sql(e))
     }
 
-    /// The rows at `entries` as one, decoded; `class` is the one their margins
+    /// The rows at `entries`, decoded and joined; `class` is the class that their margins
     /// were coded with.
     pub(super) fn piece(
         &self,
@@ -146,7 +146,7 @@ impl Ledger {
         }
     }
 
-    /// The samples of every row of a series, in pieces without gaps.
+    /// The samples of every row of a series, as ranges without gaps.
     pub(super) fn runs(&self, series: Series) -> Result<Vec<Range<u64>>, Error> {
         let rows = self.rows(
             "SELECT first, NULL AS last, copies, NULL AS numbers FROM answers
@@ -155,15 +155,15 @@ impl Ledger {
              SELECT first, last, copies, numbers FROM chosen
              WHERE network = ?1 AND idx = ?2 AND stream = ?3",
             params![series.network.0, series.idx, series.stream.0],
-            |row| Ok((place(row)?, unsigned(row, "copies")?)),
+            |row| Ok((stored_numbers(row)?, unsigned(row, "copies")?)),
         )?;
         let mut runs: Vec<Range<u64>> = Vec::new();
-        for (place, samples) in rows {
-            if place.chosen.is_none() {
-                runs.push(place.first..place.first.saturating_add(samples));
+        for (numbers, samples) in rows {
+            if numbers.chosen.is_none() {
+                runs.push(numbers.first..numbers.first.saturating_add(samples));
                 continue;
             }
-            for sample in self.numbers(series, &place, samples)? {
+            for sample in self.numbers(series, &numbers, samples)? {
                 let sample = u64::from(sample);
                 match runs.last_mut() {
                     Some(last) if last.end == sample => last.end += 1,
@@ -176,24 +176,31 @@ impl Ledger {
 
     /// The numbers of a stored row's samples.
     pub(super) fn samples(&self, series: Series, stored: &Stored) -> Result<Vec<u32>, Error> {
-        self.numbers(series, &stored.place, stored.samples)
+        self.numbers(series, &stored.numbers, stored.samples)
     }
 
-    fn numbers(&self, series: Series, place: &Place, samples: u64) -> Result<Vec<u32>, Error> {
-        let decoded = match &place.chosen {
-            Some((last, blob)) => numbers::decode(blob, place.first, samples).and_then(|numbers| {
-                match numbers.last() {
-                    Some(&end) if u64::from(end) == *last => Ok(numbers),
-                    _ => Err(format!("does not end with sample {last}")),
-                }
-            }),
-            None => consecutive(place.first, samples),
+    fn numbers(
+        &self,
+        series: Series,
+        stored: &StoredNumbers,
+        samples: u64,
+    ) -> Result<Vec<u32>, Error> {
+        let decoded = match &stored.chosen {
+            Some((last, blob)) => {
+                numbers::decode(blob, stored.first, samples).and_then(|numbers| {
+                    match numbers.last() {
+                        Some(&end) if u64::from(end) == *last => Ok(numbers),
+                        _ => Err(format!("does not end with sample {last}")),
+                    }
+                })
+            }
+            None => consecutive(stored.first, samples),
         };
-        decoded.map_err(|what| self.damaged(series, place.first, "sample numbers", &what))
+        decoded.map_err(|problem| self.damaged(series, stored.first, "sample numbers", &problem))
     }
 
-    /// A stored row of `series` with the samples found for it, decoded; `class`
-    /// is the one its margins were coded with.
+    /// Decodes a stored row of `series` whose samples are known already; `class` is the
+    /// class that its margins were coded with.
     pub(super) fn decoded(
         &self,
         series: Series,
@@ -203,7 +210,7 @@ impl Ledger {
     ) -> Result<Piece, Error> {
         let margins = stored.margins.as_deref();
         let codes = decode(&stored.classes, margins, stored.samples, class)
-            .map_err(|what| self.damaged(series, stored.place.first, "answers", &what))?;
+            .map_err(|problem| self.damaged(series, stored.numbers.first, "answers", &problem))?;
         Ok(Piece {
             samples,
             codes,
@@ -211,23 +218,23 @@ impl Ledger {
         })
     }
 
-    /// The classes of a stored row alone.
+    /// The classes of a stored row, without its margins.
     pub(super) fn classes(&self, series: Series, stored: &Stored) -> Result<Vec<u16>, Error> {
         codes::decode(&stored.classes, stored.samples, 1, |_| 0)
-            .map_err(|what| self.damaged(series, stored.place.first, "answers", &what))
+            .map_err(|problem| self.damaged(series, stored.numbers.first, "answers", &problem))
     }
 
-    fn damaged(&self, series: Series, first: u64, of: &str, what: &str) -> Error {
+    fn damaged(&self, series: Series, first: u64, content: &str, problem: &str) -> Error {
         let message = format!(
-            "is damaged: the {of} of input {} from sample {first} of network {} (stream {}): the \
-             blob {what}",
+            "is damaged: the {content} of input {} from sample {first} of network {} (stream {}): the \
+             blob {problem}",
             series.idx, series.network.0, series.stream.0
         );
         Error::new(ErrorKind::Corrupt, &self.path, message)
     }
 
-    /// Pieces as one, ascending; samples that several of them have are kept
-    /// once. Margins are kept if all pieces have them.
+    /// Joins pieces into one with ascending samples. A sample that several pieces have is
+    /// kept once; margins are kept if all pieces have them.
     ///
     /// # Errors
     /// [`ErrorKind::Corrupt`] if two pieces disagree about a sample.
@@ -243,9 +250,9 @@ impl Ledger {
         }
         // Mostly runs that are sorted already, which a stable sort only merges.
         entries.sort_by_key(|&(sample, _)| sample);
-        let apart =
+        let conflicting =
             |pair: &&[(u32, (u16, u8))]| pair[0].0 == pair[1].0 && pair[0].1.0 != pair[1].1.0;
-        if let Some(pair) = entries.windows(2).find(apart) {
+        if let Some(pair) = entries.windows(2).find(conflicting) {
             let (sample, classes) = (pair[0].0, [pair[0].1.0, pair[1].1.0]);
             return Err(self.two_answers(series, sample, classes));
         }
@@ -270,9 +277,9 @@ impl Ledger {
         Error::new(ErrorKind::Corrupt, &self.path, message)
     }
 
-    /// Makes few segments of the small rows of a series, some at a time, by
-    /// writing to the transaction that is open. Rows with margins stay apart
-    /// from rows without, so that none are lost.
+    /// Merges the small rows of a series into segments, a few rows at a time, within the
+    /// transaction that is open. Rows with margins are not merged with rows without, so that
+    /// no margins are lost.
     pub(super) fn merge(&self, series: Series, class: u16) -> Result<(), Error> {
         let small = self.index(series, 0..=u32::MAX, SEGMENT)?;
         let (with, without): (Vec<_>, Vec<_>) = small.into_iter().partition(|row| row.margins);
@@ -314,19 +321,19 @@ impl Ledger {
         let sql = format!(
             "DELETE FROM {table} WHERE network = ?1 AND idx = ?2 AND stream = ?3 AND first = ?4"
         );
-        let at = params![
+        let key = params![
             series.network.0,
             series.idx,
             series.stream.0,
             entry.first as i64
         ];
-        self.connection.prepare_cached(&sql)?.execute(at)?;
+        self.connection.prepare_cached(&sql)?.execute(key)?;
         Ok(())
     }
 }
 
-/// How many of the first entries have samples that may lie between each other's:
-/// those of the next ones are beyond theirs.
+/// How many of the first entries have ranges of samples that may overlap: all samples of
+/// the entries after them are larger.
 pub(super) fn group_len(entries: &[Entry]) -> usize {
     let Some(mut last) = entries.first().map(|entry| entry.last) else {
         return 0;
@@ -340,24 +347,25 @@ pub(super) fn group_len(entries: &[Entry]) -> usize {
 }
 
 impl Piece {
-    /// Adds a piece of samples beyond these, with margins if this one has them.
+    /// Appends a piece whose samples are larger than these, with its margins if both pieces
+    /// have margins.
     fn extend(&mut self, other: Self) {
         self.samples.extend(other.samples);
         self.codes.classes.extend(other.codes.classes);
-        if let (Some(own), Some(other)) = (&mut self.codes.margins, other.codes.margins) {
-            own.extend(other);
+        if let (Some(margins), Some(others)) = (&mut self.codes.margins, other.codes.margins) {
+            margins.extend(others);
         }
         self.micros += other.micros;
     }
 
-    /// Cuts it in two, the time in proportion.
-    pub(super) fn split_off(&mut self, at: usize) -> Self {
-        let micros = share(self.micros, at, self.samples.len());
+    /// Keeps the first `kept` samples and returns the others, the time in proportion.
+    pub(super) fn split_off(&mut self, kept: usize) -> Self {
+        let micros = share(self.micros, kept, self.samples.len());
         let rest = Self {
-            samples: self.samples.split_off(at),
+            samples: self.samples.split_off(kept),
             codes: Codes {
-                classes: self.codes.classes.split_off(at),
-                margins: self.codes.margins.as_mut().map(|list| list.split_off(at)),
+                classes: self.codes.classes.split_off(kept),
+                margins: self.codes.margins.as_mut().map(|list| list.split_off(kept)),
             },
             micros: self.micros - micros,
         };
@@ -424,13 +432,13 @@ pub(super) fn share(micros: u64, part: usize, whole: usize) -> u64 {
     (u128::from(micros) * part as u128 / whole.max(1) as u128) as u64
 }
 
-fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+fn stored_numbers(row: &Row<'_>) -> rusqlite::Result<StoredNumbers> {
     let numbers: Option<Vec<u8>> = row.get("numbers")?;
     let chosen = match numbers {
         Some(numbers) => Some((unsigned(row, "last")?, numbers)),
         None => None,
     };
-    Ok(Place {
+    Ok(StoredNumbers {
         first: unsigned(row, "first")?,
         chosen,
     })
@@ -438,7 +446,7 @@ fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
 
 /// The numbers of `samples` samples from `first` on, or what is wrong with them.
 pub(super) fn consecutive(first: u64, samples: u64) -> Result<Vec<u32>, String> {
-    if samples > MAX_COPIES {
+    if samples > MAX_SAMPLES {
         return Err(format!("claims {samples} samples"));
     }
     let end = first
@@ -454,11 +462,11 @@ pub(super) fn ascending(samples: &[u32]) -> bool {
 }
 
 fn encode(codes: &Codes, range: Range<usize>, class: u16) -> (Vec<u8>, Option<Vec<u8>>) {
-    let own = &codes.classes[range.clone()];
-    let classes = codes::encode(own, 1, |_| 0);
+    let symbols = &codes.classes[range.clone()];
+    let classes = codes::encode(symbols, 1, |_| 0);
     let margins = codes.margins.as_ref().map(|margins| {
-        let symbols: Vec<u16> = margins[range].iter().map(|&m| m.into()).collect();
-        codes::encode(&symbols, 2, |i| usize::from(own[i] == class))
+        let buckets: Vec<u16> = margins[range].iter().map(|&m| m.into()).collect();
+        codes::encode(&buckets, 2, |i| usize::from(symbols[i] == class))
     });
     (classes, margins)
 }

@@ -1,10 +1,10 @@
 //! The seal: one hash over every row of a ledger that is closed.
 //!
-//! Much of a ledger follows from the rest of it and can be derived again. The
-//! rest (labels, names, times, the hash of a model file) cannot, and a slip of a
-//! disk or of an editor there would go unnoticed; so closing a ledger hashes all
-//! of it, and opening it for writing takes the hash away until the next close.
-//! The seal is no signature: who rewrites a row on purpose can seal it again.
+//! Much of a ledger can be derived again from the rest of it. Labels, names, times and the
+//! hash of a model file cannot, and a disk error or a slip of an editor there would go
+//! unnoticed. Therefore closing a ledger hashes all rows, and opening it for writing removes
+//! the hash until it is closed again. The seal is not a signature: whoever changes a row on
+//! purpose can seal the ledger again.
 //!
 //! What is hashed, in order: the text [`PREFIX`]; then for each table of
 //! [`Table::ALL`] its name, its rows in the order of their keys, and how many
@@ -22,18 +22,18 @@ use super::raw::Table;
 use crate::Error;
 use crate::records::hex;
 
-/// Begins what is hashed.
+/// The text that the hashed data begins with.
 const PREFIX: &str = "recert ledger seal 1";
 
-/// What a ledger's seal says of it.
+/// The outcome of comparing a ledger's seal with its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seal {
-    /// There is none: the ledger is of a version without, or a run is writing to
-    /// it, or ended without closing it.
+    /// There is no seal: the ledger's version has none, or a run is writing to the ledger,
+    /// or a run ended without closing it.
     Absent,
     /// Every row is as it was when the ledger was closed.
     Holds,
-    /// Some row is not: the seal and the hash of the rows differ.
+    /// A row has changed since: the seal and the hash of the rows differ.
     Broken {
         /// The seal.
         stored: String,
@@ -63,8 +63,8 @@ impl Ledger {
         seal(&self.connection).map_err(|e| self.sql(e))
     }
 
-    /// Takes a seal that holds away, before rows change. One that does not is
-    /// left: closing the ledger must not make good what is wrong with it.
+    /// Removes a seal that holds, before rows change. A broken seal stays: closing the
+    /// ledger must not hide that it was changed.
     pub(super) fn unseal(&self) -> Result<(), Error> {
         if self.seal()? == Seal::Holds {
             self.execute("DELETE FROM seal", [])?;
@@ -72,7 +72,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Seals the rows as they are, unless there is a seal.
+    /// Seals the rows as they are, unless there is a seal already.
     pub(super) fn seal_now(&self) -> Result<(), Error> {
         let write = || {
             if seal(&self.connection)? == Seal::Absent {

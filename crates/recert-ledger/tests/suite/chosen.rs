@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::common::{codes, header, input, network};
 use proptest::prelude::*;
-use recert_ledger::{Codes, ErrorKind, Given, INVALID, Ledger, Series, Stream};
+use recert_ledger::{Codes, ErrorKind, INVALID, Ledger, NewAnswers, Series, Stream};
 
 /// A ledger with input 4 and the series of a second network on it.
 fn ledger(path: &Path) -> (Ledger, Series) {
@@ -434,7 +434,7 @@ fn several_series_are_written_together_or_not_at_all() {
         network: ledger.add_network(&network(9)).unwrap(),
         ..first
     };
-    let given = |series, samples, answers| Given {
+    let given = |series, samples, answers| NewAnswers {
         series,
         samples,
         answers,
@@ -446,8 +446,8 @@ fn several_series_are_written_together_or_not_at_all() {
         given(first, &[1, 5][..], &few),
         given(second, &[0, 1, 2], &many),
     ];
-    ledger.put_together(&both).unwrap();
-    ledger.put_together(&[]).unwrap();
+    ledger.put_series(&both).unwrap();
+    ledger.put_series(&[]).unwrap();
     let held = |series, samples: &[u32]| ledger.classes_at(series, samples).unwrap();
     let of = |codes: &Codes| codes.classes.iter().map(|&c| Some(c)).collect::<Vec<_>>();
     assert_eq!(held(first, &[1, 5]), of(&few));
@@ -465,7 +465,7 @@ fn several_series_are_written_together_or_not_at_all() {
         (given(first, &[8, 9], &new), ErrorKind::Malformed),
     ];
     for (bad, kind) in bad {
-        let error = ledger.put_together(&[given(first, &[6, 7], &new), bad]);
+        let error = ledger.put_series(&[given(first, &[6, 7], &new), bad]);
         assert_eq!(error.unwrap_err().kind(), kind);
         assert_eq!(held(first, &[6, 7, 8]), [None; 3]);
         assert_eq!(held(second, &[8, 9]), [None; 2]);

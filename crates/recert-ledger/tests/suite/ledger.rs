@@ -136,7 +136,7 @@ fn another_run_is_refused_and_named() {
             h.network.preprocess = "scale=255".into();
         }),
         ("engine's version", |h| {
-            h.network.engine_version = "0.28.0".into();
+            h.network.engine.version = "0.28.0".into();
         }),
         ("n0", |h| h.n0 = 10),
         ("n:", |h| h.n = 10),

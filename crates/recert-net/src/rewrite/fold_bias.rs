@@ -104,12 +104,12 @@ pub(super) fn normalize_gemm(draft: &mut Draft) -> Result<()> {
             continue;
         }
         let mut scaled = Vec::new();
-        for (at, factor) in [(1, alpha), (2, beta)] {
-            let Some(name) = input(node, at) else {
+        for (operand, factor) in [(1, alpha), (2, beta)] {
+            let Some(name) = input(node, operand) else {
                 continue;
             };
             scaled.push((
-                at,
+                operand,
                 name.to_owned(),
                 factor,
                 constant::value(graph, &index, name)?,
@@ -118,7 +118,7 @@ pub(super) fn normalize_gemm(draft: &mut Draft) -> Result<()> {
         if scaled.iter().any(|(.., value)| value.is_none()) {
             continue;
         }
-        for (at, name, factor, value) in scaled {
+        for (operand, name, factor, value) in scaled {
             let Some(value) = value.filter(|_| factor != 1.0) else {
                 continue;
             };
@@ -130,7 +130,7 @@ pub(super) fn normalize_gemm(draft: &mut Draft) -> Result<()> {
             check_finite(&node_name(&draft.graph().node[position], position), &values)?;
             let fresh = draft.fresh_name(&format!("{name}_scaled"));
             draft.add_initializer(stored::from_f32(&fresh, &value.shape, &values));
-            draft.graph_mut().node[position].input[at] = fresh;
+            draft.graph_mut().node[position].input[operand] = fresh;
         }
         let node = &mut draft.graph_mut().node[position];
         set(node, float("alpha", 1.0));

@@ -72,7 +72,7 @@ pub(super) fn own_operands(
     wanted.retain(|(user, ..)| chain(graph, &index, *user).is_some());
 
     // Every place on the way from a stored tensor to a layer.
-    let ways: HashSet<Use> = wanted
+    let paths: HashSet<Use> = wanted
         .iter()
         .flat_map(|(user, ..)| chain(graph, &index, *user).unwrap_or_default())
         .collect();
@@ -85,10 +85,10 @@ pub(super) fn own_operands(
             continue;
         };
         let name = stored.name(graph).to_owned();
-        let way = chain(graph, &index, user).unwrap_or_default();
-        let alone = way.iter().all(|place| {
-            let taken = input(&graph.node[place.node], place.input).unwrap_or_default();
-            !index.is_output(taken) && index.uses(taken).iter().all(|other| ways.contains(other))
+        let path = chain(graph, &index, user).unwrap_or_default();
+        let alone = path.iter().all(|passed| {
+            let taken = input(&graph.node[passed.node], passed.input).unwrap_or_default();
+            !index.is_output(taken) && index.uses(taken).iter().all(|other| paths.contains(other))
         });
         // Sources are positions, so nothing may be removed here; a stored
         // tensor that nothing takes any more is dropped by engines.
@@ -125,15 +125,15 @@ pub(super) fn own_operands(
 /// The inputs through which a layer's operand passes, from the layer back to
 /// the stored tensor.
 fn chain(graph: &GraphProto, index: &Index, user: Use) -> Option<Vec<Use>> {
-    let mut way = vec![user];
+    let mut path = vec![user];
     let mut name = input(&graph.node[user.node], user.input)?;
     constant::source(graph, index, name)?;
     while constant::stored(graph, index, name).is_none() {
         let node = index.producer(name)?;
         name = input(&graph.node[node], 0)?;
-        way.push(Use { node, input: 0 });
+        path.push(Use { node, input: 0 });
     }
-    Some(way)
+    Some(path)
 }
 
 /// Stores the operand anew for this one user.

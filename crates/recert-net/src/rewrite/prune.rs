@@ -58,14 +58,16 @@ fn rewrite(model: &Model, fraction: f64, scope: PruneScope) -> Result<(Model, Ch
     match scope {
         PruneScope::PerLayer => {
             for operand in &mut operands {
-                let all = (0..operand.values.len()).map(|place| (0, place)).collect();
+                let all = (0..operand.values.len())
+                    .map(|weight| (0, weight))
+                    .collect();
                 zero_smallest(std::slice::from_mut(operand), all, fraction);
             }
         }
         PruneScope::Global => {
             let all = operands.iter().enumerate();
-            let all =
-                all.flat_map(|(o, operand)| (0..operand.values.len()).map(move |place| (o, place)));
+            let all = all
+                .flat_map(|(o, operand)| (0..operand.values.len()).map(move |weight| (o, weight)));
             let all = all.collect();
             zero_smallest(&mut operands, all, fraction);
         }
@@ -106,14 +108,15 @@ fn rewrite(model: &Model, fraction: f64, scope: PruneScope) -> Result<(Model, Ch
 fn zero_smallest(operands: &mut [Operand], mut all: Vec<(usize, usize)>, fraction: f64) {
     let count = (fraction * all.len() as f64).round_ties_even() as usize;
     let order = |a: &(usize, usize), b: &(usize, usize)| -> Ordering {
-        let magnitude = |&(operand, place): &(usize, usize)| operands[operand].values[place].abs();
+        let magnitude =
+            |&(operand, weight): &(usize, usize)| operands[operand].values[weight].abs();
         magnitude(a).total_cmp(&magnitude(b)).then(a.cmp(b))
     };
     if count < all.len() {
         all.select_nth_unstable_by(count, order);
     }
-    for (operand, place) in all.into_iter().take(count) {
-        operands[operand].values[place] = 0.0;
+    for (operand, weight) in all.into_iter().take(count) {
+        operands[operand].values[weight] = 0.0;
     }
 }
 
@@ -286,8 +289,8 @@ mod tests {
             let mut order: Vec<usize> = (0..values.len()).collect();
             order.sort_by(|a, b| values[*a].abs().total_cmp(&values[*b].abs()));
             let mut expected = values.clone();
-            for place in &order[..count] {
-                expected[*place] = 0.0;
+            for weight in &order[..count] {
+                expected[*weight] = 0.0;
             }
             match prune(&model, fraction, PruneScope::PerLayer) {
                 Ok((result, changes)) => {

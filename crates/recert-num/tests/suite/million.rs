@@ -91,15 +91,15 @@ struct Findings {
 }
 
 impl Findings {
-    fn record(&mut self, tail: Wide, slope: f64, alpha: f64, bound: f64, what: &str) {
+    fn record(&mut self, tail: Wide, slope: f64, alpha: f64, bound: f64, case: &str) {
         self.bounds += 1;
         let room = (alpha - tail.0) - tail.1;
         if room < -ROUTE_ERROR * alpha {
             self.unsound += 1;
-            println!("unsound: {what}, bound {bound:e}, room {room:e}");
+            println!("unsound: {case}, bound {bound:e}, room {room:e}");
         } else if room < ROUTE_ERROR * alpha {
             self.undecided += 1;
-            println!("exact within the error of the check: {what}, bound {bound:e}");
+            println!("exact within the error of the check: {case}, bound {bound:e}");
         }
         self.largest_slack = self.largest_slack.max(room / (slope * bound));
     }
@@ -140,7 +140,7 @@ fn run(points: u64, largest: f64, seed: u64) -> Findings {
         let alpha = (1e-12_f64.ln() + uniform.next() * (0.5_f64 / 1e-12).ln())
             .exp()
             .min(0.5);
-        let what = format!("k={k} n={n} alpha={alpha:e}");
+        let case = format!("k={k} n={n} alpha={alpha:e}");
         let checked = Alpha::new(alpha).unwrap();
         let low = clopper_pearson_lower(k, n, checked).unwrap().get();
         let high = clopper_pearson_upper(k, n, checked).unwrap().get();
@@ -148,7 +148,7 @@ fn run(points: u64, largest: f64, seed: u64) -> Findings {
             assert_eq!(low, 0.0);
         } else {
             let (tail, slope) = tail_and_slope(k, n, Wide(low, 0.0), Wide::one_minus(low));
-            findings.record(tail, slope, alpha, low, &format!("lower {what}"));
+            findings.record(tail, slope, alpha, low, &format!("lower {case}"));
         }
         if k == n || high == 1.0 {
             // 1 is sound anywhere; it must be close where it is not exact.
@@ -156,12 +156,12 @@ fn run(points: u64, largest: f64, seed: u64) -> Findings {
                 let nearly = 1.0 - 1e-13;
                 let (tail, _) =
                     tail_and_slope(n - k, n, Wide::one_minus(nearly), Wide(nearly, 0.0));
-                assert!(tail.0 >= alpha, "{what}: 1 is too far from the upper bound");
+                assert!(tail.0 >= alpha, "{case}: 1 is too far from the upper bound");
                 findings.bounds += 1;
             }
         } else {
             let (tail, slope) = tail_and_slope(n - k, n, Wide::one_minus(high), Wide(high, 0.0));
-            findings.record(tail, slope, alpha, high, &format!("upper {what}"));
+            findings.record(tail, slope, alpha, high, &format!("upper {case}"));
         }
     }
     println!(

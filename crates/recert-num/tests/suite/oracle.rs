@@ -28,31 +28,31 @@ impl Reference {
     }
 
     /// The relative slack of a lower bound, which must not be negative.
-    fn slack_of_lower(self, bound: f64, what: &str) -> f64 {
+    fn slack_of_lower(self, bound: f64, case: &str) -> f64 {
         let slack = -self.excess_of(bound);
         assert!(
             slack >= 0.0,
-            "{what}: lower bound {bound:e} is {:e} too high",
+            "{case}: lower bound {bound:e} is {:e} too high",
             -slack
         );
         slack
     }
 
     /// The relative slack of an upper bound, which must not be negative.
-    fn slack_of_upper(self, bound: f64, what: &str) -> f64 {
+    fn slack_of_upper(self, bound: f64, case: &str) -> f64 {
         let slack = self.excess_of(bound);
         assert!(
             slack >= 0.0,
-            "{what}: upper bound {bound:e} is {:e} too low",
+            "{case}: upper bound {bound:e} is {:e} too low",
             -slack
         );
         slack
     }
 
     /// The larger slack of an enclosure.
-    fn slack_of_both(self, low: f64, high: f64, what: &str) -> f64 {
-        self.slack_of_lower(low, what)
-            .max(self.slack_of_upper(high, what))
+    fn slack_of_both(self, low: f64, high: f64, case: &str) -> f64 {
+        self.slack_of_lower(low, case)
+            .max(self.slack_of_upper(high, case))
     }
 }
 
@@ -78,7 +78,7 @@ fn clopper_pearson_bounds() {
     let mut worst = 0.0_f64;
     for row in rows {
         let (k, n, alpha) = (row[0] as u64, row[1] as u64, Alpha::new(row[2]).unwrap());
-        let what = format!("k={k} n={n} alpha={alpha}");
+        let case = format!("k={k} n={n} alpha={alpha}");
         let low = clopper_pearson_lower(k, n, alpha).unwrap().get();
         let high = clopper_pearson_upper(k, n, alpha).unwrap().get();
         let (lower, upper) = (
@@ -92,9 +92,9 @@ fn clopper_pearson_bounds() {
             },
         );
         let slack = lower
-            .slack_of_lower(low, &what)
-            .max(upper.slack_of_upper(high, &what));
-        assert!(slack <= CLOPPER_PEARSON_SLACK, "{what}: slack {slack:e}");
+            .slack_of_lower(low, &case)
+            .max(upper.slack_of_upper(high, &case));
+        assert!(slack <= CLOPPER_PEARSON_SLACK, "{case}: slack {slack:e}");
         worst = worst.max(slack);
     }
     println!("largest relative slack of a Clopper-Pearson bound: {worst:e}");

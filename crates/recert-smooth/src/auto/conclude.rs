@@ -1,4 +1,4 @@
-//! What h's answers on the samples of a design prove, and what is claimed of it.
+//! From h's answers on the samples of a design to the certificate and its claim.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use recert_num::{LowerBound, Sigma, UpperBound};
 use sha2::{Digest, Sha256};
 
 use super::Auto;
-use super::subjects::{Known, tally};
+use super::subjects::{CertifiedInput, tally};
 use super::until::one_cell;
 use crate::bound::{self, Answered, Conclusion, Tally};
 use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
@@ -19,8 +19,8 @@ use crate::run::series;
 use crate::{Error, certify};
 
 impl Auto {
-    /// What the certificates claim: `samples` an input, and what they were to reach.
-    /// The inputs are part of it, as what each of them gets depends on the others.
+    /// The claim of the certificates: `samples` samples an input on average, and the goal. The
+    /// list of inputs is part of the claim, since each input's design depends on the others.
     pub(super) fn claim(
         &self,
         ledger: &Ledger,
@@ -45,7 +45,7 @@ impl Auto {
         certify::claim(ledger.header(), parameters, samples, self.alpha)
     }
 
-    /// The goal, and the samples an input that it makes on average, for the claim.
+    /// The average number of samples for an input, and the goal, as the claim records them.
     pub(super) fn goal(&self, inputs: u64) -> (u64, ledger::Goal) {
         match self.goal {
             Goal::Budget(total) => (total / inputs.max(1), ledger::Goal::Budget(total)),
@@ -55,64 +55,65 @@ impl Auto {
     }
 }
 
-/// An input under h: what its certificate rests on beside h's answers.
+/// An input to be recertified: everything that its certificate depends on beside h's answers
+/// and the design.
 pub(super) struct Recertified<'a> {
     pub(super) study: &'a Study,
     pub(super) claim: &'a Claim,
     /// h's number in the ledger.
     pub(super) network: NetworkId,
-    pub(super) known: Known,
+    pub(super) input: CertifiedInput,
     pub(super) subject: Subject,
 }
 
-/// What h's answers on the samples of a design prove.
+/// The bounds that h's answers on the samples of a design prove.
 struct Found {
     p_lower: LowerBound,
-    /// For a certificate of both sides.
+    /// The bound of every other class, for a two-sided certificate.
     p_upper: Option<UpperBound>,
     name: &'static str,
     evidence: Evidence,
 }
 
 impl Recertified<'_> {
-    /// The certificate of one input from h's answers on the samples of its
-    /// design, which are all in the ledger; by bounds that hold at any time if
-    /// how many they are was decided by h's answers on it.
+    /// The certificate of the input from h's answers on the samples of its design, all of
+    /// which are in the ledger. `anytime` selects anytime-valid bounds; it must be set if the
+    /// number of samples depended on h's answers on this input.
     pub(super) fn conclude(
         &self,
         ledger: &Ledger,
         choice: Choice,
         anytime: bool,
     ) -> Result<Certificate, Error> {
-        let known = self.known;
+        let input = self.input;
         let sigma = Sigma::new(ledger.header().sigma)?;
-        let picked = known.pick(choice.design).samples(ledger, known.idx)?;
-        let at = series(self.network, known.idx, picked.stream);
-        let (answers, mut micros) = ledger.answers_at(at, &picked.samples)?;
+        let picked = input.pick(choice.design).samples(ledger, input.idx)?;
+        let h_series = series(self.network, input.idx, picked.stream);
+        let (answers, mut micros) = ledger.answers_at(h_series, &picked.samples)?;
         let found = self.bound(choice, &picked.f, &answers, anytime)?;
         let conclusion = match found.p_upper {
             Some(p_upper) => {
                 let bounds = (found.p_lower, p_upper);
-                Conclusion::two_sided(known.class, bounds, sigma, found.name)?
+                Conclusion::two_sided(input.class, bounds, sigma, found.name)?
             }
-            None => Conclusion::one_sided(known.class, found.p_lower, sigma, found.name)?,
+            None => Conclusion::one_sided(input.class, found.p_lower, sigma, found.name)?,
         };
-        // The pilot is paid for, whether or not its samples count.
-        let pilot = known.pick(Design::Loss {
+        // The pilot's evaluations count as spent, whether or not the design contains them.
+        let pilot = input.pick(Design::Loss {
             pairs: self.subject.pilot,
         });
-        let piloted = pilot.samples(ledger, known.idx)?.samples;
-        let counts = |sample: &u32| {
+        let piloted = pilot.samples(ledger, input.idx)?.samples;
+        let in_design = |sample: &u32| {
             picked.stream == Stream::Certify && picked.samples.binary_search(sample).is_ok()
         };
         let extra: Vec<u32> = piloted
             .into_iter()
-            .filter(|sample| !counts(sample))
+            .filter(|sample| !in_design(sample))
             .collect();
-        let pilot_at = series(self.network, known.idx, Stream::Certify);
-        micros += ledger.answers_at(pilot_at, &extra)?.1;
+        let pilot_series = series(self.network, input.idx, Stream::Certify);
+        micros += ledger.answers_at(pilot_series, &extra)?.1;
         Ok(certify::certificate(
-            known.idx,
+            input.idx,
             self.claim.clone(),
             &conclusion,
             found.evidence,
@@ -121,24 +122,24 @@ impl Recertified<'_> {
         ))
     }
 
-    /// The bound of a design from f's codes and h's answers on its samples.
+    /// The bound of a design from f's codes and h's answers on its samples, with its evidence.
     fn bound(
         &self,
         choice: Choice,
-        f_on: &Codes,
+        f_codes: &Codes,
         answers: &[u16],
         anytime: bool,
     ) -> Result<Found, Error> {
         let levels = self.study.levels;
         let Levels { f, h, whole } = levels;
         let Subject { n, k, .. } = self.subject;
-        let class = self.known.class;
+        let class = self.input.class;
         let pilot = self.pilot();
         let pairs = answers.len() as u64;
         let other = pairs - count(answers, class);
         let invalid = count(answers, INVALID);
         let own = pairs - other;
-        // What holds at any number of pairs: its bound, its prior and its witness.
+        // The anytime-valid bound with its prior and its witness.
         let mixture = || {
             let (found, prior) = one_cell(levels, self.subject, choice, (pairs, other))?;
             Ok::<_, Error>((found.p_lower, [prior.a(), prior.b()], found.witness))
@@ -201,12 +202,12 @@ impl Recertified<'_> {
                 (p_lower, "loss", evidence)
             }
             Design::Both { .. } => {
-                let (found, evidence) = self.both(f_on, answers)?;
+                let (found, evidence) = self.both(f_codes, answers)?;
                 p_upper = Some(found.p_upper);
                 (found.p_lower, "both", evidence)
             }
             Design::Cells { .. } => {
-                let (p_lower, evidence) = self.cells(choice, f_on, answers)?;
+                let (p_lower, evidence) = self.cells(choice, f_codes, answers)?;
                 (p_lower, "cells", Evidence::Cells(evidence.into()))
             }
         };
@@ -218,17 +219,17 @@ impl Recertified<'_> {
         })
     }
 
-    /// How many samples the pilot had.
+    /// How many pilot samples there were.
     fn pilot(&self) -> u64 {
         self.subject.pilot.min(self.subject.k)
     }
 
-    /// The bound of both sides.
-    fn both(&self, f_on: &Codes, answers: &[u16]) -> Result<(bound::Both, Evidence), Error> {
+    /// The two-sided bound, with its evidence.
+    fn both(&self, f_codes: &Codes, answers: &[u16]) -> Result<(bound::Both, Evidence), Error> {
         let Levels { f, h, .. } = self.study.levels;
         let Subject { n, k, .. } = self.subject;
-        let (class, runner_up) = (self.known.class, self.known.runner_up);
-        let moved = moved(&f_on.classes, class, answers);
+        let (class, runner_up) = (self.input.class, self.input.runner_up);
+        let moved = moved(&f_codes.classes, class, answers);
         let found = bound::both(Answered { n, k, runner_up }, f, moved, h)?;
         let evidence = Evidence::Both {
             class,
@@ -245,21 +246,21 @@ impl Recertified<'_> {
         Ok((found, evidence))
     }
 
-    /// The bound over cells.
+    /// The bound over cells, with its evidence.
     fn cells(
         &self,
         choice: Choice,
-        f_on: &Codes,
+        f_codes: &Codes,
         answers: &[u16],
     ) -> Result<(LowerBound, CellEvidence), Error> {
-        let (class, n) = (self.known.class, self.subject.n);
+        let (class, n) = (self.input.class, self.subject.n);
         let mut cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
             samples: self.subject.cells[cell],
             tilt: choice.tilts.cells[cell],
             ..bound::Cell::default()
         });
         for (sample, &answer) in answers.iter().enumerate() {
-            if let Some(cell) = cell_of(f_on, class, sample) {
+            if let Some(cell) = cell_of(f_codes, class, sample) {
                 cells[cell].pairs += 1;
                 cells[cell].own += u64::from(answer == class);
             }
@@ -286,8 +287,8 @@ fn count(answers: &[u16], answer: u16) -> u64 {
     answers.iter().filter(|&&other| other == answer).count() as u64
 }
 
-/// How h's answers on some samples differ from f's, as far as the class and any one
-/// other answer go.
+/// Counts where h's answers differ from f's: the class lost, and the largest gain of any
+/// other answer.
 fn moved(f: &[u16], class: u16, h: &[u16]) -> bound::Moved {
     let pairs = || f.iter().zip(h);
     let mut arrived = BTreeMap::new();

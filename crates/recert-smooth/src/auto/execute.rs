@@ -1,4 +1,4 @@
-//! Recertifying a part of a plan's inputs.
+//! Recertifying some of a plan's inputs.
 
 use std::collections::BTreeMap;
 
@@ -7,36 +7,37 @@ use recert_ledger::{Certificate, Claim, Ledger, NetworkId};
 use super::Auto;
 use super::conclude::Recertified;
 use super::plan::{RecertificationPlan, network_sha256};
-use super::subjects::{Known, Pick};
+use super::subjects::{CertifiedInput, Pick};
 use crate::budget::{Choice, Study, Subject};
 use crate::run::{Wanted, collect_chosen};
 use crate::{Error, Outcome, Run};
 
-/// Some inputs of a plan, and networks of a ledger that has them.
+/// Some inputs of a plan, with the networks of a ledger that has these inputs.
 pub(super) struct Part<'a> {
     study: &'a Study,
-    /// What is claimed of every certificate; it names all inputs of the plan, as what
-    /// each of them gets depends on the others.
+    /// The claim of every certificate. It names all inputs of the plan, since each input's
+    /// design depends on the others.
     claim: Claim,
     pub(super) inputs: Vec<PartInput>,
-    /// Where each input is among these, by its position in the data.
-    pub(super) place: BTreeMap<u32, usize>,
+    /// The index of each input in `inputs`, by the input's position in the data.
+    pub(super) index: BTreeMap<u32, usize>,
 }
 
-/// An input, and what each network gets of it.
+/// An input, and the design of each network on it.
 pub(super) struct PartInput {
-    known: Known,
+    certified: CertifiedInput,
     subject: Subject,
     pub(super) choices: Vec<(NetworkId, Choice)>,
 }
 
 impl RecertificationPlan {
-    /// Recertifies each of the workers' networks on some of the plan's inputs, all of
-    /// them finished in the ledger; the same call again goes on where it was stopped.
+    /// Recertifies each of the workers' networks on some of the plan's inputs, which must be
+    /// [finished](crate::finished_inputs) in the ledger. After a stop the same call
+    /// continues.
     ///
     /// # Errors
-    /// A parameter error if the ledger, an input, f's answers on it or a network is not
-    /// the plan's. The failure of a classifier or of the workers.
+    /// A parameter error if the ledger, an input, f's answers on an input or a network differs
+    /// from the plan's. The failure of a classifier or of the workers.
     pub fn recertify(&self, run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
         let part = self.part(run.ledger, run.workers.networks(), inputs)?;
         if let Some(radius) = self.pilot.until {
@@ -49,14 +50,14 @@ impl RecertificationPlan {
             })
             .collect();
         collect_chosen(run, &wanted, &mut |ledger, network, idx| {
-            let input = &part.inputs[part.place[&idx]];
+            let input = &part.inputs[part.index[&idx]];
             let choice = (input.choices.iter()).find(|(id, _)| *id == network);
-            let (_, choice) = choice.expect("only the part's networks are asked");
+            let (_, choice) = choice.expect("only the plan's networks have wanted samples");
             Ok(vec![part.conclude(ledger, network, input, *choice, false)?])
         })
     }
 
-    /// These inputs, compared with the ledger: f's answers there must be those that the
+    /// These inputs of the plan. Fails unless f's answers in the ledger are those that the
     /// plan was made from.
     fn part(
         &self,
@@ -72,22 +73,26 @@ impl RecertificationPlan {
             let found = self.networks.iter().find(|plan| plan.network == sha256);
             match found.filter(|plan| plan.choices.len() == study.subjects.len()) {
                 Some(plan) => planned.push((network, &plan.choices)),
-                None => return Err(Error::parameter("a network is not one of the plan")),
+                None => {
+                    return Err(Error::parameter(
+                        "a network of the workers is not one of the plan's",
+                    ));
+                }
             }
         }
         let input = |(&idx, &i): (&u32, &usize)| {
-            let (known, subject, _) = Known::read(ledger, idx)?;
-            let subject = known.with_pilot(ledger, subject, study.subjects[i].pilot)?;
+            let (certified, subject, _) = CertifiedInput::read(ledger, idx)?;
+            let subject = certified.with_pilot(ledger, subject, study.subjects[i].pilot)?;
             if subject != study.subjects[i] {
                 return Err(Error::parameter(format!(
-                    "the ledger's answers on input {idx} are not those that the plan was made from"
+                    "f's answers on input {idx} differ from those that the plan was made from"
                 )));
             }
             let choices = planned
                 .iter()
                 .map(|(network, choices)| (*network, choices[i]));
             Ok(PartInput {
-                known,
+                certified,
                 subject,
                 choices: choices.collect(),
             })
@@ -97,29 +102,29 @@ impl RecertificationPlan {
             Some(radius) => Auto::until(radius),
             None => auto.goal(all.len() as u64),
         };
-        let place = inputs.iter().enumerate();
+        let index = inputs.iter().enumerate();
         Ok(Part {
             study,
             claim: auto.claim(ledger, (study, &all), goal),
             inputs: (inputs.iter().zip(&positions).map(input)).collect::<Result<_, _>>()?,
-            place: place.map(|(place, &idx)| (idx, place)).collect(),
+            index: index.map(|(i, &idx)| (idx, i)).collect(),
         })
     }
 }
 
 impl PartInput {
     pub(super) fn pick(&self, choice: Choice) -> Pick {
-        self.known.pick(choice.design)
+        self.certified.pick(choice.design)
     }
 
     pub(super) fn wanted(&self, network: NetworkId, choice: Choice) -> Wanted<Pick> {
-        self.pick(choice).wanted(network, self.known.idx)
+        self.pick(choice).wanted(network, self.certified.idx)
     }
 }
 
 impl Part<'_> {
-    /// The certificate of one input from a network's answers on the samples of its
-    /// design; `anytime` as for [`Recertified::conclude`].
+    /// The certificate of one input from a network's answers on the samples of its design;
+    /// see [`Recertified::conclude`] for `anytime`.
     pub(super) fn conclude(
         &self,
         ledger: &Ledger,
@@ -132,7 +137,7 @@ impl Part<'_> {
             study: self.study,
             claim: &self.claim,
             network,
-            known: input.known,
+            input: input.certified,
             subject: input.subject,
         };
         recertified.conclude(ledger, choice, anytime)

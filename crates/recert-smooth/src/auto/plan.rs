@@ -1,5 +1,5 @@
-//! A recertification as data: what all inputs decide together, from which any part of
-//! them can be recertified.
+//! A recertification as data: the decisions that involve all inputs, by which any part of
+//! the inputs can be recertified.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,20 @@ use crate::budget::{Choice, Design, Pilot, Rates, Study};
 use crate::run::{collect_chosen, series};
 use crate::{Error, Outcome, Run};
 
-/// The pilot samples of every input, before any is evaluated, and what they follow from.
+/// The first step of a recertification by `auto`: the pilot samples of every input, and
+/// everything that the later decisions depend on beside h's answers on them.
 ///
-/// It is made from a ledger that has all inputs. The pilot samples of a part of them can
-/// be evaluated into that ledger, or into another one of the same header that has these
-/// inputs.
+/// The plan is made from a ledger that has all inputs. The pilot samples of some of the
+/// inputs can be evaluated into that ledger, or into another ledger with an equal header that
+/// has these inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PilotPlan {
-    /// SHA-256 of all that decides f's answers: the ledger's header.
+    /// SHA-256 of the parts of the ledger's header that decide f's answers, and of alpha.
     #[serde(with = "crate::serial::sha256")]
     header: [u8; 32],
     sigma: f64,
     pub(super) auto: Auto,
-    /// The radius to recertify each input until, instead of the goal.
+    /// The radius to reach on each input, instead of the goal.
     #[serde(with = "crate::serial::radius")]
     pub(super) until: Option<Radius>,
     inputs: Vec<PlannedInput>,
@@ -42,7 +43,7 @@ struct PlannedInput {
     sha256: [u8; 32],
 }
 
-/// Networks' answers on the pilot samples of some inputs.
+/// The answers of some networks on the pilot samples of some inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PilotAnswers {
     /// SHA-256 of the [`PilotPlan`].
@@ -60,10 +61,11 @@ struct NetworkPilots {
     pilots: BTreeMap<u32, Pilot>,
 }
 
-/// The design of every input for every network: what all inputs together decide.
+/// The design of every input for every network, decided from all pilots together.
 ///
-/// Any part of the inputs can be recertified by it, with a ledger of the same header
-/// that has these inputs. The answers, certificates and claims are those of the whole.
+/// Any part of the inputs can be recertified by the plan, with any ledger of an equal header
+/// that has these inputs. The answers, certificates and claims are then the same as in a run
+/// on all inputs.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -76,7 +78,6 @@ struct NetworkPilots {
 ///     Auto, Outcome, PilotPlan, RecertificationPlan, Run, Sides, Silent, Threads,
 /// };
 ///
-///
 /// # let mut ledger = Ledger::create(&path, &header())?;
 /// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
 /// # let mut run = Run {
@@ -86,7 +87,7 @@ struct NetworkPilots {
 /// #     observer: &mut Silent,
 /// # };
 /// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
-/// // Where all inputs are certified:
+/// // In the process with the ledger of all inputs:
 /// let auto = Auto {
 ///     alpha: Alpha::new(0.002)?,
 ///     among: 1,
@@ -102,14 +103,14 @@ struct NetworkPilots {
 ///     workers: &mut h,
 ///     observer: &mut Silent,
 /// };
-/// // Wherever a part of the inputs is:
+/// // In a process with some of the inputs:
 /// let some = pilot.evaluate(&mut run, &[0, 9])?.expect("nothing stops it");
-/// // Wherever the others are:
+/// // In a process with the other inputs:
 /// let others = pilot.evaluate(&mut run, &[4])?.expect("nothing stops it");
-/// // In one place, from the answers on all pilots:
+/// // In one process, from the answers on all pilot samples:
 /// let plan = pilot.finish(&some.merged(others)?)?;
 /// let text = serde_json::to_string(&plan)?;
-/// // Wherever a part of the inputs is:
+/// // In each process with some of the inputs:
 /// let plan: RecertificationPlan = serde_json::from_str(&text)?;
 /// assert_eq!(plan.recertify(&mut run, &[0, 9])?, Outcome::Finished);
 /// # Ok(())
@@ -126,17 +127,18 @@ pub(super) struct NetworkPlan {
     /// SHA-256 of the network's identity.
     #[serde(with = "crate::serial::sha256")]
     pub(super) network: [u8; 32],
-    /// What the pilot of each input showed.
+    /// The outcome of each input's pilot.
     pilots: Vec<Pilot>,
     /// The rates for either half of the inputs, learned from the other half.
     rates: [Rates; 2],
-    /// What each input gets.
+    /// The design of each input.
     pub(super) choices: Vec<Choice>,
 }
 
 impl PilotPlan {
-    /// The pilot for `inputs`, all finished in the ledger; for designs that reach
-    /// `until`, if it is given, instead of the goal.
+    /// Plans the pilot for `inputs`, which must be [finished](crate::finished_inputs) in the
+    /// ledger. If a radius `until` is given, the designs will be made to reach it on each
+    /// input, instead of the goal.
     ///
     /// # Errors
     /// A parameter error if an input is not certified in the ledger, or alpha is too
@@ -164,21 +166,21 @@ impl PilotPlan {
         })
     }
 
-    /// SHA-256 of all that the plan follows from and is: the ledger's header, the
-    /// inputs, the goal, alpha, the number of candidates, and f's answers as far as
-    /// decisions look at them.
+    /// SHA-256 of the plan and of everything that it follows from: the ledger's header, the
+    /// inputs, the goal, alpha, the number of candidates, and those counts of f's answers that
+    /// decisions depend on.
     pub fn sha256(&self) -> [u8; 32] {
         let text = serde_json::to_vec(self).expect("all of it is numbers and text");
         Sha256::digest(text).into()
     }
 
-    /// Evaluates the pilot samples of some of the inputs, for all of the workers'
-    /// networks in one pass; `None` if the observer stopped it. The same call again goes
-    /// on from there.
+    /// Evaluates the pilot samples of some of the inputs, for all of the workers' networks in
+    /// one pass. Returns `None` if the observer stopped the run; the same call again continues
+    /// it.
     ///
     /// # Errors
-    /// A parameter error if the ledger or an input is not one of the plan. The failure
-    /// of a classifier or of the workers.
+    /// A parameter error if the ledger or an input is not the plan's. The failure of a
+    /// classifier or of the workers.
     pub fn evaluate(
         &self,
         run: &mut Run<'_>,
@@ -220,15 +222,15 @@ impl PilotPlan {
         }))
     }
 
-    /// The plan that the answers on all inputs' pilots lead to.
+    /// Decides the design of every input for every network, from the answers on all inputs'
+    /// pilot samples.
     ///
     /// # Errors
-    /// A parameter error if the answers are of another plan, or not of every input.
+    /// A parameter error if the answers belong to another plan, or if those on an input are
+    /// missing.
     pub fn finish(self, answers: &PilotAnswers) -> Result<RecertificationPlan, Error> {
         if answers.plan != self.sha256() {
-            return Err(Error::parameter(
-                "the pilot answers are those of another plan",
-            ));
+            return Err(Error::parameter("the pilot answers belong to another plan"));
         }
         let networks = (answers.networks.iter())
             .map(|NetworkPilots { network, pilots }| {
@@ -260,23 +262,23 @@ impl PilotPlan {
         })
     }
 
-    /// The positions in the data of all its inputs.
+    /// The positions in the data of all inputs of the plan.
     pub(super) fn indices(&self) -> Vec<u32> {
         self.inputs.iter().map(|input| input.idx).collect()
     }
 
-    /// Where each of these inputs is in the plan; an error if the ledger or an input is
-    /// not one of the plan.
+    /// The index in the plan of each of these inputs; an error if the ledger or an input is
+    /// not the plan's.
     pub(super) fn positions(&self, ledger: &Ledger, inputs: &[u32]) -> Result<Vec<usize>, Error> {
         if self.study.subjects.len() != self.inputs.len() {
             return Err(Error::parameter(
-                "the plan does not have the same inputs throughout",
+                "the plan is malformed: it does not have one subject for each input",
             ));
         }
         if self.header != header_sha256(ledger.header()) {
             return Err(Error::parameter(format!(
-                "the plan is not for ledger {}: its networks, noise, numbers of samples or alpha \
-                 are others",
+                "the plan was not made for ledger {}: its network, noise, numbers of samples or \
+                 alpha differ",
                 ledger.path().display()
             )));
         }
@@ -287,11 +289,11 @@ impl PilotPlan {
             let i = planned
                 .get(idx)
                 .copied()
-                .ok_or_else(|| Error::parameter(format!("input {idx} is not one of the plan")))?;
+                .ok_or_else(|| Error::parameter(format!("input {idx} is not one of the plan's")))?;
             match hashes.get(idx) {
                 Some(sha256) if *sha256 == self.inputs[i].sha256 => Ok(i),
                 Some(_) => Err(Error::parameter(format!(
-                    "input {idx} is not the image that the plan was made for"
+                    "input {idx} is another image than the one that the plan was made for"
                 ))),
                 None => Err(Error::parameter(format!(
                     "input {idx} is not in the ledger"
@@ -303,14 +305,15 @@ impl PilotPlan {
 }
 
 impl PilotAnswers {
-    /// These answers and others, of other inputs or networks.
+    /// Merges these answers with those on other inputs or of other networks.
     ///
     /// # Errors
-    /// A parameter error if they are of different plans, or differ on the same pilot.
+    /// A parameter error if they belong to different plans, or differ on the same pilot
+    /// samples.
     pub fn merged(mut self, other: Self) -> Result<Self, Error> {
         if self.plan != other.plan {
             return Err(Error::parameter(
-                "pilot answers of different plans do not go together",
+                "pilot answers that belong to different plans cannot be merged",
             ));
         }
         for NetworkPilots { network, pilots } in other.networks {
@@ -323,7 +326,7 @@ impl PilotAnswers {
                 if *same.pilots.entry(idx).or_insert_with(|| pilot.clone()) != pilot {
                     let network = hex(&network);
                     return Err(Error::parameter(format!(
-                        "network {network} answered the pilot of input {idx} in two ways"
+                        "network {network} has two different pilot answers on input {idx}"
                     )));
                 }
             }
@@ -333,26 +336,26 @@ impl PilotAnswers {
 }
 
 impl RecertificationPlan {
-    /// The [`PilotPlan::sha256`] of what it follows from.
+    /// The [`PilotPlan::sha256`] of the pilot plan that this plan was made from.
     pub fn follows_from(&self) -> [u8; 32] {
         self.pilot.sha256()
     }
 }
 
-/// The input hashes that the ledger has.
+/// The hashes of the ledger's inputs, by position.
 fn hashes(ledger: &Ledger) -> Result<BTreeMap<u32, [u8; 32]>, Error> {
     let inputs = ledger.inputs()?.into_iter();
     Ok(inputs.map(|input| (input.idx, input.sha256)).collect())
 }
 
-/// SHA-256 of what identifies a network: its file and all that decides what function
-/// it computes.
+/// What identifies a network: the hash of its file, and everything else that decides which
+/// function it computes.
 fn identity(network: &Network) -> serde_json::Value {
     json!([
         hex(&network.sha256),
-        network.engine,
-        network.engine_version,
-        network.precision,
+        network.engine.name,
+        network.engine.version,
+        network.engine.arithmetic,
         network.preprocess,
         network.output,
         network.classes,
@@ -371,7 +374,7 @@ pub(super) fn network_sha256(ledger: &Ledger, network: NetworkId) -> Result<[u8;
     Ok(sha256(&identity(found)))
 }
 
-/// SHA-256 of all in a header that decides f's answers, and of alpha.
+/// SHA-256 of everything in a header that decides f's answers, and of alpha.
 fn header_sha256(header: &Header) -> [u8; 32] {
     sha256(&json!([
         header.task,

@@ -1,5 +1,5 @@
-//! What the ledger of f shows of each input: what decisions about it look at, and the
-//! samples that a design of it takes.
+//! Reading f's ledger: what decisions about an input depend on, and the samples that a design
+//! takes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,15 +17,15 @@ use crate::{Error, Sides, bound, certify};
 
 /// An input that f has been certified on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct CertifiedInput {
     pub(super) idx: u32,
     pub(super) class: u16,
-    /// How often f answered otherwise on the late samples, by the most frequent of
-    /// these answers, [`INVALID`] being one.
+    /// The largest count of an answer other than the class, [`INVALID`] included, among f's
+    /// late samples.
     pub(super) runner_up: u64,
 }
 
-/// The samples of a design of an input.
+/// A design for an input with a given class, which determines the samples.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pick {
     pub(super) class: u16,
@@ -33,7 +33,7 @@ pub(super) struct Pick {
 }
 
 impl Pick {
-    /// The samples, from f's codes in the ledger, read as far as is needed.
+    /// The samples, found from f's codes in the ledger; no more of these are read than needed.
     pub(super) fn samples(self, ledger: &Ledger, idx: u32) -> Result<Picked, Error> {
         let mut picker = Picker::new(self.design, self.class, ledger.header().n);
         for block in ledger.blocks(certified(ledger, idx), picker.range())? {
@@ -46,7 +46,7 @@ impl Pick {
         Ok(picker.finish())
     }
 
-    /// The samples as those wanted of a network.
+    /// The design's samples, wanted of a network.
     pub(super) fn wanted(self, network: NetworkId, idx: u32) -> Wanted<Self> {
         Wanted {
             network,
@@ -63,9 +63,9 @@ impl ChooseSamples for Pick {
     }
 }
 
-impl Known {
-    /// An input as the ledger has it, what decisions about it look at but its pilot,
-    /// and whether its margins are known.
+impl CertifiedInput {
+    /// Reads an input from the ledger: the input, its subject without a pilot, and whether the
+    /// ledger has its margins.
     pub(super) fn read(ledger: &Ledger, idx: u32) -> Result<(Self, Subject, bool), Error> {
         let n = ledger.header().n;
         let selection = ledger
@@ -96,15 +96,15 @@ impl Known {
             piloted: [0; CELLS],
         };
         late.remove(&class);
-        let known = Self {
+        let input = Self {
             idx,
             class,
             runner_up: late.into_values().max().unwrap_or(0),
         };
-        Ok((known, subject, margins))
+        Ok((input, subject, margins))
     }
 
-    /// The subject with a pilot of so many samples.
+    /// Adds a pilot of this many samples to the subject.
     pub(super) fn with_pilot(
         self,
         ledger: &Ledger,
@@ -127,19 +127,56 @@ impl Known {
 }
 
 impl Auto {
-    /// What decisions about `inputs`, all finished in the ledger, rest on before any
-    /// pilot.
+    /// Everything that decisions about `inputs` depend on before any pilot is evaluated. All of
+    /// `inputs` must be [finished](crate::finished_inputs) in the ledger.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("run.recert");
+    /// use recert_num::Alpha;
+    /// use recert_smooth::budget::{Goal, Rates};
+    /// use recert_smooth::{Auto, Run, Sides, Silent, Threads};
+    ///
+    /// # let mut ledger = Ledger::create(&path, &header())?;
+    /// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+    /// # let mut run = Run {
+    /// #     ledger: &mut ledger,
+    /// #     inputs: &Pixels,
+    /// #     workers: &mut f,
+    /// #     observer: &mut Silent,
+    /// # };
+    /// # let _ = recert_smooth::certify(&mut run, &[0, 4, 9], Sides::Two)?;
+    /// // The ledger has inputs 0, 4 and 9, certified.
+    /// let auto = Auto {
+    ///     alpha: Alpha::new(0.002)?,
+    ///     among: 1,
+    ///     goal: Goal::Budget(300),
+    ///     sides: Sides::Two,
+    /// };
+    /// let study = auto.study(&ledger, &[0, 4, 9])?;
+    /// let forecast = study.forecast(&Rates::default())?;
+    /// assert!(forecast.evaluations <= 300);
+    /// assert!(forecast.radius > 0.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A parameter error if an input is not certified in the ledger, or if alpha is too small
+    /// for this many candidates.
     pub fn study(&self, ledger: &Ledger, inputs: &[u32]) -> Result<Study, Error> {
-        let read = |&idx: &u32| Known::read(ledger, idx);
+        let read = |&idx: &u32| CertifiedInput::read(ledger, idx);
         let read = (inputs.iter().map(read)).collect::<Result<Vec<_>, _>>()?;
         let votes: Vec<_> = read.iter().map(|(_, s, _)| (s.favour, s.votes)).collect();
         let subjects = (read.iter().zip(self.goal.pilots(&votes)))
-            .map(|((known, subject, _), pilot)| known.with_pilot(ledger, *subject, pilot));
+            .map(|((input, subject, _), pilot)| input.with_pilot(ledger, *subject, pilot));
         Ok(Study {
             subjects: subjects.collect::<Result<_, _>>()?,
             both_sides: self.sides == Sides::Two,
             margins: read.iter().all(|(_, _, margins)| *margins),
-            // Fresh samples may come on top of the cached ones.
+            // A design may use fresh samples in addition to f's.
             levels: Levels::new(
                 level(ledger.header(), self.alpha, 2 * ledger.header().n)?,
                 self.among,
@@ -148,9 +185,9 @@ impl Auto {
         })
     }
 
-    /// The rates at which `network` left f's class on all samples of `inputs` that it has
-    /// answered so far, and how many they were; `None` if there are none. For
-    /// forecasts: decisions take rates from other inputs only.
+    /// The rates observed for `network` on all samples of `inputs` that it has answered so far,
+    /// and the number of these samples that f answered with the class; `None` if there are
+    /// none. They serve forecasts; designs use only rates from other inputs.
     pub fn observed(
         &self,
         ledger: &Ledger,
@@ -185,7 +222,7 @@ impl Auto {
     }
 }
 
-/// The class that f's selection samples selected.
+/// The class that f's selection samples selected on an input.
 pub(super) fn selected(ledger: &Ledger, idx: u32) -> Result<u16, Error> {
     let selection = ledger.selection(ledger.base(), idx)?;
     Ok(selection.ok_or_else(|| not_certified(idx))?.class)
@@ -195,9 +232,10 @@ fn not_certified(idx: u32) -> Error {
     Error::parameter(format!("input {idx} is not certified in the ledger"))
 }
 
-/// Of the samples that f answered with c: the cell of each, and whether h left it.
+/// For each sample that f answered with the class: its cell, and whether h answered
+/// otherwise.
 pub(super) fn pairs(f: &Codes, class: u16, h: &[u16]) -> Pilot {
-    // Without margins every sample counts as decided.
+    // Without margins every sample counts as one of a large margin.
     let cell = |sample: usize| cell_of(f, class, sample).unwrap_or(OWN - 1);
     (h.iter().enumerate())
         .filter(|&(sample, _)| f.classes[sample] == class)
@@ -215,7 +253,7 @@ pub(super) fn tally<'a>(
     }
 }
 
-/// Where f's codes of an input are.
+/// The series of f's codes on an input.
 fn certified(ledger: &Ledger, idx: u32) -> Series {
     series(ledger.base(), idx, Stream::Certify)
 }

@@ -1,7 +1,7 @@
-//! Recertifying until a radius is reached: `recertify --until-radius`.
+//! Recertifying each input until a given radius is reached.
 //!
-//! The samples planned for the radius are evaluated in rounds; after each, the
-//! bounds that hold at all rounds at once decide whether the input is done.
+//! The samples planned for the radius are evaluated in rounds. After each round, bounds that
+//! hold after all rounds at once decide whether the input is done.
 
 use std::collections::BTreeMap;
 
@@ -13,32 +13,32 @@ use super::execute::Part;
 use crate::bound::{self, Beta};
 use crate::budget::{CELLS, Choice, Design, Levels, Subject};
 use crate::run::collect_chosen;
-use crate::until::Once;
+use crate::until::AcrossRounds;
 use crate::{Error, Outcome, Run};
 
-/// How much of what is planned has been evaluated after each round.
+/// The number of samples evaluated after each round, as a multiple of the number planned.
 const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
 
 impl Auto {
-    /// The goal of a radius for each input, as [`Auto::goal`].
+    /// As [`Auto::goal`], for the goal of a radius for each input.
     pub(super) fn until(radius: Radius) -> (u64, ledger::Goal) {
         (0, ledger::Goal::Until(radius.get()))
     }
 }
 
 impl Part<'_> {
-    /// Recertifies each input until its radius is at least `radius` or it seems that it
-    /// never will be.
+    /// Recertifies each input until its radius is at least `radius`, or until that seems out
+    /// of reach.
     pub(super) fn in_rounds(&self, run: &mut Run<'_>, radius: Radius) -> Result<Outcome, Error> {
         let target = radius.get() / run.ledger.header().sigma;
-        // What is planned for each input and network, until it is done.
+        // The plan for each input and network that is not done yet.
         let mut left: BTreeMap<(usize, NetworkId), Choice> = BTreeMap::new();
-        for (place, input) in self.inputs.iter().enumerate() {
+        for (i, input) in self.inputs.iter().enumerate() {
             let choices = input.choices.iter();
-            left.extend(choices.map(|&(network, choice)| ((place, network), choice)));
+            left.extend(choices.map(|&(network, choice)| ((i, network), choice)));
         }
         let last = ROUNDS[ROUNDS.len() - 1];
-        let mut observer = Once {
+        let mut observer = AcrossRounds {
             most: left.values().map(|c| c.scaled(last).design.cost()).sum(),
             observer: run.observer,
             started: false,
@@ -51,17 +51,15 @@ impl Part<'_> {
         };
         for round in ROUNDS {
             let wanted: Vec<_> = (left.iter())
-                .map(|(&(place, network), choice)| {
-                    self.inputs[place].wanted(network, choice.scaled(round))
-                })
+                .map(|(&(i, network), choice)| self.inputs[i].wanted(network, choice.scaled(round)))
                 .collect();
             if wanted.is_empty() {
                 break;
             }
             let outcome = collect_chosen(&mut run, &wanted, &mut |ledger, network, idx| {
-                let place = self.place[&idx];
-                let input = &self.inputs[place];
-                let planned = left[&(place, network)];
+                let i = self.index[&idx];
+                let input = &self.inputs[i];
+                let planned = left[&(i, network)];
                 let choice = planned.scaled(round);
                 let certificate = self.conclude(ledger, network, input, choice, true)?;
                 let samples = |choice| {
@@ -77,7 +75,7 @@ impl Part<'_> {
                 if !stop {
                     return Ok(Vec::new());
                 }
-                left.remove(&(place, network));
+                left.remove(&(i, network));
                 Ok(vec![certificate])
             })?;
             if outcome == Outcome::Stopped {
@@ -88,8 +86,8 @@ impl Part<'_> {
     }
 }
 
-/// Whether the counts themselves, without any doubt about them, fall short of
-/// the radius (in units of sigma).
+/// Whether the observed frequencies themselves, without any allowance for chance, fall short
+/// of the radius (in units of sigma).
 fn hopeless(evidence: &Evidence, target: f64) -> bool {
     let share = |part: u64, whole: u64| {
         if whole > 0 {
@@ -114,12 +112,11 @@ fn hopeless(evidence: &Evidence, target: f64) -> bool {
         }
         _ => 0.0,
     };
-    // Phi(target), from below.
+    // Compared with a lower bound of Phi(target).
     recert_num::normal_cdf_lower(target.min(37.0)).is_ok_and(|needed| p < needed.get())
 }
 
-/// The bound of one cell that holds at any time: its lower bound, its name, and
-/// what its counts have beside the plain ones.
+/// The anytime-valid bound of a design with a single cell, and its prior.
 pub(super) fn one_cell(
     levels: Levels,
     subject: Subject,

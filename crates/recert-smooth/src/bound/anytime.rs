@@ -1,8 +1,7 @@
-//! Bounds that hold at every number of samples at once, so that a run may stop
-//! as soon as it has what it wants.
+//! Anytime-valid bounds: they hold at every number of samples at once, so that a run may stop
+//! at a time that depends on the answers.
 //!
-//! Each is a [joint bound](super::joint_upper) of one cell: a mixture
-//! martingale (a bettor's wealth) against every probability that is excluded.
+//! Each is a [joint bound](super::joint_upper) with one cell, a mixture martingale.
 
 use recert_num::directed::sub_down;
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower};
@@ -12,7 +11,7 @@ use super::joint::{Cell, joint_upper};
 use super::mixture::Beta;
 use crate::Error;
 
-/// A lower bound, with what is needed to check it.
+/// A lower confidence bound with its witness, at which it can be checked.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Anytime {
     /// The lower bound.
@@ -21,9 +20,19 @@ pub struct Anytime {
     pub witness: f64,
 }
 
-/// `P(class)` from `k` of the first `t` samples, for all `t` at once with failure
-/// probability `alpha`. `prior` is the law of *another* answer; it must not
-/// depend on these samples.
+/// The lower confidence bound of `P(class)` from `k` of the first `t` samples, for all `t` at
+/// once with failure probability `alpha`. `prior` is the prior for the probability of an
+/// answer *other* than the class; it must not depend on these samples.
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::{Beta, anytime};
+///
+/// let prior = Beta::new(10.5, 90.5)?;
+/// let found = anytime(9000, 10_000, prior, Alpha::new(0.001)?)?;
+/// assert!(found.p_lower.get() > 0.88 && found.p_lower.get() < 0.9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn anytime(k: u64, t: u64, prior: Beta, alpha: Alpha) -> Result<Anytime, Error> {
     weighted(
         1.0,
@@ -36,8 +45,8 @@ pub fn anytime(k: u64, t: u64, prior: Beta, alpha: Alpha) -> Result<Anytime, Err
     )
 }
 
-/// [`coded_loss`](super::coded_loss) for all numbers of pairs at once: f's `k` of
-/// `n` are fixed, the pairs may stop at any time.
+/// [`coded_loss`](super::coded_loss) for all numbers of pairs at once. f's `k` of `n` are
+/// fixed; the number of pairs may depend on h's answers.
 pub fn anytime_loss(
     (k, n): (u64, u64),
     alpha_f: Alpha,
@@ -49,7 +58,7 @@ pub fn anytime_loss(
     weighted(p_f.get(), tally, prior, alpha_h)
 }
 
-/// `weight (1 - theta)`, theta the chance of another answer.
+/// The bound of `weight (1 - theta)`, where theta is the probability of another answer.
 fn weighted(weight: f64, tally: Tally, prior: Beta, alpha: Alpha) -> Result<Anytime, Error> {
     let cell = Cell {
         weight,

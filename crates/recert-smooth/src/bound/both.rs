@@ -1,34 +1,34 @@
-//! Both sides of a recertification: what h may lose of the class, and what any
-//! one other class may win.
+//! The two-sided bound of a recertification: the loss of the class, and the gain of any one
+//! other class.
 
 use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, clopper_pearson_upper};
 
 use crate::Error;
 
-/// f's answers on all its samples.
+/// Counts of f's answers on all its samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answered {
     /// Samples.
     pub n: u64,
-    /// Those answered with the class.
+    /// Samples answered with the class.
     pub k: u64,
     /// The largest count of any other class.
     pub runner_up: u64,
 }
 
-/// h against f on the first samples.
+/// Counts of h's answers against f's on the first samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Moved {
     /// Samples that h ran on.
     pub pairs: u64,
-    /// Those that f answered with the class and h did not.
+    /// Samples that f answered with the class and h did not.
     pub lost: u64,
-    /// Of those that h answered with some other class and f did not answer
-    /// with that: the largest count of any such class.
+    /// The largest count, over the other answers (an invalid one included), of samples that h
+    /// answered so and f did not.
     pub arrived: u64,
 }
 
-/// Bounds of the class and of every other one.
+/// Bounds of the class's probability and of every other class's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Both {
     /// `P(h = c)` is at least this.
@@ -38,17 +38,36 @@ pub struct Both {
 }
 
 /// Bounds `P(h = c)` from below and `max P(h = j)` over the other classes from
-/// above (Ugare et al. 2024, Theorem 2, with separate bounds of what is lost
-/// and what is won in place of zeta twice).
+/// above (Ugare et al. 2024, Theorem 2, with separate bounds of the loss and of the gain in
+/// place of zeta twice).
 ///
-/// Four events, each a binomial count of one fixed thing: `P(f = c) >= p`; with
+/// The proof uses four events, each about one binomial count: `P(f = c) >= p`; with
 /// `j` f's most probable other class, `P(f = j) <= q`; `P(f = c, h != c) <= l`; and
 /// with `i` h's most probable other class, `P(h = i, f != i) <= r`. The classes `i`
 /// and `j` are unknown, but fixed before any sample is drawn, and the largest
-/// count of any class is at least theirs, so each bound from the largest count
-/// fails no more often than its share, without a union over the classes. Then
-/// `P(h = c) >= p - l` and `P(h = i) <= P(f = i) + P(h = i, f != i) <= q + r`. Fails
-/// with probability at most `alpha_f + alpha_h`; each is halved.
+/// count of any class is at least theirs. Each bound from the largest count
+/// therefore fails with probability at most its share, without a union over the classes. Then
+/// `P(h = c) >= p - l` and `P(h = i) <= P(f = i) + P(h = i, f != i) <= q + r`. Each
+/// share is halved, so the bounds fail with probability at most `alpha_f + alpha_h`.
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::{Answered, Moved, both};
+///
+/// let f = Answered {
+///     n: 10_000,
+///     k: 4600,
+///     runner_up: 2000,
+/// };
+/// let h = Moved {
+///     pairs: 1000,
+///     lost: 15,
+///     arrived: 8,
+/// };
+/// let found = both(f, Alpha::new(0.0002)?, h, Alpha::new(0.0018)?)?;
+/// assert!(found.p_lower.get() > found.p_upper.get() + 0.1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// If a share is out of the bounds' domain, or counts exceed their totals.

@@ -1,7 +1,7 @@
 //! One bound of `P(h = c)` from f's codes on all samples and h's answers on some
 //! of each code, by a product of exponential martingales.
 //!
-//! Every cached sample carries a code, its *cell*, which is a function of that sample
+//! Every sample that f has answered has a code, its *cell*, which is a function of that sample
 //! alone. Cell `s` has `n_s` of the `n` samples and probability `pi_s`; h answers c
 //! in it with probability `theta_s`, and did so on `x_s` of the `m_s` samples of the
 //! cell that it ran on. Tilts are positive numbers: `kappa`, fixed before any of
@@ -35,16 +35,16 @@ use recert_num::{Alpha, LowerBound};
 
 use crate::Error;
 
-/// h on the samples of one code.
+/// Counts of one cell, and its tilt.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cell {
-    /// Cached samples of the code, `n_s`.
+    /// f's samples in the cell, `n_s`.
     pub samples: u64,
-    /// Those that h ran on, `m_s`.
+    /// Samples of the cell that h ran on, `m_s`.
     pub pairs: u64,
-    /// Those of them that h answered with c, `x_s`.
+    /// Samples of the cell that h answered with c, `x_s`.
     pub own: u64,
-    /// `kappa_s`; not looked at where `pairs` is 0.
+    /// `kappa_s`; ignored where `pairs` is 0.
     pub tilt: f64,
 }
 
@@ -53,6 +53,22 @@ pub struct Cell {
 ///
 /// `tilt` is `kappa`, of f's `n` codes. It must not depend on the codes; how many
 /// samples of each cell h runs on, and the tilts of the cells, may.
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::{Cell, cells};
+///
+/// // One cell with all of f's 1,000 samples; h answered all of 400 with the class.
+/// let cell = Cell {
+///     samples: 1000,
+///     pairs: 400,
+///     own: 400,
+///     tilt: 9.0,
+/// };
+/// let p = cells(1000, 0.2, &[cell], Alpha::new(0.002)?)?;
+/// assert!(p.get() > 0.5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// If a cell has more pairs than samples or more answers than pairs, or a tilt is
@@ -63,7 +79,7 @@ pub fn cells(n: u64, tilt: f64, cells: &[Cell], alpha: Alpha) -> Result<LowerBou
     let known = (cells.iter()).fold(ln_down(alpha.get()), |sum, cell| {
         add_down(sum, least_down(cell, rate))
     });
-    // Rises with p.
+    // The left-hand side increases with p.
     let violated = |p: f64| mul_up(n as f64, ln_up(add_up(1.0, mul_up(tilt, p)))) <= known;
     let (mut low, mut high) = (0.0, 1.0);
     if !violated(low) {

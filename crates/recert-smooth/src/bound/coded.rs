@@ -1,26 +1,37 @@
-//! The bound on samples that f answered with c.
+//! The bound from samples that f answered with c.
 //!
-//! Given which samples those are, the noises are still independent, each with its
-//! law given f's answer. So whatever rule, looking at this and at no answer of h
-//! on this input, chooses on how many of them h runs, its answers there are
-//! independent trials with one probability.
+//! Given which samples those are, the noises are still independent, each with its conditional
+//! law given f's answer. A rule that looks at f's answers, and at no answer of h on this
+//! input, may therefore choose on how many of these samples h runs: h's answers there are
+//! independent trials with one success probability.
 
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
 
 use crate::Error;
 
-/// h on some samples of one code.
+/// Counts of h's answers on samples that f answered with c, or on fresh samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Samples that h ran on.
     pub pairs: u64,
-    /// Those that h did not answer with c, invalid answers included.
+    /// Samples that h did not answer with c, invalid answers included.
     pub other: u64,
 }
 
 /// `P(h = c) >= CP_lo(k, n, alpha_f) (1 - CP_up(other, pairs, alpha_h))`, with
-/// pairs chosen among the samples that f answered with c: `P(h = c) >= P(f = c)
-/// P(h = c | f = c)`. Fails with probability at most `alpha_f + alpha_h`.
+/// pairs chosen among the samples that f answered with c, since `P(h = c) >= P(f = c)
+/// P(h = c | f = c)`. It fails with probability at most `alpha_f + alpha_h`.
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::{Tally, coded_loss};
+///
+/// let tally = Tally { pairs: 500, other: 1 };
+/// let [alpha_f, alpha_h] = [Alpha::new(0.0002)?, Alpha::new(0.0018)?];
+/// let p = coded_loss(8000, 10_000, alpha_f, tally, alpha_h)?;
+/// assert!(p.get() > 0.76 && p.get() < 0.8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn coded_loss(
     k: u64,
     n: u64,

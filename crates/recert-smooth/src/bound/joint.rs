@@ -1,5 +1,5 @@
-//! One bound of a weighted sum of probabilities, joint over the cells they
-//! belong to: by the likelihood ratio of a mixture.
+//! An anytime-valid bound of a weighted sum of probabilities, one for each cell, by the
+//! likelihood ratio of a mixture.
 //!
 //! Cells `s` have unknown probabilities `theta_s` of an event; `x_s` events
 //! were seen in `m_s` trials. With a Beta law for each cell, fixed before these
@@ -21,7 +21,7 @@
 //!                     <  sum_s max_t (ln L_s(t) + eta w_s t) - ln M - ln alpha,
 //! ```
 //!
-//! so each `eta` gives a bound, and no search has to be trusted: [`joint_upper`]
+//! so each `eta` gives a valid bound, and the search for a good one need not be trusted: [`joint_upper`]
 //! looks for the best `eta`, the *witness*, and [`joint_upper_at`] evaluates the
 //! right-hand side with outward rounding. (Wasserman, Ramdas, Balakrishnan,
 //! "Universal inference", PNAS 2020; the mixture goes back to Robbins 1970.)
@@ -35,16 +35,16 @@ use recert_num::directed::{add_down, add_up, div_up, ln_down, mul_up, sub_up};
 use super::mixture::{Beta, largest_up, peak};
 use crate::Error;
 
-/// A group of samples with one probability of the event.
+/// A group of samples with one unknown probability of the event.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cell {
-    /// Its weight in the sum, not negative.
+    /// The cell's weight in the sum, at least 0.
     pub weight: f64,
-    /// Trials, m.
+    /// The number of trials, m.
     pub trials: u64,
-    /// Events among them, x.
+    /// The number of events among the trials, x.
     pub events: u64,
-    /// The law fixed beforehand.
+    /// The Beta law, fixed before the trials.
     pub prior: Beta,
 }
 
@@ -59,6 +59,23 @@ pub struct Joint {
 
 /// The upper bound of the weighted sum of the cells' probabilities; valid at
 /// any stopping time with failure probability `alpha`.
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::{Beta, JointCell, joint_upper, joint_upper_at};
+///
+/// let cell = JointCell {
+///     weight: 1.0,
+///     trials: 100,
+///     events: 0,
+///     prior: Beta::new(0.5, 50.0)?,
+/// };
+/// let alpha = Alpha::new(0.001)?;
+/// let joint = joint_upper(&[cell], alpha)?;
+/// assert!(joint.bound < 0.2);
+/// assert_eq!(joint_upper_at(&[cell], alpha, joint.witness)?, joint.bound);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// If there is no cell, a weight is negative or not finite, or a cell has more
@@ -118,8 +135,8 @@ fn evaluate(cells: &[Cell], threshold: f64, eta: f64) -> f64 {
     div_up(sub_up(largest, threshold), eta).clamp(0.0, whole)
 }
 
-/// About the best multiplier: the bound is least where the likelihood at the
-/// peaks meets the threshold. The likelihood there falls as eta grows.
+/// Approximately the best multiplier. The bound is least where the likelihood at the peaks
+/// equals the threshold; the likelihood at the peaks decreases as eta grows.
 fn witness(cells: &[Cell], threshold: f64) -> f64 {
     let likelihood = |eta: f64| -> f64 {
         let each = cells.iter().map(|cell| {

@@ -1,8 +1,8 @@
-//! A cell's likelihood: its average under a Beta law, and its largest value.
+//! The likelihood of one cell: its average under a Beta law, and its maximum.
 //!
 //! A cell is a group of samples with one unknown probability `theta` of an
-//! event, of which `events` were seen in `trials`. The probability of the very
-//! sequence seen is `L(theta) = theta^x (1 - theta)^(m - x)`. Its average under
+//! event, which occurred `events` times in `trials`. The probability of the observed sequence
+//! is `L(theta) = theta^x (1 - theta)^(m - x)`. Its average under
 //! a Beta law fixed beforehand is what [`joint`](super::joint_upper) compares
 //! with; both are computed here with their rounding counted.
 
@@ -12,9 +12,8 @@ use recert_num::directed::{
 
 use crate::Error;
 
-/// A Beta law of a probability: where it is thought to lie before any pair of
-/// the input in question was evaluated. It decides how tight a bound is,
-/// never whether it holds.
+/// A Beta prior of a probability, fixed before any pair of the input in question was
+/// evaluated. It influences how tight a bound is, not whether it holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Beta {
     /// Weight of the event.
@@ -81,7 +80,7 @@ impl Beta {
     }
 }
 
-/// The `theta` at which `ln L(theta) + slope theta` is largest, about.
+/// Approximately the `theta` at which `ln L(theta) + slope theta` is largest.
 pub(crate) fn peak(events: f64, trials: f64, slope: f64) -> f64 {
     // The root in [0, 1] of -slope t^2 + (slope - m) t + x, in the form that
     // does not cancel.

@@ -35,29 +35,38 @@ use crate::Error;
 /// What a certification run concludes about one input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Verdict {
-    /// The smoothed classifier answers `class` within `radius`.
+    /// The smoothed classifier answers `class` at every point within `radius`.
     Certified {
         /// The class.
         class: u16,
         /// The L2 radius, in the units of the images, rounded down.
         radius: Radius,
     },
-    /// Nothing could be shown at the confidence asked for.
+    /// No radius could be proved at the failure probability asked for.
     Abstained,
 }
 
-/// A verdict, and the bound it rests on.
+/// A verdict, and the bound that it follows from.
+///
+/// ```
+/// use recert_num::{LowerBound, Sigma};
+/// use recert_smooth::bound::{Conclusion, Verdict};
+///
+/// let (p_lower, sigma) = (LowerBound::new(0.9)?, Sigma::new(0.25)?);
+/// let conclusion = Conclusion::one_sided(3, p_lower, sigma, "direct")?;
+/// assert!(matches!(conclusion.verdict, Verdict::Certified { class: 3, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conclusion {
     /// Certified or abstained.
     pub verdict: Verdict,
     /// The lower bound of the probability of the class.
     pub p_lower: LowerBound,
-    /// The largest probability that another class can have where the class has
-    /// `p_lower`; `None` where all that is known of it is that it is at most
-    /// `1 - p_lower`.
+    /// The largest probability that another class can have if the class has `p_lower`; `None`
+    /// if only the class's probability was bounded, which leaves `1 - p_lower`.
     pub p_upper: Option<UpperBound>,
-    /// Which bound it is.
+    /// The name of the bound.
     pub bound: &'static str,
 }
 
@@ -83,7 +92,7 @@ impl Conclusion {
         })
     }
 
-    /// The conclusion from probabilities of the class and of the next best:
+    /// The conclusion from bounds of the class's probability and of the runner-up's:
     /// the radius is `sigma/2 (Phi^-1(pA) - Phi^-1(pB))` where `pA > pB` (Cohen,
     /// Rosenfeld, Kolter 2019, Theorem 1).
     pub fn two_sided(
@@ -128,7 +137,7 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// Adds what f and h answered on some samples, of both as many.
+    /// Adds the answers of f and h on the same samples, in the same order.
     pub fn add(&mut self, f: &[u16], h: &[u16], class: u16) {
         for (&f, &h) in f.iter().zip(h) {
             self.m += 1;
@@ -141,27 +150,27 @@ impl Pairs {
     }
 }
 
-/// A lower bound of `P(h = c)` from f's count and the first m samples, that both
-/// networks answered; one module each.
+/// A lower confidence bound of `P(h = c)` from f's count on all n samples and both networks'
+/// answers on the first m. Each implementation is a module of its own.
 pub trait PairBound: std::fmt::Debug + Sync {
-    /// The name it goes by in ledgers and on the command line.
+    /// The bound's name in ledgers.
     fn name(&self) -> &'static str;
 
-    /// The weights by which alpha is split between the events it rests on.
+    /// The weights by which alpha is split between the bound's events.
     fn weights(&self) -> &'static [f64];
 
-    /// What a claim records of it, with one share of alpha an event.
+    /// The parameters that a claim records, with one share of alpha for each event.
     fn parameters(&self, shares: &[Alpha]) -> Parameters;
 
-    /// The bound from f's `k` of `n` and the pairs, with one share of alpha an
-    /// event. Fails with probability at most the sum of the shares.
+    /// The bound from f's `k` of `n` samples and the pairs, with one share of alpha for each
+    /// event. It fails with probability at most the sum of the shares.
     ///
     /// # Errors
     /// Of a Clopper-Pearson bound.
     fn lower(&self, k: u64, n: u64, pairs: &Pairs, shares: &[Alpha]) -> Result<LowerBound, Error>;
 }
 
-/// The bounds of the first m samples, loosest first.
+/// All bounds from pairs on the first m samples, loosest first.
 pub const PAIR_BOUNDS: [&dyn PairBound; 3] = [&Zeta, &Loss, &Paired];
 
 #[cfg(test)]

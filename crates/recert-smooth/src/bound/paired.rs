@@ -1,5 +1,5 @@
-//! Two paired bounds on the first m samples: f's probability less what h loses,
-//! and what it gains added.
+//! Two bounds from pairs on the first m samples: f's bound less the loss, and the same plus the
+//! gain.
 
 use recert_ledger::Parameters;
 use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
@@ -10,6 +10,20 @@ use crate::Error;
 /// `P(h = c) >= CP_lo(k, n, a1) - CP_up(lost, m, a2)`, failing with probability
 /// at most `a1 + a2`: only samples on which f answered c and h did not count
 /// against h. Never below [`zeta`](super::zeta) at the same shares.
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::{Pairs, loss, zeta};
+///
+/// let mut pairs = Pairs::default();
+/// // The one disagreement is no loss of class 3.
+/// pairs.add(&[3, 3, 5, 3], &[3, 3, 7, 3], 3);
+/// let [alpha_f, alpha_h] = [Alpha::new(0.0001)?, Alpha::new(0.0009)?];
+/// let (by_zeta, _) = zeta(9900, 10_000, alpha_f, &pairs, alpha_h)?;
+/// let by_loss = loss(9900, 10_000, alpha_f, &pairs, alpha_h)?;
+/// assert!(by_loss.get() > by_zeta.get());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn loss(
     k: u64,
     n: u64,

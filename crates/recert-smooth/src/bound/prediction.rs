@@ -1,4 +1,4 @@
-//! The smoothed classifier's class, by a test of its count: PREDICT's decision.
+//! Predicting the smoothed classifier's class by a binomial test: PREDICT.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,33 @@ use recert_num::{Alpha, clopper_pearson_lower};
 
 use crate::Error;
 
-/// What the counts of one input say of the smoothed classifier's class.
+/// The outcome of PREDICT's test on the counts of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prediction {
-    /// The class with most answers, ties to the lower index; 0 without any.
+    /// The class with most answers, ties to the lower index; 0 if there are no answers.
     pub class: u16,
-    /// Its count.
+    /// The count of the class.
     pub first: u64,
     /// The runner-up's count.
     pub second: u64,
-    /// Whether the test lets `class` be answered.
+    /// Whether the p-value is at most alpha, so that `class` may be returned.
     pub decided: bool,
 }
 
 /// Tests the top count against the runner-up's: the class is decided if the
 /// two-sided binomial test at probability 1/2 has a p-value of at most alpha.
-/// A class decided is not the smoothed classifier's with probability at most
+/// A class that is decided differs from the smoothed classifier's with probability at most
 /// alpha (Cohen, Rosenfeld, Kolter 2019, PREDICT and Proposition 2).
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::prediction;
+///
+/// let alpha = Alpha::new(0.001)?;
+/// assert!(prediction(&[(3, 90), (5, 10)].into(), alpha)?.decided);
+/// assert!(!prediction(&[(3, 51), (5, 49)].into(), alpha)?.decided);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn prediction(counts: &BTreeMap<u16, u64>, alpha: Alpha) -> Result<Prediction, Error> {
     let (mut class, mut first, mut second) = (0, 0, 0);
     for (&c, &count) in counts {

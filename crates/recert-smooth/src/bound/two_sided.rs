@@ -1,18 +1,17 @@
-//! Certifying from scratch with a bound of its own for the runner-up: a
-//! network's counts of the class selected and of the next best, by Clopper and
-//! Pearson.
+//! Certifying from scratch with a separate bound for the runner-up: Clopper-Pearson bounds from
+//! a network's counts of the selected class and of the runner-up.
 //!
 //! Let `p` be the probability of the class selected, c, and `q` the largest of
-//! any other answer, j: another class, or none (an invalid answer, which so
-//! counts against the class as it does one-sided). Two events, each of a probability known
-//! from below whatever the network does:
+//! any other answer, j: another class, or none (an invalid answer, which
+//! counts against the class as in the one-sided case). The bound uses two events, each of
+//! which fails with at most a known probability whatever the network does:
 //!
 //! - A: `p >= a` with `a = CP_lo(k, n, alpha_a)`;
-//! - R: `p / (p + q) >= t` with `t = CP_lo(k, k + k_j, alpha_ratio)`, for among
-//!   the samples answered c or j the count of c is binomial with just this ratio.
+//! - R: `p / (p + q) >= t` with `t = CP_lo(k, k + k_j, alpha_ratio)`, since among
+//!   the samples answered c or j the count of c is binomial with exactly this ratio.
 //!
-//! j is one answer, fixed before any sample is drawn, though unknown: R needs no
-//! union over the classes, and the largest count of another answer in place of
+//! j is unknown, but it is one answer that is fixed before any sample is drawn. R therefore
+//! needs no union over the classes; using the largest count of another answer in place of
 //! `k_j` only lowers t. Where A and R hold, `q <= min(1 - p, p (1 - t) / t)`,
 //! and the radius `sigma/2 (Phi^-1(p) - Phi^-1(q))` is least at `p = a`
 //! (`SOUNDNESS.md`, section 1).
@@ -25,13 +24,13 @@ use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower};
 
 use crate::Error;
 
-/// The parts of a two-sided certificate's failure probability; their exact sum
-/// is at most the whole.
+/// The two shares of a two-sided certificate's failure probability; their exact sum is at most
+/// the whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shares {
-    /// That of the class's probability.
+    /// The share for the class's probability.
     pub class: Alpha,
-    /// That of its ratio to the runner-up's.
+    /// The share for the ratio of the class to the class and the runner-up together.
     pub ratio: Alpha,
 }
 
@@ -39,14 +38,12 @@ impl Shares {
     /// The name under which ledgers record the rule of [`Shares::from_votes`].
     pub const RULE: Rule = Rule::Votes1;
 
-    /// The weights of class and ratio: where the selection samples name no other
-    /// class; where they name the class at least three times as often as any
-    /// other; where they do not.
+    /// The weights of class and ratio in three cases: no selection sample is answered with
+    /// another class; the class has at least three times as many as any other; neither.
     pub const WEIGHTS: [[f64; 2]; 3] = [[15.0, 1.0], [1.0, 1.0], [1.0, 7.0]];
 
-    /// The weights of the most uneven split of alpha that a certificate from scratch
-    /// may ask for: every share that is ever taken lies between the ends of this
-    /// one.
+    /// The weights of the most uneven split of alpha that a certificate from scratch may need.
+    /// Every share used lies between the smallest and the largest of this split.
     pub fn most_uneven(sides: Sides) -> &'static [f64] {
         match sides {
             Sides::One => &[1.0],
@@ -58,9 +55,9 @@ impl Shares {
     /// selected, `runner_up` for the next best.
     ///
     /// The share of the class is 15/16 of alpha where `runner_up` is 0, 1/2 where
-    /// `votes >= 3 runner_up`, and 1/8 otherwise. Near a probability of 1 the
-    /// class's bound is all that matters, near a tie the ratio's. Soundness asks
-    /// of a rule only that it looks at no certification sample.
+    /// `votes >= 3 runner_up`, and 1/8 otherwise. Near a probability of 1
+    /// only the class's bound matters, near a tie only the ratio's. Any rule is sound that does
+    /// not look at the estimation samples.
     ///
     /// # Errors
     /// If a share underflows.
@@ -81,7 +78,7 @@ impl Shares {
     }
 }
 
-/// The point at which the radius is least among all that the bounds allow.
+/// Among all probabilities that the bounds allow, those with the least radius.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TwoSided {
     /// The lower bound `a` of the class's probability, rounded down.
@@ -102,6 +99,17 @@ pub struct TwoSided {
 /// `sigma/2 (Phi^-1(p) - Phi^-1(q))`, with `p` the class's probability and `q`
 /// the largest of any other answer (module documentation). Never below what the class
 /// alone would give at `shares.class`.
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::{Shares, two_sided};
+///
+/// // Of the selection samples 40 were answered with the class and 5 with the runner-up.
+/// let shares = Shares::from_votes(40, 5, Alpha::new(0.001)?)?;
+/// let found = two_sided(4000, 500, 10_000, shares)?;
+/// assert!(found.p_lower.get() < 0.4 && found.p_upper.get() < 0.08);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// If the counts exceed `n`, or a share is out of the bounds' domain.
@@ -141,6 +149,13 @@ fn at_ratio(p: LowerBound, t: LowerBound) -> UpperBound {
 
 /// The answer other than `class` with the largest count, ties to the lower
 /// index, and its count; `None` if there is no other.
+///
+/// ```
+/// use recert_smooth::bound::runner_up;
+///
+/// assert_eq!(runner_up(&[(1, 5), (2, 9), (3, 5)].into(), 2), Some((1, 5)));
+/// assert_eq!(runner_up(&[(2, 9)].into(), 2), None);
+/// ```
 pub fn runner_up(counts: &BTreeMap<u16, u64>, class: u16) -> Option<(u16, u64)> {
     let others = counts
         .iter()

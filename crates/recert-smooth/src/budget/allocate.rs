@@ -1,32 +1,64 @@
-//! Spending a total over the inputs where it gains most.
+//! Spending a budget over the inputs where it gains most.
 //!
-//! The expected radius of each input, against its evaluations, is replaced by
-//! its least concave majorant; the steps of all inputs are then taken from the
-//! steepest on, which is the optimum of the sum of the majorants.
+//! Each input's expected radius, as a function of its evaluations, is replaced by its least
+//! concave majorant. The steps of all inputs are then taken in the order of their slopes, the
+//! steepest first, which maximizes the sum of the majorants.
 
 use super::{Curve, Design};
 
-/// What each input gets.
+/// A design for each input, with its expected outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Allocation {
-    /// One design an input.
+    /// The design of each input.
     pub designs: Vec<Design>,
     /// The sum of the expected radii, in units of sigma.
     pub radius: f64,
     /// The sum of the evaluations.
     pub evaluations: u64,
-    /// The gain of the last step taken, in units of sigma an evaluation; 0 if
-    /// every step was taken.
+    /// The slope of the first step that was not taken, in units of sigma an evaluation: what
+    /// another evaluation would gain. 0 if every step was taken.
     pub price: f64,
 }
 
 /// Spends at most `budget` evaluations.
+///
+/// ```
+/// use recert_smooth::budget::{Curve, Design, Point, allocate};
+///
+/// let point = |cost, radius| Point {
+///     cost,
+///     radius,
+///     design: Design::Loss { pairs: cost },
+///     tilt: 0.0,
+/// };
+/// let curves = [
+///     Curve::new([point(10, 0.5), point(100, 0.6)]),
+///     Curve::new([point(50, 0.4)]),
+/// ];
+/// let allocation = allocate(&curves, 60);
+/// let pairs = [10, 50].map(|pairs| Design::Loss { pairs });
+/// assert_eq!((allocation.designs, allocation.evaluations), (pairs.to_vec(), 60));
+/// ```
 pub fn allocate(curves: &[Curve], budget: u64) -> Allocation {
     take(curves, |evaluations, _| evaluations <= budget)
 }
 
-/// Spends until the expected radii sum to `radius` (in units of sigma), or
-/// nothing more can be gained.
+/// Spends until the expected radii sum to `radius` (in units of sigma), or until no more can
+/// be gained.
+///
+/// ```
+/// use recert_smooth::budget::{Curve, Design, Point, allocate_to_reach};
+///
+/// let point = |cost, radius| Point {
+///     cost,
+///     radius,
+///     design: Design::Loss { pairs: cost },
+///     tilt: 0.0,
+/// };
+/// let curves = [Curve::new([point(10, 0.5), point(100, 0.6)])];
+/// assert_eq!(allocate_to_reach(&curves, 0.5).evaluations, 10);
+/// assert_eq!(allocate_to_reach(&curves, 9.0).evaluations, 100);
+/// ```
 pub fn allocate_to_reach(curves: &[Curve], radius: f64) -> Allocation {
     let mut reached = 0.0;
     take(curves, |_, after| {
@@ -38,8 +70,8 @@ pub fn allocate_to_reach(curves: &[Curve], radius: f64) -> Allocation {
     })
 }
 
-/// Takes the steps of all inputs, steepest first, that `fits` allows: it is
-/// given the evaluations and the radius as they would be after the step.
+/// Takes the steps of all inputs that `fits` allows, steepest first. `fits` gets the
+/// evaluations and the radius that there would be after the step.
 fn take(curves: &[Curve], mut fits: impl FnMut(u64, f64) -> bool) -> Allocation {
     struct Step {
         slope: f64,
@@ -63,8 +95,8 @@ fn take(curves: &[Curve], mut fits: impl FnMut(u64, f64) -> bool) -> Allocation 
             steps.push(step);
         }
     }
-    // Stable: inputs with equal slopes keep their order, and an input's own
-    // steps are in order already, as its slopes fall.
+    // The sort is stable, so steps with equal slopes keep the order of their inputs. The steps
+    // of one input stay in order, as their slopes decrease.
     steps.sort_by(|a, b| b.slope.total_cmp(&a.slope));
     let mut allocation = Allocation {
         designs: vec![Design::Nothing; curves.len()],
@@ -72,8 +104,8 @@ fn take(curves: &[Curve], mut fits: impl FnMut(u64, f64) -> bool) -> Allocation 
         evaluations: 0,
         price: 0.0,
     };
-    // An input whose step did not fit takes no later one: its next step starts
-    // where this one would have ended.
+    // Once a step of an input does not fit, the input gets no later step, since that would
+    // start where the omitted one ends.
     let mut closed = vec![false; curves.len()];
     for step in steps {
         let (evaluations, radius) = (

@@ -1,32 +1,41 @@
-//! The cells that f's codes make, and what h's answers in them may be worth.
+//! The cells of f's codes, and the bound over cells that some pairs can be expected to give.
 //!
-//! A cell is whether f answered c, and how decided it was: see [`cell`]. What the
-//! bound over cells ([`crate::bound::cells`]) makes of a number of pairs follows
-//! from the chance of c in each cell, to be expected from the rates. Its tilts are
-//! those at which the bound would be best if these were true.
+//! A cell is whether f answered c, and its margin bucket: see [`cell`]. The bound over cells
+//! ([`crate::bound::cells`]) to expect from some pairs follows from the probability of c in
+//! each cell, as the rates predict it. The tilts are those that would be best if the
+//! prediction were exact.
 
 use recert_ledger::{Codes, INVALID};
 use serde::{Deserialize, Serialize};
 
 use super::Rates;
 
-/// How many cells there are: five of samples that f answered with c, in the margin
-/// buckets 0, 1, 2, 3 and higher; then five of samples that it answered otherwise.
+/// The number of cells: five for samples that f answered with c, by the margin buckets 0, 1,
+/// 2, 3 and higher, then five for samples that it answered otherwise.
 pub const CELLS: usize = 2 * OWN;
 
-/// The largest `ln(1 + kappa)` that is considered. One that is near the number of
-/// pairs over n (as many pairs of few losses ask for) leaves nothing to decide by
-/// the codes, and fresh samples are as good there.
+/// The largest `ln(1 + kappa)` that is considered. Many pairs with few losses would call for
+/// a value near the number of pairs over n; the codes then no longer matter, and fresh samples
+/// are as good.
 const STEEPEST: f64 = 0.08;
 
-/// Those of class c.
+/// The number of cells for samples that f answered with c.
 pub(crate) const OWN: usize = 5;
 
 /// A number for each cell.
 pub type ByCell<T> = [T; CELLS];
 
-/// The cell of a sample that f answered with `answer`, in this margin bucket; none
-/// for an invalid answer.
+/// The cell of a sample that f answered with `answer`, in margin bucket `bucket`, where the
+/// class is `class`; `None` for an invalid answer.
+///
+/// ```
+/// use recert_smooth::budget::cell;
+///
+/// assert_eq!(cell(3, 0, 3), Some(0));
+/// assert_eq!(cell(3, 7, 3), Some(4), "buckets 4 to 7 share a cell");
+/// assert_eq!(cell(5, 1, 3), Some(6));
+/// assert_eq!(cell(recert_ledger::INVALID, 0, 3), None);
+/// ```
 #[must_use]
 pub fn cell(answer: u16, bucket: u8, class: u16) -> Option<usize> {
     let bucket = usize::from(bucket).min(OWN - 1);
@@ -34,13 +43,13 @@ pub fn cell(answer: u16, bucket: u8, class: u16) -> Option<usize> {
     (answer != INVALID).then_some(first + bucket)
 }
 
-/// The cell of sample `sample` of these; none where margins are unknown.
+/// The cell of sample number `sample` of these codes; `None` where there are no margins.
 pub(crate) fn cell_of(f: &Codes, class: u16, sample: usize) -> Option<usize> {
     let margins = f.margins.as_ref()?;
     cell(f.classes[sample], margins[sample], class)
 }
 
-/// Counts the samples in each cell, from sample `from` of these on.
+/// Counts the samples in each cell, from sample number `from` of these codes on.
 pub(crate) fn count_cells(f: &Codes, class: u16, from: usize, counts: &mut ByCell<u64>) {
     for sample in from..f.classes.len() {
         if let Some(cell) = cell_of(f, class, sample) {
@@ -52,29 +61,29 @@ pub(crate) fn count_cells(f: &Codes, class: u16, from: usize, counts: &mut ByCel
 /// The tilts of a bound over cells: `kappa` and the `kappa_s`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tilts {
-    /// Of f's codes; fixed before any of them was looked at.
+    /// `kappa`, for f's codes. It is fixed before any late code is looked at.
     pub codes: f64,
-    /// Of h's answers in each cell.
+    /// `kappa_s`, for h's answers in each cell.
     pub cells: ByCell<f64>,
 }
 
-/// What f's codes and the rates promise of an input.
+/// What to expect of an input by f's codes and the rates.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outlook {
-    /// Late samples.
+    /// The number of late samples.
     n: f64,
-    /// Those in each cell.
+    /// The number of late samples in each cell.
     samples: ByCell<f64>,
-    /// Chance of c in each cell.
+    /// The probability that h answers c, in each cell.
     own: ByCell<f64>,
 }
 
-/// Pairs in each cell, and the probability that the bound is expected to show.
+/// Pairs in each cell, and the lower confidence bound to expect from them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prospect {
     pub(crate) pairs: ByCell<u64>,
     pub(crate) p_lower: f64,
-    /// The tilt of f's codes that it was computed for.
+    /// The tilt of f's codes that the bound was computed with.
     pub(crate) tilt: f64,
 }
 
@@ -91,18 +100,18 @@ impl Outlook {
     /// The tilts for these pairs.
     pub(crate) fn tilts(&self, tilt: f64, pairs: ByCell<u64>) -> Tilts {
         let rate = tilt.ln_1p();
-        let of = |cell: usize| {
+        let tilt_of = |cell: usize| {
             let u = rate * self.samples[cell] / (pairs[cell] as f64).max(1.0);
             tilt_at(u, self.own[cell]).clamp(1e-9, 1e9)
         };
         Tilts {
             codes: tilt,
-            cells: std::array::from_fn(of),
+            cells: std::array::from_fn(tilt_of),
         }
     }
 
-    /// The best spread of about `cost` pairs over the cells, at a given tilt, if
-    /// that many are enough for it.
+    /// The best spread of about `cost` pairs over the cells at a given tilt; `None` if there
+    /// are too few for this tilt.
     ///
     /// With `u = lambda w/m` (`lambda = n ln(1 + kappa)`, `w = n_s/n`), a cell takes
     /// `m g(u)` from the exponent, `g` about `theta (1 - theta) u^2/2` but infinite at
@@ -114,7 +123,7 @@ impl Outlook {
             |s: usize| self.samples[s] / self.n * (self.own[s] * (1.0 - self.own[s])).sqrt();
         let mut full = [false; CELLS];
         let mut pairs = [0.0; CELLS];
-        // Cells that run out of samples leave theirs to the others.
+        // Where a cell has too few samples, the other cells get its remaining pairs.
         for _ in 0..3 {
             let (mut left, mut width) = (cost, 0.0);
             for (s, &full) in full.iter().enumerate() {
@@ -134,7 +143,7 @@ impl Outlook {
         enough.then(|| pairs.map(|m| m.round() as u64))
     }
 
-    /// What to expect of these pairs.
+    /// The bound to expect from these pairs.
     fn expect(&self, pairs: ByCell<u64>, tilt: f64, alpha: f64) -> Option<Prospect> {
         let rate = tilt.ln_1p();
         let mut known = alpha.ln();
@@ -156,14 +165,14 @@ impl Outlook {
         })
     }
 
-    /// The best of about `cost` pairs: at a given tilt, or at the best one.
+    /// The best use of about `cost` pairs, at a given tilt or at the best one.
     pub(crate) fn prospect(&self, cost: u64, tilt: Option<f64>, alpha: f64) -> Option<Prospect> {
-        let at = |lambda: f64, tilt: f64| {
+        let expected_at = |lambda: f64, tilt: f64| {
             let pairs = self.spread(cost as f64, lambda)?;
             self.expect(pairs, tilt, alpha)
         };
         if let Some(tilt) = tilt {
-            return at(self.n * tilt.ln_1p(), tilt);
+            return expected_at(self.n * tilt.ln_1p(), tilt);
         }
         let mass: f64 = (0..CELLS).map(|s| self.samples[s] * self.own[s]).sum();
         let mut high = (0.97 * cost as f64 * self.n / mass.max(1.0))
@@ -172,29 +181,33 @@ impl Outlook {
         let mut low = high - 6.0;
         let value = |x: f64| {
             let lambda = x.exp();
-            let found = at(lambda, (lambda / self.n).exp_m1());
+            let found = expected_at(lambda, (lambda / self.n).exp_m1());
             (found.map_or(-1.0, |p| p.p_lower), found)
         };
-        // Golden sections.
+        // Golden-section search over the logarithm of lambda.
         let part = 0.618_033_988_749_895;
         let (mut a, mut b) = (high - part * (high - low), low + part * (high - low));
-        let (mut at_a, mut at_b) = (value(a), value(b));
+        let (mut value_a, mut value_b) = (value(a), value(b));
         for _ in 0..11 {
-            if at_a.0 > at_b.0 {
-                (high, b, at_b) = (b, a, at_a);
+            if value_a.0 > value_b.0 {
+                (high, b, value_b) = (b, a, value_a);
                 a = high - part * (high - low);
-                at_a = value(a);
+                value_a = value(a);
             } else {
-                (low, a, at_a) = (a, b, at_b);
+                (low, a, value_a) = (a, b, value_b);
                 b = low + part * (high - low);
-                at_b = value(b);
+                value_b = value(b);
             }
         }
-        if at_a.0 > at_b.0 { at_a.1 } else { at_b.1 }
+        if value_a.0 > value_b.0 {
+            value_a.1
+        } else {
+            value_b.1
+        }
     }
 }
 
-/// The tilt at which the exponent's least value is at `own`: `u/(1 - own u)`.
+/// The tilt for which the exponent is least at `theta = own`: `u/(1 - own u)`.
 fn tilt_at(u: f64, own: f64) -> f64 {
     u / (1.0 - own * u).max(1e-6)
 }

@@ -1,4 +1,4 @@
-//! Which samples a design takes, found by going once through f's codes.
+//! Finding the samples that a design takes, in one pass over f's codes.
 
 use recert_ledger::Codes;
 use recert_noise::Stream;
@@ -10,59 +10,60 @@ use super::{Design, early};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picked {
     pub(crate) stream: Stream,
-    /// Their numbers, ascending.
+    /// The samples' numbers, ascending.
     pub(crate) samples: Vec<u32>,
-    /// f's codes on them; nothing where f never saw them.
+    /// f's codes on the samples; empty for fresh samples, which have none.
     pub(crate) f: Codes,
 }
 
-/// Goes through f's codes from the first sample on, as far as it has to.
+/// Finds the samples of a design while it is shown f's codes in the order of the samples.
 pub(crate) struct Picker {
     class: u16,
-    /// Samples that are cached, and those of them that are late.
+    /// How many samples f has answered.
     cached: u64,
+    /// The number of the first late sample.
     late: u64,
-    wanted: Wanted,
+    missing: Missing,
     picked: Picked,
 }
 
-/// Samples still to be found.
-enum Wanted {
+/// How many samples are still to be found.
+enum Missing {
     Any(u64),
     OfClass(u64),
     InCells(ByCell<u64>),
 }
 
 impl Picker {
-    /// A picker of `design` from f's codes of class `class` on `cached` samples: as
-    /// many as there are, where it asks for more, and no more fresh ones than there
-    /// are cached.
+    /// A picker for `design`, where f has answered `cached` samples and the class is `class`.
+    /// It finds fewer samples than the design names if there are fewer, and takes at most
+    /// `cached` fresh ones.
     pub(crate) fn new(design: Design, class: u16, cached: u64) -> Self {
         let mut picked = Picked {
             stream: design.stream(),
             samples: Vec::new(),
             f: Codes::default(),
         };
-        let wanted = match design {
-            Design::Nothing => Wanted::Any(0),
+        let missing = match design {
+            Design::Nothing => Missing::Any(0),
             Design::Fresh { samples } => {
                 picked.samples = (0..samples.min(cached) as u32).collect();
-                Wanted::Any(0)
+                Missing::Any(0)
             }
-            Design::Both { pairs } => Wanted::Any(pairs),
-            Design::Loss { pairs } => Wanted::OfClass(pairs),
-            Design::Cells { pairs } => Wanted::InCells(pairs),
+            Design::Both { pairs } => Missing::Any(pairs),
+            Design::Loss { pairs } => Missing::OfClass(pairs),
+            Design::Cells { pairs } => Missing::InCells(pairs),
         };
         Self {
             class,
             cached,
             late: early(cached),
-            wanted,
+            missing,
             picked,
         }
     }
 
-    /// The first sample that it has to see, and the number after the last one.
+    /// The range of samples whose codes the picker needs.
     pub(crate) fn range(&self) -> std::ops::Range<u64> {
         let end = if self.is_done() {
             self.late
@@ -72,22 +73,22 @@ impl Picker {
         self.late..end
     }
 
-    /// Whether it has all that it wants.
+    /// Whether all samples are found.
     pub(crate) fn is_done(&self) -> bool {
-        match self.wanted {
-            Wanted::Any(left) | Wanted::OfClass(left) => left == 0,
-            Wanted::InCells(left) => left == [0; CELLS],
+        match self.missing {
+            Missing::Any(left) | Missing::OfClass(left) => left == 0,
+            Missing::InCells(left) => left == [0; CELLS],
         }
     }
 
-    /// Looks at f's codes on samples from `first` on, which follow those seen before.
+    /// Looks at f's codes on the samples from `first` on, which must follow those seen before.
     pub(crate) fn see(&mut self, first: u64, f: &Codes) {
         let from = self.late.saturating_sub(first) as usize;
         for i in from..f.classes.len() {
-            let left = match &mut self.wanted {
-                Wanted::Any(left) => Some(left),
-                Wanted::OfClass(left) => Some(left).filter(|_| f.classes[i] == self.class),
-                Wanted::InCells(left) => cell_of(f, self.class, i).map(|cell| &mut left[cell]),
+            let left = match &mut self.missing {
+                Missing::Any(left) => Some(left),
+                Missing::OfClass(left) => Some(left).filter(|_| f.classes[i] == self.class),
+                Missing::InCells(left) => cell_of(f, self.class, i).map(|cell| &mut left[cell]),
             };
             if let Some(left) = left.filter(|left| **left > 0) {
                 *left -= 1;
@@ -100,7 +101,7 @@ impl Picker {
         }
     }
 
-    /// What it took.
+    /// The samples found.
     pub(crate) fn finish(self) -> Picked {
         self.picked
     }
@@ -115,9 +116,19 @@ impl Design {
         }
     }
 
-    /// The stream and the ascending numbers of the samples, from f's codes of
-    /// class `class`; as many as there are, where the design asks for more, and
-    /// no more fresh ones than there are cached.
+    /// The stream and the ascending numbers of the design's samples, where `f` are f's codes on
+    /// all its samples and the class is `class`. There are fewer samples than the design names
+    /// if f's codes contain fewer, and at most as many fresh ones as f has answered.
+    ///
+    /// ```
+    /// use recert_ledger::Codes;
+    /// use recert_smooth::budget::Design;
+    ///
+    /// let f = Codes { classes: [3, 3, 5].repeat(32), margins: None };
+    /// let (_, samples) = Design::Loss { pairs: 4 }.samples(&f, 3);
+    /// // Samples 0 to 2 are early, and f answered samples 5 and 8 otherwise.
+    /// assert_eq!(samples, [3, 4, 6, 7]);
+    /// ```
     pub fn samples(self, f: &Codes, class: u16) -> (Stream, Vec<u32>) {
         let mut picker = Picker::new(self, class, f.classes.len() as u64);
         if !picker.is_done() {

@@ -1,28 +1,28 @@
-//! How often h leaves the class of f, learned from other inputs.
+//! Rates: how often h leaves f's class, learned from other inputs.
 
 use serde::{Deserialize, Serialize};
 
 use super::cells::{ByCell, OWN};
 
-/// What holds over inputs, to a rough degree.
+/// A rough model of how h differs from f, with parameters that inputs share.
 ///
-/// With `q = P(f != c)` on an input, `r = P(h != c | f = c)` is about `loss * q`:
-/// both networks err near the same boundary, and how near an input's samples lie to
-/// it is what q measures. How the losses spread over the margin buckets is much the
-/// same for all changes with one r, and a sample that f answered otherwise
-/// is won by h about as often as one of its bucket is lost. (Measured on ResNet-20
-/// under noise 0.25 to 1.0: `loss` is 0.002 for fp16, 0.05 to 0.08 for int8 and 10 %
-/// pruning, 0.1 to 0.35 for 20 %, much the same for q from 0.005 to 0.4.)
+/// With `q = P(f != c)` on an input, `r = P(h != c | f = c)` is about `loss * q`, because both
+/// networks err near the same boundary, and q measures how near to it an input's samples lie.
+/// How the losses are distributed over the margin buckets depends on r, but hardly on how h
+/// was made. In each bucket, h turns other answers of f to c about as often as it loses c.
+/// (Measured on ResNet-20 under noise 0.25 to 1.0: `loss` is 0.002 for fp16, 0.05 to 0.08
+/// for int8 and 10 % pruning, 0.1 to 0.35 for 20 %, much the same for q from 0.005 to 0.4.)
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// Chance that h leaves c where f answered c, over q.
+    /// The probability that h leaves c where f answered c, divided by q.
     pub loss: f64,
-    /// How much more often than changes of this `loss` usually do, in each bucket.
+    /// The factor by which h leaves c more often in each bucket than networks with this `loss`
+    /// usually do.
     pub more: [f64; OWN],
 }
 
 impl Default for Rates {
-    /// Those of an int8 network, where nothing is known.
+    /// The rates of a typical int8 network, for use where nothing is known of h.
     fn default() -> Self {
         Self {
             loss: 0.06,
@@ -31,15 +31,16 @@ impl Default for Rates {
     }
 }
 
-/// h's answers on the pilot samples of one input: the cell of each (of class c),
-/// and whether h answered otherwise.
+/// The outcome of one input's pilot: for each pilot sample its cell (one of those where f
+/// answered c), and whether h answered otherwise.
 pub type Pilot = Vec<(usize, bool)>;
 
-/// The chance that h leaves c in each bucket (0, 1, 2, 3, higher), where it does so
-/// with chance `r` over all. Fitted by eye to 150 groups of inputs of nine changed
-/// networks (`bench/replay/data`).
+/// The probability that h leaves c in each bucket (0, 1, 2, 3, higher), if it does so with
+/// probability `r` over all. Fitted by eye to 150 groups of inputs of nine modified networks
+/// (`bench/replay/data`).
 fn shape(r: f64) -> [f64; OWN] {
-    let rising = |most: f64, at: f64, power: f64| most * (1.0 - (-(r / at).powf(power)).exp());
+    let rising =
+        |limit: f64, scale: f64, power: f64| limit * (1.0 - (-(r / scale).powf(power)).exp());
     [
         rising(0.42, 0.018, 1.0),
         rising(0.38, 0.04, 1.5).max(0.02 * r),
@@ -50,8 +51,8 @@ fn shape(r: f64) -> [f64; OWN] {
 }
 
 impl Rates {
-    /// From pilots, each with its input's q; with half an event of the default
-    /// thrown in, and two in each bucket.
+    /// Learns rates from pilots, each with its input's q. The default rates count as half an
+    /// event, and as two events in each bucket.
     pub(crate) fn learn<'a>(pilots: impl Iterator<Item = (f64, &'a Pilot)> + Clone) -> Self {
         let default = Self::default();
         let (mut lost, mut exposure) = (0.5, 0.5 / default.loss);
@@ -75,12 +76,12 @@ impl Rates {
         }
     }
 
-    /// `P(h != c | f = c)` where `P(f != c)` is q.
+    /// `P(h != c | f = c)` for an input with `P(f != c) = q`.
     pub(crate) fn lost(&self, q: f64) -> f64 {
         (self.loss * q).min(0.5)
     }
 
-    /// `P(h = c)` in each cell.
+    /// `P(h = c)` in each cell, for an input with `P(f != c) = q`.
     pub(crate) fn own(&self, q: f64) -> ByCell<f64> {
         let shape = shape(self.lost(q));
         let moved = |bucket: usize| (shape[bucket] * self.more[bucket]).clamp(1e-6, 0.5);
@@ -93,14 +94,14 @@ impl Rates {
         })
     }
 
-    /// How many of `n` samples to expect in each cell, from q alone: the buckets'
-    /// quantiles, and how often f is wrong in each (fitted as above).
+    /// How many of `n` samples to expect in each cell, from q alone: by the quantiles of the
+    /// buckets, and by how often f answers otherwise in each (fitted like [`shape`]).
     pub(crate) fn samples(q: f64, n: u64) -> ByCell<u64> {
         const WIDTHS: [f64; OWN] = [0.05, 0.05, 0.1, 0.15, 0.65];
         const SCALES: [(f64, f64); OWN - 1] = [(0.033, 1.0), (0.1, 1.3), (0.16, 1.4), (0.24, 1.5)];
         let mut other = [0.0; OWN];
-        for (other, (at, power)) in other.iter_mut().zip(SCALES) {
-            *other = 0.5 * (1.0 - (-(q / at).powf(power)).exp());
+        for (other, (scale, power)) in other.iter_mut().zip(SCALES) {
+            *other = 0.5 * (1.0 - (-(q / scale).powf(power)).exp());
         }
         let sum: f64 = (0..OWN).map(|b| WIDTHS[b] * other[b]).sum();
         for other in &mut other {

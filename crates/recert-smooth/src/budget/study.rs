@@ -1,8 +1,8 @@
-//! From what is known of every input to one design each.
+//! The study of all inputs: it decides the design of each.
 //!
-//! Inputs are taken in two halves by their place in the list. Rates for one half
-//! come from pairs on the other, so that no input's design or prior depends on
-//! h's answers on that input. Each half spends its part of the budget by itself.
+//! Inputs are split into two halves by their position in the list. The rates for one half come
+//! from the pilots on the other, so that no input's design or prior depends on h's answers
+//! on that input. Each half spends its share of the budget by itself.
 
 use recert_num::Alpha;
 use serde::{Deserialize, Serialize};
@@ -11,15 +11,15 @@ use super::{Allocation, Curve, Design, Family, Levels, Pilot, Point, Rates, Subj
 use super::{allocate, allocate_to_reach};
 use crate::Error;
 
-/// How much to spend.
+/// How many evaluations to spend, or what to spend them for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Goal {
-    /// At most this many evaluations of h over all inputs, where they gain most.
+    /// At most this many evaluations of h over all inputs, spent where they gain most.
     Budget(u64),
-    /// At most this many on each input.
+    /// At most this many evaluations of h on each input.
     Each(u64),
-    /// As few as lead to this mean radius over all inputs, in units of sigma;
-    /// certificates count whether or not the class is the label's.
+    /// As few evaluations as are expected to give this mean radius over all inputs, in units
+    /// of sigma. Every certificate counts, whether or not its class is the label.
     MeanRadius(f64),
 }
 
@@ -27,8 +27,16 @@ pub enum Goal {
 const PILOT: f64 = 0.05;
 
 impl Goal {
-    /// How many pilot samples each input gets, from the votes for its class and all
-    /// its votes. Nothing where these promise no certificate.
+    /// The number of pilot samples of each input, from the number of votes for its class and
+    /// the number of all its votes. An input gets none unless more than half of its votes are
+    /// for the class.
+    ///
+    /// ```
+    /// use recert_smooth::budget::Goal;
+    ///
+    /// let pilots = Goal::Budget(1_000).pilots(&[(90, 100), (40, 100)]);
+    /// assert_eq!(pilots, [50, 0]);
+    /// ```
     #[must_use]
     pub fn pilots(self, votes: &[(u64, u64)]) -> Vec<u64> {
         let promising = |&(favour, votes): &(u64, u64)| 2 * favour > votes;
@@ -38,41 +46,42 @@ impl Goal {
             Self::Each(samples) => PILOT * samples as f64,
             Self::MeanRadius(_) => 20.0,
         };
-        // A budget too small for a pilot is spent on pairs that count.
+        // Rounded down: a budget that is too small for a pilot is spent on the designs.
         let each = (each as u64).min(50);
-        let of = |votes| if promising(votes) { each } else { 0 };
-        votes.iter().map(of).collect()
+        let pilot = |votes| if promising(votes) { each } else { 0 };
+        votes.iter().map(pilot).collect()
     }
 }
 
-/// All that a plan is made of.
+/// All that decisions depend on before h is evaluated: the inputs, the shares of alpha, and
+/// the goal. Made from a ledger by [`Auto::study`](crate::Auto::study).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Study {
     /// The inputs, in their order.
     pub subjects: Vec<Subject>,
-    /// Whether f's margins are known, so that designs of cells are possible.
+    /// Whether the ledger has f's margins, which designs of cells need.
     pub margins: bool,
-    /// Whether certificates of both sides are wanted.
+    /// Whether two-sided designs are allowed.
     pub both_sides: bool,
     /// The shares of alpha.
     pub levels: Levels,
-    /// How much to spend.
+    /// How many evaluations to spend, or what for.
     pub goal: Goal,
 }
 
-/// What one input gets, and the rates that this was decided by.
+/// The design of one input, with the rates that it was decided by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// The samples to evaluate.
     pub design: Design,
     /// Rates from the other half of the inputs.
     pub rates: Rates,
-    /// The tilts of a bound over cells, for the samples of the design.
+    /// The tilts for [`Design::Cells`].
     pub tilts: Tilts,
 }
 
 impl Choice {
-    /// The same with more samples of each code, or fewer.
+    /// The choice with its numbers of samples multiplied by `factor`, rounded up.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self {
@@ -82,16 +91,16 @@ impl Choice {
     }
 }
 
-/// What is fixed before the code of any late sample is looked at.
+/// What is decided for an input before the code of any late sample is looked at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Settled {
-    /// The family, and the tilt of f's codes for one of cells.
+    /// The family, and the tilt of f's codes if the family is [`Family::Cells`].
     Family(Family, f64),
-    /// The design itself, and the radius expected of it.
+    /// The design itself, with its expected radius.
     Point(Point),
 }
 
-/// The radius to expect, against what it costs.
+/// The expected outcome of a goal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     /// Evaluations of h over all inputs.
@@ -100,8 +109,8 @@ pub struct Forecast {
     pub radius: f64,
 }
 
-/// The tilt that is used, in parts of the best one expected: a steeper one than
-/// the best asks for more pairs than there may be, a flatter one costs little.
+/// The tilt used, as a fraction of the best one expected. A tilt above the best one may need
+/// more pairs than there are; one slightly below costs little.
 const FLATTER: f64 = 0.97;
 
 impl Study {
@@ -110,7 +119,7 @@ impl Study {
         input % 2
     }
 
-    /// The rates for each half, from the pilot of the other.
+    /// The rates for each half of the inputs, learned from the pilots on the other half.
     pub fn rates(&self, pilots: &[Pilot]) -> [Rates; 2] {
         [0, 1].map(|half| {
             let each = self.subjects.iter().zip(pilots).enumerate();
@@ -119,7 +128,7 @@ impl Study {
         })
     }
 
-    /// The rates from pairs on all inputs, for forecasts.
+    /// The rates learned from the pilots on all inputs. They serve forecasts, not designs.
     pub fn rates_of_all(&self, pilots: &[Pilot]) -> Rates {
         let each = self.subjects.iter().zip(pilots);
         Rates::learn(each.map(|(subject, pilot)| (subject.q(), pilot)))
@@ -138,13 +147,13 @@ impl Study {
         }
     }
 
-    /// For every input the cheapest design that is expected to reach `radius`, in
-    /// units of sigma; nothing where none is.
+    /// The cheapest design of every input that is expected to reach `radius` (in units of
+    /// sigma); [`Design::Nothing`] where none is.
     ///
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn choose_until(&self, rates: [Rates; 2], radius: f64) -> Result<Vec<Choice>, Error> {
-        // A design of both sides cannot be stopped early.
+        // There is no anytime-valid bound for two-sided designs.
         let families: Vec<Family> = self.families().filter(|f| *f != Family::Both).collect();
         let each = self.subjects.iter().enumerate().map(|(i, &subject)| {
             let rates = rates[Self::half(i)];
@@ -158,7 +167,7 @@ impl Study {
                     cheapest = Some((family, point));
                 }
             }
-            // Where the votes promise nothing, the codes still may.
+            // If the votes promise no certificate, the codes still may.
             let (family, tilt) = cheapest.map_or((Family::Fresh, 0.0), |(f, p)| (f, p.tilt));
             let curve = Curve::expected(subject, family, &rates, self.levels, Some(tilt))?;
             let point = curve.reaching(radius);
@@ -168,7 +177,7 @@ impl Study {
         each.collect()
     }
 
-    /// A design for every input.
+    /// The design of every input.
     ///
     /// # Errors
     /// Of a Clopper-Pearson bound.
@@ -182,9 +191,9 @@ impl Study {
             for (&i, settled) in all.iter().zip(self.settle(&all, &rates)?) {
                 match settled {
                     Settled::Family(family, tilt) => {
-                        let subject = self.subjects[i];
-                        let of = (family, &rates, self.levels);
-                        curves.push(Curve::expected(subject, of.0, of.1, of.2, Some(tilt))?);
+                        let (subject, levels) = (self.subjects[i], self.levels);
+                        let curve = Curve::expected(subject, family, &rates, levels, Some(tilt));
+                        curves.push(curve?);
                         inputs.push((i, tilt));
                     }
                     Settled::Point(point) => {
@@ -213,7 +222,8 @@ impl Study {
         Ok(choices)
     }
 
-    /// What `inputs` may cost beside their pilots, where the goal is a budget.
+    /// The evaluations that `inputs` may take in addition to their pilots, if the goal is a
+    /// budget.
     fn part(&self, inputs: &[usize]) -> u64 {
         let Goal::Budget(total) = self.goal else {
             return u64::MAX;
@@ -223,7 +233,8 @@ impl Study {
         ((total as f64 * share) as u64).saturating_sub(pilots)
     }
 
-    /// What input `i` may cost beside its pilot, where the goal is one of each.
+    /// The evaluations that input `i` may take in addition to its pilot, if the goal limits
+    /// each input.
     fn left(&self, i: usize) -> u64 {
         match self.goal {
             Goal::Each(samples) => samples.saturating_sub(self.subjects[i].pilot),
@@ -231,7 +242,8 @@ impl Study {
         }
     }
 
-    /// What may be expected of other goals, if `rates` were true.
+    /// The expected evaluations and mean radius, if `rates` are right; see
+    /// [`Auto::study`](crate::Auto::study) for an example.
     ///
     /// # Errors
     /// Of a Clopper-Pearson bound.
@@ -247,8 +259,8 @@ impl Study {
         })
     }
 
-    /// The mean radius, in units of sigma, that certifying h from scratch with
-    /// `cost` evaluations an input may be expected to give.
+    /// The mean radius, in units of sigma, to expect from certifying h from scratch with `cost`
+    /// evaluations an input, `n0` of them for the selection.
     ///
     /// # Errors
     /// Of a Clopper-Pearson bound.
@@ -260,17 +272,16 @@ impl Study {
         Ok(sum / self.subjects.len().max(1) as f64)
     }
 
-    /// Settles by the votes alone which family each of `inputs`, one
-    /// half, gets: whichever promises most at the price of an evaluation. The
-    /// price is this half's own: that of the other half would know h's answers on
-    /// this one.
+    /// Decides the family of each of `inputs`, which are one half, by the votes alone: the one
+    /// that promises most at the price of an evaluation. The price comes from this half: the
+    /// price of the other half depends on h's answers on this one.
     fn settle(&self, inputs: &[usize], rates: &Rates) -> Result<Vec<Settled>, Error> {
         let families: Vec<Family> = self.families().collect();
         let curves = self.curves(inputs, rates, Subject::by_votes)?;
         let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
         let price = self.spend(inputs, &united).price;
-        // What two-sided designs may take of a half's budget, which its other
-        // inputs are to have a part of too.
+        // Two-sided designs may take at most half of the budget, so that a part of it is left
+        // for the other inputs.
         let mut room = self.part(inputs) / 2;
         let mut settled = Vec::new();
         for (&i, curves) in inputs.iter().zip(&curves) {
@@ -312,7 +323,8 @@ impl Study {
             .chain(both)
     }
 
-    /// What to expect of every family, for each of `inputs` as `seen`.
+    /// The curves of every family for each of `inputs`, whose subjects are first mapped by
+    /// `seen`.
     fn curves(
         &self,
         inputs: &[usize],
@@ -321,13 +333,13 @@ impl Study {
     ) -> Result<Vec<Vec<Curve>>, Error> {
         let each = inputs.iter().map(|&i| {
             let subject = seen(self.subjects[i]);
-            let of = |family| Curve::expected(subject, family, rates, self.levels, None);
-            self.families().map(of).collect()
+            let curve = |family| Curve::expected(subject, family, rates, self.levels, None);
+            self.families().map(curve).collect()
         });
         each.collect()
     }
 
-    /// Spends on the curves of `inputs` their part of the goal.
+    /// Spends the share of the goal that belongs to `inputs` on their curves.
     fn spend(&self, inputs: &[usize], curves: &[Curve]) -> Allocation {
         match self.goal {
             Goal::Budget(_) => allocate(curves, self.part(inputs)),

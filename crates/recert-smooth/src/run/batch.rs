@@ -1,4 +1,4 @@
-//! The size of a batch, by a short measurement.
+//! Choosing the size of a batch by a short measurement.
 
 use std::time::{Duration, Instant};
 
@@ -7,30 +7,29 @@ use recert_engine::Classifier;
 use super::worker::answer;
 use crate::Error;
 
-/// Images in one call of a classifier where nothing has been measured.
+/// The number of images in one call of a classifier, where nothing has been measured.
 pub const BATCH: usize = 32;
 
 /// The sizes to choose from, ascending.
 const CANDIDATES: [usize; 4] = [8, 32, 64, 128];
 
-/// A batch takes no more memory than these many float32 values, unless it is of the
-/// least candidate.
+/// A batch has no more float32 values than this, unless it has the smallest candidate size.
 const MOST_VALUES: usize = 1 << 21;
 
 /// Time to spend on each candidate, and on all of them.
 const EACH: Duration = Duration::from_millis(40);
 const ALL: Duration = Duration::from_millis(300);
 
-/// Another candidate replaces [`BATCH`] if it is faster by more than this, which
-/// other load of the machine would not explain.
+/// Another candidate replaces [`BATCH`] only if it is faster by more than this factor, which
+/// other load on the machine would hardly explain.
 const MARGIN: f64 = 1.05;
 
-/// The size of a batch at which `classifiers`, one instance of each network that
-/// answers, take least time for an image, as far as a third of a second can show;
-/// 8, 32, 64 or 128. Where [`BATCH`] is nearly as good, it is that.
+/// Measures for a third of a second at which size of a batch (8, 32, 64 or 128)
+/// `classifiers`, one of each network, take least time for an image. Where [`BATCH`] is nearly
+/// as fast, it returns that.
 ///
-/// To be asked only where answers do not depend on the batch: what is measured
-/// differs from run to run.
+/// Use it only for engines whose answers do not depend on the batch, since the result differs
+/// from run to run.
 ///
 /// ```
 /// use recert_engine::FnClassifier;
@@ -54,7 +53,7 @@ fn measured_within(all: Duration, classifiers: &mut [&mut dyn Classifier]) -> Re
         let values = |c: &&mut dyn Classifier| batch.saturating_mul(c.image_len());
         let large = classifiers.iter().map(values).any(|v| v > MOST_VALUES);
         let left = all.saturating_sub(start.elapsed());
-        // A first call, whose buffers are new, and at least one that counts.
+        // One call to allocate buffers, and at least one that is measured.
         let expected = found.last().map_or(0.0, |(_, s)| 2.0 * s * batch as f64);
         if batch > CANDIDATES[0] && (large || expected > left.as_secs_f64()) {
             break;
@@ -74,8 +73,8 @@ fn measured_within(all: Duration, classifiers: &mut [&mut dyn Classifier]) -> Re
     })
 }
 
-/// The least seconds an image that a classifier takes in batches of the usual size,
-/// or of the least where its images are large.
+/// The least time, in seconds for an image, that a classifier takes in batches of
+/// [`BATCH`] images; of 8 where its images are large.
 ///
 /// ```
 /// use recert_engine::FnClassifier;
@@ -92,7 +91,7 @@ pub fn seconds_an_image(classifier: &mut dyn Classifier) -> Result<f64, Error> {
     least_seconds(classifier, if large { CANDIDATES[0] } else { BATCH })
 }
 
-/// The least seconds an image that a classifier takes in batches of this size.
+/// The least time, in seconds for an image, that a classifier takes in batches of this size.
 fn least_seconds(classifier: &mut dyn Classifier, batch: usize) -> Result<f64, Error> {
     let images = vec![0.5; batch * classifier.image_len()];
     answer(classifier, &images)?;

@@ -1,5 +1,5 @@
-//! What can be asked for: the first samples of every input, or chosen ones; of
-//! one network, or of several in one pass.
+//! The two kinds of collection: the first samples of every input ([`collect`]), or samples
+//! chosen one by one ([`collect_chosen`]). Several networks can share one pass of either.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -26,7 +26,7 @@ pub struct Collect {
     pub margins: bool,
 }
 
-/// Samples of one input that one network is to answer.
+/// Samples of one input that one network must answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted<C = Vec<u32>> {
     /// The network.
@@ -35,15 +35,15 @@ pub struct Wanted<C = Vec<u32>> {
     pub idx: u32,
     /// The noise stream of the samples.
     pub stream: Stream,
-    /// The samples' numbers, or what chooses them.
+    /// The samples' numbers, or a rule that chooses them.
     pub samples: C,
 }
 
-/// Chooses samples of an input: a list, or a rule that finds them when their turn
-/// comes, so that those of all inputs need not be in memory at once.
+/// Chooses samples of an input: a list of numbers, or a rule that finds them when the input's
+/// turn comes, so that the lists of all inputs need not be in memory at once.
 pub trait ChooseSamples {
-    /// The samples' numbers, strictly ascending and below `u32::MAX`; the same
-    /// whatever has been written to the ledger meanwhile.
+    /// The samples' numbers, strictly ascending and below `u32::MAX`. The answer must not
+    /// change with what this run writes to the ledger.
     ///
     /// # Errors
     /// If the ledger cannot be read.
@@ -56,11 +56,11 @@ impl ChooseSamples for Vec<u32> {
     }
 }
 
-/// What to conclude about a network on an input, by its position, once the
-/// ledger has all the network's answers on it.
+/// Computes the certificates of a network on an input (given by its position), once the
+/// ledger has all of the network's answers on it.
 pub type Conclude<'a> = dyn FnMut(&Ledger, NetworkId, u32) -> Result<Vec<Certificate>, Error> + 'a;
 
-/// What holds for all samples of a run.
+/// Settings that all work of a run shares.
 #[derive(Debug)]
 pub(super) struct Common {
     /// The networks, in the workers' order.
@@ -69,20 +69,19 @@ pub(super) struct Common {
     pub(super) margins: bool,
 }
 
-/// Samples of one stream of one input: what either kind of run comes down to.
+/// Samples of one stream of one input; both kinds of collection consist of such work.
 pub(super) struct StreamWork<'a> {
     pub(super) idx: u32,
     pub(super) stream: Stream,
-    /// What each network is to answer of it.
+    /// Each network's part of the work.
     pub(super) parts: Vec<NetworkWork<'a>>,
 }
 
-/// What one network is to answer of one stream of one input.
+/// The samples of one stream of one input that one network must answer.
 pub(super) struct NetworkWork<'a> {
-    /// The network, by its place.
+    /// The network's position among the workers' networks.
     pub(super) network: usize,
-    /// Whether the network has answered all that is asked of it on the input
-    /// once it has answered this.
+    /// Whether this is the network's last work on the input.
     pub(super) last: bool,
     samples: Choice<'a>,
 }
@@ -92,14 +91,47 @@ enum Choice<'a> {
     Chosen(&'a dyn ChooseSamples),
 }
 
-/// Draws everything that `collect` asks for and the ledger lacks, for the
-/// inputs at positions `inputs`; and calls `conclude` on each input, in order, for
-/// each of the workers' networks, in order, once the answers of all of them are
-/// complete. The certificates it returns are recorded in one transaction.
+/// Evaluates every sample that `collect` asks for and the ledger lacks, on the inputs at
+/// positions `inputs`. When the answers of all networks on an input are complete, it calls
+/// `conclude` for each of the workers' networks and records the certificates returned, in one
+/// transaction a network. Inputs are concluded in order.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_noise::Stream;
+/// use recert_smooth::run::{Collect, collect};
+/// use recert_smooth::{Outcome, Run, Silent, Threads};
+///
+/// let mut ledger = Ledger::create(&path, &header())?;
+/// let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut f,
+///     observer: &mut Silent,
+/// };
+/// let first = Collect {
+///     stream: Stream::Certify,
+///     samples: 50,
+///     selection: 0,
+///     margins: false,
+/// };
+/// let mut concluded = Vec::new();
+/// let outcome = collect(&mut run, &[0, 9], &first, &mut |_, _, idx| {
+///     concluded.push(idx);
+///     Ok(Vec::new()) // no certificates: the answers are only recorded
+/// })?;
+/// assert_eq!((outcome, concluded), (Outcome::Finished, vec![0, 9]));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
-/// A parameter error if a network is named twice. The failure of a classifier or
-/// of the workers; what the others answered until then is kept.
+/// A parameter error if a network is named twice. The failure of a classifier or of the
+/// workers; all answers received until then are kept.
 pub fn collect(
     run: &mut Run<'_>,
     inputs: &[u32],
@@ -126,23 +158,59 @@ pub fn collect(
     coordinate(run, &common, work, conclude)
 }
 
-/// Draws the answers on chosen samples that the ledger lacks; and calls `conclude`
-/// on each input once for each network asked about it, when all that is wanted of
-/// the network on it is complete, in the order of what comes last. Samples of a
-/// stream of an input of which another network is asked before are answered with
-/// that one's. Where no samples are wanted, all is complete at once. The
-/// certificates that `conclude` returns are recorded in one transaction; there may
-/// be none, where the answers are to be looked at first.
+/// Evaluates the chosen samples that the ledger lacks. When all samples wanted of a network
+/// on an input are answered, it calls `conclude` once for that network and input and records
+/// the certificates returned in one transaction; `conclude` may return none. An input on
+/// which no samples are wanted is complete at once.
 ///
-/// What is drawn is written as it comes, as in [`collect`]: stopped or killed,
-/// the same call goes on from there; and samples that the ledger holds, from
-/// whatever run, are not drawn again. No selection samples are drawn and no
-/// margins kept.
+/// Networks that want samples of the same stream of the same input share a pass, at the place
+/// in the list where the first of them stands.
+///
+/// Answers are recorded as they arrive. After a stop or a kill the same call continues from
+/// there; samples that the ledger holds already, from whatever run, are not evaluated again.
+/// No selection samples are drawn, and no margins are kept.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_ledger::Series;
+/// use recert_noise::Stream;
+/// use recert_smooth::run::{Wanted, collect_chosen};
+/// use recert_smooth::{Outcome, Run, Silent, Threads};
+///
+/// let mut ledger = Ledger::create(&path, &header())?;
+/// let network = ledger.base();
+/// let mut f = Threads::new([(network, brighter_than(0.5))], 32)?;
+/// let mut run = Run {
+///     ledger: &mut ledger,
+///     inputs: &Pixels,
+///     workers: &mut f,
+///     observer: &mut Silent,
+/// };
+/// let wanted = Wanted {
+///     network,
+///     idx: 9,
+///     stream: Stream::Certify,
+///     samples: vec![3, 4, 70],
+/// };
+/// let outcome = collect_chosen(&mut run, &[wanted], &mut |_, _, _| Ok(Vec::new()))?;
+/// assert_eq!(outcome, Outcome::Finished);
+/// let series = Series {
+///     network,
+///     idx: 9,
+///     stream: recert_ledger::Stream(Stream::Certify.tag()),
+/// };
+/// assert_eq!(ledger.answered(series)?, [3..5, 70..71]);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
-/// As [`collect`]; and a parameter error if the samples wanted are not strictly
-/// ascending or reach `u32::MAX`, if the workers do not have the network, or if
-/// one network is asked for one stream of one input twice.
+/// As [`collect`]; and a parameter error if the samples are not strictly ascending or reach
+/// `u32::MAX`, if the workers do not have the network, or if samples of one stream of one
+/// input are wanted twice of one network.
 pub fn collect_chosen<C: ChooseSamples>(
     run: &mut Run<'_>,
     wanted: &[Wanted<C>],
@@ -164,7 +232,7 @@ pub fn collect_chosen<C: ChooseSamples>(
     {
         let Some(network) = common.networks.iter().position(|n| n == network) else {
             return Err(Error::parameter(format!(
-                "input {idx} is asked for of a network that has no classifiers"
+                "samples of input {idx} are wanted of a network that the workers do not have"
             )));
         };
         let i = *position.entry((*idx, stream.tag())).or_insert_with(|| {
@@ -196,7 +264,8 @@ fn coordinate(
         for part in parts {
             part.last = inputs.insert((*idx, part.network));
             if !streams.insert((*idx, part.network, stream.tag())) {
-                let message = format!("input {idx} is asked for twice");
+                let message =
+                    format!("input {idx} is asked for twice in one stream of one network");
                 return Err(Error::parameter(message));
             }
         }
@@ -212,26 +281,26 @@ fn coordinate(
     Coordinator::new(run, (common, &work), (&parameters, &noise), conclude).run()
 }
 
-/// A number of samples, which sample numbers of 32 bits must do for.
+/// A number of samples as 32 bits, which sample numbers have.
 fn number(samples: u64) -> Result<u32, Error> {
     u32::try_from(samples).map_err(|_| {
         Error::parameter(format!(
-            "{samples} samples are more than the {} that noise has numbers for",
+            "{samples} samples are more than {}, the most that noise can number",
             u32::MAX
         ))
     })
 }
 
-/// Fails if the inputs are not those that the ledger is of. Every input
-/// is checked when its turn comes; this notices other data also where
-/// inputs are asked for that the ledger does not have yet.
+/// Fails if the inputs are other data than the ledger's. Every input is compared when its
+/// turn comes; this comparison of the ledger's first input also notices other data where the
+/// run is about inputs that the ledger does not have yet.
 fn same_data(ledger: &Ledger, inputs: &dyn Inputs) -> Result<(), Error> {
     let Some(first) = ledger.inputs()?.into_iter().next() else {
         return Ok(());
     };
     let (given, _) = inputs.input(first.idx).map_err(|error| {
         Error::new(ErrorKind::Ledger, format!(
-            "ledger {}: is of other data: it has input {}, which the data given does not: {error}",
+            "ledger {}: belongs to other data: it has input {}, which the data given does not: {error}",
             ledger.path().display(),
             first.idx,
         ))
@@ -239,7 +308,7 @@ fn same_data(ledger: &Ledger, inputs: &dyn Inputs) -> Result<(), Error> {
     Ok(ledger.add_input(&given)?)
 }
 
-/// Evaluations that the whole run needs, and how many the ledger holds.
+/// How many evaluations the whole run needs, and how many of them the ledger holds.
 fn demand(ledger: &Ledger, common: &Common, work: &[StreamWork<'_>]) -> Result<(u64, u64), Error> {
     let selection = u64::from(common.selection);
     let (mut needed, mut done) = (0, 0);
@@ -259,14 +328,14 @@ fn demand(ledger: &Ledger, common: &Common, work: &[StreamWork<'_>]) -> Result<(
 }
 
 impl StreamWork<'_> {
-    /// Where `network`'s answers to them are.
+    /// The series that `network`'s answers belong to.
     pub(super) fn series(&self, network: NetworkId) -> Series {
         super::series(network, self.idx, self.stream)
     }
 }
 
 impl NetworkWork<'_> {
-    /// The samples asked for of input `idx`.
+    /// The samples wanted of input `idx`.
     pub(super) fn samples(&self, ledger: &Ledger, idx: u32) -> Result<Samples, Error> {
         let rule = match self.samples {
             Choice::First(samples) => return Ok(Samples::first(samples)),
@@ -275,7 +344,7 @@ impl NetworkWork<'_> {
         let list = rule.samples(ledger, idx)?;
         if !list.is_sorted_by(|a, b| a < b) || list.last() == Some(&u32::MAX) {
             return Err(Error::parameter(format!(
-                "the samples asked for of input {idx} must be strictly ascending and below {}",
+                "the samples wanted of input {idx} must be strictly ascending and below {}",
                 u32::MAX
             )));
         }

@@ -1,5 +1,4 @@
-//! The coordinator: what to evaluate next, and what to do with the answers. Nobody
-//! else writes to the ledger.
+//! The coordinator: it decides what is evaluated next, and it alone writes to the ledger.
 
 use std::collections::{HashMap, VecDeque};
 use std::iter::Enumerate;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use recert_ledger::{Given, Input, NetworkId, Selection, Series};
+use recert_ledger::{Input, NetworkId, NewAnswers, Selection, Series};
 use recert_noise::Stream;
 
 use super::collect::{Common, Conclude, NetworkWork, StreamWork};
@@ -19,44 +18,46 @@ use super::samples::Samples;
 use super::{Outcome, Run};
 use crate::{Error, ErrorKind};
 
-/// Work aimed at in one request: what a killed process loses a worker.
+/// How much work one request should be: the most that a worker loses when its process is
+/// killed.
 const REQUEST_TIME: Duration = Duration::from_millis(800);
 
-/// Requests stay within these many samples whatever the speed.
+/// The least and the largest number of samples in a request, whatever the speed.
 const REQUEST_SAMPLES: Range<u64> = 64..8192;
 
-/// The next request's number. Numbers are never used twice in a process, so that the
-/// late reply to a request of an earlier run is not taken for another's.
+/// The next request's number. No number is used twice in a process, so that a late reply to
+/// a request of an earlier run is not mistaken for the reply to a new one.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// Samples of one stream of one input that are being worked on.
 struct Active<'a> {
-    /// Its place among all work.
+    /// Its position in the list of all work.
     position: usize,
     work: &'a StreamWork<'a>,
     input: Input,
     pixels: Arc<[f32]>,
     /// The state of each network, in the order of the work's parts.
     networks: Vec<NetworkState>,
-    /// Samples not yet handed out that any network lacks.
+    /// Samples that any network lacks and that are not handed out yet.
     missing: Samples,
     /// Whether selection samples are being drawn.
     selecting: bool,
     in_flight: usize,
 }
 
-/// What has become of one network's part.
+/// The progress of one network on an active input.
 struct NetworkState {
-    /// The network, by its place.
+    /// The network's position among the workers' networks.
     network: usize,
     series: Series,
-    /// What the selection samples select, once they are drawn or if none are needed.
+    /// The outcome of the selection samples; `None` until they are drawn, unless none are
+    /// needed.
     selected: Option<Selected>,
-    /// Samples not yet handed out that it lacks.
+    /// Samples that the network lacks and that are not handed out yet.
     missing: Samples,
 }
 
-/// The class that was selected, and how to code its margins, where that was found.
+/// The selected class, and how its margins are coded, if they are.
 #[derive(Default)]
 struct Selected {
     class: u16,
@@ -107,7 +108,7 @@ impl<'a, 'r> Coordinator<'a, 'r> {
         }
     }
 
-    /// Works until all is done, the observer stops it or something fails.
+    /// Works until everything is concluded, the observer stops the run, or something fails.
     pub(super) fn run(mut self) -> Result<Outcome, Error> {
         let mut failure = None;
         loop {
@@ -119,8 +120,8 @@ impl<'a, 'r> Coordinator<'a, 'r> {
             if self.in_flight.is_empty() {
                 break;
             }
-            // Whatever happened, what is in flight is finished and kept, as long as
-            // there are workers to finish it.
+            // Even after a failure the replies to requests in flight are awaited and
+            // recorded, as long as there are workers to send them.
             let reply = match self.run.workers.next() {
                 Ok(reply) => reply,
                 Err(error) => return Err(failure.unwrap_or(error)),
@@ -161,8 +162,8 @@ impl<'a, 'r> Coordinator<'a, 'r> {
         Ok(())
     }
 
-    /// Samples for one request: as many as take the time aimed at, and fewer towards
-    /// the end, so that no worker has long to wait for the others there.
+    /// How many samples the next request gets: as many as take the intended time, and fewer
+    /// towards the end of the run, so that no worker waits long for the others.
     fn next_size(&self) -> u64 {
         if self.waiting.len() > 0 {
             return self.size;
@@ -216,8 +217,8 @@ impl<'a, 'r> Coordinator<'a, 'r> {
         None
     }
 
-    /// Starts on work: reads its input, checks it against the ledger, and
-    /// finds what is missing.
+    /// Activates work: reads its input, compares it with the ledger, and finds the missing
+    /// samples.
     fn activate(&mut self, position: usize, work: &'a StreamWork<'a>) -> Result<(), Error> {
         let (input, pixels) = self.run.inputs.input(work.idx)?;
         self.noise.prepare(work.idx, &pixels)?;
@@ -252,18 +253,18 @@ impl<'a, 'r> Coordinator<'a, 'r> {
         Ok(())
     }
 
-    /// Writes what a worker computed. Where a network failed, what the others
-    /// did is written all the same.
+    /// Records a worker's reply. Where one network failed, the results of the others are
+    /// recorded all the same.
     fn receive(&mut self, reply: Reply) -> Result<(), Error> {
         let id = reply.id;
-        let misfit = |how: &str| {
-            let message = format!("a worker's reply to request {id} cannot be used: {how}");
+        let misfit = |problem: &str| {
+            let message = format!("a worker's reply to request {id} cannot be used: {problem}");
             Error::new(ErrorKind::Workers, message)
         };
         let request = self.in_flight.remove(&id);
         let (position, request) = request.ok_or_else(|| misfit("no such request is in flight"))?;
         if reply.results.len() != request.assignments.len() {
-            return Err(misfit("it is not one result for each network"));
+            return Err(misfit("it does not have one result for each network"));
         }
         let active = (self.active.iter_mut())
             .find(|active| active.position == position)
@@ -290,16 +291,16 @@ impl<'a, 'r> Coordinator<'a, 'r> {
                     let samples = assignment.samples.numbers();
                     answers.push((state.series, class, samples, codes, micros));
                 }
-                Ok(Err(how)) => {
-                    failure.get_or_insert((state.series.network, misfit(how)));
+                Ok(Err(problem)) => {
+                    failure.get_or_insert((state.series.network, misfit(problem)));
                 }
-                Err(why) => {
-                    failure.get_or_insert((state.series.network, why.into()));
+                Err(error) => {
+                    failure.get_or_insert((state.series.network, error.into()));
                 }
             }
         }
-        let given: Vec<Given<'_>> = (answers.iter())
-            .map(|(series, class, samples, answers, micros)| Given {
+        let new: Vec<NewAnswers<'_>> = (answers.iter())
+            .map(|(series, class, samples, answers, micros)| NewAnswers {
                 series: *series,
                 samples,
                 answers,
@@ -307,16 +308,16 @@ impl<'a, 'r> Coordinator<'a, 'r> {
                 micros: *micros,
             })
             .collect();
-        ledger.put_together(&given)?;
+        ledger.put_series(&new)?;
         if evaluations > 0 {
             self.run.observer.evaluated(evaluations);
         }
         if !answers.is_empty() {
-            // Aim at the time of a request; one request at most doubles the next,
-            // and a small one shows how fast it went, not how large to be.
+            // The next size follows from the speed of this request. It at most doubles, so
+            // that one odd measurement has little influence.
             let samples = request.samples().len();
-            let aimed = samples * REQUEST_TIME.as_micros() as u64 / reply.micros.max(1);
-            self.size = aimed
+            let intended = samples * REQUEST_TIME.as_micros() as u64 / reply.micros.max(1);
+            self.size = intended
                 .min(2 * samples.max(self.size))
                 .clamp(REQUEST_SAMPLES.start, REQUEST_SAMPLES.end);
         }
@@ -326,20 +327,19 @@ impl<'a, 'r> Coordinator<'a, 'r> {
         }
     }
 
-    /// The error with the name of the network that it is of, where there are several.
+    /// Adds the name of the network that failed to the error, where there are several.
     fn named(&self, network: NetworkId, error: Error) -> Error {
         if self.common.networks.len() == 1 {
             return error;
         }
         let all = self.run.ledger.networks().unwrap_or_default();
-        let named = all.into_iter().find(|(id, _)| *id == network);
-        match named {
-            Some((_, named)) => error.of_network(&named.file),
+        match all.into_iter().find(|(id, _)| *id == network) {
+            Some((_, failed)) => error.of_network(&failed.file),
             None => error,
         }
     }
 
-    /// Concludes the work at the front that is complete.
+    /// Concludes work from the front of the queue for as long as it is complete.
     fn conclude_front(&mut self) -> Result<(), Error> {
         while let Some(front) = self.active.front() {
             let complete = front.networks.iter().all(|state| state.selected.is_some())
@@ -368,7 +368,7 @@ impl<'a, 'r> Coordinator<'a, 'r> {
 }
 
 impl NetworkState {
-    /// What it is to do of a request of these samples, if it lacks any of them.
+    /// The network's assignment in a request with these samples, if it lacks any of them.
     fn assign(&mut self, samples: &Samples) -> Option<Assignment> {
         let lacking = self.missing.take_below(samples.end());
         let Selected { margins, .. } = self.selected.as_ref()?;

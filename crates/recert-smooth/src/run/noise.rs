@@ -1,4 +1,4 @@
-//! The noise of a run: which law a ledger names, and the images it can be added to.
+//! The noise of a run: the generator that a ledger names, and adding its noise to images.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::noise_sigma;
 use crate::{Error, ErrorKind};
 
-/// What decides the noise of a sample, beside its stream, input and number.
+/// The parameters that, with a sample's stream, input and number, determine its noise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoiseParameters {
     /// The generator, by name and version.
@@ -40,7 +40,7 @@ pub(super) enum Noise {
     Integer(IntegerNoise),
 }
 
-/// An image in the form that its noise is added to.
+/// An image in the form to which noise of a law is added.
 #[derive(Debug)]
 pub(super) enum Image<'a> {
     /// Values in [0, 1].
@@ -50,8 +50,8 @@ pub(super) enum Image<'a> {
 }
 
 impl Noise {
-    /// The noise of these parameters; an error if this version does not know the
-    /// generator or cannot make its noise at sigma.
+    /// The noise with these parameters; an error if this version does not know the generator,
+    /// or if the generator cannot make noise of this sigma.
     pub(super) fn new(parameters: &NoiseParameters) -> Result<Self, Error> {
         let &NoiseParameters { seed, sigma, .. } = parameters;
         match Law::of_generator(&parameters.generator)? {
@@ -63,7 +63,8 @@ impl Noise {
         }
     }
 
-    /// Input `idx` in the form that this noise is added to; an error if it has none.
+    /// Converts input `idx` to the form that this noise is added to; an error if that is not
+    /// possible.
     pub(super) fn prepare<'a>(&self, idx: u32, pixels: &'a [f32]) -> Result<Image<'a>, Error> {
         match self {
             Self::Gaussian { .. } => Ok(Image::Float(pixels)),

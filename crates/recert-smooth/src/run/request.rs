@@ -1,5 +1,5 @@
-//! What is handed to workers and what comes back, as plain data that may cross the
-//! borders of processes and machines.
+//! Requests to workers and their replies: plain data that can be sent to other processes and
+//! machines.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,12 @@ use super::samples::Samples;
 use super::selection::top_class;
 use crate::{Error, ErrorKind};
 
-/// Samples of one input for some networks: all that a worker with these networks and
-/// the data needs to know.
+/// Samples of one input for some networks to evaluate. A worker that has the networks and
+/// the data needs to know nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// Its number, which the reply repeats; no two requests of a process have the same.
+    /// The request's number, which the reply repeats. No two requests of a process have the
+    /// same number.
     pub id: u64,
     /// The noise of the samples.
     pub noise: NoiseParameters,
@@ -29,22 +30,22 @@ pub struct Request {
     /// compares it.
     #[serde(with = "crate::serial::sha256")]
     pub sha256: [u8; 32],
-    /// What each network is to do; no network twice.
+    /// What each network must do; no network occurs twice.
     pub assignments: Vec<Assignment>,
 }
 
-/// What one network is to do.
+/// What one network must do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
-    /// The network, by its place in [`Workers::networks`](super::Workers::networks).
+    /// The network's position in [`Workers::networks`](super::Workers::networks).
     pub network: usize,
     /// The samples to answer.
     pub samples: Samples,
-    /// What is wanted of the answers.
+    /// What to make of the answers.
     pub action: Action,
 }
 
-/// What is wanted of answers.
+/// What to make of a network's answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Action {
     /// Select a class by the samples, which are selection samples.
@@ -54,7 +55,7 @@ pub enum Action {
     },
     /// Return the class answered on each sample.
     Answer {
-        /// How to code margins, if they are wanted.
+        /// How to code margins; `None` if they are not wanted.
         margins: Option<MarginEdges>,
     },
 }
@@ -68,20 +69,20 @@ pub struct MarginEdges {
     pub edges: Vec<f32>,
 }
 
-/// What a worker made of a request.
+/// A worker's reply to a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// The request's number.
     pub id: u64,
     /// The time from the request's arrival to the reply, in microseconds.
     pub micros: u64,
-    /// What each network did, in the order of the assignments. That one of them fails
-    /// does not touch the others.
+    /// Each network's result, in the order of the assignments. The failure of one network
+    /// does not affect the others.
     pub results: Vec<Result<Output, Failure>>,
 }
 
-/// What one network did, and the microseconds that its answers and its part of the
-/// noise took.
+/// One network's result, with the time that its answers and its share of the noise took, in
+/// microseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Output {
     /// For [`Action::Select`].
@@ -115,14 +116,14 @@ pub struct Failure {
     pub message: String,
 }
 
-/// What a network did, as the ledger keeps it.
+/// A network's result in the form that the ledger records.
 pub(super) enum Checked {
     Selection(Selection),
     Answers(Codes, u64),
 }
 
 impl Request {
-    /// The samples to make: those that any network is to answer.
+    /// The samples to make: those that any of the networks must answer.
     ///
     /// ```
     /// # use recert_smooth::run::{Action, Assignment, NoiseParameters, Request, Samples};
@@ -161,7 +162,7 @@ impl Request {
         )
     }
 
-    /// The reply that no network answered.
+    /// The reply to this request that reports the same failure for every network.
     pub fn failed(&self, failure: &Failure) -> Reply {
         Reply {
             id: self.id,
@@ -182,7 +183,7 @@ impl Failure {
 }
 
 impl From<Error> for Failure {
-    /// The error, and in its message those of its causes that say more.
+    /// The error's message, followed by the messages of its causes that it does not contain.
     fn from(error: Error) -> Self {
         let mut message = error.to_string();
         let mut cause = std::error::Error::source(&error);
@@ -204,7 +205,8 @@ impl From<Failure> for Error {
 }
 
 impl Assignment {
-    /// The output as the ledger keeps it, or how it does not fit the assignment.
+    /// Converts the output to the form that the ledger records, or returns how it does not
+    /// fit the assignment.
     pub(super) fn check(&self, output: Output) -> Result<Checked, &'static str> {
         match (&self.action, output) {
             (
@@ -227,7 +229,7 @@ impl Assignment {
                     .as_ref()
                     .is_some_and(|edges| !margins || !ascending(edges))
                 {
-                    return Err("its margin edges are not those asked for");
+                    return Err("it has margin edges that were not asked for, or malformed ones");
                 }
                 Ok(Checked::Selection(Selection {
                     samples,
@@ -251,14 +253,14 @@ impl Assignment {
                     margins.len() == samples && margins.iter().all(|&m| m < MARGIN_BUCKETS)
                 };
                 if classes.len() != samples || !margins.as_ref().is_none_or(buckets) {
-                    return Err("its answers are not one for each sample");
+                    return Err("it does not have exactly one valid answer code for each sample");
                 }
                 if wanted.is_some() != margins.is_some() {
-                    return Err("its margins are not those asked for");
+                    return Err("it has margins that were not asked for, or lacks those that were");
                 }
                 Ok(Checked::Answers(Codes { classes, margins }, micros))
             }
-            _ => Err("it is of another kind than was asked for"),
+            _ => Err("it is a selection where answers were asked for, or the reverse"),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// Some of the samples of one stream: ranges that are ascending, not empty and
-/// do not touch. Sample `u32::MAX` cannot be among them. As data: a list of the
-/// ranges' first numbers and the numbers after their last.
+/// A set of samples of one stream, as ascending ranges that are not empty and do not touch.
+/// It cannot contain sample `u32::MAX`. Serialized, it is a list of pairs: the first number of
+/// each range and the number after its last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<[u32; 2]>", into = "Vec<[u32; 2]>")]
 pub struct Samples(VecDeque<Range<u32>>);
@@ -28,7 +28,7 @@ impl TryFrom<Vec<[u32; 2]>> for Samples {
     fn try_from(ranges: Vec<[u32; 2]>) -> Result<Self, Self::Error> {
         let bounds = ranges.as_flattened();
         if !bounds.is_sorted_by(|a, b| a < b) {
-            return Err("ranges of samples must be ascending, not empty and must not touch");
+            return Err("ranges of samples must be ascending and not empty, and must not touch");
         }
         Ok(Self(
             ranges.iter().map(|&[start, end]| start..end).collect(),
@@ -69,7 +69,7 @@ impl Samples {
         all
     }
 
-    /// The samples that are in any of these sets.
+    /// The union of sets of samples.
     pub(super) fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut ranges: Vec<_> = sets.into_iter().flat_map(Self::ranges).collect();
         ranges.sort_unstable_by_key(|range| range.start);
@@ -92,7 +92,7 @@ impl Samples {
         }
     }
 
-    /// These samples but those in `others`, which are ascending.
+    /// These samples without those in `others`, whose ranges are ascending.
     pub(super) fn without(&self, others: &[Range<u64>]) -> Self {
         let mut left = Self::default();
         let mut others = others.iter().peekable();
@@ -100,7 +100,7 @@ impl Samples {
             let end = u64::from(range.end);
             let mut next = u64::from(range.start);
             while let Some(other) = others.peek() {
-                // What is cut to the range fits where the range does.
+                // Both numbers are clamped to a range of 32-bit numbers.
                 left.push(next as u32..other.start.clamp(next, end) as u32);
                 next = other.end.clamp(next, end);
                 if other.end >= end {
@@ -150,7 +150,7 @@ impl Samples {
         self.0.back().map_or(0, |range| range.end)
     }
 
-    /// Where some of these samples are when all of them lie in a row.
+    /// The positions of the samples `some` in the list of all these samples.
     pub(super) fn positions(&self, some: &Self) -> Vec<Range<usize>> {
         let (mut ranges, mut before) = (self.0.iter().peekable(), 0);
         let mut positions = Vec::with_capacity(some.0.len());
@@ -171,7 +171,7 @@ impl Samples {
         self.0.iter().map(|range| range.len() as u64).sum()
     }
 
-    /// Whether these are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

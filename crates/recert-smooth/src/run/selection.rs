@@ -1,4 +1,4 @@
-//! What the selection samples select.
+//! Selecting a class, and margin edges, by the selection samples.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ pub(super) fn top_class(counts: &BTreeMap<u16, u64>) -> u16 {
     top.map_or(0, |(class, _)| *class)
 }
 
-/// What `answers` on the selection samples select: the class answered most often,
-/// ties to the lower index, and with `margins` the edges of the margin buckets.
+/// The outcome of the selection samples: the class answered most often, ties to the lower
+/// index, and with `margins` the edges of the margin buckets.
 ///
 /// ```
 /// use recert_engine::Answers;

@@ -1,4 +1,4 @@
-//! Workers that are threads of this process.
+//! Workers as threads of this process.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +14,12 @@ use crate::{Error, ErrorKind};
 /// Requests in flight for each thread: one that it evaluates, and one that waits.
 const IN_FLIGHT: usize = 2;
 
-/// Threads that own classifiers: each thread one of every network. They end when this
-/// is dropped.
+/// Threads that evaluate requests; each owns one classifier of every network. The threads
+/// end when this value is dropped.
 #[derive(Debug)]
 pub struct Threads {
     networks: Vec<NetworkId>,
-    /// Empty once the threads are to end.
+    /// `None` once the threads shall end.
     queue: Option<Sender<Work>>,
     replies: Receiver<Reply>,
     handles: Vec<JoinHandle<()>>,
@@ -29,8 +29,8 @@ pub struct Threads {
 type Work = (Request, Arc<[f32]>);
 
 impl Threads {
-    /// Starts threads for these networks, by their numbers in the ledger: as many as
-    /// each of them has classifiers. `batch` is the number of images in one call of a
+    /// Starts as many threads as there are classifiers of each network. Networks are given by
+    /// their numbers in the ledger; `batch` is the number of images in one call of a
     /// classifier.
     ///
     /// ```
@@ -50,17 +50,17 @@ impl Threads {
     /// ```
     ///
     /// # Errors
-    /// A parameter error if there are no classifiers, not as many of each network, the
-    /// same network twice, or the batch is 0.
+    /// A parameter error if there are no classifiers, if the networks have different numbers
+    /// of them, if a network is named twice, or if the batch is 0.
     pub fn new(
         networks: impl IntoIterator<Item = (NetworkId, Vec<Box<dyn Classifier>>)>,
         batch: usize,
     ) -> Result<Self, Error> {
         let (networks, classifiers): (Vec<_>, Vec<_>) = networks.into_iter().unzip();
         let count = classifiers.first().map_or(0, Vec::len);
-        if classifiers.iter().any(|own| own.len() != count) {
+        if classifiers.iter().any(|list| list.len() != count) {
             return Err(Error::parameter(
-                "every network needs as many classifiers as there are workers",
+                "every network needs the same number of classifiers, one for each worker",
             ));
         }
         if count == 0 {
@@ -70,12 +70,12 @@ impl Threads {
         let (queue, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         let (results, replies) = channel();
-        // The first classifier of every network to the first worker, and so on.
+        // The first worker gets the first classifier of every network, and so on.
         let mut classifiers: Vec<_> = classifiers.into_iter().map(Vec::into_iter).collect();
         let mut handles = Vec::with_capacity(count);
         for _ in 0..count {
-            let own = classifiers.iter_mut().filter_map(Iterator::next).collect();
-            let worker = Worker::new(own, batch)?;
+            let one_each = classifiers.iter_mut().filter_map(Iterator::next).collect();
+            let worker = Worker::new(one_each, batch)?;
             handles.push(start(worker, Arc::clone(&waiting), results.clone())?);
         }
         Ok(Self {
@@ -141,7 +141,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.queue = None;
         for thread in self.handles.drain(..) {
-            // It ended by a panic of its own, which it has printed.
+            // A thread that panicked has printed the panic already.
             let _ = thread.join();
         }
     }

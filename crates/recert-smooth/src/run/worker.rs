@@ -1,5 +1,4 @@
-//! A worker's part: it evaluates requests, one by one, with a classifier of every
-//! network.
+//! A worker: it evaluates requests, one at a time, with one classifier of every network.
 
 use std::any::Any;
 use std::fmt;
@@ -16,8 +15,8 @@ use super::selection::select;
 use crate::margin::margin_code;
 use crate::{Error, ErrorKind};
 
-/// Evaluates requests with a classifier of every network: what a thread does, and what
-/// a process or a machine elsewhere does with requests that it is sent.
+/// Evaluates requests with one classifier of every network. A thread of this process uses
+/// it, and so does a process or a machine elsewhere that is sent requests.
 pub struct Worker {
     instances: Vec<Instance>,
     batch: usize,
@@ -31,7 +30,7 @@ struct Instance {
     classifier: Box<dyn Classifier>,
     /// Noisy samples that wait until they fill a batch.
     rows: Vec<f32>,
-    /// What the classifier panicked with, if it did.
+    /// The message of the classifier's panic, if it has panicked.
     panicked: Option<String>,
 }
 
@@ -45,14 +44,15 @@ impl fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// A worker with a classifier of every network, in the order that requests count
-    /// them by, and this many images in one call of each.
+    /// A worker with one classifier of every network, in the order of
+    /// [`Workers::networks`](super::Workers::networks), and the number of images in one call
+    /// of a classifier.
     ///
     /// # Errors
     /// A parameter error if the batch is 0.
     pub fn new(classifiers: Vec<Box<dyn Classifier>>, batch: usize) -> Result<Self, Error> {
         if batch == 0 {
-            return Err(Error::parameter("a batch of at least 1 is needed"));
+            return Err(Error::parameter("the batch must be at least 1 image"));
         }
         let instance = |classifier| Instance {
             classifier,
@@ -68,7 +68,7 @@ impl Worker {
     }
 
     /// Evaluates a request on its input's pixels, flat `[channels, height, width]`
-    /// values in `[0, 1]`. Whatever goes wrong is in the reply.
+    /// values in `[0, 1]`. Failures are part of the reply.
     ///
     /// ```
     /// use recert_engine::FnClassifier;
@@ -112,9 +112,9 @@ impl Worker {
         }
     }
 
-    /// The answers on the samples of the request, batch by batch: what each network did
-    /// of its assignment. A network that needs a whole batch of the noise gets it as it
-    /// is; one that needs some of it collects these until they are a batch of its own.
+    /// Makes the noise of the request's samples batch by batch and returns each network's
+    /// results. A network that needs all samples of a batch classifies the batch as it is; one
+    /// that needs some of them gathers these until it has a full batch of its own.
     fn run(&mut self, request: &Request, pixels: &[f32]) -> Result<Vec<Track>, Error> {
         let known = |assignment: &Assignment| assignment.network < self.instances.len();
         if !request.assignments.iter().all(known) {
@@ -177,7 +177,7 @@ impl Worker {
     }
 }
 
-/// What a network has done of its assignment.
+/// The progress of a network on its assignment.
 struct Track {
     left: Samples,
     kept: Kept,
@@ -186,10 +186,10 @@ struct Track {
     failure: Option<Failure>,
 }
 
-/// What is kept of the answers.
+/// The part of the answers that is kept.
 enum Kept {
-    /// All there is, for as long as nobody knows which class they select; whether
-    /// for margins too.
+    /// Whole answers, since the selected class follows from all of them; and whether margin
+    /// edges are wanted too.
     Whole(Vec<Answers>, bool),
     /// Their codes, and how margins are coded.
     Codes(Codes, Option<MarginEdges>),
@@ -216,7 +216,7 @@ impl Track {
         }
     }
 
-    /// Classifies the first `values` of the rows that wait.
+    /// Classifies the first `values` numbers of the waiting rows.
     fn classify_rows(&mut self, instance: &mut Instance, idx: u32, values: usize) {
         let mut rows = std::mem::take(&mut instance.rows);
         self.classify(instance, idx, &rows[..values]);
@@ -224,10 +224,9 @@ impl Track {
         instance.rows = rows;
     }
 
-    /// Classifies images of input `idx`; none any more after a failure. A panic of
-    /// the classifier is made a failure, so that a request lost with its thread is
-    /// never waited for. What a classifier answers after a panic is not to be
-    /// trusted, so it is not asked again.
+    /// Classifies images of input `idx`, unless there has been a failure. A panic of the
+    /// classifier becomes a failure: were it to end the thread, the request would never be
+    /// answered. A classifier that has panicked may be in any state and is not called again.
     fn classify(&mut self, instance: &mut Instance, idx: u32, images: &[f32]) {
         if self.failure.is_some() {
             return;
@@ -240,16 +239,16 @@ impl Track {
                     Kept::Codes(codes, margins) => encode(codes, &answers, margins.as_ref()),
                 },
                 Ok(Err(error)) => self.failure = Some(Error::from(error).into()),
-                Err(words) => instance.panicked = Some(words),
+                Err(message) => instance.panicked = Some(message),
             }
         }
-        if let Some(words) = &instance.panicked {
-            self.failure = Some(fault(&format!(" on input {idx}"), words).into());
+        if let Some(message) = &instance.panicked {
+            self.failure = Some(panic_error(&format!(" on input {idx}"), message).into());
         }
         self.time += start.elapsed();
     }
 
-    /// What comes of the answers.
+    /// The network's result.
     fn finish(self) -> Result<Output, Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -279,30 +278,31 @@ impl Track {
     }
 }
 
-/// What a classifier answers; a panic is made an error.
+/// Classifies images; a panic of the classifier becomes an error.
 pub(super) fn answer(classifier: &mut dyn Classifier, images: &[f32]) -> Result<Answers, Error> {
     match caught(classifier, images) {
         Ok(answers) => Ok(answers?),
-        Err(words) => Err(fault("", &words)),
+        Err(message) => Err(panic_error("", &message)),
     }
 }
 
-/// What a classifier answers, or what it panicked with.
+/// Classifies images; a panic of the classifier becomes `Err` with its message.
 fn caught(
     classifier: &mut dyn Classifier,
     images: &[f32],
 ) -> Result<Result<Answers, recert_engine::Error>, String> {
     let answer = AssertUnwindSafe(|| classifier.classify(images));
-    catch_unwind(answer).map_err(|payload| words(payload.as_ref()))
+    catch_unwind(answer).map_err(|payload| panic_message(payload.as_ref()))
 }
 
-fn fault(place: &str, words: &str) -> Error {
-    let message = format!("the classifier panicked{place}, a fault of the engine: {words}");
+fn panic_error(context: &str, panic: &str) -> Error {
+    let message =
+        format!("the classifier panicked{context}, which is a bug of the engine: {panic}");
     Error::new(ErrorKind::Engine, message)
 }
 
-/// The text that a panic came with, if it is one.
-fn words(payload: &(dyn Any + Send)) -> String {
+/// The message of a panic, if its payload is text.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
     let owned = payload.downcast_ref::<String>().cloned();
     owned
         .or_else(|| {
@@ -313,7 +313,7 @@ fn words(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no reason given".to_owned())
 }
 
-/// Adds the codes of a batch of answers.
+/// Appends the codes of a batch of answers.
 fn encode(codes: &mut Codes, batch: &Answers, margins: Option<&MarginEdges>) {
     for i in 0..batch.len() {
         codes.classes.push(batch.class(i).unwrap_or(INVALID));

@@ -228,7 +228,7 @@ fn first_and_chosen_samples_make_use_of_each_other() {
     let (mut ledger, network) = ledger(&path);
     let seen = Seen::default();
     let prefix = |ledger: &mut Ledger, samples: u64| {
-        let what = Collect {
+        let first = Collect {
             stream: Stream::Certify,
             samples,
             selection: 0,
@@ -240,7 +240,7 @@ fn first_and_chosen_samples_make_use_of_each_other() {
             ..Stops::default()
         };
         let mut run = numbers::run(ledger, &NUMBERS, &mut workers, &mut observer);
-        let outcome = collect(&mut run, &[1, 6], &what, &mut |_, _, _| Ok(Vec::new()));
+        let outcome = collect(&mut run, &[1, 6], &first, &mut |_, _, _| Ok(Vec::new()));
         (outcome.unwrap(), observer.start, observer.evaluated)
     };
     let end = prefix(&mut ledger, 300);
@@ -383,7 +383,7 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
         assert!(error.to_string().contains(part), "{part}: {error}");
         assert_eq!(evaluated(&seen), 0);
     }
-    let what = Collect {
+    let first = Collect {
         stream: Stream::Certify,
         samples: 1 << 32,
         selection: 0,
@@ -394,7 +394,7 @@ fn malformed_requests_are_refused_before_anything_is_drawn() {
         Silent,
     );
     let mut run = numbers::run(&mut ledger, &NUMBERS, &mut f, &mut silent);
-    let error = collect(&mut run, &[0], &what, &mut |_, _, _| Ok(Vec::new())).unwrap_err();
+    let error = collect(&mut run, &[0], &first, &mut |_, _, _| Ok(Vec::new())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Parameter);
     assert!(error.to_string().contains("4294967296 samples"), "{error}");
 }

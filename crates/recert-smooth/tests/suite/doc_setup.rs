@@ -2,7 +2,7 @@
 // classifiers that are closures, and the header of a ledger.
 
 use recert_engine::{Classifier, FnClassifier};
-use recert_ledger::{Header, Input, Ledger, Network, Task};
+use recert_ledger::{Engine, Header, Input, Ledger, Network, Task};
 use recert_smooth::{Error, Inputs};
 
 /// Images of one pixel: that of input i has brightness i/10.
@@ -33,9 +33,11 @@ fn network(name: &str) -> Network {
         sha256: [name.as_bytes()[0]; 32],
         file: name.into(),
         bytes: 0,
-        engine: "closure".into(),
-        engine_version: "1".into(),
-        precision: "exact".into(),
+        engine: Engine {
+            name: "closure".into(),
+            version: "1".into(),
+            arithmetic: "exact".into(),
+        },
         batch_invariant: true,
         preprocess: "none".into(),
         output: "class".into(),

@@ -12,7 +12,7 @@
 
 use crate::numbers::{run, threads};
 use recert_engine::{Classifier, FnClassifier};
-use recert_ledger::{Certificate, Header, Input, Ledger, Network, Series, Stream, Task};
+use recert_ledger::{Certificate, Engine, Header, Input, Ledger, Network, Series, Stream, Task};
 use recert_noise::{GENERATOR, GENERATOR_INTEGER, IntegerNoise, Law, NoiseKey};
 use recert_num::{
     Alpha, clopper_pearson_lower, clopper_pearson_upper, normal_cdf_lower, normal_quantile_lower,
@@ -66,9 +66,11 @@ fn header(generator: &str, sigma: f64) -> Header {
             sha256: [1; 32],
             file: "adversary".into(),
             bytes: 1,
-            engine: "made up".into(),
-            engine_version: "1".into(),
-            precision: "float32".into(),
+            engine: Engine {
+                name: "made up".into(),
+                version: "1".into(),
+                arithmetic: "float32".into(),
+            },
             batch_invariant: true,
             preprocess: "none".into(),
             output: "class".into(),

@@ -187,12 +187,12 @@ fn what_the_plan_was_not_made_for_is_refused() {
     let third = (ledger.add_network(&network(3)).unwrap(), 3);
     refused(
         recertify(&mut ledger, &[third], &[0]),
-        "a network is not one of the plan",
+        "is not one of the plan's",
     );
     let (mut seed, networks_there) = certified(&file("seed.recert"), &INPUTS, 6);
     refused(
         recertify(&mut seed, &networks_there, &[0]),
-        "is not for ledger",
+        "was not made for ledger",
     );
     recertify(&mut ledger, &networks, &[0]).unwrap();
 }

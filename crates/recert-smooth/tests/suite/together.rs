@@ -241,7 +241,7 @@ fn certificates_are_those_of_one_after_the_other() {
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         (ledger, networks)
     };
-    let what = Recertify {
+    let settings = Recertify {
         samples: vec![30, 150],
         alpha: Alpha::new(0.02).unwrap(),
         methods: vec![
@@ -257,7 +257,7 @@ fn certificates_are_those_of_one_after_the_other() {
     for (which, network) in (1..).zip(networks) {
         let mut h = threads(network, classifiers(which, 2, &seen), 13);
         let mut run = numbers::run(&mut apart, &NUMBERS, &mut h, &mut silent);
-        let outcome = recertify(&mut run, &inputs, &what);
+        let outcome = recertify(&mut run, &inputs, &settings);
         assert_eq!(outcome.unwrap(), Outcome::Finished);
     }
     let expected = held(&apart);
@@ -281,7 +281,7 @@ fn certificates_are_those_of_one_after_the_other() {
         let own = [1, 2, 3].map(|which| classifiers(which, workers, &seen));
         let mut all = Threads::new(networks.into_iter().zip(own), 13).unwrap();
         let mut run = numbers::run(&mut together, &NUMBERS, &mut all, &mut silent);
-        let outcome = recertify(&mut run, &inputs, &what);
+        let outcome = recertify(&mut run, &inputs, &settings);
         assert_eq!(outcome.unwrap(), Outcome::Finished);
         assert_eq!(held(&together), expected, "{workers} workers");
     }
@@ -376,9 +376,9 @@ fn networks_that_cannot_answer_together_are_refused() {
         })
     };
     for (of, asked, part) in [
-        (&[(0, 2), (1, 1)][..], 0, "as many classifiers"),
+        (&[(0, 2), (1, 1)][..], 0, "same number of classifiers"),
         (&[(0, 1), (2, 1), (0, 1)], 0, "twice"),
-        (&[(0, 1), (1, 1)], 2, "no classifiers"),
+        (&[(0, 1), (1, 1)], 2, "do not have"),
         (&[], 0, "at least one worker"),
     ] {
         let error = run(of, asked).unwrap_err();

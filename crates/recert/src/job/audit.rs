@@ -32,11 +32,13 @@ pub struct Findings {
 impl Checked {
     /// Violations, and samples answered otherwise; 0 where there was no check.
     pub fn wrong(&self) -> usize {
-        self.result
-            .as_ref()
-            .map_or(0, |Findings { report, rerun }| {
-                report.violations.len() + rerun.as_ref().map_or(0, |rerun| rerun.differences.len())
-            })
+        self.result.as_ref().map_or(0, |found| {
+            let differences = found
+                .rerun
+                .as_ref()
+                .map_or(0, |rerun| rerun.differences.len());
+            found.report.violations.len() + differences
+        })
     }
 }
 
@@ -47,11 +49,19 @@ impl Checked {
 /// If the auditor has a network that none of the ledgers has. That one ledger
 /// cannot be read does not keep others from being checked.
 ///
-/// ```no_run
-/// for checked in recert::job::check(&["net.recert".into()], None)? {
-///     assert!(checked.result.is_ok() && checked.wrong() == 0);
-/// }
-/// # Ok::<(), recert::Error>(())
+/// ```
+/// use recert::job::check;
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let ledger = certified(folder.path())?;
+/// // Of a ledger with the certificates of two inputs:
+/// let checked = check(&[ledger], None)?;
+/// let findings = checked[0].result.as_ref().unwrap();
+/// assert_eq!((findings.report.certificates(), checked[0].wrong()), (2, 0));
+/// # Ok(())
+/// # }
 /// ```
 pub fn check(ledgers: &[PathBuf], auditor: Option<&Auditor>) -> Result<Vec<Checked>> {
     let checked = ledgers.iter().map(|path| Checked {
@@ -62,8 +72,10 @@ pub fn check(ledgers: &[PathBuf], auditor: Option<&Auditor>) -> Result<Vec<Check
     if let Some(unused) = auditor.and_then(Auditor::unused)
         && checked.iter().all(|checked| checked.result.is_ok())
     {
-        let message =
-            format!("{unused} is no network of the ledgers (its SHA-256 is none of theirs)");
+        let message = format!(
+            "{} is no network of the ledgers (its SHA-256 is none of theirs)",
+            unused.display()
+        );
         return Err(Error::parameter(Field::Model, message));
     }
     Ok(checked)
@@ -77,7 +89,7 @@ fn one(path: &Path, auditor: Option<&Auditor>) -> Result<Findings> {
         if rerun.batch_dependent {
             report.unchecked.push(Unchecked::BatchDependent);
         }
-        report.unchecked.retain(|what| *what != Unchecked::Answers);
+        report.unchecked.retain(|item| *item != Unchecked::Answers);
         report.unchecked.push(Unchecked::OtherAnswers {
             rerun: rerun.samples,
             answers: report.answers,

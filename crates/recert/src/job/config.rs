@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use recert_ledger::Ledger;
 use recert_noise::Law;
 use recert_num::{Alpha, MAX_ALPHA, MIN_ALPHA, Radius, Sigma};
 use recert_smooth::Sides;
@@ -224,9 +225,12 @@ impl Amount {
         if value >= 1.0 && value <= n as f64 {
             return Ok(value as u64);
         }
-        let message = format!(
-            "{self} is {value} samples, but must be from 1 to {n}, the samples in the ledger"
-        );
+        let message = match self {
+            Self::Count(count) => format!("{count} is out of the range from 1 to {n}"),
+            Self::Percent(_) => {
+                format!("{self} of {n} is {value}, but must be from 1 to {n}")
+            }
+        };
         Err(Error::parameter(field, message))
     }
 }
@@ -262,7 +266,7 @@ impl FromStr for Fraction {
             Ok(value) if value / unit > 0.0 && value / unit < 1.0 => Ok(Self(value / unit)),
             _ => Err(Error::new(
                 ErrorKind::Parameter,
-                format!("'{text}' is no share between 0 and 1 (such as 10% or 0.1)"),
+                format!("'{text}' is not a share between 0 and 1, such as 10% or 0.1"),
             )),
         }
     }
@@ -280,6 +284,14 @@ fn noise(law: Law, value: f64) -> Result<()> {
     let sigma = sigma(value)?.get();
     law.check_sigma(sigma)
         .map_err(|e| Error::parameter(Field::Sigma, e.to_string()))
+}
+
+/// The law of a ledger's noise, which could not be made again if it were unknown.
+pub(super) fn law(ledger: &Ledger) -> Result<Law> {
+    Law::of_generator(&ledger.header().generator).map_err(|error| {
+        let message = format!("ledger {}: {error}", ledger.path().display());
+        Error::new(ErrorKind::Ledger, message)
+    })
 }
 
 /// A failure probability of which the bounds need `parts`, in proportion to

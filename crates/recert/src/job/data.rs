@@ -43,6 +43,12 @@ impl DataConfig {
     fn record(&self) -> String {
         serde_json::to_value(self).map_or_else(|_| self.data.clone(), |value| value.to_string())
     }
+
+    /// What a ledger records of data that was read from files; `None` for the name
+    /// of images that were in memory.
+    pub(crate) fn from_record(record: &str) -> Option<Self> {
+        serde_json::from_str(record).ok()
+    }
 }
 
 /// An opened set of inputs. It may be shared by threads and by jobs.
@@ -102,15 +108,14 @@ impl Data {
     /// The data that a ledger records, at `data` and read by `options` as far as
     /// these are given.
     pub(super) fn reopen(record: &str, data: Option<&str>, options: &DataOptions) -> Result<Self> {
-        let recorded = serde_json::from_str::<DataConfig>(record).ok();
-        let Some(data) = (data.map(str::to_owned)).or(recorded.as_ref().map(|r| r.data.clone()))
-        else {
-            let message = "the ledger does not say where its data is: name the place";
+        let (known, recorded) = DataConfig::from_record(record)
+            .map_or_else(Default::default, |record| {
+                (Some(record.data), record.options)
+            });
+        let Some(data) = data.map(str::to_owned).or(known) else {
+            let message = "the ledger records no file or folder of its data: name the data";
             return Err(Error::parameter(Field::Data, message));
         };
-        let recorded = recorded
-            .map(|recorded| recorded.options)
-            .unwrap_or_default();
         let given = options.clone();
         let options = DataOptions {
             train: given.train || recorded.train,

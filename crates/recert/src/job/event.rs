@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use recert_ledger::{Certificate, Input, Task};
+use recert_ledger::{Certificate, Engine, Input, Task};
 use recert_num::{format_down, format_up};
 
 use crate::Field;
@@ -102,7 +102,7 @@ impl From<Task> for PassKind {
     }
 }
 
-/// Something that a person should know, and that no row says.
+/// Something that a person should know, and that no row shows.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Remark {
@@ -110,12 +110,8 @@ pub enum Remark {
     EngineChosen {
         /// The network's file.
         network: String,
-        /// The engine's name.
-        engine: String,
-        /// Its version.
-        version: String,
-        /// Its arithmetic.
-        precision: String,
+        /// The engine, and how it computes.
+        engine: Engine,
     },
     /// Layers that networks have in common are computed once.
     LayersShared {
@@ -129,14 +125,12 @@ pub enum Remark {
     /// An engine's answers may depend on the batch.
     BatchDependent {
         /// The engine.
-        engine: String,
+        engine: Engine,
     },
     /// An engine may answer otherwise when it is run again.
     NotDeterministic {
         /// The engine.
-        engine: String,
-        /// Its arithmetic.
-        precision: String,
+        engine: Engine,
     },
     /// No input can be certified at the radius asked for.
     RadiusOutOfReach {
@@ -196,15 +190,9 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EngineChosen {
-                network,
-                engine,
-                version,
-                precision,
-            } => write!(
-                f,
-                "{network} is computed by {engine} {version}, {precision}"
-            ),
+            Self::EngineChosen { network, engine } => {
+                write!(f, "{network} is computed by {engine}")
+            }
             Self::LayersShared {
                 networks,
                 layers,
@@ -217,18 +205,20 @@ impl fmt::Display for Remark {
             ),
             Self::BatchDependent { engine } => write!(
                 f,
-                "{engine}'s arithmetic may depend on the batch an image is in: counts can differ \
-                 in a few samples between sizes of the batch (the noise never does)"
+                "{}'s arithmetic may depend on the batch an image is in: counts can differ in a \
+                 few samples between sizes of the batch (the noise never does)",
+                engine.name,
             ),
-            Self::NotDeterministic { engine, precision } => write!(
+            Self::NotDeterministic { engine } => write!(
                 f,
-                "{engine} may answer a sample otherwise when it is run again ({precision}): a \
-                 resumed run can differ in a few samples"
+                "{} may answer a sample otherwise when it is run again ({}): a resumed run can \
+                 differ in a few samples",
+                engine.name, engine.arithmetic,
             ),
             Self::RadiusOutOfReach { radius, n, most } => write!(
                 f,
-                "radius {radius} is out of reach: n = {n} samples, all answered alike, certify \
-                 less than {}; inputs will be given up as soon as that is seen",
+                "radius {radius} is out of reach: n = {n} samples of one class certify less than {}, so \
+                 each input stops as soon as its samples show that",
                 format_up(*most, 3),
             ),
             Self::Via {
@@ -255,14 +245,15 @@ impl fmt::Display for Remark {
                 target,
             } => write!(
                 f,
-                "{network}: the mean radius of {inputs} inputs is {}, below the {target} that was \
-                 aimed at: budgets are chosen by what is expected",
+                "{network}: the average radius of {inputs} inputs is {}, below the {target} that was \
+                 aimed at: a budget is chosen by what it is expected to give",
                 format_down(*mean, 3),
             ),
             Self::SeveralGoals { network, goals } => write!(
                 f,
                 "{network} has certificates by auto for {goals} budgets or targets: each holds by \
-                 itself, the best of them chosen by its radius does not (SOUNDNESS.md, section 6)"
+                 itself, but the one with the largest radius, chosen by that, does not (SOUNDNESS.md, \
+                 section 6)"
             ),
         }
     }

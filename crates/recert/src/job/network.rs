@@ -48,10 +48,10 @@ impl NetworkConfig {
     fn like(&self, base: &ledger::Network) -> Self {
         let mut config = self.clone();
         if config.named().is_none() {
-            config.engine = Some(base.engine.clone());
+            config.engine = Some(base.engine.name.clone());
         }
-        if config.named() == Some(&base.engine) {
-            let recorded = Arithmetic::from(base.precision.as_str()).options();
+        if config.named() == Some(&base.engine.name) {
+            let recorded = Arithmetic::from(base.engine.arithmetic.as_str()).options();
             config.precision = config.precision.or(recorded.precision);
             config.device = config.device.or(recorded.device);
         }
@@ -166,17 +166,14 @@ impl Network {
         };
         let base = &existing.header().network;
         Self::open(path, &config.like(base), image).map_err(|error| {
-            error.during(if config.named().is_some() {
-                format!("loading {}", path.display())
-            } else {
-                format!(
-                    "{} was made with {} {}, {} (another engine makes another ledger)",
-                    ledger.display(),
-                    base.engine,
-                    base.engine_version,
-                    base.precision,
-                )
-            })
+            if error.kind() != ErrorKind::Engine || config.named().is_some() {
+                return error;
+            }
+            error.during(format!(
+                "{} was made with {} (another engine makes another ledger)",
+                ledger.display(),
+                base.engine,
+            ))
         })
     }
 
@@ -192,33 +189,52 @@ impl Network {
         base: &ledger::Network,
         image: ImageShape,
     ) -> Result<Self> {
+        let model =
+            Model::read(path).map_err(|error| loading_like(path.display(), base, error.into()))?;
+        Self::like(model, config, base, image)
+    }
+
+    /// A network of a ledger, loaded and computed as the ledger records it.
+    pub(super) fn recorded(
+        model: Model,
+        recorded: &ledger::Network,
+        image: ImageShape,
+    ) -> Result<Self> {
+        let network = Self::like(model, &NetworkConfig::default(), recorded, image)?;
+        if network.identity.engine == recorded.engine {
+            return Ok(network);
+        }
+        let message = format!(
+            "{} was answered by {}, which here is {}: another engine may answer otherwise, so its \
+             answers cannot be run again here",
+            recorded.file, recorded.engine, network.identity.engine,
+        );
+        Err(Error::new(ErrorKind::Ledger, message))
+    }
+
+    fn like(
+        model: Model,
+        config: &NetworkConfig,
+        base: &ledger::Network,
+        image: ImageShape,
+    ) -> Result<Self> {
         let mut config = config.like(base);
         if config.mean.is_empty() && config.std.is_empty() && config.scale.is_none() {
             let Preprocess { mean, std, scale } = base.preprocess.parse()?;
             (config.mean, config.std, config.scale) = (mean, std, scale);
         }
-        let loading = |error: Error| {
-            error.during(format!(
-                "loading {} like {}, which was answered by {} {}, {}",
-                path.display(),
-                base.file,
-                base.engine,
-                base.engine_version,
-                base.precision,
-            ))
-        };
-        let model = Model::read(path).map_err(|error| loading(error.into()))?;
         if config.output.is_none() {
             let has_it = model.signature_with_output(Some(&base.output)).is_ok();
             config.output = has_it.then(|| base.output.clone());
         }
+        let name = model.name().to_owned();
         let network = Self::load(model, &config, image).map_err(|error| {
-            let (engine, about) = (error.kind() == ErrorKind::Engine, error.field());
-            let error = loading(error);
-            match about {
-                None if engine => error.about(Field::Engine),
-                _ => error,
+            let unnamed = error.kind() == ErrorKind::Engine && error.field().is_none();
+            let error = loading_like(name, base, error);
+            if unnamed {
+                return error.about(Field::Engine);
             }
+            error
         })?;
         network.check_classes(base)?;
         Ok(network)
@@ -254,7 +270,7 @@ impl Network {
 
     /// A network that is any classifier: `make` makes a worker's instance.
     /// `name` is its identity in the ledger: whatever answers otherwise needs
-    /// another name. `batch_invariant` says whether an image's answer is the
+    /// another name. `batch_invariant` states whether an image's answer is the
     /// same, bit for bit, whatever else is in the batch.
     ///
     /// # Errors
@@ -287,9 +303,11 @@ impl Network {
                 sha256: Sha256::digest(name).into(),
                 file: name.to_owned(),
                 bytes: name.len() as u64,
-                engine: "embedder".to_owned(),
-                engine_version: env!("CARGO_PKG_VERSION").to_owned(),
-                precision: "as in the model".to_owned(),
+                engine: ledger::Engine {
+                    name: "embedder".to_owned(),
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    arithmetic: "as in the model".to_owned(),
+                },
                 batch_invariant,
                 preprocess: Preprocess::default().to_string(),
                 output: "answer".to_owned(),
@@ -351,10 +369,10 @@ impl Network {
         })
     }
 
-    /// How many workers there are where nobody says. A device computes by
+    /// The number of workers by default. A device computes by
     /// itself: one worker makes noise meanwhile.
     pub(super) fn usual_threads(&self) -> usize {
-        if Arithmetic::from(self.identity.precision.as_str()).on_cpu() {
+        if Arithmetic::from(self.identity.engine.arithmetic.as_str()).on_cpu() {
             return std::thread::available_parallelism().map_or(1, Into::into);
         }
         2
@@ -369,8 +387,6 @@ impl Network {
         Some(Remark::EngineChosen {
             network: self.identity.file.clone(),
             engine: self.identity.engine.clone(),
-            version: self.identity.engine_version.clone(),
-            precision: self.identity.precision.clone(),
         })
     }
 
@@ -378,6 +394,14 @@ impl Network {
     pub(super) fn is_deterministic(&self) -> bool {
         (self.loaded()).is_none_or(|(network, _)| network.engine().arithmetic.deterministic)
     }
+}
+
+/// An error in loading a network that is to be computed like the network `base`.
+fn loading_like(network: impl fmt::Display, base: &ledger::Network, error: Error) -> Error {
+    error.during(format!(
+        "loading {network} like {}, which was answered by {}",
+        base.file, base.engine,
+    ))
 }
 
 impl fmt::Debug for Network {

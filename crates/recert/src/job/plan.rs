@@ -60,9 +60,27 @@ impl Recertification {
     /// # Errors
     /// If data or networks do not fit the ledger, and if [`Method::Auto`] is none of the
     /// methods.
+    ///
+    /// ```
+    /// use recert::job::{Recertification, RecertifyConfig};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let ledger = certified(folder.path())?;
+    /// // From a ledger with the certificates of two inputs:
+    /// let recertification = Recertification::open(&ledger, &RecertifyConfig::default(), 1)?;
+    /// let forecasts = recertification.forecasts(&dots()?, &[brighter_than(1.01)?])?;
+    /// for expected in &forecasts[0].budgets {
+    ///     println!("{}: {}", expected.evaluations, expected.auto);
+    /// }
+    /// assert!(forecasts[0].budgets.iter().any(|expected| !expected.better_from_scratch()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn forecasts(&self, data: &Data, networks: &[Network]) -> Result<Vec<Forecast>> {
         if !self.config.methods.contains(&Method::Auto) {
-            let message = "only the method auto can be planned: add it";
+            let message = "only the method auto has a forecast: add it";
             return Err(Error::parameter(Field::Method, message));
         }
         self.check(data, &networks.iter().collect::<Vec<_>>())?;

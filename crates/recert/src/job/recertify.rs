@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use recert_ledger::{self as ledger_format, Header, Ledger, Task};
-use recert_noise::Law;
 use recert_num::MAX_ALPHA;
 use recert_smooth::bound::{Loss, Paired, Zeta};
 use recert_smooth::budget::{Goal as AutoGoal, Levels};
@@ -98,26 +97,18 @@ impl Default for RecertifyConfig {
 /// A ledger that networks are to be recertified from, and how.
 ///
 /// ```
-/// use recert::engine::ImageShape;
-/// use recert::job::{
-///     CertifyConfig, Data, Event, Network, Recertification, RecertifyConfig, certify,
-/// };
+/// use recert::job::{Recertification, RecertifyConfig};
 ///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let image = ImageShape { channels: 1, height: 1, width: 2 };
-/// let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
-/// let brighter = |limit: f32| {
-///     Network::from_fn(&format!("brighter than {limit}"), 2, image, move |pixels| {
-///         Some(u16::from(pixels[0] + pixels[1] > limit))
-///     })
-/// };
 /// # let folder = tempfile::tempdir()?;
-/// # let ledger = folder.path().join("dots.recert");
-/// let config = CertifyConfig { n: 2000, ..CertifyConfig::new(0.25) };
-/// certify(&ledger, &config, &data, &brighter(1.0)?)?.run(&mut |_: Event<'_>| ())?;
+/// # let ledger = certified(folder.path())?;
+/// // The ledger has the certificates of two inputs under `brighter_than(1.0)`, from
+/// // 2,000 samples each.
+/// let data = dots()?;
 ///
 /// // The modified network, with a tenth of the samples.
-/// let networks = [brighter(1.01)?];
+/// let networks = [brighter_than(1.01)?];
 /// let recertification = Recertification::open(&ledger, &RecertifyConfig::default(), 1)?;
 /// let mut evaluations = 0;
 /// recertification.job(&data, &networks)?.run(&mut |event: Event<'_>| {
@@ -149,7 +140,14 @@ impl Recertification {
         let among = candidates(config, networks)?;
         let opened = Ledger::open_read_only(ledger)?;
         let header = opened.header().clone();
-        check_original(ledger, &header)?;
+        config::law(&opened)?;
+        if header.task != Task::Certify {
+            let message = format!(
+                "{} holds predictions: recertifying starts from a ledger of certificates",
+                ledger.display()
+            );
+            return Err(Error::new(ErrorKind::Parameter, message));
+        }
         if !(0.0..=1.0).contains(&config.gamma) {
             let message = format!("gamma must be from 0 to 1, but is {}", config.gamma);
             return Err(Error::parameter(Field::Gamma, message));
@@ -181,7 +179,7 @@ impl Recertification {
         })
     }
 
-    /// The data that the ledger was made with: where it says, or at `data`.
+    /// The data that the ledger was made with: at the path that it records, or at `data`.
     ///
     /// # Errors
     /// [`ErrorKind::Input`] if it is not there or cannot be read.
@@ -260,7 +258,7 @@ fn candidates(config: &RecertifyConfig, networks: usize) -> Result<u32> {
     let among = match config.among {
         Some(among) if !(1..=MOST_CANDIDATES).contains(&among) => {
             return refuse(format!(
-                "there must be from 1 to {MOST_CANDIDATES} candidates, but there are {among}"
+                "the number of candidates must be from 1 to {MOST_CANDIDATES}, but is {among}"
             ));
         }
         Some(among) if (among as usize) < networks => {
@@ -272,26 +270,9 @@ fn candidates(config: &RecertifyConfig, networks: usize) -> Result<u32> {
         None => networks as u32,
     };
     if among > 1 && config.methods.iter().any(|&m| m != Method::Auto) {
-        return refuse("several candidates are for the method auto alone".to_owned());
+        return refuse("only the method auto takes several candidates: recertify each network by itself, or by auto".to_owned());
     }
     Ok(among)
-}
-
-/// Fails where the ledger is none to recertify from.
-fn check_original(ledger: &Path, header: &Header) -> Result<()> {
-    // Unknown noise could not be regenerated.
-    if let Err(error) = Law::of_generator(&header.generator) {
-        let message = format!("ledger {}: {error}", ledger.display());
-        return Err(Error::new(ErrorKind::Ledger, message));
-    }
-    if header.task == Task::Certify {
-        return Ok(());
-    }
-    let message = format!(
-        "{} holds predictions: recertifying starts from a ledger of certificates",
-        ledger.display()
-    );
-    Err(Error::new(ErrorKind::Parameter, message))
 }
 
 fn asked(config: &RecertifyConfig, header: &Header, inputs: u64, among: u32) -> Result<Asked> {
@@ -321,7 +302,7 @@ fn asked(config: &RecertifyConfig, header: &Header, inputs: u64, among: u32) -> 
             Goal::Radius(_) => ("a radius to reach", Field::UntilRadius),
         };
         let message = format!(
-            "{goal} is for the method auto: add it, or give the samples of the other methods (n_p)"
+            "only the method auto takes {goal}: add it, or give the samples of the other methods (n_p)"
         );
         return Err(Error::parameter(field, message));
     }

@@ -22,10 +22,20 @@ pub struct Reported {
 /// [`ErrorKind::Parameter`] for a ledger of predictions, which have no radii;
 /// whatever reading a ledger fails with.
 ///
-/// ```no_run
-/// let reported = recert::job::report(&["net.recert".into()], "Certificates")?;
-/// println!("{}", recert::report::json::to_string(&reported.report)?);
-/// # Ok::<(), recert::Error>(())
+/// ```
+/// use recert::job::report;
+/// use recert::report::table;
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let ledger = certified(folder.path())?;
+/// // Of a ledger with the certificates of two inputs:
+/// let reported = report(&[ledger], "Certificates")?;
+/// assert_eq!(reported.report.runs[0].rows.len(), 2);
+/// println!("{}", table::render(&reported.report, &table::Options::default())?);
+/// # Ok(())
+/// # }
 /// ```
 pub fn report(ledgers: &[PathBuf], title: &str) -> Result<Reported> {
     let ledgers = ledgers.iter().map(|path| Ledger::open_read_only(path));

@@ -100,15 +100,11 @@ fn certify_with_rows<'a>(
 /// As for [`certify`].
 ///
 /// ```
-/// use recert::engine::ImageShape;
-/// use recert::job::{Data, Event, Network, PredictConfig, predict};
+/// use recert::job::{PredictConfig, predict};
 ///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let image = ImageShape { channels: 1, height: 1, width: 2 };
-/// let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
-/// let network = Network::from_fn("bright", 2, image, |pixels| {
-///     Some(u16::from(pixels[0] + pixels[1] > 1.0))
-/// })?;
+/// let (data, network) = (dots()?, brighter_than(1.0)?);
 /// # let folder = tempfile::tempdir()?;
 /// # let ledger = folder.path().join("dots.recert");
 /// let mut classes = Vec::new();
@@ -192,7 +188,7 @@ fn out_of_reach(config: &CertifyConfig, radius: Radius) -> Result<Option<Remark>
     }))
 }
 
-/// How to run a network and its faster version, of which `network` says what
+/// How to run a network and its faster version, of which `network` states what
 /// they have in common and `faster` what is other for the faster one.
 pub fn via_configs(
     network: &NetworkConfig,
@@ -207,7 +203,7 @@ pub fn via_configs(
     via.precision = faster.precision.or(via.precision);
     via.device = faster.device.clone().or(via.device);
     if engine.is_some() || *faster != EngineOptions::default() {
-        // What is left open would be taken from the ledger, which says how the
+        // What is left open would be taken from the ledger, which records how the
         // faster one is computed.
         network
             .precision
@@ -224,6 +220,27 @@ pub fn via_configs(
 ///
 /// # Errors
 /// As for [`certify`]; all that recertifying would find wrong is found before.
+///
+/// ```
+/// use recert::job::certify_via;
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let ledger = folder.path().join("via.recert");
+/// let (data, network, faster) = (dots()?, brighter_than(1.0)?, brighter_than(1.01)?);
+/// let config = CertifyConfig { n: 2000, ..CertifyConfig::new(0.25) };
+/// let mut radii = Vec::new();
+/// let job = certify_via(&ledger, &config, "10%".parse()?, &data, &faster, &network)?;
+/// job.run(&mut |event: Event<'_>| {
+///     if let Event::Concluded { row: Some(certificate), .. } = event {
+///         radii.push(certificate.radius);
+///     }
+/// })?;
+/// assert!(radii.len() == 2 && radii.iter().all(|radius| *radius > 0.2));
+/// # Ok(())
+/// # }
+/// ```
 pub fn certify_via<'a>(
     ledger: &'a Path,
     config: &CertifyConfig,

@@ -115,8 +115,7 @@ impl<'a> Session<'a> {
         }
         if let Some(network) = networks.iter().find(|network| !network.is_deterministic()) {
             let engine = network.identity().engine.clone();
-            let precision = network.identity().precision.clone();
-            remarks.push(Remark::NotDeterministic { engine, precision });
+            remarks.push(Remark::NotDeterministic { engine });
         }
         Ok(Self {
             data,

@@ -1,4 +1,4 @@
-//! On the first late samples of each cell, bounded together.
+//! The bound over cells, from the first late samples of each cell.
 
 use recert_ledger::INVALID;
 use serde_json::json;
@@ -6,16 +6,16 @@ use serde_json::json;
 use super::late::{Base, Found, h_on};
 use crate::answers::CERTIFY;
 use crate::arithmetic::{Coded, coded_bound};
-use crate::derived::{Bound, Context, Wrong, count, given, missing};
+use crate::derived::{Bound, Context, Wrong, count, missing, recorded};
 use crate::free::CELLS;
 
-/// Margin buckets that are distinguished, first of samples of the class, then of other
-/// valid answers; higher ones go with the last.
+/// The number of margin buckets that are distinguished; higher buckets count as the last one.
+/// The first cells are those of f's answers with the class, then follow other valid answers.
 const BUCKETS: usize = CELLS / 2;
 
 /// The cell of each sample; none for an invalid answer.
 fn cells_of(f: &Base<'_>) -> Option<Vec<Option<usize>>> {
-    let of = |(&answer, &margin): (&u16, &u8)| {
+    let cell = |(&answer, &margin): (&u16, &u8)| {
         let bucket = usize::from(margin).min(BUCKETS - 1);
         match answer {
             INVALID => None,
@@ -23,20 +23,20 @@ fn cells_of(f: &Base<'_>) -> Option<Vec<Option<usize>>> {
             _ => Some(BUCKETS + bucket),
         }
     };
-    Some(f.answers.iter().zip(f.margins?).map(of).collect())
+    Some(f.answers.iter().zip(f.margins?).map(cell).collect())
 }
 
-/// One bound of all cells (`SOUNDNESS.md`, section 4) at the tilts recorded.
+/// The bound over all cells (`SOUNDNESS.md`, section 4) at the recorded tilts.
 pub(super) fn cells(context: &Context<'_>, f: &Base<'_>, share: f64) -> Result<Found, Wrong> {
     let cell_of = cells_of(f).ok_or_else(|| missing("f's margins, for a bound over cells"))?;
-    let asked = given(context.free.cell_pairs, "pairs, 10 counts")?;
-    let tilt = given(context.free.tilt, "tilt, a number above 0")?;
-    let tilts = given(context.free.tilts, "tilts, 10 numbers above 0")?;
+    let pairs = recorded(context.free.cell_pairs, "pairs, 10 counts")?;
+    let tilt = recorded(context.free.tilt, "tilt, a number above 0")?;
+    let tilts = recorded(context.free.tilts, "tilts, 10 numbers above 0")?;
     let mut samples: Vec<u32> = Vec::new();
     let mut invalid = 0;
     let mut cells = [Coded::default(); CELLS];
     for (s, cell) in cells.iter_mut().enumerate() {
-        let chosen = f.take(asked[s], |sample| cell_of[sample] == Some(s));
+        let chosen = f.take(pairs[s], |sample| cell_of[sample] == Some(s));
         let answers = h_on(context, CERTIFY, &chosen)?;
         invalid += count(&answers, INVALID);
         *cell = Coded {
@@ -48,13 +48,13 @@ pub(super) fn cells(context: &Context<'_>, f: &Base<'_>, share: f64) -> Result<F
         samples.extend(chosen);
     }
     samples.sort_unstable();
-    let (_, late) = f.own();
-    let most = coded_bound(late, tilt, &cells, share).map_err(|what| ("counts", what))?;
+    let (_, late) = f.class_count();
+    let proved = coded_bound(late, tilt, &cells, share).map_err(|form| ("counts", form))?;
     Ok(Found {
         stream: CERTIFY,
         samples,
         bound: "cells",
-        p: Bound::Below(most),
+        p: Bound::Below(proved),
         q: None,
         counts: json!({
             "class": f.class, "n": late, "invalid": invalid, "tilt": tilt, "tilts": tilts,

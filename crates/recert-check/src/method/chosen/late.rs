@@ -1,5 +1,5 @@
-//! f on an input, with the samples that h may run on; and what h answered on those
-//! chosen.
+//! f's answers on an input with the samples that h may run on, and h's answers on the chosen
+//! ones.
 
 use recert_num::UpperBound;
 use serde_json::Value as Json;
@@ -7,19 +7,19 @@ use serde_json::Value as Json;
 use crate::derived::{Bound, Context, Wrong, count, missing};
 use crate::tables::Selection;
 
-/// f on an input.
+/// f's answers on an input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Base<'a> {
     pub(super) class: u16,
     pub(super) n: u64,
-    /// How many of the first samples h never runs on.
+    /// The number of early samples, on which h never runs.
     pub(super) early: u64,
     pub(super) answers: &'a [u16],
     pub(super) margins: Option<&'a [u8]>,
 }
 
 impl Base<'_> {
-    /// The first late samples of which `which` holds, ascending.
+    /// The first late samples for which `which` holds, ascending, at most `count` of them.
     pub(super) fn take(&self, count: u64, which: impl Fn(usize) -> bool) -> Vec<u32> {
         let late = self.early as usize..self.answers.len();
         let samples = late.filter(|&sample| which(sample));
@@ -27,43 +27,43 @@ impl Base<'_> {
         samples.map(|sample| sample as u32).collect()
     }
 
-    /// Those that f answered with the class.
-    pub(super) fn take_own(&self, count: u64) -> Vec<u32> {
+    /// The first late samples that f answered with the class.
+    pub(super) fn take_class(&self, count: u64) -> Vec<u32> {
         self.take(count, |sample| self.answers[sample] == self.class)
     }
 
-    /// The answers on late samples.
+    /// f's answers on the late samples.
     pub(super) fn late(&self) -> &[u16] {
         &self.answers[self.early as usize..]
     }
 
-    /// How many late samples have the class, of how many.
-    pub(super) fn own(&self) -> (u64, u64) {
+    /// The number of late samples that f answered with the class, and of all late samples.
+    pub(super) fn class_count(&self) -> (u64, u64) {
         (count(self.late(), self.class), self.late().len() as u64)
     }
 
-    /// Votes: answers on the selection samples and the early ones; and those of
-    /// them for the class.
+    /// The number of votes (f's answers on the selection samples and on the early samples),
+    /// and the number of votes for the class.
     pub(super) fn votes(&self, selection: &Selection) -> (u64, u64) {
-        let own = selection.counts.get(&self.class).copied().unwrap_or(0);
+        let selected = selection.counts.get(&self.class).copied().unwrap_or(0);
         let early = &self.answers[..self.early as usize];
-        let favour = own + count(early, self.class);
+        let favour = selected + count(early, self.class);
         (selection.samples + self.early, favour)
     }
 }
 
-/// What a bound makes of the samples chosen.
+/// The bounds derived from the chosen samples.
 pub(super) struct Found {
     pub(super) stream: u32,
     pub(super) samples: Vec<u32>,
     pub(super) bound: &'static str,
     pub(super) p: Bound,
-    /// Of every other class, where the radius is from both sides.
+    /// The upper confidence bound of every other class, for a two-sided radius.
     pub(super) q: Option<UpperBound>,
     pub(super) counts: Json,
 }
 
-/// h's answers on some samples.
+/// h's answers on the chosen samples.
 pub(super) fn h_on(context: &Context<'_>, stream: u32, samples: &[u32]) -> Result<Vec<u16>, Wrong> {
     if samples.is_empty() {
         return Ok(Vec::new());

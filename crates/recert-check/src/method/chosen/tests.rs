@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::answers::Answers;
-use crate::free::Free;
+use crate::free::FreeParameters;
 use crate::noise::Law;
 use crate::tables::{Run, Tables};
 
@@ -75,7 +75,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         answers: &answers,
         network: 2,
         samples: 0,
-        free: Free::read(&stored.to_string()),
+        free: FreeParameters::read(&stored.to_string()),
         bound: format!("\"{bound}\""),
         p_lower: None,
         abstains: false,

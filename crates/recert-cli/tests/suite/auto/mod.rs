@@ -356,7 +356,7 @@ fn wrong_flags_are_named_and_leave_nothing_behind() {
         ),
         (
             &["--method", "irs", "--plan"],
-            &["planned", "the method auto"],
+            &["forecast", "the method auto"],
         ),
         (&["--json"], &["--plan"]),
         (

@@ -178,7 +178,7 @@ pub(crate) fn quick(model: &str, data: &str, more: &str) -> Vec<Line> {
 pub(crate) fn identities(ledger: &Path) -> Vec<(String, String)> {
     let ledger = Ledger::open_read_only(ledger).expect("the ledger opens");
     let networks = ledger.networks().expect("the networks can be read");
-    let identity = |n: recert::ledger::Network| (n.engine, n.precision);
+    let identity = |n: recert::ledger::Network| (n.engine.name, n.engine.arithmetic);
     networks
         .into_iter()
         .map(|(_, network)| identity(network))

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 
 use super::super::array::Array;
 use super::super::elementwise::{binary, cast, clip, unary, variadic};
-use super::super::evaluate::{Inputs, Output, evaluate};
 use super::super::quantize::{dequantize, quantize};
 use super::super::reduce::arg_extreme;
+use super::super::{Output, compute};
 use super::super::{matmul, numbers};
 use crate::{Binary, Data, ElementType, Granularity, Op, Tensor, Unary, Variadic};
 
@@ -168,7 +168,6 @@ fn requantization_rounds_half_to_even() {
         shape: vec![1, 1],
         element: ElementType::Int8,
     };
-    let inputs = Inputs(inputs.into_iter().map(Some).collect());
-    let y = evaluate(&Op::QLinearMatMul, &inputs, &[Some(output)]).unwrap();
+    let y = compute(&Op::QLinearMatMul, &inputs.map(Some), &[Some(output)]).unwrap();
     assert_eq!(y[0].data(), &Data::Int8(vec![64]));
 }

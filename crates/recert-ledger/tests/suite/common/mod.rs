@@ -1,6 +1,6 @@
 //! What the tests' ledgers are of.
 
-use recert_ledger::{Codes, Header, INVALID, Input, Network, Task};
+use recert_ledger::{Codes, Engine, Header, INVALID, Input, Network, Task};
 
 /// A network of its own for each `byte`.
 pub(crate) fn network(byte: u8) -> Network {
@@ -8,9 +8,11 @@ pub(crate) fn network(byte: u8) -> Network {
         sha256: [byte; 32],
         file: "net.onnx".into(),
         bytes: 1234,
-        engine: "rten".into(),
-        engine_version: "0.27.0".into(),
-        precision: "float32".into(),
+        engine: Engine {
+            name: "rten".into(),
+            version: "0.27.0".into(),
+            arithmetic: "float32".into(),
+        },
         batch_invariant: true,
         preprocess: "none".into(),
         output: "logits".into(),

@@ -9,6 +9,7 @@ use recert_graph::{ElementType, Error, ErrorKind, Result, stored, tensor_type, t
 use crate::constant;
 use crate::draft::Draft;
 use crate::layers::{Layer, check_finite, layers, note_unknown};
+use crate::rank::SAME_TYPE_AND_RANK;
 
 /// The point that stands for a network input is its name after this prefix.
 pub(super) const INPUT_POINT: &str = "recert.input.";
@@ -32,8 +33,9 @@ impl Plan {
         let graph = draft.graph();
         let index = draft.index()?;
         let activations = activations(graph, &index)?;
-        let is_activation =
-            |node: &NodeProto, at: usize| input(node, at).is_some_and(|t| activations.contains(t));
+        let is_activation = |node: &NodeProto, operand: usize| {
+            input(node, operand).is_some_and(|t| activations.contains(t))
+        };
 
         let all = layers(graph, &index)?;
         let found = all.len();
@@ -61,7 +63,7 @@ impl Plan {
             ));
         }
         for node in &graph.node {
-            let all = (0..node.input.len()).all(|at| is_activation(node, at));
+            let all = (0..node.input.len()).all(|operand| is_activation(node, operand));
             match standard_op(node) {
                 "Add" | "Concat" if all => wanted.extend(node.input.iter().cloned()),
                 "AveragePool" | "GlobalAveragePool" | "ReduceMean" if is_activation(node, 0) => {
@@ -95,7 +97,7 @@ impl Plan {
         let mut roots: HashMap<String, String> = HashMap::new();
         for name in wanted {
             let mut root = name.as_str();
-            while let Some(node) = index.producer(root).map(|at| &graph.node[at]) {
+            while let Some(node) = index.producer(root).map(|node| &graph.node[node]) {
                 if !moves(graph, index, node) || output(node) != root {
                     break;
                 }
@@ -171,7 +173,7 @@ fn activations(graph: &GraphProto, index: &Index) -> Result<HashSet<String>> {
         .map(|layer| layer.node)
         .collect();
     for (position, node) in graph.node.iter().enumerate() {
-        let takes = |at: usize| input(node, at).is_some_and(|name| found.contains(name));
+        let takes = |operand: usize| input(node, operand).is_some_and(|name| found.contains(name));
         let float = match standard_op(node) {
             "Conv" | "ConvTranspose" | "Gemm" | "MatMul" => {
                 takes(0) || takes(1) || by_weights.contains(&position)
@@ -179,51 +181,9 @@ fn activations(graph: &GraphProto, index: &Index) -> Result<HashSet<String>> {
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Sum" | "Mean" | "Concat" => {
                 (0..node.input.len()).any(takes)
             }
-            "Relu"
-            | "Clip"
-            | "LeakyRelu"
-            | "PRelu"
-            | "Elu"
-            | "Selu"
-            | "Sigmoid"
-            | "HardSigmoid"
-            | "HardSwish"
-            | "Tanh"
-            | "Softplus"
-            | "Softmax"
-            | "LogSoftmax"
-            | "Exp"
-            | "Log"
-            | "Sqrt"
-            | "Erf"
-            | "Gelu"
-            | "Abs"
-            | "Neg"
-            | "Identity"
-            | "Dropout"
-            | "MaxPool"
-            | "AveragePool"
-            | "GlobalAveragePool"
-            | "GlobalMaxPool"
-            | "ReduceMean"
-            | "ReduceSum"
-            | "ReduceMax"
-            | "ReduceMin"
-            | "BatchNormalization"
-            | "InstanceNormalization"
-            | "LayerNormalization"
-            | "LRN"
-            | "Slice"
-            | "Pad"
-            | "Reshape"
-            | "Flatten"
-            | "Squeeze"
-            | "Unsqueeze"
-            | "Transpose"
-            | "Gather"
-            | "DepthToSpace"
-            | "SpaceToDepth" => takes(0),
-            _ => false,
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "Reshape" | "Flatten"
+            | "Squeeze" | "Unsqueeze" | "Gather" | "DepthToSpace" | "SpaceToDepth" => takes(0),
+            op => SAME_TYPE_AND_RANK.contains(&op) && takes(0),
         };
         if float {
             // Further outputs (indices, masks) are of other types.

@@ -1,4 +1,4 @@
-//! Tests of the whole quantization against the float64 reference.
+//! Tests of the whole quantization against the reference interpreter.
 
 use super::*;
 use crate::draft::{float, int};

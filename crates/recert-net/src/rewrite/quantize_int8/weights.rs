@@ -151,16 +151,16 @@ struct Channels {
 }
 
 impl Channels {
-    fn channel(&self, place: usize) -> usize {
-        place / self.inner % self.count
+    fn channel(&self, position: usize) -> usize {
+        position / self.inner % self.count
     }
 
     /// The scale of each channel: its largest magnitude divided by the largest
     /// integer. A channel of zeros gets the finest scale of its layer.
     fn scales(&self, weights: &[f32], largest: i8) -> Vec<f32> {
         let mut magnitudes = vec![0.0_f32; self.count];
-        for (place, weight) in weights.iter().enumerate() {
-            let magnitude = &mut magnitudes[self.channel(place)];
+        for (position, weight) in weights.iter().enumerate() {
+            let magnitude = &mut magnitudes[self.channel(position)];
             *magnitude = magnitude.max(weight.abs());
         }
         let scale = |magnitude: f32| magnitude / f32::from(largest);
@@ -179,15 +179,15 @@ impl Channels {
 
     fn quantize(&self, weights: &[f32], scales: &[f32], largest: i8) -> Vec<i8> {
         let limit = f64::from(largest);
-        let one = |(place, weight): (usize, &f32)| {
-            let steps = f64::from(*weight) / f64::from(scales[self.channel(place)]);
+        let one = |(position, weight): (usize, &f32)| {
+            let steps = f64::from(*weight) / f64::from(scales[self.channel(position)]);
             steps.round_ties_even().clamp(-limit, limit) as i8
         };
         weights.iter().enumerate().map(one).collect()
     }
 
     fn dequantize(&self, quantized: &[i8], scales: &[f32]) -> Vec<f32> {
-        let one = |(place, q): (usize, &i8)| f32::from(*q) * scales[self.channel(place)];
+        let one = |(position, q): (usize, &i8)| f32::from(*q) * scales[self.channel(position)];
         quantized.iter().enumerate().map(one).collect()
     }
 }

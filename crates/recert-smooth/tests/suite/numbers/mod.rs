@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use recert_engine::{Answers, Classifier};
-use recert_ledger::{Certificate, Codes, Input, Ledger, Network, NetworkId, Selection, Series};
+use recert_ledger::{
+    Certificate, Codes, Engine, Input, Ledger, Network, NetworkId, Selection, Series,
+};
 use recert_noise::Stream;
 use recert_smooth::{Error, Inputs, Observer, Run, Threads, Workers};
 
@@ -59,9 +61,11 @@ pub(crate) fn network(byte: u8) -> Network {
         sha256: [byte; 32],
         file: format!("{byte}.onnx"),
         bytes: 1,
-        engine: "made up".into(),
-        engine_version: "1".into(),
-        precision: "exact".into(),
+        engine: Engine {
+            name: "made up".into(),
+            version: "1".into(),
+            arithmetic: "exact".into(),
+        },
         batch_invariant: true,
         preprocess: "none".into(),
         output: "class".into(),

@@ -308,19 +308,19 @@ struct Bounds {
 impl Bounds {
     fn of(&mut self, s: Subject, choice: Choice, tallies: ByCell<Tally>, anytime: bool) -> f64 {
         let tilts = choice.tilts;
-        let mut what = vec![
+        let mut key = vec![
             s.k,
             s.favour,
             choice.rates.loss.to_bits(),
             tilts.codes.to_bits(),
         ];
-        what.extend(tallies.iter().flat_map(|tally| [tally.pairs, tally.other]));
+        key.extend(tallies.iter().flat_map(|tally| [tally.pairs, tally.other]));
         if matches!(choice.design, Design::Cells { .. }) {
-            what.extend(s.cells);
-            what.extend(tilts.cells.map(f64::to_bits));
+            key.extend(s.cells);
+            key.extend(tilts.cells.map(f64::to_bits));
         }
         let levels = self.levels;
-        *(self.known.entry((anytime, choice.design, what)))
+        *(self.known.entry((anytime, choice.design, key)))
             .or_insert_with(|| conclude(levels, s, choice, tallies, anytime))
     }
 }

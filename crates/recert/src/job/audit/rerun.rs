@@ -1,30 +1,28 @@
-//! The auditor's rerun: is what a ledger says the networks answered what they
-//! answer?
+//! The auditor's rerun: are the answers in a ledger those that its networks give?
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 use std::path::PathBuf;
 
+use fastrand::Rng;
 use recert_check::Unchecked;
-use recert_engine::{
-    Answers, Arithmetic, Classifier, ImageShape, Network as Loaded, NetworkOptions, engines,
-};
-use recert_ledger::{self as ledger, Header, INVALID, Ledger, NetworkId, Selection, Series, hex};
+use recert_data::Image;
+use recert_engine::{Classifier, ImageShape};
+use recert_ledger::{self as ledger, INVALID, Ledger, NetworkId, Series, hex};
 use recert_net::Model;
-use recert_noise::{IntegerNoise, Law, NoiseKey, Stream, integer};
-use recert_num::Sigma;
-use recert_smooth::margin_code;
-use recert_smooth::run::select;
+use recert_noise::Stream;
+use recert_smooth::run::{
+    Action, Assignment, BATCH, MarginEdges, NoiseParameters, Output, Request, Samples, Worker,
+};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::job::config;
 use crate::job::data::{Data, DataOptions};
 use crate::job::network::Network;
 use crate::{Error, ErrorKind, Field, Result};
-
-/// Images in one call of the engine.
-const BATCH: usize = 16;
 
 /// What to run again of ledgers that are checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,25 +33,45 @@ pub struct RerunConfig {
     pub seed: Option<u64>,
     /// Networks of the ledgers, ONNX files.
     pub models: Vec<PathBuf>,
-    /// The inputs, where they are no longer where a ledger says.
+    /// The inputs, where they are no longer at the path that a ledger records.
     pub data: Option<String>,
-    /// How to read them, as far as it is not as a ledger says.
+    /// How to read them; what is left open is as a ledger records it.
     pub options: DataOptions,
 }
 
-/// Who runs samples of ledgers again: networks and data, found by the ledgers'
-/// records or given by hand.
+/// Runs samples of ledgers again: with networks and data that the ledgers'
+/// records lead to, or that are given here.
+///
+/// ```
+/// use recert::job::{Auditor, RerunConfig, check};
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let ledger = certified(folder.path())?;
+/// // Of a ledger of images and a network that are in memory, and given again:
+/// let (data, network) = (dots()?, brighter_than(1.0)?);
+/// let rerun = RerunConfig { samples: 50, ..RerunConfig::default() };
+/// let auditor = Auditor::new(rerun)?.with_network(network).with_data(data);
+/// let checked = check(&[ledger], Some(&auditor))?;
+/// assert_eq!(checked[0].wrong(), 0);
+/// let rerun = checked[0].result.as_ref().unwrap().rerun.as_ref().unwrap();
+/// assert_eq!((rerun.samples, rerun.differences.len()), (50, 0));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Auditor {
     config: RerunConfig,
     seed: u64,
-    /// The files, each with its name and whether a ledger had it.
-    models: Vec<(Model, String, Cell<bool>)>,
+    models: Vec<Model>,
+    /// SHA-256 of the models that a ledger had.
+    used: RefCell<BTreeSet<[u8; 32]>>,
     networks: Vec<Network>,
     data: Option<Data>,
 }
 
-/// What came of running samples again.
-#[derive(Debug)]
+/// What came of running samples again; its JSON is a part of the check's.
+#[derive(Debug, Serialize)]
 pub struct Rerun {
     /// Samples run again.
     pub samples: u64,
@@ -61,22 +79,25 @@ pub struct Rerun {
     pub selections: u64,
     /// What chose the samples.
     pub seed: u64,
-    /// What was answered otherwise.
+    /// Answers that are not those in the ledger.
     pub differences: Vec<Difference>,
     /// Whether answers differ that may depend on the batch.
+    #[serde(skip)]
     pub(super) batch_dependent: bool,
     /// Networks that were not given.
+    #[serde(skip)]
     pub(super) missing: Vec<Unchecked>,
 }
 
-/// Something that was answered otherwise.
-#[derive(Debug)]
+/// An answer, or a selection, that is not the one in the ledger.
+#[derive(Debug, Serialize)]
 pub struct Difference {
     /// The network's file.
     pub network: String,
     /// The input.
     pub idx: u32,
     /// The stream of its samples.
+    #[serde(serialize_with = "tag")]
     pub stream: Stream,
     /// The sample; `None` for what all selection samples select.
     pub sample: Option<u32>,
@@ -84,6 +105,14 @@ pub struct Difference {
     pub stored: Value,
     /// The answer now, as JSON.
     pub found: Value,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn tag<S: Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
+    stream.tag().serialize(serializer)
 }
 
 impl fmt::Display for Difference {
@@ -107,58 +136,11 @@ impl fmt::Display for Difference {
     }
 }
 
-impl Rerun {
-    /// As JSON, in the schema of the check.
-    pub fn json(&self) -> Value {
-        let differences = self.differences.iter().map(|d| {
-            json!({
-                "network": d.network, "idx": d.idx, "stream": d.stream.tag(), "sample": d.sample,
-                "stored": d.stored, "found": d.found,
-            })
-        });
-        json!({
-            "samples": self.samples, "selections": self.selections, "seed": self.seed,
-            "differences": differences.collect::<Vec<_>>(),
-        })
-    }
-}
-
-/// What was answered on a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Answer {
-    class: u16,
-    /// Of the margin, where the ledger keeps it.
-    bucket: Option<u8>,
-}
-
-impl Answer {
-    fn json(self) -> Value {
-        let mut answer = match self.class {
-            INVALID => json!({"class": null}),
-            class => json!({"class": class}),
-        };
-        if let Some(bucket) = self.bucket {
-            answer["margin_bucket"] = json!(bucket);
-        }
-        answer
-    }
-}
-
-/// What selection samples select, but for the time it took.
-fn selected(selection: &Selection) -> Value {
-    json!({
-        "class": selection.class, "samples": selection.samples, "invalid": selection.invalid,
-        "counts": selection.counts, "edges": selection.edges,
-    })
-}
-
-/// A sample that is chosen to be run again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Samples of one series that are chosen to be run again.
 struct Chosen {
-    network: NetworkId,
-    idx: u32,
-    stream: u32,
-    sample: u32,
+    series: Series,
+    stream: Stream,
+    samples: Vec<u32>,
 }
 
 impl Auditor {
@@ -171,15 +153,11 @@ impl Auditor {
             let message = "at least 1 sample must be run again";
             return Err(Error::parameter(Field::Rerun, message));
         }
-        let models = config.models.iter().map(|path| {
-            let name = path.display().to_string();
-            Ok((Model::read(path)?, name, Cell::new(false)))
-        });
+        let models = config.models.iter().map(Model::read);
         Ok(Self {
-            // The standard library's hashers have keys from the system's entropy.
-            seed: (config.seed)
-                .unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish()),
-            models: models.collect::<Result<_>>()?,
+            seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
+            models: models.collect::<Result<_, _>>()?,
+            used: RefCell::default(),
             networks: Vec::new(),
             data: None,
             config,
@@ -201,9 +179,10 @@ impl Auditor {
     }
 
     /// A file that no ledger had.
-    pub(super) fn unused(&self) -> Option<&str> {
-        let mut unused = self.models.iter().filter(|(_, _, used)| !used.get());
-        unused.next().map(|(_, name, _)| name.as_str())
+    pub(super) fn unused(&self) -> Option<&PathBuf> {
+        let used = self.used.borrow();
+        let unused = self.models.iter().position(|m| !used.contains(&m.sha256()));
+        unused.map(|position| &self.config.models[position])
     }
 
     /// A worker's instance of a network of a ledger, if it was given.
@@ -217,18 +196,19 @@ impl Auditor {
             loaded.check_image(image)?;
             return loaded.worker().map(Some);
         }
-        let mut models = self.models.iter();
-        let model = models.find(|(model, ..)| model.sha256() == network.sha256);
-        let Some((model, _, used)) = model else {
+        let model = self.models.iter().find(|m| m.sha256() == network.sha256);
+        let Some(model) = model else {
             return Ok(None);
         };
-        used.set(true);
-        load(model, network, image).map(Some)
+        self.used.borrow_mut().insert(network.sha256);
+        let network = Network::recorded(model.clone(), network, image)?;
+        network.worker().map(Some)
     }
 
     /// Runs samples of a ledger again, spread over its networks and inputs.
     pub(super) fn rerun(&self, ledger: &Ledger) -> Result<Rerun> {
         let header = ledger.header();
+        config::law(ledger)?;
         let reopened;
         let data = if let Some(data) = &self.data {
             data
@@ -245,236 +225,243 @@ impl Auditor {
             batch_dependent: false,
             missing: Vec::new(),
         };
-        let mut given = BTreeMap::new();
+        let mut given = Vec::new();
         for (id, network) in ledger.networks()? {
             match self.classifier(&network, data.shape())? {
-                Some(classifier) => {
-                    given.insert(id, (network, classifier));
-                }
+                Some(classifier) => given.push((id, network, classifier)),
                 None => rerun
                     .missing
                     .push(Unchecked::NoModel { file: network.file }),
             }
         }
-        let mut batch_invariant = true;
-        let picked = self.pick(ledger, &given.keys().copied().collect::<Vec<_>>())?;
-        for (id, (network, classifier)) in &mut given {
-            let samples = picked.iter().copied().filter(|c| c.network == *id);
-            let samples: Vec<Chosen> = samples.collect();
-            batch_invariant &= network.batch_invariant;
+        let ids: Vec<_> = given.iter().map(|(id, ..)| *id).collect();
+        let all_chosen = self.choose(ledger, &ids)?;
+        for (id, network, classifier) in given {
             let mut again = Again {
                 ledger,
                 data,
-                noise: Noise::new(header)?,
-                classifier: classifier.as_mut(),
+                worker: Worker::new(vec![classifier], BATCH)?,
             };
-            let difference = |idx, stream, sample, stored, found| Difference {
-                network: network.file.clone(),
-                idx,
-                stream,
-                sample,
-                stored,
-                found,
-            };
-            for (sample, found) in samples.iter().zip(again.answers(&samples)?) {
-                rerun.samples += 1;
-                let stored = stored(ledger, *sample)?;
-                if stored != found {
-                    rerun.differences.push(difference(
-                        sample.idx,
-                        Stream::from_tag(sample.stream).unwrap_or(Stream::Certify),
-                        Some(sample.sample),
-                        stored.json(),
-                        found.json(),
-                    ));
+            let mut samples = 0;
+            let mut compared = Vec::new();
+            for chosen in all_chosen.iter().filter(|c| c.series.network == id) {
+                samples += chosen.samples.len() as u64;
+                let answers = again.answers(chosen)?;
+                for (&sample, (stored, found)) in chosen.samples.iter().zip(answers) {
+                    let idx = chosen.series.idx;
+                    compared.push((idx, chosen.stream, Some(sample), stored, found));
                 }
             }
-            // One input in ten of the samples that this costs, and one at least.
-            let most = (samples.len() as u64 / 10 / header.n0.max(1)).max(1);
-            for idx in self.pick_selected(ledger, *id, most)? {
-                let (stored, found) = again.selection(*id, idx)?;
+            // Selection samples cost a tenth of the samples, and one input's at least.
+            let most = (samples / 10 / header.n0.max(1)).max(1);
+            for idx in self.choose_selections(ledger, id, most)? {
+                let (stored, found) = again.selection(id, idx)?;
+                compared.push((idx, Stream::Selection, None, stored, found));
                 rerun.selections += 1;
+            }
+            rerun.samples += samples;
+            for (idx, stream, sample, stored, found) in compared {
                 if stored != found {
-                    let selection = difference(idx, Stream::Selection, None, stored, found);
-                    rerun.differences.push(selection);
+                    rerun.batch_dependent |= !network.batch_invariant;
+                    rerun.differences.push(Difference {
+                        network: network.file.clone(),
+                        idx,
+                        stream,
+                        sample,
+                        stored,
+                        found,
+                    });
                 }
             }
         }
-        rerun.batch_dependent = !rerun.differences.is_empty() && !batch_invariant;
         Ok(rerun)
     }
 
     /// Chooses inputs of which a network's selection samples are run again.
-    fn pick_selected(&self, ledger: &Ledger, network: NetworkId, most: u64) -> Result<Vec<u32>> {
-        let mut random = Random(self.seed);
+    fn choose_selections(
+        &self,
+        ledger: &Ledger,
+        network: NetworkId,
+        most: u64,
+    ) -> Result<Vec<u32>> {
         let mut held = Vec::new();
         for input in ledger.inputs()? {
             if ledger.selection(network, input.idx)?.is_some() {
                 held.push(input.idx);
             }
         }
-        let mut picked = Vec::new();
-        while (picked.len() as u64) < most && !held.is_empty() {
-            picked.push(held.swap_remove(random.below(held.len() as u64) as usize));
-        }
-        Ok(picked)
+        Ok(Rng::with_seed(self.seed).choose_multiple(held, most as usize))
     }
 
-    /// Chooses samples: one of every network and input (in a random order), then
-    /// a second, and so on.
-    fn pick(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<BTreeSet<Chosen>> {
-        let mut random = Random(self.seed);
-        let mut held = Vec::new();
+    /// Chooses samples: one of each series of the networks (in a random order),
+    /// then a second, and so on.
+    fn choose(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<Vec<Chosen>> {
+        struct Held {
+            series: Series,
+            stream: Stream,
+            answered: Vec<Range<u64>>,
+            count: u64,
+            share: u64,
+        }
+        let mut random = Rng::with_seed(self.seed);
+        let mut all = Vec::new();
         for &network in networks {
             for input in ledger.inputs()? {
                 for stream in Stream::ALL {
-                    let series = series(network, input.idx, stream.tag());
-                    let runs = ledger.answered(series)?;
-                    let count: u64 = runs.iter().map(|run| run.end - run.start).sum();
-                    if count > 0 {
-                        held.push((series, runs, count));
-                    }
+                    let series = series(network, input.idx, stream);
+                    let answered = ledger.answered(series)?;
+                    all.push(Held {
+                        series,
+                        stream,
+                        count: answered.iter().map(|range| range.end - range.start).sum(),
+                        answered,
+                        share: 0,
+                    });
                 }
             }
         }
-        for i in (1..held.len()).rev() {
-            held.swap(i, random.below(i as u64 + 1) as usize);
-        }
-        let all: u64 = held.iter().map(|(_, _, count)| count).sum();
-        let wanted = self.config.samples.min(all);
-        let mut picked = BTreeSet::new();
-        let mut taken = vec![0_u64; held.len()];
-        while (picked.len() as u64) < wanted {
-            for (i, (series, runs, count)) in held.iter().enumerate() {
-                if (picked.len() as u64) == wanted {
-                    break;
-                }
-                if taken[i] == *count {
-                    continue;
-                }
-                // Where it is taken already, another round will find one.
-                let mut at = random.below(*count);
-                for run in runs {
-                    let length = run.end - run.start;
-                    if at < length {
-                        let sample = Chosen {
-                            network: series.network,
-                            idx: series.idx,
-                            stream: series.stream.0,
-                            sample: (run.start + at) as u32,
-                        };
-                        taken[i] += u64::from(picked.insert(sample));
-                        break;
-                    }
-                    at -= length;
-                }
+        random.shuffle(&mut all);
+        let held: u64 = all.iter().map(|held| held.count).sum();
+        let mut left = self.config.samples.min(held);
+        while left > 0 {
+            let unspent = all.iter_mut().filter(|held| held.share < held.count);
+            for held in unspent.take(left as usize) {
+                held.share += 1;
+                left -= 1;
             }
         }
-        Ok(picked)
+        all.sort_by_key(|held| (held.series.network, held.series.idx, held.stream.tag()));
+        let chosen = all.into_iter().filter(|held| held.share > 0).map(|held| {
+            let answered = held.answered.into_iter().flatten();
+            let mut samples = random.choose_multiple(answered, held.share as usize);
+            samples.sort_unstable();
+            Chosen {
+                series: held.series,
+                stream: held.stream,
+                samples: samples.into_iter().map(|sample| sample as u32).collect(),
+            }
+        });
+        Ok(chosen.collect())
     }
 }
 
-/// Loads a network as the ledger says it was, or says what is different here.
-fn load(
-    model: &Model,
-    network: &ledger::Network,
-    image: ImageShape,
-) -> Result<Box<dyn Classifier>> {
-    let recorded = Arithmetic::from(network.precision.as_str());
-    let runtime = engines::open(&network.engine, &recorded.options())?;
-    let options = NetworkOptions {
-        output: Some(network.output.clone()),
-        preprocess: network.preprocess.parse()?,
-    };
-    let loaded = Loaded::load(model, runtime.as_ref(), image, &options)
-        .map_err(|error| Error::from(error).during(format!("loading {}", network.file)))?;
-    let engine = loaded.engine();
-    let differ = |what: &str, there: &str, here: &dyn fmt::Display| {
-        let message = format!(
-            "{} was answered by {} with the {what} {there}, which here is {here}: another engine \
-             may answer otherwise, so its answers cannot be run again here",
-            network.file, network.engine,
-        );
-        Err(Error::new(ErrorKind::Ledger, message))
-    };
-    if engine.version != network.engine_version {
-        return differ("version", &network.engine_version, &engine.version);
-    }
-    if engine.arithmetic != recorded {
-        return differ("arithmetic", &network.precision, &engine.arithmetic);
-    }
-    Ok(loaded.worker()?)
-}
-
-/// A network that is run again.
+/// A network of a ledger that is run again.
 struct Again<'a> {
     ledger: &'a Ledger,
     data: &'a Data,
-    noise: Noise,
-    classifier: &'a mut dyn Classifier,
+    worker: Worker,
 }
 
 impl Again<'_> {
-    /// What it answers on a batch of samples.
-    fn batch(&mut self, samples: &[Chosen]) -> Result<Answers> {
-        let length = self.classifier.image_len();
-        let mut noisy = vec![0.0; samples.len() * length];
-        for (sample, out) in samples.iter().zip(noisy.chunks_exact_mut(length)) {
-            let image = image(self.data, self.ledger, sample.idx)?;
-            self.noise.add(*sample, &image, out)?;
-        }
-        Ok(self.classifier.classify(&noisy)?)
+    fn run(
+        &mut self,
+        idx: u32,
+        stream: Stream,
+        samples: Samples,
+        action: Action,
+    ) -> Result<Output> {
+        let image = image(self.data, self.ledger, idx)?;
+        let header = self.ledger.header();
+        let request = Request {
+            id: 0,
+            noise: NoiseParameters {
+                generator: header.generator.clone(),
+                seed: header.seed,
+                sigma: header.sigma,
+            },
+            stream,
+            input: idx,
+            sha256: image.sha256(),
+            assignments: vec![Assignment {
+                network: 0,
+                samples,
+                action,
+            }],
+        };
+        let mut reply = self.worker.evaluate(&request, &image.pixels);
+        let result = reply.results.pop().expect("an assignment has a result");
+        result.map_err(|failure| recert_smooth::Error::from(failure).into())
     }
 
-    fn answers(&mut self, samples: &[Chosen]) -> Result<Vec<Answer>> {
-        let mut found = Vec::with_capacity(samples.len());
-        for batch in samples.chunks(BATCH) {
-            let answers = self.batch(batch)?;
-            for (i, sample) in batch.iter().enumerate() {
-                let bucket = kept_margin(self.ledger, *sample)?.map(|(class, edges)| {
-                    let margin = answers.margin(i, class);
-                    margin.map_or(0, |margin| margin_code(&edges, margin))
-                });
-                found.push(Answer {
-                    class: answers.class(i).unwrap_or(INVALID),
-                    bucket,
-                });
+    /// The answers in the ledger and those now, each as JSON.
+    fn answers(&mut self, chosen: &Chosen) -> Result<Vec<(Value, Value)>> {
+        let Chosen {
+            series,
+            stream,
+            samples,
+        } = chosen;
+        // Margins are kept of the original network's estimation samples.
+        let of_original = series.network == self.ledger.base() && *stream == Stream::Certify;
+        let selection = self.ledger.selection(series.network, series.idx)?;
+        let edges = selection.filter(|_| of_original).and_then(|selection| {
+            Some(MarginEdges {
+                class: selection.class,
+                edges: selection.edges?,
+            })
+        });
+        let (stored, _) = self.ledger.answers_at(*series, samples)?;
+        let mut stored_margins = vec![None; samples.len()];
+        if edges.is_some() {
+            for (margin, &sample) in stored_margins.iter_mut().zip(samples) {
+                let sample = u64::from(sample);
+                let codes = self.ledger.answers_in(*series, sample..sample + 1)?.0;
+                *margin = codes.margins.and_then(|margins| margins.first().copied());
             }
         }
-        Ok(found)
+        let action = Action::Answer { margins: edges };
+        let samples = Samples::from_ascending(samples);
+        let Output::Answered {
+            classes, margins, ..
+        } = self.run(series.idx, *stream, samples, action)?
+        else {
+            unreachable!("answers were asked for");
+        };
+        let margins = margins.map_or(vec![None; classes.len()], |margins| {
+            margins.into_iter().map(Some).collect()
+        });
+        let stored = stored.into_iter().zip(stored_margins);
+        let found = classes.into_iter().zip(margins);
+        let both = stored.zip(found);
+        Ok(both.map(|(a, b)| (answer(a), answer(b))).collect())
     }
 
-    /// What the ledger says that all selection samples select, and what they do.
+    /// What all selection samples of an input select by the ledger, and now, each
+    /// as JSON. The class follows from the counts, as the check has found.
     fn selection(&mut self, network: NetworkId, idx: u32) -> Result<(Value, Value)> {
         let stored = self.ledger.selection(network, idx)?;
-        let stored = stored.expect("only inputs with a selection are picked");
-        let samples: Vec<Chosen> = (0..stored.samples as u32)
-            .map(|sample| Chosen {
-                network,
-                idx,
-                stream: Stream::Selection.tag(),
-                sample,
-            })
-            .collect();
-        let answers = samples.chunks(BATCH).map(|batch| self.batch(batch));
-        let answers = answers.collect::<Result<Vec<_>>>()?;
-        let found = select(&answers, stored.edges.is_some());
-        Ok((selected(&stored), selected(&found)))
+        let stored = stored.expect("only inputs with a selection are chosen");
+        let samples = Samples::first(stored.samples as u32);
+        let action = Action::Select {
+            margins: stored.edges.is_some(),
+        };
+        let Output::Selected {
+            counts,
+            invalid,
+            edges,
+            ..
+        } = self.run(idx, Stream::Selection, samples, action)?
+        else {
+            unreachable!("a selection was asked for");
+        };
+        Ok((
+            json!({"counts": stored.counts, "invalid": stored.invalid, "edges": stored.edges}),
+            json!({"counts": counts, "invalid": invalid, "edges": edges}),
+        ))
     }
 }
 
-/// The class whose margin the ledger keeps of a sample, and the edges of its
-/// buckets; None where it keeps none.
-fn kept_margin(ledger: &Ledger, sample: Chosen) -> Result<Option<(u16, Vec<f32>)>> {
-    if sample.network != ledger.base() || sample.stream != Stream::Certify.tag() {
-        return Ok(None);
+/// An answer as JSON: the class, null for an invalid answer, and the bucket of
+/// the margin where the ledger keeps it.
+fn answer((class, margin): (u16, Option<u8>)) -> Value {
+    let class = Some(class).filter(|&class| class != INVALID);
+    match margin {
+        Some(bucket) => json!({"class": class, "margin_bucket": bucket}),
+        None => json!({"class": class}),
     }
-    let selection = ledger.selection(sample.network, sample.idx)?;
-    Ok(selection.and_then(|selection| Some((selection.class, selection.edges?))))
 }
 
-/// The pixels of an input that has to be the ledger's.
-fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
+/// An input, which has to be the ledger's.
+fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Image> {
     let image = data.image(idx).map_err(|error| {
         let error = error.during(format!("the data of {}", ledger.path().display()));
         error.about(Field::Data)
@@ -489,92 +476,13 @@ fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Vec<f32>> {
         );
         return Err(Error::new(ErrorKind::Ledger, message).about(Field::Data));
     }
-    Ok(image.pixels)
+    Ok(image)
 }
 
-fn stored(ledger: &Ledger, sample: Chosen) -> Result<Answer> {
-    let series = series(sample.network, sample.idx, sample.stream);
-    let at = u64::from(sample.sample);
-    let bucket = match kept_margin(ledger, sample)? {
-        Some(_) => (ledger.answers_in(series, at..at + 1)?.0.margins).map(|margins| margins[0]),
-        None => None,
-    };
-    let (classes, _) = ledger.answers_at(series, &[sample.sample])?;
-    Ok(Answer {
-        class: classes[0],
-        bucket,
-    })
-}
-
-fn series(network: NetworkId, idx: u32, stream: u32) -> Series {
+fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {
     Series {
         network,
         idx,
-        stream: ledger::Stream(stream),
-    }
-}
-
-/// The noise of a ledger.
-enum Noise {
-    Gaussian(NoiseKey, f32),
-    Integer(IntegerNoise),
-}
-
-impl Noise {
-    fn new(header: &Header) -> Result<Self> {
-        let law = Law::of_generator(&header.generator)
-            .map_err(|error| Error::new(ErrorKind::Ledger, error.to_string()))?;
-        Ok(match law {
-            Law::Gaussian => {
-                let sigma = recert_smooth::noise_sigma(Sigma::new(header.sigma)?)?;
-                Self::Gaussian(NoiseKey::new(header.seed), sigma)
-            }
-            Law::Integer => {
-                let noise = IntegerNoise::new(header.seed, header.sigma);
-                Self::Integer(noise.map_err(|e| Error::new(ErrorKind::Ledger, e.to_string()))?)
-            }
-        })
-    }
-
-    fn add(&self, sample: Chosen, image: &[f32], out: &mut [f32]) -> Result<()> {
-        let Chosen {
-            idx,
-            sample,
-            stream,
-            ..
-        } = sample;
-        let stream = Stream::from_tag(stream).ok_or_else(|| {
-            let message = format!("stream {stream} is unknown to this version");
-            Error::new(ErrorKind::Other, message)
-        })?;
-        match self {
-            Self::Gaussian(key, sigma) => key.add(stream, idx, sample, *sigma, image, out),
-            Self::Integer(noise) => {
-                let levels = integer::levels(image).ok_or_else(|| {
-                    let message = format!("input {idx} is not 8-bit, which integer noise needs");
-                    Error::new(ErrorKind::Other, message)
-                })?;
-                noise.add(stream, idx, sample, &levels, out);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Steele, Lea and Flood's `SplitMix64`: which samples are looked at, no noise.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, nearly evenly.
-    fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        stream: ledger::Stream(stream.tag()),
     }
 }

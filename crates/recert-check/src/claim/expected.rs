@@ -1,34 +1,39 @@
-//! What a claim has to be, from what was asked for, alpha and the run: each method
-//! divides alpha between its events.
+//! The claim that a method must have, from what was requested, alpha and the run. Each method
+//! splits alpha between its events.
 
 use recert_num::Alpha;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Auto, Goal, Sides};
+use super::requested::{Auto, Goal, Requested, Sides};
 use super::{Method, Pairs, Shares, early};
 use crate::arithmetic::at_most;
 use crate::derived::Wrong;
 use crate::tables::Run;
 
-/// What a claim has to be, beside what its columns state.
-pub(super) struct Due {
+/// The parts of a claim that follow from its other columns.
+pub(super) struct Expected {
     pub(super) method: Method,
     pub(super) parameters: Value,
-    /// The samples it must state.
+    /// The number of samples that the claim must state, where it is determined.
     pub(super) samples: Option<u64>,
-    /// Inputs that there may be certificates for, where it states that.
+    /// The most certificates that there may be by this claim, where it states that.
     pub(super) most: Option<u64>,
 }
 
-/// What the claim of a method, with the samples and the alpha it states, has to be.
+/// The claim that a request must have, with the number of samples and the alpha that the
+/// ledger states.
 ///
 /// # Errors
-/// The field that keeps it from being that.
-pub(super) fn due(asked: &Asked, (samples, alpha): (u64, f64), run: &Run) -> Result<Due, Wrong> {
-    // Bounds on so many samples are at what the noise leaves of alpha.
+/// The field that makes the claim impossible.
+pub(super) fn expected(
+    request: &Requested,
+    (samples, alpha): (u64, f64),
+    run: &Run,
+) -> Result<Expected, Wrong> {
+    // Bounds use the failure probability that the charge for the noise leaves of alpha.
     let level = |samples: u64| {
         let left = run.law.left_of(alpha, samples, run.dims);
-        left.map_err(|what| ("alpha", what))
+        left.map_err(|problem| ("alpha", problem))
     };
     let scratch = |sides: Sides, wanted: Option<u64>| {
         in_ledger(samples, run)?;
@@ -41,7 +46,7 @@ pub(super) fn due(asked: &Asked, (samples, alpha): (u64, f64), run: &Run) -> Res
             Sides::One => json!({"sides": 1}),
             Sides::Two => json!({"sides": 2, "rule": "votes-1"}),
         };
-        Ok(Due::new(method, parameters, wanted))
+        Ok(Expected::new(method, parameters, wanted))
     };
     let on_first = |kind: Pairs| {
         in_ledger(samples, run)?;
@@ -55,33 +60,45 @@ pub(super) fn due(asked: &Asked, (samples, alpha): (u64, f64), run: &Run) -> Res
         for ((name, _), share) in kind.shares().iter().zip(&shares) {
             parameters[*name] = json!(share);
         }
-        sums(
+        check_sum(
             &shares.iter().map(|&share| (1, share)).collect::<Vec<_>>(),
             level,
         )?;
-        Ok(Due::new(Method::Pairs { kind, shares }, parameters, None))
+        Ok(Expected::new(
+            Method::Pairs { kind, shares },
+            parameters,
+            None,
+        ))
     };
-    match *asked {
-        Asked::Certify(sides) => scratch(sides, Some(run.n)),
-        Asked::Direct(sides) => scratch(sides, None),
-        Asked::Predict => {
+    match *request {
+        Requested::Certify(sides) => scratch(sides, Some(run.n)),
+        Requested::Direct(sides) => scratch(sides, None),
+        Requested::Predict => {
             let level = level(run.n)?;
-            Ok(Due::new(Method::Predict { level }, json!({}), Some(run.n)))
+            Ok(Expected::new(
+                Method::Predict { level },
+                json!({}),
+                Some(run.n),
+            ))
         }
-        Asked::Irs { gamma } => on_first(Pairs::Irs { gamma }),
-        Asked::Zeta => on_first(Pairs::Zeta),
-        Asked::Loss => on_first(Pairs::Loss),
-        Asked::Paired => on_first(Pairs::Paired),
-        Asked::Until(radius) => {
+        Requested::Irs { gamma } => on_first(Pairs::Irs { gamma }),
+        Requested::Zeta => on_first(Pairs::Zeta),
+        Requested::Loss => on_first(Pairs::Loss),
+        Requested::Paired => on_first(Pairs::Paired),
+        Requested::Until(radius) => {
             let level = level(run.n)?;
             let parameters = json!({"alpha_any": level, "until": radius});
-            Ok(Due::new(Method::Until { level }, parameters, Some(run.n)))
+            Ok(Expected::new(
+                Method::Until { level },
+                parameters,
+                Some(run.n),
+            ))
         }
-        Asked::Auto(ref asked) => auto(asked, alpha, run),
+        Requested::Auto(ref request) => auto(request, alpha, run),
     }
 }
 
-impl Due {
+impl Expected {
     fn new(method: Method, parameters: Value, samples: Option<u64>) -> Self {
         Self {
             method,
@@ -92,13 +109,13 @@ impl Due {
     }
 }
 
-/// The claim of `auto`: for each candidate its part of alpha; a tenth of it is
-/// for f where there are two statements.
-fn auto(asked: &Auto, alpha: f64, run: &Run) -> Result<Due, Wrong> {
-    let Auto { among, inputs, .. } = *asked;
-    // Fresh samples may come on top of the cached ones.
+/// The claim of `auto`. Each candidate gets an equal part of alpha; in bounds with two events
+/// a tenth of that part is for f.
+fn auto(request: &Auto, alpha: f64, run: &Run) -> Result<Expected, Wrong> {
+    let Auto { among, inputs, .. } = *request;
+    // A design may use fresh samples in addition to f's.
     let left = run.law.left_of(alpha, 2 * run.n, run.dims);
-    let level = left.map_err(|what| ("alpha", what))?;
+    let level = left.map_err(|problem| ("alpha", problem))?;
     let shares = split(level, &[1.0, 9.0].repeat(among as usize))?;
     let shares = Shares {
         f: shares[0],
@@ -106,9 +123,9 @@ fn auto(asked: &Auto, alpha: f64, run: &Run) -> Result<Due, Wrong> {
         whole: split(level, &vec![1.0; among as usize])?[0],
     };
     let Shares { f, h, whole } = shares;
-    sums(&[(among as u32, f), (among as u32, h)], level)?;
-    sums(&[(among as u32, whole)], level)?;
-    let (goal, samples) = match asked.goal {
+    check_sum(&[(among as u32, f), (among as u32, h)], level)?;
+    check_sum(&[(among as u32, whole)], level)?;
+    let (goal, samples) = match request.goal {
         Goal::Budget(count) => (json!({"budget": count}), count / inputs.max(1)),
         Goal::Each(count) => (json!({"each": count}), count),
         Goal::MeanRadius(radius) => (json!({"mean_radius_over_sigma": radius}), 0),
@@ -117,19 +134,19 @@ fn auto(asked: &Auto, alpha: f64, run: &Run) -> Result<Due, Wrong> {
     let mut parameters = json!({
         "alpha_f": f, "alpha_h": h, "alpha_whole": whole, "among": among,
         "early": early(run.n), "goal": goal, "inputs": inputs,
-        "sides": if asked.two_sided { 2 } else { 1 },
+        "sides": if request.two_sided { 2 } else { 1 },
     });
-    if let Some(which) = &asked.inputs_sha256 {
-        parameters["inputs_sha256"] = json!(which);
+    if let Some(hash) = &request.inputs_sha256 {
+        parameters["inputs_sha256"] = json!(hash);
     }
     let method = Method::Auto {
         shares,
-        anytime: matches!(asked.goal, Goal::Until(_)),
-        both: asked.two_sided,
+        anytime: matches!(request.goal, Goal::Until(_)),
+        both: request.two_sided,
     };
-    Ok(Due {
+    Ok(Expected {
         most: Some(inputs),
-        ..Due::new(method, parameters, Some(samples))
+        ..Expected::new(method, parameters, Some(samples))
     })
 }
 
@@ -147,13 +164,13 @@ fn split(level: f64, weights: &[f64]) -> Result<Vec<f64>, Wrong> {
     Ok(shares.into_iter().map(Alpha::get).collect())
 }
 
-/// Fails if the shares are more than the whole; exactly.
-fn sums(shares: &[(u32, f64)], whole: f64) -> Result<(), Wrong> {
+/// Fails if the exact sum of the shares exceeds the whole.
+fn check_sum(shares: &[(u32, f64)], whole: f64) -> Result<(), Wrong> {
     if at_most(shares, whole) {
         return Ok(());
     }
-    let what = format!("shares that sum to at most {whole}");
-    Err(("parameters", what))
+    let form = format!("shares that sum to at most {whole}");
+    Err(("parameters", form))
 }
 
 #[cfg(test)]
@@ -161,7 +178,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::claim::{asked, early};
+    use crate::claim::{early, requested};
     use crate::noise::Law;
 
     fn run() -> Run {
@@ -177,8 +194,8 @@ mod tests {
         }
     }
 
-    fn made(name: &str, stored: &Value, stated: (u64, f64)) -> Result<Due, Wrong> {
-        due(&asked::read(name, stored)?, stated, &run())
+    fn made(name: &str, stored: &Value, stated: (u64, f64)) -> Result<Expected, Wrong> {
+        expected(&requested::read(name, stored)?, stated, &run())
     }
 
     fn shares(name: &str, stored: &Value, alpha: f64) -> Vec<f64> {
@@ -213,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_method_can_be_asked_for_is_refused() {
+    fn impossible_requests_are_refused() {
         for (name, stored, field) in [
             ("certif", json!({}), "method"),
             ("certify", json!({"sides": 3}), "parameters"),

@@ -1,15 +1,15 @@
-//! What a claim's parameters ask for that nothing else determines.
+//! The parameters of a claim that the user chose: nothing else in the ledger determines them.
 
 use serde_json::{Value, json};
 
 use crate::derived::Wrong;
 
-/// Candidates that one claim may be about a choice among.
+/// The largest number of candidates that a claim may name.
 const MOST_CANDIDATES: u64 = 100_000;
 
-/// A method, and what its parameters leave to the user.
+/// A method with the parameters that the user chose.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Asked {
+pub(crate) enum Requested {
     Certify(Sides),
     Direct(Sides),
     Predict,
@@ -35,20 +35,20 @@ pub(crate) enum Sides {
     Two,
 }
 
-/// What `auto` is asked for.
+/// The user's parameters of `auto`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Auto {
-    /// Of how many candidates the network may be chosen by its results.
+    /// The number of candidates among which the network may be chosen by its results.
     pub(crate) among: u64,
     pub(crate) inputs: u64,
-    /// Which inputs they are; the first ledgers did not record it.
+    /// The hash of the list of inputs; the first ledgers did not record it.
     pub(crate) inputs_sha256: Option<String>,
-    /// Whether certificates from both sides are asked for.
+    /// Whether two-sided certificates are allowed.
     pub(crate) two_sided: bool,
     pub(crate) goal: Goal,
 }
 
-/// How much `auto` is to spend, or what for.
+/// The goal of `auto`: how many evaluations to spend, or what to reach.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Goal {
     Budget(u64),
@@ -57,8 +57,8 @@ pub(crate) enum Goal {
     Until(f64),
 }
 
-impl Asked {
-    /// Of how many candidates the network may be chosen by its results.
+impl Requested {
+    /// The number of candidates among which the network may be chosen by its results.
     pub(crate) fn among(&self) -> u64 {
         match self {
             Self::Auto(auto) => auto.among,
@@ -67,31 +67,31 @@ impl Asked {
     }
 }
 
-fn parameter(what: impl Into<String>) -> Wrong {
-    ("parameters", what.into())
+fn parameter(form: impl Into<String>) -> Wrong {
+    ("parameters", form.into())
 }
 
-/// Reads what the parameters of a method ask for.
+/// Reads the user's parameters of a method.
 ///
 /// # Errors
-/// If there is no such method, or it cannot be asked for that.
-pub(crate) fn read(name: &str, stored: &Value) -> Result<Asked, Wrong> {
+/// If there is no such method, or if a parameter is missing or out of range.
+pub(crate) fn read(name: &str, stored: &Value) -> Result<Requested, Wrong> {
     Ok(match name {
-        "certify" => Asked::Certify(sides(stored)?),
-        "direct" => Asked::Direct(sides(stored)?),
-        "predict" => Asked::Predict,
+        "certify" => Requested::Certify(sides(stored)?),
+        "direct" => Requested::Direct(sides(stored)?),
+        "predict" => Requested::Predict,
         "irs" => {
             let gamma = number(stored, "gamma")?;
             if !(0.0..=1.0).contains(&gamma) {
-                return Err(parameter("gamma from 0 to 1"));
+                return Err(parameter("gamma, a number from 0 to 1"));
             }
-            Asked::Irs { gamma }
+            Requested::Irs { gamma }
         }
-        "zeta" => Asked::Zeta,
-        "loss" => Asked::Loss,
-        "paired" => Asked::Paired,
-        "until" => Asked::Until(length(stored, "until")?),
-        "auto" => Asked::Auto(auto(stored)?),
+        "zeta" => Requested::Zeta,
+        "loss" => Requested::Loss,
+        "paired" => Requested::Paired,
+        "until" => Requested::Until(length(stored, "until")?),
+        "auto" => Requested::Auto(auto(stored)?),
         _ => {
             let known = "certify, predict, direct, irs, zeta, loss, paired, auto or until";
             return Err(("method", known.to_owned()));
@@ -103,7 +103,10 @@ fn auto(stored: &Value) -> Result<Auto, Wrong> {
     let whole = |name: &str, range: std::ops::RangeInclusive<u64>| {
         let value = stored.get(name).and_then(Value::as_u64);
         let inside = value.filter(|value| range.contains(value));
-        inside.ok_or_else(|| parameter(format!("{name} a whole number in its range")))
+        inside.ok_or_else(|| {
+            let (low, high) = (range.start(), range.end());
+            parameter(format!("{name}, a whole number from {low} to {high}"))
+        })
     };
     Ok(Auto {
         among: whole("among", 1..=MOST_CANDIDATES)?,
@@ -115,13 +118,13 @@ fn auto(stored: &Value) -> Result<Auto, Wrong> {
 }
 
 fn goal(stored: &Value) -> Result<Goal, Wrong> {
-    let known = || parameter("a goal: budget, each, mean_radius_over_sigma or until");
+    let known = || parameter("goal, with one of budget, each, mean_radius_over_sigma or until");
     let goal = stored.get("goal").ok_or_else(known)?;
     let only = goal.as_object().filter(|goal| goal.len() == 1);
     let (name, value) = only.and_then(|goal| goal.iter().next()).ok_or_else(known)?;
     let count = || {
         let count = value.as_u64();
-        count.ok_or_else(|| parameter("a goal that is a number of evaluations"))
+        count.ok_or_else(|| parameter("a goal whose value is a number of evaluations"))
     };
     Ok(match name.as_str() {
         "budget" => Goal::Budget(count()?),
@@ -139,7 +142,7 @@ fn inputs_sha256(stored: &Value) -> Result<Option<String>, Wrong> {
     let digits = stored.as_str().unwrap_or_default();
     let digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if digits.len() != 64 || !digits.bytes().all(digit) {
-        return Err(parameter("inputs_sha256 64 digits"));
+        return Err(parameter("inputs_sha256, 64 lower-case hexadecimal digits"));
     }
     Ok(Some(digits.to_owned()))
 }
@@ -149,7 +152,7 @@ fn sides(stored: &Value) -> Result<Sides, Wrong> {
         None if *stored == json!({}) => Ok(Sides::Unrecorded),
         Some(Some(1)) => Ok(Sides::One),
         Some(Some(2)) => Ok(Sides::Two),
-        _ => Err(parameter("sides 1, or sides 2 with the rule votes-1")),
+        _ => Err(parameter("sides, which is 1, or 2 with the rule votes-1")),
     }
 }
 

@@ -1,6 +1,7 @@
-//! From operations to steps on buffers: which layout each tensor has, where it
-//! lies, and which kernel computes it.
+//! From operations to steps on buffers: which layout each tensor has, and which
+//! kernel computes it.
 
+mod buffers;
 mod bytes;
 
 use std::collections::HashMap;
@@ -20,6 +21,9 @@ use crate::pool::Pool;
 use crate::rearrange::{Crop, Cut, Gather, Join};
 use crate::simd::{Isa, LANES};
 use crate::tile::Clamp;
+
+use buffers::{Draft, Storage, StorageId, assign};
+pub(crate) use buffers::{Location, Schedule, Step};
 
 /// What is done with one image's tensors.
 pub(crate) enum Work {
@@ -56,51 +60,6 @@ pub(crate) enum Work {
     ByteMeans(ByteMeans),
     ByteCut(Crop<u8>),
     ByteMap(Map),
-}
-
-/// Where a tensor lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Location {
-    /// In the image as it was handed over.
-    Image,
-    /// In a buffer.
-    Slot(usize),
-}
-
-/// One step of the schedule.
-pub(crate) struct Step {
-    pub(crate) work: Work,
-    pub(crate) inputs: Vec<Location>,
-    /// The buffer written, which is none of the inputs'.
-    pub(crate) output: usize,
-}
-
-/// The schedule of a network.
-pub(crate) struct Schedule {
-    pub(crate) steps: Vec<Step>,
-    /// How many values each buffer holds for one image, and what every byte of
-    /// it is beforehand.
-    pub(crate) slots: Vec<(usize, u8)>,
-    /// Where the outputs are, plain.
-    pub(crate) outputs: Vec<Location>,
-    /// The most values that one step touches for one image.
-    pub(crate) widest: usize,
-}
-
-type StorageId = usize;
-
-/// A tensor in one layout.
-struct Storage {
-    layout: Layout,
-    /// The last step that reads it.
-    last_use: usize,
-}
-
-/// A step whose tensors have no buffers yet.
-struct Draft {
-    work: Work,
-    inputs: Vec<StorageId>,
-    output: StorageId,
 }
 
 /// The storage of the image as it is handed over.
@@ -146,11 +105,11 @@ pub(crate) fn schedule(graph: &Graph, isa: Isa) -> Schedule {
     for node in &graph.nodes {
         scheduler.node(node);
     }
-    let outputs = graph.heads.iter();
+    let outputs = graph.outputs.iter();
     let outputs: Vec<StorageId> = outputs
         .map(|output| scheduler.plain(output.value))
         .collect();
-    scheduler.finish(&outputs)
+    assign(scheduler.storages, scheduler.drafts, &outputs)
 }
 
 impl Scheduler<'_> {
@@ -433,60 +392,6 @@ impl Scheduler<'_> {
             lengths: lengths.collect(),
         };
         self.push_plain(Work::Join(join), inputs, output);
-    }
-
-    /// Gives every tensor a buffer; buffers are used again once nobody reads
-    /// what they hold, and only for the same layout, so that columns of zeros
-    /// stay zero.
-    fn finish(mut self, outputs: &[StorageId]) -> Schedule {
-        for (step, draft) in self.drafts.iter().enumerate() {
-            for &input in &draft.inputs {
-                self.storages[input].last_use = step;
-            }
-        }
-        for &output in outputs {
-            self.storages[output].last_use = usize::MAX;
-        }
-        let mut locations = vec![Location::Image; self.storages.len()];
-        let mut slots = Vec::new();
-        let mut free: HashMap<Layout, Vec<usize>> = HashMap::new();
-        let mut steps = Vec::new();
-        let mut widest = 0;
-        for (number, draft) in self.drafts.into_iter().enumerate() {
-            let storage = &self.storages[draft.output];
-            let slot = free.get_mut(&storage.layout).and_then(Vec::pop);
-            let slot = slot.unwrap_or_else(|| {
-                slots.push((storage.layout.size(), storage.layout.fill()));
-                slots.len() - 1
-            });
-            locations[draft.output] = Location::Slot(slot);
-            let mut used = draft.inputs.clone();
-            used.push(draft.output);
-            used.sort_unstable();
-            used.dedup();
-            let touched = used.iter().map(|&id| self.storages[id].layout.size());
-            widest = widest.max(touched.sum());
-            for &id in &used {
-                // What nobody reads is free at once.
-                let storage = &self.storages[id];
-                if storage.last_use <= number
-                    && let Location::Slot(slot) = locations[id]
-                {
-                    free.entry(storage.layout).or_default().push(slot);
-                }
-            }
-            steps.push(Step {
-                work: draft.work,
-                inputs: draft.inputs.iter().map(|&id| locations[id]).collect(),
-                output: slot,
-            });
-        }
-        Schedule {
-            steps,
-            slots,
-            outputs: outputs.iter().map(|&id| locations[id]).collect(),
-            widest,
-        }
     }
 }
 

@@ -1,0 +1,92 @@
+//! The radius to expect from a number of samples, in units of sigma, for plans.
+
+use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
+
+use super::{Levels, Rates, Subject};
+use crate::{Error, bound};
+
+/// `Phi^-1(p)` where it is positive, else 0; to about eight digits, for plans.
+///
+/// Abramowitz and Stegun 26.2.23, and two steps of Newton's method.
+pub(super) fn quantile(p: f64) -> f64 {
+    let tail = (1.0 - p).max(1e-12);
+    if tail >= 0.5 {
+        return 0.0;
+    }
+    let t = (-2.0 * tail.ln()).sqrt();
+    let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);
+    let below = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));
+    let mut x = t - above / below;
+    for _ in 0..2 {
+        let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        x += (0.5 * libm::erfc(x / std::f64::consts::SQRT_2) - tail) / density;
+    }
+    x.max(0.0)
+}
+
+/// The mean of `radius` at the two whole numbers around `count`.
+fn between(count: f64, radius: impl Fn(u64) -> Result<f64, Error>) -> Result<f64, Error> {
+    let (below, part) = (count.floor(), count.fract());
+    let low = radius(below as u64)?;
+    if part < 1e-9 {
+        return Ok(low);
+    }
+    Ok(low * (1.0 - part) + radius(below as u64 + 1)? * part)
+}
+
+/// The radius from `m` fresh samples, each answered with the class with probability `p`.
+pub(super) fn fresh(p: f64, m: u64, alpha: Alpha) -> Result<f64, Error> {
+    between((1.0 - p) * m as f64, |other| {
+        let bound = clopper_pearson_lower(m - other.min(m), m, alpha)?;
+        Ok(quantile(bound.get()))
+    })
+}
+
+/// The radius from `m` pairs of which h loses each with probability `lost`.
+pub(super) fn loss(p_f: LowerBound, lost: f64, m: u64, levels: Levels) -> Result<f64, Error> {
+    between(lost * m as f64, |other| {
+        let upper = clopper_pearson_upper(other.min(m), m, levels.h)?;
+        Ok(quantile(p_f.times(upper.complement()).get()))
+    })
+}
+
+/// The two-sided radius to expect if the probabilities are those that the votes suggest.
+pub(super) fn both(subject: Subject, rates: &Rates, m: u64, levels: Levels) -> Result<f64, Error> {
+    let n = subject.n;
+    let votes = subject.votes as f64 + 1.0;
+    let count = |votes_for: u64| ((votes_for as f64 + 0.5) / votes * n as f64) as u64;
+    let f = bound::Answered {
+        n,
+        k: (n as f64 * (1.0 - subject.q0())) as u64,
+        runner_up: count(subject.rival).min(n),
+    };
+    // The gain of another class is assumed to be as large as the loss of this one.
+    let moved = (1.0 - subject.q0()) * rates.lost(subject.q0());
+    between(moved * m as f64, |count| {
+        let h = bound::Moved {
+            pairs: m,
+            lost: count.min(m),
+            arrived: count.min(m),
+        };
+        let found = bound::both(f, levels.f, h, levels.h)?;
+        let normal = |p: f64| recert_num::normal_quantile_lower(p.clamp(1e-12, 1.0 - 1e-12));
+        if found.p_lower.get() <= found.p_upper.get() {
+            return Ok(0.0);
+        }
+        Ok((normal(found.p_lower.get())? - normal(found.p_upper.get())?) / 2.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_normal_law() {
+        for p in [0.501, 0.6, 0.9, 0.999, 0.999_999] {
+            let exact = recert_num::normal_quantile_lower(p).unwrap();
+            assert!((quantile(p) - exact).abs() < 1e-7, "{p}");
+        }
+        assert_eq!((quantile(0.5), quantile(0.2)), (0.0, 0.0));
+    }
+}
