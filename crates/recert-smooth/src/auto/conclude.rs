@@ -201,6 +201,11 @@ impl Recertified<'_> {
                 let p_lower = bound::coded_loss(k, n, f, Tally { pairs, other }, h)?;
                 (p_lower, "loss", evidence)
             }
+            Design::Both { .. } if anytime => {
+                return Err(Error::parameter(
+                    "there is no bound of a two-sided design that holds after every round",
+                ));
+            }
             Design::Both { .. } => {
                 let (found, evidence) = self.both(f_codes, answers)?;
                 p_upper = Some(found.p_upper);

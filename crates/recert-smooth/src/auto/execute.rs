@@ -37,8 +37,19 @@ impl RecertificationPlan {
     ///
     /// # Errors
     /// A parameter error if the ledger, an input, f's answers on an input or a network differs
-    /// from the plan's. The failure of a classifier or of the workers.
+    /// from the plan's, or if something in the plan differs from what follows from the rest of
+    /// it: it was changed, or made by another version of this crate. The failure of a
+    /// classifier or of the workers.
     pub fn recertify(&self, run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
+        self.pilot.check(run.ledger)?;
+        for network in &self.networks {
+            network.check(&self.pilot)?;
+        }
+        self.execute(run, inputs)
+    }
+
+    /// As [`Self::recertify`], by a plan whose designs this process has decided itself.
+    pub(super) fn execute(&self, run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
         let part = self.part(run.ledger, run.workers.networks(), inputs)?;
         if let Some(radius) = self.pilot.until {
             return part.in_rounds(run, radius);
@@ -71,7 +82,7 @@ impl RecertificationPlan {
         for &network in networks {
             let sha256 = network_sha256(ledger, network)?;
             let found = self.networks.iter().find(|plan| plan.network == sha256);
-            match found.filter(|plan| plan.choices.len() == study.subjects.len()) {
+            match found {
                 Some(plan) => planned.push((network, &plan.choices)),
                 None => {
                     return Err(Error::parameter(
@@ -81,9 +92,9 @@ impl RecertificationPlan {
             }
         }
         let input = |(&idx, &i): (&u32, &usize)| {
-            let (certified, subject, _) = CertifiedInput::read(ledger, idx)?;
+            let (certified, subject, margins) = CertifiedInput::read(ledger, idx)?;
             let subject = certified.with_pilot(ledger, subject, study.subjects[i].pilot)?;
-            if subject != study.subjects[i] {
+            if subject != study.subjects[i] || study.margins && !margins {
                 return Err(Error::parameter(format!(
                     "f's answers on input {idx} differ from those that the plan was made from"
                 )));
