@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use recert_ledger::{Codes, MARGIN_BUCKETS, Selection};
 use recert_noise::Stream;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::noise::NoiseParameters;
 use super::samples::Samples;
@@ -16,8 +17,8 @@ use crate::{Error, ErrorKind};
 /// the data needs to know nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// The request's number, which the reply repeats. No two requests of a process have the
-    /// same number.
+    /// The request's number, which the reply repeats. A run's numbers begin at a random one,
+    /// so that no two requests have the same, of whatever runs and processes.
     pub id: u64,
     /// The noise of the samples.
     pub noise: NoiseParameters,
@@ -74,6 +75,10 @@ pub struct MarginEdges {
 pub struct Reply {
     /// The request's number.
     pub id: u64,
+    /// The request's [`Request::digest`], by which the coordinator tells that this is the reply
+    /// to the very request that it sent.
+    #[serde(with = "crate::serial::sha256")]
+    pub request: [u8; 32],
     /// The time from the request's arrival to the reply, in microseconds.
     pub micros: u64,
     /// Each network's result, in the order of the assignments. The failure of one network
@@ -162,13 +167,26 @@ impl Request {
         )
     }
 
-    /// The reply to this request that reports the same failure for every network.
-    pub fn failed(&self, failure: &Failure) -> Reply {
+    /// SHA-256 of the request as JSON without white space: its number and everything that is
+    /// asked. The reply repeats it.
+    pub fn digest(&self) -> [u8; 32] {
+        let text = serde_json::to_vec(self).expect("all of it is numbers and text");
+        Sha256::digest(text).into()
+    }
+
+    /// The reply to this request with these results, `micros` microseconds after it arrived.
+    pub(super) fn reply(&self, micros: u64, results: Vec<Result<Output, Failure>>) -> Reply {
         Reply {
             id: self.id,
-            micros: 0,
-            results: vec![Err(failure.clone()); self.assignments.len()],
+            request: self.digest(),
+            micros,
+            results,
         }
+    }
+
+    /// The reply to this request that reports the same failure for every network.
+    pub fn failed(&self, failure: &Failure) -> Reply {
+        self.reply(0, vec![Err(failure.clone()); self.assignments.len()])
     }
 }
 

@@ -103,11 +103,10 @@ impl Worker {
     pub fn evaluate(&mut self, request: &Request, pixels: &[f32]) -> Reply {
         let start = Instant::now();
         match self.run(request, pixels) {
-            Ok(tracks) => Reply {
-                id: request.id,
-                micros: start.elapsed().as_micros() as u64,
-                results: tracks.into_iter().map(Track::finish).collect(),
-            },
+            Ok(tracks) => {
+                let results = tracks.into_iter().map(Track::finish).collect();
+                request.reply(start.elapsed().as_micros() as u64, results)
+            }
             Err(error) => request.failed(&error.into()),
         }
     }
