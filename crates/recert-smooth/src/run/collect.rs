@@ -65,6 +65,8 @@ pub type Conclude<'a> = dyn FnMut(&Ledger, NetworkId, u32) -> Result<Vec<Certifi
 pub(super) struct Common {
     /// The networks, in the workers' order.
     pub(super) networks: Vec<NetworkId>,
+    /// Each network's number of classes, as the ledger records it.
+    pub(super) classes: Vec<u32>,
     pub(super) selection: u32,
     pub(super) margins: bool,
 }
@@ -139,11 +141,7 @@ pub fn collect(
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
     let samples = number(collect.samples)?;
-    let common = Common {
-        networks: run.workers.networks().to_vec(),
-        selection: number(collect.selection)?,
-        margins: collect.margins,
-    };
+    let common = Common::new(run, number(collect.selection)?, collect.margins)?;
     let part = |network| NetworkWork {
         network,
         last: true,
@@ -216,11 +214,7 @@ pub fn collect_chosen<C: ChooseSamples>(
     wanted: &[Wanted<C>],
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
-    let common = Common {
-        networks: run.workers.networks().to_vec(),
-        selection: 0,
-        margins: false,
-    };
+    let common = Common::new(run, 0, false)?;
     let mut work: Vec<StreamWork<'_>> = Vec::new();
     let mut position = HashMap::new();
     for Wanted {
@@ -258,7 +252,6 @@ fn coordinate(
     mut work: Vec<StreamWork<'_>>,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
-    distinct(&common.networks)?;
     let (mut inputs, mut streams) = (HashSet::new(), HashSet::new());
     for StreamWork { idx, stream, parts } in work.iter_mut().rev() {
         for part in parts {
@@ -325,6 +318,27 @@ fn demand(ledger: &Ledger, common: &Common, work: &[StreamWork<'_>]) -> Result<(
         }
     }
     Ok((needed, done))
+}
+
+impl Common {
+    fn new(run: &Run<'_>, selection: u32, margins: bool) -> Result<Self, Error> {
+        let networks = run.workers.networks().to_vec();
+        distinct(&networks)?;
+        let recorded = run.ledger.networks()?;
+        let classes = |network: &NetworkId| {
+            let found = recorded.iter().find(|(id, _)| id == network);
+            let (_, found) = found.ok_or_else(|| {
+                Error::parameter("the workers have a network that is not in the ledger")
+            })?;
+            Ok(found.classes)
+        };
+        Ok(Self {
+            classes: networks.iter().map(classes).collect::<Result<_, Error>>()?,
+            networks,
+            selection,
+            margins,
+        })
+    }
 }
 
 impl StreamWork<'_> {

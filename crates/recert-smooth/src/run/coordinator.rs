@@ -284,7 +284,8 @@ impl<'a, 'r> Coordinator<'a, 'r> {
             let state = (active.networks.iter_mut())
                 .find(|state| state.network == assignment.network)
                 .expect("only networks that are asked answer");
-            match result.map(|output| assignment.check(output)) {
+            let classes = self.common.classes[assignment.network];
+            match result.map(|output| assignment.check(output, classes)) {
                 Ok(Ok(Checked::Selection(selection))) => {
                     let Series { network, idx, .. } = state.series;
                     ledger.put_selection(network, idx, &selection)?;

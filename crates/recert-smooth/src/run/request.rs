@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use recert_ledger::{Codes, MARGIN_BUCKETS, Selection};
+use recert_ledger::{Codes, INVALID, MARGIN_BUCKETS, Selection};
 use recert_noise::Stream;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -223,9 +223,10 @@ impl From<Failure> for Error {
 }
 
 impl Assignment {
-    /// Converts the output to the form that the ledger records, or returns how it does not
-    /// fit the assignment.
-    pub(super) fn check(&self, output: Output) -> Result<Checked, &'static str> {
+    /// Converts the output of a network with this many classes to the form that the ledger
+    /// records, or returns how it does not fit the assignment.
+    pub(super) fn check(&self, output: Output, classes: u32) -> Result<Checked, &'static str> {
+        let is_class = |class: u16| class != INVALID && u32::from(class) < classes;
         match (&self.action, output) {
             (
                 Action::Select { margins },
@@ -236,9 +237,13 @@ impl Assignment {
                     micros,
                 },
             ) => {
-                let samples = counts.values().sum::<u64>() + invalid;
-                if samples != self.samples.len() {
+                let add = |sum: u64, count: &u64| sum.checked_add(*count);
+                let samples = self.samples.len();
+                if counts.values().try_fold(invalid, add) != Some(samples) {
                     return Err("it does not count every selection sample once");
+                }
+                if !counts.keys().all(|&class| is_class(class)) {
+                    return Err("it counts answers of a class that the network does not have");
                 }
                 let ascending = |edges: &Vec<f32>| {
                     edges.len() + 1 == usize::from(MARGIN_BUCKETS) && edges.is_sorted()
@@ -261,7 +266,7 @@ impl Assignment {
             (
                 Action::Answer { margins: wanted },
                 Output::Answered {
-                    classes,
+                    classes: answers,
                     margins,
                     micros,
                 },
@@ -270,13 +275,20 @@ impl Assignment {
                 let buckets = |margins: &Vec<u8>| {
                     margins.len() == samples && margins.iter().all(|&m| m < MARGIN_BUCKETS)
                 };
-                if classes.len() != samples || !margins.as_ref().is_none_or(buckets) {
+                if answers.len() != samples || !margins.as_ref().is_none_or(buckets) {
                     return Err("it does not have exactly one valid answer code for each sample");
+                }
+                if !(answers.iter()).all(|&answer| answer == INVALID || is_class(answer)) {
+                    return Err("it has an answer of a class that the network does not have");
                 }
                 if wanted.is_some() != margins.is_some() {
                     return Err("it has margins that were not asked for, or lacks those that were");
                 }
-                Ok(Checked::Answers(Codes { classes, margins }, micros))
+                let codes = Codes {
+                    classes: answers,
+                    margins,
+                };
+                Ok(Checked::Answers(codes, micros))
             }
             _ => Err("it is a selection where answers were asked for, or the reverse"),
         }

@@ -237,7 +237,7 @@ impl Track {
                     Kept::Whole(all, _) => all.push(answers),
                     Kept::Codes(codes, margins) => encode(codes, &answers, margins.as_ref()),
                 },
-                Ok(Err(error)) => self.failure = Some(Error::from(error).into()),
+                Ok(Err(error)) => self.failure = Some(error.into()),
                 Err(message) => instance.panicked = Some(message),
             }
         }
@@ -280,7 +280,7 @@ impl Track {
 /// Classifies images; a panic of the classifier becomes an error.
 pub(super) fn answer(classifier: &mut dyn Classifier, images: &[f32]) -> Result<Answers, Error> {
     match caught(classifier, images) {
-        Ok(answers) => Ok(answers?),
+        Ok(answers) => answers,
         Err(message) => Err(panic_error("", &message)),
     }
 }
@@ -289,9 +289,39 @@ pub(super) fn answer(classifier: &mut dyn Classifier, images: &[f32]) -> Result<
 fn caught(
     classifier: &mut dyn Classifier,
     images: &[f32],
-) -> Result<Result<Answers, recert_engine::Error>, String> {
-    let answer = AssertUnwindSafe(|| classifier.classify(images));
+) -> Result<Result<Answers, Error>, String> {
+    let answer = AssertUnwindSafe(|| {
+        let answers = classifier.classify(images)?;
+        let count = images.len() / classifier.image_len();
+        fitting(answers, count, classifier.classes())
+    });
     catch_unwind(answer).map_err(|payload| panic_message(payload.as_ref()))
+}
+
+/// The answers to `images` images of a classifier of `classes` classes. A class that the
+/// classifier does not have becomes an invalid answer; an error if the answers are not one for
+/// each image.
+fn fitting(mut answers: Answers, images: usize, classes: usize) -> Result<Answers, Error> {
+    let fits = match &mut answers {
+        Answers::Logits {
+            classes: found,
+            values,
+        } => *found > 0 && *found == classes && images.checked_mul(classes) == Some(values.len()),
+        Answers::Classes(list) => {
+            for answer in &mut *list {
+                *answer = answer.filter(|&class| usize::from(class) < classes && class != INVALID);
+            }
+            list.len() == images
+        }
+    };
+    if fits {
+        return Ok(answers);
+    }
+    let message = format!(
+        "the classifier's answers are not one for each of {images} images and {classes} classes, \
+         which is a bug of the engine"
+    );
+    Err(Error::new(ErrorKind::Engine, message))
 }
 
 fn panic_error(context: &str, panic: &str) -> Error {
