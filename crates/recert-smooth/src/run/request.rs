@@ -17,8 +17,8 @@ use crate::{Error, ErrorKind};
 /// the data needs to know nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// The request's number, which the reply repeats. A run's numbers begin at a random one,
-    /// so that no two requests have the same, of whatever runs and processes.
+    /// The request's number, which the reply repeats. A process's numbers begin at a random
+    /// one, so that no two requests have the same, of whatever runs and processes.
     pub id: u64,
     /// The noise of the samples.
     pub noise: NoiseParameters,
