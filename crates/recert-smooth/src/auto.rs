@@ -18,6 +18,7 @@
 mod check;
 mod conclude;
 mod execute;
+mod part;
 mod plan;
 mod subjects;
 mod until;

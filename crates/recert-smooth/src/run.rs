@@ -21,15 +21,17 @@ mod request;
 mod samples;
 mod selection;
 mod threads;
+mod work;
 mod worker;
 
 pub use batch::{BATCH, measured_batch, seconds_an_image};
-pub use collect::{ChooseSamples, Collect, Conclude, Wanted, collect, collect_chosen};
+pub use collect::{Collect, Wanted, collect, collect_chosen};
 pub use noise::NoiseParameters;
 pub use request::{Action, Assignment, Failure, MarginEdges, Output, Reply, Request};
 pub use samples::Samples;
 pub use selection::select;
 pub use threads::Threads;
+pub use work::{ChooseSamples, Conclude};
 pub use worker::Worker;
 
 use std::sync::Arc;

@@ -1,34 +1,13 @@
 //! Recertifying some of a plan's inputs.
 
-use std::collections::BTreeMap;
-
-use recert_ledger::{Certificate, Claim, Ledger, NetworkId};
+use recert_ledger::{Ledger, NetworkId};
 
 use super::Auto;
-use super::conclude::Recertified;
+use super::part::{Part, PartInput};
 use super::plan::{RecertificationPlan, network_sha256};
-use super::subjects::{CertifiedInput, Pick};
-use crate::budget::{Choice, Study, Subject};
-use crate::run::{Wanted, collect_chosen};
+use super::subjects::CertifiedInput;
+use crate::run::collect_chosen;
 use crate::{Error, Outcome, Run};
-
-/// Some inputs of a plan, with the networks of a ledger that has these inputs.
-pub(super) struct Part<'a> {
-    study: &'a Study,
-    /// The claim of every certificate. It names all inputs of the plan, since each input's
-    /// design depends on the others.
-    claim: Claim,
-    pub(super) inputs: Vec<PartInput>,
-    /// The index of each input in `inputs`, by the input's position in the data.
-    pub(super) index: BTreeMap<u32, usize>,
-}
-
-/// An input, and the design of each network on it.
-pub(super) struct PartInput {
-    certified: CertifiedInput,
-    subject: Subject,
-    pub(super) choices: Vec<(NetworkId, Choice)>,
-}
 
 impl RecertificationPlan {
     /// Recertifies each of the workers' networks on some of the plan's inputs, which must be
@@ -120,37 +99,5 @@ impl RecertificationPlan {
             inputs: (inputs.iter().zip(&positions).map(input)).collect::<Result<_, _>>()?,
             index: index.map(|(i, &idx)| (idx, i)).collect(),
         })
-    }
-}
-
-impl PartInput {
-    pub(super) fn pick(&self, choice: Choice) -> Pick {
-        self.certified.pick(choice.design)
-    }
-
-    pub(super) fn wanted(&self, network: NetworkId, choice: Choice) -> Wanted<Pick> {
-        self.pick(choice).wanted(network, self.certified.idx)
-    }
-}
-
-impl Part<'_> {
-    /// The certificate of one input from a network's answers on the samples of its design;
-    /// see [`Recertified::conclude`] for `anytime`.
-    pub(super) fn conclude(
-        &self,
-        ledger: &Ledger,
-        network: NetworkId,
-        input: &PartInput,
-        choice: Choice,
-        anytime: bool,
-    ) -> Result<Certificate, Error> {
-        let recertified = Recertified {
-            study: self.study,
-            claim: &self.claim,
-            network,
-            input: input.certified,
-            subject: input.subject,
-        };
-        recertified.conclude(ledger, choice, anytime)
     }
 }

@@ -12,10 +12,10 @@ use std::time::Duration;
 use recert_ledger::{Input, NetworkId, NewAnswers, Selection, Series};
 use recert_noise::Stream;
 
-use super::collect::{Common, Conclude, NetworkWork, StreamWork};
 use super::noise::{Noise, NoiseParameters};
 use super::request::{Action, Assignment, Checked, MarginEdges, Reply, Request};
 use super::samples::Samples;
+use super::work::{Common, Conclude, NetworkWork, StreamWork};
 use super::{Outcome, Run};
 use crate::{Error, ErrorKind};
 

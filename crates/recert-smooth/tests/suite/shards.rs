@@ -200,10 +200,9 @@ fn what_the_plan_was_not_made_for_is_refused() {
 /// Changes a plan in transit; the plan is JSON.
 type Forge = fn(&mut serde_json::Value);
 
-#[test]
-fn a_forged_plan_is_refused() {
-    let auto = auto(Goal::Each(300));
-    let each: [(Forge, &str); 16] = [
+/// Changes of every field that a plan's execution uses, and what the refusal names.
+fn forgeries() -> [(Forge, &'static str); 16] {
+    [
         (
             |plan| {
                 let half = serde_json::json!({"f": 0.5, "h": 0.5, "whole": 0.5});
@@ -274,7 +273,13 @@ fn a_forged_plan_is_refused() {
             |plan| drop(plan["networks"][0]["choices"].as_array_mut().unwrap().pop()),
             "one design for each input",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn a_forged_plan_is_refused() {
+    let auto = auto(Goal::Each(300));
+    let each = forgeries();
     let until: [(Forge, &str); 1] = [(
         |plan| {
             let pairs = serde_json::json!({"Both": {"pairs": 60}});
