@@ -15,8 +15,10 @@
 //! which any part of the inputs can be recertified, in any process. [`recertify_auto`] and
 //! [`recertify_until`] do all of this in one call.
 
+mod check;
 mod conclude;
 mod execute;
+mod part;
 mod plan;
 mod subjects;
 mod until;
@@ -154,7 +156,7 @@ fn recertify_all(
 ) -> Result<Outcome, Error> {
     let pilot = PilotPlan::new(run.ledger, inputs, auto, until)?;
     match pilot.evaluate(run, inputs)? {
-        Some(answers) => pilot.finish(&answers)?.recertify(run, inputs),
+        Some(answers) => pilot.finish(&answers)?.execute(run, inputs),
         None => Ok(Outcome::Stopped),
     }
 }

@@ -21,15 +21,17 @@ mod request;
 mod samples;
 mod selection;
 mod threads;
+mod work;
 mod worker;
 
 pub use batch::{BATCH, measured_batch, seconds_an_image};
-pub use collect::{ChooseSamples, Collect, Conclude, Wanted, collect, collect_chosen};
+pub use collect::{Collect, Wanted, collect, collect_chosen};
 pub use noise::NoiseParameters;
 pub use request::{Action, Assignment, Failure, MarginEdges, Output, Reply, Request};
 pub use samples::Samples;
 pub use selection::select;
 pub use threads::Threads;
+pub use work::{ChooseSamples, Conclude};
 pub use worker::Worker;
 
 use std::sync::Arc;
@@ -58,6 +60,11 @@ pub struct Run<'a> {
 /// A run submits requests until [`Workers::in_flight`] of them are unanswered, then
 /// waits for a reply, writes it to the ledger and goes on. Before it ends, stopped or
 /// not, it waits for all replies, unless the workers themselves fail.
+///
+/// Workers may outlive the process that sent a request, and reply when another asks them. So a
+/// reply repeats the request's number, which no other request has, and the SHA-256 of the whole
+/// request ([`Request::digest`]). A reply that belongs to no request in flight ends the run as
+/// an error. It is never recorded.
 pub trait Workers {
     /// The networks that the workers have, by their numbers in the ledger; no network twice.
     /// Requests refer to a network by its position in this list.

@@ -12,8 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::Auto;
 use super::subjects::{CertifiedInput, tally};
-use super::until::one_cell;
-use crate::bound::{self, Answered, Conclusion, Tally};
+use crate::bound::{self, Answered, Beta, Conclusion, Tally};
 use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
 use crate::run::series;
 use crate::{Error, certify};
@@ -201,6 +200,11 @@ impl Recertified<'_> {
                 let p_lower = bound::coded_loss(k, n, f, Tally { pairs, other }, h)?;
                 (p_lower, "loss", evidence)
             }
+            Design::Both { .. } if anytime => {
+                return Err(Error::parameter(
+                    "there is no bound of a two-sided design that holds after every round",
+                ));
+            }
             Design::Both { .. } => {
                 let (found, evidence) = self.both(f_codes, answers)?;
                 p_upper = Some(found.p_upper);
@@ -299,4 +303,22 @@ fn moved(f: &[u16], class: u16, h: &[u16]) -> bound::Moved {
         lost: pairs().filter(|&(&f, &h)| f == class && h != class).count() as u64,
         arrived: arrived.into_values().max().unwrap_or(0),
     }
+}
+
+/// The anytime-valid bound of a design with a single cell, and its prior.
+fn one_cell(
+    levels: Levels,
+    subject: Subject,
+    choice: Choice,
+    (pairs, other): (u64, u64),
+) -> Result<(bound::Anytime, Beta), Error> {
+    let prior = subject.prior(choice.design, &choice.rates)?;
+    let found = match choice.design {
+        Design::Loss { .. } => {
+            let tally = Tally { pairs, other };
+            bound::anytime_loss((subject.k, subject.n), levels.f, tally, prior, levels.h)?
+        }
+        _ => bound::anytime(pairs - other, pairs, prior, levels.whole)?,
+    };
+    Ok((found, prior))
 }

@@ -1,34 +1,13 @@
 //! Recertifying some of a plan's inputs.
 
-use std::collections::BTreeMap;
-
-use recert_ledger::{Certificate, Claim, Ledger, NetworkId};
+use recert_ledger::{Ledger, NetworkId};
 
 use super::Auto;
-use super::conclude::Recertified;
+use super::part::{Part, PartInput};
 use super::plan::{RecertificationPlan, network_sha256};
-use super::subjects::{CertifiedInput, Pick};
-use crate::budget::{Choice, Study, Subject};
-use crate::run::{Wanted, collect_chosen};
+use super::subjects::CertifiedInput;
+use crate::run::collect_chosen;
 use crate::{Error, Outcome, Run};
-
-/// Some inputs of a plan, with the networks of a ledger that has these inputs.
-pub(super) struct Part<'a> {
-    study: &'a Study,
-    /// The claim of every certificate. It names all inputs of the plan, since each input's
-    /// design depends on the others.
-    claim: Claim,
-    pub(super) inputs: Vec<PartInput>,
-    /// The index of each input in `inputs`, by the input's position in the data.
-    pub(super) index: BTreeMap<u32, usize>,
-}
-
-/// An input, and the design of each network on it.
-pub(super) struct PartInput {
-    certified: CertifiedInput,
-    subject: Subject,
-    pub(super) choices: Vec<(NetworkId, Choice)>,
-}
 
 impl RecertificationPlan {
     /// Recertifies each of the workers' networks on some of the plan's inputs, which must be
@@ -37,8 +16,19 @@ impl RecertificationPlan {
     ///
     /// # Errors
     /// A parameter error if the ledger, an input, f's answers on an input or a network differs
-    /// from the plan's. The failure of a classifier or of the workers.
+    /// from the plan's, or if something in the plan differs from what follows from the rest of
+    /// it: it was changed, or made by another version of this crate. The failure of a
+    /// classifier or of the workers.
     pub fn recertify(&self, run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
+        self.pilot.check(run.ledger)?;
+        for network in &self.networks {
+            network.check(&self.pilot)?;
+        }
+        self.execute(run, inputs)
+    }
+
+    /// As [`Self::recertify`], by a plan whose designs this process has decided itself.
+    pub(super) fn execute(&self, run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, Error> {
         let part = self.part(run.ledger, run.workers.networks(), inputs)?;
         if let Some(radius) = self.pilot.until {
             return part.in_rounds(run, radius);
@@ -71,7 +61,7 @@ impl RecertificationPlan {
         for &network in networks {
             let sha256 = network_sha256(ledger, network)?;
             let found = self.networks.iter().find(|plan| plan.network == sha256);
-            match found.filter(|plan| plan.choices.len() == study.subjects.len()) {
+            match found {
                 Some(plan) => planned.push((network, &plan.choices)),
                 None => {
                     return Err(Error::parameter(
@@ -81,9 +71,9 @@ impl RecertificationPlan {
             }
         }
         let input = |(&idx, &i): (&u32, &usize)| {
-            let (certified, subject, _) = CertifiedInput::read(ledger, idx)?;
+            let (certified, subject, margins) = CertifiedInput::read(ledger, idx)?;
             let subject = certified.with_pilot(ledger, subject, study.subjects[i].pilot)?;
-            if subject != study.subjects[i] {
+            if subject != study.subjects[i] || study.margins && !margins {
                 return Err(Error::parameter(format!(
                     "f's answers on input {idx} differ from those that the plan was made from"
                 )));
@@ -109,37 +99,5 @@ impl RecertificationPlan {
             inputs: (inputs.iter().zip(&positions).map(input)).collect::<Result<_, _>>()?,
             index: index.map(|(i, &idx)| (idx, i)).collect(),
         })
-    }
-}
-
-impl PartInput {
-    pub(super) fn pick(&self, choice: Choice) -> Pick {
-        self.certified.pick(choice.design)
-    }
-
-    pub(super) fn wanted(&self, network: NetworkId, choice: Choice) -> Wanted<Pick> {
-        self.pick(choice).wanted(network, self.certified.idx)
-    }
-}
-
-impl Part<'_> {
-    /// The certificate of one input from a network's answers on the samples of its design;
-    /// see [`Recertified::conclude`] for `anytime`.
-    pub(super) fn conclude(
-        &self,
-        ledger: &Ledger,
-        network: NetworkId,
-        input: &PartInput,
-        choice: Choice,
-        anytime: bool,
-    ) -> Result<Certificate, Error> {
-        let recertified = Recertified {
-            study: self.study,
-            claim: &self.claim,
-            network,
-            input: input.certified,
-            subject: input.subject,
-        };
-        recertified.conclude(ledger, choice, anytime)
     }
 }

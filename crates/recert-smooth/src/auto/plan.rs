@@ -21,23 +21,29 @@ use crate::{Error, Outcome, Run};
 /// The plan is made from a ledger that has all inputs. The pilot samples of some of the
 /// inputs can be evaluated into that ledger, or into another ledger with an equal header that
 /// has these inputs.
+///
+/// A plan may come from another process. Before it is used, everything in it that follows from
+/// its settings and the ledger is computed again and compared: the shares of alpha, the goal
+/// and sides of the study, and the numbers of pilot samples; and before an input is
+/// recertified, f's counts on it. f's counts on inputs that the ledger does not have are
+/// believed; they influence which samples are taken, and no statement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PilotPlan {
     /// SHA-256 of the parts of the ledger's header that decide f's answers, and of alpha.
     #[serde(with = "crate::serial::sha256")]
-    header: [u8; 32],
-    sigma: f64,
+    pub(super) header: [u8; 32],
+    pub(super) sigma: f64,
     pub(super) auto: Auto,
     /// The radius to reach on each input, instead of the goal.
     #[serde(with = "crate::serial::radius")]
     pub(super) until: Option<Radius>,
-    inputs: Vec<PlannedInput>,
+    pub(super) inputs: Vec<PlannedInput>,
     pub(super) study: Study,
 }
 
 /// An input of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct PlannedInput {
+pub(super) struct PlannedInput {
     idx: u32,
     #[serde(with = "crate::serial::sha256")]
     sha256: [u8; 32],
@@ -66,6 +72,12 @@ struct NetworkPilots {
 /// Any part of the inputs can be recertified by the plan, with any ledger of an equal header
 /// that has these inputs. The answers, certificates and claims are then the same as in a run
 /// on all inputs.
+///
+/// Nothing that the plan decides is believed: [`recertify`](Self::recertify) checks the
+/// [`PilotPlan`] in it, decides the rates and designs again from the pilots, and refuses a plan
+/// whose own differ in any bit. What remains trusted is the pilots alone, that they are h's
+/// answers on the pilot samples. An input's design depends only on those on the other half of
+/// the inputs, so that no answer of h on the input itself can be among what decided about it.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -128,9 +140,9 @@ pub(super) struct NetworkPlan {
     #[serde(with = "crate::serial::sha256")]
     pub(super) network: [u8; 32],
     /// The outcome of each input's pilot.
-    pilots: Vec<Pilot>,
+    pub(super) pilots: Vec<Pilot>,
     /// The rates for either half of the inputs, learned from the other half.
-    rates: [Rates; 2],
+    pub(super) rates: [Rates; 2],
     /// The design of each input.
     pub(super) choices: Vec<Choice>,
 }
@@ -141,8 +153,8 @@ impl PilotPlan {
     /// input, instead of the goal.
     ///
     /// # Errors
-    /// A parameter error if an input is not certified in the ledger, or alpha is too
-    /// small for so many candidates.
+    /// A parameter error if an input is not certified in the ledger or is named twice, or alpha
+    /// is too small for so many candidates.
     pub fn new(
         ledger: &Ledger,
         inputs: &[u32],
@@ -156,14 +168,16 @@ impl PilotPlan {
             sha256.map(|sha256| PlannedInput { idx, sha256 })
         };
         let planned = inputs.iter().map(input).collect::<Option<_>>();
-        Ok(Self {
+        let plan = Self {
             header: header_sha256(ledger.header()),
             sigma: ledger.header().sigma,
             auto: *auto,
             until,
             inputs: planned.ok_or_else(|| Error::parameter("an input is not in the ledger"))?,
             study,
-        })
+        };
+        plan.check(ledger)?;
+        Ok(plan)
     }
 
     /// SHA-256 of the plan and of everything that it follows from: the ledger's header, the
@@ -243,11 +257,7 @@ impl PilotPlan {
                     })
                 };
                 let pilots = (self.inputs.iter().map(pilot)).collect::<Result<Vec<_>, _>>()?;
-                let rates = self.study.rates(&pilots);
-                let choices = match self.until {
-                    Some(radius) => self.study.choose_until(rates, radius.get() / self.sigma)?,
-                    None => self.study.choose(rates)?,
-                };
+                let (rates, choices) = self.decide(&pilots)?;
                 Ok(NetworkPlan {
                     network: *network,
                     pilots,
@@ -262,26 +272,26 @@ impl PilotPlan {
         })
     }
 
+    /// The rates of either half of the inputs, and the design of every input, from the pilots
+    /// of one network.
+    pub(super) fn decide(&self, pilots: &[Pilot]) -> Result<([Rates; 2], Vec<Choice>), Error> {
+        let rates = self.study.rates(pilots);
+        let choices = match self.until {
+            Some(radius) => self.study.choose_until(rates, radius.get() / self.sigma)?,
+            None => self.study.choose(rates)?,
+        };
+        Ok((rates, choices))
+    }
+
     /// The positions in the data of all inputs of the plan.
     pub(super) fn indices(&self) -> Vec<u32> {
         self.inputs.iter().map(|input| input.idx).collect()
     }
 
     /// The index in the plan of each of these inputs; an error if the ledger or an input is
-    /// not the plan's.
+    /// not the plan's, or if the plan contradicts itself.
     pub(super) fn positions(&self, ledger: &Ledger, inputs: &[u32]) -> Result<Vec<usize>, Error> {
-        if self.study.subjects.len() != self.inputs.len() {
-            return Err(Error::parameter(
-                "the plan is malformed: it does not have one subject for each input",
-            ));
-        }
-        if self.header != header_sha256(ledger.header()) {
-            return Err(Error::parameter(format!(
-                "the plan was not made for ledger {}: its network, noise, numbers of samples or \
-                 alpha differ",
-                ledger.path().display()
-            )));
-        }
+        self.check(ledger)?;
         let planned = self.inputs.iter().enumerate();
         let planned: BTreeMap<u32, usize> = planned.map(|(i, input)| (input.idx, i)).collect();
         let hashes = hashes(ledger)?;
@@ -375,7 +385,7 @@ pub(super) fn network_sha256(ledger: &Ledger, network: NetworkId) -> Result<[u8;
 }
 
 /// SHA-256 of everything in a header that decides f's answers, and of alpha.
-fn header_sha256(header: &Header) -> [u8; 32] {
+pub(super) fn header_sha256(header: &Header) -> [u8; 32] {
     sha256(&json!([
         header.task,
         header.sigma,

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use recert_ledger::{Block, Codes, INVALID, Ledger, NetworkId, Series};
+use recert_ledger::{Block, Codes, Header, INVALID, Ledger, NetworkId, Series};
 use recert_noise::Stream;
 
 use super::Auto;
@@ -176,13 +176,15 @@ impl Auto {
             subjects: subjects.collect::<Result<_, _>>()?,
             both_sides: self.sides == Sides::Two,
             margins: read.iter().all(|(_, _, margins)| *margins),
-            // A design may use fresh samples in addition to f's.
-            levels: Levels::new(
-                level(ledger.header(), self.alpha, 2 * ledger.header().n)?,
-                self.among,
-            )?,
+            levels: self.levels(ledger.header())?,
             goal: self.goal,
         })
+    }
+
+    /// The shares of alpha for a ledger with this header.
+    pub(super) fn levels(&self, header: &Header) -> Result<Levels, Error> {
+        // A design may use fresh samples in addition to f's.
+        Levels::new(level(header, self.alpha, 2 * header.n)?, self.among)
     }
 
     /// The rates observed for `network` on all samples of `inputs` that it has answered so far,

@@ -9,9 +9,8 @@ use recert_ledger::{self as ledger, Evidence, NetworkId};
 use recert_num::Radius;
 
 use super::Auto;
-use super::execute::Part;
-use crate::bound::{self, Beta};
-use crate::budget::{CELLS, Choice, Design, Levels, Subject};
+use super::part::Part;
+use crate::budget::{CELLS, Choice, Design};
 use crate::run::collect_chosen;
 use crate::until::AcrossRounds;
 use crate::{Error, Outcome, Run};
@@ -114,22 +113,4 @@ fn hopeless(evidence: &Evidence, target: f64) -> bool {
     };
     // Compared with a lower bound of Phi(target).
     recert_num::normal_cdf_lower(target.min(37.0)).is_ok_and(|needed| p < needed.get())
-}
-
-/// The anytime-valid bound of a design with a single cell, and its prior.
-pub(super) fn one_cell(
-    levels: Levels,
-    subject: Subject,
-    choice: Choice,
-    (pairs, other): (u64, u64),
-) -> Result<(bound::Anytime, Beta), Error> {
-    let prior = subject.prior(choice.design, &choice.rates)?;
-    let found = match choice.design {
-        Design::Loss { .. } => {
-            let tally = bound::Tally { pairs, other };
-            bound::anytime_loss((subject.k, subject.n), levels.f, tally, prior, levels.h)?
-        }
-        _ => bound::anytime(pairs - other, pairs, prior, levels.whole)?,
-    };
-    Ok((found, prior))
 }

@@ -1,16 +1,15 @@
 //! The two kinds of collection: the first samples of every input ([`collect`]), or samples
 //! chosen one by one ([`collect_chosen`]). Several networks can share one pass of either.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use recert_ledger::{Certificate, Ledger, NetworkId, Series};
+use recert_ledger::{Ledger, NetworkId};
 use recert_noise::Stream;
 
 use super::coordinator::Coordinator;
 use super::noise::{Noise, NoiseParameters};
-use super::samples::Samples;
-use super::{Outcome, Run, distinct};
+use super::work::{Choice, ChooseSamples, Common, Conclude, NetworkWork, StreamWork};
+use super::{Outcome, Run};
 use crate::{Error, ErrorKind, Inputs};
 
 /// Which answers a run needs from every network that the workers have.
@@ -37,58 +36,6 @@ pub struct Wanted<C = Vec<u32>> {
     pub stream: Stream,
     /// The samples' numbers, or a rule that chooses them.
     pub samples: C,
-}
-
-/// Chooses samples of an input: a list of numbers, or a rule that finds them when the input's
-/// turn comes, so that the lists of all inputs need not be in memory at once.
-pub trait ChooseSamples {
-    /// The samples' numbers, strictly ascending and below `u32::MAX`. The answer must not
-    /// change with what this run writes to the ledger.
-    ///
-    /// # Errors
-    /// If the ledger cannot be read.
-    fn samples(&self, ledger: &Ledger, idx: u32) -> Result<Cow<'_, [u32]>, Error>;
-}
-
-impl ChooseSamples for Vec<u32> {
-    fn samples(&self, _: &Ledger, _: u32) -> Result<Cow<'_, [u32]>, Error> {
-        Ok(Cow::Borrowed(self))
-    }
-}
-
-/// Computes the certificates of a network on an input (given by its position), once the
-/// ledger has all of the network's answers on it.
-pub type Conclude<'a> = dyn FnMut(&Ledger, NetworkId, u32) -> Result<Vec<Certificate>, Error> + 'a;
-
-/// Settings that all work of a run shares.
-#[derive(Debug)]
-pub(super) struct Common {
-    /// The networks, in the workers' order.
-    pub(super) networks: Vec<NetworkId>,
-    pub(super) selection: u32,
-    pub(super) margins: bool,
-}
-
-/// Samples of one stream of one input; both kinds of collection consist of such work.
-pub(super) struct StreamWork<'a> {
-    pub(super) idx: u32,
-    pub(super) stream: Stream,
-    /// Each network's part of the work.
-    pub(super) parts: Vec<NetworkWork<'a>>,
-}
-
-/// The samples of one stream of one input that one network must answer.
-pub(super) struct NetworkWork<'a> {
-    /// The network's position among the workers' networks.
-    pub(super) network: usize,
-    /// Whether this is the network's last work on the input.
-    pub(super) last: bool,
-    samples: Choice<'a>,
-}
-
-enum Choice<'a> {
-    First(u32),
-    Chosen(&'a dyn ChooseSamples),
 }
 
 /// Evaluates every sample that `collect` asks for and the ledger lacks, on the inputs at
@@ -139,11 +86,7 @@ pub fn collect(
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
     let samples = number(collect.samples)?;
-    let common = Common {
-        networks: run.workers.networks().to_vec(),
-        selection: number(collect.selection)?,
-        margins: collect.margins,
-    };
+    let common = Common::new(run, number(collect.selection)?, collect.margins)?;
     let part = |network| NetworkWork {
         network,
         last: true,
@@ -216,11 +159,7 @@ pub fn collect_chosen<C: ChooseSamples>(
     wanted: &[Wanted<C>],
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
-    let common = Common {
-        networks: run.workers.networks().to_vec(),
-        selection: 0,
-        margins: false,
-    };
+    let common = Common::new(run, 0, false)?;
     let mut work: Vec<StreamWork<'_>> = Vec::new();
     let mut position = HashMap::new();
     for Wanted {
@@ -258,7 +197,6 @@ fn coordinate(
     mut work: Vec<StreamWork<'_>>,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
-    distinct(&common.networks)?;
     let (mut inputs, mut streams) = (HashSet::new(), HashSet::new());
     for StreamWork { idx, stream, parts } in work.iter_mut().rev() {
         for part in parts {
@@ -325,29 +263,4 @@ fn demand(ledger: &Ledger, common: &Common, work: &[StreamWork<'_>]) -> Result<(
         }
     }
     Ok((needed, done))
-}
-
-impl StreamWork<'_> {
-    /// The series that `network`'s answers belong to.
-    pub(super) fn series(&self, network: NetworkId) -> Series {
-        super::series(network, self.idx, self.stream)
-    }
-}
-
-impl NetworkWork<'_> {
-    /// The samples wanted of input `idx`.
-    pub(super) fn samples(&self, ledger: &Ledger, idx: u32) -> Result<Samples, Error> {
-        let rule = match self.samples {
-            Choice::First(samples) => return Ok(Samples::first(samples)),
-            Choice::Chosen(rule) => rule,
-        };
-        let list = rule.samples(ledger, idx)?;
-        if !list.is_sorted_by(|a, b| a < b) || list.last() == Some(&u32::MAX) {
-            return Err(Error::parameter(format!(
-                "the samples wanted of input {idx} must be strictly ascending and below {}",
-                u32::MAX
-            )));
-        }
-        Ok(Samples::from_ascending(&list))
-    }
 }

@@ -1,20 +1,21 @@
 //! The coordinator: it decides what is evaluated next, and it alone writes to the ledger.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::iter::Enumerate;
 use std::ops::Range;
 use std::slice::Iter;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use recert_ledger::{Input, NetworkId, NewAnswers, Selection, Series};
 use recert_noise::Stream;
 
-use super::collect::{Common, Conclude, NetworkWork, StreamWork};
 use super::noise::{Noise, NoiseParameters};
 use super::request::{Action, Assignment, Checked, MarginEdges, Reply, Request};
 use super::samples::Samples;
+use super::work::{Common, Conclude, NetworkWork, StreamWork};
 use super::{Outcome, Run};
 use crate::{Error, ErrorKind};
 
@@ -25,9 +26,11 @@ const REQUEST_TIME: Duration = Duration::from_millis(800);
 /// The least and the largest number of samples in a request, whatever the speed.
 const REQUEST_SAMPLES: Range<u64> = 64..8192;
 
-/// The next request's number. No number is used twice in a process, so that a late reply to
-/// a request of an earlier run is not mistaken for the reply to a new one.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+/// The next request's number. Numbers ascend from a random one, which the standard library's
+/// randomly keyed hash supplies. So no number is used twice, in this process or in others, and
+/// a late reply to a request of an earlier run is not mistaken for the reply to a new one.
+static NEXT_ID: LazyLock<AtomicU64> =
+    LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
 
 /// Samples of one stream of one input that are being worked on.
 struct Active<'a> {
@@ -263,6 +266,9 @@ impl<'a, 'r> Coordinator<'a, 'r> {
         };
         let request = self.in_flight.remove(&id);
         let (position, request) = request.ok_or_else(|| misfit("no such request is in flight"))?;
+        if reply.request != request.digest() {
+            return Err(misfit("it is the reply to another request of that number"));
+        }
         if reply.results.len() != request.assignments.len() {
             return Err(misfit("it does not have one result for each network"));
         }
@@ -278,7 +284,8 @@ impl<'a, 'r> Coordinator<'a, 'r> {
             let state = (active.networks.iter_mut())
                 .find(|state| state.network == assignment.network)
                 .expect("only networks that are asked answer");
-            match result.map(|output| assignment.check(output)) {
+            let classes = self.common.classes[assignment.network];
+            match result.map(|output| assignment.check(output, classes)) {
                 Ok(Ok(Checked::Selection(selection))) => {
                     let Series { network, idx, .. } = state.series;
                     ledger.put_selection(network, idx, &selection)?;

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use recert_ledger::{Codes, MARGIN_BUCKETS, Selection};
+use recert_ledger::{Codes, INVALID, MARGIN_BUCKETS, Selection};
 use recert_noise::Stream;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::noise::NoiseParameters;
 use super::samples::Samples;
@@ -16,8 +17,8 @@ use crate::{Error, ErrorKind};
 /// the data needs to know nothing else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// The request's number, which the reply repeats. No two requests of a process have the
-    /// same number.
+    /// The request's number, which the reply repeats. A process's numbers begin at a random
+    /// one, so that no two requests have the same, of whatever runs and processes.
     pub id: u64,
     /// The noise of the samples.
     pub noise: NoiseParameters,
@@ -74,6 +75,10 @@ pub struct MarginEdges {
 pub struct Reply {
     /// The request's number.
     pub id: u64,
+    /// The request's [`Request::digest`], by which the coordinator tells that this is the reply
+    /// to the very request that it sent.
+    #[serde(with = "crate::serial::sha256")]
+    pub request: [u8; 32],
     /// The time from the request's arrival to the reply, in microseconds.
     pub micros: u64,
     /// Each network's result, in the order of the assignments. The failure of one network
@@ -162,13 +167,26 @@ impl Request {
         )
     }
 
-    /// The reply to this request that reports the same failure for every network.
-    pub fn failed(&self, failure: &Failure) -> Reply {
+    /// SHA-256 of the request as JSON without white space: its number and everything that is
+    /// asked. The reply repeats it.
+    pub fn digest(&self) -> [u8; 32] {
+        let text = serde_json::to_vec(self).expect("all of it is numbers and text");
+        Sha256::digest(text).into()
+    }
+
+    /// The reply to this request with these results, `micros` microseconds after it arrived.
+    pub(super) fn reply(&self, micros: u64, results: Vec<Result<Output, Failure>>) -> Reply {
         Reply {
             id: self.id,
-            micros: 0,
-            results: vec![Err(failure.clone()); self.assignments.len()],
+            request: self.digest(),
+            micros,
+            results,
         }
+    }
+
+    /// The reply to this request that reports the same failure for every network.
+    pub fn failed(&self, failure: &Failure) -> Reply {
+        self.reply(0, vec![Err(failure.clone()); self.assignments.len()])
     }
 }
 
@@ -205,9 +223,10 @@ impl From<Failure> for Error {
 }
 
 impl Assignment {
-    /// Converts the output to the form that the ledger records, or returns how it does not
-    /// fit the assignment.
-    pub(super) fn check(&self, output: Output) -> Result<Checked, &'static str> {
+    /// Converts the output of a network with this many classes to the form that the ledger
+    /// records, or returns how it does not fit the assignment.
+    pub(super) fn check(&self, output: Output, classes: u32) -> Result<Checked, &'static str> {
+        let is_class = |class: u16| class != INVALID && u32::from(class) < classes;
         match (&self.action, output) {
             (
                 Action::Select { margins },
@@ -218,9 +237,13 @@ impl Assignment {
                     micros,
                 },
             ) => {
-                let samples = counts.values().sum::<u64>() + invalid;
-                if samples != self.samples.len() {
+                let add = |sum: u64, count: &u64| sum.checked_add(*count);
+                let samples = self.samples.len();
+                if counts.values().try_fold(invalid, add) != Some(samples) {
                     return Err("it does not count every selection sample once");
+                }
+                if !counts.keys().all(|&class| is_class(class)) {
+                    return Err("it counts answers of a class that the network does not have");
                 }
                 let ascending = |edges: &Vec<f32>| {
                     edges.len() + 1 == usize::from(MARGIN_BUCKETS) && edges.is_sorted()
@@ -243,7 +266,7 @@ impl Assignment {
             (
                 Action::Answer { margins: wanted },
                 Output::Answered {
-                    classes,
+                    classes: answers,
                     margins,
                     micros,
                 },
@@ -252,13 +275,20 @@ impl Assignment {
                 let buckets = |margins: &Vec<u8>| {
                     margins.len() == samples && margins.iter().all(|&m| m < MARGIN_BUCKETS)
                 };
-                if classes.len() != samples || !margins.as_ref().is_none_or(buckets) {
+                if answers.len() != samples || !margins.as_ref().is_none_or(buckets) {
                     return Err("it does not have exactly one valid answer code for each sample");
+                }
+                if !(answers.iter()).all(|&answer| answer == INVALID || is_class(answer)) {
+                    return Err("it has an answer of a class that the network does not have");
                 }
                 if wanted.is_some() != margins.is_some() {
                     return Err("it has margins that were not asked for, or lacks those that were");
                 }
-                Ok(Checked::Answers(Codes { classes, margins }, micros))
+                let codes = Codes {
+                    classes: answers,
+                    margins,
+                };
+                Ok(Checked::Answers(codes, micros))
             }
             _ => Err("it is a selection where answers were asked for, or the reverse"),
         }

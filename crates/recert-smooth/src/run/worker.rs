@@ -1,6 +1,7 @@
 //! A worker: it evaluates requests, one at a time, with one classifier of every network.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub struct Worker {
     /// The noise of the last request, whose tables may take milliseconds to make.
     noise: Option<(NoiseParameters, Noise)>,
     noisy: Vec<f32>,
+    /// The message of a panic outside the classifiers, if there has been one.
+    panicked: Option<String>,
 }
 
 /// A worker's classifier of a network.
@@ -64,11 +67,14 @@ impl Worker {
             batch,
             noise: None,
             noisy: Vec::new(),
+            panicked: None,
         })
     }
 
     /// Evaluates a request on its input's pixels, flat `[channels, height, width]`
-    /// values in `[0, 1]`. Failures are part of the reply.
+    /// values in `[0, 1]`. Failures are part of the reply, and so are panics: were one to end
+    /// the thread, the request would never be answered. A worker that has panicked outside its
+    /// classifiers may be in any state, and reports that failure from then on.
     ///
     /// ```
     /// use recert_engine::FnClassifier;
@@ -102,26 +108,50 @@ impl Worker {
     /// ```
     pub fn evaluate(&mut self, request: &Request, pixels: &[f32]) -> Reply {
         let start = Instant::now();
-        match self.run(request, pixels) {
-            Ok(tracks) => Reply {
-                id: request.id,
-                micros: start.elapsed().as_micros() as u64,
-                results: tracks.into_iter().map(Track::finish).collect(),
-            },
-            Err(error) => request.failed(&error.into()),
+        if self.panicked.is_none() {
+            let results = AssertUnwindSafe(|| {
+                let tracks = self.run(request, pixels)?;
+                Ok::<_, Error>(tracks.into_iter().map(Track::finish).collect())
+            });
+            match catch_unwind(results) {
+                Ok(Ok(results)) => {
+                    return request.reply(start.elapsed().as_micros() as u64, results);
+                }
+                Ok(Err(error)) => return request.failed(&error.into()),
+                Err(payload) => self.panicked = Some(panic_message(payload.as_ref())),
+            }
         }
+        let panic = self.panicked.as_deref().unwrap_or_default();
+        let message = format!("a worker panicked, which is a bug: {panic}");
+        request.failed(&Failure::new(ErrorKind::Workers, message))
     }
 
     /// Makes the noise of the request's samples batch by batch and returns each network's
     /// results. A network that needs all samples of a batch classifies the batch as it is; one
     /// that needs some of them gathers these until it has a full batch of its own.
     fn run(&mut self, request: &Request, pixels: &[f32]) -> Result<Vec<Track>, Error> {
-        let known = |assignment: &Assignment| assignment.network < self.instances.len();
-        if !request.assignments.iter().all(known) {
-            return Err(Error::parameter(format!(
-                "request {} is for a network that this worker does not have",
-                request.id
-            )));
+        let mut assigned = BTreeSet::new();
+        for &Assignment { network, .. } in &request.assignments {
+            let id = request.id;
+            let Some(instance) = self.instances.get(network) else {
+                return Err(Error::parameter(format!(
+                    "request {id} is for network {network}, which this worker does not have"
+                )));
+            };
+            // The samples of both assignments would wait in the same rows.
+            if !assigned.insert(network) {
+                return Err(Error::parameter(format!(
+                    "request {id} has two assignments for network {network}"
+                )));
+            }
+            let (len, expected) = (pixels.len(), instance.classifier.image_len());
+            if len != expected {
+                let message = format!(
+                    "input {} has {len} values, but network {network} takes {expected}",
+                    request.input
+                );
+                return Err(Error::new(ErrorKind::Data, message));
+            }
         }
         let noise = match self.noise.take() {
             Some((parameters, noise)) if parameters == request.noise => noise,
@@ -238,7 +268,7 @@ impl Track {
                     Kept::Whole(all, _) => all.push(answers),
                     Kept::Codes(codes, margins) => encode(codes, &answers, margins.as_ref()),
                 },
-                Ok(Err(error)) => self.failure = Some(Error::from(error).into()),
+                Ok(Err(error)) => self.failure = Some(error.into()),
                 Err(message) => instance.panicked = Some(message),
             }
         }
@@ -281,7 +311,7 @@ impl Track {
 /// Classifies images; a panic of the classifier becomes an error.
 pub(super) fn answer(classifier: &mut dyn Classifier, images: &[f32]) -> Result<Answers, Error> {
     match caught(classifier, images) {
-        Ok(answers) => Ok(answers?),
+        Ok(answers) => answers,
         Err(message) => Err(panic_error("", &message)),
     }
 }
@@ -290,9 +320,39 @@ pub(super) fn answer(classifier: &mut dyn Classifier, images: &[f32]) -> Result<
 fn caught(
     classifier: &mut dyn Classifier,
     images: &[f32],
-) -> Result<Result<Answers, recert_engine::Error>, String> {
-    let answer = AssertUnwindSafe(|| classifier.classify(images));
+) -> Result<Result<Answers, Error>, String> {
+    let answer = AssertUnwindSafe(|| {
+        let answers = classifier.classify(images)?;
+        let count = images.len() / classifier.image_len();
+        fitting(answers, count, classifier.classes())
+    });
     catch_unwind(answer).map_err(|payload| panic_message(payload.as_ref()))
+}
+
+/// The answers to `images` images of a classifier of `classes` classes. A class that the
+/// classifier does not have becomes an invalid answer; an error if the answers are not one for
+/// each image.
+fn fitting(mut answers: Answers, images: usize, classes: usize) -> Result<Answers, Error> {
+    let fits = match &mut answers {
+        Answers::Logits {
+            classes: found,
+            values,
+        } => *found > 0 && *found == classes && images.checked_mul(classes) == Some(values.len()),
+        Answers::Classes(list) => {
+            for answer in &mut *list {
+                *answer = answer.filter(|&class| usize::from(class) < classes && class != INVALID);
+            }
+            list.len() == images
+        }
+    };
+    if fits {
+        return Ok(answers);
+    }
+    let message = format!(
+        "the classifier's answers are not one for each of {images} images and {classes} classes, \
+         which is a bug of the engine"
+    );
+    Err(Error::new(ErrorKind::Engine, message))
 }
 
 fn panic_error(context: &str, panic: &str) -> Error {

@@ -196,3 +196,126 @@ fn what_the_plan_was_not_made_for_is_refused() {
     );
     recertify(&mut ledger, &networks, &[0]).unwrap();
 }
+
+/// Changes a plan in transit; the plan is JSON.
+type Forge = fn(&mut serde_json::Value);
+
+/// Changes of every field that a plan's execution uses, and what the refusal names.
+fn forgeries() -> [(Forge, &'static str); 16] {
+    [
+        (
+            |plan| {
+                let half = serde_json::json!({"f": 0.5, "h": 0.5, "whole": 0.5});
+                plan["pilot"]["study"]["levels"] = half;
+            },
+            "shares of alpha",
+        ),
+        (
+            |plan| plan["pilot"]["auto"]["among"] = 1.into(),
+            "shares of alpha",
+        ),
+        (
+            |plan| plan["pilot"]["auto"]["alpha"] = 0.2.into(),
+            "shares of alpha",
+        ),
+        (|plan| plan["pilot"]["sigma"] = 0.25.into(), "sigma"),
+        (|plan| plan["pilot"]["auto"]["sides"] = 1.into(), "sides"),
+        (
+            |plan| plan["pilot"]["study"]["both_sides"] = false.into(),
+            "sides",
+        ),
+        (
+            |plan| plan["pilot"]["study"]["goal"] = serde_json::json!({"Each": 900}),
+            "the goal",
+        ),
+        (
+            |plan| plan["pilot"]["study"]["subjects"][1]["pilot"] = 3.into(),
+            "numbers of pilot samples",
+        ),
+        (
+            |plan| plan["pilot"]["study"]["subjects"][8]["k"] = 1_000_000.into(),
+            "impossible",
+        ),
+        (
+            |plan| plan["pilot"]["inputs"][1] = plan["pilot"]["inputs"][0].clone(),
+            "twice",
+        ),
+        (
+            |plan| {
+                for pilot in plan["networks"][0]["pilots"].as_array_mut().unwrap() {
+                    for answer in pilot.as_array_mut().unwrap() {
+                        answer[1] = true.into();
+                    }
+                }
+            },
+            "rates",
+        ),
+        (
+            |plan| plan["networks"][0]["pilots"][0] = serde_json::json!([[7, false]]),
+            "each pilot sample",
+        ),
+        (
+            |plan| plan["networks"][0]["rates"][0]["loss"] = 0.001.into(),
+            "rates",
+        ),
+        (
+            |plan| {
+                let pairs = serde_json::json!({"Both": {"pairs": 60}});
+                plan["networks"][0]["choices"][3]["design"] = pairs;
+            },
+            "design of input 3",
+        ),
+        (
+            |plan| plan["networks"][1]["choices"][8]["rates"]["loss"] = 0.001.into(),
+            "design of input 12",
+        ),
+        (
+            |plan| drop(plan["networks"][0]["choices"].as_array_mut().unwrap().pop()),
+            "one design for each input",
+        ),
+    ]
+}
+
+#[test]
+fn a_forged_plan_is_refused() {
+    let auto = auto(Goal::Each(300));
+    let each = forgeries();
+    let until: [(Forge, &str); 1] = [(
+        |plan| {
+            let pairs = serde_json::json!({"Both": {"pairs": 60}});
+            plan["networks"][0]["choices"][3]["design"] = pairs;
+        },
+        "two-sided design",
+    )];
+    let cases = [
+        (None, &each[..]),
+        (Some(Radius::new(0.15).unwrap()), &until),
+    ];
+    for (until, forged) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ledger, networks) = certified(&folder.path().join("run.recert"), &INPUTS, 5);
+        let pilot = PilotPlan::new(&ledger, &INPUTS, &auto, until).unwrap();
+        let answers = with(&mut ledger, &networks, |run| pilot.evaluate(run, &INPUTS));
+        let plan = pilot.finish(&answers.unwrap().unwrap()).unwrap();
+        let mut recertify = |forge: Forge| {
+            let mut value = serde_json::to_value(&plan).unwrap();
+            forge(&mut value);
+            let plan: RecertificationPlan = serde_json::from_value(value).unwrap();
+            with(&mut ledger, &networks, |run| plan.recertify(run, &INPUTS))
+        };
+        for (forge, part) in forged {
+            let error = recertify(*forge).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Parameter, "{error}");
+            assert!(error.to_string().contains(part), "{part}: {error}");
+        }
+        assert_eq!(recertify(|_| ()).unwrap(), Outcome::Finished);
+    }
+}
+
+#[test]
+fn no_input_decides_about_itself_by_being_named_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, _) = certified(&folder.path().join("run.recert"), &INPUTS, 5);
+    let plan = PilotPlan::new(&ledger, &[3, 3], &auto(Goal::Each(300)), None);
+    assert!(plan.unwrap_err().to_string().contains("twice"));
+}

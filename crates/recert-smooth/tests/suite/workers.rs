@@ -5,10 +5,12 @@
 use std::path::Path;
 
 use crate::numbers::{self, Nearest, Numbers, held, network};
-use recert_engine::Classifier;
+use recert_engine::{Answers, Classifier};
 use recert_ledger::{Header, Ledger, NetworkId, Task};
 use recert_num::Alpha;
-use recert_smooth::run::{Failure, Output, Reply, Request, Worker};
+use recert_smooth::run::{
+    Action, Assignment, Failure, NoiseParameters, Output, Reply, Request, Samples, Worker,
+};
 use recert_smooth::{
     Error, ErrorKind, Inputs, Irs, Method, Outcome, Recertify, Sides, Silent, Threads, Workers,
     certify, recertify,
@@ -41,6 +43,12 @@ enum Fault {
     Lost(usize),
     Twice(usize),
     OneSampleLess(usize),
+    /// The reply to a request that had another seed.
+    OtherRequest(usize),
+    /// Answers of this class, in the first reply.
+    Class(u16),
+    /// Counts whose sum is the right one only modulo 2^64.
+    Overflow(usize),
 }
 
 type FaultAt = fn(usize) -> Fault;
@@ -72,7 +80,10 @@ impl Elsewhere {
     }
 
     fn answer(&mut self, request: &[u8]) -> Vec<u8> {
-        let request: Request = serde_json::from_slice(request).unwrap();
+        let mut request: Request = serde_json::from_slice(request).unwrap();
+        if self.fault == Some(Fault::OtherRequest(self.replies)) {
+            request.noise.seed += 1;
+        }
         let (input, pixels) = self.data.input(request.input).unwrap();
         let reply = if input.sha256 == request.sha256 {
             self.worker.evaluate(&request, &pixels)
@@ -124,6 +135,21 @@ impl Workers for Elsewhere {
                 Ok(Output::Selected { invalid, .. }) => *invalid += 1,
                 Err(failure) => panic!("{failure:?}"),
             }
+        }
+        match (&self.fault, &mut reply.results[0]) {
+            (Some(Fault::Class(class)), Ok(Output::Selected { counts, .. })) => {
+                *counts = [(*class, counts.values().sum())].into();
+            }
+            (Some(Fault::Class(class)), Ok(Output::Answered { classes, .. })) => {
+                classes.fill(*class);
+            }
+            (Some(Fault::Overflow(at)), Ok(Output::Selected { counts, .. }))
+                if *at == self.replies =>
+            {
+                let samples: u64 = counts.values().sum();
+                *counts = [(0, u64::MAX), (1, samples + 1)].into();
+            }
+            _ => {}
         }
         Ok(reply)
     }
@@ -184,10 +210,11 @@ fn the_ledger_does_not_depend_on_who_evaluates() {
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     assert_eq!(held(&there), expected);
 
-    let cases: [(FaultAt, &str); 3] = [
+    let cases: [(FaultAt, &str); 4] = [
         (Fault::Lost, "machine 7 is gone"),
         (Fault::Twice, "no such request is in flight"),
         (Fault::OneSampleLess, "cannot be used"),
+        (Fault::OtherRequest, "reply to another request"),
     ];
     for (fault, part) in cases {
         for reply in [1, 2, 9, 20] {
@@ -230,4 +257,189 @@ fn late_replies_and_other_data_are_noticed() {
     let outcome = certify(&mut workers);
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     assert_eq!(held(&ledger).len(), INPUTS.len());
+}
+
+#[test]
+fn classes_that_no_network_has_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let cases = [
+        (Fault::Class(4), "class that the network does not have"),
+        (Fault::Class(60_000), "class that the network does not have"),
+        // The code of an invalid answer is no class to select.
+        (
+            Fault::Class(u16::MAX),
+            "class that the network does not have",
+        ),
+        (Fault::Overflow(1), "count every selection sample once"),
+    ];
+    for (i, (fault, part)) in cases.into_iter().enumerate() {
+        let (mut ledger, _) = ledger(&file(&format!("{i}.recert")));
+        let (data, mut silent) = (Numbers(0.25), Silent);
+        let mut workers = Elsewhere::new(&[ledger.base()], &[0], Some(fault));
+        let mut run = numbers::run(&mut ledger, &data, &mut workers, &mut silent);
+        let error = certify(&mut run, &INPUTS, Sides::Two).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Workers, "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+        assert!(ledger.certificates(ledger.base()).unwrap().is_empty());
+    }
+    // Once the class is selected, on answers.
+    let (mut ledger, modified) = ledger(&file("answers.recert"));
+    assert_eq!(
+        whole((&mut ledger, modified), &mut threads).unwrap(),
+        Outcome::Finished
+    );
+    let network = ledger.add_network(&network(3)).unwrap();
+    let (data, mut silent) = (Numbers(0.25), Silent);
+    let mut workers = Elsewhere::new(&[network], &[3], Some(Fault::Class(4)));
+    let mut run = numbers::run(&mut ledger, &data, &mut workers, &mut silent);
+    let irs = Recertify {
+        methods: vec![Method::Irs(Irs { gamma: 0.99 })],
+        ..methods()
+    };
+    let error = recertify(&mut run, &INPUTS, &irs).unwrap_err();
+    assert!(error.to_string().contains("answer of a class"), "{error}");
+}
+
+/// Misbehaves.
+#[derive(Clone, Copy)]
+enum Odd {
+    /// Answers with this class, of four.
+    Class(u16),
+    /// Answers with logits of no classes.
+    NoClasses,
+    /// Answers with a class too many.
+    OneMore,
+    /// Panics outside `classify`.
+    Panics,
+}
+
+impl Classifier for Odd {
+    fn classes(&self) -> usize {
+        4
+    }
+    fn image_len(&self) -> usize {
+        if matches!(self, Self::Panics) {
+            panic!("the shape is lost");
+        }
+        2
+    }
+    fn classify(&mut self, images: &[f32]) -> Result<Answers, recert_engine::Error> {
+        let count = images.len() / 2;
+        Ok(match self {
+            Self::Class(class) => Answers::Classes(vec![Some(*class); count]),
+            Self::NoClasses | Self::Panics => Answers::Logits {
+                classes: 0,
+                values: vec![0.5; 4 * count],
+            },
+            Self::OneMore => Answers::Classes(vec![Some(0); count + 1]),
+        })
+    }
+}
+
+/// Two threads with such a classifier each.
+fn odd(network: NetworkId, odd: Odd) -> Threads {
+    numbers::threads(network, vec![Box::new(odd), Box::new(odd)], 16)
+}
+
+#[test]
+fn a_class_out_of_range_is_an_invalid_answer() {
+    for class in [4, 60_000, u16::MAX] {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ledger, _) = ledger(&folder.path().join("run.recert"));
+        let (data, mut silent) = (Numbers(0.25), Silent);
+        let mut workers = odd(ledger.base(), Odd::Class(class));
+        let mut run = numbers::run(&mut ledger, &data, &mut workers, &mut silent);
+        let outcome = certify(&mut run, &INPUTS, Sides::Two).unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+        let selection = ledger.selection(ledger.base(), 1).unwrap().unwrap();
+        assert_eq!((selection.counts.len(), selection.invalid), (0, 20));
+        for certificate in ledger.certificates(ledger.base()).unwrap() {
+            assert_eq!((certificate.class, certificate.radius), (None, 0.0));
+        }
+    }
+}
+
+#[test]
+fn no_misbehaving_classifier_hangs_a_run() {
+    let cases = [
+        (Odd::NoClasses, ErrorKind::Engine, "not one for each"),
+        (Odd::OneMore, ErrorKind::Engine, "not one for each"),
+        (Odd::Panics, ErrorKind::Workers, "the shape is lost"),
+    ];
+    for (misbehaving, kind, part) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut ledger, _) = ledger(&folder.path().join("run.recert"));
+        let (data, mut silent) = (Numbers(0.25), Silent);
+        let mut workers = odd(ledger.base(), misbehaving);
+        // The threads go on to answer, if only that they cannot.
+        for _ in 0..2 {
+            let mut run = numbers::run(&mut ledger, &data, &mut workers, &mut silent);
+            let error = certify(&mut run, &INPUTS, Sides::Two).unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_worker_refuses_requests_that_it_cannot_answer() {
+    let mut worker = Worker::new(vec![Box::new(Nearest(0))], 16).unwrap();
+    let assignment = |network: usize, samples: &[u32]| Assignment {
+        network,
+        samples: Samples::from_ascending(samples),
+        action: Action::Answer { margins: None },
+    };
+    let mut refusal = |assignments: Vec<Assignment>, pixels: &[f32]| {
+        let request = Request {
+            id: 1,
+            noise: NoiseParameters {
+                generator: recert_noise::GENERATOR.into(),
+                seed: 7,
+                sigma: 2.0,
+            },
+            stream: recert_noise::Stream::Certify,
+            input: 3,
+            sha256: [0; 32],
+            assignments,
+        };
+        let reply = worker.evaluate(&request, pixels);
+        assert_eq!((reply.id, reply.request), (1, request.digest()));
+        let results = reply.results.into_iter();
+        results
+            .filter_map(Result::err)
+            .map(|failure| failure.message)
+            .collect::<Vec<_>>()
+    };
+    let image = [0.0, 0.5];
+    assert!(refusal(vec![assignment(0, &[1, 4])], &image).is_empty());
+    let twice = refusal(vec![assignment(0, &[1, 4]), assignment(0, &[2])], &image);
+    assert_eq!(twice.len(), 2);
+    assert!(
+        twice[0].contains("two assignments for network 0"),
+        "{twice:?}"
+    );
+    let unknown = refusal(vec![assignment(1, &[1])], &image);
+    assert!(unknown[0].contains("does not have"), "{unknown:?}");
+    let small = refusal(vec![assignment(0, &[1])], &image[..1]);
+    assert!(small[0].contains("has 1 values"), "{small:?}");
+}
+
+#[test]
+fn a_digest_covers_the_number_and_what_is_asked() {
+    let request = |id, seed| Request {
+        id,
+        noise: NoiseParameters {
+            generator: recert_noise::GENERATOR.into(),
+            seed,
+            sigma: 2.0,
+        },
+        stream: recert_noise::Stream::Certify,
+        input: 3,
+        sha256: [0; 32],
+        assignments: Vec::new(),
+    };
+    assert_eq!(request(1, 7).digest(), request(1, 7).digest());
+    assert_ne!(request(1, 7).digest(), request(2, 7).digest());
+    assert_ne!(request(1, 7).digest(), request(1, 8).digest());
 }
