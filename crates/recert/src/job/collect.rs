@@ -9,7 +9,7 @@ use recert_smooth::{
 };
 
 use super::data::Data;
-use super::event::{Event, Events};
+use super::event::{Event, Events, Rows};
 
 /// Evaluations and certificates of one pass.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub(super) struct Asked {
     pub(super) until: Option<Radius>,
 }
 
-/// The samples an input that a radius to reach sizes its pilot by: twenty each.
+/// The samples per input that a radius to reach sizes its pilot by: twenty each.
 const UNTIL_PILOT: u64 = 400;
 
 impl Asked {
@@ -69,6 +69,23 @@ pub(super) struct Collection<'a> {
 }
 
 impl Work {
+    /// What rows made by `method` show.
+    pub(super) fn rows(&self, method: &'static str) -> Rows {
+        let mut rows = Rows {
+            method,
+            samples: None,
+            among: 1,
+        };
+        if let Self::Recertify(asked) = self {
+            // With several counts of samples, the row is that of the largest.
+            rows.samples = asked.samples.last().copied().filter(|_| method != "auto");
+            rows.among = asked.methods.len() * asked.samples.len()
+                + asked.goals.len()
+                + usize::from(asked.until.is_some());
+        }
+        rows
+    }
+
     pub(super) fn run(
         &self,
         pass: Collection<'_>,
