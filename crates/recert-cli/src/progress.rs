@@ -225,10 +225,12 @@ impl<'a> Progress<'a> {
         let name = self.subject.networks.get(network);
         let name = name.filter(|_| pass.networks > 1);
         let name = name.map_or_else(String::new, |name| format!(" of {}", name.display()));
-        let by = match rows.samples {
+        let method = rows.method;
+        let by = match (rows.samples, rows.budget) {
             _ if rows.among < 2 => String::new(),
-            Some(samples) => format!(" by {} from {samples} samples per input", rows.method),
-            None => format!(" by {}", rows.method),
+            (Some(samples), _) => format!(" by {method} from {samples} samples per input"),
+            (_, Some(budget)) => format!(" by {method} with budget {budget}"),
+            _ => format!(" by {method}"),
         };
         if !(name.is_empty() && by.is_empty()) {
             self.bar

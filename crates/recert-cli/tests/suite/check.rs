@@ -160,6 +160,8 @@ fn violations_are_named_and_counted() {
     let absent = place.text("absent.recert");
     let said =
         fails(3, &["absent.recert", "no such file"]).check(&with(&[], &["check", &absent, &other]));
+    assert_eq!(said.stderr.matches("no such file").count(), 1);
+    assert!(!said.stdout.contains("absent.recert"), "{}", said.stdout);
     assert!(said.stdout.contains("all checks passed"), "{}", said.stdout);
     let said = fails(7, &["3 fields"]).check(&with(&[], &["check", "--json", &ledger, &absent]));
     let document: Json = serde_json::from_str(&said.stdout).unwrap();

@@ -74,11 +74,16 @@ impl Work {
         let mut rows = Rows {
             method,
             samples: None,
+            budget: None,
             among: 1,
         };
         if let Self::Recertify(asked) = self {
-            // With several counts of samples, the row is that of the largest.
-            rows.samples = asked.samples.last().copied().filter(|_| method != "auto");
+            // With several budgets or counts of samples, the row is that of the largest.
+            match asked.goals.last() {
+                Some(&Goal::Budget(total)) if method == "auto" => rows.budget = Some(total),
+                _ if method == "auto" => {}
+                _ => rows.samples = asked.samples.last().copied(),
+            }
             rows.among = asked.methods.len() * asked.samples.len()
                 + asked.goals.len()
                 + usize::from(asked.until.is_some());

@@ -90,8 +90,11 @@ pub struct Rows {
     /// Samples of a modified network per input that the row rests on; `None` for
     /// `auto`, where they differ, and for what is not a recertification.
     pub samples: Option<u64>,
+    /// Evaluations over all inputs that `auto` may spend for it, where it has a
+    /// budget: the largest of several.
+    pub budget: Option<u64>,
     /// How many certificates the pass makes of each input, of which the row shows
-    /// one. Of several budgets of `auto` it is that by the largest.
+    /// one.
     pub among: usize,
 }
 

@@ -397,6 +397,13 @@ impl Network {
         2
     }
 
+    /// The same as if it were computed on another device than the processor.
+    #[cfg(test)]
+    pub(super) fn on_device(mut self, device: &str) -> Self {
+        self.identity.engine.arithmetic = format!("float32, on {device}");
+        self
+    }
+
     /// What a person should know of how it is computed: before a run, and first.
     pub(super) fn chosen_engine(&self) -> Option<Remark> {
         match &self.computed {

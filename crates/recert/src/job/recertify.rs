@@ -229,9 +229,11 @@ impl Recertification {
             _ => None,
         };
         let inputs = self.inputs.len();
-        session.afterwards = Some(Box::new(move |ledger, networks| {
-            remarks_on(ledger, networks, inputs, goal)
-        }));
+        if self.config.methods.contains(&Method::Auto) {
+            session.afterwards = Some(Box::new(move |ledger, networks| {
+                remarks_on(ledger, networks, inputs, goal)
+            }));
+        }
         Ok(session)
     }
 
@@ -396,7 +398,7 @@ pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
     Ok(())
 }
 
-/// What the rows of `networks` do not say: where a target was missed, and where a
+/// What the rows of `networks` by `auto` do not say: where a target was missed, and where a
 /// network has certificates for several goals, each of which holds by itself.
 fn remarks_on(
     ledger: &Ledger,

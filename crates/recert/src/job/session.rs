@@ -225,3 +225,45 @@ fn share(
         shared_fraction: sharing.part(),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{CertifyConfig, Recertification, RecertifyConfig, certify};
+
+    #[test]
+    fn networks_on_different_devices_run_with_one_number_of_workers() {
+        let image = recert_engine::ImageShape {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let data = Data::from_pixels("one dot", image, &[0.9], None).unwrap();
+        let network = |limit: f32| {
+            let bright = move |pixels: &[f32]| Some(u16::from(pixels[0] > limit));
+            Network::from_fn(&format!("above {limit}"), 2, image, bright).unwrap()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("dot.recert");
+        let config = CertifyConfig {
+            n: 200,
+            ..CertifyConfig::new(0.25)
+        };
+        let original = network(0.5);
+        let job = certify(&ledger, &config, &data, &original).unwrap();
+        let outcome = job.run(&mut |_: Event<'_>| ()).unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+
+        let networks = [network(0.51), network(0.49).on_device("GPU")];
+        let usual = networks.each_ref().map(Network::usual_threads);
+        let recertification =
+            Recertification::open(&ledger, &RecertifyConfig::default(), 2).unwrap();
+        let both = networks.iter().collect();
+        let session = recertification.session(&data, both).unwrap();
+        let counts: Vec<_> = session.workers.iter().map(Vec::len).collect();
+        let least = *usual.iter().min().unwrap();
+        assert_eq!(counts, [least, least]);
+        let outcome = Job::new(session).run(&mut |_: Event<'_>| ()).unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+    }
+}
