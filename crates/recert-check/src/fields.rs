@@ -155,6 +155,10 @@ impl<'a> Fields<'a> {
 
     /// Compares JSON text with the derived value, name by name.
     pub(crate) fn compare_json(&mut self, field: &str, text: &str, derived: &Json) {
+        // Sorted even where another crate enables `preserve_order` of serde_json.
+        let mut derived = derived.clone();
+        derived.sort_all_objects();
+        let derived = &derived;
         let canonical = derived.to_string();
         if text == canonical {
             return;

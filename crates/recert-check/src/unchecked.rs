@@ -74,8 +74,8 @@ impl fmt::Display for Unchecked {
                  is not finished"
             ),
             Self::Priors => f.write_str(
-                "that the priors and tilts of bounds, and the samples of auto, were chosen before \
-                 the answers that they are applied to were seen",
+                "that the tuning parameters of the bounds, and the samples of auto, were chosen \
+                 before the answers that they are applied to were seen",
             ),
             Self::Answers => f.write_str(
                 "that answers, margins and selections are what the recorded networks answer on \

@@ -16,10 +16,10 @@ pub(crate) use shared::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    another failure than those below
+  1    any other failure
   2    wrong usage: a flag or its value
   3    a bad model, data or ledger file
-  4    the ledger is of another run, of a newer version, or in use
+  4    the ledger belongs to a different run or a newer version, or is in use
   5    the engine is missing or cannot compute the network
   6    writing failed, such as on a full disk
   7    check: a certificate, or another field of a ledger, does not hold
@@ -70,13 +70,13 @@ pub(crate) enum Command {
     Approximate(Approximate),
     /// Report on ledgers: tables, JSON, an HTML page
     Report(Report),
-    /// Check ledgers: derive all that they state from the answers in them, independently
+    /// Verify a ledger: recompute its certificates from the recorded answers with independent code
     Check(Check),
-    /// Compute how many samples a radius, or a target error, takes
+    /// Compute the number of samples needed for a radius or an error
     Samples(Samples),
-    /// List the engines that are installed, their precisions and devices
+    /// List the available engines, with their precisions and devices
     Engines(Engines),
-    /// Run all of it on a network and images that ship with recert
+    /// Run all of this on a network and images that ship with recert
     Demo(Demo),
 }
 

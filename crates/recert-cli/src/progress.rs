@@ -1,17 +1,28 @@
 //! A running job on the terminal: the progress bar, the rows, the log.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use recert::job::{Event, Events, Job, Pass, PassKind};
+use recert::job::{Event, Events, Job, Outcome, Pass, PassKind};
 use recert::report::cohen::{self, CohenLog, LogRow};
-use recert::smooth::Outcome;
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, Result, with_flag};
 use crate::terminal::{self, print};
+
+/// What a job is run on, as the command line names it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// Where inputs come from: of certifying, and of recertifying.
+    pub(crate) data: &'a str,
+    pub(crate) ledger: &'a Path,
+    /// The networks that rows are of.
+    pub(crate) networks: &'a [PathBuf],
+    /// The faster network that is certified through.
+    pub(crate) via: Option<&'a Path>,
+}
 
 /// Prints a row as each input is done, on stdout and to the log, and shows
 /// progress on stderr.
@@ -19,8 +30,7 @@ pub(crate) struct Progress<'a> {
     bar: ProgressBar,
     quiet: bool,
     log: Option<CohenLog>,
-    /// Where inputs come from: of certifying, and of recertifying.
-    sources: (&'a str, &'a Path),
+    subject: Subject<'a>,
     pass: Option<Pass>,
     /// The rows so far of every network but the first, whose rows are printed
     /// as they come.
@@ -29,16 +39,18 @@ pub(crate) struct Progress<'a> {
     before: u64,
     started: Instant,
     done: u64,
+    /// Rows so far of all networks, and those of them that are no abstentions.
+    rows: usize,
+    certified: usize,
     /// Samples of the rows that got no valid answer.
     invalid: u64,
     /// The first failure to write a row; the run is stopped for it.
     failure: Option<Failure>,
 }
 
-/// Runs a job to its end, with progress and rows. `data` and `ledger` name where
-/// the inputs come from that are certified, and recertified.
-pub(crate) fn run(job: Job<'_>, args: &RunArgs, data: &str, ledger: &Path) -> Result<()> {
-    let mut progress = Progress::new(args, (data, ledger))?;
+/// Runs a job to its end, with progress and rows.
+pub(crate) fn run(job: Job<'_>, args: &RunArgs, subject: Subject<'_>) -> Result<()> {
+    let mut progress = Progress::new(args, subject)?;
     terminal::watch_for_stop()?;
     let outcome = job.run(&mut progress);
     let outcome = match (outcome, progress.failure) {
@@ -59,17 +71,19 @@ fn open_log(path: &Path) -> Result<CohenLog> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(args: &RunArgs, sources: (&'a str, &'a Path)) -> Result<Self> {
+    fn new(args: &RunArgs, subject: Subject<'a>) -> Result<Self> {
         Ok(Self {
             bar: ProgressBar::hidden(),
             quiet: args.quiet || !std::io::stderr().is_terminal(),
             log: args.log.as_deref().map(open_log).transpose()?,
-            sources,
+            subject,
             pass: None,
             waiting: Vec::new(),
             before: 0,
             started: Instant::now(),
             done: 0,
+            rows: 0,
+            certified: 0,
             invalid: 0,
             failure: None,
         })
@@ -88,7 +102,9 @@ impl<'a> Progress<'a> {
         self.pass = Some(pass);
         self.waiting = vec![Vec::new(); pass.networks - 1];
         (self.done, self.invalid, self.started) = (0, 0, Instant::now());
-        if pass.rows {
+        (self.rows, self.certified) = (0, 0);
+        if pass.rows.is_some() {
+            self.name_rows(0);
             let written = print_header();
             self.failure = self.failure.take().or(written.err());
         }
@@ -121,6 +137,10 @@ impl<'a> Progress<'a> {
     }
 
     fn concluded(&mut self, networks: &[usize], row: LogRow) {
+        self.rows += networks.len();
+        if row.predict.is_some() {
+            self.certified += networks.len();
+        }
         for &network in networks {
             if network > 0 {
                 self.waiting[network - 1].push(row);
@@ -161,26 +181,67 @@ impl<'a> Progress<'a> {
         let Some(pass) = self.pass else {
             return String::new();
         };
-        let (data, ledger) = self.sources;
-        let (verb, source) = match pass.kind {
-            PassKind::Predict => ("predicted", data.to_owned()),
-            PassKind::Recertify => ("recertified", ledger.display().to_string()),
-            _ => ("certified", data.to_owned()),
+        let Subject {
+            data, ledger, via, ..
+        } = self.subject;
+        let (verb, source) = match (pass.kind, via) {
+            (PassKind::Predict, _) => ("predicted".to_owned(), data.to_owned()),
+            (PassKind::Recertify, None) => ("recertified".to_owned(), ledger.display().to_string()),
+            (_, Some(via)) if pass.rows.is_some() => {
+                let verb = format!("certified through {}", via.display());
+                (verb, data.to_owned())
+            }
+            (_, Some(via)) => (format!("answered by {}", via.display()), data.to_owned()),
+            (_, None) => ("certified".to_owned(), data.to_owned()),
         };
-        let mut inputs = format!("{} inputs of {source}", pass.inputs);
-        if pass.networks > 1 {
-            inputs = format!("{inputs} for {} networks", pass.networks);
+        let inputs = format!("{} of {source}", terminal::count(pass.inputs, "input"));
+        let networks = pass.networks;
+        if !finished {
+            return match networks {
+                1 => format!("stopped before all {inputs} were {verb}"),
+                _ => format!("stopped before all {inputs} were {verb} for {networks} networks"),
+            };
         }
-        if finished {
-            format!("{verb} {inputs}")
-        } else {
-            format!("stopped before all {inputs} were {verb}")
+        let (certified, all) = (self.certified, pass.inputs * networks);
+        let abstained = match self.rows - certified {
+            0 => String::new(),
+            abstained => format!(", {abstained} abstained"),
+        };
+        match networks {
+            _ if pass.rows.is_none() => format!("{inputs} {verb}"),
+            1 => format!("{certified} of {inputs} {verb}{abstained}"),
+            _ => {
+                format!("{certified} of {all} {verb} ({inputs} for {networks} networks){abstained}")
+            }
+        }
+    }
+
+    /// Names on stderr what the rows of a network, which follow, are of, where that
+    /// is not plain from the command line.
+    fn name_rows(&self, network: usize) {
+        let Some((pass, rows)) = self.pass.and_then(|pass| Some((pass, pass.rows?))) else {
+            return;
+        };
+        let name = self.subject.networks.get(network);
+        let name = name.filter(|_| pass.networks > 1);
+        let name = name.map_or_else(String::new, |name| format!(" of {}", name.display()));
+        let method = rows.method;
+        let by = match (rows.samples, rows.budget) {
+            _ if rows.among < 2 => String::new(),
+            (Some(samples), _) => format!(" by {method} from {samples} samples per input"),
+            (_, Some(budget)) => format!(" by {method} with budget {budget}"),
+            _ => format!(" by {method}"),
+        };
+        if !(name.is_empty() && by.is_empty()) {
+            self.bar
+                .suspend(|| terminal::remark(&format!("rows{name}{by}")));
         }
     }
 
     fn print_waiting(&mut self) -> Result<()> {
-        for rows in std::mem::take(&mut self.waiting) {
+        for (i, rows) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
             if !rows.is_empty() {
+                self.name_rows(i + 1);
                 print_header()?;
             }
             for row in &rows {

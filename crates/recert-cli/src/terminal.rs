@@ -44,7 +44,13 @@ pub(crate) fn print(text: &str) -> Result<()> {
         .map_err(|why| Failure::output("to standard output", why))
 }
 
-/// Says something on stderr.
+/// A number of things, such as `1 input` and `2 inputs`.
+pub(crate) fn count(number: usize, name: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {name}{plural}")
+}
+
+/// Prints a line to stderr, after the program's name.
 pub(crate) fn remark(text: &str) {
     eprintln!("recert: {text}");
 }

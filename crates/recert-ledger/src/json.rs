@@ -68,7 +68,10 @@ fn texts(fields: Map<String, Value>) -> Vec<(String, String)> {
 
 /// The fields of an enum's value, without the name of its variant.
 fn fields(value: &impl Serialize) -> Map<String, Value> {
-    let tagged = serde_json::to_value(value).unwrap_or_default();
+    let mut tagged = serde_json::to_value(value).unwrap_or_default();
+    // The map is sorted by itself only as long as no crate of the whole program
+    // enables `preserve_order` of serde_json.
+    tagged.sort_all_objects();
     let inner = match tagged {
         Value::Object(tagged) => tagged.into_iter().next().map(|(_, inner)| inner),
         _ => None,
@@ -90,4 +93,33 @@ pub(crate) fn read<T: DeserializeOwned>(variant: Option<&str>, text: &str) -> Re
     typed().ok_or_else(|| Foreign {
         text: text.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Inner {
+        z: u8,
+        a: u8,
+    }
+
+    #[derive(Serialize)]
+    enum Outer {
+        Variant { inner: Vec<Inner>, b: f64, a: u8 },
+    }
+
+    /// Also with `--features serde_json/preserve_order`, which a dependent may enable.
+    #[test]
+    fn names_are_in_alphabetical_order_at_every_depth() {
+        let value = Outer::Variant {
+            inner: vec![Inner { z: 1, a: 2 }],
+            b: 0.1,
+            a: 3,
+        };
+        assert_eq!(write(&value), r#"{"a":3,"b":0.1,"inner":[{"a":2,"z":1}]}"#);
+        let names: Vec<_> = entries(&value).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "b", "inner"]);
+    }
 }

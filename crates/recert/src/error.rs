@@ -215,8 +215,10 @@ fn on_one_line(error: &(dyn StdError + 'static)) -> String {
             message = format!("{message}: {text}");
         }
         // A ledger's error states all there is; the database's own words below
-        // it help nobody.
-        if cause.is::<recert_ledger::Error>() {
+        // it help nobody. That a file is not there, the system only says again.
+        let is_missing =
+            |error: &recert_data::Error| error.kind() == recert_data::ErrorKind::Missing;
+        if cause.is::<recert_ledger::Error>() || cause.downcast_ref().is_some_and(is_missing) {
             break;
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! A job is described by a plain configuration ([`CertifyConfig`], ..), a
 //! network ([`Network`]: an ONNX file in an engine, or any classifier) and
-//! inputs ([`Data`]: files, or images in memory). Making it checks everything that can be
-//! wrong; nothing is written before. [`Job::run`] writes to the ledger and
+//! inputs ([`Data`]: files, or images in memory). Constructing it checks everything that
+//! can be wrong; nothing is written before. [`Job::run`] writes to the ledger and
 //! reports [`Event`]s to whoever started it, who may stop it; nothing is ever
 //! printed. There is no state but in the values, all of which may be sent to
 //! other threads.
@@ -38,10 +38,15 @@ pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, app
 pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, check};
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
-pub use event::{Event, Events, Pass, PassKind, Remark};
+pub use event::{Event, Events, Pass, PassKind, Remark, Rows};
 pub use network::{Network, NetworkConfig};
 pub use plan::{Expected, Forecast};
 pub use recertify::{Goal, Method, Recertification, RecertifyConfig};
 pub use report::{Reported, report};
 pub use scratch::{certify, certify_via, predict, via_configs};
 pub use session::Job;
+
+// What configurations and events contain, so that an embedder needs this module alone.
+pub use recert_ledger::{Certificate, Input};
+pub use recert_noise::Law;
+pub use recert_smooth::{Outcome, Sides};

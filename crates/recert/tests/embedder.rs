@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use recert::engine::{Answers, Classifier, ImageShape};
+use recert::engine::{Answers, Classifier, FnClassifier, ImageShape};
 use recert::job::{
     self, ApproximateConfig, Auditor, CertifyConfig, Data, DataConfig, DataOptions, Event, Events,
     Goal, Job, Method, Network, NetworkConfig, Numbers, PassKind, Recertification, RecertifyConfig,
@@ -67,7 +67,7 @@ impl Events for Watch {
         match event {
             Event::Remark(remark) => self.remarks.push(remark),
             Event::PassStarted(pass) => {
-                let pass = (pass.kind, pass.inputs, pass.networks, pass.rows);
+                let pass = (pass.kind, pass.inputs, pass.networks, pass.rows.is_some());
                 self.passes.push(pass);
             }
             Event::Started { evaluations, done } => self.started.push((evaluations, done)),
@@ -140,8 +140,8 @@ fn closures_are_certified_recertified_reported_and_checked() {
     let radius = watch.rows[&(0, 1)];
     assert!((0.4..0.6).contains(&radius), "{radius}");
 
-    // Two closures in one pass, one of them named twice.
-    let networks = [bright(0.52), bright(0.48), bright(0.52)];
+    // Two closures in one pass.
+    let networks = [bright(0.52), bright(0.48)];
     let config = RecertifyConfig {
         goal: Goal::AverageRadius(5.0),
         ..RecertifyConfig::default()
@@ -150,11 +150,8 @@ fn closures_are_certified_recertified_reported_and_checked() {
     let forecasts = recertification.forecasts(&data, &networks).unwrap();
     assert!(forecasts[0].budgets[0].auto > 0.0 && forecasts[0].answered.is_none());
     let watch = run(recertification.job(&data, &networks).unwrap());
-    assert_eq!(watch.passes, [(PassKind::Recertify, 6, 3, true)]);
-    assert_eq!(watch.rows.len(), 18);
-    for idx in 0..6 {
-        assert_eq!(watch.rows[&(0, idx)], watch.rows[&(2, idx)]);
-    }
+    assert_eq!(watch.passes, [(PassKind::Recertify, 6, 2, true)]);
+    assert_eq!(watch.rows.len(), 12);
     let missed = |remark: &&Remark| matches!(remark, Remark::TargetMissed { .. });
     assert_eq!(watch.remarks.iter().filter(missed).count(), 2);
 
@@ -274,12 +271,52 @@ fn what_is_wrong_is_told_by_kind_and_field_and_leaves_no_ledger() {
     let job = job::certify(&later, &config(), &black, &f).unwrap();
     let error = job.run(&mut |_: Event<'_>| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Ledger, "{error}");
+    // Two closures of one name, which may answer differently.
+    let twins = [bright(0.52), bright(0.48), bright(0.52)];
+    let auto = RecertifyConfig::default();
+    let recertification = Recertification::open(&ledger, &auto, 3).unwrap();
+    let error = recertification.job(&data, &twins).err().unwrap();
+    assert_eq!(
+        (error.kind(), error.field()),
+        (ErrorKind::Parameter, Some(Field::Model))
+    );
+    assert!(
+        error.to_string().contains("'brighter than 0.52'"),
+        "{error}"
+    );
+    assert_eq!(held(&ledger), before);
     // Another closure is another network.
     let other = bright(0.6);
     let job = job::certify(&ledger, &config(), &data, &other).unwrap();
     let error = job.run(&mut |_: Event<'_>| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Ledger);
     assert_eq!(held(&ledger), before);
+}
+
+#[test]
+fn every_instance_of_a_classifier_has_to_be_of_the_same_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("run");
+    let data = data();
+    // The first instance states what the network is; the second differs.
+    for (classes, pixels) in [(3, IMAGE.len()), (2, IMAGE.len() + 1)] {
+        let made = AtomicUsize::new(0);
+        let make = move || {
+            let first = made.fetch_add(1, Ordering::SeqCst) == 0;
+            let (classes, pixels) = if first {
+                (2, IMAGE.len())
+            } else {
+                (classes, pixels)
+            };
+            Box::new(FnClassifier::new(classes, pixels, |_: &[f32]| Some(0))) as Box<dyn Classifier>
+        };
+        let network = Network::from_classifier("unsteady", true, IMAGE, make).unwrap();
+        let error = job::certify(&ledger, &config(), &data, &network)
+            .err()
+            .unwrap();
+        assert_eq!(error.kind(), ErrorKind::Parameter, "{error}");
+        assert!(!ledger.exists());
+    }
 }
 
 /// Answers with logits.

@@ -2,12 +2,30 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{Arg, Args as ClapArgs};
 use recert::job::Fraction;
 
 use super::{DataArgs, NetworkArgs};
 
+/// What the engine's flags are for, and their defaults, where there is no ledger.
+fn for_calibration(arg: Arg) -> Arg {
+    let help = match arg.get_id().as_str() {
+        "engine" => {
+            "The engine that runs the calibration images: direct, rten (both built in), openvino \
+             or onnxruntime [default: a built-in one]"
+        }
+        "precision" => "The precision of calibration: f32, bf16 or f16 [default: f32]",
+        "device" => {
+            "The device that calibrates, by the engine's name for it: CPU, CUDA, GPU, .. \
+             [default: CPU]"
+        }
+        _ => return arg,
+    };
+    arg.help(help)
+}
+
 #[derive(Debug, Clone, ClapArgs)]
+#[command(mut_args(for_calibration))]
 #[expect(clippy::struct_excessive_bools, reason = "flags are booleans")]
 pub(crate) struct Approximate {
     /// The network, an ONNX file
@@ -40,7 +58,8 @@ pub(crate) struct Approximate {
     /// will be certified at
     #[arg(long, value_name = "S")]
     pub(crate) sigma: Option<f64>,
-    /// Let the range of an activation cover the middle P % of its values instead of all
+    /// Percentile calibration: clip each activation's range to the central P % of its values
+    /// instead of covering all
     #[arg(long, value_name = "P")]
     pub(crate) percentile: Option<f64>,
     /// Print what was changed as JSON
@@ -60,7 +79,7 @@ pub(crate) struct Report {
     /// Print JSON instead of tables
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write one self-contained HTML page
+    /// Also write one self-contained HTML page; the tables are printed all the same
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// Radii at which to state certified accuracy
@@ -73,11 +92,11 @@ pub(crate) struct Report {
 
 /// Ends `recert check --help`.
 const CHECK: &str = "\
-Every count, share of alpha, bound, radius and statement is derived again by code that
-shares nothing with what made it, and compared; docs/checking.md states what that proves.
-That the networks gave these answers is not derivable: --rerun N regenerates the noise of
-N samples, runs the networks on them, and compares. docs/glossary.md explains the names of
-methods and bounds.";
+Every count, share of alpha, bound, radius and statement is recomputed by code that shares
+nothing with the code that made it, and compared; docs/checking.md states what that proves.
+That the networks gave these answers cannot be recomputed: --rerun N regenerates the noise
+of N samples, runs the networks on them, and compares. docs/glossary.md explains the names
+of methods and bounds.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = CHECK)]
@@ -164,10 +183,10 @@ Python environment (VIRTUAL_ENV, CONDA_PREFIX), the Python on the PATH, the user
 packages, and the system's library folders.
 
 Without --engine, or with --engine auto, a new ledger is made by the first of openvino, direct,
-onnxruntime, rten that is installed and takes the network, the --precision and the --device; for
+onnxruntime, rten that is installed and supports the network, the --precision and the --device; for
 networks quantized to 8 bits direct comes first, unless the processor has AMX. The
 ledger records engine, version, precision and device; commands that resume it or recertify from it
-use the same, or fail where they are not there.";
+use the same, or fail where these are not available.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = ENGINES)]

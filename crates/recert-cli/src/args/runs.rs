@@ -31,8 +31,8 @@ pub(crate) struct Certify {
     /// its bound is anytime-valid
     #[arg(long, value_name = "R", conflicts_with_all = ["one_sided", "via"])]
     pub(crate) until_radius: Option<f64>,
-    /// Certify through this faster version of the network: certify that one from n samples, and
-    /// recertify the network itself with --via-budget evaluations
+    /// Certify the network through this faster version of it: certify the faster one from n
+    /// samples, and recertify the network itself with --via-budget evaluations
     #[arg(long, value_name = "FILE")]
     pub(crate) via: Option<PathBuf>,
     /// Evaluations of the network itself with --via: a count over all inputs, or a percentage of n
@@ -75,37 +75,37 @@ const METHODS: [Named<Method>; 6] = [
     Named(
         Method::Auto,
         "auto",
-        "For each input the samples and the bound that promise the largest radius for the budget, \
-         chosen by the original's answers and margins",
+        "Choose samples by the original's answers and margins; spend the budget where it adds most \
+         radius. Inputs that promise little get few samples or none, and then abstain: auto \
+         maximises the average radius, not the number certified",
     ),
     Named(
         Method::Irs,
         "irs",
         "Incremental randomized smoothing (Ugare et al., ICLR 2024, algorithm 2): zeta or direct, \
-         its error accounted for over both branches",
+         with failure probability split over both branches",
     ),
     Named(
         Method::Zeta,
         "zeta",
-        "The original's lower bound less zeta, the upper confidence bound of the probability that \
-         the two networks disagree",
+        "Original's lower bound minus an upper bound on the disagreement (IRS, Theorem 2)",
     ),
     Named(
         Method::Loss,
         "loss",
-        "The original's lower bound less the upper confidence bound of a loss: the original \
-         answers the class, and the modified network does not",
+        "Original's lower bound minus an upper bound on P(original answers the class, modified does \
+         not)",
     ),
     Named(
         Method::Paired,
         "paired",
-        "That of loss, plus the lower confidence bound of a gain: the modified network answers the \
-         class, and the original does not",
+        "That of loss, plus a lower bound on the reverse: P(modified answers the class, original \
+         does not)",
     ),
     Named(
         Method::Direct,
         "direct",
-        "From scratch: Clopper-Pearson on the modified network's own samples, to compare with",
+        "From scratch, for comparison: Clopper-Pearson on the modified network's own samples",
     ),
 ];
 
@@ -115,14 +115,14 @@ pub(crate) struct Recertify {
     /// The ledger of the original network
     pub(crate) ledger: PathBuf,
     /// The modified network, an ONNX file. Given several times: candidates, run in one pass, whose
-    /// certificates all stay valid if one of them is then chosen by its results
+    /// certificates are corrected for the selection among them (auto only)
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) model: Vec<PathBuf>,
-    /// The bound to recertify by, or several; all but auto use the first `n_p` samples
+    /// How to recertify, one method or several; all but auto use the first `n_p` samples
     #[arg(long, value_parser = named(&METHODS), value_delimiter = ',', default_value = "auto")]
     pub(crate) method: Vec<Method>,
-    /// auto: evaluations over all inputs, as a count or as a percentage of n on average, or
-    /// several [default: --n-p, or 10%]
+    /// auto: evaluations over all inputs, as a count or as a percentage of n per input on average;
+    /// or several budgets [default: --n-p, or 10%]
     #[arg(
         long,
         value_delimiter = ',',
@@ -134,7 +134,7 @@ pub(crate) struct Recertify {
     /// inputs, whatever their labels
     #[arg(long, value_name = "R", conflicts_with = "budget")]
     pub(crate) target_acr: Option<f64>,
-    /// auto: stop each input once it is certified at this radius, or seems never to be
+    /// auto: stop each input once it is certified at this radius, or is unlikely to be
     #[arg(
         long,
         visible_alias = "target-radius",
@@ -149,15 +149,16 @@ pub(crate) struct Recertify {
     /// With --plan: print JSON
     #[arg(long, requires = "plan")]
     pub(crate) json: bool,
-    /// Candidates that the network may be chosen among by its results [default: the number of
+    /// Number of candidates to correct for (selection by their results) [default: the number of
     /// --model]
     #[arg(long, value_name = "K")]
     pub(crate) among: Option<u32>,
-    /// irs: where the original's lower bound is at least this, direct comes first
+    /// IRS threshold on the original's lower bound: at or above it, certify the modified network
+    /// from its own counts first; below, by zeta
     #[arg(long, value_name = "G", default_value_t = 0.99)]
     pub(crate) gamma: f64,
-    /// Other methods than auto: samples of the modified network per input, a count or a percentage
-    /// of n, or several [default: 10%]
+    /// Methods other than auto: samples of the modified network per input, a count or a percentage
+    /// of n; or several [default: 10%]
     #[arg(
         long = "n-p",
         value_delimiter = ',',
@@ -167,7 +168,7 @@ pub(crate) struct Recertify {
     pub(crate) n_p: Vec<Amount>,
     #[command(flatten)]
     pub(crate) sides: SidesArgs,
-    /// Failure probability of each new certificate, in total [default: twice the ledger's alpha,
+    /// Failure probability of one certificate [default: twice the ledger's alpha,
     /// 0.5 at most]
     #[arg(long, value_name = "A")]
     pub(crate) alpha: Option<f64>,

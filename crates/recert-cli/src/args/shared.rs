@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use recert::engine::Precision;
-use recert::job::{DataOptions, NetworkConfig, RunConfig, SubsetConfig};
-use recert::noise::Law;
-use recert::smooth::Sides;
+use recert::job::{DataOptions, Law, NetworkConfig, RunConfig, Sides, SubsetConfig};
 
 /// Declares flags that are, one for one, the fields of a configuration.
 macro_rules! flags {
@@ -32,7 +30,7 @@ macro_rules! flags {
 flags! {
     /// How to read a data set.
     DataArgs -> DataOptions {
-        /// Read the training half of a data set that has both
+        /// Read the images of the training set, not of the test set
         #[arg(long)]
         train: bool,
         /// Labels for data that has none: an npy or IDX file
@@ -57,14 +55,13 @@ flags! {
     /// How to compute a network.
     NetworkArgs -> NetworkConfig {
         /// The engine that computes the network: direct, rten (both built in), openvino,
-        /// onnxruntime, or auto, the fastest that is installed and takes the network (see `recert
-        /// engines`) [default: the ledger's where there is one, a built-in one for calibration,
-        /// else auto]
+        /// onnxruntime, or auto, the fastest that is installed and supports the network (see
+        /// `recert engines`) [default: the ledger's where there is one, else auto]
         #[arg(long, value_name = "NAME")]
         engine: Option<String>,
         /// The precision: f32, bf16, f16, or int8 (8 bits where the network is quantized, which it
-        /// must be, and f32 elsewhere); in bf16 a network is another one than in f32, to be
-        /// recertified [default: the ledger's where there is one, else f32]
+        /// must be, and f32 elsewhere); a network in bf16 counts as a different network from the
+        /// same file in f32 [default: the ledger's where there is one, else f32]
         #[arg(long, value_name = "P")]
         precision: Option<Precision>,
         /// The device, by the engine's name for it: CPU, CUDA or CUDA:1 (onnxruntime), GPU or
@@ -89,8 +86,8 @@ flags! {
 flags! {
     /// How to spread the work, which no answer depends on.
     WorkerArgs -> RunConfig {
-        /// Workers, each computing on one thread; results do not depend on their number [default:
-        /// all cores; 2 on another --device than the CPU]
+        /// Worker threads; results do not depend on their number [default: all cores; 2 on a
+        /// --device other than the CPU]
         #[arg(long, value_name = "N")]
         threads: Option<usize>,
         /// Images in one call of the engine [default: the fastest by a short measurement; 32 for
@@ -141,7 +138,7 @@ pub(crate) struct SubjectArgs {
     /// Standard deviation of the noise, in units of pixels in [0, 1]
     #[arg(long, value_name = "S")]
     pub(crate) sigma: f64,
-    /// Failure probability: the most with which a radius, or a predicted class, is wrong
+    /// Failure probability of one certificate or prediction
     #[arg(long, value_name = "A", default_value_t = 0.001)]
     pub(crate) alpha: f64,
 }
@@ -153,7 +150,7 @@ const LAWS: [Named<Law>; 2] = [
         Law::Integer,
         "integer",
         "Normal, rounded to grey levels: for 8-bit images, whose certificates then hold for every \
-         8-bit image within the radius without any proviso on floating-point rounding",
+         8-bit image within the radius, regardless of floating-point rounding",
     ),
 ];
 
@@ -163,7 +160,7 @@ pub(crate) struct ScratchArgs {
     /// Seed of the noise
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Distribution of the noise
+    /// Noise distribution
     #[arg(long, value_parser = named(&LAWS), default_value = "gaussian")]
     pub(crate) noise: Law,
     /// The ledger to write, or to resume
@@ -182,8 +179,7 @@ pub(crate) struct ScratchArgs {
 /// Which probabilities a certificate from scratch bounds.
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(crate) struct SidesArgs {
-    /// From scratch: bound the probability of the class alone, as CERTIFY of Cohen et al. 2019
-    /// does, and not that of the runner-up too
+    /// From scratch: bound only the top class's probability (Cohen et al. 2019)
     #[arg(long)]
     one_sided: bool,
 }

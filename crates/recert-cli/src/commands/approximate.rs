@@ -60,7 +60,7 @@ fn largest_error(changes: &Changes) -> String {
         return String::new();
     };
     format!(
-        "{:.2} % of the weights changed, {:.2} % became zero; largest error of a weight {:.3e}, in {}\n",
+        "{:.2} % of the weights changed, {:.2} % became zero; largest error of a weight {:.1e}, in layer `{}`\n",
         percent(changes.changed()),
         percent(changes.zeroed()),
         layer.max_abs_error,

@@ -5,7 +5,7 @@ use recert::job::{self, CertifyConfig, Data, DataConfig, Network, PredictConfig}
 
 use crate::args::{Certify, Predict, ScratchArgs, SubjectArgs};
 use crate::exit::Result;
-use crate::progress;
+use crate::progress::{self, Subject};
 
 pub(crate) fn certify(args: &Certify) -> Result<()> {
     let (scratch, subject) = (&args.scratch, &args.subject);
@@ -28,7 +28,7 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
     let Some(via) = &args.via else {
         let network = Network::open_for(ledger, &subject.model, &slow, data.shape())?;
         let job = job::certify(ledger, &config, &data, &network)?;
-        return progress::run(job, &scratch.run, &subject.data, ledger);
+        return progress::run(job, &scratch.run, on(subject, scratch));
     };
     let options = EngineOptions {
         precision: args.via_precision,
@@ -39,7 +39,11 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
     let base = faster.identity();
     let network = Network::open_like(&subject.model, &slow, base, data.shape())?;
     let job = job::certify_via(ledger, &config, args.via_budget, &data, &faster, &network)?;
-    progress::run(job, &scratch.run, &subject.data, ledger)
+    let subject = Subject {
+        via: Some(via),
+        ..on(subject, scratch)
+    };
+    progress::run(job, &scratch.run, subject)
 }
 
 pub(crate) fn predict(args: &Predict) -> Result<()> {
@@ -58,7 +62,16 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
     let (ledger, network) = (&scratch.ledger, scratch.network.config());
     let network = Network::open_for(ledger, &subject.model, &network, data.shape())?;
     let job = job::predict(ledger, &config, &data, &network)?;
-    progress::run(job, &scratch.run, &subject.data, ledger)
+    progress::run(job, &scratch.run, on(subject, scratch))
+}
+
+fn on<'a>(subject: &'a SubjectArgs, scratch: &'a ScratchArgs) -> Subject<'a> {
+    Subject {
+        data: &subject.data,
+        ledger: &scratch.ledger,
+        networks: std::slice::from_ref(&subject.model),
+        via: None,
+    }
 }
 
 fn open(subject: &SubjectArgs, scratch: &ScratchArgs) -> Result<Data> {

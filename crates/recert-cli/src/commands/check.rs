@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::args::Check;
 use crate::exit::{Code, Failure, Result, with_flag};
-use crate::terminal::print;
+use crate::terminal::{count, print, remark};
 
 /// Violations of a ledger that are printed; JSON has all of them.
 const SHOWN: usize = 100;
@@ -28,22 +28,35 @@ pub(crate) fn run(args: &Check) -> Result<()> {
         let document = json!({"schema": SCHEMA, "ledgers": ledgers});
         print(&format!("{document:#}\n"))?;
     } else {
-        let texts = all.iter().map(as_text);
+        let texts = all.iter().filter_map(as_text);
         print(&texts.collect::<Vec<_>>().join("\n"))?;
     }
     let wrong: Vec<usize> = all.iter().map(Checked::wrong).filter(|&w| w > 0).collect();
     if !wrong.is_empty() {
-        let message = format!(
-            "{} fields or answers do not hold, in {} of {} ledgers",
-            wrong.iter().sum::<usize>(),
-            wrong.len(),
-            all.len()
-        );
+        remark_failures(all.iter().filter(|_| !args.json));
+        let found = match wrong.iter().sum::<usize>() {
+            1 => "1 field or answer does not hold".to_owned(),
+            more => format!("{more} fields or answers do not hold"),
+        };
+        let ledgers = count(all.len(), "ledger");
+        let message = format!("{found}, in {} of {ledgers}", wrong.len());
         return Err(Failure::new(Code::Check, message));
     }
+    let Some(first) = all.iter().position(|checked| checked.result.is_err()) else {
+        return Ok(());
+    };
+    // The first is the program's own error.
+    remark_failures(all[first + 1..].iter().filter(|_| !args.json));
     match all.into_iter().find_map(|checked| checked.result.err()) {
         Some(error) => Err(error.into()),
         None => Ok(()),
+    }
+}
+
+/// States on stderr why ledgers could not be checked.
+fn remark_failures<'a>(checked: impl Iterator<Item = &'a Checked>) {
+    for error in checked.filter_map(|checked| checked.result.as_ref().err()) {
+        remark(&with_flag(error, error.field()));
     }
 }
 
@@ -62,20 +75,11 @@ fn as_json(checked: &Checked) -> Value {
     }
 }
 
-fn as_text(checked: &Checked) -> String {
+/// What a check found, as text; `None` where there was none.
+fn as_text(checked: &Checked) -> Option<String> {
+    let Findings { report, rerun } = checked.result.as_ref().ok()?;
     let mut text = String::new();
     let mut line = |line: &str| text.extend([line, "\n"]);
-    let Findings { report, rerun } = match &checked.result {
-        Ok(findings) => findings,
-        Err(error) => {
-            line(&format!(
-                "{}: cannot be checked: {}",
-                checked.ledger.display(),
-                with_flag(error, error.field()),
-            ));
-            return text;
-        }
-    };
     let seal = match report.seal {
         SealState::Absent => "no seal",
         SealState::Holds => "the seal holds",
@@ -87,23 +91,27 @@ fn as_text(checked: &Checked) -> String {
         report.version,
         report.answers
     ));
-    line(&format!(
-        "  {:<10}{:>14}{:>12}{:>18}",
-        "method", "certificates", "certified", "answers counted"
-    ));
+    if report.methods.is_empty() {
+        line("  holds no certificates yet");
+    } else {
+        line(&format!(
+            "  {:<10}{:>14}{:>12}{:>33}",
+            "method", "certificates", "certified", "samples used (all certificates)"
+        ));
+    }
     for (method, tally) in &report.methods {
         line(&format!(
-            "  {method:<10}{:>14}{:>12}{:>18}",
+            "  {method:<10}{:>14}{:>12}{:>33}",
             tally.certificates, tally.certified, tally.samples
         ));
     }
     if let Some(rerun) = rerun {
         line(&format!(
-            "  run again: {} samples, and all selection samples of {} inputs (--seed {}): {} differ",
+            "  run again: {} samples, and class selections recomputed of {} (--seed {}): {}",
             rerun.samples,
-            rerun.selections,
+            count(rerun.selections as usize, "input"),
             rerun.seed,
-            rerun.differences.len()
+            count(rerun.differences.len(), "difference"),
         ));
     }
     for item in &report.unchecked {
@@ -124,7 +132,7 @@ fn as_text(checked: &Checked) -> String {
         ));
     }
     if wrong.is_empty() {
-        line("  all that was checked holds");
+        line("  all checks passed");
     }
-    text
+    Some(text)
 }

@@ -84,7 +84,7 @@ fn as_text(survey: &[Survey], auto: &[&str], quantized: &[&str]) -> String {
     }
     let _ = writeln!(
         text,
-        "\n--engine auto: {}, the first that takes the network",
+        "\n--engine auto: {}, the first that supports the network",
         auto.join(", ")
     );
     if quantized != auto {
@@ -96,13 +96,17 @@ fn as_text(survey: &[Survey], auto: &[&str], quantized: &[&str]) -> String {
     }
     for (engine, found) in survey {
         if let (Err(why), Some(install)) = (found, engine.install) {
-            let _ = writeln!(text, "\n{} is not here: {install}\n  {why}", engine.name);
+            let _ = writeln!(
+                text,
+                "\n{} is not installed: {install}\n  {why}",
+                engine.name
+            );
         }
     }
     text
 }
 
-/// A line a device; what is the same as above stays blank.
+/// One line per device; what is the same as above stays blank.
 fn lines_of(name: &str, found: &Found) -> Vec<[String; 5]> {
     let library = (found.path.as_ref()).map_or("built in".to_owned(), |p| p.display().to_string());
     let line = |(i, device): (usize, &Device)| {

@@ -7,7 +7,7 @@ use recert::num::format_down;
 use serde_json::{Value, json};
 
 use crate::exit::Result;
-use crate::terminal;
+use crate::terminal::{self, count};
 
 /// The version of the JSON.
 const SCHEMA: &str = "recert-plan/1";
@@ -42,10 +42,14 @@ fn as_text(forecast: &Forecast) -> String {
     } = forecast;
     let basis = basis(forecast);
     let mut text = format!(
-        "Expected average certified radius of {inputs} inputs under {network}, whatever their \
-         labels, from {basis}\n\n\
+        "Expected average radius (wrong classes included) of {} under {network}, from {basis}\n\n\
          {:>12} {:>8} {:>8} {:>13} {:>9}\n",
-        "evaluations", "% of n", "auto", "from scratch", "speed-up",
+        count(*inputs as usize, "input"),
+        "evaluations",
+        "% of n",
+        "auto",
+        "from scratch",
+        "speed-up",
     );
     for line in budgets {
         let times = |evaluations: u64| evaluations as f64 / line.evaluations.max(1) as f64;
@@ -64,6 +68,8 @@ fn as_text(forecast: &Forecast) -> String {
             format_down(line.from_scratch, 4),
         );
     }
+    text += "\nspeed-up: evaluations that certifying from scratch needs for the radius in column \
+             auto, divided by those of auto\n";
     if budgets.iter().all(Expected::better_from_scratch) {
         text += "\nRecertifying promises nothing here: certify from scratch instead.\n";
     } else if budgets

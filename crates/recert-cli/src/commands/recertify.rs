@@ -5,7 +5,7 @@ use recert::job::{Goal, Recertification, RecertifyConfig};
 use super::plan;
 use crate::args::Recertify;
 use crate::exit::{Result, usage};
-use crate::progress;
+use crate::progress::{self, Subject};
 
 pub(crate) fn run(args: &Recertify) -> Result<()> {
     if args.model.len() > 1 && args.run.log.is_some() {
@@ -23,7 +23,13 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
         return plan::print(&recertification.forecasts(&data, &networks)?, args.json);
     }
     let job = recertification.job(&data, &networks)?;
-    progress::run(job, &args.run, "", &args.ledger)
+    let subject = Subject {
+        data: "",
+        ledger: &args.ledger,
+        networks: &args.model,
+        via: None,
+    };
+    progress::run(job, &args.run, subject)
 }
 
 fn config(args: &Recertify) -> RecertifyConfig {

@@ -99,6 +99,44 @@ fn samples_that_were_answered_are_not_evaluated_again() {
 }
 
 #[test]
+fn rows_of_several_methods_name_the_one_that_they_show() {
+    let place = Place::new();
+    let path = ledger(&place, "run.recert");
+    let network = place.text("shapes.prune20.onnx");
+    let words = with(
+        &[],
+        &["recertify", &path, "--model", &network, "--n-p", "10%,5%"],
+    );
+    let said = ok(&with(&words, &["--method", "direct,irs"]));
+    let named = "recert: rows by irs from 40 samples per input";
+    assert!(
+        said.stderr.lines().any(|line| line == named),
+        "{}",
+        said.stderr
+    );
+    let said = ok(&with(&words, &["--method", "direct,auto"]));
+    let named = format!("recert: rows by auto with budget {}", INPUTS * 40);
+    assert!(
+        said.stderr.lines().any(|line| line == named),
+        "{}",
+        said.stderr
+    );
+    // One method with one number of samples needs no name.
+    let words = [
+        "recertify",
+        &path,
+        "--model",
+        &network,
+        "--n-p",
+        "10%",
+        "--method",
+        "irs",
+    ];
+    let said = ok(&with(&[], &words));
+    assert!(!said.stderr.contains("rows"), "{}", said.stderr);
+}
+
+#[test]
 fn evaluations_are_those_made() {
     let place = Place::new();
     let path = ledger(&place, "run.recert");

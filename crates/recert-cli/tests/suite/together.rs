@@ -153,6 +153,15 @@ fn three_networks_that_share_layers_are_one_after_the_other() {
         said.stderr
             .contains("2 networks share their first 6 layers")
     );
+    let named: Vec<_> = said
+        .stderr
+        .lines()
+        .filter(|line| line.contains("rows of "))
+        .collect();
+    assert_eq!(named.len(), 3, "{}", said.stderr);
+    for (line, network) in named.iter().zip([a, b, a]) {
+        assert!(line.ends_with(network.as_str()), "{line}");
+    }
     let twice = tables(&said.stdout);
     assert_eq!(twice[0], twice[2]);
     std::fs::copy(place.path("base.recert"), &ledger).unwrap();

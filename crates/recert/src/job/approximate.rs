@@ -41,12 +41,13 @@ pub enum Numbers {
 /// How to find the ranges of activations.
 #[derive(Debug, Clone)]
 pub struct Int8Config {
-    /// The most images.
+    /// The most images to run.
     pub limit: u32,
-    /// Standard deviation of noise added to the images: that which the network
+    /// Standard deviation, in units of pixels in [0, 1], of noise added to the images: that which the network
     /// will be certified at.
     pub sigma: Option<f64>,
-    /// Cover the middle so many per cent of the values instead of all.
+    /// Clip to the central part of the values, in per cent (above 0, at most 100), instead
+    /// of covering all.
     pub percentile: Option<f64>,
     /// How to run the network.
     pub network: NetworkConfig,

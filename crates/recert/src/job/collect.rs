@@ -9,7 +9,7 @@ use recert_smooth::{
 };
 
 use super::data::Data;
-use super::event::{Event, Events};
+use super::event::{Event, Events, Rows};
 
 /// Evaluations and certificates of one pass.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub(super) struct Asked {
     pub(super) until: Option<Radius>,
 }
 
-/// The samples an input that a radius to reach sizes its pilot by: twenty each.
+/// The samples per input that a radius to reach sizes its pilot by: twenty each.
 const UNTIL_PILOT: u64 = 400;
 
 impl Asked {
@@ -69,6 +69,28 @@ pub(super) struct Collection<'a> {
 }
 
 impl Work {
+    /// What rows made by `method` show.
+    pub(super) fn rows(&self, method: &'static str) -> Rows {
+        let mut rows = Rows {
+            method,
+            samples: None,
+            budget: None,
+            among: 1,
+        };
+        if let Self::Recertify(asked) = self {
+            // With several budgets or counts of samples, the row is that of the largest.
+            match asked.goals.last() {
+                Some(&Goal::Budget(total)) if method == "auto" => rows.budget = Some(total),
+                _ if method == "auto" => {}
+                _ => rows.samples = asked.samples.last().copied(),
+            }
+            rows.among = asked.methods.len() * asked.samples.len()
+                + asked.goals.len()
+                + usize::from(asked.until.is_some());
+        }
+        rows
+    }
+
     pub(super) fn run(
         &self,
         pass: Collection<'_>,

@@ -16,7 +16,7 @@ const MOST_THREADS: usize = 1024;
 /// How to go about a run; no answer depends on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunConfig {
-    /// Workers, each computing on one thread; by default one a core, or two on
+    /// Workers, each computing on one thread; by default one per core, or two on
     /// another device than the processor.
     pub threads: Option<usize>,
     /// Images in one call of the engine; by default the fastest by a short
@@ -27,11 +27,11 @@ pub struct RunConfig {
 /// Which inputs of a data set: every k-th from an offset on, up to a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubsetConfig {
-    /// The distance between two inputs.
+    /// The distance between the positions of two inputs; 1 takes all.
     pub every: u32,
-    /// The first input.
+    /// The position of the first input, from 0.
     pub offset: u32,
-    /// The most inputs.
+    /// The most inputs; all if there is none.
     pub limit: Option<u32>,
 }
 
@@ -53,13 +53,14 @@ pub struct CertifyConfig {
     pub sigma: f64,
     /// Probability that a radius is wrong.
     pub alpha: f64,
-    /// Estimation samples an input.
+    /// Estimation samples per input: they bound the class's probability.
     pub n: u64,
-    /// Selection samples an input.
+    /// Selection samples per input: they choose the class.
     pub n0: u64,
     /// Whether to bound the runner-up's probability too.
     pub sides: Sides,
-    /// Stop an input as soon as it is certified at this radius or cannot be.
+    /// Stop an input as soon as it is certified at this radius, in units of pixels in
+    /// [0, 1], or cannot be.
     pub until_radius: Option<f64>,
     /// Seed of the noise.
     pub seed: u64,
@@ -114,7 +115,7 @@ pub struct PredictConfig {
     pub sigma: f64,
     /// Probability that a predicted class is wrong.
     pub alpha: f64,
-    /// Samples an input.
+    /// Samples per input.
     pub n: u64,
     /// Seed of the noise.
     pub seed: u64,
@@ -184,9 +185,9 @@ impl RunConfig {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {
-    /// So many.
+    /// A count of samples or evaluations, at least 1.
     Count(u64),
-    /// So many of a hundred.
+    /// A percentage of n, or of n over all inputs: above 0, at most 100.
     Percent(f64),
 }
 

@@ -18,7 +18,7 @@ pub struct DataOptions {
     pub train: bool,
     /// Labels for data that has none: an npy or IDX file.
     pub labels: Option<PathBuf>,
-    /// For image folders: a file of folder names, one a line, that number the classes.
+    /// For image folders: a file of folder names, one per line, that number the classes.
     pub classes: Option<PathBuf>,
     /// Added to every label.
     pub label_offset: Option<i64>,
@@ -41,7 +41,14 @@ pub struct DataConfig {
 impl DataConfig {
     /// The text that a ledger keeps, with sorted keys.
     fn record(&self) -> String {
-        serde_json::to_value(self).map_or_else(|_| self.data.clone(), |value| value.to_string())
+        serde_json::to_value(self).map_or_else(
+            |_| self.data.clone(),
+            |mut value| {
+                // Also where another crate enables `preserve_order` of serde_json.
+                value.sort_all_objects();
+                value.to_string()
+            },
+        )
     }
 
     /// What a ledger records of data that was read from files; `None` for the name

@@ -36,7 +36,7 @@ pub enum Event<'a> {
     PassStarted(Pass),
     /// What a part of the pass needs, and how much of it the ledger has already.
     Started {
-        /// Evaluations.
+        /// Evaluations, over all inputs and networks.
         evaluations: u64,
         /// Those of them that are in the ledger.
         done: u64,
@@ -46,7 +46,8 @@ pub enum Event<'a> {
         /// Evaluations since the last such event.
         evaluations: u64,
     },
-    /// A network is done with an input; in the order of the inputs.
+    /// A network is done with an input. Inputs come in their order, except where
+    /// each stops at a radius: there they come as they are done.
     Concluded {
         /// The network, by its positions among those given to the job: several
         /// if it was given several times.
@@ -77,8 +78,24 @@ pub struct Pass {
     pub inputs: usize,
     /// The number of networks that were given.
     pub networks: usize,
-    /// Whether there will be rows: a pass that is a means to another has none.
-    pub rows: bool,
+    /// What its rows show; `None` for a pass that is a means to another and has none.
+    pub rows: Option<Rows>,
+}
+
+/// Which of an input's certificates its row shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rows {
+    /// The method, by its name in the ledger.
+    pub method: &'static str,
+    /// Samples of a modified network per input that the row rests on; `None` for
+    /// `auto`, where they differ, and for what is not a recertification.
+    pub samples: Option<u64>,
+    /// Evaluations over all inputs that `auto` may spend for it, where it has a
+    /// budget: the largest of several.
+    pub budget: Option<u64>,
+    /// How many certificates the pass makes of each input, of which the row shows
+    /// one.
+    pub among: usize,
 }
 
 /// What a pass does with its inputs.
@@ -119,8 +136,8 @@ pub enum Remark {
         networks: usize,
         /// How many layers with weights these are.
         layers: usize,
-        /// Their part of all multiply-adds, from 0 to 1.
-        part: f64,
+        /// The fraction of all networks' multiply-adds that is in them, from 0 to 1.
+        shared_fraction: f64,
     },
     /// An engine's answers may depend on the batch.
     BatchDependent {
@@ -134,39 +151,39 @@ pub enum Remark {
     },
     /// No input can be certified at the radius asked for.
     RadiusOutOfReach {
-        /// The radius.
+        /// The radius asked for, in units of pixels in [0, 1].
         radius: f64,
-        /// The samples.
+        /// Estimation samples per input.
         n: u64,
-        /// A radius above what they can certify.
+        /// A radius above what n samples can certify, in the same units.
         most: f64,
     },
     /// What certifying through a faster network costs.
     Via {
         /// How many times as fast it is.
         speed: f64,
-        /// How many evaluations of the network itself take as long.
+        /// How many evaluations of the network itself take as long as one input.
         evaluations: u64,
-        /// So many samples of the network itself are likely to certify more in
-        /// the same time.
+        /// Estimation samples per input of the network itself that are likely to
+        /// certify more in the same time, if any are.
         better: Option<u64>,
     },
     /// An average certified radius that was aimed at was not reached.
     TargetMissed {
         /// The network's file.
         network: String,
-        /// The inputs.
+        /// The number of inputs.
         inputs: usize,
-        /// Their mean radius.
+        /// Their mean certified radius, in units of pixels in [0, 1].
         mean: f64,
-        /// What was aimed at.
+        /// The mean radius aimed at, in the same units.
         target: f64,
     },
     /// A network has certificates by `auto` for several budgets or targets.
     SeveralGoals {
         /// The network's file.
         network: String,
-        /// How many.
+        /// The number of budgets and targets, and so of certificates per input.
         goals: usize,
     },
 }
@@ -196,12 +213,12 @@ impl fmt::Display for Remark {
             Self::LayersShared {
                 networks,
                 layers,
-                part,
+                shared_fraction,
             } => write!(
                 f,
                 "{networks} networks share their first {layers} layers ({:.0} % of the \
                  multiply-adds): these are computed once",
-                (100.0 * part).floor(),
+                (100.0 * shared_fraction).floor(),
             ),
             Self::BatchDependent { engine } => write!(
                 f,
@@ -251,9 +268,9 @@ impl fmt::Display for Remark {
             ),
             Self::SeveralGoals { network, goals } => write!(
                 f,
-                "{network} has certificates by auto for {goals} budgets or targets: each holds by \
-                 itself, but the one with the largest radius, chosen by that, does not (SOUNDNESS.md, \
-                 section 6)"
+                "{network} has certificates by auto for {goals} budgets or targets: each of the {goals} \
+                 certificates of an input holds by itself; taking the one with the largest radius \
+                 does not (SOUNDNESS.md, section 6)"
             ),
         }
     }

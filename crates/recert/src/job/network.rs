@@ -21,7 +21,7 @@ const AUTO: &str = "auto";
 /// ledger's where there is one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetworkConfig {
-    /// The engine, by name; `auto` is the fastest that takes the network.
+    /// The engine, by name; `auto` is the fastest installed one that supports the network.
     pub engine: Option<String>,
     /// The arithmetic.
     pub precision: Option<Precision>,
@@ -29,9 +29,9 @@ pub struct NetworkConfig {
     pub device: Option<String>,
     /// The graph output to read, if the network has several.
     pub output: Option<String>,
-    /// Normalisation outside the graph, subtracted: one value or one a channel.
+    /// Normalisation outside the graph, subtracted: one value or one per channel.
     pub mean: Vec<f32>,
-    /// Normalisation outside the graph, divided by: one value or one a channel.
+    /// Normalisation outside the graph, divided by: one value or one per channel.
     pub std: Vec<f32>,
     /// Factor after normalisation.
     pub scale: Option<f32>,
@@ -106,7 +106,7 @@ struct Loaded {
 
 impl Network {
     /// Reads the network at `path` and loads it into the engine chosen, or into
-    /// the fastest that takes it.
+    /// the fastest installed one that supports it.
     ///
     /// # Errors
     /// [`ErrorKind::Input`] for what is no network or does not fit the images,
@@ -241,8 +241,15 @@ impl Network {
     }
 
     /// A network that is a function of an image: the class, or `None` for no
-    /// valid answer. `name` is its identity in the ledger: another function
-    /// needs another name.
+    /// valid answer.
+    ///
+    /// `name` is its identity in the ledger, where a file has its SHA-256. It
+    /// promises that under this name the function has always given, and will
+    /// always give, the same answer to the same pixels: a run that resumes, and a
+    /// recertification, count answers that are stored under the name together
+    /// with new ones, and nothing but [`Auditor`](super::Auditor) can tell a
+    /// broken promise. Whatever changes an answer (weights, a threshold, a
+    /// version) needs another name. A job refuses two networks of one name.
     ///
     /// # Errors
     /// [`ErrorKind::Parameter`] if there are not 2 to 65,535 classes.
@@ -269,9 +276,12 @@ impl Network {
     }
 
     /// A network that is any classifier: `make` makes a worker's instance.
-    /// `name` is its identity in the ledger: whatever answers otherwise needs
-    /// another name. `batch_invariant` states whether an image's answer is the
-    /// same, bit for bit, whatever else is in the batch.
+    ///
+    /// `name` is its identity in the ledger and promises what it does for
+    /// [`Self::from_fn`], of every instance and also when a run is resumed:
+    /// whatever answers otherwise needs another name. `batch_invariant` states
+    /// whether an image's answer is the same, bit for bit, whatever else is in
+    /// the batch.
     ///
     /// # Errors
     /// [`ErrorKind::Parameter`] if it does not take images of this shape, or if
@@ -283,18 +293,14 @@ impl Network {
         make: impl Fn() -> Box<dyn Classifier> + Send + Sync + 'static,
     ) -> Result<Self> {
         let first = make();
-        let (classes, image_len) = (first.classes(), first.image_len());
+        let classes = first.classes();
         let refuse = |message| {
             Err(Error::new(
                 ErrorKind::Parameter,
                 format!("{name}: {message}"),
             ))
         };
-        if image_len != image.len() {
-            return refuse(format!(
-                "it takes {image_len} values, not images of {image}"
-            ));
-        }
+        check_instance(name, first.as_ref(), image, classes)?;
         if !(2..=usize::from(Class::MAX)).contains(&classes) {
             return refuse(format!("it has {classes} classes, not 2 to 65535"));
         }
@@ -363,10 +369,23 @@ impl Network {
 
     /// One worker's instance.
     pub(super) fn worker(&self) -> Result<Box<dyn Classifier>> {
-        Ok(match &self.computed {
-            Computed::Engine(loaded) => loaded.network.worker()?,
-            Computed::Classifier(make) => make(),
-        })
+        match &self.computed {
+            Computed::Engine(loaded) => Ok(loaded.network.worker()?),
+            Computed::Classifier(make) => {
+                let instance = make();
+                let name = &self.identity.file;
+                check_instance(name, instance.as_ref(), self.image, self.classes())?;
+                Ok(instance)
+            }
+        }
+    }
+
+    /// Whether `other` is a second classifier under this one's name, of which
+    /// nobody can know whether it answers the same. The same object, given
+    /// twice, and a file that was read twice are not.
+    pub(super) fn is_namesake(&self, other: &Self) -> bool {
+        let is_classifier = matches!(self.computed, Computed::Classifier(_));
+        is_classifier && !std::ptr::eq(self, other) && self.identity == other.identity
     }
 
     /// The number of workers by default. A device computes by
@@ -376,6 +395,13 @@ impl Network {
             return std::thread::available_parallelism().map_or(1, Into::into);
         }
         2
+    }
+
+    /// The same as if it were computed on another device than the processor.
+    #[cfg(test)]
+    pub(super) fn on_device(mut self, device: &str) -> Self {
+        self.identity.engine.arithmetic = format!("float32, on {device}");
+        self
     }
 
     /// What a person should know of how it is computed: before a run, and first.
@@ -394,6 +420,31 @@ impl Network {
     pub(super) fn is_deterministic(&self) -> bool {
         (self.loaded()).is_none_or(|(network, _)| network.engine().arithmetic.deterministic)
     }
+}
+
+/// Fails if an instance of the classifier `name` does not take images of shape
+/// `image`, or has other than `classes` classes.
+fn check_instance(
+    name: &str,
+    instance: &dyn Classifier,
+    image: ImageShape,
+    classes: usize,
+) -> Result<()> {
+    let refuse = |message| Err(Error::new(ErrorKind::Parameter, message));
+    let image_len = instance.image_len();
+    if image_len != image.len() {
+        return refuse(format!(
+            "{name}: it takes {image_len} values, not images of {image}"
+        ));
+    }
+    if instance.classes() != classes {
+        return refuse(format!(
+            "{name}: one instance has {classes} classes, another {}: every instance must be of \
+             the same network",
+            instance.classes()
+        ));
+    }
+    Ok(())
 }
 
 /// An error in loading a network that is to be computed like the network `base`.

@@ -19,9 +19,9 @@ pub struct Forecast {
     /// Samples that it has answered already, which the forecast rests on; with
     /// none, on the rates of an int8 version.
     pub answered: Option<u64>,
-    /// The inputs.
+    /// The number of inputs.
     pub inputs: u64,
-    /// The samples an input that the original was certified from.
+    /// Estimation samples per input that the original was certified from.
     pub n: u64,
     /// The budgets looked at, ascending.
     pub budgets: Vec<Expected>,
@@ -32,9 +32,10 @@ pub struct Forecast {
 pub struct Expected {
     /// Evaluations over all inputs.
     pub evaluations: u64,
-    /// Average certified radius by `auto`.
+    /// Average certified radius by `auto`, whatever the labels, in units of pixels in
+    /// [0, 1].
     pub auto: f64,
-    /// Average certified radius of as many evaluations from scratch.
+    /// The same of as many evaluations from scratch.
     pub from_scratch: f64,
     /// Evaluations from scratch that are expected to give as much as `auto`, if
     /// any number up to [`Forecast::MOST`] times n does and there is anything to
@@ -143,7 +144,7 @@ impl Recertification {
     }
 }
 
-/// The fewest evaluations an input from which certifying from scratch is
+/// The fewest evaluations per input from which certifying from scratch is
 /// expected to give at least `radius`, by bisection; its radius rises with them.
 fn as_much(
     study: &Study,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use recert_ledger::{self as ledger_format, Header, Ledger, Task};
+use recert_ledger::{self as ledger_format, Header, Ledger, NetworkId, Task};
 use recert_num::MAX_ALPHA;
 use recert_smooth::bound::{Loss, Paired, Zeta};
 use recert_smooth::budget::{Goal as AutoGoal, Levels};
@@ -44,20 +44,22 @@ pub enum Goal {
     /// or percentages of n on average. If there are none, the samples of the
     /// other methods are spent.
     Budget(Vec<Amount>),
-    /// This average certified radius, for as few evaluations as may be expected.
+    /// This average certified radius, in units of pixels in [0, 1], for as few
+    /// evaluations as may be expected.
     AverageRadius(f64),
-    /// This radius of every input, each of which stops when it has it.
+    /// This radius for every input, in units of pixels in [0, 1]; an input stops
+    /// when it has it.
     Radius(f64),
 }
 
 /// How to recertify modified networks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecertifyConfig {
-    /// The methods.
+    /// The methods, in any order.
     pub methods: Vec<Method>,
     /// What [`Method::Auto`] is to reach.
     pub goal: Goal,
-    /// Samples of a modified network an input for the other methods, counts or
+    /// Samples of a modified network per input for the other methods, counts or
     /// percentages of n; 10 % if there are none.
     pub n_p: Vec<Amount>,
     /// How many candidates the network may be chosen among by its results; by
@@ -71,7 +73,7 @@ pub struct RecertifyConfig {
     /// Failure probability of each new certificate; by default twice the
     /// ledger's, 0.5 at most.
     pub alpha: Option<f64>,
-    /// The most of the ledger's inputs.
+    /// Take at most this many of the ledger's inputs.
     pub limit: Option<usize>,
     /// How to go about it.
     pub run: RunConfig,
@@ -199,7 +201,8 @@ impl Recertification {
     /// The job that recertifies `networks`, in one pass.
     ///
     /// # Errors
-    /// If data or networks do not fit the ledger, or cannot be run.
+    /// If data or networks do not fit the ledger, or cannot be run;
+    /// [`ErrorKind::Parameter`] if two classifiers have one name.
     pub fn job<'a>(&self, data: &'a Data, networks: &'a [Network]) -> Result<Job<'a>> {
         self.session(data, networks.iter().collect()).map(Job::new)
     }
@@ -226,7 +229,11 @@ impl Recertification {
             _ => None,
         };
         let inputs = self.inputs.len();
-        session.afterwards = Some(Box::new(move |ledger| remarks_on(ledger, inputs, goal)));
+        if self.config.methods.contains(&Method::Auto) {
+            session.afterwards = Some(Box::new(move |ledger, networks| {
+                remarks_on(ledger, networks, inputs, goal)
+            }));
+        }
         Ok(session)
     }
 
@@ -247,6 +254,19 @@ impl Recertification {
         for network in networks {
             network.check_image(data.shape())?;
             network.check_classes(&self.header.network)?;
+        }
+        let namesake = (networks.iter().enumerate()).find(|(i, network)| {
+            networks[..*i]
+                .iter()
+                .any(|first| first.is_namesake(network))
+        });
+        if let Some((_, network)) = namesake {
+            let message = format!(
+                "two networks are named '{}', and a ledger cannot tell their answers apart: name \
+                 them differently, or give one of them",
+                network.identity().file
+            );
+            return Err(Error::parameter(Field::Model, message));
         }
         Ok(())
     }
@@ -378,14 +398,20 @@ pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
     Ok(())
 }
 
-/// What the rows do not say: where a target was missed, and where a network has
-/// certificates for several goals, each of which holds by itself.
-fn remarks_on(ledger: &Ledger, all: usize, target: Option<f64>) -> Result<Vec<Remark>> {
+/// What the rows of `networks` by `auto` do not say: where a target was missed, and where a
+/// network has certificates for several goals, each of which holds by itself.
+fn remarks_on(
+    ledger: &Ledger,
+    networks: &[NetworkId],
+    all: usize,
+    target: Option<f64>,
+) -> Result<Vec<Remark>> {
     let over_sigma = |radius: f64| radius / ledger.header().sigma;
     let aimed_at =
         target.map(|radius| ledger_format::Goal::MeanRadiusOverSigma(over_sigma(radius)));
     let mut remarks = Vec::new();
-    for (id, network) in ledger.networks()? {
+    let known = ledger.networks()?.into_iter();
+    for (id, network) in known.filter(|(id, _)| networks.contains(id)) {
         let mut goals = Vec::new();
         // Of the certificates by the target.
         let (mut sum, mut inputs) = (0.0, 0);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use recert_engine::{Classifier, Network as Loaded};
-use recert_ledger::{Header, Ledger};
+use recert_ledger::{Header, Ledger, NetworkId};
 use recert_smooth::Outcome;
 use recert_smooth::run::{BATCH, measured_batch};
 
@@ -57,8 +57,9 @@ impl<'a> Job<'a> {
     }
 }
 
-/// What there is to remark on a ledger.
-type Afterwards<'a> = Box<dyn FnOnce(&Ledger) -> Result<Vec<Remark>> + 'a>;
+/// What there is to remark on a ledger's networks, of which those that were run
+/// are given.
+type Afterwards<'a> = Box<dyn FnOnce(&Ledger, &[NetworkId]) -> Result<Vec<Remark>> + 'a>;
 
 /// What a pass needs beside its ledger.
 pub(super) struct Session<'a> {
@@ -91,10 +92,12 @@ impl<'a> Session<'a> {
         mut remarks: Vec<Remark>,
     ) -> Result<Self> {
         run.validate()?;
-        let workers = networks.iter().map(|network| {
-            let threads = run.threads.unwrap_or_else(|| network.usual_threads());
-            (0..threads).map(|_| network.worker()).collect()
-        });
+        // Every worker has an instance of every network, so one number fits all:
+        // the least, as a device that computes by itself wants few.
+        let usual = networks.iter().map(|network| network.usual_threads());
+        let threads = run.threads.unwrap_or_else(|| usual.min().unwrap_or(1));
+        let workers =
+            (networks.iter()).map(|network| (0..threads).map(|_| network.worker()).collect());
         let mut workers: Vec<Vec<_>> = workers.collect::<Result<_>>()?;
         let batch = match run.batch {
             Some(batch) => batch,
@@ -160,7 +163,7 @@ impl<'a> Session<'a> {
             kind,
             inputs: self.inputs.len(),
             networks: networks.len(),
-            rows: self.rows.is_some(),
+            rows: self.rows.map(|method| self.work.rows(method)),
         }));
         let pass = Collection {
             ledger: &mut ledger,
@@ -175,7 +178,7 @@ impl<'a> Session<'a> {
         let finished = matches!(outcome, Ok(Outcome::Finished));
         events.event(Event::PassEnded { finished });
         let remarks = self.afterwards.filter(|_| finished);
-        let remarks = remarks.map(|remarks| remarks(&ledger));
+        let remarks = remarks.map(|remarks| remarks(&ledger, &networks));
         // A failure to close comes last: what went wrong before explains it.
         let closed = ledger.close();
         let outcome = outcome?;
@@ -219,6 +222,48 @@ fn share(
     Ok(Some(Remark::LayersShared {
         networks: loaded.len(),
         layers: sharing.layers(),
-        part: sharing.shared_fraction(),
+        shared_fraction: sharing.shared_fraction(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{CertifyConfig, Recertification, RecertifyConfig, certify};
+
+    #[test]
+    fn networks_on_different_devices_run_with_one_number_of_workers() {
+        let image = recert_engine::ImageShape {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let data = Data::from_pixels("one dot", image, &[0.9], None).unwrap();
+        let network = |limit: f32| {
+            let bright = move |pixels: &[f32]| Some(u16::from(pixels[0] > limit));
+            Network::from_fn(&format!("above {limit}"), 2, image, bright).unwrap()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = folder.path().join("dot.recert");
+        let config = CertifyConfig {
+            n: 200,
+            ..CertifyConfig::new(0.25)
+        };
+        let original = network(0.5);
+        let job = certify(&ledger, &config, &data, &original).unwrap();
+        let outcome = job.run(&mut |_: Event<'_>| ()).unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+
+        let networks = [network(0.51), network(0.49).on_device("GPU")];
+        let usual = networks.each_ref().map(Network::usual_threads);
+        let recertification =
+            Recertification::open(&ledger, &RecertifyConfig::default(), 2).unwrap();
+        let both = networks.iter().collect();
+        let session = recertification.session(&data, both).unwrap();
+        let counts: Vec<_> = session.workers.iter().map(Vec::len).collect();
+        let least = *usual.iter().min().unwrap();
+        assert_eq!(counts, [least, least]);
+        let outcome = Job::new(session).run(&mut |_: Event<'_>| ()).unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+    }
 }

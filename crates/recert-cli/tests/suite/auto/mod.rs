@@ -159,7 +159,7 @@ fn budgets_share_their_samples_and_do_not_depend_on_each_other() {
         let said = ok(&recertify(&place.text(name), &int8, &["--budget", "2%"]));
         let said = said.stderr;
         assert!(
-            said.contains("certificates by auto for 2 budgets"),
+            said.contains("each of the 2 certificates of an input holds by itself"),
             "{said}"
         );
         assert_eq!(made, little + more, "{name}");

@@ -50,7 +50,7 @@ fn a_plan_runs_nothing_and_says_what_a_run_gives() {
     for part in ["int8.onnx", "evaluations", "from scratch", "12 inputs"] {
         assert!(table.contains(part), "{part}: {table}");
     }
-    assert_eq!(table.lines().count(), lines.len() + 3, "{table}");
+    assert_eq!(table.lines().count(), lines.len() + 5, "{table}");
 
     let budgets = ["--budget", "5%,10%,30%"];
     let lines = plan(&ledger, &int8, &budgets);

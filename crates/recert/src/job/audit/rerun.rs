@@ -27,7 +27,7 @@ use crate::{Error, ErrorKind, Field, Result};
 /// What to run again of ledgers that are checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RerunConfig {
-    /// How many samples of each ledger, chosen at random.
+    /// Samples of each ledger to run again, chosen at random over networks and inputs.
     pub samples: u64,
     /// Chooses the samples; by default at random.
     pub seed: Option<u64>,
@@ -94,12 +94,12 @@ pub struct Rerun {
 pub struct Difference {
     /// The network's file.
     pub network: String,
-    /// The input.
+    /// The input's position in the data.
     pub idx: u32,
-    /// The stream of its samples.
+    /// The stream that the sample's noise is of.
     #[serde(serialize_with = "tag")]
     pub stream: Stream,
-    /// The sample; `None` for what all selection samples select.
+    /// The sample's number in the stream; `None` for what all selection samples select.
     pub sample: Option<u32>,
     /// The answer in the ledger, as JSON.
     pub stored: Value,
