@@ -29,7 +29,7 @@ Exit codes:
 /// Certifies the L2 robustness of neural networks by randomized smoothing, and recertifies
 /// quantized, pruned or fine-tuned versions of them at a fraction of the cost.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "recert", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
