@@ -14,13 +14,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::external;
 use crate::file::write_whole;
 use crate::proto::onnx::{GraphProto, ModelProto, NodeProto};
-use crate::proto::wire;
+use crate::proto::{MAX_BYTES, wire};
 use crate::signature::Signature;
 use crate::stored;
 use crate::tensor::Tensor;
-
-/// Protobuf, and so ONNX, ends at two gigabytes.
-pub(crate) const MAX_BYTES: u64 = (1 << 31) - 1;
 
 /// A network as read from an ONNX file, immutable.
 ///

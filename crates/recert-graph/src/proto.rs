@@ -14,3 +14,13 @@ mod fields;
 #[rustfmt::skip]
 pub mod onnx;
 pub(crate) mod wire;
+
+/// Protobuf, and so ONNX, ends at two gigabytes.
+pub(crate) const MAX_BYTES: u64 = (1 << 31) - 1;
+
+/// One message type of the schema: its fields by number, with the index of the
+/// message type that a field holds.
+struct Message {
+    name: &'static str,
+    fields: &'static [(u32, Option<usize>)],
+}

@@ -140,7 +140,9 @@ pub use share::{Member, Shared, SharedExecutor};
 pub use simd::Isa;
 
 /// The revision of the arithmetic. It changes whenever some bit of some
-/// network's outputs may change, and with nothing else.
+/// network's outputs may change, and with nothing else, but for one exception:
+/// since version 0.2.0 constants that a file computes through `Exp`, `Log`, `Sigmoid`,
+/// `Tanh`, `HardSigmoid` or `HardSwish` are rounded correctly.
 pub const ARITHMETIC: &str = "2";
 
 #[cfg(test)]

@@ -75,9 +75,9 @@ fn the_default_is_figure_two() {
     // 41,500 at p = 0.05, which mirrors 0.95.
     let expected = "\
 Samples for a Clopper-Pearson interval no wider than the error, alpha 0.01 on either side
-─────────────────────
+───────────────────
 p       error 0.5\u{a0}%
-═════════════════════
+═══════════════════
 0.5         216,873
 0.55        214,708
 0.6         208,214
@@ -91,7 +91,7 @@ p       error 0.5\u{a0}%
 0.99          9,002
 0.995         4,784
 0.999         1,649
-─────────────────────
+───────────────────
 Samples with which a two-sided Clopper-Pearson interval, its failure probability alpha on either
 side, is no wider than the error, when a fraction p of the samples (rounded to the nearest count,
 halves up) are successes: the number given has this property and one sample less does not.

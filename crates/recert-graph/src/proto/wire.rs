@@ -11,13 +11,6 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 use super::fields::{MESSAGES, MODEL};
 use crate::error::{Error, ErrorKind, Result};
 
-/// One message type of the schema: its fields by number, with the index of the
-/// message type that a field holds.
-pub(super) struct Message {
-    pub(super) name: &'static str,
-    pub(super) fields: &'static [(u32, Option<usize>)],
-}
-
 /// More nested messages than any network of two gigabytes has; a network has a
 /// few per operator and attribute.
 const MAX_MESSAGES: usize = 1 << 20;
