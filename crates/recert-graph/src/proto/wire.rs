@@ -8,6 +8,7 @@
 
 use prost::encoding::{WireType, decode_key, decode_varint};
 
+use super::Message;
 use super::fields::{MESSAGES, MODEL};
 use crate::error::{Error, ErrorKind, Result};
 
