@@ -61,7 +61,7 @@ pub(super) struct Collection<'a> {
     pub(super) inputs: &'a [u32],
     /// The networks, by their positions.
     pub(super) networks: &'a [NetworkId],
-    /// Each network's classifiers, one a worker.
+    /// Each network's classifiers, one per worker.
     pub(super) classifiers: Vec<Vec<Box<dyn Classifier>>>,
     pub(super) batch: usize,
     /// The method whose certificate stands for an input, if there are rows.

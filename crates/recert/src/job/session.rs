@@ -72,7 +72,7 @@ pub(super) struct Session<'a> {
     pub(super) rows: Option<&'static str>,
     ledger: PathBuf,
     networks: Vec<&'a Network>,
-    /// For each network, its classifiers: one a worker.
+    /// For each network, its classifiers: one per worker.
     workers: Vec<Vec<Box<dyn Classifier>>>,
     /// Images in one call of each.
     batch: usize,
