@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use recert_graph::Model;
-use rten_onnx::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto};
+use recert_graph::proto::onnx::{AttributeProto, GraphProto, NodeProto, type_proto};
 
 use super::EngineEntry;
 use crate::{Error, ErrorKind};
@@ -25,15 +25,12 @@ pub(super) fn refuse(
     version: &str,
     faults: &[Fault],
     model: &Model,
-    proto: &ModelProto,
     exempt: &[&str],
 ) -> Result<(), Error> {
-    let Some(graph) = &proto.graph else {
-        return Ok(());
-    };
+    let graph = model.graph_proto();
     let mut facts = Facts {
         faults,
-        opset: opset(proto),
+        opset: model.opset().unwrap_or(i64::MAX),
         exempt,
         ranks: HashMap::new(),
     };
@@ -49,16 +46,6 @@ pub(super) fn refuse(
         fault.advice,
     );
     Err(Error::new(ErrorKind::Unsupported, message))
-}
-
-/// The version of ONNX's own operators.
-pub(super) fn opset(model: &ModelProto) -> i64 {
-    let standard = |domain: Option<&str>| matches!(domain, None | Some("" | "ai.onnx"));
-    let set = model
-        .opset_import
-        .iter()
-        .find(|set| standard(set.domain.as_deref()));
-    set.and_then(|set| set.version).unwrap_or(i64::MAX)
 }
 
 /// What the file states of its tensors.
@@ -77,9 +64,10 @@ impl<'a> Facts<'a> {
             .chain(&graph.output)
             .chain(&graph.value_info)
         {
-            let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
-            let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
-            if let (Some(name), Some(shape)) = (&info.name, shape) {
+            let kind = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
+            if let Some(type_proto::Value::TensorType(tensor)) = kind
+                && let (Some(name), Some(shape)) = (&info.name, &tensor.shape)
+            {
                 self.ranks.insert(name, shape.dim.len());
             }
         }
@@ -137,7 +125,7 @@ impl<'a> Site<'a> {
 
     /// The attribute of this name, if it is a text.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
-        self.attribute(name)?.s.as_deref()
+        std::str::from_utf8(self.attribute(name)?.s.as_deref()?).ok()
     }
 
     /// The attribute of this name, if it is an integer.

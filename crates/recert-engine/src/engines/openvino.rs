@@ -10,7 +10,6 @@ use openvino::{
     RwPropertyKey, Shape, Tensor,
 };
 use recert_graph::Model;
-use rten_onnx::onnx::ModelProto;
 
 use super::search::{self, Wanted};
 use super::{Device, EngineEntry, Found, faults};
@@ -287,11 +286,7 @@ impl Runtime for OpenVino {
         outputs: &[&str],
     ) -> Result<Box<dyn Session>, Error> {
         let name = model.name();
-        let proto = ModelProto::parse_buf(model.bytes()).map_err(|source| {
-            let message = format!("{name}: it cannot be read: {source}");
-            Error::new(ErrorKind::Unsupported, message).because(source)
-        })?;
-        faults::refuse(&ENTRY, &self.version, &wrong::FAULTS, model, &proto, &[])?;
+        faults::refuse(&ENTRY, &self.version, &wrong::FAULTS, model, &[])?;
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let read = core.read_model_from_buffer(model.bytes(), None);
         let read = read.map_err(|source| cannot_load(model, &self.version, &source))?;

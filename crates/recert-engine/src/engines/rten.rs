@@ -7,8 +7,9 @@ mod wrong;
 use std::sync::Arc;
 
 use recert_graph::Model;
+use recert_graph::proto::onnx::tensor_shape_proto::dimension::Value as Extent;
+use recert_graph::proto::onnx::{GraphProto, type_proto};
 use rten::{ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueView};
-use rten_onnx::onnx::ModelProto;
 use rten_tensor::prelude::*;
 
 use self::arg_max::ArgMax;
@@ -104,20 +105,14 @@ impl Runtime for Rten {
             );
             Error::new(ErrorKind::Unsupported, message)
         };
-        // rten's own reader, so that what is judged is what rten sees.
-        let mut proto =
-            ModelProto::parse_buf(model.bytes()).map_err(|e| cannot_load(&e).because(e))?;
-        let reads: Vec<_> = outputs.iter().map(|name| Read::new(&proto, name)).collect();
+        let graph = model.graph_proto();
+        let reads: Vec<_> = outputs.iter().map(|name| Read::new(graph, name)).collect();
         // What recert computes itself, rten cannot compute wrongly.
         let taken_over = reads.iter().filter_map(|read| read.arg_max.as_ref());
         let taken_over: Vec<_> = taken_over.map(|arg_max| arg_max.classes.as_str()).collect();
-        faults::refuse(&ENTRY, VERSION, &wrong::FAULTS, model, &proto, &taken_over)?;
-        let double_lone = batch_is_free(&proto, input);
-        let bytes = if defaults::state(&mut proto) {
-            proto.write_buf().map_err(|e| cannot_load(&e).because(e))?
-        } else {
-            model.to_bytes()
-        };
+        faults::refuse(&ENTRY, VERSION, &wrong::FAULTS, model, &taken_over)?;
+        let double_lone = batch_is_free(graph, input);
+        let bytes = defaults::stated(model).map_err(|e| cannot_load(&e).because(e))?;
         let loaded = ModelOptions::with_all_ops()
             .prepack_weights(true)
             .load(bytes)
@@ -158,8 +153,8 @@ struct Read {
 }
 
 impl Read {
-    fn new(proto: &ModelProto, output: &str) -> Self {
-        let arg_max = ArgMax::find(proto, output);
+    fn new(graph: &GraphProto, output: &str) -> Self {
+        let arg_max = ArgMax::find(graph, output);
         let scores = arg_max.as_ref().map(|arg_max| arg_max.scores.clone());
         Self {
             tensor: scores.unwrap_or_else(|| output.to_owned()),
@@ -169,12 +164,15 @@ impl Read {
 }
 
 /// Whether the graph leaves the batch size open.
-fn batch_is_free(proto: &ModelProto, input: &str) -> bool {
-    let mut inputs = proto.graph.iter().flat_map(|graph| &graph.input);
+fn batch_is_free(graph: &GraphProto, input: &str) -> bool {
+    let mut inputs = graph.input.iter();
     let info = inputs.find(|info| info.name.as_deref() == Some(input));
-    let tensor = info.and_then(|info| info.r#type.as_ref()?.tensor_type.as_ref());
-    let batch = tensor.and_then(|tensor| tensor.shape.as_ref()?.dim.first()?.dim_value);
-    batch.is_none_or(|batch| batch <= 0)
+    let kind = info.and_then(|info| info.r#type.as_ref()?.value.as_ref());
+    let Some(type_proto::Value::TensorType(tensor)) = kind else {
+        return true;
+    };
+    let batch = (tensor.shape.as_ref()).and_then(|shape| shape.dim.first()?.value.as_ref());
+    !matches!(batch, Some(Extent::DimValue(batch)) if *batch > 0)
 }
 
 struct RtenSession {

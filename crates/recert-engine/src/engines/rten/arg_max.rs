@@ -1,6 +1,7 @@
 //! A final `ArgMax`, taken over from rten, which decides ties wrongly.
 
-use rten_onnx::onnx::{DataType, GraphProto, ModelProto, NodeProto};
+use recert_graph::proto::onnx::tensor_proto::DataType;
+use recert_graph::proto::onnx::{GraphProto, NodeProto};
 
 use crate::engines::faults::attribute;
 
@@ -16,10 +17,9 @@ pub(super) struct ArgMax {
 }
 
 impl ArgMax {
-    /// The `ArgMax` that makes the tensor `output` of `model`: over axis 1, with
+    /// The `ArgMax` that makes the tensor `output` of a graph: over axis 1, with
     /// nothing after it that changes values or their order.
-    pub(super) fn find(model: &ModelProto, output: &str) -> Option<Self> {
-        let graph = model.graph.as_ref()?;
+    pub(super) fn find(graph: &GraphProto, output: &str) -> Option<Self> {
         let node = maker_of_classes(graph, output)?;
         if node.op_type.as_deref() != Some("ArgMax") {
             return None;
@@ -100,9 +100,9 @@ fn keeps_classes(node: &NodeProto) -> bool {
         Some("Identity" | "Squeeze" | "Unsqueeze" | "Flatten" | "Reshape") => true,
         Some("Cast") => {
             let to = attribute(node, "to").and_then(|attribute| attribute.i);
-            [DataType::INT32, DataType::INT64]
+            [DataType::Int32, DataType::Int64]
                 .iter()
-                .any(|kind| to == Some(kind.0.into()))
+                .any(|&kind| to == Some(kind as i64))
         }
         _ => false,
     }

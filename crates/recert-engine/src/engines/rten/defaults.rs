@@ -1,32 +1,34 @@
 //! ONNX's defaults, stated where rten does not know them or takes others.
 
-use rten_onnx::onnx::{AttributeProto, AttributeType, GraphProto, ModelProto, NodeProto};
+use recert_graph::proto::onnx::attribute_proto::AttributeType;
+use recert_graph::proto::onnx::{AttributeProto, GraphProto, NodeProto};
+use recert_graph::{Model, Result};
 
-use crate::engines::faults::{attribute, opset};
+use crate::engines::faults::attribute;
 
-/// States in `model` the attributes whose defaults rten does not know, and
-/// returns whether there were any.
+/// The network's bytes, with the attributes stated whose defaults rten does not know.
 ///
 /// - `kernel_shape` of convolutions: ONNX takes it from the weights.
 /// - `strides` of pooling: ONNX takes 1.
 /// - `axis` of `QuantizeLinear` (ONNX: 1, rten: -1), and of `Softmax` and
 ///   `LogSoftmax` before opset 13 (likewise).
-pub(super) fn state(model: &mut ModelProto) -> bool {
-    let opset = opset(model);
-    let Some(graph) = &mut model.graph else {
-        return false;
-    };
+pub(super) fn stated(model: &Model) -> Result<Vec<u8>> {
+    let (graph, opset) = (model.graph_proto(), model.opset().unwrap_or(i64::MAX));
     let found: Vec<_> = graph
         .node
         .iter()
         .enumerate()
         .filter_map(|(position, node)| Some((position, missing(graph, node, opset)?)))
         .collect();
-    let any = !found.is_empty();
-    for (position, attribute) in found {
-        graph.node[position].attribute.push(attribute);
+    if found.is_empty() {
+        return Ok(model.to_bytes());
     }
-    any
+    let mut proto = model.proto_to_rewrite()?;
+    let nodes = &mut proto.graph.get_or_insert_default().node;
+    for (position, attribute) in found {
+        nodes[position].attribute.push(attribute);
+    }
+    Ok(Model::from_proto(model.name().to_owned(), proto)?.to_bytes())
 }
 
 /// The attribute that `node` lacks.
@@ -76,7 +78,7 @@ fn integers(name: &str, ints: Vec<i64>) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
         ints,
-        r#type: Some(AttributeType::INTS),
+        r#type: Some(AttributeType::Ints.into()),
         ..AttributeProto::default()
     }
 }
@@ -85,7 +87,7 @@ fn axis_1() -> AttributeProto {
     AttributeProto {
         name: Some("axis".to_owned()),
         i: Some(1),
-        r#type: Some(AttributeType::INT),
+        r#type: Some(AttributeType::Int.into()),
         ..AttributeProto::default()
     }
 }

@@ -16,7 +16,7 @@
 //! the reciprocal of the scale where ONNX divides, so that values halfway
 //! between two quanta may go to the other one.
 
-use rten_onnx::onnx::DataType;
+use recert_graph::proto::onnx::tensor_proto::DataType;
 
 use crate::engines::faults::Fault;
 
@@ -55,7 +55,7 @@ pub(super) const FAULTS: [Fault; 10] = [
     // 2.7 becomes 2 and 0.5 becomes 0, where both are true, that is 1.
     Fault {
         operators: &["Cast"],
-        when: |site| site.integer("to") == Some(DataType::BOOL.0.into()),
+        when: |site| site.integer("to") == Some(DataType::Bool as i64),
         computation: "conversion to bool",
         advice: OTHER_ENGINE,
     },
