@@ -1,6 +1,8 @@
 //! The confidence statements of recertification by simulation: how often is a
 //! bound above the probability that it bounds?
 //!
+//! One long file: most of it is the list of scenes, which share one table and one limit.
+//!
 //! An input is a law over fine codes of f (class and margin bucket, finer than
 //! any decision may look at) with a chance of h's keeping class c in each, so that
 //! `P(h = c)` is known. A replicate draws selection samples and all n coded samples

@@ -1,5 +1,8 @@
 //! Inputs whose law is known, and what a recertification would claim of them:
 //! codes, pilots, plans, answers and bounds as in a real run, without networks.
+//!
+//! One long file: its parts are the steps of one replicate, which a fixed seed draws in
+//! their order, and hand each other their private fields.
 
 use std::collections::{BTreeMap, HashMap};
 
