@@ -3,6 +3,7 @@
 mod answers;
 mod blocks;
 mod conclusions;
+mod journal;
 mod networks;
 pub mod raw;
 mod rows;
@@ -16,10 +17,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
-use self::networks::{insert_network, read_header};
+use self::journal::{name_networks, note_upgrade};
+use self::networks::read_header;
 use crate::lock::Lock;
 use crate::records::{Header, NetworkId, Stream, hex};
-use crate::schema::{APPLICATION_ID, READ_VERSION_1, SCHEMA_VERSION, VERSIONS};
+use crate::schema::{APPLICATION_ID, READ_OLDER, SCHEMA_VERSION, VERSIONS};
 use crate::{Error, ErrorKind};
 
 /// An open ledger.
@@ -111,7 +113,7 @@ impl Ledger {
             let transaction = connection.transaction()?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             upgrade(&transaction, 0)?;
-            let network = insert_network(&transaction, &header.network)?;
+            let network = name_networks(&transaction, std::slice::from_ref(&header.network))?[0];
             transaction.execute(
                 "INSERT INTO run VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 params![
@@ -176,7 +178,10 @@ impl Ledger {
         if version < SCHEMA_VERSION {
             let write = |connection: &mut Connection| {
                 let transaction = connection.transaction()?;
+                // Before the upgrade adds to what a seal covers.
+                seal::unseal(&transaction)?;
                 upgrade(&transaction, version)?;
+                note_upgrade(&transaction, version)?;
                 transaction.commit()
             };
             write(&mut ledger.connection).map_err(|source| Error::sql(path, source))?;
@@ -207,8 +212,8 @@ impl Ledger {
         let (ledger, version) = Self::read(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
             .or_else(|_| Self::read(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
             .or_else(|error| Self::read_alone(path).unwrap_or(Err(error)))?;
-        if version == 1 {
-            let make = ledger.connection.execute_batch(READ_VERSION_1);
+        for tables in &READ_OLDER[version as usize - 1..] {
+            let make = ledger.connection.execute_batch(tables);
             make.map_err(|e| ledger.sql(e))?;
         }
         Ok(ledger)

@@ -10,6 +10,7 @@
 //!
 //! Every write is one transaction in write-ahead mode: a process killed at any
 //! moment loses only what it had not written yet. Closing a ledger [seals](Seal) it.
+//! A [journal](JournalEvent) records when networks were named, what was removed, and the like.
 //! [`raw`] reads rows without assuming that they are valid, for the checker.
 //!
 //! This crate knows no network, no noise and no statistics; probabilities are
@@ -45,6 +46,7 @@ mod claims;
 mod codes;
 mod error;
 mod evidence;
+mod journal;
 mod json;
 mod ledger;
 mod lock;
@@ -58,6 +60,7 @@ pub use claims::{
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
 pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence};
+pub use journal::{Answered, FileHash, ForgottenClaim, JournalEntry, JournalEvent, NetworkName};
 pub use json::Foreign;
 pub use ledger::{Block, Blocks, Ledger, NewAnswers, Seal, Series, StoredBytes, raw};
 pub use records::{

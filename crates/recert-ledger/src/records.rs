@@ -32,6 +32,11 @@ impl Task {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stream(pub u32);
 
+impl Stream {
+    /// Samples that the original network has not answered.
+    pub const FRESH: Self = Self(2);
+}
+
 /// What computes a network, and how: part of the network's identity, as the same file
 /// computed otherwise is, strictly, another function.
 ///

@@ -9,16 +9,24 @@ pub(crate) const APPLICATION_ID: i64 = 0x5243_5254;
 
 /// The statements that create each version from the one before; the first starts from an
 /// empty database.
-pub(crate) const VERSIONS: [&str; 2] = [VERSION_1, VERSION_2];
+pub(crate) const VERSIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
-/// The statements that a reader of version 1 runs in place of [`VERSION_2`]: they create the
-/// new table, empty, outside the file. A temporary table hides one of the same name in the
-/// file, so the reader sees version 1 even if a writer upgrades the file meanwhile.
-pub(crate) const READ_VERSION_1: &str = "
+/// The statements that a reader of an older version runs in place of those that create the
+/// versions after it; the first is for version 1. They create the new tables, empty, outside
+/// the file. A temporary table hides one of the same name in the file, so the reader sees the
+/// older version even if a writer upgrades the file meanwhile.
+pub(crate) const READ_OLDER: [&str; 2] = [READ_VERSION_1, READ_VERSION_2];
+
+const READ_VERSION_1: &str = "
 PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE chosen (
     network, idx, stream, first, last, copies, numbers, classes, margins, micros
 );
+";
+
+const READ_VERSION_2: &str = "
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE journal (id, seconds, kind, network, body);
 ";
 
 /// Times are microseconds, hashes lower-case hexadecimal, the seed decimal text
@@ -126,5 +134,16 @@ CREATE TABLE chosen (
 CREATE TABLE seal (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     sha256 TEXT NOT NULL
+);
+";
+
+/// The journal (`journal.rs`). An entry outlives its network.
+const VERSION_3: &str = "
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY,
+    seconds INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    network INTEGER REFERENCES network (id) ON DELETE SET NULL,
+    body TEXT NOT NULL
 );
 ";

@@ -7,7 +7,9 @@ use crate::records::{Engine, Header, Input, Network, NetworkId, Selection, Task,
 use crate::{Error, ErrorKind, json};
 
 impl Ledger {
-    /// Registers a network (or finds it) and returns its number.
+    /// Registers a network (or finds it) and returns its number. A network that the ledger
+    /// does not have yet is recorded in the journal as named by itself; use
+    /// [`Ledger::name_networks`] for several of which one will be chosen.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -20,10 +22,11 @@ impl Ledger {
     /// # }
     /// ```
     pub fn add_network(&self, network: &Network) -> Result<NetworkId, Error> {
-        insert_network(&self.connection, network).map_err(|e| self.sql(e))
+        let numbers = self.name_networks(std::slice::from_ref(network))?;
+        Ok(numbers[0])
     }
 
-    /// All networks that have answers in this ledger, f first.
+    /// All networks that were named to this ledger, f first.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
@@ -187,12 +190,13 @@ pub(super) fn read_header(
     Ok(run.flatten())
 }
 
+/// Registers a network, and returns its number and whether it is new.
 pub(super) fn insert_network(
     connection: &Connection,
     network: &Network,
-) -> rusqlite::Result<NetworkId> {
+) -> rusqlite::Result<(NetworkId, bool)> {
     let n = network;
-    connection.execute(
+    let inserted = connection.execute(
         "INSERT OR IGNORE INTO network
          (sha256, file, bytes, engine, engine_version, precision, batch_invariant, preprocess,
           output, classes, note)
@@ -222,11 +226,11 @@ pub(super) fn insert_network(
             n.preprocess,
             n.output
         ],
-        |row| Ok(NetworkId(row.get(0)?)),
+        |row| Ok((NetworkId(row.get(0)?), inserted > 0)),
     )
 }
 
-fn read_network(row: &Row<'_>) -> rusqlite::Result<Network> {
+pub(super) fn read_network(row: &Row<'_>) -> rusqlite::Result<Network> {
     Ok(Network {
         sha256: hash(row, "sha256")?,
         file: row.get("file")?,

@@ -31,11 +31,13 @@ pub enum Table {
     Claim,
     /// Conclusions.
     Certificate,
+    /// What happened to the ledger beside answers and certificates.
+    Journal,
 }
 
 impl Table {
     /// Every table but that of the seal.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Run,
         Self::Network,
         Self::Input,
@@ -44,6 +46,7 @@ impl Table {
         Self::Chosen,
         Self::Claim,
         Self::Certificate,
+        Self::Journal,
     ];
 
     /// The table's name in the file.
@@ -57,13 +60,23 @@ impl Table {
             Self::Chosen => "chosen",
             Self::Claim => "claim",
             Self::Certificate => "certificate",
+            Self::Journal => "journal",
+        }
+    }
+
+    /// The version of the schema that the table is from.
+    pub(super) fn since(self) -> i64 {
+        match self {
+            Self::Journal => 3,
+            Self::Chosen => 2,
+            _ => 1,
         }
     }
 
     /// The columns of the table's key, by which its rows are ordered.
     pub fn key(self) -> &'static [&'static str] {
         match self {
-            Self::Run | Self::Network | Self::Claim => &["id"],
+            Self::Run | Self::Network | Self::Claim | Self::Journal => &["id"],
             Self::Input => &["idx"],
             Self::Selection => &["network", "idx"],
             Self::Answers | Self::Chosen => &["network", "idx", "stream", "first"],

@@ -7,7 +7,7 @@
 //! purpose can seal the ledger again.
 //!
 //! What is hashed, in order: the text [`PREFIX`]; then for each table of
-//! [`Table::ALL`] its name, its rows in the order of their keys, and how many
+//! [`Table::ALL`] that the ledger's version has, its name, its rows in the order of their keys, and how many
 //! they are. A row is its values in the order of the columns: a byte (0 null, 1
 //! integer, 2 real, 3 text, 4 blob) and eight bytes, little-endian (the integer,
 //! the bits of the real, the length of text or blob, absent for null), then the
@@ -66,10 +66,7 @@ impl Ledger {
     /// Removes a seal that holds, before rows change. A broken seal stays: closing the
     /// ledger must not hide that it was changed.
     pub(super) fn unseal(&self) -> Result<(), Error> {
-        if self.seal()? == Seal::Holds {
-            self.execute("DELETE FROM seal", [])?;
-        }
-        Ok(())
+        unseal(&self.connection).map_err(|e| self.sql(e))
     }
 
     /// Seals the rows as they are, unless there is a seal already.
@@ -83,6 +80,14 @@ impl Ledger {
         };
         write().map_err(|e| self.sql(e))
     }
+}
+
+/// Removes a seal that holds.
+pub(super) fn unseal(connection: &Connection) -> rusqlite::Result<()> {
+    if seal(connection)? == Seal::Holds {
+        connection.execute("DELETE FROM main.seal", [])?;
+    }
+    Ok(())
 }
 
 fn seal(connection: &Connection) -> rusqlite::Result<Seal> {
@@ -112,9 +117,13 @@ fn seal(connection: &Connection) -> rusqlite::Result<Seal> {
 
 /// The hash of all rows, as the module documentation says.
 fn hash(connection: &Connection) -> rusqlite::Result<String> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut hasher = Sha256::new();
     hasher.update(PREFIX);
     for table in Table::ALL {
+        if table.since() > version {
+            continue;
+        }
         let (name, key) = (table.name(), table.key().join(", "));
         hasher.update(name);
         let mut query = connection.prepare(&format!("SELECT * FROM main.{name} ORDER BY {key}"))?;

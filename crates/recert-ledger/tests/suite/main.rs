@@ -2,6 +2,7 @@
 
 mod chosen;
 mod common;
+mod journal;
 mod ledger;
 mod seal;
 mod versions;

@@ -3,13 +3,22 @@
 use std::path::Path;
 
 use crate::common::codes;
-use recert_ledger::{Codes, ErrorKind, Ledger, SCHEMA_VERSION, Series, Stream};
+use recert_ledger::{Codes, ErrorKind, JournalEvent, Ledger, SCHEMA_VERSION, Seal, Series, Stream};
 
 /// Makes the ledger of version 1 that `data/README.md` describes.
 fn version_1(path: &Path) {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection
         .execute_batch(include_str!("../data/version-1.sql"))
+        .unwrap();
+    connection.close().unwrap();
+}
+
+/// Makes the ledger of version 2 that `data/README.md` describes.
+fn version_2(path: &Path) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .execute_batch(include_str!("../data/version-2.sql"))
         .unwrap();
     connection.close().unwrap();
 }
@@ -136,6 +145,71 @@ fn version_1_is_upgraded_for_writing() {
     };
     assert_eq!(schema(&path), schema(&new));
     assert_eq!(version(&new), SCHEMA_VERSION);
+}
+
+#[test]
+fn version_2_is_read_as_it_is_with_its_seal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.recert");
+    version_2(&path);
+    let ledger = Ledger::open_read_only(&path).unwrap();
+    check(&ledger);
+    assert_eq!(ledger.seal().unwrap(), Seal::Holds);
+    assert_eq!(ledger.journal().unwrap(), []);
+    assert_eq!(ledger.faults().unwrap(), []);
+    // Also while somebody upgrades it and goes on.
+    let writer = Ledger::open(&path).unwrap();
+    assert_eq!(writer.journal().unwrap().len(), 1);
+    assert_eq!(ledger.journal().unwrap(), []);
+}
+
+#[test]
+fn an_upgrade_starts_the_journal_with_the_answers_that_there_are() {
+    for make in [version_1, version_2] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.recert");
+        make(&path);
+        let from = version(&path);
+        let ledger = Ledger::open(&path).unwrap();
+        check(&ledger);
+        let journal = ledger.journal().unwrap();
+        assert_eq!(journal.len(), 1);
+        assert_eq!((journal[0].id, journal[0].network), (1, None));
+        let JournalEvent::Upgraded {
+            from: recorded,
+            answered,
+            fresh,
+        } = &journal[0].event
+        else {
+            panic!("{journal:?}");
+        };
+        let answers: Vec<u64> = answered.iter().map(|network| network.answers).collect();
+        assert_eq!((*recorded, *fresh), (from, 0));
+        assert_eq!(answers, [200, 50]);
+        ledger.close().unwrap();
+        // It is sealed anew, and upgraded once.
+        let ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.journal().unwrap().len(), 1);
+        ledger.close().unwrap();
+        let ledger = Ledger::open_read_only(&path).unwrap();
+        assert_eq!(ledger.seal().unwrap(), Seal::Holds);
+    }
+}
+
+#[test]
+fn an_upgrade_hides_no_broken_seal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.recert");
+    version_2(&path);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute("UPDATE input SET label = 9", [])
+        .unwrap();
+    connection.close().unwrap();
+    Ledger::open(&path).unwrap().close().unwrap();
+    let ledger = Ledger::open_read_only(&path).unwrap();
+    assert_eq!(version(&path), SCHEMA_VERSION);
+    assert!(matches!(ledger.seal().unwrap(), Seal::Broken { .. }));
 }
 
 #[test]

@@ -1,0 +1,296 @@
+//! The journal: what happened to a ledger beside answers and certificates, and when.
+//!
+//! Some statements depend on an order of events that no answer shows: which networks were
+//! known to the ledger before any of them ran, what was removed, what an engine was compared
+//! with. Each such event is one entry, and entries are only ever added.
+
+use serde::{Deserialize, Serialize};
+
+use crate::json::{self, Foreign};
+use crate::records::{Network, NetworkId, hex, parse_hex};
+
+/// An entry of the journal as a ledger keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalEntry {
+    /// Its number: 1 for the first, each one more than the one before.
+    pub id: u64,
+    /// When it was made, in seconds since 1970-01-01 00:00 UTC by the machine's clock.
+    pub seconds: u64,
+    /// The network that it concerns, if it concerns one that the ledger still has.
+    pub network: Option<NetworkId>,
+    /// What happened.
+    pub event: JournalEvent,
+}
+
+/// What happened to a ledger.
+///
+/// ```
+/// use recert_ledger::JournalEvent;
+///
+/// let event = JournalEvent::Held {
+///     engine: "rten 0.27.0, float32".into(),
+///     reference: "reference interpreter".into(),
+///     images: 4,
+///     largest_difference: 2.5e-6,
+///     tolerance: 0.001,
+///     details: "noisy images of the data".into(),
+/// };
+/// assert_eq!(event.kind(), "held");
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum JournalEvent {
+    /// Networks were named to this ledger for the first time, all together: from here on
+    /// their bytes are fixed.
+    Named {
+        /// The networks.
+        networks: Vec<NetworkName>,
+        /// The networks that had answers in this ledger at that time, with how many.
+        answered: Vec<Answered>,
+        /// No network had answered a fresh sample with this number or a higher one, on any
+        /// input, at that time.
+        fresh: u64,
+    },
+    /// An engine's outputs were compared with others on some images, and the differences
+    /// were within the tolerance.
+    Held {
+        /// The engine, with version and precision.
+        engine: String,
+        /// What it was compared with.
+        reference: String,
+        /// The number of images compared.
+        images: u64,
+        /// The largest difference found, in units of the outputs' scale as `details` says.
+        largest_difference: f64,
+        /// The largest difference that would have been accepted.
+        tolerance: f64,
+        /// What was compared, in words.
+        details: String,
+    },
+    /// Something was removed from this ledger.
+    Forgotten {
+        /// The network whose claims, answers or selections were removed.
+        name: NetworkName,
+        /// Whether the network itself was removed too.
+        whole: bool,
+        /// The claims removed.
+        claims: Vec<ForgottenClaim>,
+        /// The number of answers removed.
+        answers: u64,
+        /// The number of inputs whose selection samples were removed.
+        selections: u64,
+    },
+    /// A run by one claim ended; these are the inputs that have its certificates.
+    Concluded {
+        /// The claim's method.
+        method: String,
+        /// The number of samples that the claim states.
+        samples: u64,
+        /// The claim's failure probability.
+        alpha: f64,
+        /// The claim's parameters, as the ledger has them.
+        parameters: String,
+        /// The number of inputs with a certificate.
+        inputs: u64,
+        /// SHA-256 over their positions, ascending, as 32-bit little-endian numbers.
+        inputs_sha256: crate::InputsHash,
+    },
+    /// The ledger was brought to the version that has a journal; what happened before is
+    /// not known.
+    Upgraded {
+        /// The version before.
+        from: i64,
+        /// The networks that had answers at that time, with how many.
+        answered: Vec<Answered>,
+        /// As for `Named`.
+        fresh: u64,
+    },
+    /// An event in a form that this version does not record.
+    #[serde(skip)]
+    Foreign {
+        /// The kind's name.
+        kind: String,
+        /// The stored text.
+        body: Foreign,
+    },
+}
+
+/// What identifies a network in the journal, also after it was removed from the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkName {
+    /// SHA-256 of the model file's bytes.
+    pub sha256: FileHash,
+    /// The engine, with version and precision.
+    pub engine: String,
+    /// Normalisation outside the graph.
+    pub preprocess: String,
+    /// The graph output that is read.
+    pub output: String,
+}
+
+impl NetworkName {
+    /// The name of a network.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() {
+    /// use recert_ledger::NetworkName;
+    ///
+    /// let name = NetworkName::new(&network("pruned.onnx"));
+    /// assert_eq!(name.engine, "rten 0.27.0, float32");
+    /// # }
+    /// ```
+    pub fn new(network: &Network) -> Self {
+        Self {
+            sha256: FileHash(network.sha256),
+            engine: network.engine.to_string(),
+            preprocess: network.preprocess.clone(),
+            output: network.output.clone(),
+        }
+    }
+}
+
+/// A network with the number of its answers on estimation and fresh samples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answered {
+    /// The network.
+    pub network: NetworkName,
+    /// Its answers, over all inputs.
+    pub answers: u64,
+}
+
+/// A claim that was removed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForgottenClaim {
+    /// The method.
+    pub method: String,
+    /// The number of samples that it stated.
+    pub samples: u64,
+    /// Its failure probability.
+    pub alpha: f64,
+    /// Its parameters, as the ledger had them.
+    pub parameters: String,
+    /// What it stated, in words.
+    pub statement: String,
+    /// The number of its certificates, all removed.
+    pub certificates: u64,
+}
+
+/// SHA-256 of a file's bytes; lower-case hexadecimal text in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FileHash(pub [u8; 32]);
+
+impl From<FileHash> for String {
+    fn from(hash: FileHash) -> Self {
+        hex(&hash.0)
+    }
+}
+
+impl TryFrom<String> for FileHash {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let hash = parse_hex(&text).filter(|hash| hex(hash) == text);
+        hash.map(Self)
+            .ok_or_else(|| format!("'{text}' is not a SHA-256"))
+    }
+}
+
+impl JournalEvent {
+    /// The kind's name, as in a ledger.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Named { .. } => "named",
+            Self::Held { .. } => "held",
+            Self::Forgotten { .. } => "forgotten",
+            Self::Concluded { .. } => "concluded",
+            Self::Upgraded { .. } => "upgraded",
+            Self::Foreign { kind, .. } => kind,
+        }
+    }
+
+    /// The canonical JSON that ledgers keep: everything but the kind.
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Foreign { body, .. } => body.text().to_owned(),
+            known => json::write(known),
+        }
+    }
+
+    /// Reads an event of a kind from the text in a ledger.
+    pub(crate) fn read(kind: &str, text: &str) -> Self {
+        json::read(Some(kind), text).unwrap_or_else(|body| Self::Foreign {
+            kind: kind.to_owned(),
+            body,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts written by hand from `docs/ledger.md`.
+    #[test]
+    fn what_ledgers_hold_is_read_and_written_byte_for_byte() {
+        let hash = "0a".repeat(32);
+        let name = format!(
+            r#"{{"engine":"rten 0.27.0, float32","output":"y","preprocess":"none","sha256":"{hash}"}}"#
+        );
+        for (kind, text) in [
+            (
+                "named",
+                format!(
+                    r#"{{"answered":[{{"answers":12,"network":{name}}}],"fresh":0,"networks":[{name},{name}]}}"#
+                ),
+            ),
+            (
+                "held",
+                r#"{"details":"logits","engine":"e","images":4,"largest_difference":2.5e-6,"reference":"r","tolerance":0.001}"#
+                    .to_owned(),
+            ),
+            (
+                "forgotten",
+                format!(
+                    r#"{{"answers":7,"claims":[{{"alpha":0.002,"certificates":5,"method":"direct","parameters":"{{}}","samples":9,"statement":"s"}}],"name":{name},"selections":5,"whole":true}}"#
+                ),
+            ),
+            (
+                "concluded",
+                format!(
+                    r#"{{"alpha":0.001,"inputs":3,"inputs_sha256":"{hash}","method":"certify","parameters":"{{}}","samples":100}}"#
+                ),
+            ),
+            (
+                "upgraded",
+                r#"{"answered":[],"fresh":0,"from":2}"#.to_owned(),
+            ),
+        ] {
+            let event = JournalEvent::read(kind, &text);
+            assert!(!matches!(event, JournalEvent::Foreign { .. }), "{event:?}");
+            assert_eq!(
+                (event.kind(), event.to_json()),
+                (kind, text.clone()),
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn events_in_an_unknown_form_are_kept_as_they_are() {
+        for (kind, text) in [
+            ("named", r#"{"networks":[]}"#),
+            ("celebrated", r#"{"b":1}"#),
+            ("foreign", "{}"),
+            ("upgraded", "no JSON"),
+        ] {
+            let event = JournalEvent::read(kind, text);
+            assert!(matches!(event, JournalEvent::Foreign { .. }), "{event:?}");
+            assert_eq!((event.kind(), event.to_json()), (kind, text.to_owned()));
+        }
+    }
+}
