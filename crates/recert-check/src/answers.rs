@@ -6,6 +6,7 @@ use recert_ledger::raw::{Row, Table, decode_answers, decode_samples};
 use recert_ledger::{Error, INVALID, Ledger};
 
 use crate::fields::Fields;
+use crate::journal::Totals;
 use crate::report::Report;
 use crate::tables::Tables;
 
@@ -97,6 +98,27 @@ pub(crate) fn decode_input(
         }
     }
     Ok(answers)
+}
+
+/// Adds the answers on an input to the ledger's totals, and reports estimation samples
+/// beyond those that the run states: n was smaller when they were drawn, or is now.
+pub(crate) fn add_up(answers: &Answers, tables: &Tables, totals: &mut Totals, report: &mut Report) {
+    for (&(network, stream), series) in &answers.by_stream {
+        *totals.answers.entry(network).or_default() += series.samples.len() as u64;
+        let Some(&last) = series.samples.last() else {
+            continue;
+        };
+        if stream == FRESH {
+            totals.fresh = totals.fresh.max(u64::from(last) + 1);
+        }
+        let n = tables.run.as_ref().map(|run| run.n);
+        if let Some(n) = n.filter(|&n| stream != FRESH && u64::from(last) >= n) {
+            let row = format!("network {network}, idx {}, stream {stream}", answers.idx);
+            let stored = format!("an answer on sample {last}");
+            let form = format!("answers on samples below n = {n}");
+            report.violation("answers", &row, "first", stored, form);
+        }
+    }
 }
 
 /// Decodes a row; `None` if it is invalid, which is then in the report.

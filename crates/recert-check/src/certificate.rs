@@ -50,7 +50,7 @@ pub(crate) fn check(
         "claim {id} ({method} from {} samples of network {network}), idx {}",
         claim.samples, answers.idx
     );
-    if claim.exceeds_most() {
+    if claim.exceeds_most(answers.idx) {
         fields.wrong(
             "",
             "a certificate",

@@ -4,7 +4,7 @@ mod expected;
 pub(crate) mod read;
 pub(crate) mod requested;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// One in this many of f's samples is early: decisions look at f's answer on it first, and h
@@ -21,8 +21,16 @@ pub(crate) struct Claim {
     pub(crate) method: Method,
     /// The most certificates that there may be by this claim, where it states that.
     pub(crate) most: Option<u64>,
-    /// The number of certificates by this claim that have been checked.
-    pub(crate) certificates: Cell<u64>,
+    /// The hash of the list of inputs, where the claim states one.
+    pub(crate) inputs_sha256: Option<String>,
+    /// The number of candidates that the network may be chosen among; 1 without a choice.
+    pub(crate) among: u64,
+    /// The stored parameters.
+    pub(crate) parameters: String,
+    /// The stored statement.
+    pub(crate) statement: String,
+    /// The inputs with a certificate by this claim that has been checked, ascending.
+    pub(crate) concluded: RefCell<Vec<u32>>,
 }
 
 /// A method with its shares of alpha.
@@ -92,11 +100,11 @@ impl Claim {
         matches!(self.method, Method::Auto { .. })
     }
 
-    /// Counts a certificate, and returns whether it is one too many.
-    pub(crate) fn exceeds_most(&self) -> bool {
-        let count = self.certificates.get() + 1;
-        self.certificates.set(count);
-        self.most == Some(count - 1)
+    /// Records a certificate of an input, and returns whether it is one too many.
+    pub(crate) fn exceeds_most(&self, idx: u32) -> bool {
+        let mut concluded = self.concluded.borrow_mut();
+        concluded.push(idx);
+        self.most == Some(concluded.len() as u64 - 1)
     }
 }
 

@@ -24,6 +24,8 @@
 //! | `derived` | what a certificate is derived from, and the derived certificate |
 //! | `free` | the free parameters of a certificate |
 //! | `certificate` | comparing stored certificates with derived ones |
+//! | `journal`, `journal/` | whether the journal is whole, and what it records is still there |
+//! | `summary` | what the ledger is of, for people |
 //! | `method/` | deriving certificates, one family of methods a file |
 //! | `arithmetic/` | the checker's own arithmetic |
 
@@ -36,21 +38,25 @@ mod claim;
 mod derived;
 mod fields;
 mod free;
+mod journal;
 mod method;
 mod noise;
 mod report;
+mod summary;
 mod tables;
 mod unchecked;
 
 use std::path::Path;
 
 use recert_ledger::raw::Table;
-use recert_ledger::{Error, Ledger, Seal};
+use recert_ledger::{Error, InputsHash, Ledger, Seal, hex};
 
 use claim::{Claim, Claims};
+use journal::Totals;
 use tables::Tables;
 
 pub use report::{Report, SCHEMA, SealState, Tally, Violation};
+pub use summary::{ClaimSummary, NetworkSummary, RunSummary};
 pub use unchecked::Unchecked;
 
 /// Checks the ledger at `path` as it is now; a run may be writing to it meanwhile.
@@ -85,8 +91,10 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
     let tables = Tables::read(ledger, &mut report)?;
     let claims = claim::read::read(ledger, &tables, &mut report)?;
     let mut certificates = certificate::by_input(ledger, &mut report)?;
+    let mut totals = Totals::default();
     for &idx in &tables.inputs {
         let answers = answers::decode_input(ledger, &tables, idx, &mut report)?;
+        answers::add_up(&answers, &tables, &mut totals, &mut report);
         for row in certificates.remove(&idx).unwrap_or_default() {
             certificate::check(&row, &tables, &claims, &answers, &mut report);
         }
@@ -101,12 +109,41 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
             "an input of the ledger",
         );
     }
-    report.unchecked = left_open(&report, &tables, &claims);
+    compare_inputs(&claims, &mut report);
+    let journal = journal::check(ledger, &tables, &claims, &totals, &mut report)?;
+    report.claims = claims.values().map(summary::claim).collect();
+    report.unchecked = left_open(&report, &tables, &claims, journal);
     Ok(report)
 }
 
+/// Compares the inputs with certificates with the list that a claim states, by its hash.
+fn compare_inputs(claims: &Claims, report: &mut Report) {
+    for (id, claim) in claims {
+        let inputs = claim.concluded.borrow();
+        let hash = hex(&InputsHash::of(&inputs).0);
+        if claim.most == Some(inputs.len() as u64)
+            && claim
+                .inputs_sha256
+                .as_ref()
+                .is_some_and(|stated| *stated != hash)
+        {
+            let row = format!(
+                "claim {id} ({} of network {})",
+                claim.method_name, claim.network
+            );
+            let stated = claim.inputs_sha256.as_deref().unwrap_or_default();
+            report.violation("claim", &row, "parameters.inputs_sha256", stated, hash);
+        }
+    }
+}
+
 /// Everything that the check did not show.
-fn left_open(report: &Report, tables: &Tables, claims: &Claims) -> Vec<Unchecked> {
+fn left_open(
+    report: &Report,
+    tables: &Tables,
+    claims: &Claims,
+    journal: Vec<Unchecked>,
+) -> Vec<Unchecked> {
     let mut open = Vec::new();
     if report.seal == SealState::Absent {
         let schema = report.version;
@@ -114,7 +151,15 @@ fn left_open(report: &Report, tables: &Tables, claims: &Claims) -> Vec<Unchecked
     }
     let inputs = tables.inputs.len() as u64;
     for claim in claims.values() {
-        let concluded = claim.certificates.get();
+        let concluded = claim.concluded.borrow().len() as u64;
+        if let Some(named) = claim.most.filter(|&named| named > inputs) {
+            open.push(Unchecked::InputsGone {
+                there: inputs,
+                named,
+                method: claim.method_name.clone(),
+                network: claim.network,
+            });
+        }
         if concluded < inputs {
             open.push(Unchecked::Unconcluded {
                 missing: inputs - concluded,
@@ -126,9 +171,42 @@ fn left_open(report: &Report, tables: &Tables, claims: &Claims) -> Vec<Unchecked
             });
         }
     }
+    open.extend(journal);
+    open.extend(choices(report));
     if claims.values().any(Claim::has_priors) {
         open.push(Unchecked::Priors);
     }
+    open.push(Unchecked::Choices);
     open.push(Unchecked::Answers);
     open
+}
+
+/// Where there are several statements of which the best, chosen by its result, does not hold
+/// as each does: of one network, or of several networks recertified one by one.
+fn choices(report: &Report) -> Vec<Unchecked> {
+    let mut found = Vec::new();
+    let mut modified = 0;
+    let mut corrected = u64::MAX;
+    let base = report.networks.first().map(|network| network.id);
+    for network in &report.networks {
+        let claims: Vec<&ClaimSummary> = (report.claims.iter())
+            .filter(|claim| claim.network == network.id && claim.certificates > 0)
+            .collect();
+        if claims.len() > 1 {
+            found.push(Unchecked::SeveralClaims {
+                network: network.file.clone(),
+                claims: claims.len() as u64,
+            });
+        }
+        if Some(network.id) != base
+            && let Some(among) = claims.iter().map(|claim| claim.among).min()
+        {
+            modified += 1;
+            corrected = corrected.min(among);
+        }
+    }
+    if modified > 1 && corrected < modified {
+        found.push(Unchecked::OneByOne { networks: modified });
+    }
+    found
 }

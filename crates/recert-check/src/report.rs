@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::summary::{ClaimSummary, NetworkSummary, RunSummary};
 use crate::unchecked::Unchecked;
 
 /// The schema of a report as JSON.
@@ -74,6 +75,12 @@ pub struct Report {
     pub answers: u64,
     /// Certificates checked, by method.
     pub methods: BTreeMap<String, Tally>,
+    /// The run's header, if the ledger has one.
+    pub run: Option<RunSummary>,
+    /// The networks.
+    pub networks: Vec<NetworkSummary>,
+    /// The valid claims, in the order of their numbers.
+    pub claims: Vec<ClaimSummary>,
     /// All violations.
     pub violations: Vec<Violation>,
     /// What was not checked, and why.
@@ -88,6 +95,9 @@ impl Report {
             seal: SealState::Absent,
             answers: 0,
             methods: BTreeMap::new(),
+            run: None,
+            networks: Vec::new(),
+            claims: Vec::new(),
             violations: Vec::new(),
             unchecked: Vec::new(),
         }
@@ -96,6 +106,12 @@ impl Report {
     /// Whether there are no violations.
     pub fn is_clean(&self) -> bool {
         self.violations.is_empty()
+    }
+
+    /// What is missing from the ledger: whatever should be there and is not, without being
+    /// known to be wrong.
+    pub fn missing(&self) -> impl Iterator<Item = &Unchecked> {
+        self.unchecked.iter().filter(|item| item.is_missing())
     }
 
     /// The number of certificates checked, of all methods.

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recert_ledger::raw::{Row, Table};
-use recert_ledger::{Error, INVALID, Ledger};
+use recert_ledger::raw::{Row, Table, Value};
+use recert_ledger::{Error, FileHash, INVALID, Ledger, NetworkName};
 
 use crate::fields::Fields;
 use crate::noise::Law;
 use crate::report::Report;
+use crate::summary;
 
 /// The run's header.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub(crate) struct Tables {
     /// `None` if the header is invalid; no certificate can be derived then.
     pub(crate) run: Option<Run>,
     pub(crate) networks: BTreeMap<i64, Network>,
+    /// What identifies each network, by its number.
+    pub(crate) names: BTreeMap<i64, NetworkName>,
     pub(crate) inputs: BTreeSet<u32>,
     pub(crate) selections: BTreeMap<(i64, u32), Selection>,
 }
@@ -56,16 +59,20 @@ impl Tables {
         let mut tables = Self {
             run: None,
             networks: BTreeMap::new(),
+            names: BTreeMap::new(),
             inputs: BTreeSet::new(),
             selections: BTreeMap::new(),
         };
         for row in ledger.raw_rows(Table::Network)? {
             if let Some((id, network)) = network(&mut Fields::new(&row, report)) {
                 tables.networks.insert(id, network);
+                tables.names.extend(name(&row).map(|name| (id, name)));
+                report.networks.push(summary::network(id, &row));
             }
         }
         for row in ledger.raw_rows(Table::Run)? {
             tables.run = run(&mut Fields::new(&row, report), &tables.networks);
+            report.run = Some(summary::run(&row));
         }
         for row in ledger.raw_rows(Table::Input)? {
             tables.inputs.extend(input(&mut Fields::new(&row, report)));
@@ -236,6 +243,21 @@ fn network(fields: &mut Fields<'_>) -> Option<(i64, Network)> {
     fields.text_or_null("note");
     let classes = fields.integer("classes", 1..=u64::from(INVALID));
     Some((id? as i64, Network { classes: classes? }))
+}
+
+/// What identifies a network, if its row is valid.
+fn name(row: &Row) -> Option<NetworkName> {
+    let text = |column: &str| match row.get(column) {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    let engine = (text("engine")?, text("engine_version")?, text("precision")?);
+    Some(NetworkName {
+        sha256: FileHash::try_from(text("sha256")?).ok()?,
+        engine: format!("{} {}, {}", engine.0, engine.1, engine.2),
+        preprocess: text("preprocess")?,
+        output: text("output")?,
+    })
 }
 
 fn input(fields: &mut Fields<'_>) -> Option<u32> {

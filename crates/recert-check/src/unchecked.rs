@@ -28,6 +28,75 @@ pub enum Unchecked {
         /// The claim's failure probability.
         alpha: f64,
     },
+    /// Inputs that a claim names and that the ledger does not have.
+    InputsGone {
+        /// The number of inputs of the ledger.
+        there: u64,
+        /// The number of inputs that the claim names.
+        named: u64,
+        /// The claim's method.
+        method: String,
+        /// The network's number in the ledger.
+        network: i64,
+    },
+    /// When networks were named and what was removed, in a ledger without a journal.
+    NoJournal {
+        /// The version of its schema.
+        schema: i64,
+    },
+    /// What happened before the ledger had a journal.
+    Upgraded {
+        /// The version of its schema then.
+        schema: i64,
+    },
+    /// The network of an entry of the journal.
+    LostNetwork {
+        /// The entry's number.
+        entry: u64,
+    },
+    /// Something that was removed, as the journal records.
+    Forgotten {
+        /// The network, by hash and engine.
+        network: String,
+        /// Whether the network itself was removed.
+        whole: bool,
+        /// The statements of the claims removed.
+        claims: Vec<String>,
+        /// The number of answers removed.
+        answers: u64,
+        /// The number of inputs whose selection samples were removed.
+        selections: u64,
+    },
+    /// That there were as many candidates as a claim states, all named before any of them ran.
+    Candidates {
+        /// The claim.
+        claim: String,
+        /// The number of candidates that it states.
+        among: u64,
+        /// The number of networks that the journal shows to be such; 0 if it began later.
+        named: u64,
+    },
+    /// That a network is not one of several candidates, although it was named with others.
+    NamedTogether {
+        /// The claim, which states no choice.
+        claim: String,
+        /// The number of other networks named with it.
+        others: u64,
+    },
+    /// That the best of several certificates of one network holds.
+    SeveralClaims {
+        /// The network's file.
+        network: String,
+        /// The number of its claims.
+        claims: u64,
+    },
+    /// That the best of several networks, recertified one by one, holds.
+    OneByOne {
+        /// The number of networks.
+        networks: u64,
+    },
+    /// That what defines a run was fixed before answers were looked at.
+    Choices,
     /// That priors, tilts and samples were chosen before the answers were seen.
     Priors,
     /// That the answers are the networks', if none was run again.
@@ -46,6 +115,36 @@ pub enum Unchecked {
         /// The model's file, by the ledger.
         file: String,
     },
+}
+
+impl Unchecked {
+    /// Whether something is missing that a complete ledger has: a seal, certificates, inputs,
+    /// a journal or the proof of a choice among candidates.
+    pub fn is_missing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unsealed { .. }
+                | Self::Unconcluded { .. }
+                | Self::InputsGone { .. }
+                | Self::NoJournal { .. }
+                | Self::Upgraded { .. }
+                | Self::LostNetwork { .. }
+                | Self::Candidates { .. }
+                | Self::NamedTogether { .. }
+        )
+    }
+
+    /// Whether it is a limit of every check, whatever the ledger holds.
+    pub fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::Priors
+                | Self::Choices
+                | Self::Answers
+                | Self::OtherAnswers { .. }
+                | Self::BatchDependent
+        )
+    }
 }
 
 impl fmt::Display for Unchecked {
@@ -72,6 +171,93 @@ impl fmt::Display for Unchecked {
                 "{missing} of {inputs} inputs have no certificate by {method} from {samples} \
                  samples of network {network} at alpha {alpha}: the run did not include them, or \
                  is not finished"
+            ),
+            Self::InputsGone {
+                there,
+                named,
+                method,
+                network,
+            } => write!(
+                f,
+                "the claim of {method} of network {network} names {named} inputs, of which at most \
+                 {there} are here: this is a shard of a plan, or inputs were removed"
+            ),
+            Self::NoJournal { schema } => write!(
+                f,
+                "when each network was named, and whether a network, a claim or an input was \
+                 removed: ledgers of schema {schema} have no journal, so it cannot be proved that \
+                 candidates were fixed before any of them ran"
+            ),
+            Self::Upgraded { schema } => write!(
+                f,
+                "what happened before this ledger had a journal (it was of schema {schema}): when \
+                 the networks of that time were named, and whether anything was removed"
+            ),
+            Self::LostNetwork { entry } => write!(
+                f,
+                "the network of journal entry {entry} is no longer here, and no entry states that it \
+                 was removed"
+            ),
+            Self::Forgotten {
+                network,
+                whole,
+                claims,
+                answers,
+                selections,
+            } => {
+                let what = if *whole { "network" } else { "part of network" };
+                write!(
+                    f,
+                    "removed, as the journal records: {what} {network} with {answers} answers, the \
+                     selection samples of {selections} inputs and {} claims",
+                    claims.len()
+                )?;
+                for claim in claims {
+                    write!(f, " ({claim})")?;
+                }
+                f.write_str("; whoever removed it may have looked at its results")
+            }
+            Self::Candidates {
+                claim,
+                among,
+                named: 0,
+            } => write!(
+                f,
+                "{claim}: that the {among} candidates were fixed before any of them ran: the network \
+                 was named before the ledger had a journal"
+            ),
+            Self::Candidates {
+                claim,
+                among,
+                named,
+            } => write!(
+                f,
+                "{claim}: that there were {among} candidates, fixed before any of them ran: the \
+                 journal names {named}"
+            ),
+            Self::NamedTogether { claim, others } => write!(
+                f,
+                "{claim}: it states no choice, but the network was named together with {others} more: \
+                 if it was chosen among them by their results, only a claim that states the choice \
+                 holds"
+            ),
+            Self::SeveralClaims { network, claims } => write!(
+                f,
+                "{network} has {claims} sets of certificates (methods, numbers of samples, alphas, \
+                 sides or goals): each holds by itself; the best of them, chosen by its results, need \
+                 not (SOUNDNESS.md, section 6)"
+            ),
+            Self::OneByOne { networks } => write!(
+                f,
+                "{networks} modified networks have certificates that are not corrected for a choice \
+                 among all of them: each holds if its network was not made or chosen by results on \
+                 these samples; the best of them, chosen by its results, need not (SOUNDNESS.md, \
+                 section 6)"
+            ),
+            Self::Choices => f.write_str(
+                "that sigma, n, n0, alpha, the noise and its seed, the methods, the networks and the \
+                 inputs were fixed before any answer on these samples was looked at: whoever made \
+                 this ledger may have chosen them, or this ledger among several, by the results",
             ),
             Self::Priors => f.write_str(
                 "that the tuning parameters of the bounds, and the samples of auto, were chosen \

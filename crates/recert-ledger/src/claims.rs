@@ -177,6 +177,26 @@ pub enum Goal {
 #[serde(try_from = "String", into = "String")]
 pub struct InputsHash(pub [u8; 32]);
 
+impl InputsHash {
+    /// The hash of some inputs' positions, which are ascending; needed by callers that
+    /// record which inputs they speak of.
+    ///
+    /// ```
+    /// use recert_ledger::{InputsHash, hex};
+    ///
+    /// let hash = hex(&InputsHash::of(&[0, 1]).0);
+    /// assert_eq!(&hash[..16], "01acecb507abfe1a");
+    /// ```
+    pub fn of(inputs: &[u32]) -> Self {
+        use sha2::{Digest, Sha256};
+        let mut hasher = Sha256::new();
+        for idx in inputs {
+            hasher.update(idx.to_le_bytes());
+        }
+        Self(hasher.finalize().into())
+    }
+}
+
 impl From<InputsHash> for String {
     fn from(hash: InputsHash) -> Self {
         hex(&hash.0)
@@ -291,8 +311,9 @@ impl Parameters {
         }
     }
 
-    /// The number of candidates that the network may be chosen among.
-    fn among(&self) -> u32 {
+    /// The number of candidates that the network may be chosen among by their results; 1
+    /// for a network that was fixed in advance.
+    pub fn among(&self) -> u32 {
         match self {
             Self::Auto { among, .. } => *among,
             _ => 1,
@@ -322,25 +343,54 @@ impl Statement {
     /// let statement = Statement::new(&Parameters::Predict {}, 0.001, Images::Real);
     /// assert_eq!(
     ///     statement.to_string(),
-    ///     "for this network and this input, named in advance: the class is not the smoothed \
-    ///      classifier's with probability at most 0.001",
+    ///     "for this network and this input, both fixed before any answer on these samples was \
+    ///      looked at: the class is not the smoothed classifier's with probability at most 0.001",
     /// );
     /// ```
     pub fn new(parameters: &Parameters, alpha: f64, images: Images) -> Self {
-        let network = match parameters.among() {
+        let subject = match parameters.among() {
+            1 => "for this network and this input, both fixed before any answer on these samples \
+                  was looked at"
+                .to_owned(),
+            among => format!(
+                "for this input and a network chosen among {among} by their results, all fixed \
+                 before any answer on these samples was looked at"
+            ),
+        };
+        Self::about(&subject, parameters, alpha, images)
+    }
+
+    /// The statement of the same claim in ledgers before version 3, which left open what
+    /// "in advance" is before.
+    fn before_version_3(parameters: &Parameters, alpha: f64, images: Images) -> Self {
+        let subject = match parameters.among() {
             1 => "for this network and this input, named in advance".to_owned(),
             among => format!(
                 "for this input, named in advance, and a network chosen among {among} by their \
                  results"
             ),
         };
+        Self::about(&subject, parameters, alpha, images)
+    }
+
+    /// The statement of a claim of a ledger before version 3, in the words of this version;
+    /// `None` if its words are not those of that time.
+    pub(crate) fn restated(words: &str, parameters: &Parameters, alpha: f64) -> Option<Self> {
+        let images = [Images::Real, Images::EightBit];
+        let before =
+            |images: &Images| Self::before_version_3(parameters, alpha, *images).0 == words;
+        let images = images.into_iter().find(before)?;
+        Some(Self::new(parameters, alpha, images))
+    }
+
+    fn about(subject: &str, parameters: &Parameters, alpha: f64, images: Images) -> Self {
         let error = match (parameters, images) {
             (Parameters::Predict {}, _) => "the class is not the smoothed classifier's",
             (_, Images::Real) => "the radius is wrong",
             (_, Images::EightBit) => "the radius is wrong for images of 8-bit pixels",
         };
         Self(format!(
-            "{network}: {error} with probability at most {alpha}"
+            "{subject}: {error} with probability at most {alpha}"
         ))
     }
 
@@ -459,14 +509,15 @@ mod tests {
             (
                 Parameters::Certify(scratch),
                 Images::Real,
-                "for this network and this input, named in advance: the radius is wrong with \
-                 probability at most 0.002",
+                "for this network and this input, both fixed before any answer on these samples \
+                 was looked at: the radius is wrong with probability at most 0.002",
             ),
             (
                 auto,
                 Images::EightBit,
-                "for this input, named in advance, and a network chosen among 3 by their results: \
-                 the radius is wrong for images of 8-bit pixels with probability at most 0.002",
+                "for this input and a network chosen among 3 by their results, all fixed before \
+                 any answer on these samples was looked at: the radius is wrong for images of \
+                 8-bit pixels with probability at most 0.002",
             ),
         ] {
             assert_eq!(

@@ -221,8 +221,33 @@ impl JournalEvent {
         }
     }
 
-    /// Reads an event of a kind from the text in a ledger.
-    pub(crate) fn read(kind: &str, text: &str) -> Self {
+    /// The claim that a run ended by, as text that no other claim of its network has; `None`
+    /// for other events.
+    pub(crate) fn claim(&self) -> Option<String> {
+        match self {
+            Self::Concluded {
+                method,
+                samples,
+                alpha,
+                parameters,
+                ..
+            } => Some(format!("{method} {samples} {alpha} {parameters}")),
+            _ => None,
+        }
+    }
+
+    /// Reads an event of a kind from the text in a ledger; what is in no known form is
+    /// `Foreign`.
+    ///
+    /// ```
+    /// use recert_ledger::JournalEvent;
+    ///
+    /// let text = r#"{"answered":[],"fresh":0,"from":2}"#;
+    /// let event = JournalEvent::read("upgraded", text);
+    /// assert!(matches!(event, JournalEvent::Upgraded { from: 2, .. }));
+    /// assert!(matches!(JournalEvent::read("upgraded", "{}"), JournalEvent::Foreign { .. }));
+    /// ```
+    pub fn read(kind: &str, text: &str) -> Self {
         json::read(Some(kind), text).unwrap_or_else(|body| Self::Foreign {
             kind: kind.to_owned(),
             body,

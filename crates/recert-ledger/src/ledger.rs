@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
+use self::conclusions::restate_claims;
 use self::journal::{name_networks, note_upgrade};
 use self::networks::read_header;
 use crate::lock::Lock;
@@ -182,6 +183,7 @@ impl Ledger {
                 seal::unseal(&transaction)?;
                 upgrade(&transaction, version)?;
                 note_upgrade(&transaction, version)?;
+                restate_claims(&transaction)?;
                 transaction.commit()
             };
             write(&mut ledger.connection).map_err(|source| Error::sql(path, source))?;
@@ -345,7 +347,8 @@ impl Ledger {
     }
 
     /// Closes the ledger so that the one file holds everything and can be
-    /// copied: it is [sealed](Seal), and the write-ahead log is folded in and
+    /// copied: the inputs that each claim has certificates of are
+    /// [recorded](crate::JournalEvent::Concluded), it is [sealed](Seal), and the write-ahead log is folded in and
     /// removed.
     ///
     /// ```

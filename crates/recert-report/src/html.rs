@@ -16,7 +16,6 @@ use crate::error::Error;
 use crate::model::Report;
 use crate::summary::{STATEMENT, Summary};
 use crate::terms::{TERMS, Term};
-use crate::text;
 use page::{Page, breakable};
 
 /// Nothing from outside the page is loaded, and nothing is sent.
@@ -108,14 +107,14 @@ impl Page<'_> {
     /// The inputs, networks and noise, and the statements of the certificates.
     fn overview(&self) -> Markup {
         let summary = &self.summary;
-        let noise = |run: usize| {
-            let sigma = text::short(summary.report.runs[run].sigma);
-            format!("Gaussian, sigma = {sigma}")
-        };
         let facts = [
             ("Inputs", summary.grouped_by(|run| summary.data(run))),
             ("Networks", summary.grouped_by(|run| summary.network(run))),
-            ("Noise", summary.grouped_by(noise)),
+            (
+                "Preprocessing",
+                summary.grouped_by(|run| summary.preprocessing(run)),
+            ),
+            ("Noise", summary.grouped_by(|run| summary.noise(run))),
         ];
         let statements = summary.statements();
         html! {

@@ -40,4 +40,4 @@ mod text;
 
 pub use error::{Error, ErrorKind};
 pub use metrics::{Metrics, Share, certified_accuracy, certified_share, default_radii};
-pub use model::{Goal, Method, Report, Row, Run};
+pub use model::{Goal, Law, Method, Report, Row, Run};

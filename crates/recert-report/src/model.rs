@@ -67,6 +67,9 @@ pub struct Run {
     pub data: String,
     /// Standard deviation of the noise, in the units of an input in [0, 1]. Positive.
     pub sigma: f64,
+    /// The law of the noise, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub law: Option<Law>,
     /// How the certificates were made.
     pub method: Method,
     /// What the run was to spend or to reach, where its method has such a goal.
@@ -92,6 +95,33 @@ pub struct Run {
     pub parameters: BTreeMap<String, String>,
     /// One row per input.
     pub rows: Vec<Row>,
+}
+
+/// The law of the noise. Displays as a few words.
+///
+/// ```
+/// assert_eq!(recert_report::Law::Gaussian.to_string(), "Gaussian");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Law {
+    /// Normal. Certificates hold for all images within the radius.
+    Gaussian,
+    /// Normal, rounded to grey levels. Certificates hold for the images of 8-bit pixels
+    /// within the radius, and for no others.
+    Integer,
+}
+
+impl fmt::Display for Law {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gaussian => "Gaussian",
+            Self::Integer => {
+                "Gaussian rounded to grey levels: certificates hold for images of 8-bit pixels only"
+            }
+        })
+    }
 }
 
 /// How the certificates of a run were made.
@@ -326,6 +356,7 @@ impl Run {
             arithmetic: self.arithmetic.as_ref().map(&text),
             data: text(&self.data),
             sigma: self.sigma,
+            law: self.law,
             method,
             goal: self.goal,
             among: self.among,

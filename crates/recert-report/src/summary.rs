@@ -9,9 +9,9 @@ use crate::text;
 /// What every certificate states, in the terms of the literature. The runs' own
 /// statements, which ledgers keep, follow it.
 pub(crate) const STATEMENT: &str = "With probability at least 1 - alpha over the noise drawn, the \
-     smoothed classifier returns the stated class throughout the radius (per input; the input \
-     is fixed in advance, and so is the network unless a run states that it may be chosen among \
-     candidates). In the words of the runs:";
+     smoothed classifier returns the stated class throughout the radius (per input; input and \
+     network are fixed before any answer on these samples is looked at, and a network may be \
+     chosen by its results only where a run states among how many). In the words of the runs:";
 
 /// A report with all its figures computed.
 pub(crate) struct Summary<'a> {
@@ -105,6 +105,27 @@ impl<'a> Summary<'a> {
     pub(crate) fn data(&self, run: usize) -> String {
         let inputs = text::counted(self.metrics[run].inputs, "input");
         format!("{} ({inputs})", self.report.runs[run].data)
+    }
+
+    /// The law of the noise, sigma, seed and alpha: `sigma = 0.5, seed 0; alpha 0.001;
+    /// Gaussian`.
+    pub(crate) fn noise(&self, run: usize) -> String {
+        let run = &self.report.runs[run];
+        let mut words = format!("sigma = {}", text::short(run.sigma));
+        if let Some(seed) = run.parameters.get("seed") {
+            words.push_str(&format!(", seed {seed}"));
+        }
+        words.push_str(&format!("; alpha = {}", text::short(run.alpha)));
+        if let Some(law) = run.law {
+            words.push_str(&format!("; {law}"));
+        }
+        words
+    }
+
+    /// Normalisation outside the graph, where it is known.
+    pub(crate) fn preprocessing(&self, run: usize) -> String {
+        let parameters = &self.report.runs[run].parameters;
+        parameters.get("preprocessing").cloned().unwrap_or_default()
     }
 
     /// The bounds that certified, each with its number of inputs: `zeta 412, direct 61`.

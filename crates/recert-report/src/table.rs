@@ -148,6 +148,14 @@ fn push_sections(summary: &Summary<'_>, options: &Options, out: &mut Vec<String>
         "Inputs",
         by_runs(summary.grouped_by(|run| summary.data(run))),
     );
+    section(
+        "Noise",
+        by_runs(summary.grouped_by(|run| summary.noise(run))),
+    );
+    section(
+        "Preprocessing",
+        by_runs(summary.grouped_by(|run| summary.preprocessing(run))),
+    );
     let mut statements: Vec<String> = by_runs(summary.statements());
     if !statements.is_empty() {
         statements.insert(0, STATEMENT.to_owned());

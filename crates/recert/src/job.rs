@@ -18,11 +18,13 @@
 //! | `collect` | the passes over the inputs: the one place that calls the runs of `recert-smooth` |
 //! | `scratch` | certify, predict, certify through a faster network |
 //! | `recertify`, `plan` | recertify; what may be expected of it |
+//! | `candidates` | whether networks may be chosen among by their results |
 //! | `audit` | check a ledger, and run samples of it again |
 //! | `approximate`, `report` | make approximate networks; report on ledgers |
 
 mod approximate;
 mod audit;
+mod candidates;
 mod collect;
 pub(crate) mod config;
 mod data;
@@ -43,7 +45,7 @@ pub use network::{Network, NetworkConfig};
 pub use plan::{Expected, Forecast};
 pub use recertify::{Goal, Method, Recertification, RecertifyConfig};
 pub use report::{Reported, report};
-pub use scratch::{certify, certify_via, predict, via_configs};
+pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
 pub use session::Job;
 
 // What configurations and events contain, so that an embedder needs this module alone.

@@ -64,6 +64,7 @@ pub mod job;
 pub mod output;
 pub mod reporting;
 pub mod samples;
+mod statements;
 
 pub use calibration::{CalibrationNoise, calibrate};
 pub use error::{Error, ErrorKind, Result};

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use recert_engine::{Arithmetic, Precision};
 use recert_ledger::{Certificate, Input, Ledger, Network, Parameters, Seal, hex};
-use recert_report::{Goal, Method, Report, Row, Run};
+use recert_report::{Goal, Law, Method, Report, Row, Run};
 
 use crate::job::DataConfig;
+use crate::{Result, statements};
 
 /// A report of everything that `ledgers` hold, in their order: for each, the
 /// network certified from scratch, then each recertification, one run for each
@@ -15,11 +16,7 @@ use crate::job::DataConfig;
 ///
 /// # Errors
 /// If a ledger cannot be read.
-pub fn from_ledgers(
-    ledgers: &[Ledger],
-    title: &str,
-    generated: &str,
-) -> Result<Report, recert_ledger::Error> {
+pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<Report> {
     let mut report = Report {
         title: title.to_owned(),
         generated: generated.to_owned(),
@@ -47,6 +44,12 @@ pub fn from_ledgers(
             }
             add_notes(&mut report, &network, first);
         }
+        let several = statements::several(ledger, None)?;
+        let several = several.iter().map(|remark| match ledgers.len() {
+            1 => format!("{remark}."),
+            _ => format!("{}: {remark}.", ledger.path().display()),
+        });
+        report.notes.extend(several);
     }
     Ok(report)
 }
@@ -122,6 +125,11 @@ fn run(
             .map_or_else(|| header.data.clone(), |record| record.data),
         sigma: header.sigma,
         method,
+        law: match recert_noise::Law::of_generator(&header.generator) {
+            Ok(recert_noise::Law::Gaussian) => Some(Law::Gaussian),
+            Ok(recert_noise::Law::Integer) => Some(Law::Integer),
+            Err(_) => None,
+        },
         goal: parameters.goal().map(|goal| reported(goal, header.sigma)),
         among: match parameters {
             Parameters::Auto { among, .. } => Some(*among),

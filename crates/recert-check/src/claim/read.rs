@@ -4,7 +4,7 @@
 //! parameters that the user chose (such as gamma, a budget or a radius). They are derived
 //! again here and compared.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use recert_ledger::raw::Table;
 use recert_ledger::{Error, Ledger};
@@ -15,6 +15,7 @@ use super::requested::{self, Requested};
 use super::{Claim, Claims};
 use crate::derived::Wrong;
 use crate::fields::Fields;
+use crate::journal;
 use crate::noise::Law;
 use crate::report::Report;
 use crate::tables::{Run, Tables};
@@ -75,7 +76,7 @@ fn one(fields: &mut Fields<'_>, tables: &Tables, run: &Run) -> Option<(i64, Clai
         fields.wrong("copies", samples, derived);
     }
     fields.compare_json("parameters", text, &expected.parameters);
-    let derived = statement(&request, alpha, run.law);
+    let derived = statement(&request, alpha, run.law, fields.report.version);
     let stated = fields.text("statement")?;
     if stated != derived {
         fields.wrong("statement", format!("{stated:?}"), format!("{derived:?}"));
@@ -87,20 +88,34 @@ fn one(fields: &mut Fields<'_>, tables: &Tables, run: &Run) -> Option<(i64, Clai
         alpha,
         method: expected.method,
         most: expected.most,
-        certificates: Cell::new(0),
+        inputs_sha256: match &request {
+            Requested::Auto(auto) => auto.inputs_sha256.clone(),
+            _ => None,
+        },
+        among: request.among(),
+        parameters: text.to_owned(),
+        statement: stated.to_owned(),
+        concluded: RefCell::new(Vec::new()),
     };
     Some((id, claim))
 }
 
-/// The statement of a claim, in words.
-fn statement(request: &Requested, alpha: f64, law: Law) -> String {
-    let among = request.among();
-    let network = if among == 1 {
-        "for this network and this input, named in advance".to_owned()
-    } else {
-        format!(
+/// The statement of a claim, in the words of a version of the schema.
+fn statement(request: &Requested, alpha: f64, law: Law, version: i64) -> String {
+    let subject = match request.among() {
+        1 if version < journal::SINCE => {
+            "for this network and this input, named in advance".to_owned()
+        }
+        among if version < journal::SINCE => format!(
             "for this input, named in advance, and a network chosen among {among} by their results"
-        )
+        ),
+        1 => "for this network and this input, both fixed before any answer on these samples was \
+              looked at"
+            .to_owned(),
+        among => format!(
+            "for this input and a network chosen among {among} by their results, all fixed before \
+             any answer on these samples was looked at"
+        ),
     };
     let images = match law {
         Law::Integer => " for images of 8-bit pixels",
@@ -111,7 +126,7 @@ fn statement(request: &Requested, alpha: f64, law: Law) -> String {
     } else {
         format!("the radius is wrong{images}")
     };
-    format!("{network}: {wrong} with probability at most {alpha}")
+    format!("{subject}: {wrong} with probability at most {alpha}")
 }
 
 #[cfg(test)]
@@ -124,11 +139,17 @@ mod tests {
     fn statements_say_what_the_choice_and_the_noise_cover() {
         let stored = json!({"among": 3, "inputs": 5, "sides": 2, "goal": {"each": 9}});
         let request = requested::read("auto", &stored);
-        let words = statement(&request.unwrap(), 0.002, Law::Integer);
+        let request = request.unwrap();
         assert_eq!(
-            words,
+            statement(&request, 0.002, Law::Integer, 3),
+            "for this input and a network chosen among 3 by their results, all fixed before any \
+             answer on these samples was looked at: the radius is wrong for images of 8-bit pixels \
+             with probability at most 0.002"
+        );
+        assert_eq!(
+            statement(&request, 0.002, Law::Gaussian, 2),
             "for this input, named in advance, and a network chosen among 3 by their results: the \
-             radius is wrong for images of 8-bit pixels with probability at most 0.002"
+             radius is wrong with probability at most 0.002"
         );
     }
 }

@@ -104,6 +104,10 @@ pub(crate) struct Check {
     /// Ledgers
     #[arg(required = true)]
     pub(crate) ledgers: Vec<PathBuf>,
+    /// Fail also where nothing is wrong but something is missing: a seal, certificates or inputs
+    /// that claims name, the journal, or the proof that candidates were named in time
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Also run this many samples of each ledger again, chosen at random
     #[arg(long, value_name = "N", requires = "model")]
     pub(crate) rerun: Option<u64>,

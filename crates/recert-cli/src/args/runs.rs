@@ -114,8 +114,10 @@ const METHODS: [Named<Method>; 6] = [
 pub(crate) struct Recertify {
     /// The ledger of the original network
     pub(crate) ledger: PathBuf,
-    /// The modified network, an ONNX file. Given several times: candidates, run in one pass, whose
-    /// certificates are corrected for the selection among them (auto only)
+    /// The modified network, an ONNX file, fixed without looking at answers on these samples.
+    /// Given several times: candidates, run in one pass, whose certificates are corrected for the
+    /// selection among them (auto only). A network made from results so far needs fresh samples:
+    /// `recert certify --seed fresh` into another ledger, and recertify from that
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) model: Vec<PathBuf>,
     /// How to recertify, one method or several; all but auto use the first `n_p` samples
@@ -143,14 +145,15 @@ pub(crate) struct Recertify {
     )]
     pub(crate) until_radius: Option<f64>,
     /// Run nothing: print the average certified radius to expect of budgets, and of certifying
-    /// from scratch
+    /// from scratch. The plan reads the original's answers: a budget chosen by it is outside of
+    /// what is proved where the inputs are few (SOUNDNESS.md, section 6)
     #[arg(long)]
     pub(crate) plan: bool,
     /// With --plan: print JSON
     #[arg(long, requires = "plan")]
     pub(crate) json: bool,
-    /// Number of candidates to correct for (selection by their results) [default: the number of
-    /// --model]
+    /// Number of candidates to correct for (selection by their results); all of them have to be
+    /// named before any of them runs, in one command [default: the number of --model]
     #[arg(long, value_name = "K")]
     pub(crate) among: Option<u32>,
     /// IRS threshold on the original's lower bound: at or above it, certify the modified network
@@ -168,8 +171,8 @@ pub(crate) struct Recertify {
     pub(crate) n_p: Vec<Amount>,
     #[command(flatten)]
     pub(crate) sides: SidesArgs,
-    /// Failure probability of one certificate [default: twice the ledger's alpha,
-    /// 0.5 at most]
+    /// Failure probability of one new certificate [default: twice the ledger's alpha,
+    /// 0.5 at most: compare with certificates from scratch at the same alpha]
     #[arg(long, value_name = "A")]
     pub(crate) alpha: Option<f64>,
     /// The inputs, where they are no longer at the path that the ledger records

@@ -157,9 +157,11 @@ const LAWS: [Named<Law>; 2] = [
 /// What else certifying and predicting have in common.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct ScratchArgs {
-    /// Seed of the noise
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
-    pub(crate) seed: u64,
+    /// Seed of the noise: a number, or `fresh` for one drawn at random (a ledger that exists keeps
+    /// its own). A network made after looking at results under one seed needs a fresh one: the old
+    /// samples are no longer independent of it
+    #[arg(long, value_name = "SEED", default_value = "0")]
+    pub(crate) seed: Seed,
     /// Noise distribution
     #[arg(long, value_parser = named(&LAWS), default_value = "gaussian")]
     pub(crate) noise: Law,
@@ -174,6 +176,37 @@ pub(crate) struct ScratchArgs {
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// The seed of the noise, as it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seed {
+    /// This one.
+    Number(u64),
+    /// One drawn at random, for a new ledger.
+    Fresh,
+}
+
+impl std::str::FromStr for Seed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "fresh" {
+            return Ok(Self::Fresh);
+        }
+        let number = text.parse().map(Self::Number);
+        number.map_err(|why| format!("{why}: give a whole number below 2^64, or fresh"))
+    }
+}
+
+impl Seed {
+    /// The number, for a run into this ledger.
+    pub(crate) fn number(self, ledger: &std::path::Path) -> recert::Result<u64> {
+        match self {
+            Self::Number(seed) => Ok(seed),
+            Self::Fresh => recert::job::fresh_seed(ledger),
+        }
+    }
 }
 
 /// Which probabilities a certificate from scratch bounds.

@@ -15,7 +15,7 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
         n0: args.n0,
         sides: args.sides.sides(),
         until_radius: args.until_radius,
-        seed: scratch.seed,
+        seed: scratch.seed.number(&scratch.ledger)?,
         noise: scratch.noise,
         subset: scratch.subset.config(),
         run: scratch.run.workers.config(),
@@ -51,7 +51,7 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
     let config = PredictConfig {
         alpha: subject.alpha,
         n: args.n,
-        seed: scratch.seed,
+        seed: scratch.seed.number(&scratch.ledger)?,
         noise: scratch.noise,
         subset: scratch.subset.config(),
         run: scratch.run.workers.config(),

@@ -1,6 +1,6 @@
 //! `recert check`.
 
-use recert::check::{SCHEMA, SealState};
+use recert::check::{Report, SCHEMA, SealState};
 use recert::job::{Auditor, Checked, Findings, RerunConfig};
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Check) -> Result<()> {
         return Err(Failure::new(Code::Check, message));
     }
     let Some(first) = all.iter().position(|checked| checked.result.is_err()) else {
-        return Ok(());
+        return if args.strict { complete(&all) } else { Ok(()) };
     };
     // The first is the program's own error.
     remark_failures(all[first + 1..].iter().filter(|_| !args.json));
@@ -51,6 +51,25 @@ pub(crate) fn run(args: &Check) -> Result<()> {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// Fails if anything is missing from a ledger in which nothing is wrong.
+fn complete(all: &[Checked]) -> Result<()> {
+    let found = all
+        .iter()
+        .filter_map(|checked| checked.result.as_ref().ok());
+    let missing: usize = found.map(|found| found.report.missing().count()).sum();
+    if missing == 0 {
+        return Ok(());
+    }
+    let message = format!(
+        "nothing is wrong, but {} missing (--strict)",
+        match missing {
+            1 => "1 thing is".to_owned(),
+            more => format!("{more} things are"),
+        }
+    );
+    Err(Failure::new(Code::Check, message))
 }
 
 /// States on stderr why ledgers could not be checked.
@@ -66,6 +85,7 @@ fn as_json(checked: &Checked) -> Value {
             let mut value = json!(report);
             value["holds"] = json!(checked.wrong() == 0);
             value["rerun"] = json!(rerun);
+            value["missing"] = json!(report.missing().collect::<Vec<_>>());
             value
         }
         Err(error) => json!({
@@ -91,6 +111,9 @@ fn as_text(checked: &Checked) -> Option<String> {
         report.version,
         report.answers
     ));
+    for about in subject(report) {
+        line(&format!("  {about}"));
+    }
     if report.methods.is_empty() {
         line("  holds no certificates yet");
     } else {
@@ -114,8 +137,9 @@ fn as_text(checked: &Checked) -> Option<String> {
             count(rerun.differences.len(), "difference"),
         ));
     }
-    for item in &report.unchecked {
-        line(&format!("  not checked: {item}"));
+    for item in report.unchecked.iter().filter(|item| !item.is_limit()) {
+        let kind = if item.is_missing() { "missing" } else { "note" };
+        line(&format!("  {kind}: {item}"));
     }
     let violations = report.violations.iter().map(ToString::to_string);
     let differences = rerun.iter().flat_map(|rerun| &rerun.differences);
@@ -134,5 +158,42 @@ fn as_text(checked: &Checked) -> Option<String> {
     if wrong.is_empty() {
         line("  all checks passed");
     }
+    let limits: Vec<_> = report.unchecked.iter().filter(|u| u.is_limit()).collect();
+    if !limits.is_empty() {
+        line("  beyond what a check can show:");
+    }
+    for limit in limits {
+        line(&format!("  - {limit}"));
+    }
     Some(text)
+}
+
+/// What the ledger is of: the run, its networks, and the statements of its claims.
+fn subject(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(run) = &report.run {
+        lines.push(format!(
+            "{}: sigma {}, n0 {}, n {}, alpha {}, seed {}, noise {}",
+            run.task, run.sigma, run.n0, run.n, run.alpha, run.seed, run.generator
+        ));
+    }
+    for network in &report.networks {
+        lines.push(format!(
+            "network {}: {}, {}, preprocessing {}",
+            network.id, network.file, network.engine, network.preprocess
+        ));
+    }
+    let mut statements: Vec<&str> = Vec::new();
+    for claim in report.claims.iter().filter(|claim| claim.certificates > 0) {
+        if !statements.contains(&claim.statement.as_str()) {
+            statements.push(&claim.statement);
+        }
+    }
+    lines.extend(statements.iter().map(|words| format!("states, {words}")));
+    // What a ledger holds must not reach a terminal as escape sequences.
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let lines = lines
+        .iter()
+        .map(|line| line.chars().map(printable).collect());
+    lines.collect()
 }

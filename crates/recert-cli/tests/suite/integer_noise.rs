@@ -103,6 +103,16 @@ fn certify_recertify_and_report() {
 
     let report = ok(&with(&[], &["report", &place.text("run.recert"), "--json"]));
     assert!(report.stdout.contains(GENERATOR_INTEGER));
+
+    // The page and the table say what the law covers, by the ledger.
+    let page = place.text("report.html");
+    let words = ["report", &place.text("run.recert"), "--html", &page];
+    let said = ok(&with(&[], &words)).stdout;
+    let said: Vec<&str> = said.split_whitespace().collect();
+    let law = "Gaussian rounded to grey levels: certificates hold for images of 8-bit pixels only";
+    assert!(said.join(" ").contains(law), "{said:?}");
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(html.contains(law) && html.contains("seed 0"), "{html}");
 }
 
 #[test]

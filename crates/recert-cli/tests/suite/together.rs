@@ -4,6 +4,7 @@
 use crate::common::{
     Line, Place, asset, certify_demo, evaluations, fails, held, ok, rows, text, with,
 };
+use recert::ledger::Ledger;
 use recert::net::Model;
 
 const INPUTS: usize = 8;
@@ -74,11 +75,29 @@ fn halved(place: &Place, tensor: &str) -> String {
     text(&path)
 }
 
+/// The bytes of a ledger in which networks are named together, and none of them has run: they
+/// may run one after the other then, as candidates of one choice.
+fn with_names(place: &Place, base: &[u8], networks: &[&String]) -> Vec<u8> {
+    let [scratch, named] = ["scratch.recert", "named.recert"].map(|name| {
+        std::fs::write(place.path(name), base).unwrap();
+        place.path(name)
+    });
+    ok(&recertify(&text(&scratch), networks, &["--budget", "1"]));
+    let scratch = Ledger::open_read_only(&scratch).unwrap();
+    let all = scratch.networks().unwrap().into_iter();
+    let modified = all.filter(|(id, _)| *id != scratch.base());
+    let modified: Vec<_> = modified.map(|(_, network)| network).collect();
+    let ledger = Ledger::open(&named).unwrap();
+    ledger.name_networks(&modified).unwrap();
+    ledger.close().unwrap();
+    std::fs::read(&named).unwrap()
+}
+
 /// Asserts that networks together are what they are one after the other, however
 /// recertified, and that it is said what they have in common.
 fn assert_together_is_apart(place: &Place, networks: &[String; 3], ways: &[&[&str]], says: &str) {
-    let base = base(place);
     let networks: Vec<&String> = networks.iter().collect();
+    let base = with_names(place, &base(place), &networks);
     let ledger = |name: &str| {
         std::fs::write(place.path(name), &base).unwrap();
         place.text(name)
@@ -179,9 +198,11 @@ fn three_networks_that_share_layers_are_one_after_the_other() {
 #[test]
 fn a_network_that_is_ahead_or_named_twice_is_not_run_again() {
     let place = Place::new();
-    let base = base(&place);
     let networks = versions(&place);
     let [int8, pruned, bf16] = &networks;
+    // Four candidates: these, and one more.
+    let fourth = halved(&place, "linear.bias");
+    let base = with_names(&place, &base(&place), &[pruned, int8, bf16, &fourth]);
     std::fs::write(place.path("apart.recert"), &base).unwrap();
     std::fs::write(place.path("mixed.recert"), &base).unwrap();
     let (apart, mixed) = (place.text("apart.recert"), place.text("mixed.recert"));

@@ -53,6 +53,30 @@ impl Ledger {
         transaction.commit().map_err(|e| self.sql(e))
     }
 
+    /// All claims of a network that have certificates, in the order of [`Ledger::certificates`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (mut ledger, series) = example(folder.path())?;
+    /// # ledger.put_answers(series, 0, &answers(100), 3, 2000)?;
+    /// # ledger.conclude(series, &[abstention(90)])?;
+    /// let claims = ledger.claims(ledger.base())?;
+    /// assert_eq!((claims.len(), claims[0].method()), (1, "certify"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn claims(&self, network: NetworkId) -> Result<Vec<Claim>, Error> {
+        self.rows(
+            "SELECT * FROM claim WHERE network = ?1
+             AND EXISTS (SELECT 1 FROM certificate WHERE certificate.claim = claim.id)
+             ORDER BY method, alpha, parameters, copies, id",
+            [network.0],
+            read_claim,
+        )
+    }
+
     /// All certificates of a network, ordered by claim (method, alpha,
     /// parameters, samples), then by input. Certificates of one claim share it.
     ///
@@ -107,6 +131,20 @@ impl Ledger {
     }
 }
 
+/// Restates the claims of a ledger before version 3 in the words of this version.
+pub(super) fn restate_claims(connection: &Connection) -> rusqlite::Result<()> {
+    let mut query = connection.prepare("SELECT * FROM claim ORDER BY id")?;
+    let claims = query.query_map([], |row| Ok((row.get::<_, i64>("id")?, read_claim(row)?)))?;
+    for (id, claim) in claims.collect::<rusqlite::Result<Vec<_>>>()? {
+        let words = claim.statement.as_str();
+        if let Some(new) = Statement::restated(words, &claim.parameters, claim.alpha) {
+            let update = "UPDATE claim SET statement = ?2 WHERE id = ?1";
+            connection.execute(update, params![id, new.as_str()])?;
+        }
+    }
+    Ok(())
+}
+
 fn insert_claim(
     connection: &Connection,
     network: NetworkId,
@@ -134,7 +172,7 @@ fn insert_claim(
         .query_row(values, |row| row.get(0))
 }
 
-fn read_claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
+pub(super) fn read_claim(row: &Row<'_>) -> rusqlite::Result<Claim> {
     let (method, parameters): (String, String) = (row.get("method")?, row.get("parameters")?);
     Ok(Claim {
         parameters: Parameters::read(&method, &parameters),

@@ -1,14 +1,16 @@
 //! Recording and reading the journal.
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Row, params};
 
+use super::conclusions::read_claim;
 use super::networks::{insert_network, read_network};
 use super::{Ledger, unsigned};
-use crate::Error;
 use crate::journal::{Answered, JournalEntry, JournalEvent, NetworkName};
 use crate::records::{Network, NetworkId, Stream};
+use crate::{Error, InputsHash};
 
 impl Ledger {
     /// Registers networks, or finds them, and returns their numbers. Those that the ledger
@@ -118,6 +120,47 @@ pub(super) fn note_upgrade(connection: &Connection, from: i64) -> rusqlite::Resu
         fresh: first_fresh(connection)?,
     };
     note(connection, None, &event).map(|_| ())
+}
+
+/// Records, for each claim, which inputs have its certificates, where that is not recorded.
+pub(super) fn note_conclusions(connection: &Connection) -> rusqlite::Result<()> {
+    let mut last: HashMap<(i64, String), String> = HashMap::new();
+    let mut query = connection.prepare(
+        "SELECT network, body FROM journal WHERE kind = 'concluded' AND network IS NOT NULL
+         ORDER BY id",
+    )?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let (network, body): (i64, String) = (row.get(0)?, row.get(1)?);
+        if let Some(claim) = JournalEvent::read("concluded", &body).claim() {
+            last.insert((network, claim), body);
+        }
+    }
+    let mut query = connection.prepare("SELECT * FROM claim ORDER BY id")?;
+    let claims = query.query_map([], |row| {
+        let (id, network): (i64, i64) = (row.get("id")?, row.get("network")?);
+        Ok((id, network, read_claim(row)?))
+    })?;
+    let mut inputs =
+        connection.prepare("SELECT idx FROM certificate WHERE claim = ?1 ORDER BY idx")?;
+    for (id, network, claim) in claims.collect::<rusqlite::Result<Vec<_>>>()? {
+        let inputs = inputs.query_map([id], |row| row.get::<_, u32>(0))?;
+        let inputs = inputs.collect::<rusqlite::Result<Vec<_>>>()?;
+        let event = JournalEvent::Concluded {
+            method: claim.method().to_owned(),
+            samples: claim.samples,
+            alpha: claim.alpha,
+            parameters: claim.parameters.to_json(),
+            inputs: inputs.len() as u64,
+            inputs_sha256: InputsHash::of(&inputs),
+        };
+        let known = event.claim().and_then(|claim| last.get(&(network, claim)));
+        if inputs.is_empty() && known.is_none() || known == Some(&event.to_json()) {
+            continue;
+        }
+        note(connection, Some(NetworkId(network)), &event)?;
+    }
+    Ok(())
 }
 
 fn note(

@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
 use super::Ledger;
+use super::journal::note_conclusions;
 use super::raw::Table;
 use crate::Error;
 use crate::records::hex;
@@ -69,10 +70,12 @@ impl Ledger {
         unseal(&self.connection).map_err(|e| self.sql(e))
     }
 
-    /// Seals the rows as they are, unless there is a seal already.
+    /// Records what was concluded, and seals the rows as they are, unless there is a seal
+    /// already.
     pub(super) fn seal_now(&self) -> Result<(), Error> {
         let write = || {
             if seal(&self.connection)? == Seal::Absent {
+                note_conclusions(&self.connection)?;
                 let insert = "INSERT INTO seal VALUES (1, ?1)";
                 self.connection.execute(insert, [hash(&self.connection)?])?;
             }

@@ -2,7 +2,7 @@
 
 use crate::support;
 use recert_report::html::{Options, render};
-use recert_report::{Report, Row, Run};
+use recert_report::{Law, Report, Row, Run};
 
 /// One tag of a page, and the text before it.
 #[derive(Debug, PartialEq)]
@@ -187,6 +187,22 @@ fn bounds_and_terms_are_explained_where_they_occur() {
         assert!(page.contains(explained), "the page lacks {explained}");
     }
     assert!(!page.contains("<dt>cells</dt>"));
+}
+
+#[test]
+fn the_law_of_the_noise_is_that_of_the_run() {
+    let law = |law| {
+        let mut report = support::small();
+        for run in &mut report.runs {
+            run.law = law;
+        }
+        page(&report)
+    };
+    let only = "8-bit pixels only";
+    let gaussian = law(Some(Law::Gaussian));
+    assert!(gaussian.contains("; Gaussian") && !gaussian.contains(only));
+    assert!(law(Some(Law::Integer)).contains(only));
+    assert!(!law(None).contains("Gaussian"));
 }
 
 #[test]

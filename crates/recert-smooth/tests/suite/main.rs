@@ -2,6 +2,7 @@
 
 mod chosen;
 mod coverage;
+mod coverage_adaptive;
 mod coverage_auto;
 mod coverage_cells;
 mod coverage_pairs;

@@ -179,12 +179,19 @@ pub enum Remark {
         /// The mean radius aimed at, in the same units.
         target: f64,
     },
-    /// A network has certificates by `auto` for several budgets or targets.
-    SeveralGoals {
+    /// A network has several sets of certificates.
+    SeveralClaims {
         /// The network's file.
         network: String,
-        /// The number of budgets and targets, and so of certificates per input.
-        goals: usize,
+        /// How many there are of each input.
+        claims: usize,
+        /// What they differ in, in words; empty if it is the list of inputs alone.
+        differ_in: String,
+    },
+    /// Modified networks were recertified one by one.
+    OneByOne {
+        /// The number of modified networks with certificates.
+        networks: u32,
     },
 }
 
@@ -195,7 +202,8 @@ impl Remark {
             Self::EngineChosen { .. }
             | Self::LayersShared { .. }
             | Self::NotDeterministic { .. }
-            | Self::SeveralGoals { .. } => return None,
+            | Self::SeveralClaims { .. }
+            | Self::OneByOne { .. } => return None,
             Self::BatchDependent { .. } => Field::Batch,
             Self::RadiusOutOfReach { .. } => Field::UntilRadius,
             Self::Via { .. } => Field::Via,
@@ -266,11 +274,27 @@ impl fmt::Display for Remark {
                  aimed at: a budget is chosen by what it is expected to give",
                 format_down(*mean, 3),
             ),
-            Self::SeveralGoals { network, goals } => write!(
+            Self::SeveralClaims {
+                network,
+                claims,
+                differ_in,
+            } => {
+                write!(f, "{network} has {claims} sets of certificates")?;
+                if !differ_in.is_empty() {
+                    write!(f, " ({differ_in})")?;
+                }
+                write!(
+                    f,
+                    ": each of the {claims} certificates of an input holds by itself; taking the one \
+                     with the largest radius does not (SOUNDNESS.md, section 6)"
+                )
+            }
+            Self::OneByOne { networks } => write!(
                 f,
-                "{network} has certificates by auto for {goals} budgets or targets: each of the {goals} \
-                 certificates of an input holds by itself; taking the one with the largest radius \
-                 does not (SOUNDNESS.md, section 6)"
+                "{networks} modified networks have certificates that are not corrected for a choice \
+                 among all of them: each holds if its network was not made or chosen by results on \
+                 these samples; taking the network with the best results does not (SOUNDNESS.md, \
+                 section 6): name all candidates in one command"
             ),
         }
     }

@@ -8,13 +8,14 @@ use recert_smooth::bound::{Loss, Paired, Zeta};
 use recert_smooth::budget::{Goal as AutoGoal, Levels};
 use recert_smooth::{Irs, Method as Rule, Sides, finished_inputs};
 
+use super::candidates;
 use super::collect::{Asked, Work};
 use super::config::{self, Amount, RunConfig};
 use super::data::{Data, DataOptions};
 use super::event::Remark;
 use super::network::{Network, NetworkConfig};
 use super::session::{Job, Session};
-use crate::{Error, ErrorKind, Field, Result};
+use crate::{Error, ErrorKind, Field, Result, statements};
 
 /// The most candidates, which `recert-check` knows too: each has its share of
 /// alpha.
@@ -63,7 +64,8 @@ pub struct RecertifyConfig {
     /// percentages of n; 10 % if there are none.
     pub n_p: Vec<Amount>,
     /// How many candidates the network may be chosen among by its results; by
-    /// default as many as there are networks.
+    /// default as many as there are networks. All of them have to be named to the ledger
+    /// before any of them runs, as those of one job are.
     pub among: Option<u32>,
     /// For [`Method::Irs`]: from this lower bound of the original's probability
     /// on, the modified network's own counts come first.
@@ -202,7 +204,8 @@ impl Recertification {
     ///
     /// # Errors
     /// If data or networks do not fit the ledger, or cannot be run;
-    /// [`ErrorKind::Parameter`] if two classifiers have one name.
+    /// [`ErrorKind::Parameter`] if two classifiers have one name, and if the networks are
+    /// candidates of which one was first named to the ledger after another had run.
     pub fn job<'a>(&self, data: &'a Data, networks: &'a [Network]) -> Result<Job<'a>> {
         self.session(data, networks.iter().collect()).map(Job::new)
     }
@@ -213,6 +216,8 @@ impl Recertification {
         networks: Vec<&'a Network>,
     ) -> Result<Session<'a>> {
         self.check(data, &networks)?;
+        let among = self.asked.among;
+        candidates::check(&Ledger::open_read_only(&self.ledger)?, &networks, among)?;
         let rows = if self.config.methods.contains(&Method::Auto) {
             "auto"
         } else {
@@ -229,11 +234,9 @@ impl Recertification {
             _ => None,
         };
         let inputs = self.inputs.len();
-        if self.config.methods.contains(&Method::Auto) {
-            session.afterwards = Some(Box::new(move |ledger, networks| {
-                remarks_on(ledger, networks, inputs, goal)
-            }));
-        }
+        session.afterwards = Some(Box::new(move |ledger, networks| {
+            remarks_on(ledger, networks, inputs, goal)
+        }));
         Ok(session)
     }
 
@@ -398,8 +401,8 @@ pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
     Ok(())
 }
 
-/// What the rows of `networks` by `auto` do not say: where a target was missed, and where a
-/// network has certificates for several goals, each of which holds by itself.
+/// What the rows of `networks` do not say: where a target of `auto` was missed, and where
+/// there are several statements, each of which holds by itself.
 fn remarks_on(
     ledger: &Ledger,
     networks: &[NetworkId],
@@ -412,7 +415,6 @@ fn remarks_on(
     let mut remarks = Vec::new();
     let known = ledger.networks()?.into_iter();
     for (id, network) in known.filter(|(id, _)| networks.contains(id)) {
-        let mut goals = Vec::new();
         // Of the certificates by the target.
         let (mut sum, mut inputs) = (0.0, 0);
         for certificate in ledger.certificates(id)? {
@@ -423,9 +425,6 @@ fn remarks_on(
             if goal.is_some() && goal == aimed_at {
                 sum += certificate.class.map_or(0.0, |_| certificate.radius);
                 inputs += 1;
-            }
-            if !goals.contains(&goal) {
-                goals.push(goal);
             }
         }
         if let Some(target) = target
@@ -439,12 +438,7 @@ fn remarks_on(
                 target,
             });
         }
-        if goals.len() > 1 {
-            remarks.push(Remark::SeveralGoals {
-                network: network.file,
-                goals: goals.len(),
-            });
-        }
     }
+    remarks.extend(statements::several(ledger, Some(networks))?);
     Ok(remarks)
 }

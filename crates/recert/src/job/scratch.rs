@@ -1,9 +1,10 @@
 //! Certifying and predicting from scratch, and certifying through a faster network.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 
 use recert_engine::EngineOptions;
-use recert_ledger::{Header, Task};
+use recert_ledger::{Header, Ledger, Task};
 use recert_noise::Law;
 use recert_num::{Alpha, Radius, Sigma, clopper_pearson_lower};
 use recert_smooth::run::seconds_an_image;
@@ -15,7 +16,7 @@ use super::event::Remark;
 use super::network::{Network, NetworkConfig};
 use super::recertify::{self, Goal, Method, Recertification, RecertifyConfig};
 use super::session::{Job, Session};
-use crate::{Error, Field, Result};
+use crate::{Error, Field, Result, statements};
 
 /// A job that certifies inputs of `data` under `network`, into the ledger at
 /// `ledger`, which it makes or resumes.
@@ -90,6 +91,9 @@ fn certify_with_rows<'a>(
     let subject = (vec![network], inputs);
     let mut session = Session::new(ledger, data, subject, (work, rows), config.run, remarks)?;
     session.header = Some(header);
+    session.afterwards = Some(Box::new(|ledger, networks| {
+        statements::several(ledger, Some(networks))
+    }));
     Ok(session)
 }
 
@@ -138,6 +142,39 @@ pub fn predict<'a>(
     let mut session = Session::new(ledger, data, subject, work, config.run, remarks)?;
     session.header = Some(header);
     Ok(Job::new(session))
+}
+
+/// A seed for noise that no network has answered yet: that of the ledger at `ledger` where
+/// there is one, so that the same job resumes, and else one drawn at random by the operating
+/// system. Whoever makes a network from results under one seed certifies it under a fresh one:
+/// under the old one its samples are no longer independent of it.
+///
+/// # Errors
+/// If there is a ledger that cannot be read.
+///
+/// ```
+/// use recert::job::{CertifyConfig, certify, fresh_seed};
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let (data, network) = (dots()?, brighter_than(1.0)?);
+/// let ledger = folder.path().join("redesigned.recert");
+/// let seed = fresh_seed(&ledger)?;
+/// let config = CertifyConfig { n: 100, seed, ..CertifyConfig::new(0.25) };
+/// certify(&ledger, &config, &data, &network)?.run(&mut |_: Event<'_>| ())?;
+/// assert_eq!(fresh_seed(&ledger)?, seed);
+/// assert_ne!(fresh_seed(&folder.path().join("another.recert"))?, seed);
+/// # Ok(())
+/// # }
+/// ```
+pub fn fresh_seed(ledger: &Path) -> Result<u64> {
+    let is_empty = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.len() == 0);
+    if ledger.exists() && !is_empty(ledger) {
+        return Ok(Ledger::open_read_only(ledger)?.header().seed);
+    }
+    // Its keys are random, and differ from call to call.
+    Ok(RandomState::new().build_hasher().finish())
 }
 
 /// The header of predictions but for the numbers.

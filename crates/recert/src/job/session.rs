@@ -155,9 +155,14 @@ impl<'a> Session<'a> {
         };
         let networks = match self.header {
             Some(_) => vec![ledger.base()],
-            None => (self.networks.iter())
-                .map(|network| ledger.add_network(network.identity()))
-                .collect::<Result<_, _>>()?,
+            // All at once, before any of them runs: the journal records that.
+            None => {
+                let identities = self
+                    .networks
+                    .iter()
+                    .map(|network| network.identity().clone());
+                ledger.name_networks(&identities.collect::<Vec<_>>())?
+            }
         };
         events.event(Event::PassStarted(Pass {
             kind,

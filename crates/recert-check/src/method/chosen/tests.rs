@@ -38,6 +38,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
     let tables = Tables {
         run: None,
         networks: BTreeMap::new(),
+        names: BTreeMap::new(),
         inputs: [7].into(),
         selections: [((1, 7), selection)].into(),
     };

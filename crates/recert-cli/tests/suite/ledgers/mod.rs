@@ -76,6 +76,7 @@ pub(crate) fn seal_of(connection: &Connection) -> String {
         ("chosen", "network, idx, stream, first"),
         ("claim", "id"),
         ("certificate", "claim, idx"),
+        ("journal", "id"),
     ] {
         hasher.update(name);
         let sql = format!("SELECT * FROM {name} ORDER BY {key}");

@@ -1,0 +1,391 @@
+//! Ledgers from which something was removed, or to which candidates were added late, and
+//! which were sealed again: the check finds it, or lists it as what cannot be proved.
+
+use std::path::{Path, PathBuf};
+
+use recert_check::{Report, Unchecked, check};
+use recert_ledger::{Engine, Header, Input, Ledger, Network, NetworkId, Task};
+use recert_num::Alpha;
+use recert_smooth::budget::Goal;
+use recert_smooth::{Auto, Error, Inputs, Outcome, Run, Sides, Silent, Threads};
+use rusqlite::Connection;
+
+use recert_engine::{Classifier, FnClassifier};
+
+const N: u64 = 500;
+const INPUTS: [u32; 3] = [0, 4, 9];
+
+/// Images of one pixel: that of input i has brightness i/10.
+struct Pixels;
+
+impl Inputs for Pixels {
+    fn input(&self, idx: u32) -> Result<(Input, Vec<f32>), Error> {
+        let input = Input {
+            idx,
+            sha256: [idx as u8; 32],
+            label: None,
+            name: None,
+        };
+        Ok((input, vec![idx as f32 / 10.0]))
+    }
+}
+
+fn network(byte: u8) -> Network {
+    Network {
+        sha256: [byte; 32],
+        file: format!("net{byte}.onnx"),
+        bytes: 1,
+        engine: Engine {
+            name: "closure".into(),
+            version: "1".into(),
+            arithmetic: "exact".into(),
+        },
+        batch_invariant: true,
+        preprocess: "none".into(),
+        output: "class".into(),
+        classes: 2,
+        note: None,
+    }
+}
+
+/// Class 1 where the pixel is brighter than a limit, which is the network's own.
+fn classifier(byte: u8) -> Vec<Box<dyn Classifier>> {
+    let limit = 0.5 + f32::from(byte) / 100.0;
+    let bright = move |image: &[f32]| Some(u16::from(image[0] > limit));
+    vec![Box::new(FnClassifier::new(2, 1, bright))]
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// A ledger with three inputs certified under network 0.
+    fn certified() -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let header = Header {
+            task: Task::Certify,
+            sigma: 0.25,
+            n0: 20,
+            n: N,
+            alpha: 0.001,
+            generator: recert_noise::GENERATOR.into(),
+            seed: 0,
+            network: network(0),
+            data: "made up".into(),
+            shape: [1, 1, 1],
+        };
+        let mut ledger = Ledger::create(&place.path(), &header).unwrap();
+        let mut workers = Threads::new([(ledger.base(), classifier(0))], 32).unwrap();
+        let mut run = Run {
+            ledger: &mut ledger,
+            inputs: &Pixels,
+            workers: &mut workers,
+            observer: &mut Silent,
+        };
+        let outcome = recert_smooth::certify(&mut run, &INPUTS, Sides::Two).unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+        ledger.close().unwrap();
+        place
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("run.recert")
+    }
+
+    fn check(&self) -> Report {
+        check(&self.path()).unwrap()
+    }
+
+    /// Names networks together and recertifies them, as candidates among `among`.
+    fn recertify(&self, bytes: &[u8], among: u32) {
+        let mut ledger = Ledger::open(&self.path()).unwrap();
+        let networks: Vec<Network> = bytes.iter().map(|&byte| network(byte)).collect();
+        let numbers = ledger.name_networks(&networks).unwrap();
+        run(&mut ledger, &numbers, bytes, among);
+        ledger.close().unwrap();
+    }
+
+    /// Changes the ledger and seals it again as the program does.
+    fn edit(&self, sql: &str) {
+        self.sql(sql);
+        self.sql("DELETE FROM seal");
+        Ledger::open(&self.path()).unwrap().close().unwrap();
+    }
+
+    fn sql(&self, sql: &str) {
+        let connection = Connection::open(self.path()).unwrap();
+        connection
+            .pragma_update(None, "foreign_keys", false)
+            .unwrap();
+        connection.execute_batch(sql).unwrap();
+        connection.close().unwrap();
+    }
+
+    /// The same, but for what the program adds when it closes a ledger: the seal is made by
+    /// someone else.
+    fn forge(&self, sql: &str) {
+        self.sql(sql);
+        let entries = self.journal();
+        self.sql("DELETE FROM seal");
+        Ledger::open(&self.path()).unwrap().close().unwrap();
+        assert_eq!(self.journal(), entries, "closing added nothing");
+    }
+
+    fn journal(&self) -> usize {
+        let ledger = Ledger::open_read_only(&self.path()).unwrap();
+        ledger.journal().unwrap().len()
+    }
+}
+
+fn run(ledger: &mut Ledger, numbers: &[NetworkId], bytes: &[u8], among: u32) {
+    let workers = numbers.iter().zip(bytes);
+    let workers = workers.map(|(&number, &byte)| (number, classifier(byte)));
+    let mut workers = Threads::new(workers, 32).unwrap();
+    let mut run = Run {
+        ledger,
+        inputs: &Pixels,
+        workers: &mut workers,
+        observer: &mut Silent,
+    };
+    let auto = Auto {
+        alpha: Alpha::new(0.01).unwrap(),
+        among,
+        goal: Goal::Each(200),
+        sides: Sides::Two,
+    };
+    let outcome = recert_smooth::recertify_auto(&mut run, &INPUTS, &auto).unwrap();
+    assert_eq!(outcome, Outcome::Finished);
+}
+
+#[track_caller]
+fn finds(report: &Report, words: &str) {
+    let texts: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+    assert!(
+        texts.iter().any(|text| text.contains(words)),
+        "{words}: {texts:#?}"
+    );
+}
+
+#[track_caller]
+fn lists(report: &Report, words: &str) {
+    let texts: Vec<String> = report.missing().map(ToString::to_string).collect();
+    assert!(
+        texts.iter().any(|text| text.contains(words)),
+        "{words}: {texts:#?}"
+    );
+}
+
+#[track_caller]
+fn clean(report: &Report) {
+    assert!(report.is_clean(), "{:#?}", report.violations);
+}
+
+const NO_INPUT_9: &str = "DELETE FROM certificate WHERE idx = 9; DELETE FROM answers WHERE idx = 9;
+    DELETE FROM chosen WHERE idx = 9; DELETE FROM selection WHERE idx = 9;
+    DELETE FROM input WHERE idx = 9;";
+
+#[test]
+fn a_whole_ledger_passes_and_misses_nothing() {
+    let place = Place::certified();
+    place.recertify(&[1, 2], 2);
+    let report = place.check();
+    clean(&report);
+    let missing: Vec<String> = report.missing().map(ToString::to_string).collect();
+    assert_eq!(missing, [""; 0]);
+    // Whoever made it could have chosen all this by the results.
+    assert!(report.unchecked.contains(&Unchecked::Choices));
+    let run = report.run.unwrap();
+    assert_eq!((run.sigma.as_str(), run.seed.as_str()), ("0.25", "0"));
+    assert_eq!(report.networks[2].preprocess, "none");
+}
+
+#[test]
+fn inputs_deleted_with_all_their_rows_are_found() {
+    let place = Place::certified();
+    place.recertify(&[1], 1);
+    place.edit(NO_INPUT_9);
+    let report = place.check();
+    // The tool has recorded what there is now, after what there was.
+    finds(
+        &report,
+        "stored 2 inputs, derived the 3 inputs that journal entry",
+    );
+    lists(&report, "names 3 inputs, of which at most 2 are here");
+}
+
+#[test]
+fn a_deleted_certificate_is_found() {
+    let place = Place::certified();
+    place.edit("DELETE FROM certificate WHERE idx = 4");
+    finds(&place.check(), "stored 2 inputs, derived the 3");
+}
+
+#[test]
+fn n_lowered_afterwards_is_found() {
+    let place = Place::certified();
+    place.edit(
+        "UPDATE run SET n = 400; DELETE FROM certificate; DELETE FROM claim;
+         DELETE FROM journal WHERE kind = 'concluded'",
+    );
+    let report = place.check();
+    finds(
+        &report,
+        "stored an answer on sample 499, derived answers on samples below n = 400",
+    );
+}
+
+#[test]
+fn deleted_candidates_are_found() {
+    let place = Place::certified();
+    place.recertify(&[1, 2], 2);
+    place.edit(
+        "DELETE FROM certificate WHERE claim IN (SELECT id FROM claim WHERE network = 3);
+         DELETE FROM claim WHERE network = 3; DELETE FROM answers WHERE network = 3;
+         DELETE FROM chosen WHERE network = 3; DELETE FROM selection WHERE network = 3;
+         DELETE FROM network WHERE id = 3",
+    );
+    let report = place.check();
+    finds(&report, "stored no such network, derived 0202");
+    finds(&report, "stored no such claim");
+    // The claim among 2 of the other is what it was.
+    assert!(report.claims.iter().any(|claim| claim.among == 2));
+}
+
+#[test]
+fn a_claim_among_two_remade_among_one_is_found() {
+    let place = Place::certified();
+    place.recertify(&[1, 2], 2);
+    place.edit("DELETE FROM certificate WHERE claim > 1; DELETE FROM claim WHERE id > 1");
+    place.recertify(&[1], 1);
+    let report = place.check();
+    finds(&report, "stored no such claim");
+    lists(
+        &report,
+        "it states no choice, but the network was named together with 1 more",
+    );
+}
+
+#[test]
+fn entries_of_the_journal_cannot_go_unnoticed() {
+    for (sql, words) in [
+        (
+            "DELETE FROM journal WHERE id = 2",
+            "as no entry is ever removed",
+        ),
+        (
+            "DELETE FROM journal WHERE id = 1",
+            "as no entry is ever removed",
+        ),
+        (
+            "DELETE FROM journal WHERE id < 3",
+            "names the original network",
+        ),
+    ] {
+        let place = Place::certified();
+        place.recertify(&[1], 1);
+        place.edit(sql);
+        finds(&place.check(), words);
+    }
+    let place = Place::certified();
+    place.sql("DELETE FROM journal");
+    finds(&place.check(), "stored no entries");
+}
+
+#[test]
+fn a_candidate_named_after_others_ran_is_found() {
+    // Three networks one after the other, the last made from the results of the first.
+    let place = Place::certified();
+    for byte in [1, 2, 3] {
+        place.recertify(&[byte], 3);
+    }
+    let report = place.check();
+    finds(&report, "stored a choice among 3, derived a choice among 1");
+    let late = report
+        .violations
+        .iter()
+        .filter(|v| v.field == "parameters.among");
+    assert_eq!(late.count(), 2, "{:#?}", report.violations);
+    // Of the first it can only be said that the others were not named.
+    lists(
+        &report,
+        "that there were 3 candidates, fixed before any of them ran: the journal names 1",
+    );
+
+    // Named before any of them ran, they may run in any order.
+    let place = Place::certified();
+    let mut ledger = Ledger::open(&place.path()).unwrap();
+    let numbers = [1, 2, 3].map(|byte| ledger.add_network(&network(byte)).unwrap());
+    for (number, byte) in numbers.iter().zip([1, 2, 3]) {
+        run(&mut ledger, &[*number], &[byte], 3);
+    }
+    ledger.close().unwrap();
+    let report = place.check();
+    clean(&report);
+    assert_eq!(report.missing().count(), 0);
+}
+
+#[test]
+fn networks_recertified_one_by_one_are_remarked_on() {
+    let place = Place::certified();
+    place.recertify(&[1], 1);
+    assert!(
+        !place
+            .check()
+            .unchecked
+            .contains(&Unchecked::OneByOne { networks: 2 })
+    );
+    place.recertify(&[2], 1);
+    let report = place.check();
+    clean(&report);
+    assert!(
+        report
+            .unchecked
+            .contains(&Unchecked::OneByOne { networks: 2 })
+    );
+    place.recertify(&[2], 2);
+    let several = Unchecked::SeveralClaims {
+        network: "net2.onnx".into(),
+        claims: 2,
+    };
+    assert!(place.check().unchecked.contains(&several));
+}
+
+/// Whoever edits the journal too is not found: this is what `docs/checking.md` states.
+#[test]
+fn what_a_forged_journal_hides_is_listed_as_not_provable() {
+    let place = Place::certified();
+    let two = {
+        let ledger = Ledger::open_read_only(&place.path()).unwrap();
+        drop(ledger);
+        let hash = recert_ledger::hex(&recert_ledger::InputsHash::of(&[0, 4]).0);
+        format!(
+            "UPDATE journal SET body = json_set(body, '$.inputs', 2, '$.inputs_sha256', '{hash}')
+             WHERE kind = 'concluded'"
+        )
+    };
+    place.forge(&format!("{NO_INPUT_9} {two}"));
+    let report = place.check();
+    clean(&report);
+    assert!(report.unchecked.contains(&Unchecked::Choices));
+    assert!(Unchecked::Choices.to_string().contains("the inputs"));
+}
+
+#[test]
+fn ledgers_of_before_the_journal_prove_less() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = &folder.path().join("old.recert");
+    let connection = Connection::open(path).unwrap();
+    let old = include_str!("../../recert-ledger/tests/data/version-2.sql");
+    connection.execute_batch(old).unwrap();
+    connection.close().unwrap();
+    lists(&check(path).unwrap(), "ledgers of schema 2 have no journal");
+    Ledger::open(path).unwrap().close().unwrap();
+    let report = check(path).unwrap();
+    lists(&report, "what happened before this ledger had a journal");
+    // The claims are restated in the words of this version.
+    let statements = report.violations.iter().filter(|v| v.field == "statement");
+    assert_eq!(statements.count(), 0, "{:#?}", report.violations);
+}
