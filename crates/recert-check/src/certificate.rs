@@ -73,6 +73,7 @@ pub(crate) fn check(
         free: FreeParameters::read(text),
         bound: fields.row.get("bound").to_string(),
         p_lower,
+        stops: claims.values().any(|claim| claim.stops(run.base)),
         abstains: *fields.row.get("class") == Value::Null,
     };
     let derived = match method::derive(&claim.method, &context) {

@@ -100,6 +100,11 @@ impl Claim {
         matches!(self.method, Method::Auto { .. })
     }
 
+    /// Whether by it the answers of `network` decide how many there are.
+    pub(crate) fn stops(&self, network: i64) -> bool {
+        self.network == network && matches!(self.method, Method::Until { .. })
+    }
+
     /// Records a certificate of an input, and returns whether it is one too many.
     pub(crate) fn exceeds_most(&self, idx: u32) -> bool {
         let mut concluded = self.concluded.borrow_mut();

@@ -25,6 +25,9 @@ pub(crate) struct Context<'a> {
     pub(crate) bound: String,
     /// The stored bound, for bounds in which the prover's rounding is allowed for.
     pub(crate) p_lower: Option<f64>,
+    /// Whether the ledger's network has certificates by `until`: where it stopped, its answers
+    /// decided how many there are.
+    pub(crate) stops: bool,
     /// Whether an abstention is stored, for a test whose two forms differ by rounding.
     pub(crate) abstains: bool,
 }

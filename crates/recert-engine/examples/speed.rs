@@ -42,7 +42,7 @@ fn main() -> Result<(), Failure> {
         .map(Model::read)
         .collect::<Result<_, _>>()?;
     let several = models.len() > 1;
-    for engine in &engines::ENGINES {
+    for engine in engines::ENGINES.iter().filter(|e| e.is_automatic()) {
         let Ok(found) = engine.find() else {
             eprintln!("skipped: {} is not installed", engine.name);
             continue;

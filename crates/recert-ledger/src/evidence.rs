@@ -116,7 +116,18 @@ pub enum Evidence {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         zeta: Option<f64>,
     },
-    /// `auto`, bound `none`: nothing but the pilot was spent on the input.
+    /// `irs`, `zeta`, `loss` and `paired`, bound `none`: an abstention on an input on which f
+    /// stopped by its answers (`until`), where these methods have no bound. Nothing was spent.
+    Stopped {
+        /// The class selected.
+        class: u16,
+        /// f's samples answered with it.
+        k: u64,
+        /// f's samples.
+        n: u64,
+    },
+    /// `auto`, bound `none`: nothing but the pilot was spent on the input. On an input on
+    /// which f stopped by its answers, k and n are 0.
     Nothing {
         /// The class selected.
         class: u16,
@@ -288,7 +299,7 @@ impl Evidence {
             | Self::LossMixture { invalid, .. }
             | Self::Both { invalid, .. } => *invalid,
             Self::Cells(cells) => cells.invalid,
-            Self::Nothing { .. } => 0,
+            Self::Nothing { .. } | Self::Stopped { .. } => 0,
             Self::Foreign(foreign) => foreign.field("invalid").unwrap_or(0),
         }
     }
@@ -325,6 +336,7 @@ fn variant(method: &str, bound: Option<&str>) -> Option<&'static str> {
         ("irs", "zeta" | "direct") | ("zeta", "zeta") | ("loss", "loss") | ("paired", "paired") => {
             "Pairs"
         }
+        ("irs" | "zeta" | "loss" | "paired", "none") => "Stopped",
         ("auto", "none") => "Nothing",
         ("auto", "fresh") => "Fresh",
         ("auto", "mixture") => "FreshMixture",
@@ -382,6 +394,8 @@ mod tests {
             ("zeta", "zeta", pairs),
             ("loss", "loss", pairs),
             ("paired", "paired", pairs),
+            ("irs", "none", r#"{"class":3,"k":4,"n":36}"#),
+            ("loss", "none", r#"{"class":3,"k":4,"n":36}"#),
             ("auto", "none", r#"{"class":3,"k":4,"n":620,"pilot":0}"#),
             (
                 "auto",

@@ -47,7 +47,7 @@ pub struct Auto {
 }
 
 /// Recertifies each of the workers' networks on `inputs`, which must be
-/// [finished](crate::finished_inputs) in the ledger. After a stop the same call continues. The
+/// [finished](crate::finished_inputs) or [stopped](crate::stopped_inputs) in the ledger. After a stop the same call continues. The
 /// certificates of one network depend on the others only through the share of alpha
 /// that [`Auto::among`] leaves it.
 ///
@@ -95,7 +95,7 @@ pub fn recertify_auto(run: &mut Run<'_>, inputs: &[u32], auto: &Auto) -> Result<
 }
 
 /// Recertifies each of the workers' networks on `inputs`, which must be
-/// [finished](crate::finished_inputs) in the ledger: each input until its radius is at least
+/// [finished](crate::finished_inputs) or [stopped](crate::stopped_inputs) in the ledger: each input until its radius is at least
 /// `radius`, or until that seems out of reach. The certificate states whatever radius was
 /// proved at that point. `auto.goal` decides only the size of the pilot. The networks share
 /// the pass of the pilot and the pass of each round.

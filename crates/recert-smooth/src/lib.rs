@@ -34,6 +34,6 @@ pub use inputs::Inputs;
 pub use margin::{edges, margin_code};
 pub use predict::predict;
 pub use recert_ledger::Sides;
-pub use recertify::{Irs, Method, Recertify, finished_inputs, recertify};
+pub use recertify::{Irs, Method, Recertify, finished_inputs, recertify, stopped_inputs};
 pub use run::{Observer, Outcome, Run, Silent, Threads, Workers, noise_sigma};
 pub use until::certify_until;

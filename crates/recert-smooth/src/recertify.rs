@@ -1,12 +1,14 @@
 //! Recertifying a modified network h from the ledger of f.
 
-use recert_ledger::{Certificate, Evidence, Ledger, NetworkId, Parameters, Sides};
+use std::collections::BTreeSet;
+
+use recert_ledger::{Certificate, Evidence, Ledger, NetworkId, Parameters, Series, Sides};
 use recert_noise::Stream;
-use recert_num::{Alpha, Sigma};
+use recert_num::{Alpha, LowerBound, Sigma};
 
 use crate::bound::{self, Conclusion, PairBound, Pairs, Shares};
 use crate::certify::{self, FromScratch};
-use crate::run::{Collect, Run, collect, level, series};
+use crate::run::{Collect, Run, collect_but, level, series};
 use crate::{Error, Outcome};
 
 /// Incremental randomized smoothing certification [Ugare et al. 2024,
@@ -56,6 +58,15 @@ impl Method {
         }
     }
 
+    /// The parameters of the claim of a method from pairs, whose shares of alpha these are.
+    fn parameters(self, shares: &[Alpha]) -> Parameters {
+        match self {
+            Self::Irs(irs) => irs.parameters(shares),
+            Self::Pairs(bound) => bound.parameters(shares),
+            Self::Direct(_) => unreachable!("this method uses h's own samples, not pairs"),
+        }
+    }
+
     /// The weights by which alpha is split between the method's events.
     pub fn weights(self) -> Vec<f64> {
         match self {
@@ -66,7 +77,8 @@ impl Method {
     }
 }
 
-/// The positions of the inputs on which f has answered all n samples, ascending.
+/// The positions of the inputs on which f has answered all n samples, ascending. Those on
+/// which their number was up to the answers ([`stopped_inputs`]) are not among them.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -90,8 +102,12 @@ impl Method {
 /// # }
 /// ```
 pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
+    let stopped = stopped_inputs(ledger)?;
     let mut finished = Vec::new();
     for input in ledger.inputs()? {
+        if stopped.contains(&input.idx) {
+            continue;
+        }
         let series = series(ledger.base(), input.idx, Stream::Certify);
         let complete = ledger
             .answered(series)?
@@ -104,8 +120,66 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
     Ok(finished)
 }
 
+/// The positions of the inputs on which f's answers decided how many samples there are: those
+/// of a ledger of [`certify_until`](crate::certify_until) that are not certified from n samples
+/// besides, whether they stopped early, ran to n, or are not done.
+///
+/// Among such inputs, those that ran to n are selected by f's answers. A table of them alone
+/// would be one of inputs on which f's samples came out badly or, just within the radius, well.
+/// So all of them are recertified or abstained on, from samples of h that f has no part in.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.recert");
+/// use recert_num::Radius;
+/// use recert_smooth::{Run, Silent, Threads, certify_until, finished_inputs, stopped_inputs};
+///
+/// # let mut ledger = Ledger::create(&path, &header())?;
+/// # let mut f = Threads::new([(ledger.base(), brighter_than(0.5))], 32)?;
+/// # let mut run = Run {
+/// #     ledger: &mut ledger,
+/// #     inputs: &Pixels,
+/// #     workers: &mut f,
+/// #     observer: &mut Silent,
+/// # };
+/// let _ = certify_until(&mut run, &[0, 9], Radius::new(0.1)?)?;
+/// assert_eq!(stopped_inputs(&ledger)?.into_iter().collect::<Vec<_>>(), [0, 9]);
+/// assert_eq!(finished_inputs(&ledger)?, []);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Of reading the ledger.
+pub fn stopped_inputs(ledger: &Ledger) -> Result<BTreeSet<u32>, Error> {
+    let (mut until, mut fixed) = (false, BTreeSet::new());
+    for certificate in ledger.certificates(ledger.base())? {
+        match certificate.claim.method() {
+            "until" => until = true,
+            "certify" => {
+                fixed.insert(certificate.idx);
+            }
+            _ => {}
+        }
+    }
+    if !until {
+        return Ok(BTreeSet::new());
+    }
+    let mut stopped = BTreeSet::new();
+    for input in ledger.inputs()? {
+        if !fixed.contains(&input.idx) && ledger.selection(ledger.base(), input.idx)?.is_some() {
+            stopped.insert(input.idx);
+        }
+    }
+    Ok(stopped)
+}
+
 /// Recertifies each of the workers' networks on the inputs at positions `inputs`, which must
-/// be [finished](finished_inputs) in the ledger. The networks share one pass over the samples;
+/// be [finished](finished_inputs) or [stopped](stopped_inputs) in the ledger. On inputs that
+/// stopped, [`Method::Direct`] takes h's own samples as on any other; every other method has no
+/// bound of f there, evaluates nothing, and abstains. The networks share one pass over the samples;
 /// the certificates of one network do not depend on the others. Samples that a network has
 /// answered already are not evaluated again.
 ///
@@ -160,31 +234,91 @@ pub fn recertify(
         )));
     }
     let direct = (settings.methods.iter()).any(|method| matches!(method, Method::Direct(_)));
+    let stopped = stopped_inputs(run.ledger)?;
+    let without = if direct { &BTreeSet::new() } else { &stopped };
     let needed = Collect {
         stream: Stream::Certify,
         samples: largest,
         selection: if direct { header.n0 } else { 0 },
         margins: false,
     };
-    collect(run, inputs, &needed, &mut |ledger, network, idx| {
-        let mut certificates = Vec::new();
-        for &method in &settings.methods {
-            certificates.extend(match method {
-                Method::Direct(sides) => {
-                    let direct = FromScratch {
-                        network,
-                        samples: &settings.samples,
-                        alpha: settings.alpha,
-                        sides,
-                        method: Parameters::Direct,
-                    };
-                    certify::conclude(ledger, idx, &direct)?
-                }
-                _ => conclude_pairs(ledger, (network, idx), settings, method)?,
-            });
-        }
-        Ok(certificates)
-    })
+    collect_but(
+        run,
+        inputs,
+        &needed,
+        without,
+        &mut |ledger, network, idx| {
+            let mut certificates = Vec::new();
+            for &method in &settings.methods {
+                certificates.extend(match method {
+                    Method::Direct(sides) => {
+                        let direct = FromScratch {
+                            network,
+                            samples: &settings.samples,
+                            alpha: settings.alpha,
+                            sides,
+                            method: Parameters::Direct,
+                        };
+                        certify::conclude(ledger, idx, &direct)?
+                    }
+                    _ if stopped.contains(&idx) => abstain(ledger, idx, settings, method)?,
+                    _ => conclude_pairs(ledger, (network, idx), settings, method)?,
+                });
+            }
+            Ok(certificates)
+        },
+    )
+}
+
+/// The abstentions of a method from pairs on an input on which f stopped, one for each number
+/// of samples.
+fn abstain(
+    ledger: &Ledger,
+    idx: u32,
+    settings: &Recertify,
+    method: Method,
+) -> Result<Vec<Certificate>, Error> {
+    let sigma = Sigma::new(ledger.header().sigma)?;
+    let shares = level(ledger.header(), settings.alpha, ledger.header().n)?;
+    let shares = shares.split(&method.weights())?;
+    let class = selected(ledger, idx)?;
+    let f_series = series(ledger.base(), idx, Stream::Certify);
+    let n = first_answered(ledger, f_series)?;
+    let k = certify::count(&ledger.answer_counts(f_series, n)?.0, class);
+    let abstention = |&m: &u64| {
+        let claim = certify::claim(
+            ledger.header(),
+            method.parameters(&shares),
+            m,
+            settings.alpha,
+        );
+        let conclusion = Conclusion::one_sided(class, LowerBound::ZERO, sigma, "none")?;
+        let evidence = Evidence::Stopped { class, k, n };
+        Ok(certify::certificate(
+            idx,
+            claim,
+            &conclusion,
+            evidence,
+            0,
+            0,
+        ))
+    };
+    settings.samples.iter().map(abstention).collect()
+}
+
+/// How many of the first samples of a series are answered.
+pub(crate) fn first_answered(ledger: &Ledger, series: Series) -> Result<u64, Error> {
+    let answered = ledger.answered(series)?;
+    let first = answered.first().filter(|range| range.start == 0);
+    Ok(first.map_or(0, |range| range.end))
+}
+
+/// The class that f's selection samples selected on an input.
+fn selected(ledger: &Ledger, idx: u32) -> Result<u16, Error> {
+    let selection = ledger.selection(ledger.base(), idx)?;
+    let selection = selection
+        .ok_or_else(|| Error::parameter(format!("input {idx} is not certified in the ledger")))?;
+    Ok(selection.class)
 }
 
 /// The certificates of h on input `idx` from pairs, one for each number of samples.
@@ -197,10 +331,7 @@ fn conclude_pairs(
     let n = ledger.header().n;
     let sigma = Sigma::new(ledger.header().sigma)?;
     let alpha = level(ledger.header(), settings.alpha, n)?;
-    let class = ledger
-        .selection(ledger.base(), idx)?
-        .ok_or_else(|| Error::parameter(format!("input {idx} is not certified in the ledger")))?
-        .class;
+    let class = selected(ledger, idx)?;
     let f_series = series(ledger.base(), idx, Stream::Certify);
     let k = certify::count(&ledger.answer_counts(f_series, n)?.0, class);
     settings
@@ -216,15 +347,16 @@ fn conclude_pairs(
                 micros += h.micros;
             }
             let shares = alpha.split(&method.weights())?;
-            let (conclusion, zeta, parameters) = match method {
+            let parameters = method.parameters(&shares);
+            let (conclusion, zeta) = match method {
                 Method::Irs(irs) => {
                     let (conclusion, zeta) = irs.conclude(class, k, n, &pairs, alpha, sigma)?;
-                    (conclusion, Some(zeta), irs.parameters(&shares))
+                    (conclusion, Some(zeta))
                 }
                 Method::Pairs(bound) => {
                     let p_lower = bound.lower(k, n, &pairs, &shares)?;
                     let conclusion = Conclusion::one_sided(class, p_lower, sigma, bound.name())?;
-                    (conclusion, None, bound.parameters(&shares))
+                    (conclusion, None)
                 }
                 Method::Direct(_) => unreachable!("this method uses h's own samples, not pairs"),
             };

@@ -25,6 +25,7 @@ mod work;
 mod worker;
 
 pub use batch::{BATCH, measured_batch, seconds_an_image};
+pub(crate) use collect::collect_but;
 pub use collect::{Collect, Wanted, collect, collect_chosen};
 pub use noise::NoiseParameters;
 pub use request::{Action, Assignment, Failure, MarginEdges, Output, Reply, Request};

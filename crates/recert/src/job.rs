@@ -37,7 +37,7 @@ mod scratch;
 mod session;
 
 pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
-pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, check};
+pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, check};
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Remark, Rows};

@@ -40,6 +40,16 @@ pub(super) fn derive(
     let (base, n) = (context.run.base, context.run.n);
     let selection = context.selection(base)?;
     let series = context.answers.series(base, CERTIFY);
+    if is_stopped(context, selection) {
+        let f = Base {
+            class: selection.class,
+            n,
+            early: 0,
+            answers: &[],
+            margins: None,
+        };
+        return derive_from(context, &f, selection, shares, (anytime, two));
+    }
     let f = Base {
         class: selection.class,
         n,
@@ -47,14 +57,54 @@ pub(super) fn derive(
         answers: context.first(base, CERTIFY, n)?,
         margins: series.and_then(|series| series.margins.as_deref()),
     };
+    derive_from(context, &f, selection, shares, (anytime, two))
+}
+
+/// Whether the certificate is one on an input on which f stopped: its answers decided how many
+/// there are, so that they are no evidence, and not even votes. Only the selection samples
+/// are. Such a certificate is from fresh samples, or an abstention.
+///
+/// An input on which the ledger has all n samples may have been concluded before it had them.
+/// What tells then is what the certificate counted.
+fn is_stopped(context: &Context<'_>, selection: &Selection) -> bool {
+    let bounds = ["\"none\"", "\"fresh\"", "\"mixture\""];
+    if !context.stops || !bounds.contains(&context.bound.as_str()) {
+        return false;
+    }
+    let complete = context.first(context.run.base, CERTIFY, context.run.n);
+    complete.is_err()
+        || context.bound == "\"none\"" && context.free.n == Some(0)
+        || context.free.prior == Some(fresh_prior(selection.samples, votes_for(selection)))
+}
+
+/// The selection samples that answered the class selected.
+fn votes_for(selection: &Selection) -> u64 {
+    let votes = selection.counts.get(&selection.class);
+    votes.copied().unwrap_or(0)
+}
+
+/// The prior for the probability of an answer other than the class, from the votes.
+fn fresh_prior(votes: u64, favour: u64) -> [f64; 2] {
+    [(votes - favour) as f64 + 0.5, favour as f64 + 0.5]
+}
+
+/// Derives a certificate from f's answers, as far as they are evidence.
+fn derive_from(
+    context: &Context<'_>,
+    f: &Base<'_>,
+    selection: &Selection,
+    shares: Shares,
+    (anytime, two): (bool, bool),
+) -> Result<Derived, Wrong> {
+    let n = f.answers.len() as u64;
     let mut found = match (context.bound.as_str(), anytime) {
-        ("\"none\"", _) => nothing(&f),
+        ("\"none\"", _) => nothing(f),
         ("\"fresh\"", false) | ("\"mixture\"", true) => {
-            fresh(context, &f, selection, shares.whole, anytime)?
+            fresh(context, f, selection, shares.whole, anytime)?
         }
-        ("\"loss\"", false) | ("\"loss-mixture\"", true) => loss(context, &f, shares, anytime)?,
-        ("\"cells\"", _) => cells::cells(context, &f, shares.whole)?,
-        ("\"both\"", false) if two => both(context, &f, shares)?,
+        ("\"loss\"", false) | ("\"loss-mixture\"", true) => loss(context, f, shares, anytime)?,
+        ("\"cells\"", _) => cells::cells(context, f, shares.whole)?,
+        ("\"both\"", false) if two => both(context, f, shares)?,
         _ => {
             let known = match (anytime, two) {
                 (true, _) => "none, mixture, loss-mixture or cells",
@@ -64,7 +114,7 @@ pub(super) fn derive(
             return Err(("bound", known.to_owned()));
         }
     };
-    let pilot = pilot(context, &f, selection)?;
+    let pilot = pilot(context, f, selection)?;
     found.counts["pilot"] = json!(pilot.len());
     let extra =
         |sample: &&u32| found.stream != CERTIFY || found.samples.binary_search(sample).is_err();
@@ -121,7 +171,7 @@ fn fresh(
     });
     let p = if anytime {
         let (votes, favour) = f.votes(selection);
-        let prior = [(votes - favour) as f64 + 0.5, favour as f64 + 0.5];
+        let prior = fresh_prior(votes, favour);
         let witness = recorded(context.free.witness, WITNESS)?;
         counts["prior"] = json!(prior);
         counts["witness"] = json!(witness);

@@ -6,10 +6,13 @@ use serde_json::json;
 
 use crate::answers::CERTIFY;
 use crate::claim::Pairs;
-use crate::derived::{Bound, Context, Derived, Wrong, alpha, count, numbers, one_sided};
+use crate::derived::{Bound, Context, Derived, Wrong, alpha, at_most, count, numbers, one_sided};
 
 /// `irs`, `zeta`, `loss` and `paired`.
 pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Result<Derived, Wrong> {
+    if context.stops && context.bound == "\"none\"" {
+        return stopped(context);
+    }
     let (base, n, m) = (context.run.base, context.run.n, context.samples);
     let class = context.selection(base)?.class;
     let f = context.first(base, CERTIFY, n)?;
@@ -70,5 +73,28 @@ pub(super) fn derive(context: &Context<'_>, kind: Pairs, shares: &[f64]) -> Resu
         evaluations: m,
         micros: context.micros(context.network, CERTIFY, m),
         samples: n + m,
+    })
+}
+
+/// The abstention on an input on which f stopped, after a number of samples that is free: the
+/// ledger may have more by now.
+fn stopped(context: &Context<'_>) -> Result<Derived, Wrong> {
+    let (base, most) = (context.run.base, context.run.n);
+    let class = context.selection(base)?.class;
+    let n = at_most(context.free.n, "n", most)?;
+    let answers = if n == 0 {
+        &[]
+    } else {
+        context.first(base, CERTIFY, n)?
+    };
+    Ok(Derived {
+        counts: json!({"class": class, "k": count(answers, class), "n": n}),
+        class: None,
+        radius: 0.0,
+        p_lower: Bound::Exactly(0.0),
+        bound: "none",
+        evaluations: 0,
+        micros: Some(0),
+        samples: n,
     })
 }

@@ -94,9 +94,13 @@ pub(crate) struct Report {
 const CHECK: &str = "\
 Every count, share of alpha, bound, radius and statement is recomputed by code that shares
 nothing with the code that made it, and compared; docs/checking.md states what that proves.
-That the networks gave these answers cannot be recomputed: --rerun N regenerates the noise
-of N samples, runs the networks on them, and compares. docs/glossary.md explains the names
-of methods and bounds.";
+That the networks gave these answers cannot be recomputed: --rerun N draws N answers of each
+network given, each with the same probability, regenerates their noise, runs the network, and
+compares. If a share q of a network's answers were others, one would be found with a probability
+of 1 - (1 - q)^N or more. --engine runs the networks in another engine than the ledger records:
+reference is ONNX's definitions in plain loops, and slow. Where answers differ then, or with an
+engine that depends on the batch, near ties (scores that are closer than rounding explains) are
+counted apart, and are no failure. docs/glossary.md explains the names of methods and bounds.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = CHECK)]
@@ -108,12 +112,15 @@ pub(crate) struct Check {
     /// that claims name, the journal, or the proof that candidates were named in time
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Also run this many samples of each ledger again, chosen at random
+    /// Also run this many answers of each network again, drawn at random
     #[arg(long, value_name = "N", requires = "model")]
     pub(crate) rerun: Option<u64>,
     /// For --rerun: a network of the ledgers, an ONNX file; may be given several times
     #[arg(long, value_name = "FILE", requires = "rerun")]
     pub(crate) model: Vec<PathBuf>,
+    /// For --rerun: the engine that runs the networks, such as reference [default: the ledger's]
+    #[arg(long, value_name = "NAME", requires = "rerun")]
+    pub(crate) engine: Option<String>,
     /// For --rerun: seed of the choice of samples, to repeat a check [default: random]
     #[arg(long, value_name = "SEED", requires = "rerun")]
     pub(crate) seed: Option<u64>,

@@ -1,7 +1,8 @@
 //! `recert check`.
 
 use recert::check::{Report, SCHEMA, SealState};
-use recert::job::{Auditor, Checked, Findings, RerunConfig};
+use recert::job::{Auditor, Checked, Findings, RerunConfig, RerunNetwork};
+use recert::num::format_up_significant;
 use serde_json::{Value, json};
 
 use crate::args::Check;
@@ -17,6 +18,7 @@ pub(crate) fn run(args: &Check) -> Result<()> {
             samples,
             seed: args.seed,
             models: args.model.clone(),
+            engine: args.engine.clone(),
             data: args.data.clone(),
             options: args.data_args.config(),
         })?),
@@ -95,6 +97,19 @@ fn as_json(checked: &Checked) -> Value {
     }
 }
 
+/// What was run again of a network.
+fn run_again(network: &RerunNetwork) -> String {
+    format!(
+        "{} by {}: {} of {} answers; were {} % of them others, one would be found with a \
+         probability of 99 %",
+        network.file,
+        network.engine,
+        network.samples,
+        network.answers,
+        format_up_significant(100.0 * network.found_share, 3),
+    )
+}
+
 /// What a check found, as text; `None` where there was none.
 fn as_text(checked: &Checked) -> Option<String> {
     let Findings { report, rerun } = checked.result.as_ref().ok()?;
@@ -136,6 +151,21 @@ fn as_text(checked: &Checked) -> Option<String> {
             rerun.seed,
             count(rerun.differences.len(), "difference"),
         ));
+        for network in &rerun.networks {
+            line(&format!("    {}", run_again(network)));
+            let near = rerun.near_ties.iter();
+            let near = near.filter(|difference| difference.network == network.file);
+            if let Some(tolerance) = network.tolerance {
+                line(&format!(
+                    "    {} near ties (scores within {} of each other, which rounding \
+                     explains) among them; answered otherwise, or in another bucket of the margin, \
+                     within that: {}",
+                    network.nearly_tied,
+                    format_up_significant(tolerance.into(), 3),
+                    near.count(),
+                ));
+            }
+        }
     }
     for item in report.unchecked.iter().filter(|item| !item.is_limit()) {
         let kind = if item.is_missing() { "missing" } else { "note" };

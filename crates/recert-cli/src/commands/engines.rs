@@ -51,6 +51,7 @@ fn as_json((engine, found): &Survey) -> Value {
     json!({
         "name": engine.name,
         "found": found.is_ok(),
+        "automatic": engine.is_automatic(),
         "version": found.ok().map(|found| &found.version),
         "library": found.ok().and_then(|found| found.path.as_ref()),
         "devices": devices,
@@ -93,6 +94,15 @@ fn as_text(survey: &[Survey], auto: &[&str], quantized: &[&str]) -> String {
             "for a network that computes in 8 bits: {}",
             quantized.join(", ")
         );
+    }
+    for (engine, _) in survey {
+        if !engine.is_automatic() {
+            let _ = writeln!(
+                text,
+                "never chosen by auto: {} ({})",
+                engine.name, engine.title
+            );
+        }
     }
     for (engine, found) in survey {
         if let (Err(why), Some(install)) = (found, engine.install) {

@@ -224,7 +224,21 @@ fn running_samples_again_finds_what_derivation_cannot() {
         ));
         let document: Json = serde_json::from_str(&said.stdout).unwrap();
         let rerun = &document["ledgers"][0]["rerun"];
-        assert_eq!((&rerun["samples"], &rerun["seed"]), (&60.into(), &5.into()));
+        // As many of each network.
+        assert_eq!(
+            (&rerun["samples"], &rerun["seed"]),
+            (&120.into(), &5.into())
+        );
+        assert_eq!(rerun["networks"][0]["answers"], 200 * INPUTS);
+        assert_eq!(rerun["networks"][0]["samples"], 60);
+        assert!(rerun["networks"][0]["tolerance"].is_null(), "{rerun}");
+
+        // By ONNX's definitions in place of the engine that answered.
+        let reference = with(&check, &["--model", &network, "--engine", "reference"]);
+        let said = ok(&reference);
+        for part in [": 0 differences", "shapes.onnx by reference ", "near ties"] {
+            assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+        }
 
         // Other margins: every margin in the last bucket, the edges being 0.
         let path = place.path("margins.recert");
@@ -255,12 +269,14 @@ fn running_samples_again_finds_what_derivation_cannot() {
         seal_again(&connection);
         connection.close().unwrap();
         clean(&path);
-        let said = fails(7, &["do not hold"]).check(&with(&check, &["--seed", "1"]));
-        assert!(
-            said.stdout.contains("wrong: shapes.onnx on sample "),
-            "{}",
-            said.stdout
-        );
+        for flags in [
+            &["--seed", "1"][..],
+            &["--seed", "1", "--engine", "reference"],
+        ] {
+            let said = fails(7, &["do not hold"]).check(&with(&check, flags));
+            let wrong = "wrong: shapes.onnx on sample ";
+            assert!(said.stdout.contains(wrong), "{}", said.stdout);
+        }
     }
     let ledger = place.text("gaussian.recert");
     let made = asset("made/plain.onnx");
@@ -273,6 +289,13 @@ fn running_samples_again_finds_what_derivation_cannot() {
         Some(2)
     );
     let model = asset("shapes.onnx");
+    let words = ["check", &ledger, "--rerun", "5", "--model", &model];
+    for (engine, code, says) in [
+        ("auto", 2, ["named", "--engine"]),
+        ("tpu", 5, ["unknown engine 'tpu'", "reference"]),
+    ] {
+        fails(code, &says).check(&with(&with(&[], &words), &["--engine", engine]));
+    }
     let other = asset("shapes-calibration.npz");
     let words = [
         "check", &ledger, "--rerun", "5", "--model", &model, "--data", &other,

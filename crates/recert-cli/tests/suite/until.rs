@@ -9,6 +9,7 @@ use crate::common::{
     Held, Place, asset, certify_demo, evaluations, fails, held, ok, rows, with, words,
 };
 use recert::ledger::Certificate;
+use rusqlite::Connection;
 use serde_json::Value;
 
 const N: u64 = 600;
@@ -156,7 +157,7 @@ fn certificates_that_stopped_do_not_depend_on_batch_or_threads() {
 }
 
 #[test]
-fn only_inputs_with_all_their_samples_are_recertified() {
+fn inputs_that_stopped_are_rows_like_all_others() {
     let place = Place::new();
     let pruned = pruned(&place);
     // A radius that every input reaches soon.
@@ -164,17 +165,37 @@ fn only_inputs_with_all_their_samples_are_recertified() {
     let easy = words("--every 7 --offset 56 --until-radius 0.001");
     let one = [certify_demo(N as u32, N0 as u32, 1), easy].concat();
     ok(&with(&one, &["--ledger", &ledger]));
-    let before = held(&place.path("few.recert"));
-    let said = "no finished input yet, one with all n = 600 samples";
-    for more in [
-        &["--budget", "5%"][..],
-        &["--plan"],
-        &["--until-radius", "0.1"],
+    let remark = "the original stopped on 1 of 1 inputs";
+    for (more, says) in [
+        (&["--budget", "20%"][..], "from new samples"),
+        (&["--until-radius", "0.1"], "from new samples"),
+        (&["--method", "irs"], "; irs abstains on them"),
+        (&["--method", "paired"], "; paired abstains on them"),
     ] {
-        let words = recertify(&ledger, &pruned, more);
-        fails(2, &["few.recert", said, "finish certifying"]).check(&words);
+        let said = ok(&recertify(&ledger, &pruned, more));
+        assert!(said.stderr.contains(remark), "{}", said.stderr);
+        assert!(said.stderr.contains(says), "{}", said.stderr);
+        assert_eq!(rows(&said.stdout).len(), 1, "{more:?}");
     }
-    assert_eq!(held(&place.path("few.recert")), before);
+    ok(&recertify(&ledger, &pruned, &["--plan"]));
+    let kept = held(&place.path("few.recert"));
+    assert!(of(&kept, 1, "auto").values().all(|c| c.radius > 0.0));
+    for method in ["irs", "paired"] {
+        let abstention = of(&kept, 1, method).into_values().next().unwrap();
+        assert_eq!((abstention.class, abstention.evaluations), (None, 0));
+    }
+    recount(&place.path("few.recert"));
+    ok(&with(&[], &["check", &ledger]));
+    // An abstention says what f had answered, and that is derived.
+    let changed = place.text("changed.recert");
+    std::fs::copy(&ledger, &changed).unwrap();
+    let connection = Connection::open(place.path("changed.recert")).unwrap();
+    let more = "UPDATE certificate SET counts = replace(counts, '\"k\":', '\"k\":1')
+                WHERE bound = 'none'";
+    assert_eq!(connection.execute(more, []).unwrap(), 2);
+    connection.close().unwrap();
+    let said = fails(7, &["do not hold"]).check(&with(&[], &["check", &changed]));
+    assert_eq!(said.stdout.matches("counts.k: stored 1").count(), 2);
 
     // Some inputs certified whole, the others until they reach it.
     let ledger = place.text("some.recert");
@@ -183,18 +204,16 @@ fn only_inputs_with_all_their_samples_are_recertified() {
     ok(&certify(&ledger, &["--until-radius", "0.1"]));
     let kept = held(&place.path("some.recert"));
     assert_eq!(of(&kept, 0, "until").len() as u64, INPUTS);
-    let whole: Vec<u32> = kept.inputs.iter().map(|input| input.idx).collect();
-    let whole: Vec<u32> = whole
-        .into_iter()
-        .filter(|&idx| kept.networks[0].answered_of(idx) == N)
-        .collect();
-    assert!(whole.starts_with(&[0, 7, 14]) && (whole.len() as u64) < INPUTS);
+    let all: Vec<u32> = kept.inputs.iter().map(|input| input.idx).collect();
     let said = ok(&recertify(&ledger, &pruned, &["--budget", "10%"]));
     let rows: Vec<u32> = rows(&said.stdout).iter().map(|row| row.idx).collect();
-    assert_eq!(rows, whole);
+    assert_eq!(rows, all);
+    let stopped = format!("the original stopped on {} of {INPUTS} inputs", INPUTS - 3);
+    assert!(said.stderr.contains(&stopped), "{}", said.stderr);
     let kept = held(&place.path("some.recert"));
-    assert_eq!(of(&kept, 1, "auto").into_keys().collect::<Vec<_>>(), whole);
+    assert_eq!(of(&kept, 1, "auto").into_keys().collect::<Vec<_>>(), all);
     recount(&place.path("some.recert"));
+    ok(&with(&[], &["check", &ledger]));
 
     // A report tells both kinds apart.
     let report = ok(&with(&[], &["report", &ledger])).stdout;

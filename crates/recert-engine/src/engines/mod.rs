@@ -4,6 +4,7 @@ mod direct;
 mod faults;
 mod onnxruntime;
 mod openvino;
+mod reference;
 mod rten;
 mod search;
 
@@ -14,6 +15,7 @@ use recert_graph::Model;
 pub use self::openvino::OpenVino;
 pub use direct::Direct;
 pub use onnxruntime::OnnxRuntime;
+pub use reference::Reference;
 pub use rten::Rten;
 
 use crate::options::{Quantized, quantizes};
@@ -32,16 +34,20 @@ pub struct EngineEntry {
     /// The one command that installs it; none for what is built in.
     pub install: Option<&'static str>,
     /// Its place in the order in which [`load_any`] tries the engines, the least first:
-    /// for networks in floating point, and for those that compute in 8 bits.
+    /// for networks in floating point, and for those that compute in 8 bits; [`NEVER`].
     rank: fn(quantized: bool) -> u8,
     open: fn(&EngineOptions) -> Result<Box<dyn Runtime>, Error>,
     find: fn() -> Result<Found, Error>,
 }
 
+/// The rank of an engine that is never chosen for a network: it has to be named.
+const NEVER: u8 = u8::MAX;
+
 /// All engines of this build, those that are built in first.
-pub static ENGINES: [EngineEntry; 4] = [
+pub static ENGINES: [EngineEntry; 5] = [
     direct::ENTRY,
     rten::ENTRY,
+    reference::ENTRY,
     openvino::ENTRY,
     onnxruntime::ENTRY,
 ];
@@ -61,6 +67,11 @@ impl EngineEntry {
         })
     }
 
+    /// Whether it may be chosen for a network without being named.
+    pub fn is_automatic(&self) -> bool {
+        (self.rank)(false) != NEVER
+    }
+
     /// What of it is installed. Loads its library where there is one.
     ///
     /// # Errors
@@ -75,10 +86,12 @@ pub fn entry(name: &str) -> Option<&'static EngineEntry> {
     ENGINES.iter().find(|engine| engine.name == name)
 }
 
-/// All engines in the order in which [`load_any`] tries them: the fastest first, as measured
-/// on whole networks (`docs/adding-an-engine.md`), the one that supports most networks last.
+/// The engines in the order in which [`load_any`] tries them: the fastest first, as measured
+/// on whole networks (`docs/adding-an-engine.md`), the one that supports most networks last. Those that have to
+/// be named ([`EngineEntry::is_automatic`]) are not among them.
 pub fn fastest_first(quantized: bool) -> Vec<&'static EngineEntry> {
-    let mut all: Vec<_> = ENGINES.iter().collect();
+    let automatic = ENGINES.iter().filter(|engine| engine.is_automatic());
+    let mut all: Vec<_> = automatic.collect();
     all.sort_by_key(|engine| (engine.rank)(quantized));
     all
 }

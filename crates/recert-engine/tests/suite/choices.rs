@@ -116,6 +116,28 @@ test_of_every_engine!(every_precision_has_another_identity, |engine| {
     })
 });
 
+test!(the_reference_has_to_be_named);
+fn the_reference_has_to_be_named() {
+    let reference = engines::entry("reference").unwrap();
+    assert!(!reference.is_automatic());
+    for quantized in [false, true] {
+        let order = engines::fastest_first(quantized);
+        assert_eq!(order.len(), engines::ENGINES.len() - 1);
+        assert!(
+            order
+                .iter()
+                .all(|e| e.name != "reference" && e.is_automatic())
+        );
+    }
+    let network = load_made(engines::by_name("reference").unwrap().as_ref(), "plain").unwrap();
+    let identity = network.engine();
+    assert_eq!(
+        identity.arithmetic.to_string(),
+        "as in the model, each operator in float64 and rounded once"
+    );
+    assert!(identity.batch_invariant && identity.arithmetic.deterministic);
+}
+
 test!(whatever_engine_is_fastest_takes_a_network);
 fn whatever_engine_is_fastest_takes_a_network() {
     let load = |name: &str, precision: Option<Precision>| {

@@ -56,7 +56,7 @@ impl PilotPlan {
             return inconsistent("f's counts on an input are impossible");
         }
         let votes: Vec<_> = (study.subjects.iter())
-            .map(|subject| (subject.favour, subject.votes))
+            .map(|subject| subject.ballot())
             .collect();
         let pilots = study.subjects.iter().map(|subject| subject.pilot);
         if !pilots.eq(auto.goal.pilots(&votes)) {
@@ -69,11 +69,17 @@ impl PilotPlan {
 /// Whether f can have these counts on an input of a ledger with this header.
 fn possible(subject: &Subject, header: &Header) -> bool {
     let early = early(header.n);
-    subject.votes == header.n0 + early
+    let (votes, held) = if subject.stopped {
+        (header.n0, subject.held.min(header.n))
+    } else {
+        (header.n0 + early, subject.n)
+    };
+    subject.votes == votes
+        && subject.held == held
         && subject.n == header.n - early
         && subject.favour <= subject.votes
         && subject.rival <= subject.votes - subject.favour
-        && subject.k <= subject.n
+        && subject.k <= subject.held
         && subject.cells.iter().all(|&samples| samples <= subject.n)
         && subject.piloted.iter().all(|&samples| samples <= subject.n)
 }

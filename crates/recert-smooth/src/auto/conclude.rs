@@ -146,6 +146,8 @@ impl Recertified<'_> {
         let mut p_upper = None;
         let (p_lower, name, evidence) = match choice.design {
             Design::Nothing => {
+                // On an input on which f stopped, its counts are evidence of nothing.
+                let (k, n) = if self.subject.stopped { (0, 0) } else { (k, n) };
                 let evidence = Evidence::Nothing { class, k, n, pilot };
                 (LowerBound::ZERO, "none", evidence)
             }

@@ -6,12 +6,13 @@ use super::Auto;
 use super::part::{Part, PartInput};
 use super::plan::{RecertificationPlan, network_sha256};
 use super::subjects::CertifiedInput;
+use crate::recertify::stopped_inputs;
 use crate::run::collect_chosen;
 use crate::{Error, Outcome, Run};
 
 impl RecertificationPlan {
     /// Recertifies each of the workers' networks on some of the plan's inputs, which must be
-    /// [finished](crate::finished_inputs) in the ledger. After a stop the same call
+    /// [finished](crate::finished_inputs) or [stopped](crate::stopped_inputs) in the ledger. After a stop the same call
     /// continues.
     ///
     /// # Errors
@@ -70,8 +71,9 @@ impl RecertificationPlan {
                 }
             }
         }
+        let stopped = stopped_inputs(ledger)?;
         let input = |(&idx, &i): (&u32, &usize)| {
-            let (certified, subject, margins) = CertifiedInput::read(ledger, idx)?;
+            let (certified, subject, margins) = CertifiedInput::read(ledger, idx, &stopped)?;
             let subject = certified.with_pilot(ledger, subject, study.subjects[i].pilot)?;
             if subject != study.subjects[i] || study.margins && !margins {
                 return Err(Error::parameter(format!(

@@ -148,8 +148,8 @@ pub(super) struct NetworkPlan {
 }
 
 impl PilotPlan {
-    /// Plans the pilot for `inputs`, which must be [finished](crate::finished_inputs) in the
-    /// ledger. If a radius `until` is given, the designs will be made to reach it on each
+    /// Plans the pilot for `inputs`, which must be [finished](crate::finished_inputs) or
+    /// [stopped](crate::stopped_inputs) in the ledger. If a radius `until` is given, the designs will be made to reach it on each
     /// input, instead of the goal.
     ///
     /// # Errors

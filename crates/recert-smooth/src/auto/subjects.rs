@@ -2,7 +2,7 @@
 //! takes.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use recert_ledger::{Block, Codes, Header, INVALID, Ledger, NetworkId, Series};
 use recert_noise::Stream;
@@ -12,6 +12,7 @@ use crate::budget::{
     CELLS, Design, Levels, OWN, Picked, Picker, Pilot, Rates, Study, Subject, cell_of, count_cells,
     early,
 };
+use crate::recertify::{first_answered, stopped_inputs};
 use crate::run::{ChooseSamples, Wanted, level, series};
 use crate::{Error, Sides, bound, certify};
 
@@ -65,8 +66,12 @@ impl ChooseSamples for Pick {
 
 impl CertifiedInput {
     /// Reads an input from the ledger: the input, its subject without a pilot, and whether the
-    /// ledger has its margins.
-    pub(super) fn read(ledger: &Ledger, idx: u32) -> Result<(Self, Subject, bool), Error> {
+    /// ledger has its margins. `stopped` are those on which f stopped.
+    pub(super) fn read(
+        ledger: &Ledger,
+        idx: u32,
+        stopped: &BTreeSet<u32>,
+    ) -> Result<(Self, Subject, bool), Error> {
         let n = ledger.header().n;
         let selection = ledger
             .selection(ledger.base(), idx)?
@@ -74,6 +79,15 @@ impl CertifiedInput {
         let class = selection.class;
         let mut votes = selection.counts;
         votes.insert(INVALID, selection.invalid);
+        if stopped.contains(&idx) {
+            let subject = stopped_subject(ledger, idx, class, &votes)?;
+            let input = Self {
+                idx,
+                class,
+                runner_up: 0,
+            };
+            return Ok((input, subject, true));
+        }
         let (mut late, mut cells) = (BTreeMap::new(), [0; CELLS]);
         let mut margins = true;
         for block in ledger.blocks(certified(ledger, idx), 0..n)? {
@@ -91,6 +105,8 @@ impl CertifiedInput {
             rival: bound::runner_up(&votes, class).map_or(0, |(_, votes)| votes),
             n: n - early(n),
             k: certify::count(&late, class),
+            stopped: false,
+            held: n - early(n),
             cells,
             pilot: 0,
             piloted: [0; CELLS],
@@ -112,6 +128,9 @@ impl CertifiedInput {
         pilot: u64,
     ) -> Result<Subject, Error> {
         subject.pilot = pilot;
+        if pilot == 0 {
+            return Ok(subject);
+        }
         let picked = self.pick(Design::Loss { pairs: pilot });
         let picked = picked.samples(ledger, self.idx)?;
         count_cells(&picked.f, self.class, 0, &mut subject.piloted);
@@ -126,9 +145,35 @@ impl CertifiedInput {
     }
 }
 
+/// The subject of an input on which f stopped: f's answers tell how many fresh samples are
+/// worth their cost, and nothing else.
+fn stopped_subject(
+    ledger: &Ledger,
+    idx: u32,
+    class: u16,
+    votes: &BTreeMap<u16, u64>,
+) -> Result<Subject, Error> {
+    let n = ledger.header().n;
+    let held = first_answered(ledger, certified(ledger, idx))?;
+    let answered = ledger.answer_counts(certified(ledger, idx), held)?.0;
+    Ok(Subject {
+        votes: votes.values().sum(),
+        favour: certify::count(votes, class),
+        rival: bound::runner_up(votes, class).map_or(0, |(_, votes)| votes),
+        n: n - early(n),
+        k: certify::count(&answered, class),
+        stopped: true,
+        held,
+        cells: [0; CELLS],
+        pilot: 0,
+        piloted: [0; CELLS],
+    })
+}
+
 impl Auto {
     /// Everything that decisions about `inputs` depend on before any pilot is evaluated. All of
-    /// `inputs` must be [finished](crate::finished_inputs) in the ledger.
+    /// `inputs` must be [finished](crate::finished_inputs) or
+    /// [stopped](crate::stopped_inputs) in the ledger.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -167,9 +212,10 @@ impl Auto {
     /// A parameter error if an input is not certified in the ledger, or if alpha is too small
     /// for this many candidates.
     pub fn study(&self, ledger: &Ledger, inputs: &[u32]) -> Result<Study, Error> {
-        let read = |&idx: &u32| CertifiedInput::read(ledger, idx);
+        let stopped = stopped_inputs(ledger)?;
+        let read = |&idx: &u32| CertifiedInput::read(ledger, idx, &stopped);
         let read = (inputs.iter().map(read)).collect::<Result<Vec<_>, _>>()?;
-        let votes: Vec<_> = read.iter().map(|(_, s, _)| (s.favour, s.votes)).collect();
+        let votes: Vec<_> = read.iter().map(|(_, s, _)| s.ballot()).collect();
         let subjects = (read.iter().zip(self.goal.pilots(&votes)))
             .map(|((input, subject, _), pilot)| input.with_pilot(ledger, *subject, pilot));
         Ok(Study {

@@ -20,6 +20,41 @@ pub struct Point {
     pub tilt: f64,
 }
 
+impl Point {
+    /// The point on the way from this one to `next`, a dearer one, that costs `extra` more;
+    /// this one where the two are designs of different kinds.
+    pub(super) fn toward(self, next: &Self, extra: u64) -> Self {
+        let way = next.cost.saturating_sub(self.cost).max(1);
+        let share = extra as f64 / way as f64;
+        let more = |from: u64, to: u64| {
+            let part = u128::from(to.saturating_sub(from)) * u128::from(extra) / u128::from(way);
+            from + part as u64
+        };
+        let design = match (self.design, next.design) {
+            (Design::Fresh { samples: from }, Design::Fresh { samples: to }) => Design::Fresh {
+                samples: more(from, to),
+            },
+            (Design::Loss { pairs: from }, Design::Loss { pairs: to }) => Design::Loss {
+                pairs: more(from, to),
+            },
+            (Design::Cells { pairs: from }, Design::Cells { pairs: to })
+                if self.tilt == next.tilt =>
+            {
+                Design::Cells {
+                    pairs: std::array::from_fn(|cell| more(from[cell], to[cell])),
+                }
+            }
+            _ => return self,
+        };
+        Self {
+            cost: self.cost + extra,
+            radius: self.radius + share * (next.radius - self.radius),
+            design,
+            tilt: self.tilt,
+        }
+    }
+}
+
 /// The points that designs of an input can reach, by ascending cost.
 ///
 /// ```
@@ -64,6 +99,10 @@ impl Curve {
         levels: Levels,
         tilt: Option<f64>,
     ) -> Result<Self, Error> {
+        if subject.stopped && family != Family::Fresh {
+            // f's samples prove nothing where their number was up to the answers.
+            return Ok(Self::default());
+        }
         let mut points = Vec::new();
         let mut put = |cost: u64, radius: f64, design: Design, tilt: f64| {
             let cost = cost.max(1);
@@ -161,6 +200,12 @@ impl Curve {
         self.points.iter().find(|p| p.radius >= radius).copied()
     }
 
+    /// The cheapest point that costs more than `point` and promises more.
+    pub(super) fn after(&self, point: &Point) -> Option<Point> {
+        let next = |p: &&Point| p.cost > point.cost && p.radius > point.radius;
+        self.points.iter().find(next).copied()
+    }
+
     /// The corners of the least concave majorant of the points and the origin.
     pub fn hull(&self) -> Vec<Point> {
         let mut hull: Vec<Point> = Vec::new();
@@ -211,6 +256,8 @@ mod tests {
             rival: 9,
             n: 100_000,
             k: 80_000,
+            stopped: false,
+            held: 100_000,
             cells: [
                 3_000, 3_000, 6_000, 10_000, 58_000, 2_300, 2_000, 3_500, 3_900, 8_300,
             ],

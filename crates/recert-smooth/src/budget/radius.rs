@@ -24,6 +24,39 @@ pub(super) fn quantile(p: f64) -> f64 {
     x.max(0.0)
 }
 
+/// The mean of `radius` over the number of `m` samples that have an answer of probability `p`.
+///
+/// A radius is concave in that number where it matters, so that its mean is below the radius
+/// at the mean: what a plan promises would not be kept. Where few are expected, the binomial
+/// law is summed; else three points have its mean and its variance.
+fn mean(p: f64, m: u64, radius: impl Fn(u64) -> Result<f64, Error>) -> Result<f64, Error> {
+    let p = p.clamp(0.0, 1.0 - 1e-9);
+    let expected = p * m as f64;
+    if expected < FEW {
+        let (mut weight, mut seen, mut sum) = ((1.0 - p).powf(m as f64), 0.0, 0.0);
+        for count in 0..=m {
+            let found = radius(count)?;
+            if count == m || seen + weight > 0.998 || found == 0.0 {
+                // The rest of the law has at most this radius.
+                sum += (1.0 - seen) * found;
+                break;
+            }
+            (sum, seen) = (sum + weight * found, seen + weight);
+            weight *= (m - count) as f64 / (count + 1) as f64 * p / (1.0 - p);
+        }
+        return Ok(sum);
+    }
+    let spread = (1.5 * expected * (1.0 - p)).sqrt();
+    let mut sum = 0.0;
+    for count in [expected - spread, expected, expected + spread] {
+        sum += between(count.clamp(0.0, m as f64), &radius)? / 3.0;
+    }
+    Ok(sum)
+}
+
+/// Below so many samples expected, the law of their number is summed.
+const FEW: f64 = 3.0;
+
 /// The mean of `radius` at the two whole numbers around `count`.
 fn between(count: f64, radius: impl Fn(u64) -> Result<f64, Error>) -> Result<f64, Error> {
     let (below, part) = (count.floor(), count.fract());
@@ -36,7 +69,7 @@ fn between(count: f64, radius: impl Fn(u64) -> Result<f64, Error>) -> Result<f64
 
 /// The radius from `m` fresh samples, each answered with the class with probability `p`.
 pub(super) fn fresh(p: f64, m: u64, alpha: Alpha) -> Result<f64, Error> {
-    between((1.0 - p) * m as f64, |other| {
+    mean(1.0 - p, m, |other| {
         let bound = clopper_pearson_lower(m - other.min(m), m, alpha)?;
         Ok(quantile(bound.get()))
     })
@@ -44,7 +77,7 @@ pub(super) fn fresh(p: f64, m: u64, alpha: Alpha) -> Result<f64, Error> {
 
 /// The radius from `m` pairs of which h loses each with probability `lost`.
 pub(super) fn loss(p_f: LowerBound, lost: f64, m: u64, levels: Levels) -> Result<f64, Error> {
-    between(lost * m as f64, |other| {
+    mean(lost, m, |other| {
         let upper = clopper_pearson_upper(other.min(m), m, levels.h)?;
         Ok(quantile(p_f.times(upper.complement()).get()))
     })
@@ -80,6 +113,33 @@ pub(super) fn both(subject: Subject, rates: &Rates, m: u64, levels: Levels) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn means_are_those_of_the_binomial_law() {
+        // Of the radius of fresh samples, with every term of the law.
+        let alpha = Alpha::new(0.002).unwrap();
+        for (p, m) in [
+            (0.999, 50),
+            (0.99, 200),
+            (0.95, 100),
+            (0.8, 300),
+            (0.97, 2000),
+        ] {
+            let q: f64 = 1.0 - p;
+            let mut weight = p.powf(m as f64);
+            let mut exact = 0.0;
+            for other in 0..m {
+                let bound = clopper_pearson_lower(m - other, m, alpha).unwrap();
+                exact += weight * quantile(bound.get());
+                weight *= (m - other) as f64 / (other + 1) as f64 * q / p;
+            }
+            let found = fresh(p, m, alpha).unwrap();
+            assert!(
+                (found - exact).abs() < 0.004,
+                "{p}, {m}: {found}, not {exact}"
+            );
+        }
+    }
 
     #[test]
     fn quantiles_are_those_of_the_normal_law() {

@@ -2,7 +2,9 @@
 //!
 //! Inputs are split into two halves by their position in the list. The rates for one half come
 //! from the pilots on the other, so that no input's design or prior depends on h's answers
-//! on that input. Each half spends its share of the budget by itself.
+//! on that input. Each half spends its share of the budget by itself. Where there are few
+//! inputs, pilots would teach nothing that is worth their cost: there are none, the rates are
+//! the default ones, and as no decision depends on h at all, all inputs are one group.
 
 use recert_num::Alpha;
 use serde::{Deserialize, Serialize};
@@ -26,22 +28,30 @@ pub enum Goal {
 /// The share of the budget that goes to the pilot.
 const PILOT: f64 = 0.05;
 
+/// The least number of promising inputs for which there is a pilot. The pilots of fewer see
+/// no loss, most often, and the rates stay the default ones (`bench/budgets`).
+const PILOTED: usize = 10;
+
 impl Goal {
     /// The number of pilot samples of each input, from the number of votes for its class and
     /// the number of all its votes. An input gets none unless more than half of its votes are
-    /// for the class.
+    /// for the class, and none gets any where fewer than ten are such.
     ///
     /// ```
     /// use recert_smooth::budget::Goal;
     ///
-    /// let pilots = Goal::Budget(1_000).pilots(&[(90, 100), (40, 100)]);
-    /// assert_eq!(pilots, [50, 0]);
+    /// let mut votes = vec![(90, 100); 10];
+    /// votes.push((40, 100));
+    /// let pilots = Goal::Budget(10_000).pilots(&votes);
+    /// assert_eq!((pilots[0], pilots[10]), (50, 0));
+    /// assert_eq!(Goal::Budget(10_000).pilots(&votes[2..]), [0; 9]);
     /// ```
     #[must_use]
     pub fn pilots(self, votes: &[(u64, u64)]) -> Vec<u64> {
         let promising = |&(favour, votes): &(u64, u64)| 2 * favour > votes;
         let inputs = votes.iter().filter(|votes| promising(votes)).count();
         let each = match self {
+            _ if inputs < PILOTED => 0.0,
             Self::Budget(total) => PILOT * total as f64 / inputs.max(1) as f64,
             Self::Each(samples) => PILOT * samples as f64,
             Self::MeanRadius(_) => 20.0,
@@ -182,10 +192,31 @@ impl Study {
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn choose(&self, rates: [Rates; 2]) -> Result<Vec<Choice>, Error> {
+        Ok(self.decide(rates)?.0)
+    }
+
+    /// The inputs that are decided about together, with their rates: the two halves, or all
+    /// where neither has a pilot.
+    fn groups(&self, rates: [Rates; 2]) -> Vec<(Vec<usize>, Rates)> {
+        let inputs = 0..self.subjects.len();
+        if self.is_piloted() || rates[0] != rates[1] {
+            let half = |half: usize| (inputs.clone().skip(half).step_by(2).collect(), rates[half]);
+            return vec![half(0), half(1)];
+        }
+        vec![(inputs.collect(), rates[0])]
+    }
+
+    /// Whether any input has pilot samples.
+    fn is_piloted(&self) -> bool {
+        self.subjects.iter().any(|subject| subject.pilot > 0)
+    }
+
+    /// The design of every input, and what to expect of them.
+    fn decide(&self, rates: [Rates; 2]) -> Result<(Vec<Choice>, Forecast), Error> {
         let nothing = |i: usize| self.choice(i, rates[Self::half(i)], Design::Nothing, 0.0);
         let mut choices: Vec<Choice> = (0..self.subjects.len()).map(nothing).collect();
-        for (half, &rates) in rates.iter().enumerate() {
-            let all: Vec<usize> = (half..self.subjects.len()).step_by(2).collect();
+        let (mut evaluations, mut radius) = (0, 0.0);
+        for (all, rates) in self.groups(rates) {
             let (mut inputs, mut curves) = (Vec::new(), Vec::new());
             let (mut spent, mut expected) = (0, 0.0);
             for (&i, settled) in all.iter().zip(self.settle(&all, &rates)?) {
@@ -203,23 +234,28 @@ impl Study {
                     }
                 }
             }
-            let designs = match self.goal {
-                Goal::Each(_) => (inputs.iter().zip(&curves))
-                    .map(|(&(i, _), curve)| {
-                        let best = curve.within(self.left(i));
-                        best.map_or(Design::Nothing, |p| p.design)
-                    })
-                    .collect(),
-                Goal::Budget(_) => allocate(&curves, self.part(&all).saturating_sub(spent)).designs,
+            let allocation = match self.goal {
+                Goal::Each(_) => {
+                    let best = inputs.iter().zip(&curves);
+                    Allocation::of(best.map(|(&(i, _), c)| c.within(self.left(i))).collect())
+                }
+                Goal::Budget(_) => allocate(&curves, self.part(&all).saturating_sub(spent)),
                 Goal::MeanRadius(radius) => {
-                    allocate_to_reach(&curves, radius * all.len() as f64 - expected).designs
+                    allocate_to_reach(&curves, radius * all.len() as f64 - expected)
                 }
             };
-            for ((i, tilt), design) in inputs.into_iter().zip(designs) {
+            evaluations += spent + allocation.evaluations;
+            radius += expected + allocation.radius;
+            for ((i, tilt), design) in inputs.into_iter().zip(allocation.designs) {
                 choices[i] = self.choice(i, rates, design, tilt);
             }
         }
-        Ok(choices)
+        let pilots: u64 = self.subjects.iter().map(|subject| subject.pilot).sum();
+        let forecast = Forecast {
+            evaluations: evaluations + pilots,
+            radius: radius / self.subjects.len().max(1) as f64,
+        };
+        Ok((choices, forecast))
     }
 
     /// The evaluations that `inputs` may take in addition to their pilots, if the goal is a
@@ -242,21 +278,13 @@ impl Study {
         }
     }
 
-    /// The expected evaluations and mean radius, if `rates` are right; see
-    /// [`Auto::study`](crate::Auto::study) for an example.
+    /// The expected evaluations and mean radius of the designs that `rates` give, if they are
+    /// right; see [`Auto::study`](crate::Auto::study) for an example.
     ///
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn forecast(&self, rates: &Rates) -> Result<Forecast, Error> {
-        let all: Vec<usize> = (0..self.subjects.len()).collect();
-        let curves = self.curves(&all, rates, |subject| subject)?;
-        let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
-        let spent = self.spend(&all, &united);
-        let pilots: u64 = self.subjects.iter().map(|subject| subject.pilot).sum();
-        Ok(Forecast {
-            evaluations: spent.evaluations + pilots,
-            radius: spent.radius / self.subjects.len().max(1) as f64,
-        })
+        Ok(self.decide([*rates; 2])?.1)
     }
 
     /// The mean radius, in units of sigma, to expect from certifying h from scratch with `cost`
@@ -272,19 +300,34 @@ impl Study {
         Ok(sum / self.subjects.len().max(1) as f64)
     }
 
-    /// Decides the family of each of `inputs`, which are one half, by the votes alone: the one
-    /// that promises most at the price of an evaluation. The price comes from this half: the
-    /// price of the other half depends on h's answers on this one.
+    /// Decides the family of each of `inputs`, which are one group, by the votes alone: the one
+    /// that promises most at the price of an evaluation, or that the budget buys where there are
+    /// few inputs. The price comes from this half: the price of the other half depends on h's
+    /// answers on this one.
     fn settle(&self, inputs: &[usize], rates: &Rates) -> Result<Vec<Settled>, Error> {
         let families: Vec<Family> = self.families().collect();
         let curves = self.curves(inputs, rates, Subject::by_votes)?;
         let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
-        let price = self.spend(inputs, &united).price;
+        let bought = self.spend(inputs, &united);
+        let price = bought.price;
+        // Among many inputs, one that costs more than what it is worth at the price leaves its
+        // samples to others. Few get what the budget buys.
+        let few = matches!(self.goal, Goal::Budget(_)) && !self.is_piloted();
         // Two-sided designs may take at most half of the budget, so that a part of it is left
         // for the other inputs.
         let mut room = self.part(inputs) / 2;
         let mut settled = Vec::new();
-        for (&i, curves) in inputs.iter().zip(&curves) {
+        for (&i, (curves, bought)) in inputs.iter().zip(curves.iter().zip(bought.points)) {
+            if let Some(point) = bought.filter(|_| few) {
+                settled.push(match point.design.family() {
+                    Some(Family::Both) => Settled::Point(point),
+                    family => {
+                        let family = family.unwrap_or(Family::Fresh);
+                        Settled::Family(family, FLATTER * point.tilt)
+                    }
+                });
+                continue;
+            }
             let mut choice = Settled::Family(Family::Fresh, 0.0);
             let (mut most, mut spent) = (0.0, 0);
             for (&family, curve) in families.iter().zip(curves) {
@@ -346,15 +389,7 @@ impl Study {
             Goal::MeanRadius(radius) => allocate_to_reach(curves, radius * curves.len() as f64),
             Goal::Each(_) => {
                 let best = |(&i, curve): (&usize, &Curve)| curve.within(self.left(i));
-                let points: Vec<_> = inputs.iter().zip(curves).map(best).collect();
-                Allocation {
-                    designs: (points.iter())
-                        .map(|p| p.map_or(Design::Nothing, |p| p.design))
-                        .collect(),
-                    radius: points.iter().flatten().map(|p| p.radius).sum(),
-                    evaluations: points.iter().flatten().map(|p| p.cost).sum(),
-                    price: 0.0,
-                }
+                Allocation::of(inputs.iter().zip(curves).map(best).collect())
             }
         }
     }
@@ -374,6 +409,8 @@ mod tests {
                 rival: 30 - 2 * (i % 12),
                 n,
                 k: 0,
+                stopped: false,
+                held: n,
                 cells: Rates::samples(0.6 - 0.05 * (i % 12) as f64, n),
                 pilot: 0,
                 piloted: [0; 10],
@@ -442,7 +479,7 @@ mod tests {
                 design => design.cost() + subject.pilot,
             };
             let spent: u64 = choices.iter().zip(&study.subjects).map(evaluated).sum();
-            assert!(spent <= total && spent > total / 2, "{total}: {spent}");
+            assert!(spent <= total && spent > total * 9 / 10, "{total}: {spent}");
         }
     }
 }

@@ -70,6 +70,13 @@ pub struct Subject {
     pub n: u64,
     /// Late samples that f answered with c.
     pub k: u64,
+    /// Whether f's answers decided how many samples there are
+    /// ([`stopped_inputs`](crate::stopped_inputs)). Then `votes` are the selection samples alone,
+    /// only fresh samples prove anything, and no sample is in a cell.
+    pub stopped: bool,
+    /// The samples that `k` is a count of: the late ones, or all that f answered where it
+    /// stopped.
+    pub held: u64,
     /// Late samples in each cell; all 0 where the ledger has no margins.
     pub cells: ByCell<u64>,
     /// Pilot samples: the first late samples that f answered with c.
@@ -101,6 +108,7 @@ impl Subject {
         let pilot = |samples: u64| (samples as f64 / self.n as f64 * self.pilot as f64) as u64;
         Self {
             k: ((1.0 - self.q0()) * self.n as f64) as u64,
+            held: self.n,
             cells,
             piloted: cells.map(pilot),
             ..self
@@ -112,9 +120,15 @@ impl Subject {
         ((self.votes - self.favour) as f64 + 0.5) / (self.votes as f64 + 1.0)
     }
 
-    /// `P(f != c)`, estimated from the late samples.
+    /// `P(f != c)`, estimated from the late samples, or from all where f stopped.
     pub(crate) fn q(self) -> f64 {
-        ((self.n - self.k) as f64 + 0.5) / (self.n as f64 + 1.0)
+        ((self.held - self.k) as f64 + 0.5) / (self.held as f64 + 1.0)
+    }
+
+    /// The votes for the class, and all votes, by which the pilot is sized: there is none where
+    /// f stopped, as no design there takes what it evaluates.
+    pub(crate) fn ballot(self) -> (u64, u64) {
+        (if self.stopped { 0 } else { self.favour }, self.votes)
     }
 
     /// What to expect of pairs by f's codes and the rates.

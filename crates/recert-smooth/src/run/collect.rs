@@ -1,7 +1,7 @@
 //! The two kinds of collection: the first samples of every input ([`collect`]), or samples
 //! chosen one by one ([`collect_chosen`]). Several networks can share one pass of either.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use recert_ledger::{Ledger, NetworkId};
 use recert_noise::Stream;
@@ -85,17 +85,31 @@ pub fn collect(
     collect: &Collect,
     conclude: &mut Conclude<'_>,
 ) -> Result<Outcome, Error> {
+    collect_but(run, inputs, collect, &BTreeSet::new(), conclude)
+}
+
+/// As [`collect`], without any sample of the inputs in `without`, which are concluded in their
+/// turn.
+pub(crate) fn collect_but(
+    run: &mut Run<'_>,
+    inputs: &[u32],
+    collect: &Collect,
+    without: &BTreeSet<u32>,
+    conclude: &mut Conclude<'_>,
+) -> Result<Outcome, Error> {
     let samples = number(collect.samples)?;
     let common = Common::new(run, number(collect.selection)?, collect.margins)?;
-    let part = |network| NetworkWork {
+    let part = |idx: u32, network| NetworkWork {
         network,
         last: true,
-        samples: Choice::First(samples),
+        samples: Choice::First(if without.contains(&idx) { 0 } else { samples }),
     };
     let work = |&idx: &u32| StreamWork {
         idx,
         stream: collect.stream,
-        parts: (0..common.networks.len()).map(part).collect(),
+        parts: (0..common.networks.len())
+            .map(|network| part(idx, network))
+            .collect(),
     };
     let work = inputs.iter().map(work).collect();
     coordinate(run, &common, work, conclude)

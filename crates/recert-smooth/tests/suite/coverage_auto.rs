@@ -530,6 +530,8 @@ fn any_subject(n: u64, rng: &mut StdRng) -> Subject {
         rival: rng.random_range(0..=votes - favour),
         n,
         k: 0,
+        stopped: false,
+        held: n,
         cells: [0; CELLS],
         pilot: 0,
         piloted: [0; CELLS],

@@ -147,6 +147,8 @@ fn draw(law: Law, (n0, n): (u64, u64), rng: &mut StdRng) -> Drawn {
         rival: votes[1].max(votes[2]),
         n: n - early(n),
         k,
+        stopped: false,
+        held: n - early(n),
         cells,
         pilot: 0,
         piloted: [0; CELLS],

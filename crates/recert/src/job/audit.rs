@@ -1,5 +1,7 @@
 //! Checking ledgers: everything derivable derived again, and samples run again.
 
+mod compare;
+mod draw;
 mod rerun;
 
 use std::path::{Path, PathBuf};
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 use recert_check::{Report, Unchecked, check_ledger};
 use recert_ledger::Ledger;
 
-pub use rerun::{Auditor, Difference, Rerun, RerunConfig};
+pub use rerun::{Auditor, Difference, Rerun, RerunConfig, RerunNetwork};
 
 use crate::{Error, Field, Result};
 
@@ -30,7 +32,8 @@ pub struct Findings {
 }
 
 impl Checked {
-    /// Violations, and samples answered otherwise; 0 where there was no check.
+    /// Violations, and samples answered otherwise that are no near ties; 0 where there was no
+    /// check.
     pub fn wrong(&self) -> usize {
         self.result.as_ref().map_or(0, |found| {
             let differences = found

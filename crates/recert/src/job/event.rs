@@ -179,6 +179,24 @@ pub enum Remark {
         /// The mean radius aimed at, in the same units.
         target: f64,
     },
+    /// Inputs on which the original network stopped by its answers (`until_radius`).
+    StoppedInputs {
+        /// Their number.
+        stopped: usize,
+        /// The number of inputs that are recertified.
+        inputs: usize,
+        /// The methods asked for that abstain on them, by name.
+        abstaining: Vec<&'static str>,
+    },
+    /// A budget was not spent, because nothing that it would buy promises more.
+    Unspent {
+        /// The network's file.
+        network: String,
+        /// Evaluations that there were for it.
+        budget: u64,
+        /// Those that were spent.
+        spent: u64,
+    },
     /// A network has several sets of certificates.
     SeveralClaims {
         /// The network's file.
@@ -202,8 +220,10 @@ impl Remark {
             Self::EngineChosen { .. }
             | Self::LayersShared { .. }
             | Self::NotDeterministic { .. }
+            | Self::StoppedInputs { .. }
             | Self::SeveralClaims { .. }
             | Self::OneByOne { .. } => return None,
+            Self::Unspent { .. } => Field::Budget,
             Self::BatchDependent { .. } => Field::Batch,
             Self::RadiusOutOfReach { .. } => Field::UntilRadius,
             Self::Via { .. } => Field::Via,
@@ -273,6 +293,36 @@ impl fmt::Display for Remark {
                 "{network}: the average radius of {inputs} inputs is {}, below the {target} that was \
                  aimed at: a budget is chosen by what it is expected to give",
                 format_down(*mean, 3),
+            ),
+            Self::StoppedInputs {
+                stopped,
+                inputs,
+                abstaining,
+            } => {
+                write!(
+                    f,
+                    "the original stopped on {stopped} of {inputs} inputs when its answers had decided: \
+                     how many these are depends on them, so they prove nothing of another network. \
+                     auto recertifies these inputs from new samples"
+                )?;
+                if abstaining.is_empty() {
+                    return Ok(());
+                }
+                write!(
+                    f,
+                    "; {} abstain{} on them",
+                    abstaining.join(", "),
+                    if abstaining.len() == 1 { "s" } else { "" }
+                )
+            }
+            Self::Unspent {
+                network,
+                budget,
+                spent,
+            } => write!(
+                f,
+                "{network}: {spent} of {budget} evaluations were spent: no design that the rest \
+                 would buy promises more"
             ),
             Self::SeveralClaims {
                 network,

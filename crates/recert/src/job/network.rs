@@ -212,6 +212,20 @@ impl Network {
         Err(Error::new(ErrorKind::Ledger, message))
     }
 
+    /// A network of a ledger in another engine than the ledger records, by its name.
+    pub(super) fn recorded_in(
+        model: Model,
+        recorded: &ledger::Network,
+        image: ImageShape,
+        engine: &str,
+    ) -> Result<Self> {
+        let config = NetworkConfig {
+            engine: Some(engine.to_owned()),
+            ..NetworkConfig::default()
+        };
+        Self::like(model, &config, recorded, image)
+    }
+
     fn like(
         model: Model,
         config: &NetworkConfig,

@@ -6,7 +6,7 @@ use recert_ledger::{self as ledger_format, Header, Ledger, NetworkId, Task};
 use recert_num::MAX_ALPHA;
 use recert_smooth::bound::{Loss, Paired, Zeta};
 use recert_smooth::budget::{Goal as AutoGoal, Levels};
-use recert_smooth::{Irs, Method as Rule, Sides, finished_inputs};
+use recert_smooth::{Irs, Method as Rule, Sides, finished_inputs, stopped_inputs};
 
 use super::candidates;
 use super::collect::{Asked, Work};
@@ -129,6 +129,8 @@ pub struct Recertification {
     pub(super) header: Header,
     pub(super) config: RecertifyConfig,
     pub(super) inputs: Vec<u32>,
+    /// How many of them the original stopped on.
+    stopped: usize,
     pub(super) asked: Asked,
 }
 
@@ -156,11 +158,15 @@ impl Recertification {
             let message = format!("gamma must be from 0 to 1, but is {}", config.gamma);
             return Err(Error::parameter(Field::Gamma, message));
         }
+        // Inputs on which the original's answers decided how many samples there are: those that
+        // ran to n are selected by their answers, so all of them are rows, or none.
+        let mut stopped = stopped_inputs(&opened)?;
         let mut inputs = finished_inputs(&opened)?;
+        inputs.extend(&stopped);
+        inputs.sort_unstable();
         if inputs.is_empty() {
             let message = format!(
-                "{} has no finished input yet, one with all n = {} samples (those that stopped at a \
-                 radius have fewer): finish certifying one",
+                "{} has no finished input yet, one with all n = {} samples: finish certifying one",
                 ledger.display(),
                 header.n,
             );
@@ -173,12 +179,14 @@ impl Recertification {
             ));
         }
         inputs.truncate(config.limit.unwrap_or(usize::MAX));
+        stopped.retain(|idx| inputs.binary_search(idx).is_ok());
         let asked = asked(config, &header, inputs.len() as u64, among)?;
         Ok(Self {
             ledger: ledger.to_owned(),
             header,
             config: config.clone(),
             inputs,
+            stopped: stopped.len(),
             asked,
         })
     }
@@ -224,7 +232,17 @@ impl Recertification {
             let first = self.asked.methods.first();
             first.map_or("auto", |method| method.name())
         };
-        let remarks = networks.iter().filter_map(|n| n.chosen_engine()).collect();
+        let mut remarks: Vec<_> = networks.iter().filter_map(|n| n.chosen_engine()).collect();
+        if self.stopped > 0 {
+            remarks.push(Remark::StoppedInputs {
+                stopped: self.stopped,
+                inputs: self.inputs.len(),
+                abstaining: (self.asked.methods.iter())
+                    .filter(|method| !matches!(method, Rule::Direct(_)))
+                    .map(|method| method.name())
+                    .collect(),
+            });
+        }
         let subject = (networks, self.inputs.clone());
         let work = (Work::Recertify(self.asked.clone()), Some(rows));
         let mut session =
@@ -233,9 +251,13 @@ impl Recertification {
             Goal::AverageRadius(radius) => Some(radius),
             _ => None,
         };
+        let budget = match self.asked.goals.last() {
+            Some(AutoGoal::Budget(budget)) => Some(*budget),
+            _ => None,
+        };
         let inputs = self.inputs.len();
         session.afterwards = Some(Box::new(move |ledger, networks| {
-            remarks_on(ledger, networks, inputs, goal)
+            remarks_on(ledger, networks, inputs, (goal, budget))
         }));
         Ok(session)
     }
@@ -401,22 +423,28 @@ pub(super) fn check_alpha(alpha: f64, among: u32) -> Result<()> {
     Ok(())
 }
 
-/// What the rows of `networks` do not say: where a target of `auto` was missed, and where
-/// there are several statements, each of which holds by itself.
+/// What is unspent of a budget is remarked on from one part in so many.
+const UNSPENT: u64 = 20;
+
+/// What the rows of `networks` do not say: where a target of `auto` was missed, where a budget
+/// was not spent, and where there are several statements, each of which holds by itself.
 fn remarks_on(
     ledger: &Ledger,
     networks: &[NetworkId],
     all: usize,
-    target: Option<f64>,
+    (target, budget): (Option<f64>, Option<u64>),
 ) -> Result<Vec<Remark>> {
     let over_sigma = |radius: f64| radius / ledger.header().sigma;
     let aimed_at =
         target.map(|radius| ledger_format::Goal::MeanRadiusOverSigma(over_sigma(radius)));
+    let spends = budget.map(ledger_format::Goal::Budget);
     let mut remarks = Vec::new();
     let known = ledger.networks()?.into_iter();
     for (id, network) in known.filter(|(id, _)| networks.contains(id)) {
         // Of the certificates by the target.
         let (mut sum, mut inputs) = (0.0, 0);
+        // Of those by the budget: evaluations and inputs.
+        let mut spent = (0, 0);
         for certificate in ledger.certificates(id)? {
             if certificate.claim.method() != "auto" {
                 continue;
@@ -425,6 +453,9 @@ fn remarks_on(
             if goal.is_some() && goal == aimed_at {
                 sum += certificate.class.map_or(0.0, |_| certificate.radius);
                 inputs += 1;
+            }
+            if goal.is_some() && goal == spends {
+                spent = (spent.0 + certificate.evaluations, spent.1 + 1);
             }
         }
         if let Some(target) = target
@@ -436,6 +467,16 @@ fn remarks_on(
                 inputs,
                 mean: sum / inputs as f64,
                 target,
+            });
+        }
+        if let Some(budget) = budget
+            && spent.1 == all
+            && spent.0 < budget - budget / UNSPENT
+        {
+            remarks.push(Remark::Unspent {
+                network: network.file.clone(),
+                budget,
+                spent: spent.0,
             });
         }
     }

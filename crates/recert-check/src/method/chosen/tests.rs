@@ -79,6 +79,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         free: FreeParameters::read(&stored.to_string()),
         bound: format!("\"{bound}\""),
         p_lower: None,
+        stops: false,
         abstains: false,
     };
     derive(&context, SHARES, false, true)

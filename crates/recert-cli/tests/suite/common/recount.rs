@@ -150,9 +150,16 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
     let parameters = Json::parse(&claim.parameters.to_json());
     let selection = ledger.selection(ledger.base(), idx).unwrap().unwrap();
     let at = series(ledger.base(), idx, Stream::Certify);
+    // Where f's answers decided how many there are, they are no evidence, and no votes.
+    let stopped = recert::smooth::stopped_inputs(ledger).unwrap();
+    let codes = if stopped.contains(&idx) {
+        Codes::default()
+    } else {
+        ledger.answers(at, header.n).unwrap().0
+    };
     let f = Of {
         class: selection.class,
-        codes: ledger.answers(at, header.n).unwrap().0,
+        codes,
     };
     let class = f.class;
     let bound = certificate.bound.as_deref().unwrap();

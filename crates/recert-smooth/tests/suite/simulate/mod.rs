@@ -183,6 +183,8 @@ impl<'a> Input<'a> {
             rival: votes - favour,
             n: late.len() as u64,
             k: own(late),
+            stopped: false,
+            held: late.len() as u64,
             cells: by_cell,
             pilot: 0,
             piloted: [0; CELLS],

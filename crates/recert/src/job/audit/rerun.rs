@@ -3,22 +3,24 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use fastrand::Rng;
 use recert_check::Unchecked;
 use recert_data::Image;
-use recert_engine::{Classifier, ImageShape};
-use recert_ledger::{self as ledger, INVALID, Ledger, NetworkId, Series, hex};
+use recert_engine::{Answers, Arithmetic, ImageShape, rounding};
+use recert_ledger::{self as ledger, INVALID, Ledger, NetworkId, Selection, hex};
 use recert_net::Model;
 use recert_noise::Stream;
 use recert_smooth::run::{
     Action, Assignment, BATCH, MarginEdges, NoiseParameters, Output, Request, Samples, Worker,
+    select,
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::compare::{Code, Kept, Watched, apart, gap, scores, selections_apart};
+use super::draw::{Drawn, draw, found_share};
 use crate::job::config;
 use crate::job::data::{Data, DataOptions};
 use crate::job::network::Network;
@@ -27,12 +29,17 @@ use crate::{Error, ErrorKind, Field, Result};
 /// What to run again of ledgers that are checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RerunConfig {
-    /// Samples of each ledger to run again, chosen at random over networks and inputs.
+    /// Answers of each network of each ledger to run again, each drawn with the same
+    /// probability from all that the ledger has of the network; all of them where there are
+    /// fewer.
     pub samples: u64,
     /// Chooses the samples; by default at random.
     pub seed: Option<u64>,
     /// Networks of the ledgers, ONNX files.
     pub models: Vec<PathBuf>,
+    /// The engine that computes the files, by name; by default each network's own, as the
+    /// ledger records it.
+    pub engine: Option<String>,
     /// The inputs, where they are no longer at the path that a ledger records.
     pub data: Option<String>,
     /// How to read them; what is left open is as a ledger records it.
@@ -57,6 +64,8 @@ pub struct RerunConfig {
 /// assert_eq!(checked[0].wrong(), 0);
 /// let rerun = checked[0].result.as_ref().unwrap().rerun.as_ref().unwrap();
 /// assert_eq!((rerun.samples, rerun.differences.len()), (50, 0));
+/// // Had 9 % of the answers been others, one of them would have been found.
+/// assert!(rerun.networks[0].found_share < 0.09);
 /// # Ok(())
 /// # }
 /// ```
@@ -73,20 +82,49 @@ pub struct Auditor {
 /// What came of running samples again; its JSON is a part of the check's.
 #[derive(Debug, Serialize)]
 pub struct Rerun {
-    /// Samples run again.
+    /// Samples run again, of all networks.
     pub samples: u64,
     /// Inputs of which all selection samples of a network were run again.
     pub selections: u64,
     /// What chose the samples.
     pub seed: u64,
-    /// Answers that are not those in the ledger.
+    /// What was run again of each network that was given.
+    pub networks: Vec<RerunNetwork>,
+    /// Answers that are not those in the ledger, and are no near ties.
     pub differences: Vec<Difference>,
+    /// Answers that are not those in the ledger, but would be if scores differed by no more
+    /// than rounding makes them: see [`RerunNetwork::tolerance`].
+    pub near_ties: Vec<Difference>,
     /// Whether answers differ that may depend on the batch.
     #[serde(skip)]
     pub(super) batch_dependent: bool,
     /// Networks that were not given.
     #[serde(skip)]
     pub(super) missing: Vec<Unchecked>,
+}
+
+/// What was run again of one network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RerunNetwork {
+    /// The network's file.
+    pub file: String,
+    /// The engine that ran it again, and how it computes.
+    pub engine: String,
+    /// Answers that the ledger has of it, but for those on selection samples.
+    pub answers: u64,
+    /// How many of them were run again.
+    pub samples: u64,
+    /// Inputs of which all selection samples were run again.
+    pub selections: u64,
+    /// The share of the answers that, were it answered otherwise, would be found with a
+    /// probability of at least 99 %.
+    pub found_share: f64,
+    /// By how much the difference of two scores may move by rounding. `None` where
+    /// the answers have to be the same: the same engine, whose answers do not depend on the
+    /// batch, or a network that gives no scores.
+    pub tolerance: Option<f32>,
+    /// Answers whose two largest scores are within the tolerance.
+    pub nearly_tied: u64,
 }
 
 /// An answer, or a selection, that is not the one in the ledger.
@@ -105,6 +143,9 @@ pub struct Difference {
     pub stored: Value,
     /// The answer now, as JSON.
     pub found: Value,
+    /// By how much the difference of two scores would have to be another for the answer to be
+    /// the one in the ledger; `None` where none would do, or there are no scores.
+    pub apart: Option<f32>,
 }
 
 #[expect(
@@ -136,22 +177,34 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Samples of one series that are chosen to be run again.
-struct Chosen {
-    series: Series,
-    stream: Stream,
-    samples: Vec<u32>,
+/// A network of a ledger that was given.
+struct Given {
+    id: NetworkId,
+    recorded: ledger::Network,
+    /// As it is computed now.
+    engine: ledger::Engine,
+    worker: Worker,
+    kept: Kept,
+    /// By how much a score may differ by rounding, as a part of the largest; `None` where
+    /// answers have to be the same.
+    rounding: Option<f32>,
 }
 
 impl Auditor {
     /// Reads the networks' files.
     ///
     /// # Errors
-    /// [`ErrorKind::Parameter`] for no samples, [`ErrorKind::Input`] for a file that is no network.
+    /// [`ErrorKind::Parameter`] for no samples, and for an engine that is not named;
+    /// [`ErrorKind::Input`] for a file that is no network.
     pub fn new(config: RerunConfig) -> Result<Self> {
         if config.samples == 0 {
             let message = "at least 1 sample must be run again";
             return Err(Error::parameter(Field::Rerun, message));
+        }
+        if config.engine.as_deref() == Some("auto") {
+            let message = "samples are run again by an engine that is named, such as reference, or \
+                           by the one that the ledger records";
+            return Err(Error::parameter(Field::Engine, message));
         }
         let models = config.models.iter().map(Model::read);
         Ok(Self {
@@ -185,27 +238,54 @@ impl Auditor {
         unused.map(|position| &self.config.models[position])
     }
 
-    /// A worker's instance of a network of a ledger, if it was given.
-    fn classifier(
+    /// A network of a ledger, ready to run, if it was given.
+    fn given(
         &self,
-        network: &ledger::Network,
+        id: NetworkId,
+        recorded: ledger::Network,
         image: ImageShape,
-    ) -> Result<Option<Box<dyn Classifier>>> {
-        let loaded = self.networks.iter().find(|n| n.identity() == network);
-        if let Some(loaded) = loaded {
+    ) -> Result<Option<Given>> {
+        let loaded = self.networks.iter().find(|n| *n.identity() == recorded);
+        let opened;
+        let network = if let Some(loaded) = loaded {
             loaded.check_image(image)?;
-            return loaded.worker().map(Some);
-        }
-        let model = self.models.iter().find(|m| m.sha256() == network.sha256);
-        let Some(model) = model else {
-            return Ok(None);
+            loaded
+        } else {
+            let model = self.models.iter().find(|m| m.sha256() == recorded.sha256);
+            let Some(model) = model else {
+                return Ok(None);
+            };
+            self.used.borrow_mut().insert(recorded.sha256);
+            opened = match &self.config.engine {
+                Some(engine) => Network::recorded_in(model.clone(), &recorded, image, engine)?,
+                None => Network::recorded(model.clone(), &recorded, image)?,
+            };
+            &opened
         };
-        self.used.borrow_mut().insert(network.sha256);
-        let network = Network::recorded(model.clone(), network, image)?;
-        network.worker().map(Some)
+        let engine = network.identity().engine.clone();
+        let exact = engine == recorded.engine && recorded.batch_invariant;
+        let rounding = network.loaded().filter(|_| !exact).map(|(_, model)| {
+            let [then, now] = [&recorded.engine, &engine]
+                .map(|engine| Arithmetic::from(engine.arithmetic.as_str()));
+            rounding(model, &[&then, &now])
+        });
+        let kept = Kept::default();
+        let watched = Watched {
+            classifier: network.worker()?,
+            kept: kept.clone(),
+        };
+        Ok(Some(Given {
+            id,
+            recorded,
+            engine,
+            worker: Worker::new(vec![Box::new(watched)], BATCH)?,
+            kept,
+            rounding,
+        }))
     }
 
-    /// Runs samples of a ledger again, spread over its networks and inputs.
+    /// Runs samples of a ledger again: as many of each network that was given, drawn from all
+    /// of its answers.
     pub(super) fn rerun(&self, ledger: &Ledger) -> Result<Rerun> {
         let header = ledger.header();
         config::law(ledger)?;
@@ -221,145 +301,128 @@ impl Auditor {
             samples: 0,
             selections: 0,
             seed: self.seed,
+            networks: Vec::new(),
             differences: Vec::new(),
+            near_ties: Vec::new(),
             batch_dependent: false,
             missing: Vec::new(),
         };
-        let mut given = Vec::new();
-        for (id, network) in ledger.networks()? {
-            match self.classifier(&network, data.shape())? {
-                Some(classifier) => given.push((id, network, classifier)),
-                None => rerun
-                    .missing
-                    .push(Unchecked::NoModel { file: network.file }),
-            }
-        }
-        let ids: Vec<_> = given.iter().map(|(id, ..)| *id).collect();
-        let all_chosen = self.choose(ledger, &ids)?;
-        for (id, network, classifier) in given {
-            let mut again = Again {
+        for (position, (id, network)) in ledger.networks()?.into_iter().enumerate() {
+            let file = network.file.clone();
+            let Some(given) = self.given(id, network, data.shape())? else {
+                rerun.missing.push(Unchecked::NoModel { file });
+                continue;
+            };
+            let again = Again {
                 ledger,
                 data,
-                worker: Worker::new(vec![classifier], BATCH)?,
+                given,
+                seen: Seen::default(),
             };
-            let mut samples = 0;
-            let mut compared = Vec::new();
-            for chosen in all_chosen.iter().filter(|c| c.series.network == id) {
-                samples += chosen.samples.len() as u64;
-                let answers = again.answers(chosen)?;
-                for (&sample, (stored, found)) in chosen.samples.iter().zip(answers) {
-                    let idx = chosen.series.idx;
-                    compared.push((idx, chosen.stream, Some(sample), stored, found));
-                }
-            }
-            // Selection samples cost a tenth of the samples, and one input's at least.
-            let most = (samples / 10 / header.n0.max(1)).max(1);
-            for idx in self.choose_selections(ledger, id, most)? {
-                let (stored, found) = again.selection(id, idx)?;
-                compared.push((idx, Stream::Selection, None, stored, found));
-                rerun.selections += 1;
-            }
-            rerun.samples += samples;
-            for (idx, stream, sample, stored, found) in compared {
-                if stored != found {
-                    rerun.batch_dependent |= !network.batch_invariant;
-                    rerun.differences.push(Difference {
-                        network: network.file.clone(),
-                        idx,
-                        stream,
-                        sample,
-                        stored,
-                        found,
-                    });
-                }
-            }
+            // The choice for a network does not depend on which others are given.
+            let seed = self.seed ^ (position as u64).wrapping_mul(MIX);
+            self.rerun_network(again, Rng::with_seed(seed), &mut rerun)?;
         }
         Ok(rerun)
     }
 
-    /// Chooses inputs of which a network's selection samples are run again.
-    fn choose_selections(
+    /// Runs samples of one network again.
+    fn rerun_network(
         &self,
-        ledger: &Ledger,
-        network: NetworkId,
-        most: u64,
-    ) -> Result<Vec<u32>> {
+        mut again: Again<'_>,
+        mut random: Rng,
+        rerun: &mut Rerun,
+    ) -> Result<()> {
+        let (ledger, id) = (again.ledger, again.given.id);
+        let (answers, drawn) = draw(ledger, id, self.config.samples, &mut random)?;
+        let samples: u64 = drawn.iter().map(|drawn| drawn.samples.len() as u64).sum();
+        for drawn in &drawn {
+            for part in drawn.samples.chunks(PART) {
+                again.answers(drawn, part)?;
+            }
+        }
+        // Selection samples cost a tenth of the samples, and one input's at least.
+        let most = (samples / 10 / ledger.header().n0.max(1)).max(1);
         let mut held = Vec::new();
         for input in ledger.inputs()? {
-            if ledger.selection(network, input.idx)?.is_some() {
-                held.push(input.idx);
+            if let Some(selection) = ledger.selection(id, input.idx)? {
+                held.push((input.idx, selection));
             }
         }
-        Ok(Rng::with_seed(self.seed).choose_multiple(held, most as usize))
-    }
-
-    /// Chooses samples: one of each series of the networks (in a random order),
-    /// then a second, and so on.
-    fn choose(&self, ledger: &Ledger, networks: &[NetworkId]) -> Result<Vec<Chosen>> {
-        struct Held {
-            series: Series,
-            stream: Stream,
-            answered: Vec<Range<u64>>,
-            count: u64,
-            share: u64,
+        let chosen = random.choose_multiple(held, usize::try_from(most).unwrap_or(usize::MAX));
+        let selections = chosen.len() as u64;
+        for (idx, selection) in chosen {
+            again.selection(idx, &selection)?;
         }
-        let mut random = Rng::with_seed(self.seed);
-        let mut all = Vec::new();
-        for &network in networks {
-            for input in ledger.inputs()? {
-                for stream in Stream::ALL {
-                    let series = series(network, input.idx, stream);
-                    let answered = ledger.answered(series)?;
-                    all.push(Held {
-                        series,
-                        stream,
-                        count: answered.iter().map(|range| range.end - range.start).sum(),
-                        answered,
-                        share: 0,
-                    });
-                }
+        let Again { given, seen, .. } = again;
+        let tolerance = (given.rounding.filter(|_| seen.scored))
+            // Each of two scores may move by as much.
+            .map(|rounding| 2.0 * rounding * seen.largest);
+        let near = |apart: Option<f32>| {
+            tolerance
+                .zip(apart)
+                .is_some_and(|(most, apart)| apart <= most)
+        };
+        for difference in seen.differences {
+            if near(difference.apart) {
+                rerun.near_ties.push(difference);
+            } else {
+                rerun.batch_dependent |= !given.recorded.batch_invariant;
+                rerun.differences.push(difference);
             }
         }
-        random.shuffle(&mut all);
-        let held: u64 = all.iter().map(|held| held.count).sum();
-        let mut left = self.config.samples.min(held);
-        while left > 0 {
-            let unspent = all.iter_mut().filter(|held| held.share < held.count);
-            for held in unspent.take(left as usize) {
-                held.share += 1;
-                left -= 1;
-            }
-        }
-        all.sort_by_key(|held| (held.series.network, held.series.idx, held.stream.tag()));
-        let chosen = all.into_iter().filter(|held| held.share > 0).map(|held| {
-            let answered = held.answered.into_iter().flatten();
-            let mut samples = random.choose_multiple(answered, held.share as usize);
-            samples.sort_unstable();
-            Chosen {
-                series: held.series,
-                stream: held.stream,
-                samples: samples.into_iter().map(|sample| sample as u32).collect(),
-            }
+        let nearly_tied = seen.gaps.iter().filter(|&&gap| near(Some(gap))).count();
+        rerun.samples += samples;
+        rerun.selections += selections;
+        rerun.networks.push(RerunNetwork {
+            file: given.recorded.file,
+            engine: given.engine.to_string(),
+            answers,
+            samples,
+            selections,
+            found_share: found_share(samples, answers),
+            tolerance,
+            nearly_tied: nearly_tied as u64,
         });
-        Ok(chosen.collect())
+        Ok(())
     }
 }
+
+/// An odd number without a pattern, that spreads networks' numbers.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// How many samples are run and compared at a time, so that the scores kept are few.
+const PART: usize = 1024;
 
 /// A network of a ledger that is run again.
 struct Again<'a> {
     ledger: &'a Ledger,
     data: &'a Data,
-    worker: Worker,
+    given: Given,
+    seen: Seen,
+}
+
+/// What running a network again has shown so far.
+#[derive(Default)]
+struct Seen {
+    /// Whether it gives scores.
+    scored: bool,
+    /// The largest absolute score.
+    largest: f32,
+    /// Of each sample run again, by how much the largest score exceeds the next.
+    gaps: Vec<f32>,
+    differences: Vec<Difference>,
 }
 
 impl Again<'_> {
+    /// The output, and the answers that it was made of.
     fn run(
         &mut self,
         idx: u32,
         stream: Stream,
         samples: Samples,
         action: Action,
-    ) -> Result<Output> {
+    ) -> Result<(Output, Answers)> {
         let image = image(self.data, self.ledger, idx)?;
         let header = self.ledger.header();
         let request = Request {
@@ -378,18 +441,23 @@ impl Again<'_> {
                 action,
             }],
         };
-        let mut reply = self.worker.evaluate(&request, &image.pixels);
+        let mut reply = self.given.worker.evaluate(&request, &image.pixels);
         let result = reply.results.pop().expect("an assignment has a result");
-        result.map_err(|failure| recert_smooth::Error::from(failure).into())
+        let output = result.map_err(|failure| recert_smooth::Error::from(failure))?;
+        let answers = self.given.kept.take();
+        let answers = answers.unwrap_or_else(|| Answers::Classes(Vec::new()));
+        self.seen.scored |= answers.has_logits();
+        if let Answers::Logits { values, .. } = &answers {
+            let finite = values.iter().filter(|value| value.is_finite());
+            let largest = finite.fold(self.seen.largest, |most, value| most.max(value.abs()));
+            self.seen.largest = largest;
+        }
+        Ok((output, answers))
     }
 
-    /// The answers in the ledger and those now, each as JSON.
-    fn answers(&mut self, chosen: &Chosen) -> Result<Vec<(Value, Value)>> {
-        let Chosen {
-            series,
-            stream,
-            samples,
-        } = chosen;
+    /// Runs samples of a series again and compares the answers with those in the ledger.
+    fn answers(&mut self, drawn: &Drawn, samples: &[u32]) -> Result<()> {
+        let Drawn { series, stream, .. } = drawn;
         // Margins are kept of the original network's estimation samples.
         let of_original = series.network == self.ledger.base() && *stream == Stream::Certify;
         let selection = self.ledger.selection(series.network, series.idx)?;
@@ -408,53 +476,85 @@ impl Again<'_> {
                 *margin = codes.margins.and_then(|margins| margins.first().copied());
             }
         }
-        let action = Action::Answer { margins: edges };
-        let samples = Samples::from_ascending(samples);
+        let action = Action::Answer {
+            margins: edges.clone(),
+        };
+        let chosen = Samples::from_ascending(samples);
+        let (output, answers) = self.run(series.idx, *stream, chosen, action)?;
         let Output::Answered {
             classes, margins, ..
-        } = self.run(series.idx, *stream, samples, action)?
+        } = output
         else {
             unreachable!("answers were asked for");
         };
-        let margins = margins.map_or(vec![None; classes.len()], |margins| {
-            margins.into_iter().map(Some).collect()
-        });
-        let stored = stored.into_iter().zip(stored_margins);
-        let found = classes.into_iter().zip(margins);
-        let both = stored.zip(found);
-        Ok(both.map(|(a, b)| (answer(a), answer(b))).collect())
+        for (i, &sample) in samples.iter().enumerate() {
+            let stored = Code {
+                class: stored[i],
+                bucket: stored_margins[i],
+            };
+            let found = Code {
+                class: classes[i],
+                bucket: margins.as_ref().map(|margins| margins[i]),
+            };
+            let scores = scores(&answers, i);
+            self.seen.gaps.extend(scores.map(gap));
+            if stored != found {
+                self.seen.differences.push(Difference {
+                    network: self.given.recorded.file.clone(),
+                    idx: series.idx,
+                    stream: *stream,
+                    sample: Some(sample),
+                    stored: answer(stored),
+                    found: answer(found),
+                    apart: scores.and_then(|scores| apart(scores, stored, edges.as_ref())),
+                });
+            }
+        }
+        Ok(())
     }
 
-    /// What all selection samples of an input select by the ledger, and now, each
-    /// as JSON. The class follows from the counts, as the check has found.
-    fn selection(&mut self, network: NetworkId, idx: u32) -> Result<(Value, Value)> {
-        let stored = self.ledger.selection(network, idx)?;
-        let stored = stored.expect("only inputs with a selection are chosen");
+    /// Runs all selection samples of an input again and compares what they select. The class
+    /// follows from the counts, as the check has found.
+    fn selection(&mut self, idx: u32, stored: &Selection) -> Result<()> {
         let samples = Samples::first(stored.samples as u32);
         let action = Action::Select {
             margins: stored.edges.is_some(),
         };
-        let Output::Selected {
-            counts,
-            invalid,
-            edges,
-            ..
-        } = self.run(idx, Stream::Selection, samples, action)?
-        else {
-            unreachable!("a selection was asked for");
+        let answers = self.run(idx, Stream::Selection, samples, action)?.1;
+        let answers = [answers];
+        let found = select(&answers, stored.edges.is_some());
+        let [answers] = answers;
+        let selects = |selection: &Selection| {
+            let Selection {
+                counts,
+                invalid,
+                edges,
+                ..
+            } = selection;
+            json!({"counts": counts, "invalid": invalid, "edges": edges})
         };
-        Ok((
-            json!({"counts": stored.counts, "invalid": stored.invalid, "edges": stored.edges}),
-            json!({"counts": counts, "invalid": invalid, "edges": edges}),
-        ))
+        let (stored_json, found_json) = (selects(stored), selects(&found));
+        if stored_json != found_json {
+            let gaps = (0..answers.len()).filter_map(|i| scores(&answers, i).map(gap));
+            self.seen.differences.push(Difference {
+                network: self.given.recorded.file.clone(),
+                idx,
+                stream: Stream::Selection,
+                sample: None,
+                stored: stored_json,
+                found: found_json,
+                apart: selections_apart(stored, &found, gaps.collect()),
+            });
+        }
+        Ok(())
     }
 }
 
 /// An answer as JSON: the class, null for an invalid answer, and the bucket of
 /// the margin where the ledger keeps it.
-fn answer((class, margin): (u16, Option<u8>)) -> Value {
+fn answer(Code { class, bucket }: Code) -> Value {
     let class = Some(class).filter(|&class| class != INVALID);
-    match margin {
+    match bucket {
         Some(bucket) => json!({"class": class, "margin_bucket": bucket}),
         None => json!({"class": class}),
     }
@@ -477,12 +577,4 @@ fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Image> {
         return Err(Error::new(ErrorKind::Ledger, message).about(Field::Data));
     }
     Ok(image)
-}
-
-fn series(network: NetworkId, idx: u32, stream: Stream) -> Series {
-    Series {
-        network,
-        idx,
-        stream: ledger::Stream(stream.tag()),
-    }
 }

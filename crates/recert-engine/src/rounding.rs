@@ -1,0 +1,43 @@
+//! By how much the scores of an image may differ between two engines that compute a network
+//! rightly.
+
+use recert_graph::Model;
+
+use crate::options::quantizes;
+use crate::{Arithmetic, Precision};
+
+/// Float32: another order of summation. Measured on all shared networks, at most 1.1e-5.
+const FLOAT: f32 = 2e-5;
+/// Activations rounded to 8 bits: a value near the middle of two quanta may go to the other
+/// one, and so may the scores themselves.
+const QUANTIZED: f32 = 0.025;
+/// Factors rounded to bfloat16; to float16, which has three more bits, an eighth of it.
+const BF16: f32 = 0.05;
+
+/// The largest difference of a score between two engines that compute `model` rightly, each
+/// in its arithmetic, as a part of the network's largest score. The suite of the engines
+/// (`tests/suite/engines.rs`) holds each of them to reference scores by the same figures.
+///
+/// 2e-5 in float32; 0.025 where the network computes in 8 bits; 0.05 in bfloat16; 0.00625 in
+/// float16. The largest that applies.
+///
+/// ```
+/// use recert_engine::{Arithmetic, rounding};
+/// use recert_graph::Model;
+///
+/// let model = Model::read("tests/golden/made/plain.onnx")?;
+/// let [f32, bf16] = ["float32", "bf16, on CPU"].map(Arithmetic::from);
+/// assert_eq!(rounding(&model, &[&f32, &f32]), 2e-5);
+/// assert_eq!(rounding(&model, &[&f32, &bf16]), 0.05);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn rounding(model: &Model, arithmetics: &[&Arithmetic]) -> f32 {
+    let of_precision = |arithmetic: &&Arithmetic| match arithmetic.precision() {
+        Some(Precision::Bf16) => BF16,
+        Some(Precision::F16) => BF16 / 8.0,
+        _ => FLOAT,
+    };
+    let by_file = if quantizes(model) { QUANTIZED } else { FLOAT };
+    arithmetics.iter().map(of_precision).fold(by_file, f32::max)
+}
