@@ -30,6 +30,8 @@ pub enum Setting {
     Precision,
     /// The device.
     Device,
+    /// The output that is read.
+    Output,
     /// The normalisation's mean.
     Mean,
     /// The normalisation's standard deviation.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use recert_graph::{ElementType, InputLayout, Model, OutputKind, Signature};
+use recert_graph::{ElementType, Model, OutputKind, Plain, Signature};
+
+use crate::layout::{self, Layout};
 
 use crate::{Answers, Class, Error, ErrorKind, Output, Preprocess, Setting};
 
@@ -49,9 +51,11 @@ pub struct NetworkOptions {
 pub(crate) struct Feed {
     pub(crate) name: String,
     pub(crate) image: ImageShape,
-    nhwc: bool,
-    /// Dimensions of the engine's input after the batch.
-    dims: Vec<usize>,
+    layout: Layout,
+    /// What the network's input holds: samples are rounded to it.
+    element: ElementType,
+    /// What its output holds: scores are rounded to it.
+    scores: ElementType,
     pub(crate) fixed_batch: Option<usize>,
     pub(crate) classes: usize,
     pub(crate) logits: bool,
@@ -78,38 +82,68 @@ impl Feed {
         image: ImageShape,
         options: &NetworkOptions,
     ) -> Result<(Self, Signature), Error> {
-        let signature = model
-            .signature_with_output(options.output.as_deref())
-            // Its text begins with the network's name.
-            .map_err(|source| Error::new(ErrorKind::Model, source.to_string()).because(source))?;
-        let input = &signature.input;
-        if input.element != ElementType::Float32 {
+        let signature = model.signature_with_output(options.output.as_deref());
+        let signature = signature.map_err(|source| in_model(model, source))?;
+        let mut feed = Self::to_read(model, image, options, &[&signature.output.name])?;
+        feed.scores = signature.output.element;
+        feed.logits = matches!(signature.output.kind, OutputKind::Scores { .. });
+        Ok((feed, signature))
+    }
+
+    /// The same to read the outputs `names`, whatever they hold.
+    pub(crate) fn to_read(
+        model: &Model,
+        image: ImageShape,
+        options: &NetworkOptions,
+        names: &[&str],
+    ) -> Result<Self, Error> {
+        let input = model.input().map_err(|source| in_model(model, source))?;
+        if !input.element.is_float() {
             let message = format!(
-                "{}: input '{}' holds {:?}: only float32 inputs are supported; export it with one",
+                "{}: input '{}' holds {}: noise is added to images in float32, so that only inputs \
+                 of floats are supported (float32, float16, bfloat16, float64); export it with one",
                 model.name(),
                 input.name,
                 input.element,
             );
             return Err(Error::new(ErrorKind::Model, message));
         }
-        let (dims, nhwc) = dims(model.name(), image, input.layout, input.dims.len())?;
         options.preprocess.check(image.channels)?;
-        let logits = matches!(signature.output.kind, OutputKind::Scores { .. });
-        let feed = Feed {
+        let mut fixed_batch = batch(model, input.fixed_batch)?;
+        let layout = layout::of(model, &input, names, image, fixed_batch)?;
+        let fits = |batch| layout.fits(model, &input.name, names, batch);
+        if fixed_batch.is_none() && !fits(None) && fits(Some(1)) {
+            // The input leaves the batch open, and a batch of 1 is stated inside. Engines are
+            // not asked: one of them ends the process.
+            fixed_batch = Some(1);
+        }
+        Ok(Feed {
             name: model.name().to_owned(),
             image,
-            nhwc,
-            dims,
-            fixed_batch: batch(model, input.fixed_batch)?,
+            layout,
+            element: input.element,
+            scores: ElementType::Float32,
+            fixed_batch,
             classes: 0,
-            logits,
-        };
-        Ok((feed, signature))
+            logits: false,
+        })
+    }
+
+    /// The network as engines read it, for these images and to read these outputs.
+    pub(crate) fn plain<'a>(&self, model: &'a Model, outputs: &[&str]) -> Result<Plain<'a>, Error> {
+        let plain = model.plain(&self.layout.shape(self.fixed_batch), outputs);
+        plain.map_err(|source| in_model(model, source))
+    }
+
+    /// Whether the file's operators are known to fit together for batches of any size.
+    pub(crate) fn fits_every_batch(&self, model: &Model, outputs: &[&str]) -> bool {
+        let input = model.input();
+        input.is_ok_and(|input| self.layout.fits(model, &input.name, outputs, None))
     }
 
     /// Whether images are handed over in the same way as with `other`.
     pub(crate) fn feeds_like(&self, other: &Self) -> bool {
-        (self.image, self.nhwc, &self.dims) == (other.image, other.nhwc, &other.dims)
+        (self.image, &self.layout, self.element) == (other.image, &other.layout, other.element)
     }
 
     pub(crate) fn answered(&self, answer: &str) -> Error {
@@ -121,12 +155,12 @@ impl Feed {
 
     pub(crate) fn shape(&self, batch: usize) -> Vec<usize> {
         std::iter::once(batch)
-            .chain(self.dims.iter().copied())
+            .chain(self.layout.dims.iter().copied())
             .collect()
     }
 
-    /// Writes `images` (CHW), normalised and in the network's layout, to
-    /// `input`, padded with black images to `batch`.
+    /// Writes `images` (CHW), normalised, in the network's layout and rounded to the
+    /// numbers that its input holds, to `input`, padded with black images to `batch`.
     pub(crate) fn fill(
         &self,
         images: &[f32],
@@ -143,7 +177,7 @@ impl Feed {
                 preprocess.apply(channel, values);
             }
         }
-        if self.nhwc && self.image.channels > 1 {
+        if self.layout.nhwc && self.image.channels > 1 {
             let mut hwc = vec![0.0; self.image.len()];
             for image in input.chunks_exact_mut(self.image.len()) {
                 for (i, pixel) in hwc.chunks_exact_mut(self.image.channels).enumerate() {
@@ -154,6 +188,7 @@ impl Feed {
                 image.copy_from_slice(&hwc);
             }
         }
+        round_to(self.element, input);
     }
 
     /// The first `count` answers in the engine's output for a batch of `batch`.
@@ -172,6 +207,7 @@ impl Feed {
                 && values.len() == batch * self.classes =>
             {
                 values.truncate(count * self.classes);
+                round_to(self.scores, &mut values);
                 Ok(Answers::Logits {
                     classes: self.classes,
                     values,
@@ -190,59 +226,32 @@ impl Feed {
     }
 }
 
-/// The engine's input dimensions after the batch, and whether channels are last.
-fn dims(
-    name: &str,
-    image: ImageShape,
-    layout: InputLayout,
-    rank: usize,
-) -> Result<(Vec<usize>, bool), Error> {
-    let ImageShape {
-        channels,
-        height,
-        width,
-    } = image;
-    let fits = |wanted: Option<usize>, given: usize| wanted.is_none_or(|w| w == given);
-    let (ok, wanted, dims, nhwc) = match layout {
-        InputLayout::Nchw { c, h, w } => (
-            c == channels && fits(h, height) && fits(w, width),
-            format!("{c} x {} x {}", show(h), show(w)),
-            vec![channels, height, width],
-            false,
-        ),
-        InputLayout::Nhwc { h, w, c } => (
-            c == channels && fits(h, height) && fits(w, width),
-            format!("{c} x {} x {}", show(h), show(w)),
-            vec![height, width, channels],
-            true,
-        ),
-        InputLayout::Flat { d } => {
-            let mut dims = vec![image.len()];
-            dims.resize(rank.max(2) - 1, 1);
-            (
-                fits(d, image.len()),
-                format!("{} values", show(d)),
-                dims,
-                false,
-            )
+/// Rounds numbers to those of a narrower type.
+fn round_to(element: ElementType, values: &mut [f32]) {
+    if matches!(element, ElementType::Float16 | ElementType::BFloat16) {
+        for value in values {
+            *value = element.rounded(*value);
         }
-        _ => {
-            let message = format!("{name}: its input layout {layout:?} is not supported");
-            return Err(Error::new(ErrorKind::Shape, message));
-        }
-    };
-    if !ok {
-        let message = format!(
-            "{name} takes images of {wanted} (channels x height x width), but the data's are {image}: \
-             give the data this network was trained on"
-        );
-        return Err(Error::new(ErrorKind::Shape, message).about(Setting::ImageSize));
     }
-    Ok((dims, nhwc))
 }
 
-fn show(size: Option<usize>) -> String {
-    size.map_or_else(|| "any".to_owned(), |size| size.to_string())
+/// A failure to read a network; its text begins with the network's name.
+fn in_model(model: &Model, source: recert_graph::Error) -> Error {
+    use recert_graph::ErrorKind as K;
+    let kind = match source.kind() {
+        K::Unsupported => ErrorKind::Unsupported,
+        _ => ErrorKind::Model,
+    };
+    let mut message = source.to_string();
+    if !message.starts_with(model.name()) {
+        message = format!("{}: {message}", model.name());
+    }
+    let error = Error::new(kind, message);
+    let error = match source.kind() {
+        K::Outputs => error.about(Setting::Output),
+        _ => error,
+    };
+    error.because(source)
 }
 
 /// Refuses a network of random operators by name, and narrows the batch of one

@@ -20,6 +20,7 @@ pub mod engines;
 mod error;
 mod feed;
 mod identity;
+mod layout;
 mod network;
 mod options;
 mod preprocess;

@@ -8,8 +8,8 @@ use crate::feed::Feed;
 use crate::options::quantizes;
 use crate::worker::Worker;
 use crate::{
-    Classifier, EngineIdentity, Error, ImageShape, NetworkOptions, Preprocess, Runtime, Session,
-    probe,
+    Classifier, EngineIdentity, Error, ErrorKind, ImageShape, NetworkOptions, Preprocess, Runtime,
+    Session, probe,
 };
 
 /// A network loaded into an engine for images of one shape.
@@ -58,13 +58,30 @@ impl Network {
         options: &NetworkOptions,
     ) -> Result<Self, Error> {
         let (mut feed, signature) = Feed::new(model, image, options)?;
-        let mut session = runtime.load(model, &signature.input.name, &[&signature.output.name])?;
+        let output = signature.output.name.as_str();
         let identity = runtime.identity(model);
-        let tolerance = probe::tolerance(&identity, quantizes(model));
-        feed.classes = feed.probe(session.as_mut(), &options.preprocess, tolerance)?;
-        if !identity.batch_invariant {
-            feed.check_batch_independence(model, &signature, &options.preprocess)?;
-        }
+        let load = |feed: &mut Feed| {
+            let plain = feed.plain(model, &[output])?;
+            let outputs: Vec<&str> = plain.outputs.iter().map(String::as_str).collect();
+            let mut session = runtime.load(&plain.model, &plain.input, &outputs)?;
+            let tolerance = probe::tolerance(&identity, quantizes(model));
+            feed.classes = feed.probe(session.as_mut(), &options.preprocess, tolerance)?;
+            if !identity.batch_invariant {
+                feed.check_batch_independence(&plain, &options.preprocess)?;
+            }
+            Ok(session)
+        };
+        let session = load(&mut feed).or_else(|error: Error| {
+            // Where operators are not known to fit every batch, a batch of 1 may do.
+            let may_help = matches!(error.kind(), ErrorKind::Run | ErrorKind::Unsupported)
+                && feed.fixed_batch.is_none()
+                && !feed.fits_every_batch(model, &[output]);
+            if !may_help {
+                return Err(error);
+            }
+            feed.fixed_batch = Some(1);
+            load(&mut feed).map_err(|_| error)
+        })?;
         Ok(Self {
             session: Mutex::new(session),
             identity,
@@ -101,7 +118,8 @@ impl Network {
         self.feed.image
     }
 
-    /// The batch size, where the network takes only one.
+    /// The batch size, where the network takes only one: as its input states, or, where
+    /// that leaves it open and what is inside fits no other, 1.
     pub fn fixed_batch(&self) -> Option<usize> {
         self.feed.fixed_batch
     }

@@ -1,7 +1,7 @@
 //! What is tried on a network when it is loaded: that it runs, how many
 //! classes it has, and that it is a function of one image at all.
 
-use recert_graph::{Model, Signature};
+use recert_graph::Plain;
 
 use crate::engines::{Direct, Rten};
 use crate::feed::Feed;
@@ -102,13 +102,11 @@ impl Feed {
     /// [`ErrorKind::Unsupported`] as by [`Feed::probe`].
     pub(crate) fn check_batch_independence(
         &self,
-        model: &Model,
-        signature: &Signature,
+        plain: &Plain<'_>,
         preprocess: &Preprocess,
     ) -> Result<(), Error> {
-        let load = |engine: &dyn Runtime| {
-            engine.load(model, &signature.input.name, &[&signature.output.name])
-        };
+        let outputs: Vec<&str> = plain.outputs.iter().map(String::as_str).collect();
+        let load = |engine: &dyn Runtime| engine.load(&plain.model, &plain.input, &outputs);
         if load(&Direct).is_ok() {
             return Ok(());
         }

@@ -59,19 +59,18 @@ impl Network {
         if !networks.iter().all(alike) {
             return Ok(None);
         }
-        let inputs = networks.iter().map(|(network, model)| {
-            let signature = model.signature_with_output(Some(network.output()));
-            signature.map(|signature| signature.input.name.clone())
+        let plain = networks.iter().map(|(network, model)| {
+            // As it was loaded.
+            network.feed.plain(model, &[network.output()])
         });
-        let inputs = inputs
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| Error::new(ErrorKind::Model, source.to_string()).because(source))?;
-        let outputs = networks.iter().map(|(network, _)| [network.output()]);
-        let outputs: Vec<_> = outputs.collect();
-        let subgraphs: Vec<_> = (networks.iter().zip(&inputs).zip(&outputs))
-            .map(|(((_, model), input), outputs)| Subgraph {
-                model,
-                input,
+        let plain = plain.collect::<Result<Vec<_>, _>>()?;
+        let outputs: Vec<Vec<&str>> = (plain.iter())
+            .map(|plain| plain.outputs.iter().map(String::as_str).collect())
+            .collect();
+        let subgraphs: Vec<_> = (plain.iter().zip(&outputs))
+            .map(|(plain, outputs)| Subgraph {
+                model: &plain.model,
+                input: &plain.input,
                 outputs,
             })
             .collect();

@@ -46,10 +46,12 @@ impl Tap {
         options: &NetworkOptions,
         names: &[String],
     ) -> Result<Self, Error> {
-        let (feed, signature) = Feed::new(model, image, options)?;
         let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
+        let feed = Feed::to_read(model, image, options, &outputs)?;
+        let plain = feed.plain(model, &outputs)?;
+        let outputs: Vec<&str> = plain.outputs.iter().map(String::as_str).collect();
         Ok(Self {
-            session: runtime.load(model, &signature.input.name, &outputs)?,
+            session: runtime.load(&plain.model, &plain.input, &outputs)?,
             preprocess: options.preprocess.clone(),
             feed,
             names: names.to_vec(),

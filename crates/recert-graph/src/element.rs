@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use half::{bf16, f16};
+
 use crate::proto::onnx::tensor_proto::DataType;
 
 /// The type of a tensor's elements, as ONNX numbers it.
@@ -67,6 +69,25 @@ impl ElementType {
         )
     }
 
+    /// The number of this type that is nearest to `value`, of two the even one; beyond the
+    /// type's range infinite, as ONNX converts. Types that hold every float32, and types
+    /// that are no floats, change nothing.
+    ///
+    /// ```
+    /// use recert_graph::ElementType;
+    ///
+    /// assert_eq!(ElementType::Float16.rounded(0.1), 0.099_975_586);
+    /// assert_eq!(ElementType::Float16.rounded(65520.0), f32::INFINITY);
+    /// assert_eq!(ElementType::Float64.rounded(0.1), 0.1);
+    /// ```
+    pub fn rounded(self, value: f32) -> f32 {
+        match self {
+            Self::Float16 => f16::from_f32(value).to_f32(),
+            Self::BFloat16 => bf16::from_f32(value).to_f32(),
+            _ => value,
+        }
+    }
+
     /// Whether the elements are integers that can number classes.
     pub fn is_integer(self) -> bool {
         matches!(self, Self::UInt8 | Self::Int8 | Self::Int32 | Self::Int64)
@@ -89,6 +110,7 @@ impl fmt::Display for ElementType {
             Self::UInt64 => "uint64",
             Self::Int64 => "int64",
             Self::Bool => "bool",
+            Self::Other(8) => "text",
             Self::Other(number) => return write!(f, "ONNX element type {number}"),
         };
         f.write_str(name)

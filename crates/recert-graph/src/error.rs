@@ -31,6 +31,8 @@ pub enum ErrorKind {
     ExternalData,
     /// The inputs or outputs are not those of an image classifier.
     Signature,
+    /// Several outputs may be the classes' scores: one has to be named.
+    Outputs,
     /// The graph breaks a rule of ONNX: order, unique names, dangling names.
     Graph,
     /// The network holds something that the asked rewrite does not support.

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::foreign;
 use crate::proto::MAX_BYTES;
 use crate::proto::onnx::tensor_proto::DataLocation;
 use crate::proto::onnx::{
@@ -89,14 +90,60 @@ fn in_attribute(attribute: &mut AttributeProto, f: Visit<'_>) -> Result<()> {
         .try_for_each(|graph| in_graph(graph, f))
 }
 
-/// Reads external tensor data into the network, from files inside `folder`;
+/// Where a network's external data may lie.
+pub(crate) struct Folders {
+    /// The folder of the path by which the network was given.
+    given: PathBuf,
+    /// The folder of the file that this path leads to, where it is a symbolic link: the
+    /// cache of Hugging Face keeps a link a file, beside links for its data.
+    target: Option<PathBuf>,
+}
+
+impl Folders {
+    pub(crate) fn of(path: &Path) -> Self {
+        let target = led_to(path);
+        Self {
+            given: match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+                _ => PathBuf::from("."),
+            },
+            target: target.and_then(|target| target.parent().map(Path::to_owned)),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.given).chain(&self.target)
+    }
+}
+
+/// A symbolic link that was stored as text is no longer than any path is.
+const LONGEST_LINK: u64 = 1024;
+
+/// The file that a path leads to, symbolic links resolved. Where it is a link that was
+/// stored as text, as programs do that copy a folder to a place without links, the file that
+/// this leads to, if there is one.
+pub(crate) fn led_to(path: &Path) -> Option<PathBuf> {
+    let resolved = path.canonicalize().ok()?;
+    let metadata = resolved.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > LONGEST_LINK {
+        return Some(resolved);
+    }
+    let bytes = std::fs::read(&resolved).ok()?;
+    let target = foreign::link(&bytes).and_then(|target| {
+        let target = resolved.parent()?.join(target).canonicalize().ok()?;
+        target.is_file().then_some(target)
+    });
+    Some(target.unwrap_or(resolved))
+}
+
+/// Reads external tensor data into the network, from files inside `folders`;
 /// checks every other tensor's length. Returns whether any data was external.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::ExternalData`] where the data's file is missing, outside the
-/// folder or too short, or where there is no folder to look in.
-pub(crate) fn read_in(model: &mut ModelProto, folder: Option<&Path>) -> Result<bool> {
+/// folders or too short, or where there is no folder to look in.
+pub(crate) fn read_in(model: &mut ModelProto, folders: Option<&Folders>) -> Result<bool> {
     let mut any = false;
     let mut total = 0_u64;
     for_each_tensor(model, &mut |stored| {
@@ -110,7 +157,7 @@ pub(crate) fn read_in(model: &mut ModelProto, folder: Option<&Path>) -> Result<b
                     "brings the network above 2 GiB, which ONNX files cannot hold",
                 ));
             }
-            read_tensor(stored, folder)?;
+            read_tensor(stored, folders)?;
         }
         Ok(())
     })?;
@@ -124,8 +171,8 @@ fn refuse(tensor: &TensorProto, why: impl std::fmt::Display) -> Error {
     )
 }
 
-fn read_tensor(stored: &mut TensorProto, folder: Option<&Path>) -> Result<()> {
-    let folder = folder.ok_or_else(|| {
+fn read_tensor(stored: &mut TensorProto, folders: Option<&Folders>) -> Result<()> {
+    let folders = folders.ok_or_else(|| {
         refuse(
             stored,
             "lies in another file; read the network from its path, not from bytes",
@@ -145,10 +192,12 @@ fn read_tensor(stored: &mut TensorProto, folder: Option<&Path>) -> Result<()> {
             .map_err(|error| refuse(stored, format!("has a bad {key}")).with_source(error))
     };
     let location = entry("location").ok_or_else(|| refuse(stored, "names no file"))?;
-    let path = inside(folder, location).ok_or_else(|| {
+    let path = inside(folders, location).ok_or_else(|| {
         refuse(
             stored,
-            format!("lies outside the network's folder, in `{location}`"),
+            format!(
+                "lies outside the network's folder, in `{location}`: move it beside the network"
+            ),
         )
     })?;
     let offset = number("offset")?.unwrap_or(0);
@@ -163,6 +212,11 @@ fn read_tensor(stored: &mut TensorProto, folder: Option<&Path>) -> Result<()> {
         let text = format!("cannot be read from `{location}`; it must lie beside the network");
         refuse(stored, text).with_source(error)
     };
+    // Opening a pipe would wait for a writer.
+    if !path.metadata().map_err(failed)?.is_file() {
+        let why = format!("cannot be read from `{location}`, which is no file");
+        return Err(refuse(stored, why));
+    }
     let mut file = File::open(&path).map_err(failed)?;
     let held = file.metadata().map_err(failed)?.len();
     if offset
@@ -183,9 +237,9 @@ fn read_tensor(stored: &mut TensorProto, folder: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// The file at `location` if that names a file inside `folder`, symbolic links
+/// The file at `location` if that names a file inside one of the folders, symbolic links
 /// resolved. A missing file passes, so that opening it reports what is missing.
-fn inside(folder: &Path, location: &str) -> Option<PathBuf> {
+fn inside(folders: &Folders, location: &str) -> Option<PathBuf> {
     let relative = Path::new(location);
     let plain = relative
         .components()
@@ -193,11 +247,16 @@ fn inside(folder: &Path, location: &str) -> Option<PathBuf> {
     if !plain || location.is_empty() {
         return None;
     }
-    let path = folder.join(relative);
-    match (folder.canonicalize(), path.canonicalize()) {
-        (Ok(folder), Ok(resolved)) => resolved.starts_with(folder).then_some(resolved),
-        _ => Some(path),
-    }
+    let mut found = folders.all().map(|folder| led_to(&folder.join(relative)));
+    let Some(resolved) = found.find_map(|found| found) else {
+        return Some(folders.given.join(relative));
+    };
+    let mut allowed = folders
+        .all()
+        .filter_map(|folder| folder.canonicalize().ok());
+    allowed
+        .any(|folder| resolved.starts_with(folder))
+        .then_some(resolved)
 }
 
 #[cfg(test)]
@@ -256,6 +315,61 @@ mod tests {
         );
         data([1.0, 2.0, 3.0, 5.0]);
         assert_ne!(Model::read(&path).unwrap().sha256(), model.sha256());
+    }
+
+    /// As the cache of Hugging Face lays files out: `snapshots` has links to `blobs`.
+    #[cfg(unix)]
+    #[test]
+    fn links_lead_to_data_beside_what_they_lead_to() {
+        use std::os::unix::fs::symlink;
+        let cache = tempfile::tempdir().unwrap();
+        let [blobs, snapshot, elsewhere] =
+            ["blobs", "snapshots/abc/onnx", "elsewhere"].map(|name| {
+                let folder = cache.path().join(name);
+                fs::create_dir_all(&folder).unwrap();
+                folder
+            });
+        let data: Vec<u8> = [1.0_f32, 2.0, 3.0, 4.0]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        fs::write(blobs.join("1111"), net("model.onnx_data", "0")).unwrap();
+        fs::write(blobs.join("2222"), &data).unwrap();
+        let (path, link) = (
+            snapshot.join("model.onnx"),
+            snapshot.join("model.onnx_data"),
+        );
+        symlink("../../../blobs/1111", &path).unwrap();
+        symlink("../../../blobs/2222", &link).unwrap();
+        assert_eq!(weights(&Model::read(&path).unwrap()), [1.0, 2.0, 3.0, 4.0]);
+        // The links stored as text.
+        for file in [&path, &link] {
+            let target = fs::read_link(file).unwrap();
+            fs::remove_file(file).unwrap();
+            fs::write(file, target.to_str().unwrap()).unwrap();
+        }
+        let model = Model::read(&path).unwrap();
+        assert_eq!(
+            (model.name(), weights(&model)),
+            ("model.onnx", vec![1.0, 2.0, 3.0, 4.0])
+        );
+        // Data under its own name beside what a link leads to.
+        fs::remove_file(&link).unwrap();
+        fs::write(blobs.join("model.onnx_data"), &data).unwrap();
+        assert_eq!(weights(&Model::read(&path).unwrap()), [1.0, 2.0, 3.0, 4.0]);
+        // Nothing outside the two folders.
+        fs::write(elsewhere.join("2222"), &data).unwrap();
+        let target = "../../../elsewhere/2222";
+        let refused = || {
+            let error = Model::read(&path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ExternalData, "{error}");
+            assert!(error.to_string().contains("outside"), "{error}");
+            fs::remove_file(&link).unwrap();
+        };
+        symlink(target, &link).unwrap();
+        refused();
+        fs::write(&link, target).unwrap();
+        refused();
     }
 
     #[test]

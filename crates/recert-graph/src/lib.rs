@@ -48,14 +48,19 @@ mod error;
 mod external;
 mod file;
 mod fold;
+mod foreign;
+mod functions;
 mod graph;
 pub mod index;
 mod model;
+mod modern;
 mod op;
+mod plain;
 pub mod proto;
 mod reference;
 mod shape;
 mod signature;
+mod sorted;
 pub mod stored;
 mod tensor;
 #[cfg(any(test, feature = "testing"))]
@@ -73,6 +78,7 @@ pub use op::{
     AxisSlice, Binary, Compare, Coordinates, Granularity, Nearest, Op, PadMode, Reduction, Resize,
     ResizeMode, Unary, Variadic, Window,
 };
+pub use plain::Plain;
 pub use reference::{Interpreter, Limits};
 pub use shape::{Extent, Shape};
 pub use signature::{

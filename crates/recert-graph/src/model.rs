@@ -11,13 +11,14 @@ use prost::bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::external;
+use crate::external::{self, Folders};
 use crate::file::write_whole;
 use crate::proto::onnx::{GraphProto, ModelProto, NodeProto};
 use crate::proto::{MAX_BYTES, wire};
-use crate::signature::Signature;
+use crate::signature::{Input, Signature};
 use crate::stored;
 use crate::tensor::Tensor;
+use crate::{foreign, functions, signature, sorted};
 
 /// A network as read from an ONNX file, immutable.
 ///
@@ -32,18 +33,28 @@ use crate::tensor::Tensor;
 /// The one exception is a network whose tensor data lies in other files: its
 /// bytes are the network encoded anew with the data inside (as [`Model::write`]
 /// writes it), so that the fingerprint covers the data too.
+///
+/// # What is read
+///
+/// Everything else that this crate tells of a network ([`Model::graph_proto`],
+/// [`Model::operators`], [`crate::Graph`]) is told of it with its local functions put in
+/// place of their calls, and its nodes in an order in which they can be computed: by
+/// ONNX's definitions the same network. [`Model::plain`] writes it as engines read it.
 #[derive(Clone)]
 pub struct Model {
     name: String,
     bytes: Bytes,
     sha256: [u8; 32],
     proto: ModelProto,
+    /// Whether `proto` is the network of `bytes` written in another way.
+    arranged: bool,
     unknown: Option<String>,
 }
 
 impl Model {
     /// Reads a network from a file, and its external tensor data from files in
-    /// the same folder.
+    /// the same folder; where the path is a symbolic link, also in the folder of the file
+    /// that it leads to.
     ///
     /// # Errors
     ///
@@ -55,12 +66,10 @@ impl Model {
             || path.display().to_string(),
             |name| name.to_string_lossy().into_owned(),
         );
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let bytes = read_bytes(path).map_err(|error| error.at(path.display()))?;
-        Self::decode(name, bytes, Some(folder)).map_err(|error| error.at(path.display()))
+        let file = external::led_to(path).unwrap_or_else(|| path.to_owned());
+        let bytes = read_bytes(&file).map_err(|error| error.at(path.display()))?;
+        let folders = Folders::of(path);
+        Self::decode(name, bytes, Some(&folders)).map_err(|error| error.at(path.display()))
     }
 
     /// Reads a network from the bytes of a file called `name`.
@@ -73,31 +82,39 @@ impl Model {
         Self::decode(name.clone(), bytes, None).map_err(|error| error.at(name))
     }
 
-    fn decode(name: String, bytes: Vec<u8>, folder: Option<&Path>) -> Result<Self> {
+    fn decode(name: String, bytes: Vec<u8>, folders: Option<&Folders>) -> Result<Self> {
         check_size(bytes.len() as u64)?;
         let bytes = Bytes::from(bytes);
-        let unknown = wire::survey(&bytes)?.unknown;
-        let mut proto = ModelProto::decode(bytes.clone()).map_err(|error| {
-            not_onnx("it is damaged or no network at all; fetch or export the file again")
-                .with_source(error)
+        let (mut proto, unknown) = decoded(&bytes).map_err(|error| {
+            let known = foreign::recognised(&bytes);
+            known.map_or(error, |what| not_onnx(&what))
         })?;
-        check_header(&proto)?;
-        if external::read_in(&mut proto, folder)? {
+        if external::read_in(&mut proto, folders)? {
             if let Some(field) = unknown {
                 return Err(lossy(
                     &field,
                     "its tensor data cannot be read in from other files",
                 ));
             }
-            return Self::from_proto(name, proto);
+            return Self::from_proto(name, proto)?.arrange();
         }
-        Ok(Model {
+        let model = Model {
             name,
             sha256: Sha256::digest(&bytes).into(),
             bytes,
             proto,
+            arranged: false,
             unknown,
-        })
+        };
+        model.arrange()
+    }
+
+    /// Puts functions in place of their calls, and nodes in order.
+    fn arrange(mut self) -> Result<Self> {
+        let inlined = functions::inline(&mut self.proto)?;
+        let sorted = self.proto.graph.as_mut().is_some_and(sorted::sort);
+        self.arranged = inlined || sorted;
+        Ok(self)
     }
 
     /// Encodes a network that a rewrite made.
@@ -109,6 +126,7 @@ impl Model {
             sha256: Sha256::digest(&bytes).into(),
             bytes,
             proto,
+            arranged: false,
             unknown: None,
         })
     }
@@ -157,12 +175,27 @@ impl Model {
         })
     }
 
+    /// Whether the network as read is written otherwise than in its bytes.
+    pub(crate) fn is_arranged(&self) -> bool {
+        self.arranged
+    }
+
+    /// The image input.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Signature`] where there is not one input of images.
+    pub fn input(&self) -> Result<Input> {
+        signature::input(self.graph_proto()).map_err(|error| error.at(&self.name))
+    }
+
     /// The image input and the class output, the output chosen by the rule of
     /// [`Signature`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Signature`] where the network is no image classifier.
+    /// [`ErrorKind::Signature`] where the network is no image classifier,
+    /// [`ErrorKind::Outputs`] where one of several outputs has to be named.
     pub fn signature(&self) -> Result<Signature> {
         self.signature_with_output(None)
     }
@@ -316,13 +349,11 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     };
     // Opening a pipe would wait for a writer.
     let metadata = fs::metadata(path).map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(Error::new(ErrorKind::Io, foreign::folder(path)));
+    }
     if !metadata.is_file() {
-        let kind = if metadata.is_dir() {
-            "a folder"
-        } else {
-            "a pipe or device"
-        };
-        let text = format!("cannot be read: it is {kind} where a file is needed");
+        let text = "cannot be read: it is a pipe or device where a file is needed";
         return Err(Error::new(ErrorKind::Io, text));
     }
     check_size(metadata.len())?;
@@ -333,6 +364,17 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     Ok(bytes)
+}
+
+/// The network and the first field that the schema does not know.
+fn decoded(bytes: &Bytes) -> Result<(ModelProto, Option<String>)> {
+    let unknown = wire::survey(bytes)?.unknown;
+    let proto = ModelProto::decode(bytes.clone()).map_err(|error| {
+        not_onnx("it is damaged or no network at all; fetch or export the file again")
+            .with_source(error)
+    })?;
+    check_header(&proto)?;
+    Ok((proto, unknown))
 }
 
 fn check_size(size: u64) -> Result<()> {

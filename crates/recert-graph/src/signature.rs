@@ -68,6 +68,11 @@ pub enum InputLayout {
         /// Values an image.
         d: Option<usize>,
     },
+    /// Which extents are channels, rows and columns is not stated: the images show it, and
+    /// the layers that take them. Also `[n, h, w]`, of images of one channel.
+    Open,
+    /// Not even how many extents there are is stated.
+    Unstated,
 }
 
 /// The image input.
@@ -78,7 +83,7 @@ pub struct Input {
     pub name: String,
     /// The type of its elements.
     pub element: ElementType,
-    /// Its shape as the file states it, the batch first.
+    /// Its shape as the file states it, the batch first; empty where it states none.
     pub dims: Vec<Dim>,
     /// Where channels, rows and columns are.
     pub layout: InputLayout,
@@ -121,9 +126,11 @@ pub struct Output {
 /// numbers of channels; where both the second and the last are, ONNX's own
 /// order `[n, c, h, w]` is taken.
 ///
-/// The output, unless named, is the first one in the file that holds scores;
-/// else the first one that holds classes. An output of unstated shape counts
-/// as scores if its elements are floats, as classes if they are integers.
+/// The output, unless named, is the only one; of several the only one of floats, if that
+/// is of scores, where the others are labels; where none is of floats, the only one of
+/// classes. Of others, such as an embedding beside scores, none is taken that is not named:
+/// [`ErrorKind::Outputs`]. An output of unstated shape counts as scores if its elements are
+/// floats, as classes if they are integers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signature {
@@ -200,7 +207,7 @@ fn names<'a>(infos: impl IntoIterator<Item = &'a ValueInfoProto>) -> String {
     names.join(", ")
 }
 
-fn input(graph: &GraphProto) -> Result<Input> {
+pub(crate) fn input(graph: &GraphProto) -> Result<Input> {
     let inputs = true_inputs(graph);
     let [info] = inputs[..] else {
         let found = match inputs.len() {
@@ -214,15 +221,19 @@ fn input(graph: &GraphProto) -> Result<Input> {
     let name = info.name().to_owned();
     let (element, dims) =
         tensor_type(info).ok_or_else(|| bad(format!("input `{name}` is not a tensor")))?;
-    let dims = dims.ok_or_else(|| {
-        bad(format!(
-            "input `{name}` states no shape; export the network with one"
-        ))
-    })?;
+    let Some(dims) = dims else {
+        return Ok(Input {
+            name,
+            element,
+            dims: Vec::new(),
+            layout: InputLayout::Unstated,
+            fixed_batch: None,
+        });
+    };
     let layout = layout(&dims).ok_or_else(|| {
         bad(format!(
             "input `{name}` of shape {} is no batch of images: [n, c, h, w] or [n, h, w, c] with \
-             1, 3 or 4 channels, or [n, d] is wanted",
+             1, 3 or 4 channels, [n, h, w] or [n, d] is wanted",
             show(&dims)
         ))
     })?;
@@ -248,9 +259,9 @@ fn layout(dims: &[Dim]) -> Option<InputLayout> {
         .collect();
     match (image.len(), &long[..]) {
         (0, _) => return None,
-        (1, _) => return Some(InputLayout::Flat { d: image[0] }),
         (_, []) => return Some(InputLayout::Flat { d: Some(1) }),
-        (_, [Some(d)]) => return Some(InputLayout::Flat { d: Some(*d) }),
+        (_, &[d]) => return Some(InputLayout::Flat { d }),
+        (2, _) => return Some(InputLayout::Open),
         _ => {}
     }
     let [first, second, third] = image[..] else {
@@ -268,6 +279,7 @@ fn layout(dims: &[Dim]) -> Option<InputLayout> {
             w: second,
             c,
         }),
+        (None, None) if first.is_none() || third.is_none() => Some(InputLayout::Open),
         (None, None) => None,
     }
 }
@@ -286,22 +298,44 @@ fn choose_output(graph: &GraphProto, wanted: Option<&str>) -> Result<Output> {
             })?;
         return output(info);
     }
-    let mut first_error = None;
-    let mut outputs = Vec::new();
-    for info in &graph.output {
-        match output(info) {
-            Ok(output) => outputs.push(output),
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
+    if let [only] = &graph.output[..] {
+        return output(only);
     }
-    let scores = outputs
-        .iter()
-        .position(|o| matches!(o.kind, OutputKind::Scores { .. }));
-    match (outputs.is_empty(), first_error) {
-        (false, _) => Ok(outputs.swap_remove(scores.unwrap_or(0))),
-        (true, Some(error)) => Err(error),
-        (true, None) => Err(bad("the network has no output")),
+    let is_float =
+        |info: &&ValueInfoProto| tensor_type(info).is_some_and(|(element, _)| element.is_float());
+    let floats: Vec<&ValueInfoProto> = graph.output.iter().filter(is_float).collect();
+    let found = match &floats[..] {
+        [] => graph
+            .output
+            .iter()
+            .filter_map(|info| output(info).ok())
+            .collect(),
+        [only] => output(only).ok().into_iter().collect(),
+        _ => Vec::new(),
+    };
+    if let Ok([only]) = <[Output; 1]>::try_from(found) {
+        return Ok(only);
     }
+    let list = graph.output.iter().map(described).collect::<Vec<_>>();
+    Err(Error::new(
+        ErrorKind::Outputs,
+        format!(
+            "it has {} outputs, and which one holds the scores of the classes is for you to name: \
+             {}",
+            list.len(),
+            list.join(", ")
+        ),
+    ))
+}
+
+/// An output in words: its name, type and shape.
+fn described(info: &ValueInfoProto) -> String {
+    let what = match tensor_type(info) {
+        None => "no tensor (of a scikit-learn model, export it with `zipmap` off)".to_owned(),
+        Some((element, None)) => format!("{element} of unstated shape"),
+        Some((element, Some(dims))) => format!("{element} {}", show(&dims)),
+    };
+    format!("`{}` ({what})", info.name())
 }
 
 fn output(info: &ValueInfoProto) -> Result<Output> {
@@ -413,6 +447,10 @@ mod tests {
             (&[1, -1], L::Flat { d: None }, Some(1)),
             (&[1, 784, 1], L::Flat { d: Some(784) }, Some(1)),
             (&[1, 1, 1, 784], L::Flat { d: Some(784) }, Some(1)),
+            (&[-1, 1, 1, -1], L::Flat { d: None }, None),
+            (&[-1, -1, -1, -1], L::Open, None),
+            (&[-1, -1, 32, 32], L::Open, None),
+            (&[1, 28, 28], L::Open, Some(1)),
         ];
         for (dims, layout, batch) in table {
             let input = with_input(dims).signature().unwrap().input;
@@ -423,17 +461,25 @@ mod tests {
             );
             assert_eq!(input.dims.len(), dims.len());
         }
-        for dims in [
-            &[784][..],
-            &[1, 28, 28],
-            &[-1, 16, 32, 32],
-            &[-1, -1, -1, -1],
-            &[1, 3, 8, 8, 8],
-        ] {
+        for dims in [&[784][..], &[-1, 16, 32, 32], &[1, 3, 8, 8, 8]] {
             let error = with_input(dims).signature().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Signature, "{dims:?}");
             assert!(error.to_string().contains("`x`"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_input_without_a_shape_is_left_to_the_images() {
+        let mut net = Net::new(13)
+            .input("x", &[-1, 2])
+            .output("y", &[-1, 2])
+            .node("Identity", &["x"], "y");
+        let kind = net.graph().input[0].r#type.as_mut().unwrap();
+        if let Some(type_proto::Value::TensorType(tensor)) = &mut kind.value {
+            tensor.shape = None;
+        }
+        let input = net.model().input().unwrap();
+        assert_eq!((input.layout, input.dims.len()), (InputLayout::Unstated, 0));
     }
 
     #[test]
@@ -498,14 +544,36 @@ mod tests {
                 scores(Some(7)),
             ),
             (
-                net().output("a", &[-1, 16, 8, 8]).output("b", &[-1, 7]),
-                "b",
+                net()
+                    .output("a", &[-1, 7])
+                    .typed_output("b", DataType::String, &[-1]),
+                "a",
                 scores(Some(7)),
+            ),
+            (
+                net()
+                    .typed_output("a", DataType::String, &[-1])
+                    .typed_output("b", DataType::Int64, &[-1]),
+                "b",
+                OutputKind::Classes,
             ),
         ];
         for (net, name, kind) in table {
             let output = net.model().signature().unwrap().output;
             assert_eq!((output.name.as_str(), output.kind), (name, kind));
+        }
+        // Which of them are scores nobody can know.
+        for net in [
+            net().output("a", &[-1, 10]).output("b", &[-1, 7]),
+            net().output("a", &[-1, 16, 8, 8]).output("b", &[-1, 7]),
+            net()
+                .typed_output("a", DataType::Int64, &[-1])
+                .typed_output("b", DataType::Int64, &[-1]),
+        ] {
+            let error = net.model().signature().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Outputs, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("`a` (") && text.contains("`b` ("), "{text}");
         }
         let both = net().output("a", &[-1, 10]).output("b", &[-1, 7]).model();
         let output = both.signature_with_output(Some("b")).unwrap().output;

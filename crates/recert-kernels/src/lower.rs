@@ -42,7 +42,7 @@ pub(crate) fn lower(model: &Model, input: &str, outputs: &[&str]) -> Result<Grap
 
 /// Checks that `name` is the image input and that it states the images' size.
 fn check_input(model: &Model, name: &str) -> Result<()> {
-    let input = model.signature()?.input;
+    let input = model.input()?;
     let unsupported = |why: String| Err(Error::new(ErrorKind::Unsupported, why));
     if input.name != name {
         return unsupported(format!("'{name}' is not the image input"));

@@ -168,7 +168,7 @@ fn all_float_networks_can_be_quantized(shared: &Path) {
             }
         };
         let probe = instrument(&model, &points).unwrap();
-        assert_eq!(probe.signature().unwrap(), model.signature().unwrap());
+        assert_eq!(probe.input().unwrap(), model.input().unwrap());
         let mut calibration = Calibration::new(RangeMethod::MinMax).unwrap();
         for point in &points {
             calibration.observe(point, &[-1.0, 3.0]).unwrap();

@@ -175,6 +175,7 @@ fn classify(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Option<Field
     if let Some(error) = cause.downcast_ref::<recert_net::Error>() {
         return Some(match error.kind() {
             recert_net::ErrorKind::Argument => (ErrorKind::Parameter, None),
+            recert_net::ErrorKind::Outputs => (ErrorKind::Input, Some(Field::Output)),
             _ => (ErrorKind::Input, None),
         });
     }
@@ -196,6 +197,7 @@ fn field(setting: recert_engine::Setting) -> Option<Field> {
         S::Engine => Field::Engine,
         S::Precision => Field::Precision,
         S::Device => Field::Device,
+        S::Output => Field::Output,
         S::Mean => Field::Mean,
         S::Std => Field::Std,
         S::Scale => Field::Scale,

@@ -51,6 +51,7 @@ fields! {
     NP "n_p" "Samples of a modified network per input.",
     Offset "offset" "The first input taken.",
     Out "out" "The file to write.",
+    Output "output" "The output of a network that is read.",
     P "p" "The share of samples that answer the class.",
     Percentile "percentile" "The part of the calibration values that is covered.",
     Precision "precision" "The arithmetic.",

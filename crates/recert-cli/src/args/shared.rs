@@ -68,7 +68,8 @@ flags! {
         /// GPU.1 (openvino), .. [default: the ledger's where there is one, else CPU]
         #[arg(long, value_name = "NAME")]
         device: Option<String>,
-        /// The graph output with the logits, if the network has several outputs
+        /// The graph output with the logits, where the network has several that may hold them
+        /// [default: the ledger's where there is one]
         #[arg(long, value_name = "NAME")]
         output: Option<String>,
         /// Normalisation outside the graph, subtracted: one value, or one per channel

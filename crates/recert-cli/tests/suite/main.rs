@@ -12,6 +12,7 @@ mod engines;
 mod formats;
 mod integer_noise;
 mod kill;
+mod kinds;
 mod ledgers;
 mod mutations;
 mod outputs;

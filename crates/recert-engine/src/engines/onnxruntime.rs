@@ -9,6 +9,7 @@ use ort::session::Session as OrtSession;
 use ort::session::builder::SessionBuilder;
 use ort::value::TensorRef;
 use recert_graph::Model;
+use recert_graph::proto::onnx::tensor_proto::DataType;
 
 use super::search::{self, Wanted};
 use super::{Device, EngineEntry, Found};
@@ -45,7 +46,9 @@ pub(super) const ENTRY: EngineEntry = EngineEntry {
 /// what the file specifies.
 ///
 /// Likewise `with_precise_qmm`: on x86 processors without VNNI the faster
-/// 8-bit products would saturate at 16 bits.
+/// 8-bit products of unsigned activations would saturate at 16 bits. Products of
+/// signed ones do not, and that setting makes operators of them that ONNX Runtime
+/// has not ([`has_signed_products`]).
 const UNFAITHFUL: &str = "WeightBiasQuantization";
 
 /// A network that doubles two numbers, in ONNX (opset 13), to see whether a
@@ -175,7 +178,7 @@ impl OnnxRuntime {
         }
         let run = || -> ort::Result<()> {
             let mut session =
-                session(&self.environment, self.target)?.commit_from_memory(DOUBLE)?;
+                session(&self.environment, self.target, true)?.commit_from_memory(DOUBLE)?;
             let numbers = TensorRef::from_array_view(([2], [1.0_f32, 2.0].as_slice()))?;
             session.run(ort::inputs!["x" => numbers])?;
             Ok(())
@@ -228,7 +231,7 @@ fn version(path: &Path) -> String {
 }
 
 impl Runtime for OnnxRuntime {
-    fn identity(&self, _: &Model) -> EngineIdentity {
+    fn identity(&self, model: &Model) -> EngineIdentity {
         // What is switched off changes answers, so it is part of who answers:
         // a ledger made with other settings is not resumed with these.
         let (device, settings) = match self.target {
@@ -238,12 +241,16 @@ impl Runtime for OnnxRuntime {
                 vec!["no TensorFloat-32".into()],
             ),
         };
+        let precise = (!has_signed_products(model)).then(|| "precise 8-bit products".into());
         EngineIdentity {
             name: ENTRY.name.into(),
             version: self.version.clone(),
             arithmetic: Arithmetic {
                 floats: Floats::AsInModel,
-                exceptions: vec!["precise 8-bit products".into(), format!("no {UNFAITHFUL}")],
+                exceptions: precise
+                    .into_iter()
+                    .chain([format!("no {UNFAITHFUL}")])
+                    .collect(),
                 device,
                 settings,
                 deterministic: self.target == Target::Cpu,
@@ -258,11 +265,22 @@ impl Runtime for OnnxRuntime {
         input: &str,
         outputs: &[&str],
     ) -> Result<Box<dyn Session>, Error> {
+        // It has no operators of sets before 7, and those of all others.
+        let bytes = if model.opset().is_some_and(|opset| opset < 7) {
+            let modern = model.modern().map_err(|source| {
+                let message = format!("{}: {source}", model.name());
+                Error::new(ErrorKind::Unsupported, message).because(source)
+            });
+            modern?.to_bytes()
+        } else {
+            model.to_bytes()
+        };
         let loader = Arc::new(Loader {
             name: model.name().to_owned(),
-            bytes: model.to_bytes(),
+            bytes,
             environment: self.environment.clone(),
             target: self.target,
+            precise: !has_signed_products(model),
             input: input.to_owned(),
             outputs: outputs.iter().map(|&name| name.to_owned()).collect(),
         });
@@ -279,6 +297,7 @@ struct Loader {
     bytes: Vec<u8>,
     environment: Environment,
     target: Target,
+    precise: bool,
     input: String,
     outputs: Vec<String>,
 }
@@ -286,7 +305,7 @@ struct Loader {
 impl Loader {
     fn load(&self) -> Result<OrtSession, Error> {
         let build = || -> ort::Result<OrtSession> {
-            session(&self.environment, self.target)?.commit_from_memory(&self.bytes)
+            session(&self.environment, self.target, self.precise)?.commit_from_memory(&self.bytes)
         };
         build().map_err(|source| {
             Error::new(
@@ -303,13 +322,19 @@ impl Loader {
 }
 
 /// A session to be, with everything set that decides what is computed.
-fn session(environment: &Environment, target: Target) -> ort::Result<SessionBuilder> {
-    let builder = OrtSession::builder(environment)?
+fn session(
+    environment: &Environment,
+    target: Target,
+    precise: bool,
+) -> ort::Result<SessionBuilder> {
+    let mut builder = OrtSession::builder(environment)?
         .with_intra_threads(1)?
         .with_inter_threads(1)?
         .with_disabled_optimizers(UNFAITHFUL)?
-        .with_precise_qmm()?
         .with_log_level(ort::logging::LogLevel::Fatal)?;
+    if precise {
+        builder = builder.with_precise_qmm()?;
+    }
     let Target::Cuda(number) = target else {
         return Ok(builder);
     };
@@ -325,6 +350,26 @@ fn session(environment: &Environment, target: Target) -> ort::Result<SessionBuil
         .with_disable_cpu_fallback()?
         .with_deterministic_compute(true)?;
     Ok(builder)
+}
+
+/// Whether the network multiplies integers in operators of its own, and takes signed
+/// activations in all of these.
+fn has_signed_products(model: &Model) -> bool {
+    let graph = model.graph_proto();
+    let products = graph
+        .node
+        .iter()
+        .filter(|node| matches!(node.op_type(), "QLinearConv" | "QLinearMatMul" | "QGemm"));
+    // The activations' zero point has their type.
+    let mut signed = products.map(|node| {
+        let mut stored = graph.initializer.iter();
+        let zero =
+            stored.find(|tensor| Some(tensor.name()) == node.input.get(2).map(String::as_str));
+        zero.is_some_and(|zero| zero.data_type() == i32::from(DataType::Int8))
+    });
+    signed
+        .next()
+        .is_some_and(|first| first && signed.all(|signed| signed))
 }
 
 struct OnnxSession {

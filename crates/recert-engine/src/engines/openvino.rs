@@ -286,6 +286,11 @@ impl Runtime for OpenVino {
         outputs: &[&str],
     ) -> Result<Box<dyn Session>, Error> {
         let name = model.name();
+        let modern = model.modern().map_err(|source| {
+            let message = format!("{name}: OpenVINO cannot be given the network: {source}");
+            Error::new(ErrorKind::Unsupported, message).because(source)
+        })?;
+        let model = modern.as_ref();
         faults::refuse(&ENTRY, &self.version, &wrong::FAULTS, model, &[])?;
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         let read = core.read_model_from_buffer(model.bytes(), None);

@@ -419,7 +419,6 @@ fn the_output_can_be_chosen(engine: &Setup, runtime: &dyn Runtime) {
         Logits::of(&network.worker().unwrap().classify(&images).unwrap()).values
     };
     let negated: Vec<_> = answers(Some("second")).iter().map(|value| -value).collect();
-    assert_eq!(answers(None), negated, "{engine}");
     assert_eq!(answers(Some("first")), negated, "{engine}");
 }
 
@@ -427,12 +426,12 @@ test_of_every_engine!(what_is_no_function_of_one_image_is_refused);
 fn what_is_no_function_of_one_image_is_refused(engine: &Setup, runtime: &dyn Runtime) {
     let cases = [
         ("random_noise", "the_dice"),
-        ("training_dropout", ""),
+        ("training_dropout", "'the_dropout' (Dropout)"),
         ("mixes_the_batch", "other images"),
         ("mixes_the_batch_faintly", "other images"),
         ("mixes_a_fixed_batch", "other images"),
         ("one_logit", "1 logits"),
-        ("integer_image", "UInt8"),
+        ("integer_image", "uint8"),
     ];
     for (name, word) in cases {
         let error = load_made(runtime, name)

@@ -2,6 +2,7 @@
 
 mod choices;
 mod engines;
+mod kinds;
 mod rten;
 mod sharing;
 mod support;

@@ -5,7 +5,9 @@ use super::layout::part;
 use super::source::{Made, Reading, Size, Source, Taken};
 use crate::element::ElementType;
 use crate::error::Result;
+use crate::index::attribute;
 use crate::map_data;
+use crate::modern::cast_target;
 use crate::op::Op;
 use crate::shape::{Extent, Shape};
 use crate::tensor::{Data, Tensor};
@@ -95,7 +97,12 @@ impl Source<'_> {
     }
 
     pub(super) fn cast_to(&self) -> Result<Reading> {
-        let number = i32::try_from(self.int("to", 0)?).unwrap_or(-1);
+        // A text before opset 6.
+        let number = match attribute(self.proto, "to").filter(|_| self.opset < 6) {
+            Some(to) => cast_target(to).unwrap_or(0),
+            None => self.int("to", 0)?,
+        };
+        let number = i32::try_from(number).unwrap_or(-1);
         self.cast(ElementType::from_onnx(number))
     }
 }

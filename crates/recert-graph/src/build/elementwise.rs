@@ -120,6 +120,9 @@ impl Source<'_> {
         if let Some(reading) = self.legacy_broadcast(binary)? {
             return Ok(reading);
         }
+        if let Some(reading) = self.legacy_slopes(binary)? {
+            return Ok(reading);
+        }
         let shape = self.broadcast(0)?;
         if binary == Binary::PRelu && shape != *self.shape(0)? {
             return Err(self.refuse("its slope is of more elements than its input"));
@@ -154,12 +157,28 @@ impl Source<'_> {
         if after == 0 {
             return Ok(None);
         }
+        self.widened(binary, after).map(Some)
+    }
+
+    /// Before opset 7 a list of slopes was one a channel.
+    fn legacy_slopes(&self, binary: Binary) -> Result<Option<Reading>> {
+        let (a, b) = (self.shape(0)?, self.shape(1)?);
+        if binary != Binary::PRelu || self.opset >= 7 || b.rank() != 1 || a.rank() <= 2 {
+            return Ok(None);
+        }
+        self.widened(binary, a.rank() - 2).map(Some)
+    }
+
+    /// The operator with so many axes of extent 1 behind those of its second operand, which
+    /// has to be known.
+    fn widened(&self, binary: Binary, after: usize) -> Result<Reading> {
+        let a = self.shape(0)?;
         let operand = self.constant(1)?.cloned();
         let operand = operand.ok_or_else(|| self.refuse("it lacks input 1"))?;
         let sizes = [operand.shape(), &vec![1; after]].concat();
         let shape = a.broadcast(&Shape::of(&sizes)).filter(|shape| shape == a);
         let shape = shape.ok_or_else(|| self.refuse("its second operand does not fit"))?;
-        Ok(Some(Reading::Node {
+        Ok(Reading::Node {
             op: Op::Binary(binary),
             inputs: vec![Taken::Input(0), Taken::Constant(operand.reshaped(sizes)?)],
             outputs: vec![Made {
@@ -167,7 +186,7 @@ impl Source<'_> {
                 shape,
                 sizes: None,
             }],
-        }))
+        })
     }
 
     /// Sums and products of numbers that depend on the batch.

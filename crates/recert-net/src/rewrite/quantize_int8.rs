@@ -72,7 +72,8 @@ pub fn calibration_points(model: &Model) -> Result<Vec<String>> {
 /// [`ErrorKind::Argument`] for a name that is no point of the network.
 pub fn instrument(model: &Model, points: &[String]) -> Result<Model> {
     let rewrite = || {
-        let mut draft = Draft::of(model)?;
+        let model = model.modern()?;
+        let mut draft = Draft::of(&model)?;
         let index = draft.index()?;
         let ranks = ranks(model.graph_proto(), &index)?;
         let mut infos = Vec::new();
@@ -178,7 +179,8 @@ fn prepare(model: &Model) -> Result<(Draft, usize)> {
         "ConvInteger",
         "MatMulInteger",
     ];
-    let mut draft = Draft::of(model)?;
+    // What int8 raises the operator set of.
+    let mut draft = Draft::of(&*model.modern()?)?;
     if let Some(node) = draft
         .graph()
         .node

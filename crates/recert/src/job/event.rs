@@ -130,6 +130,15 @@ pub enum Remark {
         /// The engine, and how it computes.
         engine: Engine,
     },
+    /// The output that was taken of several because it alone holds scores or classes.
+    OutputChosen {
+        /// The network's file.
+        network: String,
+        /// The output's name.
+        output: String,
+        /// The number of classes.
+        classes: u32,
+    },
     /// Layers that networks have in common are computed once.
     LayersShared {
         /// How many networks share them.
@@ -223,6 +232,7 @@ impl Remark {
             | Self::StoppedInputs { .. }
             | Self::SeveralClaims { .. }
             | Self::OneByOne { .. } => return None,
+            Self::OutputChosen { .. } => Field::Output,
             Self::Unspent { .. } => Field::Budget,
             Self::BatchDependent { .. } => Field::Batch,
             Self::RadiusOutOfReach { .. } => Field::UntilRadius,
@@ -238,6 +248,18 @@ impl fmt::Display for Remark {
             Self::EngineChosen { network, engine } => {
                 write!(f, "{network} is computed by {engine}")
             }
+            Self::OutputChosen {
+                network,
+                output,
+                classes,
+            } => match classes {
+                // Of class numbers nobody knows how many there are.
+                65_535 => write!(f, "{network}: its output '{output}' holds the class"),
+                classes => write!(
+                    f,
+                    "{network}: its output '{output}' holds the scores of {classes} classes"
+                ),
+            },
             Self::LayersShared {
                 networks,
                 layers,

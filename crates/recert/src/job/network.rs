@@ -58,6 +58,15 @@ impl NetworkConfig {
         config
     }
 
+    /// Takes the output that a ledger's network was read at, where none is chosen and the
+    /// network has one of that name.
+    fn read_like(&mut self, model: &Model, base: &ledger::Network) {
+        if self.output.is_none() {
+            let has_it = model.signature_with_output(Some(&base.output)).is_ok();
+            self.output = has_it.then(|| base.output.clone());
+        }
+    }
+
     fn engine_options(&self) -> EngineOptions {
         EngineOptions {
             precision: self.precision,
@@ -102,6 +111,8 @@ struct Loaded {
     network: engine::Network,
     /// Whether the engine was chosen for it.
     chosen: bool,
+    /// Whether the output was chosen among several.
+    chosen_output: bool,
 }
 
 impl Network {
@@ -135,6 +146,7 @@ impl Network {
         } else {
             engines::load_any(&model, &config.engine_options(), image, &options)?
         };
+        let outputs = model.graph_proto().output.len();
         Ok(Self {
             identity: crate::identity(&model, &network),
             image,
@@ -142,6 +154,7 @@ impl Network {
                 model,
                 network,
                 chosen: config.named().is_none(),
+                chosen_output: config.output.is_none() && outputs > 1,
             })),
         })
     }
@@ -165,7 +178,10 @@ impl Network {
             return Self::open(path, config, image);
         };
         let base = &existing.header().network;
-        Self::open(path, &config.like(base), image).map_err(|error| {
+        let model = Model::read(path)?;
+        let mut like = config.like(base);
+        like.read_like(&model, base);
+        Self::load(model, &like, image).map_err(|error| {
             if error.kind() != ErrorKind::Engine || config.named().is_some() {
                 return error;
             }
@@ -237,10 +253,7 @@ impl Network {
             let Preprocess { mean, std, scale } = base.preprocess.parse()?;
             (config.mean, config.std, config.scale) = (mean, std, scale);
         }
-        if config.output.is_none() {
-            let has_it = model.signature_with_output(Some(&base.output)).is_ok();
-            config.output = has_it.then(|| base.output.clone());
-        }
+        config.read_like(&model, base);
         let name = model.name().to_owned();
         let network = Self::load(model, &config, image).map_err(|error| {
             let unnamed = error.kind() == ErrorKind::Engine && error.field().is_none();
@@ -419,15 +432,21 @@ impl Network {
     }
 
     /// What a person should know of how it is computed: before a run, and first.
-    pub(super) fn chosen_engine(&self) -> Option<Remark> {
-        match &self.computed {
-            Computed::Engine(loaded) if loaded.chosen => {}
-            _ => return None,
-        }
-        Some(Remark::EngineChosen {
-            network: self.identity.file.clone(),
+    pub(super) fn chosen_engine(&self) -> Vec<Remark> {
+        let Computed::Engine(loaded) = &self.computed else {
+            return Vec::new();
+        };
+        let network = || self.identity.file.clone();
+        let engine = loaded.chosen.then(|| Remark::EngineChosen {
+            network: network(),
             engine: self.identity.engine.clone(),
-        })
+        });
+        let output = loaded.chosen_output.then(|| Remark::OutputChosen {
+            network: network(),
+            output: self.identity.output.clone(),
+            classes: self.identity.classes,
+        });
+        engine.into_iter().chain(output).collect()
     }
 
     /// Whether the same batch, run again, gets the same answers.

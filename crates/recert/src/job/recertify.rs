@@ -232,7 +232,7 @@ impl Recertification {
             let first = self.asked.methods.first();
             first.map_or("auto", |method| method.name())
         };
-        let mut remarks: Vec<_> = networks.iter().filter_map(|n| n.chosen_engine()).collect();
+        let mut remarks: Vec<_> = networks.iter().flat_map(|n| n.chosen_engine()).collect();
         if self.stopped > 0 {
             remarks.push(Remark::StoppedInputs {
                 stopped: self.stopped,

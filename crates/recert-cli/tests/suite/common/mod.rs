@@ -39,7 +39,7 @@ pub(crate) fn text(path: &Path) -> String {
 /// A file of the demo, or of the engine's networks made by hand.
 pub(crate) fn asset(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let path = if name.starts_with("made/") {
+    let path = if name.starts_with("made/") || name.starts_with("kinds/") {
         root.join("crates/recert-engine/tests/golden").join(name)
     } else {
         root.join("assets/demo").join(name)

@@ -1,5 +1,6 @@
 //! ONNX's defaults, stated where rten does not know them or takes others.
 
+use recert_graph::index::is_op;
 use recert_graph::proto::onnx::attribute_proto::AttributeType;
 use recert_graph::proto::onnx::{AttributeProto, GraphProto, NodeProto};
 use recert_graph::{Model, Result};
@@ -12,21 +13,28 @@ use crate::engines::faults::attribute;
 /// - `strides` of pooling: ONNX takes 1.
 /// - `axis` of `QuantizeLinear` (ONNX: 1, rten: -1), and of `Softmax` and
 ///   `LogSoftmax` before opset 13 (likewise).
+///
+/// And `Resize` of opset 10, which rten does not read, is called `Upsample`: in opset 9 the
+/// same operator of the same inputs (ONNX changelog, `Resize` 10).
 pub(super) fn stated(model: &Model) -> Result<Vec<u8>> {
     let (graph, opset) = (model.graph_proto(), model.opset().unwrap_or(i64::MAX));
+    let is_old_resize = |node: &NodeProto| opset == 10 && is_op(node, "Resize");
     let found: Vec<_> = graph
         .node
         .iter()
         .enumerate()
         .filter_map(|(position, node)| Some((position, missing(graph, node, opset)?)))
         .collect();
-    if found.is_empty() {
+    if found.is_empty() && !graph.node.iter().any(is_old_resize) {
         return Ok(model.to_bytes());
     }
     let mut proto = model.proto_to_rewrite()?;
     let nodes = &mut proto.graph.get_or_insert_default().node;
     for (position, attribute) in found {
         nodes[position].attribute.push(attribute);
+    }
+    for node in nodes.iter_mut().filter(|node| is_old_resize(node)) {
+        node.op_type = Some("Upsample".to_owned());
     }
     Ok(Model::from_proto(model.name().to_owned(), proto)?.to_bytes())
 }

@@ -1,8 +1,11 @@
 //! Raises an older operator set to 13, the first in which scales can follow
 //! an axis, without changing what any operator means.
 
-use recert_graph::index::{attribute, int_attribute, is_standard, node_name, output, standard_op};
-use recert_graph::proto::onnx::NodeProto;
+use recert_graph::index::{
+    attribute, float_attribute, int_attribute, is_standard, node_name, output, standard_op,
+};
+use recert_graph::proto::onnx::attribute_proto::AttributeType;
+use recert_graph::proto::onnx::{AttributeProto, NodeProto};
 use recert_graph::{Error, ErrorKind, Result, stored};
 
 use crate::draft::{Draft, int, set};
@@ -114,7 +117,16 @@ pub(super) fn raise_to_13(draft: &mut Draft) -> Result<()> {
         let raised = match op.as_str() {
             "Squeeze" | "Unsqueeze" | "ReduceSum" => axes_to_input(draft, position),
             "Clip" => bounds_to_inputs(draft, position),
-            "Dropout" => dropout_to_identity(draft, position),
+            "Dropout" => dropout_to_identity(draft, position)?,
+            // Statistics of every value of an image on its own, which 9 left out.
+            "BatchNormalization" if int_attribute(node, "spatial", 1) == 1 => {
+                take_attribute(&mut draft.graph_mut().node[position], "spatial");
+                true
+            }
+            "Pad" => pads_to_inputs(draft, position),
+            "Slice" => ranges_to_inputs(draft, position),
+            "Split" => split_to_input(draft, position),
+            "Upsample" | "Resize" if version <= 10 => to_resize_11(draft, position),
             "Softmax" | "LogSoftmax" => {
                 let rank = ranks(draft.graph(), &draft.index()?)?
                     .get(output(node))
@@ -188,17 +200,117 @@ fn bounds_to_inputs(draft: &mut Draft, position: usize) -> bool {
     true
 }
 
-/// When a network is used, not trained, `Dropout` passes its input on.
-fn dropout_to_identity(draft: &mut Draft, position: usize) -> bool {
+/// A list of integers as an input, named after the node's output.
+fn list_input(draft: &mut Draft, position: usize, what: &str, list: &[i64]) -> String {
+    let wanted = format!("{}_{what}", output(&draft.graph().node[position]));
+    let name = draft.fresh_name(&wanted);
+    draft.add_initializer(stored::from_i64(&name, &[list.len()], list));
+    name
+}
+
+/// Puts inputs behind the first one.
+fn set_inputs(draft: &mut Draft, position: usize, inputs: Vec<String>) {
     let node = &mut draft.graph_mut().node[position];
-    if node.output.iter().skip(1).any(|mask| !mask.is_empty()) {
+    node.input.truncate(1);
+    node.input.extend(inputs);
+}
+
+fn list(node: &NodeProto, name: &str) -> Option<Vec<i64>> {
+    attribute(node, name).map(|found| found.ints.clone())
+}
+
+/// The attributes `pads` and `value` became inputs in 11.
+fn pads_to_inputs(draft: &mut Draft, position: usize) -> bool {
+    let node = &draft.graph().node[position];
+    let value = float_attribute(node, "value", 0.0);
+    let Some(pads) = list(node, "pads") else {
         return false;
+    };
+    let pads = list_input(draft, position, "pads", &pads);
+    let wanted = format!("{}_value", output(&draft.graph().node[position]));
+    let fill = draft.fresh_name(&wanted);
+    draft.add_initializer(stored::from_f32(&fill, &[], &[value]));
+    set_inputs(draft, position, vec![pads, fill]);
+    let node = &mut draft.graph_mut().node[position];
+    take_attribute(node, "pads");
+    take_attribute(node, "value");
+    true
+}
+
+/// The attributes `starts`, `ends` and `axes` became inputs in 10.
+fn ranges_to_inputs(draft: &mut Draft, position: usize) -> bool {
+    let node = &draft.graph().node[position];
+    let (Some(starts), Some(ends)) = (list(node, "starts"), list(node, "ends")) else {
+        return false;
+    };
+    let axes = list(node, "axes").unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let inputs = [("starts", starts), ("ends", ends), ("axes", axes)];
+    let inputs = inputs.map(|(name, list)| {
+        take_attribute(&mut draft.graph_mut().node[position], name);
+        list_input(draft, position, name, &list)
+    });
+    set_inputs(draft, position, inputs.to_vec());
+    true
+}
+
+/// The attribute `split` became an input in 13; equal parts are meant without it, as before.
+fn split_to_input(draft: &mut Draft, position: usize) -> bool {
+    if let Some(parts) = list(&draft.graph().node[position], "split") {
+        let parts = list_input(draft, position, "split", &parts);
+        set_inputs(draft, position, vec![parts]);
+        take_attribute(&mut draft.graph_mut().node[position], "split");
     }
+    true
+}
+
+/// `Upsample` of 7 and 9 and `Resize` of 10 take the value at `floor(x / scale)`, or between
+/// the neighbours of `x / scale`: since 11, `Resize` states that by attributes.
+fn to_resize_11(draft: &mut Draft, position: usize) -> bool {
+    let node = &draft.graph().node[position];
+    let scales = match (attribute(node, "scales"), node.input.get(1)) {
+        (Some(scales), None) => {
+            let scales = scales.floats.clone();
+            let wanted = format!("{}_scales", output(node));
+            let name = draft.fresh_name(&wanted);
+            draft.add_initializer(stored::from_f32(&name, &[scales.len()], &scales));
+            name
+        }
+        (None, Some(scales)) => scales.clone(),
+        _ => return false,
+    };
+    // No region of interest.
+    set_inputs(draft, position, vec![String::new(), scales]);
+    let node = &mut draft.graph_mut().node[position];
+    node.op_type = Some("Resize".to_owned());
+    take_attribute(node, "scales");
+    set(node, text("coordinate_transformation_mode", "asymmetric"));
+    set(node, text("nearest_mode", "floor"));
+    true
+}
+
+fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        r#type: Some(AttributeType::String.into()),
+        s: Some(value.as_bytes().to_vec().into()),
+        ..AttributeProto::default()
+    }
+}
+
+/// When a network is used, not trained, `Dropout` passes its input on.
+fn dropout_to_identity(draft: &mut Draft, position: usize) -> Result<bool> {
+    let index = draft.index()?;
+    let mask = draft.graph().node[position].output.get(1);
+    let taken = |mask: &String| index.is_output(mask) || !index.uses(mask).is_empty();
+    if mask.is_some_and(|mask| !mask.is_empty() && taken(mask)) {
+        return Ok(false);
+    }
+    let node = &mut draft.graph_mut().node[position];
     node.op_type = Some("Identity".to_owned());
     node.input.truncate(1);
     node.output.truncate(1);
     node.attribute.clear();
-    true
+    Ok(true)
 }
 
 /// Before 13 the operator ran over all axes from `axis` on, since then over

@@ -301,6 +301,6 @@ fn the_instrumented_network_computes_the_same() {
     let (model, images) = (golden::network(), golden::images());
     let probe = instrument(&model, &calibration_points(&model).unwrap()).unwrap();
     assert_eq!(outputs(&probe, &images), outputs(&model, &images));
-    assert_eq!(probe.signature().unwrap(), model.signature().unwrap());
+    assert_eq!(probe.input().unwrap(), model.input().unwrap());
     assert_eq!(probe.graph_proto().output.len(), 7);
 }
