@@ -6,6 +6,7 @@ use crate::conv::{Filter, Window};
 use crate::integer::{ByteFilter, Epilogue, Grid, Joint};
 use crate::pointwise::{Arith, Step};
 use crate::pool::PoolKind;
+use crate::product::{Attention, Product};
 use crate::rearrange::Cut;
 use crate::tile::Clamp;
 
@@ -46,6 +47,29 @@ pub(crate) enum Op {
         bias: Vec<f32>,
         clamp: Clamp,
     },
+    /// Of every row along the last axis, and perhaps a residual of the
+    /// output's shape.
+    Linear {
+        /// `[inputs, outputs]`.
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+        /// What becomes of the sums, before the residual is added.
+        steps: Vec<Step>,
+    },
+    /// Of every run of as many values as there are of `scale`.
+    LayerNorm {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+        epsilon: f32,
+    },
+    /// Of two tensors.
+    Product(Product),
+    /// Of queries, keys and values.
+    Attention(Attention),
+    /// The same values for every image, of nothing.
+    Constant(Vec<f32>),
+    /// Slices at these positions along an axis.
+    Take(usize, Vec<usize>),
     /// Of `[c, h, w]`.
     Pool {
         kind: PoolKind,
@@ -143,7 +167,7 @@ impl Graph {
         let count = |node: &Node| match &node.op {
             Op::Conv { filter, .. } => filter.weights.len(),
             Op::ByteConv { filter, .. } | Op::ByteGemm { filter, .. } => filter.weights.len() / 4,
-            Op::Gemm { weights, .. } => weights.len(),
+            Op::Gemm { weights, .. } | Op::Linear { weights, .. } => weights.len(),
             _ => 0,
         };
         self.nodes.iter().map(count).sum()

@@ -5,12 +5,16 @@
 mod fuse;
 mod integers;
 mod layers;
+mod merge;
+mod places;
 mod quantized;
 mod shapes;
+mod tokens;
+mod views;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use recert_graph::{Builder, ElementType, Extent, Model, Node as Source};
+use recert_graph::{Builder, ElementType, Extent, Model, Node as Source, Variadic};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ir::{Graph, Node, Op, OutputValue, Value, ValueId};
@@ -37,7 +41,7 @@ pub(crate) fn lower(model: &Model, input: &str, outputs: &[&str]) -> Result<Grap
         lowering.node(node).map_err(in_file)?;
     }
     let graph = lowering.finish().map_err(in_file)?;
-    Ok(integers::integers(graph))
+    Ok(merge::merge(integers::integers(graph)))
 }
 
 /// Checks that `name` is the image input and that it states the images' size.
@@ -66,6 +70,8 @@ struct Lowering<'a> {
     once: HashSet<ValueId>,
     image: ValueId,
     single: bool,
+    /// See [`places::Place`]; of the values where some of it is more than 1.
+    befores: HashMap<recert_graph::ValueId, usize>,
 }
 
 /// A refusal of a node.
@@ -93,6 +99,7 @@ impl<'a> Lowering<'a> {
             once: HashSet::new(),
             image: 0,
             single: false,
+            befores: HashMap::new(),
         };
         let &[input] = source.inputs() else {
             let why = "it has not one input";
@@ -104,7 +111,7 @@ impl<'a> Lowering<'a> {
             return Err(Error::new(ErrorKind::Unsupported, why));
         };
         lowering.batch = batch;
-        let dims = lowering.dims_of_one(input);
+        let dims = lowering.full(input).map(|full| full.dims_of_one());
         let dims = dims.ok_or_else(|| Error::new(ErrorKind::Unsupported, MIXES))?;
         lowering.image = lowering.value(input, dims);
         Ok(lowering)
@@ -112,11 +119,7 @@ impl<'a> Lowering<'a> {
 
     /// A value's shape for one image; `None` where it mixes images.
     fn dims_of_one(&self, id: recert_graph::ValueId) -> Option<Vec<usize>> {
-        let (first, rest) = self.source.value(id).shape.split_first()?;
-        if *first != self.batch {
-            return None;
-        }
-        rest.iter().map(|extent| extent.fixed()).collect()
+        Some(self.full(id)?.dims_of_one())
     }
 
     /// The shape for one image of what the node makes.
@@ -230,7 +233,16 @@ impl<'a> Lowering<'a> {
         self.planes(node, id)
     }
 
+    /// Checks that the first input is of images, the batch first.
+    fn check_images(&self, node: &Source) -> Result<()> {
+        match node.input(0) {
+            Some(id) => self.check_first(node, id),
+            None => Err(refuse(node, "it lacks input 0")),
+        }
+    }
+
     fn planes(&self, node: &Source, id: ValueId) -> Result<(ValueId, [usize; 3])> {
+        self.check_images(node)?;
         match self.dims(id) {
             &[c, h, w] if c * h * w > 0 => Ok((id, [c, h, w])),
             dims => Err(refuse(
@@ -240,14 +252,9 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// An axis of a tensor with the batch, as one of an image's tensor;
-    /// refuses the batch's own.
-    fn axis(node: &Source, axis: usize) -> Result<usize> {
-        axis.checked_sub(1).ok_or_else(|| refuse(node, MIXES))
-    }
-
     fn node(&mut self, node: &Source) -> Result<()> {
         use recert_graph::Op as S;
+        self.note_places(node)?;
         match &node.op {
             S::Identity => {
                 let id = self.any(node, 0)?;
@@ -286,14 +293,19 @@ impl<'a> Lowering<'a> {
                 ..
             } => self.arg_max(node, *axis, *last),
             S::Binary(binary) => self.arithmetic(node, *binary),
-            S::Reshape => {
-                let id = self.any(node, 0)?;
-                self.push(node, Op::View, vec![id])
-            }
+            S::Reshape => self.reshape(node),
             S::Transpose { perm } => self.transpose(node, perm),
             S::Slice(slices) => self.slice(node, slices),
             S::Pad { mode, pads } => self.pad(node, *mode, pads),
             S::Concat { axis } => self.concat(node, *axis),
+            S::Split { axis, sizes } => self.split(node, *axis, sizes),
+            S::Gather { axis } => self.gather(node, *axis),
+            S::Expand => self.expand(node),
+            S::Fill(value) => self.fill(node, *value),
+            S::LayerNormalization { axis, epsilon } => {
+                self.layer_normalization(node, *axis, *epsilon)
+            }
+            S::Variadic(Variadic::Sum) => self.sum(node),
             S::Cast(to) => self.cast(node, *to),
             S::QuantizeLinear(granularity) => self.quantize(node, *granularity),
             S::DequantizeLinear(granularity) => self.dequantize(node, *granularity),
@@ -309,10 +321,12 @@ impl<'a> Lowering<'a> {
     fn finish(self) -> Result<Graph> {
         let outputs = self.source.outputs().iter();
         let outputs = outputs.map(|id| match &self.meanings[id.index()] {
-            Some(Meaning::Value(value)) if !self.values[*value].integers => Ok(OutputValue {
-                value: *value,
-                arg_max: None,
-            }),
+            Some(Meaning::Value(value)) if !self.values[*value].integers && self.is_first(*id) => {
+                Ok(OutputValue {
+                    value: *value,
+                    arg_max: None,
+                })
+            }
             Some(Meaning::ArgMax(output)) => Ok(output.clone()),
             _ => {
                 let name = &self.source.value(*id).name;

@@ -160,6 +160,46 @@ pub(crate) fn to_plain(blocked: &[f32], layout: &Blocked, plain: &mut [f32]) {
     }
 }
 
+/// Copies a tensor in blocks to `[row][column][channel]`.
+pub(crate) fn to_pixels(blocked: &[f32], layout: &Blocked, pixels: &mut [f32]) {
+    each_pixel(layout, |block, from, to, count| {
+        let to = to + block * layout.lanes;
+        if count == LANES {
+            pixels[to..to + LANES].copy_from_slice(&blocked[from..from + LANES]);
+        } else {
+            pixels[to..to + count].copy_from_slice(&blocked[from..from + count]);
+        }
+    });
+}
+
+/// The inverse of [`to_pixels`].
+pub(crate) fn from_pixels(pixels: &[f32], layout: &Blocked, blocked: &mut [f32]) {
+    each_pixel(layout, |block, to, from, count| {
+        let from = from + block * layout.lanes;
+        if count == LANES {
+            blocked[to..to + LANES].copy_from_slice(&pixels[from..from + LANES]);
+        } else {
+            blocked[to..to + count].copy_from_slice(&pixels[from..from + count]);
+        }
+    });
+}
+
+/// For each pixel of each block: the block, where the pixel is in it, where the
+/// pixel's channels begin in `[row][column][channel]`, and how many channels the
+/// block has.
+fn each_pixel(layout: &Blocked, mut copy: impl FnMut(usize, usize, usize, usize)) {
+    for block in 0..layout.blocks() {
+        let count = layout.lanes.min(layout.channels - block * layout.lanes);
+        for y in 0..layout.height {
+            let first = layout.offset(block, y, 0);
+            for x in 0..layout.width {
+                let pixel = (y * layout.width + x) * layout.channels;
+                copy(block, first + x * layout.lanes, pixel, count);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use crate::maths::Smooth;
 use crate::memory::{Blocked, Layout};
-use crate::simd::{FloatKernel, Floats, Isa};
+use crate::simd::{FloatKernel, Floats, Isa, LANES};
 use crate::tile::Clamp;
 
 /// An operation on two numbers.
@@ -20,6 +21,8 @@ pub(crate) enum Arith {
 pub(crate) enum Unary {
     Abs,
     Ceil,
+    /// The third power.
+    Cube,
     Exp,
     Floor,
     /// `max(0, min(1, alpha x + beta))`.
@@ -34,7 +37,10 @@ pub(crate) enum Unary {
     /// To the nearest integer, halves to the even one.
     Round,
     Sigmoid,
+    /// A function that is computed here, not by `libm`.
+    Smooth(Smooth),
     Sqrt,
+    Square,
     Tanh,
     /// Towards zero.
     Truncate,
@@ -49,6 +55,7 @@ impl Unary {
         match self {
             Self::Abs => x.abs(),
             Self::Ceil => x.ceil(),
+            Self::Cube => x * x * x,
             Self::Exp => libm::expf(x),
             Self::Floor => x.floor(),
             Self::HardSigmoid(alpha, beta) => unit.one(alpha * x + beta),
@@ -65,7 +72,9 @@ impl Unary {
             Self::Reciprocal => 1.0 / x,
             Self::Round => x.round_ties_even(),
             Self::Sigmoid => 1.0 / (1.0 + libm::expf(-x)),
+            Self::Smooth(function) => function.of(x),
             Self::Sqrt => x.sqrt(),
+            Self::Square => x * x,
             Self::Tanh => libm::tanhf(x),
             Self::Truncate => x.trunc(),
         }
@@ -79,8 +88,17 @@ pub(crate) enum Operand {
     One(f32),
     /// One number a channel.
     Channels(Vec<f32>),
+    /// One number a place along the last axis of a plain tensor.
+    Columns(Vec<f32>),
     /// One number a value of a plain tensor.
     All(Vec<f32>),
+}
+
+impl Operand {
+    /// Whether only a plain tensor can have it.
+    fn is_plain(&self) -> bool {
+        matches!(self, Self::Columns(_) | Self::All(_))
+    }
 }
 
 /// One function of a chain.
@@ -92,7 +110,31 @@ pub(crate) enum Step {
     With(Arith, Operand),
     /// The constant and the value.
     From(Arith, Operand),
+    /// Of two chains of the number that the whole chain began with: the value
+    /// so far, and what these functions make of that number. None of them is
+    /// such a step itself.
+    Own {
+        arith: Arith,
+        steps: Vec<Step>,
+        /// Whether what they make is the first operand.
+        first: bool,
+    },
 }
+
+impl Step {
+    /// Whether only a plain tensor can have it.
+    pub(crate) fn is_plain(&self) -> bool {
+        match self {
+            Self::With(_, operand) | Self::From(_, operand) => operand.is_plain(),
+            Self::Own { steps, .. } => steps.iter().any(Self::is_plain),
+            Self::Clamp(_) | Self::Unary(_) => false,
+        }
+    }
+}
+
+/// Values of a chain at a time: they, and what the chain began with, stay in
+/// the first-level cache. A whole number of the channels of any block.
+const RUN: usize = 1024;
 
 /// A chain of functions, applied to every value of a tensor.
 pub(crate) struct Pointwise {
@@ -121,16 +163,20 @@ impl Pointwise {
         }
     }
 
-    /// Of a blocked tensor; no step has an operand for all values.
+    /// Of a blocked tensor; no step is one of plain tensors.
     pub(crate) fn blocked(steps: &[Step], input: Blocked, output: Blocked, isa: Isa) -> Self {
-        let mut steps = steps.to_vec();
-        for step in &mut steps {
-            if let Step::With(_, Operand::Channels(values))
-            | Step::From(_, Operand::Channels(values)) = step
-            {
-                values.resize(input.blocks() * input.lanes, 0.0);
+        fn fill(steps: &mut [Step], channels: usize) {
+            for step in steps {
+                match step {
+                    Step::With(_, Operand::Channels(values))
+                    | Step::From(_, Operand::Channels(values)) => values.resize(channels, 0.0),
+                    Step::Own { steps, .. } => fill(steps, channels),
+                    _ => {}
+                }
             }
         }
+        let mut steps = steps.to_vec();
+        fill(&mut steps, input.blocks() * input.lanes);
         Self {
             steps,
             shape: Shape::Blocked { input, output },
@@ -143,13 +189,21 @@ impl Pointwise {
         match &self.shape {
             Shape::Plain { len, plane } => {
                 output[..*len].copy_from_slice(&input[..*len]);
-                for (channel, values) in output[..*len].chunks_mut(*plane).enumerate() {
-                    self.isa.run_floats(Chain {
-                        steps: &self.steps,
-                        channels: channel..channel + 1,
-                        first: channel * plane,
-                        values,
-                    });
+                let planes = input[..*len].chunks(*plane);
+                for (channel, (input, output)) in
+                    planes.zip(output[..*len].chunks_mut(*plane)).enumerate()
+                {
+                    for (run, (own, values)) in
+                        input.chunks(RUN).zip(output.chunks_mut(RUN)).enumerate()
+                    {
+                        self.isa.run_floats(Chain {
+                            steps: &self.steps,
+                            channels: channel..channel + 1,
+                            first: channel * plane + run * RUN,
+                            own,
+                            values,
+                        });
+                    }
                 }
             }
             Shape::Blocked {
@@ -161,13 +215,17 @@ impl Pointwise {
                     let channel = block * from.lanes;
                     for y in 0..from.height {
                         let values = &mut output[to.offset(block, y, 0)..][..length];
-                        values.copy_from_slice(&input[from.offset(block, y, 0)..][..length]);
-                        self.isa.run_floats(Chain {
-                            steps: &self.steps,
-                            channels: channel..channel + from.lanes,
-                            first: 0,
-                            values,
-                        });
+                        let input = &input[from.offset(block, y, 0)..][..length];
+                        values.copy_from_slice(input);
+                        for (own, values) in input.chunks(RUN).zip(values.chunks_mut(RUN)) {
+                            self.isa.run_floats(Chain {
+                                steps: &self.steps,
+                                channels: channel..channel + from.lanes,
+                                first: 0,
+                                own,
+                                values,
+                            });
+                        }
                     }
                 }
             }
@@ -175,74 +233,145 @@ impl Pointwise {
     }
 }
 
-/// A chain of functions of a run of values.
+/// A chain of functions of a run of values, at most [`RUN`].
 struct Chain<'a> {
     steps: &'a [Step],
     /// The channels of the values, in turn.
     channels: Range<usize>,
     /// The first value's number in a plain tensor.
     first: usize,
+    /// What the chain begins with.
+    own: &'a [f32],
     values: &'a mut [f32],
 }
 
 impl FloatKernel for Chain<'_> {
     #[inline(always)]
-    fn run<S: Floats>(mut self, _: S) {
-        for step in self.steps {
-            match step {
-                Step::Clamp(clamp) => {
-                    for value in self.values.iter_mut() {
-                        *value = clamp.one(*value);
-                    }
-                }
-                Step::Unary(function) => {
-                    for value in self.values.iter_mut() {
-                        *value = function.of(*value);
-                    }
-                }
-                Step::With(Arith::Add, c) | Step::From(Arith::Add, c) => {
-                    self.combine(c, |v, c| v + c);
-                }
-                Step::With(Arith::Mul, c) | Step::From(Arith::Mul, c) => {
-                    self.combine(c, |v, c| v * c);
-                }
-                Step::With(Arith::Sub, c) => self.combine(c, |v, c| v - c),
-                Step::From(Arith::Sub, c) => self.combine(c, |v, c| c - v),
-                Step::With(Arith::Div, c) => self.combine(c, |v, c| v / c),
-                Step::From(Arith::Div, c) => self.combine(c, |v, c| c / v),
+    fn run<S: Floats>(self, simd: S) {
+        let Self {
+            steps,
+            channels,
+            first,
+            own,
+            values,
+        } = self;
+        for step in steps {
+            let Step::Own {
+                arith,
+                steps,
+                first: leads,
+            } = step
+            else {
+                apply(simd, step, &channels, first, values);
+                continue;
+            };
+            let mut other = [0.0; RUN];
+            let other = &mut other[..own.len()];
+            other.copy_from_slice(own);
+            for step in steps {
+                apply(simd, step, &channels, first, other);
+            }
+            let pairs = values.iter_mut().zip(other.iter());
+            match (arith, leads) {
+                (Arith::Add, _) => pairs.for_each(|(v, o)| *v += o),
+                (Arith::Mul, _) => pairs.for_each(|(v, o)| *v *= o),
+                (Arith::Sub, false) => pairs.for_each(|(v, o)| *v -= o),
+                (Arith::Sub, true) => pairs.for_each(|(v, o)| *v = o - *v),
+                (Arith::Div, false) => pairs.for_each(|(v, o)| *v /= o),
+                (Arith::Div, true) => pairs.for_each(|(v, o)| *v = o / *v),
             }
         }
     }
 }
 
-impl Chain<'_> {
-    /// Makes `f` of every value and its constant.
-    #[inline(always)]
-    fn combine(&mut self, operand: &Operand, f: impl Fn(f32, f32) -> f32) {
-        match operand {
-            Operand::One(c) => {
-                for value in self.values.iter_mut() {
+/// One function of a run of values, whose channels are these in turn and whose
+/// first one has number `first` in a plain tensor.
+#[inline(always)]
+fn apply<S: Floats>(
+    simd: S,
+    step: &Step,
+    channels: &Range<usize>,
+    first: usize,
+    values: &mut [f32],
+) {
+    match step {
+        Step::Clamp(clamp) => {
+            for value in values.iter_mut() {
+                *value = clamp.one(*value);
+            }
+        }
+        Step::Unary(Unary::Smooth(function)) => {
+            let (whole, rest) = values.as_chunks_mut::<LANES>();
+            for lanes in whole {
+                *lanes = simd.lanes(function.lanes(simd, simd.load(lanes)));
+            }
+            let mut lanes = [0.0; LANES];
+            lanes[..rest.len()].copy_from_slice(rest);
+            let lanes = simd.lanes(function.lanes(simd, simd.load(&lanes)));
+            rest.copy_from_slice(&lanes[..rest.len()]);
+        }
+        Step::Unary(function) => {
+            for value in values.iter_mut() {
+                *value = function.of(*value);
+            }
+        }
+        Step::With(Arith::Add, c) | Step::From(Arith::Add, c) => {
+            combine(c, channels, first, values, |v, c| v + c);
+        }
+        Step::With(Arith::Mul, c) | Step::From(Arith::Mul, c) => {
+            combine(c, channels, first, values, |v, c| v * c);
+        }
+        Step::With(Arith::Sub, c) => combine(c, channels, first, values, |v, c| v - c),
+        Step::From(Arith::Sub, c) => combine(c, channels, first, values, |v, c| c - v),
+        Step::With(Arith::Div, c) => combine(c, channels, first, values, |v, c| v / c),
+        Step::From(Arith::Div, c) => combine(c, channels, first, values, |v, c| c / v),
+        Step::Own { .. } => unreachable!("no such step is part of another one"),
+    }
+}
+
+/// Makes `f` of every value and its constant.
+#[inline(always)]
+fn combine(
+    operand: &Operand,
+    channels: &Range<usize>,
+    first: usize,
+    values: &mut [f32],
+    f: impl Fn(f32, f32) -> f32,
+) {
+    match operand {
+        Operand::One(c) => {
+            for value in values.iter_mut() {
+                *value = f(*value, *c);
+            }
+        }
+        Operand::Channels(constants) => match &constants[channels.clone()] {
+            [c] => {
+                for value in values.iter_mut() {
                     *value = f(*value, *c);
                 }
             }
-            Operand::Channels(constants) => match &constants[self.channels.clone()] {
-                [c] => {
-                    for value in self.values.iter_mut() {
+            constants => {
+                for pixel in values.chunks_exact_mut(constants.len()) {
+                    for (value, c) in pixel.iter_mut().zip(constants) {
                         *value = f(*value, *c);
                     }
                 }
-                constants => {
-                    for pixel in self.values.chunks_exact_mut(constants.len()) {
-                        for (value, c) in pixel.iter_mut().zip(constants) {
-                            *value = f(*value, *c);
-                        }
-                    }
-                }
-            },
-            Operand::All(constants) => {
-                for (value, c) in self.values.iter_mut().zip(&constants[self.first..]) {
+            }
+        },
+        Operand::Columns(constants) => {
+            let (mut values, mut first) = (values, first % constants.len());
+            while !values.is_empty() {
+                let count = values.len().min(constants.len() - first);
+                let (row, rest) = values.split_at_mut(count);
+                for (value, c) in row.iter_mut().zip(&constants[first..]) {
                     *value = f(*value, *c);
                 }
+                (values, first) = (rest, 0);
+            }
+        }
+        Operand::All(constants) => {
+            for (value, c) in values.iter_mut().zip(&constants[first..]) {
+                *value = f(*value, *c);
             }
         }
     }

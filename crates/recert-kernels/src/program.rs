@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::integer::{bytes, bytes_mut};
 use crate::ir::{ArgMax, Graph};
 use crate::lower::lower;
-use crate::memory::{Buffer, to_blocks, to_plain};
+use crate::memory::{Buffer, from_pixels, to_blocks, to_pixels, to_plain};
 use crate::pool;
 use crate::schedule::{Location, Schedule, Step, Work, schedule};
 use crate::simd::Isa;
@@ -155,6 +155,7 @@ impl Program {
             slots: slots
                 .map(|&(size, byte)| Buffer::filled(size * self.group, byte))
                 .collect(),
+            scratch: Buffer::zeros(self.schedule.scratch),
             program: Arc::clone(self),
         }
     }
@@ -164,6 +165,8 @@ impl Program {
 pub struct Executor {
     program: Arc<Program>,
     slots: Vec<Buffer>,
+    /// What steps need beside their tensors.
+    scratch: Buffer,
 }
 
 impl Executor {
@@ -246,24 +249,45 @@ impl Executor {
             };
             gemm.run(group.len() / length, input, (output.values_mut(), size));
         } else {
+            let mut scratch = std::mem::take(&mut self.scratch);
             let outputs = output.values_mut().chunks_exact_mut(size.max(1));
             for (image, (pixels, to)) in group.chunks_exact(length).zip(outputs).enumerate() {
                 let input = |position: usize| self.tensor(step.inputs[position], image, pixels);
-                compute(&step.work, step.inputs.len(), input, to);
+                compute(
+                    &step.work,
+                    step.inputs.len(),
+                    input,
+                    scratch.values_mut(),
+                    to,
+                );
             }
+            self.scratch = scratch;
         }
         self.slots[step.output] = output;
     }
 }
 
 /// One step, for one image.
-fn compute<'a>(work: &Work, inputs: usize, input: impl Fn(usize) -> &'a [f32], to: &mut [f32]) {
+fn compute<'a>(
+    work: &Work,
+    inputs: usize,
+    input: impl Fn(usize) -> &'a [f32],
+    scratch: &mut [f32],
+    to: &mut [f32],
+) {
     let second = || (inputs > 1).then(|| input(1));
     match work {
         Work::Direct(op) => op.run(input(0), second(), to),
         Work::Depthwise(op) => op.run(input(0), second(), to),
         Work::Grouped(op) => op.run(input(0), second(), to),
         Work::Gemm(_) | Work::ByteGemm(_) => unreachable!("computed for all images at once"),
+        Work::Linear(op) => op.run(input(0), second(), to),
+        Work::LayerNorm(op, rows) => op.run(*rows, input(0), to),
+        Work::Products(op) => op.run([input(0), input(1)], scratch, to),
+        Work::Attend(op) => op.run([input(0), input(1), input(2)], scratch, to),
+        Work::Constant(values) => to.copy_from_slice(&values.values()[..to.len()]),
+        Work::ToPixels(layout) => to_pixels(input(0), layout, to),
+        Work::FromPixels(layout) => from_pixels(input(0), layout, to),
         Work::Pool(op) => op.run(input(0), to),
         Work::Means { layout, isa } => pool::means(*isa, layout, input(0), to),
         Work::Pointwise(op) => op.run(input(0), to),

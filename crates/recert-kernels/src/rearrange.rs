@@ -219,6 +219,22 @@ impl Gather {
         }
     }
 
+    /// Slices of a tensor of shape `dims` at these positions along an axis.
+    pub(crate) fn take(dims: &[usize], axis: usize, positions: &[usize]) -> Self {
+        let inner: usize = dims[axis + 1..].iter().product();
+        let outer = 0..dims[..axis].iter().product();
+        let starts = outer.flat_map(|outer| {
+            let first = outer * dims[axis];
+            positions
+                .iter()
+                .map(move |position| (first + position) * inner)
+        });
+        Self {
+            sources: starts.flat_map(|start| start..start + inner).collect(),
+            fill: 0.0,
+        }
+    }
+
     /// Cuts of a tensor of shape `dims`, to one of shape `output`.
     pub(crate) fn cut(dims: &[usize], output: &[usize], cuts: &[Cut], fill: f32) -> Self {
         let to = strides(output);

@@ -15,9 +15,12 @@ use crate::integer::{
     ByteDepthwise, ByteGemm, ByteMax, ByteMeans, Dense, FromBytes, Map, Sum, ToBytes,
 };
 use crate::ir::{Graph, Node, Op, ValueId};
-use crate::memory::{Blocked, Layout};
-use crate::pointwise::{Operand, Pairwise, Pointwise, Step as Function};
+use crate::linear::Linear;
+use crate::memory::{Blocked, Buffer, Layout};
+use crate::normalize::LayerNorm;
+use crate::pointwise::{Pairwise, Pointwise, Step as Function};
 use crate::pool::Pool;
+use crate::product::{Attend, Products};
 use crate::rearrange::{Crop, Cut, Gather, Join};
 use crate::simd::{Isa, LANES};
 use crate::tile::Clamp;
@@ -31,6 +34,12 @@ pub(crate) enum Work {
     Depthwise(Depthwise),
     Grouped(Grouped),
     Gemm(Gemm),
+    Linear(Linear),
+    /// Of so many rows.
+    LayerNorm(LayerNorm, usize),
+    Products(Products),
+    Attend(Attend),
+    Constant(Buffer),
     Pool(Pool),
     Means {
         layout: Blocked,
@@ -40,6 +49,9 @@ pub(crate) enum Work {
     Pairwise(Pairwise),
     ToBlocks(Blocked),
     ToPlain(Blocked),
+    /// To `[row][column][channel]`, and back.
+    ToPixels(Blocked),
+    FromPixels(Blocked),
     Crop(Crop<f32>),
     /// One input after the other.
     Crops(Vec<Crop<f32>>),
@@ -62,6 +74,17 @@ pub(crate) enum Work {
     ByteMap(Map),
 }
 
+impl Work {
+    /// Values needed beside the tensors.
+    fn scratch(&self) -> usize {
+        match self {
+            Self::Products(op) => op.scratch(),
+            Self::Attend(op) => op.scratch(),
+            _ => 0,
+        }
+    }
+}
+
 /// The storage of the image as it is handed over.
 const IMAGE: StorageId = 0;
 
@@ -80,6 +103,8 @@ struct Scheduler<'a> {
     rims: HashMap<ValueId, [usize; 4]>,
     /// Values that none but dense convolutions use.
     dense: Vec<bool>,
+    /// Values that some convolution or pooling uses, or a sum with such a one.
+    wants_blocks: Vec<bool>,
 }
 
 /// The schedule of `graph` for an instruction set.
@@ -95,6 +120,7 @@ pub(crate) fn schedule(graph: &Graph, isa: Isa) -> Schedule {
         rims: HashMap::new(),
         borders: HashMap::new(),
         dense: vec![true; graph.values.len()],
+        wants_blocks: wants_blocks(graph),
     };
     for node in &graph.nodes {
         scheduler.survey(node);
@@ -221,7 +247,13 @@ impl Scheduler<'_> {
 
     fn node(&mut self, node: &Node) {
         let output = node.output;
-        let first = node.inputs[0];
+        let Some(&first) = node.inputs.first() else {
+            let Op::Constant(values) = &node.op else {
+                unreachable!("all others take something");
+            };
+            let work = Work::Constant(Buffer::of(values));
+            return self.push_plain(work, Vec::new(), output);
+        };
         match &node.op {
             Op::Conv {
                 filter,
@@ -249,6 +281,46 @@ impl Scheduler<'_> {
                 let gemm = Gemm::new(count, weights, bias, *clamp, self.isa);
                 self.push_plain(Work::Gemm(gemm), vec![from], output);
             }
+            Op::Linear {
+                weights,
+                bias,
+                steps,
+            } => {
+                let inputs: Vec<_> = node.inputs.iter().map(|&value| self.plain(value)).collect();
+                let rows = self.graph.values[output].len() / bias.len();
+                let shape = [rows, weights.len() / bias.len()];
+                let residual = inputs.len() > 1;
+                let linear = Linear::new(shape, weights, bias, steps, residual, self.isa);
+                self.push_plain(Work::Linear(linear), inputs, output);
+            }
+            Op::LayerNorm {
+                scale,
+                shift,
+                epsilon,
+            } => {
+                let from = self.plain(first);
+                let rows = self.graph.values[output].len() / scale.len();
+                let work = LayerNorm::new(scale, shift, *epsilon, self.isa);
+                self.push_plain(Work::LayerNorm(work, rows), vec![from], output);
+            }
+            Op::Product(product) => {
+                let inputs = node.inputs.iter().map(|&value| self.plain(value)).collect();
+                let work = Products {
+                    op: product.clone(),
+                    isa: self.isa,
+                };
+                self.push_plain(Work::Products(work), inputs, output);
+            }
+            Op::Attention(attention) => {
+                let inputs = node.inputs.iter().map(|&value| self.plain(value)).collect();
+                let work = Attend::new(attention.clone(), self.isa);
+                self.push_plain(Work::Attend(work), inputs, output);
+            }
+            Op::Take(axis, positions) => {
+                let from = self.plain(first);
+                let gather = Gather::take(self.dims(first), *axis, positions);
+                self.push_plain(Work::Gather(gather), vec![from], output);
+            }
             Op::Pool { kind, window } => {
                 let (from, input) = self.blocked(first);
                 let pool = Pool {
@@ -273,6 +345,15 @@ impl Scheduler<'_> {
             Op::View => {
                 let storage = self.plain(first);
                 self.plain.insert(output, storage);
+            }
+            Op::Transpose(order) if order[..] == [1, 2, 0] && self.blocked.contains_key(&first) => {
+                let (from, layout) = self.blocked(first);
+                self.push_plain(Work::ToPixels(layout), vec![from], output);
+            }
+            Op::Transpose(order) if order[..] == [2, 0, 1] && self.wants_blocks[output] => {
+                let from = self.plain(first);
+                let layout = self.blocked_of(output, LANES);
+                self.push_blocked(Work::FromPixels(layout), vec![from], output);
             }
             Op::Transpose(order) => {
                 let from = self.plain(first);
@@ -301,14 +382,8 @@ impl Scheduler<'_> {
     }
 
     fn pointwise(&mut self, functions: &[Function], first: ValueId, output: ValueId) {
-        let all = |function: &Function| {
-            matches!(
-                function,
-                Function::With(_, Operand::All(_)) | Function::From(_, Operand::All(_))
-            )
-        };
         let dims = self.dims(first).to_vec();
-        if self.blocked.contains_key(&first) && !functions.iter().any(all) {
+        if self.blocked.contains_key(&first) && !functions.iter().any(Function::is_plain) {
             // In and out are of one layout; the borders are the output's.
             let (from, input) = self.blocked(first);
             let to = self.blocked_of(output, input.lanes);
@@ -393,6 +468,32 @@ impl Scheduler<'_> {
         };
         self.push_plain(Work::Join(join), inputs, output);
     }
+}
+
+/// The values that are to be in blocks wherever they come from: those that
+/// convolutions and pooling take or make, what is added to these, and what
+/// either is a function of.
+fn wants_blocks(graph: &Graph) -> Vec<bool> {
+    let mut wants = vec![false; graph.values.len()];
+    for node in graph.nodes.iter().rev() {
+        match &node.op {
+            Op::Conv { .. } | Op::Pool { .. } | Op::Means => {
+                for &value in node.inputs.iter().chain([&node.output]) {
+                    wants[value] = true;
+                }
+            }
+            Op::Pointwise(steps) if wants[node.output] => {
+                wants[node.inputs[0]] |= !steps.iter().any(Function::is_plain);
+            }
+            Op::Pair(_) if node.inputs.iter().any(|&value| wants[value]) || wants[node.output] => {
+                for &value in &node.inputs {
+                    wants[value] |= graph.values[value].dims == graph.values[node.output].dims;
+                }
+            }
+            _ => {}
+        }
+    }
+    wants
 }
 
 /// The kernel for a convolution.

@@ -169,6 +169,11 @@ impl TileSize {
         }
     }
 
+    /// The most blocks of outputs of a tile.
+    pub(crate) const fn most_blocks(self) -> usize {
+        if self.0[1] > 0 { 2 } else { 1 }
+    }
+
     /// The most pixels of a tile of so many blocks of outputs.
     pub(crate) const fn pixels(self, blocks: usize) -> usize {
         self.0[blocks - 1]
@@ -205,12 +210,20 @@ pub(crate) trait Floats: Copy {
     fn lanes(self, v: Self::V) -> Lanes;
     fn splat(self, value: f32) -> Self::V;
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a > b ? a : b`: where either is NaN, `b`.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a < b ? a : b`: where either is NaN, `b`.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a < b ? yes : no`: where either is NaN, `no`.
+    fn pick(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// 2 to the power of the integer that the last bits of the number hold: of
+    /// `n + 1.5 2^23`, where `n` is from -126 to 127, 2^n.
+    fn power_of_two(self, v: Self::V) -> Self::V;
     /// Runs a kernel in a function that is compiled for the instruction set.
     fn run_floats(self, kernel: impl FloatKernel);
 }

@@ -1,6 +1,8 @@
 //! Every kernel against the definition in float64, and every instruction set
 //! against every other, bit for bit.
 
+mod tokens;
+
 use proptest::prelude::*;
 
 use crate::conv::{Direct, Filter, Window};

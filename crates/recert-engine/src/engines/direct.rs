@@ -1,5 +1,5 @@
-//! Our own engine, `recert-kernels`: the convolutional networks that classify
-//! images, fast, and with the same bits on every processor.
+//! Our own engine, `recert-kernels`: the convolutional networks and transformers
+//! that classify images, fast, and with the same bits on every processor.
 
 use std::sync::Arc;
 
@@ -132,7 +132,8 @@ fn refused(source: recert_kernels::Error) -> Error {
     let (kind, advice) = match source.kind() {
         recert_kernels::ErrorKind::Unsupported => (
             ErrorKind::Unsupported,
-            " (the engine 'direct' computes plain convolutional networks: try the engine rten)",
+            " (the engine 'direct' computes convolutional networks and transformers as exporters write \
+             them: try the engine rten)",
         ),
         _ => (ErrorKind::Model, ""),
     };

@@ -189,8 +189,9 @@ impl Source<'_> {
         })
     }
 
-    /// Sums and products of numbers that depend on the batch.
-    fn arithmetic(&self, binary: Binary) -> Option<Vec<Size>> {
+    /// The numbers of two inputs, at least one of which depends on the batch:
+    /// lists of one length, or one of them of a single number.
+    fn pairs(&self, positions: [usize; 2]) -> Option<Vec<(Size, Size)>> {
         let list = |position: usize| -> Option<Vec<Size>> {
             let given = self.given(position)?;
             match (given.sizes, &given.value.constant) {
@@ -201,7 +202,7 @@ impl Source<'_> {
                 _ => None,
             }
         };
-        let (a, b) = (list(0)?, list(1)?);
+        let (a, b) = (list(positions[0])?, list(positions[1])?);
         let count = a.len().max(b.len());
         let fits = |list: &[Size]| list.len() == count || list.len() == 1;
         if !fits(&a) || !fits(&b) {
@@ -209,6 +210,12 @@ impl Source<'_> {
         }
         let element_or_only = |list: &[Size], i: usize| list[if list.len() == 1 { 0 } else { i }];
         let pairs = (0..count).map(|i| (element_or_only(&a, i), element_or_only(&b, i)));
+        Some(pairs.collect())
+    }
+
+    /// Sums and products of numbers that depend on the batch.
+    fn arithmetic(&self, binary: Binary) -> Option<Vec<Size>> {
+        let pairs = self.pairs([0, 1])?.into_iter();
         let result = |(a, b)| match (binary, a, b) {
             (Binary::Mul, Size::Batch(k), Size::Number(n))
             | (Binary::Mul, Size::Number(n), Size::Batch(k)) => {
@@ -242,16 +249,56 @@ impl Source<'_> {
     }
 
     pub(super) fn compare(&self, compare: Compare) -> Result<Reading> {
-        Reading::node(
-            Op::Compare(compare),
-            2,
-            ElementType::Bool,
-            self.broadcast(0)?,
-        )
+        let shape = self.broadcast(0)?;
+        let mut reading = Reading::node(Op::Compare(compare), 2, ElementType::Bool, shape)?;
+        if let (Reading::Node { outputs, .. }, Compare::Equal) = (&mut reading, compare) {
+            outputs[0].sizes = self.equalities();
+        }
+        Ok(reading)
+    }
+
+    /// Whether numbers are equal whatever the batch is, or none of them is: so
+    /// exporters look for the -1 in the shape of `Expand`.
+    fn equalities(&self) -> Option<Vec<Size>> {
+        let result = |pair| match pair {
+            (Size::Number(a), Size::Number(b)) => Some(a == b),
+            (Size::Batch(_), Size::Number(n)) | (Size::Number(n), Size::Batch(_)) => {
+                (n < 0).then_some(false)
+            }
+            (Size::Batch(a), Size::Batch(b)) => (a == b).then_some(true),
+        };
+        let pairs = self.pairs([0, 1])?.into_iter();
+        pairs
+            .map(|pair| result(pair).map(|equal| Size::Number(equal.into())))
+            .collect()
     }
 
     pub(super) fn select(&self) -> Result<Reading> {
-        Reading::node(Op::Where, 3, self.element(1)?, self.broadcast(0)?)
+        let shape = self.broadcast(0)?;
+        let mut reading = Reading::node(Op::Where, 3, self.element(1)?, shape)?;
+        if let Reading::Node { outputs, .. } = &mut reading {
+            outputs[0].sizes = self.selected();
+        }
+        Ok(reading)
+    }
+
+    /// The numbers that a known condition chooses of those that depend on the
+    /// batch.
+    fn selected(&self) -> Option<Vec<Size>> {
+        let condition = self.given(0)?.value.constant.as_deref()?;
+        let crate::Data::Bool(flags) = condition.data() else {
+            return None;
+        };
+        let pairs = self.pairs([1, 2])?;
+        if flags.len() != pairs.len() {
+            return None;
+        }
+        let chosen = flags.iter().zip(pairs);
+        Some(
+            chosen
+                .map(|(&flag, (yes, no))| if flag { yes } else { no })
+                .collect(),
+        )
     }
 
     pub(super) fn cast(&self, to: ElementType) -> Result<Reading> {

@@ -3,11 +3,15 @@
 
 use recert_graph::{Binary, Node as Source};
 
-use super::{Lowering, refuse, unsupported};
+use super::places::Full;
+use super::tokens::apart;
+use super::{Lowering, MIXES, refuse, unsupported};
 use crate::across::Broadcast;
 use crate::error::Result;
 use crate::ir::{Op, ValueId};
+use crate::maths::Smooth;
 use crate::pointwise::{Arith, Operand, Step, Unary};
+use crate::rearrange::{offsets, strides};
 use crate::tile::Clamp;
 
 /// The function that an operator applies to every value, if it is one.
@@ -27,6 +31,9 @@ pub(super) fn step(op: &recert_graph::Op) -> Option<Step> {
         U::Relu => return Some(Step::Clamp(Clamp::RELU)),
         U::Abs => Unary::Abs,
         U::Ceil => Unary::Ceil,
+        U::Erf => Unary::Smooth(Smooth::Erf),
+        U::Gelu { tanh: false } => Unary::Smooth(Smooth::Gelu),
+        U::Gelu { tanh: true } => Unary::Smooth(Smooth::GeluTanh),
         U::Exp => Unary::Exp,
         U::Floor => Unary::Floor,
         U::HardSigmoid { alpha, beta } => Unary::HardSigmoid(alpha, beta),
@@ -88,6 +95,7 @@ impl Lowering<'_> {
             Binary::Sub => Arith::Sub,
             Binary::Mul => Arith::Mul,
             Binary::Div => Arith::Div,
+            Binary::Pow => return self.power(node),
             _ => return Err(unsupported(node)),
         };
         let known = |position| {
@@ -104,9 +112,9 @@ impl Lowering<'_> {
     /// A value and a constant, the node's input at `position`.
     fn with_constant(&mut self, node: &Source, arith: Arith, position: usize) -> Result<()> {
         let id = self.data(node, 1 - position)?;
-        let dims = self.dims(id).to_vec();
+        let full = self.input_full(node, 1 - position)?;
         let constant = self.floats(node, position)?;
-        let operand = constant.and_then(|(shape, values)| operand(&dims, &shape, &values));
+        let operand = constant.and_then(|(shape, values)| beside(&full, &shape, &values));
         let operand = operand.ok_or_else(|| {
             refuse(
                 node,
@@ -124,14 +132,30 @@ impl Lowering<'_> {
     /// Two values: a residual of a convolution, or an operation of its own.
     fn pair(&mut self, node: &Source, arith: Arith) -> Result<()> {
         let (a, b) = (self.data(node, 0)?, self.data(node, 1)?);
-        let shape = Broadcast::shape(self.dims(a), self.dims(b));
-        let shape = shape.ok_or_else(|| {
+        let (mut a, mut b) = (a, b);
+        let (full_a, full_b) = (self.input_full(node, 0)?, self.input_full(node, 1)?);
+        let output = self
+            .full(node.output())
+            .ok_or_else(|| refuse(node, MIXES))?;
+        if !self.alone() && !apart(&full_a, &full_b, &output) {
+            return Err(refuse(node, MIXES));
+        }
+        // Axes that only one of them has.
+        let shape = output.dims_of_one();
+        for id in [&mut a, &mut b] {
+            let dims = self.dims(*id);
+            if let Some(missing @ 1..) = shape.len().checked_sub(dims.len()) {
+                let dims = [&vec![1; missing], dims].concat();
+                *id = self.unnamed(Op::View, vec![*id], dims);
+            }
+        }
+        if Broadcast::shape(self.dims(a), self.dims(b)).as_ref() != Some(&shape) {
             let (a, b) = (self.dims(a), self.dims(b));
-            refuse(
+            return Err(refuse(
                 node,
                 format!("tensors of shapes {a:?} and {b:?} an image do not fit"),
-            )
-        })?;
+            ));
+        }
         if arith == Arith::Add && self.dims(a) == self.dims(b) && a != b {
             let makes = |id: ValueId| {
                 let place = self.maker_of_once(id)?;
@@ -156,6 +180,7 @@ impl Lowering<'_> {
     /// One that was not folded into a layer before it.
     pub(super) fn batch_normalization(&mut self, node: &Source) -> Result<()> {
         let id = self.data(node, 0)?;
+        self.check_images(node)?;
         let normalization = self.source.normalization(node);
         let normalization =
             normalization.ok_or_else(|| refuse(node, "its numbers are not known beforehand"))?;
@@ -191,12 +216,48 @@ pub(super) fn operand(dims: &[usize], shape: &[usize], values: &[f32]) -> Option
     if shape[0] == dims[0] && dims.len() != 2 && rest.iter().all(|&size| size == 1) {
         return Some(Operand::Channels(values.to_vec()));
     }
+    let [first @ .., last] = &shape[..] else {
+        return None;
+    };
+    if dims.last() == Some(last) && first.iter().all(|&size| size == 1) {
+        return Some(Operand::Columns(values.iter().map(positive).collect()));
+    }
+    let all = stretched(dims, &shape, values)?;
+    Some(Operand::All(all.iter().map(positive).collect()))
+}
+
+/// The number, 0 for -0: what [`crate::ARITHMETIC`] has for these constants.
+fn positive(value: &f32) -> f32 {
+    value + 0.0
+}
+
+/// As [`operand`], for a tensor that may have the batch at another axis.
+fn beside(full: &Full, shape: &[usize], values: &[f32]) -> Option<Operand> {
+    let missing = full.dims.len().checked_sub(shape.len())?;
+    let mut shape = [&vec![1; missing], shape].concat();
+    if let Some(place) = full.place {
+        // One number an image, or a part of it, is none of an image's own.
+        if shape[place.axis] != 1 {
+            return None;
+        }
+        if place.factor == 1 {
+            shape.remove(place.axis);
+        }
+    }
+    operand(&full.dims_of_one(), &shape, values)
+}
+
+/// A constant stretched to a tensor of shape `dims`, if it fits.
+pub(super) fn stretched(dims: &[usize], shape: &[usize], values: &[f32]) -> Option<Vec<f32>> {
+    let missing = dims.len().checked_sub(shape.len())?;
+    let shape = [&vec![1; missing], shape].concat();
     if Broadcast::shape(dims, &shape).as_deref() != Some(dims) {
         return None;
     }
-    let stretched = Broadcast::new(Arith::Add, dims, &shape, dims);
-    let zeros = vec![0.0; dims.iter().product()];
-    let mut all = zeros.clone();
-    stretched.run(&zeros, values, &mut all);
-    Some(Operand::All(all))
+    let axes = strides(&shape).into_iter().zip(&shape);
+    let axes: Vec<isize> = axes
+        .map(|(s, &d)| if d == 1 { 0 } else { s as isize })
+        .collect();
+    let places = offsets(dims, &axes, 0).into_iter();
+    Some(places.map(|place| values[place]).collect())
 }

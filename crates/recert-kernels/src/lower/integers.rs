@@ -149,7 +149,11 @@ struct Rewrite {
 
 impl Rewrite {
     fn node(&mut self, mut node: Node) {
-        let (first, output) = (node.inputs[0], node.output);
+        let output = node.output;
+        let Some(&first) = node.inputs.first() else {
+            self.nodes.push(node);
+            return;
+        };
         match &mut node.op {
             Op::Quantize(grid) => {
                 let grid = *grid;

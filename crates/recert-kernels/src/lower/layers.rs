@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use recert_graph::Node as Source;
 
-use super::{Lowering, Meaning, refuse, unsupported};
+use super::{Lowering, MIXES, Meaning, refuse, unsupported};
 use crate::across::{Reduction, Softmax};
 use crate::conv::{Filter, Window};
 use crate::error::Result;
@@ -79,6 +79,10 @@ impl Lowering<'_> {
     }
 
     pub(super) fn matmul(&mut self, node: &Source) -> Result<()> {
+        let known = node.input(1).and_then(|id| self.source.constant(id));
+        if known.is_none_or(|constant| constant.shape().len() != 2) {
+            return self.product(node);
+        }
         let (dims, weights) = self.weights(node)?;
         let &[inputs, outputs] = &dims[..] else {
             return Err(refuse(node, "its second factor is no matrix"));
@@ -94,6 +98,10 @@ impl Lowering<'_> {
         bias: Vec<f32>,
     ) -> Result<()> {
         let id = self.data(node, 0)?;
+        if self.dims(id).len() != 1 {
+            return self.rows(node, [inputs, outputs], weights, bias);
+        }
+        self.check_images(node)?;
         if self.dims(id) != [inputs] || outputs == 0 || inputs == 0 {
             let why = format!(
                 "its input is of shape {:?} an image, its weights of shape {:?}",
@@ -172,7 +180,7 @@ impl Lowering<'_> {
     ) -> Result<()> {
         use recert_graph::Reduction as R;
         let id = self.data(node, 0)?;
-        let axes = axes.iter().map(|&axis| Self::axis(node, axis));
+        let axes = axes.iter().map(|&axis| self.axis_of(node, 0, axis));
         let axes: Vec<usize> = axes.collect::<Result<_>>()?;
         let op = match reduction {
             R::Mean if self.dims(id).len() == 3 && axes == [1, 2] => Op::Means,
@@ -186,14 +194,20 @@ impl Lowering<'_> {
 
     pub(super) fn softmax(&mut self, node: &Source, axes: Range<usize>) -> Result<()> {
         let id = self.data(node, 0)?;
-        let axes = Self::axis(node, axes.start)?..axes.end - 1;
+        let (first, last) = (axes.start, axes.end - 1);
+        let axes = self.axis_of(node, 0, first)?..self.axis_of(node, 0, last)? + 1;
+        // The batch, with nothing else, may not be among them.
+        if axes.len() != last + 1 - first {
+            return Err(refuse(node, MIXES));
+        }
         let op = Op::Softmax(along(self.dims(id), axes));
         self.push(node, op, vec![id])
     }
 
     pub(super) fn arg_max(&mut self, node: &Source, axis: usize, last: bool) -> Result<()> {
         let id = self.data(node, 0)?;
-        let axis = Self::axis(node, axis)?;
+        self.check_images(node)?;
+        let axis = self.axis_of(node, 0, axis)?;
         let output = OutputValue {
             value: id,
             arg_max: Some(ArgMax {

@@ -32,7 +32,7 @@ impl Lowering<'_> {
             Granularity::Tensor => Ok((Operand::One(scale[0]), Operand::One(zero[0]))),
             Granularity::Axis(axis) => {
                 let mut shape = vec![1; dims.len()];
-                shape[Self::axis(node, axis)?] = scale.len();
+                shape[self.axis_of(node, 0, axis)?] = scale.len();
                 let along = |values: &[f32]| operand(dims, &shape, values).ok_or_else(bad);
                 Ok((along(&scale)?, along(&zero)?))
             }

@@ -11,18 +11,40 @@ use crate::rearrange::Cut;
 impl Lowering<'_> {
     pub(super) fn transpose(&mut self, node: &Source, perm: &[usize]) -> Result<()> {
         let id = self.any(node, 0)?;
-        let [0, rest @ ..] = perm else {
+        let full = self.input_full(node, 0)?;
+        let output = self
+            .full(node.output())
+            .ok_or_else(|| refuse(node, MIXES))?;
+        if let (Some(from), Some(to)) = (full.place, output.place)
+            && perm[to.axis] != from.axis
+            && !self.alone()
+        {
             return Err(refuse(node, MIXES));
-        };
-        let order = rest.iter().map(|axis| axis - 1).collect();
-        self.push(node, Op::Transpose(order), vec![id])
+        }
+        let merged = |axis: usize| full.place.is_some_and(|p| p.axis == axis && p.factor > 1);
+        let kept = perm.iter().filter_map(|&axis| {
+            // What is merged with the batch goes with it.
+            full.axis(axis).or_else(|| merged(axis).then_some(axis))
+        });
+        let order: Vec<usize> = kept.collect();
+        let dims: Vec<usize> = order.iter().map(|&axis| self.dims(id)[axis]).collect();
+        let moved = order.iter().filter(|&&axis| self.dims(id)[axis] > 1);
+        if moved.is_sorted() {
+            return self.push(node, Op::View, vec![id]);
+        }
+        self.push_as(node, Op::Transpose(order), vec![id], dims)
+    }
+
+    pub(super) fn reshape(&mut self, node: &Source) -> Result<()> {
+        let id = self.any(node, 0)?;
+        self.push(node, Op::View, vec![id])
     }
 
     pub(super) fn slice(&mut self, node: &Source, slices: &[AxisSlice]) -> Result<()> {
         let id = self.any(node, 0)?;
         let mut cuts: Vec<Cut> = self.dims(id).iter().map(|&size| Cut::whole(size)).collect();
         for slice in slices {
-            cuts[Self::axis(node, slice.axis)?] = Cut {
+            cuts[self.axis_of(node, 0, slice.axis)?] = Cut {
                 before: 0,
                 count: slice.count,
                 start: slice.start,
@@ -40,14 +62,24 @@ impl Lowering<'_> {
         let PadMode::Constant(fill) = mode else {
             return Err(refuse(node, "only padding by a constant is supported here"));
         };
-        let [[0, 0], pads @ ..] = pads else {
-            return Err(refuse(node, MIXES));
-        };
+        let full = self.input_full(node, 0)?;
+        let mut kept = Vec::new();
+        for (axis, &pads) in pads.iter().enumerate() {
+            match full.place {
+                Some(place) if place.axis == axis => {
+                    if pads != [0, 0] {
+                        return Err(refuse(node, MIXES));
+                    }
+                    kept.extend((place.factor > 1).then_some(pads));
+                }
+                _ => kept.push(pads),
+            }
+        }
         let cuts = self
             .dims(id)
             .iter()
-            .zip(pads)
-            .map(|(&size, &[before, after])| {
+            .zip(kept)
+            .map(|(&size, [before, after])| {
                 // Negative padding cuts off.
                 let start = before.min(0).unsigned_abs() as usize;
                 let end = after.min(0).unsigned_abs() as usize;
@@ -83,9 +115,24 @@ impl Lowering<'_> {
     }
 
     pub(super) fn concat(&mut self, node: &Source, axis: usize) -> Result<()> {
-        let axis = Self::axis(node, axis)?;
-        let ids = (0..node.inputs.len()).map(|position| self.data(node, position));
-        let ids = ids.collect::<Result<_>>()?;
+        let output = self
+            .full(node.output())
+            .ok_or_else(|| refuse(node, MIXES))?;
+        let dims = output.dims_of_one();
+        let axis = output.axis(axis).ok_or_else(|| refuse(node, MIXES))?;
+        let mut ids = Vec::new();
+        for position in 0..node.inputs.len() {
+            let id = self.value_or_constant(node, position)?;
+            // Of a file for one image alone, one of its axes may count as the
+            // batch in some tensors and not in others.
+            if self.dims(id).len() != dims.len() {
+                return Err(refuse(
+                    node,
+                    "tensors of these shapes are not supported here",
+                ));
+            }
+            ids.push(id);
+        }
         self.push(node, Op::Concat(axis), ids)
     }
 

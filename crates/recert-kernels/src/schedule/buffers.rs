@@ -32,6 +32,8 @@ pub(crate) struct Schedule {
     pub(crate) outputs: Vec<Location>,
     /// The most values that one step touches for one image.
     pub(crate) widest: usize,
+    /// The most values that one step needs beside its tensors.
+    pub(crate) scratch: usize,
 }
 
 pub(super) type StorageId = usize;
@@ -70,6 +72,7 @@ pub(super) fn assign(
     let mut free: HashMap<Layout, Vec<usize>> = HashMap::new();
     let mut steps = Vec::new();
     let mut widest = 0;
+    let scratch = drafts.iter().map(|draft| draft.work.scratch()).max();
     for (number, draft) in drafts.into_iter().enumerate() {
         let storage = &storages[draft.output];
         let slot = free.get_mut(&storage.layout).and_then(Vec::pop);
@@ -104,5 +107,6 @@ pub(super) fn assign(
         slots,
         outputs: outputs.iter().map(|&id| locations[id]).collect(),
         widest,
+        scratch: scratch.unwrap_or(0),
     }
 }

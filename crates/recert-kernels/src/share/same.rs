@@ -5,6 +5,7 @@ use crate::conv::Filter;
 use crate::integer::{ByteFilter, End, Epilogue, Grid, Joint};
 use crate::ir::{Op, Value};
 use crate::pointwise::{Operand, Step, Unary};
+use crate::product::{Attention, Score};
 use crate::tile::Clamp;
 
 /// Whether two tensors are of one shape and held in one way.
@@ -57,10 +58,40 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
                 window: other_window,
             },
         ) => (kind, window) == (other_kind, other_window),
-        (Op::Means, Op::Means) | (Op::View, Op::View) => true,
-        (Op::Pointwise(a), Op::Pointwise(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| steps(a, b))
+        (
+            Op::Linear {
+                weights,
+                bias,
+                steps: own,
+            },
+            Op::Linear {
+                weights: other_weights,
+                bias: other_bias,
+                steps: other,
+            },
+        ) => chains(own, other) && floats(bias, other_bias) && floats(weights, other_weights),
+        (
+            Op::LayerNorm {
+                scale,
+                shift,
+                epsilon,
+            },
+            Op::LayerNorm {
+                scale: other_scale,
+                shift: other_shift,
+                epsilon: other_epsilon,
+            },
+        ) => {
+            one(*epsilon, *other_epsilon)
+                && floats(scale, other_scale)
+                && floats(shift, other_shift)
         }
+        (Op::Product(a), Op::Product(b)) => a == b,
+        (Op::Attention(a), Op::Attention(b)) => attentions(a, b),
+        (Op::Constant(a), Op::Constant(b)) => floats(a, b),
+        (Op::Take(axis, a), Op::Take(other, b)) => axis == other && a == b,
+        (Op::Means, Op::Means) | (Op::View, Op::View) => true,
+        (Op::Pointwise(a), Op::Pointwise(b)) => chains(a, b),
         (Op::Pair(a), Op::Pair(b)) => a == b,
         (Op::Transpose(a), Op::Transpose(b)) => a == b,
         (
@@ -140,8 +171,47 @@ fn filters(a: &Filter, b: &Filter) -> bool {
         && floats(weights, &b.weights)
 }
 
+fn chains(a: &[Step], b: &[Step]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| steps(a, b))
+}
+
+fn attentions(a: &Attention, b: &Attention) -> bool {
+    let Attention {
+        queries,
+        keys,
+        values,
+        output,
+        sizes,
+        factors,
+        scores,
+    } = a;
+    let score = |(a, b): (&Score, &Score)| match (a, b) {
+        (Score::With(a, c), Score::With(b, d)) => a == b && one(*c, *d),
+        (Score::Add(a), Score::Add(b)) => floats(a, b),
+        _ => false,
+    };
+    let bits = |factors: &[Option<f32>; 2]| factors.map(|factor| factor.map(f32::to_bits));
+    (queries, keys, values, output) == (&b.queries, &b.keys, &b.values, &b.output)
+        && *sizes == b.sizes
+        && bits(factors) == bits(&b.factors)
+        && scores.len() == b.scores.len()
+        && scores.iter().zip(&b.scores).all(score)
+}
+
 fn steps(a: &Step, b: &Step) -> bool {
     match (a, b) {
+        (
+            Step::Own {
+                arith,
+                steps,
+                first,
+            },
+            Step::Own {
+                arith: other_arith,
+                steps: other,
+                first: other_first,
+            },
+        ) => (arith, first) == (other_arith, other_first) && chains(steps, other),
         (Step::Clamp(a), Step::Clamp(b)) => clamps(*a, *b),
         (Step::Unary(a), Step::Unary(b)) => unary(*a, *b),
         (Step::With(a, operand), Step::With(b, other))
@@ -162,9 +232,9 @@ fn unary(a: Unary, b: Unary) -> bool {
 fn operands(a: &Operand, b: &Operand) -> bool {
     match (a, b) {
         (Operand::One(a), Operand::One(b)) => one(*a, *b),
-        (Operand::Channels(a), Operand::Channels(b)) | (Operand::All(a), Operand::All(b)) => {
-            floats(a, b)
-        }
+        (Operand::Channels(a), Operand::Channels(b))
+        | (Operand::Columns(a), Operand::Columns(b))
+        | (Operand::All(a), Operand::All(b)) => floats(a, b),
         _ => false,
     }
 }

@@ -125,6 +125,17 @@ pub(super) fn work(graph: &Graph) -> (f64, usize) {
             Some(filter.weights.len() * window.output.iter().product::<usize>())
         }
         Op::Gemm { weights, .. } => Some(weights.len()),
+        Op::Linear { weights, bias, .. } => {
+            Some(weights.len() * (graph.values[node.output].len() / bias.len()))
+        }
+        Op::Product(product) => {
+            let [rows, inner, columns] = product.sizes;
+            Some(product.output.firsts.len() * rows * inner * columns)
+        }
+        Op::Attention(attention) => {
+            let [queries, keys, inner, width] = attention.sizes;
+            Some(attention.output.firsts.len() * queries * keys * (inner + width))
+        }
         Op::ByteGemm { filter, .. } => Some(filter.weights.len()),
         _ => None,
     };

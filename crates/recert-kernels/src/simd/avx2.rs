@@ -2,13 +2,14 @@
 //! sums takes part: bytes are widened to 16 bits before they are multiplied.
 
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm_srli_si128,
-    _mm256_add_epi32, _mm256_add_ps, _mm256_adds_epi16, _mm256_and_si256, _mm256_cvtepi32_ps,
-    _mm256_cvtepu8_epi32, _mm256_cvtps_epi32, _mm256_fmadd_ps, _mm256_madd_epi16, _mm256_max_epu8,
-    _mm256_max_ps, _mm256_min_epu8, _mm256_min_ps, _mm256_packs_epi32, _mm256_packus_epi16,
+    __m128i, __m256, __m256i, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT,
+    _mm_srli_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_adds_epi16, _mm256_and_si256,
+    _mm256_blendv_ps, _mm256_cmp_ps, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi32, _mm256_cvtps_epi32,
+    _mm256_div_ps, _mm256_fmadd_ps, _mm256_madd_epi16, _mm256_max_epu8, _mm256_max_ps,
+    _mm256_min_epu8, _mm256_min_ps, _mm256_mul_ps, _mm256_packs_epi32, _mm256_packus_epi16,
     _mm256_permutevar8x32_epi32, _mm256_round_ps, _mm256_set1_epi8, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi16, _mm256_srai_epi16,
-    _mm256_srli_epi16,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_slli_epi16, _mm256_slli_epi32,
+    _mm256_srai_epi16, _mm256_srli_epi16, _mm256_sub_ps,
 };
 
 use bytemuck::must_cast;
@@ -43,6 +44,19 @@ impl Floats for Avx2 {
             fn lanes(v: F) -> Lanes { must_cast(v) }
             fn splat(value: f32) -> F { [_mm256_set1_ps(value); 2] }
             fn add(a: F, b: F) -> F { halves!(_mm256_add_ps, a, b) }
+            fn sub(a: F, b: F) -> F { halves!(_mm256_sub_ps, a, b) }
+            fn mul(a: F, b: F) -> F { halves!(_mm256_mul_ps, a, b) }
+            fn div(a: F, b: F) -> F { halves!(_mm256_div_ps, a, b) }
+            fn pick(a: F, b: F, yes: F, no: F) -> F {
+                let less = halves!(_mm256_cmp_ps::<_CMP_LT_OQ>, a, b);
+                halves!(_mm256_blendv_ps, no, yes, less)
+            }
+            fn power_of_two(v: F) -> F {
+                let bits: I = must_cast(v);
+                let shifted = halves!(_mm256_slli_epi32::<23>, bits);
+                let one = [_mm256_set1_epi32(0x3f80_0000); 2];
+                must_cast(halves!(_mm256_add_epi32, shifted, one))
+            }
             fn fma(a: F, b: F, c: F) -> F { halves!(_mm256_fmadd_ps, a, b, c) }
             fn max(a: F, b: F) -> F { halves!(_mm256_max_ps, a, b) }
             fn min(a: F, b: F) -> F { halves!(_mm256_min_ps, a, b) }

@@ -2,13 +2,14 @@
 //! part: without VNNI, bytes are widened to 16 bits before they are multiplied.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_adds_epi16, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
-    _mm512_cvtps_epi32, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps,
-    _mm512_madd_epi16, _mm512_max_epu8, _mm512_max_ps, _mm512_min_epu8, _mm512_min_ps,
-    _mm512_packs_epi32, _mm512_packus_epi16, _mm512_permutexvar_epi32, _mm512_roundscale_ps,
-    _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32,
-    _mm512_slli_epi16, _mm512_srai_epi16, _mm512_srli_epi16,
+    __m512, __m512i, _CMP_LT_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm512_add_epi32,
+    _mm512_add_ps, _mm512_adds_epi16, _mm512_and_si512, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps,
+    _mm512_cvtepu8_epi32, _mm512_cvtps_epi32, _mm512_div_ps, _mm512_dpbusd_epi32,
+    _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_madd_epi16, _mm512_mask_blend_ps, _mm512_max_epu8,
+    _mm512_max_ps, _mm512_min_epu8, _mm512_min_ps, _mm512_mul_ps, _mm512_packs_epi32,
+    _mm512_packus_epi16, _mm512_permutexvar_epi32, _mm512_roundscale_ps, _mm512_set1_epi8,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_slli_epi16,
+    _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srli_epi16, _mm512_sub_ps,
 };
 
 use bytemuck::must_cast;
@@ -32,6 +33,16 @@ impl Floats for Avx512 {
             fn lanes(v: __m512) -> Lanes { must_cast(v) }
             fn splat(value: f32) -> __m512 { _mm512_set1_ps(value) }
             fn add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+            fn sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
+            fn mul(a: __m512, b: __m512) -> __m512 { _mm512_mul_ps(a, b) }
+            fn div(a: __m512, b: __m512) -> __m512 { _mm512_div_ps(a, b) }
+            fn pick(a: __m512, b: __m512, yes: __m512, no: __m512) -> __m512 {
+                _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
+            }
+            fn power_of_two(v: __m512) -> __m512 {
+                let shifted = _mm512_slli_epi32::<23>(must_cast(v));
+                must_cast(_mm512_add_epi32(shifted, _mm512_set1_epi32(0x3f80_0000)))
+            }
             fn fma(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
             fn max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
             fn min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }

@@ -35,6 +35,32 @@ impl Floats for Portable {
         each(a, b, |a, b| a + b)
     }
     #[inline(always)]
+    fn sub(self, a: Lanes, b: Lanes) -> Lanes {
+        each(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Lanes, b: Lanes) -> Lanes {
+        each(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: Lanes, b: Lanes) -> Lanes {
+        each(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn pick(self, a: Lanes, b: Lanes, yes: Lanes, no: Lanes) -> Lanes {
+        std::array::from_fn(|lane| {
+            if a[lane] < b[lane] {
+                yes[lane]
+            } else {
+                no[lane]
+            }
+        })
+    }
+    #[inline(always)]
+    fn power_of_two(self, v: Lanes) -> Lanes {
+        v.map(|v| f32::from_bits((v.to_bits() << 23).wrapping_add(0x3f80_0000)))
+    }
+    #[inline(always)]
     fn fma(self, a: Lanes, b: Lanes, c: Lanes) -> Lanes {
         std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]))
     }

@@ -139,6 +139,7 @@ impl Function {
         let same = |step: &Step| match step {
             Step::Clamp(_) | Step::Unary(_) => true,
             Step::With(_, operand) | Step::From(_, operand) => matches!(operand, Operand::One(_)),
+            Step::Own { .. } => false,
         };
         steps.iter().all(same).then(|| Self {
             input,
@@ -163,7 +164,9 @@ impl Function {
                     Arith::Add | Arith::Mul => arith.of(v, *c),
                     Arith::Sub | Arith::Div => arith.of(*c, v),
                 },
-                Step::With(..) | Step::From(..) => unreachable!("refused by `new`"),
+                Step::With(..) | Step::From(..) | Step::Own { .. } => {
+                    unreachable!("refused by `new`")
+                }
             }))
         })
     }
