@@ -17,7 +17,7 @@ use counts::{Counts, Error};
 
 const USAGE: &str = "usage:
   recert-replay extract LEDGER TABLE.tsv    counts of a ledger, by code
-  recert-replay run OUT.tsv [REPLICATES [ledger|log[/H]]]
+  recert-replay run OUT.tsv [REPLICATES [all|ledger|log[/H] [THREADS]]]
                                             replays data/*.tsv, ../shared/logs
   recert-replay summary RESULTS.tsv         the tables of README.md";
 
@@ -42,12 +42,14 @@ fn run(arguments: &[String]) -> Result<(), Error> {
             let counts = Counts::extract(Path::new(ledger), 1000)?;
             std::fs::write(table, counts.to_text())?;
         }
-        ["run", out] => replay::run(&root(), Path::new(out), (REPLICATES, ""))?,
-        ["run", out, replicates] => {
-            replay::run(&root(), Path::new(out), (replicates.parse()?, ""))?;
-        }
-        ["run", out, replicates, only] => {
-            replay::run(&root(), Path::new(out), (replicates.parse()?, only))?;
+        ["run", out, ref settings @ ..] if settings.len() <= 3 => {
+            let replicates = settings
+                .first()
+                .map_or(Ok(REPLICATES), |text| text.parse())?;
+            let only = settings.get(1).copied().filter(|&only| only != "all");
+            let threads = settings.get(2).map_or(Ok(2), |text| text.parse())?;
+            let replicates = (replicates, only.unwrap_or(""));
+            replay::run(&root(), Path::new(out), replicates, threads)?;
         }
         ["summary", results] => print!("{}", summary::tables(&std::fs::read_to_string(results)?)?),
         _ => return Err(USAGE.into()),

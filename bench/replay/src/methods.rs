@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use recert_num::{Alpha, LowerBound, Radius, Sigma};
-use recert_smooth::Irs;
+use recert_smooth::baseline::{Baseline, FromScratch, Known};
 use recert_smooth::bound::{self, Pairs, Tally};
 use recert_smooth::budget::{self, CELLS, Design, Goal, Levels, Pilot, Study};
+use recert_smooth::{Irs, Sides};
 
 use crate::counts::Error;
 use crate::law::Law;
-use crate::samples::{N0, Samples, Seen};
+use crate::samples::{Samples, Seen};
 
 /// Total failure probability of a recertification.
 const ALPHA: f64 = 0.002;
@@ -61,20 +62,59 @@ impl Inputs<'_> {
             .collect()
     }
 
-    /// From scratch: selection samples, then h's own counts.
-    pub fn from_scratch(&self, seen: &[Seen], memory: &mut Memory) -> Result<Spent, Error> {
-        let alpha = Alpha::new(ALPHA)?;
+    /// From scratch: h's own counts of f's class, and what the baseline pays to select it.
+    pub fn from_scratch(
+        &self,
+        baseline: Baseline,
+        seen: &[Seen],
+        memory: &mut Memory,
+    ) -> Result<Spent, Error> {
         let mut radii = Vec::new();
         for seen in seen {
-            let key = (seen.own, seen.pairs);
-            if !memory.0.contains_key(&key) {
-                let radius = self.radius(bound::direct(seen.own, seen.pairs, alpha)?)?;
-                memory.0.insert(key, radius);
-            }
-            radii.push(memory.0[&key]);
+            radii.push(self.own_radius(seen.own, seen.pairs, memory)?);
         }
-        let evaluations = seen.iter().map(|seen| seen.pairs + N0).sum();
-        Ok(self.sum(radii.into_iter(), evaluations))
+        let evaluations = seen.iter().map(|seen| seen.pairs + baseline.selection());
+        Ok(self.sum(radii.into_iter(), evaluations.sum()))
+    }
+
+    /// From scratch on the samples that f's counts plan, at each of the budgets.
+    pub fn planned(&self, budgets: &[u64], memory: &mut Memory) -> Result<Vec<Spent>, Error> {
+        let known = |samples: &Samples| Known {
+            n: samples.n(),
+            k: samples.k,
+            // Nothing is recorded of classes other than c: certificates are one-sided.
+            runner_up: 0,
+            votes: 1,
+            against: 0,
+        };
+        let known = self.samples.iter().map(known).collect();
+        let mut scratch = FromScratch::new(known, Alpha::new(ALPHA)?, Sides::One)?;
+        let mut spent = Vec::new();
+        for &budget in budgets {
+            let numbers = scratch.samples(Baseline::Planned, budget)?;
+            let mut radii = Vec::new();
+            for ((samples, law), &number) in self.samples.iter().zip(self.laws).zip(&numbers) {
+                let design = Design::Fresh { samples: number };
+                let own = samples.run(law, design, 0).own[0];
+                radii.push(match number {
+                    0 => 0.0,
+                    _ => self.own_radius(own, number, memory)?,
+                });
+            }
+            spent.push(self.sum(radii.into_iter(), numbers.iter().sum()));
+        }
+        Ok(spent)
+    }
+
+    /// The radius from h's own counts.
+    fn own_radius(&self, own: u64, samples: u64, memory: &mut Memory) -> Result<f64, Error> {
+        let key = (own, samples);
+        if let Some(&radius) = memory.0.get(&key) {
+            return Ok(radius);
+        }
+        let radius = self.radius(bound::direct(own, samples, Alpha::new(ALPHA)?)?)?;
+        memory.0.insert(key, radius);
+        Ok(radius)
     }
 
     /// The published method: zeta below gamma, h's own counts from there on,

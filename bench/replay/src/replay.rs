@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use recert_num::Sigma;
+use recert_smooth::baseline::Baseline;
 
 use crate::counts::{Counts, Error};
 use crate::law::{Law, laws};
@@ -13,14 +14,20 @@ use crate::logs;
 use crate::methods::{Inputs, Memory, Spent};
 use crate::samples::Samples;
 
-/// f's samples and the shares of them, in thousandths, from scratch and with the
-/// methods that run h on as many samples of every input.
+/// f's samples and the shares of them, in thousandths, that the methods take which run h on as
+/// many samples of every input.
 const SIZES: [(u64, [u64; 10]); 2] = [
     (10_000, [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]),
     (100_000, [50, 100, 150, 200, 250, 300, 350, 400, 450, 500]),
 ];
 
-/// Budgets of `auto` as parts of the largest n_p: from all of it down, each by a
+/// From scratch the shares are these parts, in hundredths, of the largest. They are dense where
+/// a chord between two would overstate what a radius costs.
+const FROM_SCRATCH: [u64; 19] = [
+    10, 11, 12, 13, 14, 16, 18, 20, 23, 26, 30, 35, 40, 50, 60, 70, 80, 90, 100,
+];
+
+/// Budgets of `auto`, and of from scratch with a plan, as parts of the largest n_p: from all of it down, each by a
 /// factor below the last.
 const BUDGETS: i32 = 12;
 const FACTOR: f64 = 1.5;
@@ -71,7 +78,12 @@ struct Row {
 
 /// Replays everything, or `only` the data of one name (`DATA` or `DATA/H`), and writes one row a method, budget and
 /// replicate.
-pub fn run(root: &Path, out: &Path, (replicates, only): (u64, &str)) -> Result<(), Error> {
+pub fn run(
+    root: &Path,
+    out: &Path,
+    (replicates, only): (u64, &str),
+    threads: usize,
+) -> Result<(), Error> {
     let mut cells = cells(root, replicates)?;
     let (data, h) = only.split_once('/').unwrap_or((only, ""));
     cells.retain(|cell| {
@@ -93,7 +105,7 @@ pub fn run(root: &Path, out: &Path, (replicates, only): (u64, &str)) -> Result<(
         }
     };
     std::thread::scope(|scope| {
-        let threads = [scope.spawn(work), scope.spawn(work)];
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
         threads
             .into_iter()
             .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
@@ -192,12 +204,29 @@ impl Cell {
                 laws: &self.laws,
                 samples: &samples,
             };
-            let seen = inputs.seen(&numbers);
-            for (at, &number) in numbers.iter().enumerate() {
+            let own: Vec<u64> = (FROM_SCRATCH.iter())
+                .map(|part| largest as u64 * part / 100)
+                .collect();
+            let seen = inputs.seen(&own);
+            for (at, &number) in own.iter().enumerate() {
                 let seen: Vec<_> = seen.iter().map(|seen| seen[at]).collect();
                 let budget = number as f64 / self.n as f64;
-                put("scratch", budget, inputs.from_scratch(&seen, &mut memory)?);
-                if self.h != BASE {
+                for (name, baseline) in [
+                    ("scratch", Baseline::FromScratch),
+                    ("paper", Baseline::Paper),
+                ] {
+                    let spent = inputs.from_scratch(baseline, &seen, &mut memory)?;
+                    put(name, budget, spent);
+                }
+            }
+            for (&budget, spent) in budgets.iter().zip(inputs.planned(&budgets, &mut memory)?) {
+                put("planned", share(budget), spent);
+            }
+            if self.h != BASE {
+                let seen = inputs.seen(&numbers);
+                for (at, &number) in numbers.iter().enumerate() {
+                    let seen: Vec<_> = seen.iter().map(|seen| seen[at]).collect();
+                    let budget = number as f64 / self.n as f64;
                     put("published", budget, inputs.published(&seen)?);
                     put("irs", budget, inputs.irs(&seen)?);
                 }

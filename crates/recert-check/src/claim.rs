@@ -37,7 +37,13 @@ pub(crate) struct Claim {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Method {
     /// From scratch on the network's own samples, with failure probability `level`.
-    Scratch { level: f64, two_sided: bool },
+    Scratch {
+        level: f64,
+        two_sided: bool,
+        /// Whether the class, and the split of alpha, are from the selection samples of the
+        /// ledger's own network.
+        class_of_base: bool,
+    },
     /// The smoothed classifier's class.
     Predict { level: f64 },
     /// From the first samples of f and h, by pairs.

@@ -88,6 +88,7 @@ fn example(folder: &Path) -> Result<(Ledger, Series), Error> {
 /// An abstention, one-sided, from `k` of 100 samples.
 fn abstention(k: u64) -> Certificate {
     let parameters = Parameters::Certify(ScratchParameters {
+        class_of: None,
         sides: Some(Sides::One),
         rule: None,
     });

@@ -46,7 +46,7 @@ impl Claim {
 pub enum Parameters {
     /// Certifying f, the ledger's own network, from scratch.
     Certify(ScratchParameters),
-    /// Certifying any other network from scratch.
+    /// Certifying any other network from scratch, of f's class or of its own.
     Direct(ScratchParameters),
     /// Predicting the smoothed classifier's class.
     Predict {},
@@ -129,6 +129,9 @@ pub enum Parameters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScratchParameters {
+    /// Whose selection samples chose the class and split alpha, if not the network's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_of: Option<ClassOf>,
     /// Which probabilities are bounded. The first ledgers bounded the class's alone and
     /// did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +139,14 @@ pub struct ScratchParameters {
     /// The rule that splits alpha by the selection samples, for two-sided certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
+}
+
+/// A network other than the certified one whose selection samples chose the class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClassOf {
+    /// f, the ledger's own network.
+    #[serde(rename = "f")]
+    Original,
 }
 
 /// Which probabilities a certificate bounds.
@@ -432,6 +443,11 @@ mod tests {
             ("certify", "{}".to_owned()),
             ("certify", r#"{"sides":1}"#.to_owned()),
             ("direct", r#"{"rule":"votes-1","sides":2}"#.to_owned()),
+            ("direct", r#"{"class_of":"f","sides":1}"#.to_owned()),
+            (
+                "direct",
+                r#"{"class_of":"f","rule":"votes-1","sides":2}"#.to_owned(),
+            ),
             ("predict", "{}".to_owned()),
             ("until", r#"{"alpha_any":0.001,"until":0.5}"#.to_owned()),
             (
@@ -470,6 +486,7 @@ mod tests {
     fn parameters_in_an_unknown_form_are_kept_as_they_are() {
         for (method, text) in [
             ("certify", r#"{"sides":3}"#),
+            ("direct", r#"{"class_of":"g","sides":1}"#),
             ("irs", r#"{"alpha_f":0.1,"gamma":0.5}"#),
             ("made up", r#"{"gamma":0.5,"b":"x"}"#),
             ("predict", r#"{"gamma":0.5}"#),
@@ -502,6 +519,7 @@ mod tests {
             r#"{"alpha_f":0.0001,"alpha_h":0.0009,"alpha_whole":0.001,"among":3,"early":312,"goal":{"each":9},"inputs":3,"sides":2}"#,
         );
         let scratch = ScratchParameters {
+            class_of: None,
             sides: Some(Sides::One),
             rule: None,
         };

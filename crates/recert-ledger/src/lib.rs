@@ -55,7 +55,7 @@ mod records;
 mod schema;
 
 pub use claims::{
-    Claim, Goal, Images, InputsHash, Parameters, Rule, ScratchParameters, Sides, Statement,
+    Claim, ClassOf, Goal, Images, InputsHash, Parameters, Rule, ScratchParameters, Sides, Statement,
 };
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};

@@ -1,10 +1,10 @@
 //! The report as a JSON document with a versioned schema.
 //!
-//! Schema `recert-report/3`, an object with
+//! Schema `recert-report/4`, an object with
 //!
 //! | field | content |
 //! |---|---|
-//! | `schema` | the text `recert-report/3` |
+//! | `schema` | the text `recert-report/4` |
 //! | `title`, `generated`, `notes` | as in [`Report`] |
 //! | `runs` | the runs, in order; each has the fields of [`Run`] and `metrics` |
 //!
@@ -17,16 +17,21 @@
 //! - `metrics` is derived from the rows: the fields of [`Metrics`], `radii` with
 //!   `certified_at` (exact counts of inputs certified with at least that radius,
 //!   for their label where there are labels), and `speed_up` (a [`SpeedUp`], or
-//!   null for runs from scratch and for those without a comparable one). It is
-//!   for readers; [`from_str`] ignores it and derives it afresh.
+//!   null for runs from scratch and where there is nothing to compare with). It is
+//!   for readers; [`from_str`] ignores it and derives it afresh;
+//! - `baselines` is an object with `from_scratch`, `planned` and `paper`, each a list of points
+//!   of a curve, `{"cost": evaluations, "quality": average radius}`
+//!   ([`ByBaseline`](crate::speed_up::ByBaseline)).
 //!
 //! Numbers are written with as many digits as bring back the same double, so
 //! no bound changes on the way. Fields may be added under the same version;
 //! nothing is renamed, removed or given another meaning.
 //!
+//! In version 3, `speed_up` charges the selection samples of the runs that it compares with, is
+//! given for runs without any radius too, and has no `expected`; there are no `baselines`.
 //! Version 2 has other names for `original` (`base`), `zeta` (`disagreement`) and
 //! `mean_zeta` (`mean_disagreement`); version 1 has also `certified_at` under the
-//! name `certified`, which a field of [`Metrics`] has too. [`from_str`] reads both.
+//! name `certified`, which a field of [`Metrics`] has too. [`from_str`] reads all of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +41,10 @@ use crate::model::{Report, Run};
 use crate::speed_up::{SpeedUp, speed_ups};
 
 /// The schema that [`to_string`] writes.
-pub const SCHEMA: &str = "recert-report/3";
+pub const SCHEMA: &str = "recert-report/4";
 
 /// Earlier schemas, which [`from_str`] reads too.
-const EARLIER: [&str; 2] = ["recert-report/1", "recert-report/2"];
+const EARLIER: [&str; 3] = ["recert-report/1", "recert-report/2", "recert-report/3"];
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -79,7 +84,7 @@ struct Head {
 ///
 /// let report = Report { title: "Empty".to_owned(), ..Report::default() };
 /// let text = json::to_string(&report)?;
-/// assert!(text.contains(r#""schema": "recert-report/3""#));
+/// assert!(text.contains(r#""schema": "recert-report/4""#));
 /// assert_eq!(json::from_str(&text)?, report);
 /// # Ok::<(), recert_report::Error>(())
 /// ```

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::speed_up::{ByBaseline, Point};
 use crate::text;
 
 /// Everything that one report shows.
@@ -93,6 +94,11 @@ pub struct Run {
     /// What else is needed to repeat the run, such as the seed, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
+    /// For a recertification, what certifying the network from scratch is expected to cost, in
+    /// evaluations over all inputs, and to give, as the average of the radii that
+    /// [`Metrics`](crate::Metrics) average: points of a curve for each baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baselines: Option<ByBaseline<Vec<Point>>>,
     /// One row per input.
     pub rows: Vec<Row>,
 }
@@ -365,6 +371,7 @@ impl Run {
             alpha: self.alpha,
             statement: text(&self.statement),
             parameters: parameters.map(|(k, v)| (text(k), text(v))).collect(),
+            baselines: self.baselines.clone(),
             rows: self.rows.iter().map(row).collect(),
         }
     }

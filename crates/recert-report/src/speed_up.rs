@@ -1,22 +1,30 @@
 //! How much cheaper a recertification is than certifying the same network from scratch.
 //!
-//! The speed-up of a recertified run of a network h is a ratio. Its *numerator*
-//! is what certifying h itself from scratch costs at the same quality, by the
-//! runs of h in the same report whose method is
-//! [`Method::Certify`](crate::Method::Certify); its *denominator* is what the
-//! recertified run cost. Quality is the average certified radius (or, without
-//! labels, the average radius), and cost is
+//! The speed-up of a recertified run of a network h is a ratio. Its *numerator* is what
+//! certifying h from scratch costs at the same quality; its *denominator* is what the
+//! recertified run cost. Quality is the average certified radius (or, without labels, the
+//! average radius), and cost is
 //!
-//! - evaluations: of h alone, over all inputs, selection samples and pilots
-//!   included; or
+//! - evaluations: of h alone, over all inputs, pilots included; or
 //! - seconds: of worker time, summed over all inputs and threads.
 //!
-//! So a speed-up compares the cost of the *next* certification, given that the
-//! original network f is certified. Neither side contains what certifying f
-//! cost, and no run of f is in the comparison. All runs of h from scratch are
-//! one baseline, whether one-sided or two-sided and by whatever engine; runs
-//! that stop at a radius are not in it. Without a run of h
-//! from scratch in the report there is no speed-up.
+//! So a speed-up compares the cost of the *next* certification, given that the original network
+//! f is certified. Neither side contains what certifying f cost. Since f's ledger is there, its
+//! class is known, and certifying h from scratch needs no selection samples.
+//!
+//! There are two kinds of numerators:
+//!
+//! - *Expected* ([`Run::baselines`](crate::Run::baselines)): for each [baseline](ByBaseline),
+//!   curves that the caller computed from f's counts, for a network that answers as often with
+//!   each class as f.
+//! - *Measured*: the runs of h in the same report whose method is
+//!   [`Method::Certify`](crate::Method::Certify), without the cost of their selection samples.
+//!   All of them are one baseline, whether one-sided or two-sided and by whatever engine.
+//!
+//! Where there is neither, there is no speed-up. There is none either where a ratio would say
+//! nothing: for a run without any certified radius, which from scratch costs nothing, and for a
+//! run that stops each input at a radius, on either side: it says nothing of what larger radii
+//! cost.
 //!
 //! A [`Point`] is one run: its cost and its quality. A [`Curve`] is made of
 //! several runs with different numbers of samples: between two neighbouring
@@ -25,8 +33,8 @@
 //! rises with the quality. Nothing is extrapolated: where the baseline does not
 //! reach a quality, the ratio is only bounded ([`Ratio`]).
 //!
-//! - [`SpeedUp::evaluations`]: for one run, the cost of its quality on the
-//!   baseline over its own cost.
+//! - [`SpeedUp::expected`]: for one run, the expected cost of its quality over its own cost.
+//! - [`SpeedUp::evaluations`]: the same by the measured runs.
 //! - [`SpeedUp::average_evaluations`]: for the curve of the runs that differ from
 //!   it in the number of samples alone, the ratio of the areas under cost against
 //!   quality, both over the qualities that both curves reach. This is the ratio
@@ -35,23 +43,76 @@
 //!
 //! Quality rises ever more slowly with cost, so a chord of the baseline lies at
 //! or to the right of the true curve: points that are far from each other
-//! overstate what certifying from scratch costs, and with it the speed-up. Use
-//! many numbers of samples (Ugare et al. use ten).
+//! overstate what certifying from scratch costs, and with it the speed-up. Expected curves have
+//! a point for every sixth more samples; measure with many numbers of samples (Ugare et al. use
+//! ten).
 
 use recert_num::{format_down, format_up};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::Metrics;
-use crate::model::Report;
+use crate::model::{Goal, Report};
 use crate::series::Series;
 
 /// The cost of one run and the quality of its certificates.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Evaluations or seconds; finite, from 0 on.
     pub cost: f64,
     /// Average certified radius; finite, from 0 on.
     pub quality: f64,
+}
+
+/// Something for each way to certify h from scratch that recertifying it is compared with.
+///
+/// All three are fixed before h is evaluated. The differences between a speed-up over the
+/// second and over the first is what planning contributes, the rest what the bound does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ByBaseline<T> {
+    /// f's class without selection samples, and as many samples of every input; one-sided or
+    /// two-sided, as f's counts promise more.
+    pub from_scratch: T,
+    /// The same, with the samples planned over the inputs by f's counts.
+    pub planned: T,
+    /// The baseline of Ugare et al.: 100 selection samples and as many estimation samples of
+    /// every input, one-sided.
+    pub paper: T,
+}
+
+impl<T> ByBaseline<T> {
+    /// The same with each member mapped.
+    pub fn map<U>(&self, mut make: impl FnMut(&T) -> U) -> ByBaseline<U> {
+        ByBaseline {
+            from_scratch: make(&self.from_scratch),
+            planned: make(&self.planned),
+            paper: make(&self.paper),
+        }
+    }
+}
+
+impl ByBaseline<Vec<Point>> {
+    /// The speed-up at a recertified point over each baseline, whose curve these points make.
+    ///
+    /// ```
+    /// use recert_report::speed_up::{ByBaseline, Point, Ratio};
+    ///
+    /// let points = |costs: [f64; 2]| -> Vec<Point> {
+    ///     let each = costs.iter().zip([0.25, 0.5]);
+    ///     each.map(|(&cost, quality)| Point { cost, quality }).collect()
+    /// };
+    /// let baselines = ByBaseline {
+    ///     from_scratch: points([100.0, 300.0]),
+    ///     planned: points([50.0, 250.0]),
+    ///     paper: points([200.0, 400.0]),
+    /// };
+    /// let found = baselines.ratios(Point { cost: 50.0, quality: 0.375 });
+    /// assert_eq!(found.from_scratch, Some(Ratio::Exactly(4.0)));
+    /// assert_eq!(found.planned, Some(Ratio::Exactly(3.0)));
+    /// assert_eq!(found.paper, Some(Ratio::Exactly(6.0)));
+    /// ```
+    pub fn ratios(&self, point: Point) -> ByBaseline<Option<Ratio>> {
+        self.map(|points| ratio_at(&Curve::new(points.iter().copied()), point))
+    }
 }
 
 /// Cost against quality, increasing in both.
@@ -181,8 +242,8 @@ fn interpolate(from: Point, to: Point, quality: f64) -> f64 {
 }
 
 /// The speed-up at one recertified point: the cost of its quality on the curve
-/// `scratch` over its own cost. `None` if that curve has no point or the point
-/// cost nothing.
+/// `scratch` over its own cost. `None` if that curve has no point, the point cost nothing, or
+/// its quality is 0: nothing has that quality too.
 ///
 /// ```
 /// use recert_report::speed_up::{Curve, Point, Ratio, ratio_at};
@@ -192,7 +253,7 @@ fn interpolate(from: Point, to: Point, quality: f64) -> f64 {
 /// assert_eq!(ratio_at(&scratch, point(50.0, 0.375)), Some(Ratio::Exactly(4.0)));
 /// ```
 pub fn ratio_at(scratch: &Curve, point: Point) -> Option<Ratio> {
-    if !(point.cost > 0.0 && point.quality.is_finite()) {
+    if !(point.cost > 0.0 && point.quality > 0.0 && point.quality.is_finite()) {
         return None;
     }
     Some(match scratch.cost_at(point.quality)? {
@@ -235,18 +296,39 @@ pub fn average_ratio(scratch: &Curve, recertified: &Curve) -> Option<f64> {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SpeedUp {
-    /// In evaluations, at this run.
+    /// In evaluations, over what each baseline is expected to cost.
+    pub expected: ByBaseline<Option<Ratio>>,
+    /// In evaluations, over the measured runs of the network from scratch, at this run.
     pub evaluations: Option<Ratio>,
-    /// In time, at this run.
+    /// The same in time.
     pub time: Option<Ratio>,
-    /// In evaluations, on average over the curve of runs that differ in the number of samples alone.
+    /// In evaluations, over the measured runs, on average over the curve of runs that differ in
+    /// the number of samples alone.
     pub average_evaluations: Option<f64>,
-    /// In time, on average over that curve.
+    /// The same in time.
     pub average_time: Option<f64>,
 }
 
+impl SpeedUp {
+    /// Whether there is any figure.
+    fn is_some(&self) -> bool {
+        let expected = &self.expected;
+        let ratios = [
+            expected.from_scratch,
+            expected.planned,
+            expected.paper,
+            self.evaluations,
+            self.time,
+        ];
+        ratios.iter().any(Option::is_some)
+            || self.average_evaluations.is_some()
+            || self.average_time.is_some()
+    }
+}
+
 /// The speed-ups of every run of a report, in its order; `None` for runs from
-/// scratch and for those without a comparable run from scratch.
+/// scratch, and where there is nothing to compare with or nothing to compare (see the
+/// [module](self)).
 ///
 /// `metrics` are those of the runs, in order. Runs are comparable if they are of
 /// the same network file in the same arithmetic, on the same inputs with the same
@@ -282,39 +364,62 @@ pub struct SpeedUp {
 pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
     let mut all = vec![None; report.runs.len()];
     let series = Series::all(report);
-    let point = |cost: fn(&Metrics) -> f64, run: usize| {
+    let point = |cost: Cost, run: usize| {
         let metrics = metrics.get(run)?;
         Some(Point {
             cost: cost(metrics),
             quality: metrics.quality()?,
         })
     };
-    let curve = |cost: fn(&Metrics) -> f64, runs: &[usize]| {
-        Curve::new(runs.iter().filter_map(|run| point(cost, *run)))
-    };
-    let evaluations: fn(&Metrics) -> f64 = |metrics| metrics.evaluations as f64;
-    let seconds: fn(&Metrics) -> f64 = |metrics| metrics.seconds;
+    let curve =
+        |cost: Cost, runs: &[usize]| Curve::new(runs.iter().filter_map(|run| point(cost, *run)));
     for one in series.iter().filter(|one| one.recertified) {
         let scratch: Vec<usize> = series
             .iter()
             .filter(|other| other.baseline && other.comparable == one.comparable)
             .flat_map(|other| other.runs.iter().copied())
             .collect();
-        if scratch.is_empty() {
-            continue;
-        }
-        let one_run = |cost, run| ratio_at(&curve(cost, &scratch), point(cost, run)?);
-        let average = |cost| average_ratio(&curve(cost, &scratch), &curve(cost, &one.runs));
-        for run in &one.runs {
-            all[*run] = Some(SpeedUp {
-                evaluations: one_run(evaluations, *run),
-                time: one_run(seconds, *run),
-                average_evaluations: average(evaluations),
-                average_time: average(seconds),
-            });
+        // Since f's class is known, no baseline pays for selecting it.
+        let measured = |cost: Cost| {
+            Curve::new(scratch.iter().filter_map(|&run| {
+                let all = point(cost, run)?;
+                Some(Point {
+                    cost: all.cost * estimation_share(report, metrics, run),
+                    ..all
+                })
+            }))
+        };
+        let stops = |run: &usize| matches!(report.runs[*run].goal, Some(Goal::UntilRadius(_)));
+        for &run in one.runs.iter().filter(|run| !stops(run)) {
+            let ratio = |cost| ratio_at(&measured(cost), point(cost, run)?);
+            let average = |cost| average_ratio(&measured(cost), &curve(cost, &one.runs));
+            let baselines = report.runs[run].baselines.as_ref();
+            let expected = baselines
+                .zip(point(EVALUATIONS, run))
+                .map(|(baselines, point)| baselines.ratios(point));
+            let found = SpeedUp {
+                expected: expected.unwrap_or_default(),
+                evaluations: ratio(EVALUATIONS),
+                time: ratio(SECONDS),
+                average_evaluations: average(EVALUATIONS),
+                average_time: average(SECONDS),
+            };
+            all[run] = found.is_some().then_some(found);
         }
     }
     all
+}
+
+/// What a run cost.
+type Cost = fn(&Metrics) -> f64;
+const EVALUATIONS: Cost = |metrics| metrics.evaluations as f64;
+const SECONDS: Cost = |metrics| metrics.seconds;
+
+/// The part of a run's evaluations that are no selection samples.
+fn estimation_share(report: &Report, metrics: &[Metrics], run: usize) -> f64 {
+    let (run, evaluations) = (&report.runs[run], metrics[run].evaluations);
+    let selection = run.n0.saturating_mul(run.rows.len() as u64);
+    evaluations.saturating_sub(selection) as f64 / evaluations.max(1) as f64
 }
 
 #[cfg(test)]
@@ -361,6 +466,60 @@ mod tests {
         assert_eq!(speed_ups(&report, &metrics), [None, None]);
         report.runs[0].method = Method::default();
         assert!(speed_ups(&report, &metrics)[1].is_some());
+    }
+
+    #[test]
+    fn selection_samples_are_not_charged_and_nothing_is_compared_with_nothing() {
+        let run = |method: &Method, n0, (radius, evaluations)| Run {
+            method: method.clone(),
+            n0,
+            rows: vec![Row {
+                label: Some(1),
+                class: (radius > 0.0).then_some(1),
+                radius,
+                evaluations,
+                ..Row::default()
+            }],
+            ..Run::default()
+        };
+        let auto = Method::Recertify {
+            name: "auto".to_owned(),
+            original: None,
+            gamma: None,
+        };
+        let from_scratch = Method::default();
+        let runs = vec![
+            run(&from_scratch, 100, (0.5, 500)),
+            run(&auto, 0, (0.5, 200)),
+            run(&auto, 0, (0.0, 200)),
+        ];
+        let mut report = Report {
+            runs,
+            ..Report::default()
+        };
+        let metrics: Vec<_> = report.runs.iter().map(Metrics::new).collect();
+        let found = speed_ups(&report, &metrics);
+        let evaluations = found[1].unwrap().evaluations;
+        assert_eq!(evaluations, Some(Ratio::Exactly(400.0 / 200.0)));
+        assert_eq!(found[2], None, "no radius");
+        // Without a run from scratch there is what is expected, in evaluations alone.
+        let points = |cost| vec![Point { cost, quality: 0.5 }];
+        report.runs[1].baselines = Some(ByBaseline {
+            from_scratch: points(300.0),
+            planned: points(200.0),
+            paper: points(400.0),
+        });
+        report.runs[0].network = "another".to_owned();
+        let found = speed_ups(&report, &metrics)[1].unwrap();
+        let exactly = |ratio| Some(Ratio::Exactly(ratio));
+        let expected = ByBaseline {
+            from_scratch: exactly(1.5),
+            planned: exactly(1.0),
+            paper: exactly(2.0),
+        };
+        assert_eq!((found.expected, found.evaluations), (expected, None));
+        report.runs[1].goal = Some(Goal::UntilRadius(0.25));
+        assert_eq!(speed_ups(&report, &metrics)[1], None, "stops at a radius");
     }
 
     #[test]

@@ -36,8 +36,8 @@ impl Default for Options {
     }
 }
 
-/// Writes a report as text: tables of the runs, of certified accuracy and of
-/// cost, then the inputs, the confidence statements, the bounds and the notes.
+/// Writes a report as text: tables of the runs, of certified accuracy, of cost and of
+/// speed-ups, then the inputs, the confidence statements, the bounds and the notes.
 /// Plain UTF-8, no colour.
 ///
 /// Certified accuracies and radii are rounded down, mean zeta up. Runs with and
@@ -74,6 +74,14 @@ pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
         push_table(&run_tables::cost(&summary), &[], options, &mut out, |_| {
             Vec::new()
         });
+        if let Some(table) = run_tables::speed_up(&summary) {
+            push_table(&table, &["method", "samples"], options, &mut out, |run| {
+                vec![
+                    summary.method_name_in_detail(run),
+                    text::grouped(report.runs[run].n),
+                ]
+            });
+        }
     }
     push_sections(&summary, options, &mut out);
     out.push(String::new());

@@ -11,7 +11,7 @@ const fn term(word: &'static str, meaning: &'static str) -> Term {
 }
 
 /// Terms of tables and plots.
-pub(crate) const TERMS: [Term; 13] = [
+pub(crate) const TERMS: [Term; 16] = [
     term(
         "smoothed classifier",
         "g(x) = the class that f answers most often on x + noise (Cohen, Rosenfeld, Kolter, ICML 2019)",
@@ -56,6 +56,18 @@ pub(crate) const TERMS: [Term; 13] = [
     term(
         "zeta",
         "upper confidence bound of the probability of disagreement (Ugare et al., IRS, ICLR 2024)",
+    ),
+    term(
+        "from scratch",
+        "certified without pairs; where there is f's ledger, f's class is the class",
+    ),
+    term(
+        "planned",
+        "of samples from scratch: distributed over the inputs by f's counts, where they gain most",
+    ),
+    term(
+        "the paper's baseline",
+        "certifying from scratch as Ugare et al. compare with it: 100 selection samples and as many estimation samples of every input, one-sided",
     ),
     term(
         "speed-up",

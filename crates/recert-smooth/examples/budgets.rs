@@ -22,6 +22,7 @@ use rand_distr::{Distribution, StandardNormal};
 use recert_engine::{Answers, Classifier};
 use recert_ledger::{Engine, Header, Input, Ledger, Network, NetworkId, Task};
 use recert_num::Alpha;
+use recert_smooth::baseline::{Baseline, FromScratch};
 use recert_smooth::budget::{Goal, Rates};
 use recert_smooth::{Auto, Inputs, Run, Sides, Silent, Threads, certify, recertify_auto};
 
@@ -218,7 +219,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let each = (share * N as f64) as u64;
                 sums[0] += study.forecast(&Rates::default())?.radius;
                 sums[1] += study.forecast(&known)?.radius;
-                sums[2] += study.from_scratch(each, 0, Alpha::new(ALPHA)?)?;
+                let mut scratch = FromScratch::read(&ledger, &group.inputs, Alpha::new(ALPHA)?)?;
+                let total = each * group.inputs.len() as u64;
+                sums[2] += scratch.expected(Baseline::FromScratch, total)?;
             }
             let count = groups.len() as f64;
             let mean = |of: fn(&Got) -> f64| groups.iter().map(of).sum::<f64>() / count;

@@ -32,6 +32,7 @@ pub use cells::{ByCell, CELLS, Tilts, cell};
 pub(crate) use cells::{OWN, Outlook, cell_of, count_cells};
 pub use curve::{Curve, Point};
 pub(crate) use pick::{Picked, Picker};
+pub(crate) use radius::quantile;
 pub use rates::{Pilot, Rates};
 pub use study::{Choice, Forecast, Goal, Study};
 pub use subject::{Levels, Subject, early};

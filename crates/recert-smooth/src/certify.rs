@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use recert_ledger::{
-    Certificate, Claim, Evidence, Header, INVALID, Images, Ledger, NetworkId, Parameters,
+    Certificate, Claim, ClassOf, Evidence, Header, INVALID, Images, Ledger, NetworkId, Parameters,
     ScratchParameters, Selection, Sides,
 };
 use recert_noise::{Law, Stream};
@@ -63,6 +63,7 @@ pub fn certify(run: &mut Run<'_>, inputs: &[u32], sides: Sides) -> Result<Outcom
         samples: &samples,
         alpha: Alpha::new(run.ledger.header().alpha)?,
         sides,
+        class_of: None,
         method: Parameters::Certify,
     };
     let needed = samples_needed(run.ledger);
@@ -79,6 +80,8 @@ pub(crate) struct FromScratch<'a> {
     pub(crate) samples: &'a [u64],
     pub(crate) alpha: Alpha,
     pub(crate) sides: Sides,
+    /// Whose selection samples are used, if not the network's own.
+    pub(crate) class_of: Option<ClassOf>,
     /// The method that the claim names.
     pub(crate) method: fn(ScratchParameters) -> Parameters,
 }
@@ -91,11 +94,20 @@ pub(crate) fn conclude(
 ) -> Result<Vec<Certificate>, Error> {
     let sigma = Sigma::new(ledger.header().sigma)?;
     let series = series(task.network, idx, Stream::Certify);
-    let selection = ledger.selection(task.network, idx)?.ok_or_else(|| {
+    let selected_by = match task.class_of {
+        Some(ClassOf::Original) => ledger.base(),
+        None => task.network,
+    };
+    let selection = ledger.selection(selected_by, idx)?.ok_or_else(|| {
         Error::parameter(format!(
             "input {idx} has no selection samples in the ledger"
         ))
     })?;
+    // Another network's selection samples were paid for when it was certified.
+    let (selected, selection_micros) = match task.class_of {
+        Some(ClassOf::Original) => (0, 0),
+        None => (selection.samples, selection.micros),
+    };
     task.samples
         .iter()
         .map(|&n| {
@@ -106,6 +118,7 @@ pub(crate) fn conclude(
                 Sides::Two => two_sided(&selection, &answered, alpha, sigma)?,
             };
             let parameters = (task.method)(ScratchParameters {
+                class_of: task.class_of,
                 sides: Some(task.sides),
                 rule: (task.sides == Sides::Two).then_some(Shares::RULE),
             });
@@ -114,8 +127,8 @@ pub(crate) fn conclude(
                 claim(ledger.header(), parameters, n, task.alpha),
                 &conclusion,
                 evidence,
-                selection.samples + n,
-                selection.micros + micros,
+                selected + n,
+                selection_micros + micros,
             ))
         })
         .collect()

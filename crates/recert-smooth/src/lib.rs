@@ -8,11 +8,13 @@
 //!
 //! [`certify`], [`predict`] and [`recertify`] consist of one collection and one conclusion.
 //! [`recertify_auto`] decides in between which samples the modified network runs on
-//! ([`budget`]). `SOUNDNESS.md` has the statement of every method with its proof.
+//! ([`budget`]); [`baseline`] is what that is compared with. `SOUNDNESS.md` has the statement
+//! of every method with its proof.
 
 #![forbid(unsafe_code)]
 
 mod auto;
+pub mod baseline;
 pub mod bound;
 pub mod budget;
 mod certify;

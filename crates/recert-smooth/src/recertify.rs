@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use recert_ledger::{Certificate, Evidence, Ledger, NetworkId, Parameters, Series, Sides};
+use recert_ledger::{
+    Certificate, ClassOf, Evidence, Ledger, NetworkId, Parameters, Series, Sides,
+};
 use recert_noise::Stream;
 use recert_num::{Alpha, LowerBound, Sigma};
 
@@ -33,7 +35,8 @@ pub enum Method {
     Irs(Irs),
     /// A bound from the pairs.
     Pairs(&'static dyn PairBound),
-    /// Certifying h from scratch on the same samples, for comparison.
+    /// Certifying h from scratch on the same samples, without pairs. The class, and the split of
+    /// alpha, are from f's selection samples, so that h needs none.
     Direct(Sides),
 }
 
@@ -239,7 +242,7 @@ pub fn recertify(
     let needed = Collect {
         stream: Stream::Certify,
         samples: largest,
-        selection: if direct { header.n0 } else { 0 },
+        selection: 0,
         margins: false,
     };
     collect_but(
@@ -257,6 +260,7 @@ pub fn recertify(
                             samples: &settings.samples,
                             alpha: settings.alpha,
                             sides,
+                            class_of: Some(ClassOf::Original),
                             method: Parameters::Direct,
                         };
                         certify::conclude(ledger, idx, &direct)?

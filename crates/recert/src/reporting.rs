@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 
 use recert_engine::{Arithmetic, Precision};
 use recert_ledger::{Certificate, Input, Ledger, Network, Parameters, Seal, hex};
+use recert_num::Alpha;
+use recert_report::speed_up::{ByBaseline, Point};
 use recert_report::{Goal, Law, Method, Report, Row, Run};
+use recert_smooth::baseline::{Baseline, FromScratch};
+use recert_smooth::finished_inputs;
 
 use crate::job::DataConfig;
 use crate::{Result, statements};
 
 /// A report of everything that `ledgers` hold, in their order: for each, the
 /// network certified from scratch, then each recertification, one run for each
-/// method and number of samples. Prediction ledgers hold no certificates and
+/// method and number of samples, with what certifying from scratch is expected to cost. Prediction ledgers hold no certificates and
 /// are an error the caller should catch first; they give runs without radii.
 ///
 /// # Errors
@@ -28,6 +32,7 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
             .into_iter()
             .map(|input| (input.idx, input))
             .collect();
+        let mut expected = ExpectedCosts::new(ledger)?;
         let mut base = None;
         for (id, network) in ledger.networks()? {
             let first = report.runs.len();
@@ -35,7 +40,10 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
             // What others are compared with comes first, whenever it was concluded.
             groups.sort_by_key(|group| group[0].claim.method() == "auto");
             for group in groups {
-                let run = run(ledger, &network, &inputs, &group, base);
+                let mut run = run(ledger, &network, &inputs, &group, base);
+                if !run.method.is_from_scratch() {
+                    run.baselines = expected.of(&run, &group)?;
+                }
                 let certifies = matches!(group[0].claim.method(), "certify" | "until");
                 if id == ledger.base() && certifies && base.is_none() {
                     base = Some(report.runs.len());
@@ -104,7 +112,7 @@ fn run(
             gamma: parameters.gamma(),
         },
     };
-    // Recertifications take f's class; what some inputs get beyond the average
+    // Recertifications, and new runs from scratch, take f's class; what some inputs get beyond the average
     // number of samples is no selection. Those that stop at a radius need fewer.
     let drawn_selection = match method {
         Method::Certify { until: Some(_), .. } => true,
@@ -144,8 +152,86 @@ fn run(
         alpha: first.alpha,
         statement: first.statement.to_string(),
         parameters: named,
+        baselines: None,
         rows: group.iter().map(|c| row(c, inputs.get(&c.idx))).collect(),
     }
+}
+
+/// What certifying from scratch is expected to cost, for the recertifications of a ledger.
+struct ExpectedCosts<'a> {
+    ledger: &'a Ledger,
+    /// The inputs on which f has all its samples.
+    finished: Vec<u32>,
+    /// What has been computed, by alpha and by the inputs and whether their radii count.
+    known: Vec<(f64, Vec<(u32, bool)>, ByBaseline<Vec<Point>>)>,
+}
+
+impl<'a> ExpectedCosts<'a> {
+    fn new(ledger: &'a Ledger) -> Result<Self> {
+        Ok(Self {
+            ledger,
+            finished: finished_inputs(ledger)?,
+            known: Vec::new(),
+        })
+    }
+
+    /// The curves for a run by the certificates of `group`; `None` where f lacks samples of an
+    /// input, or alpha is outside of what the bounds are proved for.
+    fn of(&mut self, run: &Run, group: &[Certificate]) -> Result<Option<ByBaseline<Vec<Point>>>> {
+        // What is divided among candidates is divided from scratch too.
+        let alpha = run.alpha / f64::from(run.among.unwrap_or(1).max(1));
+        let labelled = run.is_labelled();
+        let mut inputs = Vec::new();
+        for (certificate, row) in group.iter().zip(&run.rows) {
+            let selection = self.ledger.selection(self.ledger.base(), row.idx)?;
+            let class = selection.map(|selection| u32::from(selection.class));
+            let counts = !labelled || class == row.label;
+            inputs.push((certificate.idx, counts));
+        }
+        let finished = |(idx, _): &(u32, bool)| self.finished.binary_search(idx).is_ok();
+        if !inputs.iter().all(finished) {
+            return Ok(None);
+        }
+        let alike = |(a, all, _): &&(f64, Vec<_>, _)| *a == alpha && *all == inputs;
+        if let Some((_, _, curves)) = self.known.iter().find(alike) {
+            return Ok(Some(curves.clone()));
+        }
+        let Ok(proved) = Alpha::new(alpha) else {
+            return Ok(None);
+        };
+        let positions: Vec<u32> = inputs.iter().map(|(idx, _)| *idx).collect();
+        let counted: Vec<bool> = inputs.iter().map(|(_, counts)| *counts).collect();
+        let mut scratch = FromScratch::read(self.ledger, &positions, proved)?;
+        let curves = baselines(&mut scratch, &counted, self.ledger.header().sigma)?;
+        self.known.push((alpha, inputs, curves.clone()));
+        Ok(Some(curves))
+    }
+}
+
+/// Evaluations over all inputs against the mean of the radii that count, in units of pixels in
+/// [0, 1], for each baseline.
+pub(crate) fn baselines(
+    scratch: &mut FromScratch,
+    counted: &[bool],
+    sigma: f64,
+) -> Result<ByBaseline<Vec<Point>>> {
+    by_baseline(|baseline| {
+        let points = scratch.curve(baseline, counted)?.into_iter();
+        let point = |(evaluations, radius): (u64, f64)| Point {
+            cost: evaluations as f64,
+            quality: radius * sigma,
+        };
+        Ok(points.map(point).collect())
+    })
+}
+
+/// What `make` gives for each baseline.
+pub(crate) fn by_baseline<T>(mut make: impl FnMut(Baseline) -> Result<T>) -> Result<ByBaseline<T>> {
+    Ok(ByBaseline {
+        from_scratch: make(Baseline::FromScratch)?,
+        planned: make(Baseline::Planned)?,
+        paper: make(Baseline::Paper)?,
+    })
 }
 
 /// A goal in the report's units: its radii are not in units of sigma.

@@ -35,17 +35,21 @@ pub(super) fn expected(
         let left = run.law.left_of(alpha, samples, run.dims);
         left.map_err(|problem| ("alpha", problem))
     };
-    let scratch = |sides: Sides, wanted: Option<u64>| {
+    let scratch = |sides: Sides, class_of_base: bool, wanted: Option<u64>| {
         in_ledger(samples, run)?;
         let method = Method::Scratch {
             level: level(samples)?,
             two_sided: sides == Sides::Two,
+            class_of_base,
         };
-        let parameters = match sides {
+        let mut parameters = match sides {
             Sides::Unrecorded => json!({}),
             Sides::One => json!({"sides": 1}),
             Sides::Two => json!({"sides": 2, "rule": "votes-1"}),
         };
+        if class_of_base {
+            parameters["class_of"] = json!("f");
+        }
         Ok(Expected::new(method, parameters, wanted))
     };
     let on_first = |kind: Pairs| {
@@ -71,8 +75,11 @@ pub(super) fn expected(
         ))
     };
     match *request {
-        Requested::Certify(sides) => scratch(sides, Some(run.n)),
-        Requested::Direct(sides) => scratch(sides, None),
+        Requested::Certify(sides) => scratch(sides, false, Some(run.n)),
+        Requested::Direct {
+            sides,
+            class_of_base,
+        } => scratch(sides, class_of_base, None),
         Requested::Predict => {
             let level = level(run.n)?;
             Ok(Expected::new(
@@ -235,6 +242,13 @@ mod tests {
             ("certif", json!({}), "method"),
             ("certify", json!({"sides": 3}), "parameters"),
             ("certify", json!({"side": 1}), "parameters"),
+            ("direct", json!({"class_of": "h", "sides": 1}), "parameters"),
+            ("direct", json!({"class_of": "f"}), "parameters"),
+            (
+                "certify",
+                json!({"class_of": "f", "sides": 1}),
+                "parameters",
+            ),
             ("irs", json!({}), "parameters"),
             ("irs", json!({"gamma": 1.5}), "parameters"),
             ("until", json!({"until": -1.0}), "parameters"),

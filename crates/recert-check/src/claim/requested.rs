@@ -11,7 +11,11 @@ const MOST_CANDIDATES: u64 = 100_000;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Requested {
     Certify(Sides),
-    Direct(Sides),
+    Direct {
+        sides: Sides,
+        /// Whether the class is the one that the ledger's own network selected.
+        class_of_base: bool,
+    },
     Predict,
     Irs {
         gamma: f64,
@@ -78,7 +82,7 @@ fn parameter(form: impl Into<String>) -> Wrong {
 pub(crate) fn read(name: &str, stored: &Value) -> Result<Requested, Wrong> {
     Ok(match name {
         "certify" => Requested::Certify(sides(stored)?),
-        "direct" => Requested::Direct(sides(stored)?),
+        "direct" => direct(stored)?,
         "predict" => Requested::Predict,
         "irs" => {
             let gamma = number(stored, "gamma")?;
@@ -96,6 +100,20 @@ pub(crate) fn read(name: &str, stored: &Value) -> Result<Requested, Wrong> {
             let known = "certify, predict, direct, irs, zeta, loss, paired, auto or until";
             return Err(("method", known.to_owned()));
         }
+    })
+}
+
+fn direct(stored: &Value) -> Result<Requested, Wrong> {
+    let mut rest = stored.clone();
+    let class_of = rest.as_object_mut().and_then(|all| all.remove("class_of"));
+    let class_of_base = match class_of {
+        None => false,
+        Some(of) if of == "f" && rest != json!({}) => true,
+        Some(_) => return Err(parameter("class_of, which is f, and sides")),
+    };
+    Ok(Requested::Direct {
+        sides: sides(&rest)?,
+        class_of_base,
     })
 }
 

@@ -14,16 +14,31 @@ use crate::derived::{
     two_sided as two_sided_radius,
 };
 
-/// `certify` and `direct`.
-pub(super) fn derive(context: &Context<'_>, level: f64, two_sided: bool) -> Result<Derived, Wrong> {
+/// `certify` and `direct`. With `class_of_base`, the selection samples are those of the ledger's
+/// own network, and not among what the certificate cost.
+pub(super) fn derive(
+    context: &Context<'_>,
+    level: f64,
+    two_sided: bool,
+    class_of_base: bool,
+) -> Result<Derived, Wrong> {
     let (network, n) = (context.network, context.samples);
-    let selection = context.selection(network)?;
+    let selection = context.selection(if class_of_base {
+        context.run.base
+    } else {
+        network
+    })?;
+    let (selected, selection_micros) = if class_of_base {
+        (0, 0)
+    } else {
+        (selection.samples, selection.micros)
+    };
     let answers = context.first(network, CERTIFY, n)?;
     let (class, sigma) = (selection.class, context.sigma()?);
     let (k, invalid) = (count(answers, class), count(answers, INVALID));
-    let evaluations = selection.samples + n;
+    let evaluations = selected + n;
     let time = context.micros(network, CERTIFY, n);
-    let micros = time.and_then(|time| time.checked_add(selection.micros));
+    let micros = time.and_then(|time| time.checked_add(selection_micros));
     if !two_sided {
         let p = clopper_pearson_lower(k, n, alpha(level)?)
             .map_err(numbers)?

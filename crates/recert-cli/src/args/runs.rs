@@ -105,7 +105,8 @@ const METHODS: [Named<Method>; 6] = [
     Named(
         Method::Direct,
         "direct",
-        "From scratch, for comparison: Clopper-Pearson on the modified network's own samples",
+        "From scratch, for comparison: Clopper-Pearson on the modified network's own samples, of the \
+         class that the original selected",
     ),
 ];
 

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use recert::job::{Expected, Forecast};
 use recert::num::format_down;
+use recert::report::speed_up::Ratio;
 use serde_json::{Value, json};
 
 use crate::exit::Result;
 use crate::terminal::{self, count};
 
 /// The version of the JSON.
-const SCHEMA: &str = "recert-plan/1";
+const SCHEMA: &str = "recert-plan/2";
 
 /// Prints forecasts, as tables or as one JSON document.
 pub(super) fn print(forecasts: &[Forecast], json: bool) -> Result<()> {
@@ -43,38 +44,46 @@ fn as_text(forecast: &Forecast) -> String {
     let basis = basis(forecast);
     let mut text = format!(
         "Expected average radius (wrong classes included) of {} under {network}, from {basis}\n\n\
-         {:>12} {:>8} {:>8} {:>13} {:>9}\n",
+         {:46} {:>29}\n{:>12} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}\n",
         count(*inputs as usize, "input"),
+        "",
+        "speed-up over",
         "evaluations",
         "% of n",
         "auto",
-        "from scratch",
-        "speed-up",
+        "scratch",
+        "planned",
+        "scratch",
+        "planned",
+        "paper",
     );
+    let ratio = |ratio: Option<Ratio>| ratio.map_or_else(|| "-".to_owned(), Ratio::text);
     for line in budgets {
-        let times = |evaluations: u64| evaluations as f64 / line.evaluations.max(1) as f64;
-        let speed_up = match line.as_much {
-            Some(as_much) => format!("{:.1}", times(as_much)),
-            None if line.auto > 0.0 => format!("> {:.1}", times(Forecast::MOST * n * inputs)),
-            None => "-".to_owned(),
-        };
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "{:>12} {:>8.2} {:>8} {:>13} {speed_up:>9}",
+            "{:>12} {:>8.2} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9}",
             line.evaluations,
             100.0 * line.evaluations as f64 / (inputs * n) as f64,
             format_down(line.auto, 4),
-            format_down(line.from_scratch, 4),
+            format_down(line.from_scratch.from_scratch, 4),
+            format_down(line.from_scratch.planned, 4),
+            ratio(line.speed_up.from_scratch),
+            ratio(line.speed_up.planned),
+            ratio(line.speed_up.paper),
         );
     }
-    text += "\nspeed-up: evaluations that certifying from scratch needs for the radius in column \
-             auto, divided by those of auto\n";
+    text += "\nscratch: from scratch with the class of the ledger, as many samples of every input\n\
+             planned: the same, with the samples planned over the inputs by the ledger's counts\n\
+             paper: 100 selection samples and as many others of every input, one-sided (Ugare et \
+             al.)\n\
+             speed-up: evaluations that these need for the radius in column auto, divided by those \
+             of auto\n";
     if budgets.iter().all(Expected::better_from_scratch) {
         text += "\nRecertifying promises nothing here: certify from scratch instead.\n";
     } else if budgets
         .iter()
-        .any(|line| line.from_scratch > 0.0 && line.better_from_scratch())
+        .any(|line| line.from_scratch.from_scratch > 0.0 && line.better_from_scratch())
     {
         text += "\nWhere from scratch is no worse, certify from scratch instead.\n";
     }
@@ -85,7 +94,7 @@ fn as_json(forecast: &Forecast) -> Value {
     let line = |line: &Expected| {
         json!({
             "evaluations": line.evaluations, "auto": line.auto,
-            "from_scratch": line.from_scratch, "from_scratch_evaluations": line.as_much,
+            "from_scratch": line.from_scratch, "speed_up": line.speed_up,
             "certify_from_scratch": line.better_from_scratch(),
         })
     };

@@ -74,10 +74,10 @@ fn samples_that_were_answered_are_not_evaluated_again() {
         0
     );
     assert_eq!(certificates(&place, "run.recert").len() as u64, 3 * INPUTS);
-    // From scratch on the same samples costs the selection samples alone.
+    // From scratch on the same samples, of the class that is known, costs nothing.
     assert_eq!(
         recertify(&place, &path, &["--n-p", "10%", "--method", "direct"]),
-        INPUTS * N0
+        0
     );
     assert_eq!(
         recertify(
@@ -91,7 +91,7 @@ fn samples_that_were_answered_are_not_evaluated_again() {
     // At once, all comes out the same.
     let fresh = place.text("fresh.recert");
     let at_once = ["--n-p", "8,40", "--method", "irs,direct"];
-    assert_eq!(recertify(&place, &fresh, &at_once), INPUTS * (40 + N0));
+    assert_eq!(recertify(&place, &fresh, &at_once), INPUTS * 40);
     let all = certificates(&place, "run.recert");
     for certificate in certificates(&place, "fresh.recert") {
         assert!(all.contains(&certificate), "{certificate:?}");
@@ -153,15 +153,7 @@ fn evaluations_are_those_made() {
     for certificate in &h.certificates {
         let answered = h.classes[&(certificate.idx, Stream::Certify.tag())].len() as u64;
         assert_eq!(answered, 100);
-        let selection = if certificate.claim.method() == "direct" {
-            N0
-        } else {
-            0
-        };
-        assert_eq!(
-            certificate.evaluations,
-            certificate.claim.samples + selection
-        );
+        assert_eq!(certificate.evaluations, certificate.claim.samples);
         assert!(certificate.claim.samples <= answered);
     }
 }
@@ -298,7 +290,8 @@ fn certificates_follow_from_counts_and_the_shares_of_alpha_sum_to_it() {
                 class,
             )
         } else {
-            let class = class_of(network, idx);
+            // The class is the one that f's selection samples chose.
+            let class = class_of(f, idx);
             seen_sides.insert((claim.method().to_owned(), parameters["sides"].as_u64()));
             (from_scratch(&certificate, &own, class, sigma), class)
         };

@@ -68,6 +68,45 @@ fn good_ledgers_of_all_methods_pass() {
     );
 }
 
+/// Until 0.3.0, `direct` had selection samples of the network's own. Such certificates are made
+/// here of those with f's class, by giving the network the same selection samples as f.
+#[test]
+fn direct_certificates_of_older_ledgers_are_checked_as_they_were() {
+    let place = Place::new();
+    everything(&place, "old.recert", &[]);
+    let path = place.path("old.recert");
+    let change = |sql: &str| {
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(sql).unwrap();
+    };
+    change(
+        "DELETE FROM seal;
+         UPDATE claim SET parameters = replace(parameters, '\"class_of\":\"f\",', '')
+             WHERE method = 'direct'",
+    );
+    let report = recert::check::check(&path).unwrap();
+    let lacking = "the selection samples of network";
+    let lacks = |violation: &_| format!("{violation:?}").contains(lacking);
+    assert!(report.violations.iter().any(lacks), "{report:#?}");
+
+    change(
+        "INSERT INTO selection
+             SELECT (SELECT network FROM claim WHERE method = 'direct' LIMIT 1),
+                 idx, copies, counts, invalid, class, NULL, micros
+             FROM selection WHERE network = (SELECT network FROM run)",
+    );
+    let report = recert::check::check(&path).unwrap();
+    let unpaid = 3 * u64::from(INPUTS);
+    assert!(report.violations.len() as u64 >= unpaid, "{report:#?}");
+    change(&format!(
+        "UPDATE certificate SET evaluations = evaluations + {N0}, micros = micros + (
+             SELECT micros FROM selection WHERE selection.idx = certificate.idx LIMIT 1)
+             WHERE claim IN (SELECT id FROM claim WHERE method = 'direct')"
+    ));
+    let report = clean(&path);
+    assert_eq!(report.methods["direct"].certificates, unpaid);
+}
+
 #[test]
 fn killed_and_resumed_ledgers_pass() {
     let place = Place::new();

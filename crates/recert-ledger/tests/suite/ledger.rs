@@ -60,6 +60,7 @@ fn answers_survive_reopening_and_merging() {
         idx: 0,
         claim: Arc::new(Claim::new(
             Parameters::Certify(ScratchParameters {
+                class_of: None,
                 sides: Some(Sides::One),
                 rule: None,
             }),

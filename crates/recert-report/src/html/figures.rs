@@ -97,7 +97,10 @@ impl Page<'_> {
         let mark = |run: &usize| {
             let run = *run;
             let usable = metrics[run].labelled == labelled && metrics[run].evaluations > 0;
-            let speed_up = summary.speed_ups[run].and_then(|speed_up| speed_up.evaluations);
+            let speed_up = summary.speed_ups[run].and_then(|speed_up| {
+                let expected = speed_up.expected.from_scratch;
+                expected.or(speed_up.evaluations)
+            });
             let words = |ratio: Ratio| format!(", speed-up {}", ratio.text());
             Some(Mark {
                 run,

@@ -8,16 +8,19 @@ use crate::run_tables::{self, RunTable};
 use crate::text;
 
 impl Page<'_> {
-    /// Certified accuracy at the radii, and its cost.
+    /// Certified accuracy at the radii, its cost, and speed-ups.
     pub(super) fn tables(&self) -> Markup {
         let accuracy = run_tables::accuracy(&self.summary);
         html! {
-            @for table in &accuracy { (self.accuracy_table(table)) }
+            @for table in &accuracy { (self.comparison_table(table)) }
             (self.cost_table(&run_tables::cost(&self.summary)))
+            @if let Some(table) = run_tables::speed_up(&self.summary) {
+                (self.comparison_table(&table))
+            }
         }
     }
 
-    fn accuracy_table(&self, table: &RunTable) -> Markup {
+    fn comparison_table(&self, table: &RunTable) -> Markup {
         let columns = 4 + table.columns.len();
         let network = |index: usize| self.summary.network(table.runs[index]);
         let body = html! {

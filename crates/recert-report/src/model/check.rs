@@ -101,6 +101,18 @@ fn check_run(run: &Run, index: usize, runs: usize) -> Result<(), String> {
             "the radius to reach must be a number from 0 on, not {radius}"
         ));
     }
+    let curves = run.baselines.iter();
+    for point in curves
+        .flat_map(|b| [&b.from_scratch, &b.planned, &b.paper])
+        .flatten()
+    {
+        if !(0.0..=LARGEST).contains(&point.cost) || !(0.0..=LARGEST).contains(&point.quality) {
+            return Err(format!(
+                "a point of a baseline must have a cost and a quality from 0 on, not {} and {}",
+                point.cost, point.quality
+            ));
+        }
+    }
     Ok(())
 }
 
@@ -137,6 +149,7 @@ fn probability(name: &str, value: Option<f64>) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::speed_up::{ByBaseline, Point};
 
     fn report(change: impl FnOnce(&mut Run)) -> Report {
         let mut run = Run {
@@ -167,6 +180,17 @@ mod tests {
         }
     }
 
+    fn unbounded() -> ByBaseline<Vec<Point>> {
+        let point = Point {
+            cost: f64::INFINITY,
+            quality: 0.5,
+        };
+        ByBaseline {
+            paper: vec![point],
+            ..ByBaseline::default()
+        }
+    }
+
     fn until(radius: f64) -> Method {
         Method::Certify {
             sides: None,
@@ -178,7 +202,7 @@ mod tests {
     fn every_domain_is_checked_and_the_place_named() {
         type Change = fn(&mut Run);
         assert!(report(|_| {}).check().is_ok());
-        let cases: [(Change, &str); 16] = [
+        let cases: [(Change, &str); 17] = [
             (|r| r.sigma = f64::NAN, "sigma"),
             (|r| r.sigma = 0.0, "sigma"),
             (|r| r.alpha = 1.0, "alpha"),
@@ -200,6 +224,7 @@ mod tests {
             (|r| r.rows[1].seconds = -1.0, "input 1: the time"),
             (|r| r.rows[1].zeta = Some(f64::NAN), "input 1: zeta"),
             (|r| r.rows[1].idx = 0, "input 0: is in more than one row"),
+            (|r| r.baselines = Some(unbounded()), "a point of a baseline"),
             (
                 |r| r.rows.iter_mut().for_each(|row| row.evaluations = u64::MAX),
                 "add up to more",

@@ -1,6 +1,6 @@
 //! Curves: the expected radius of an input as a function of the evaluations spent on it.
 
-use recert_num::{Alpha, clopper_pearson_lower};
+use recert_num::clopper_pearson_lower;
 
 use super::cells::Prospect;
 use super::radius::{both, fresh, loss, quantile};
@@ -155,18 +155,6 @@ impl Curve {
         Ok(Self::new(points))
     }
 
-    /// The radius, in units of sigma, to expect from certifying h from scratch with `cost`
-    /// evaluations, `n0` of them for the selection.
-    ///
-    /// # Errors
-    /// Of a Clopper-Pearson bound.
-    pub fn from_scratch(subject: Subject, cost: u64, n0: u64, alpha: Alpha) -> Result<f64, Error> {
-        if cost <= n0 {
-            return Ok(0.0);
-        }
-        fresh(1.0 - subject.q(), cost - n0, alpha)
-    }
-
     /// The curve of all points of several curves.
     #[must_use]
     pub fn union(curves: &[Self]) -> Self {
@@ -243,6 +231,8 @@ fn costs(largest: u64) -> impl Iterator<Item = u64> {
 
 #[cfg(test)]
 mod tests {
+    use recert_num::Alpha;
+
     use super::*;
 
     fn levels() -> Levels {

@@ -8,7 +8,7 @@ use crate::{Error, bound};
 /// `Phi^-1(p)` where it is positive, else 0; to about eight digits, for plans.
 ///
 /// Abramowitz and Stegun 26.2.23, and two steps of Newton's method.
-pub(super) fn quantile(p: f64) -> f64 {
+pub(crate) fn quantile(p: f64) -> f64 {
     let tail = (1.0 - p).max(1e-12);
     if tail >= 0.5 {
         return 0.0;

@@ -6,7 +6,6 @@
 //! inputs, pilots would teach nothing that is worth their cost: there are none, the rates are
 //! the default ones, and as no decision depends on h at all, all inputs are one group.
 
-use recert_num::Alpha;
 use serde::{Deserialize, Serialize};
 
 use super::{Allocation, Curve, Design, Family, Levels, Pilot, Point, Rates, Subject, Tilts};
@@ -285,19 +284,6 @@ impl Study {
     /// Of a Clopper-Pearson bound.
     pub fn forecast(&self, rates: &Rates) -> Result<Forecast, Error> {
         Ok(self.decide([*rates; 2])?.1)
-    }
-
-    /// The mean radius, in units of sigma, to expect from certifying h from scratch with `cost`
-    /// evaluations an input, `n0` of them for the selection.
-    ///
-    /// # Errors
-    /// Of a Clopper-Pearson bound.
-    pub fn from_scratch(&self, cost: u64, n0: u64, alpha: Alpha) -> Result<f64, Error> {
-        let mut sum = 0.0;
-        for &subject in &self.subjects {
-            sum += Curve::from_scratch(subject, cost, n0, alpha)?;
-        }
-        Ok(sum / self.subjects.len().max(1) as f64)
     }
 
     /// Decides the family of each of `inputs`, which are one group, by the votes alone: the one

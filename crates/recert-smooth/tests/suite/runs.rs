@@ -81,11 +81,10 @@ fn check_certificates(ledger: &Ledger, gamma: f64) {
     for (which, (network, _)) in networks.iter().enumerate() {
         for certificate in ledger.certificates(*network).unwrap() {
             let (idx, claim) = (certificate.idx, &certificate.claim);
-            let chosen_by = if claim.method() == "irs" {
-                networks[0].0
-            } else {
-                *network
-            };
+            // The class is f's, whose selection samples are not paid for again.
+            let chosen_by = networks[0].0;
+            let paid = if which == 0 { ledger.header().n0 } else { 0 };
+            assert_eq!(certificate.evaluations, claim.samples + paid);
             let class = ledger.selection(chosen_by, idx).unwrap().unwrap().class;
             let answers = |which, samples| {
                 ledger

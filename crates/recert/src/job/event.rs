@@ -4,6 +4,7 @@ use std::fmt;
 
 use recert_ledger::{Certificate, Engine, Input, Task};
 use recert_num::{format_down, format_up};
+use recert_smooth::baseline::SELECTION;
 
 use crate::Field;
 
@@ -301,8 +302,8 @@ impl fmt::Display for Remark {
                 let Some(better) = better else { return Ok(()) };
                 write!(
                     f,
-                    "; n = {better} samples of the network itself, from scratch, are likely to \
-                     certify more in the same time"
+                    "; n = {better} samples of the network itself, from scratch with n0 = {SELECTION}, \
+                     are likely to certify more in the same time"
                 )
             }
             Self::TargetMissed {

@@ -1,11 +1,15 @@
 //! What may be expected of a recertification, before anything is run.
 
 use recert_ledger::Ledger;
-use recert_smooth::budget::{Goal as AutoGoal, Study};
+use recert_num::Alpha;
+use recert_report::speed_up::{ByBaseline, Point, Ratio};
+use recert_smooth::baseline::FromScratch;
+use recert_smooth::budget::Goal as AutoGoal;
 
 use super::data::Data;
 use super::network::Network;
 use super::recertify::{Goal, Method, Recertification};
+use crate::reporting::{baselines, by_baseline};
 use crate::{Error, Field, Result};
 
 /// Shares of n that are looked at where no budget is given.
@@ -35,23 +39,24 @@ pub struct Expected {
     /// Average certified radius by `auto`, whatever the labels, in units of pixels in
     /// [0, 1].
     pub auto: f64,
-    /// The same of as many evaluations from scratch.
-    pub from_scratch: f64,
-    /// Evaluations from scratch that are expected to give as much as `auto`, if
-    /// any number up to [`Forecast::MOST`] times n does and there is anything to
-    /// give.
-    pub as_much: Option<u64>,
+    /// The same of as many evaluations from scratch, by each baseline.
+    pub from_scratch: ByBaseline<f64>,
+    /// Evaluations from scratch that are expected to give as much as `auto`, over those of
+    /// `auto`: a bound of that where more than [`Forecast::MOST`] times n would be needed, and
+    /// nothing where `auto` promises no radius.
+    pub speed_up: ByBaseline<Option<Ratio>>,
 }
 
 impl Forecast {
     /// How many times n is looked at for what certifying from scratch would take.
-    pub const MOST: u64 = 4;
+    pub const MOST: u64 = recert_smooth::baseline::MOST;
 }
 
 impl Expected {
-    /// Whether certifying from scratch promises at least as much.
+    /// Whether certifying from scratch promises at least as much, with f's class and as many
+    /// samples of every input.
     pub fn better_from_scratch(&self) -> bool {
-        self.from_scratch >= self.auto
+        self.from_scratch.from_scratch >= self.auto
     }
 }
 
@@ -115,6 +120,9 @@ impl Recertification {
         } else {
             self.asked.goals.clone()
         };
+        let alpha = Alpha::new(self.asked.alpha.get() / f64::from(self.asked.among))?;
+        let mut scratch = FromScratch::read(ledger, &self.inputs, alpha)?;
+        let curves = baselines(&mut scratch, &vec![true; self.inputs.len()], header.sigma)?;
         let mut budgets = Vec::new();
         for goal in goals {
             let study = auto(goal).study(ledger, &self.inputs)?;
@@ -124,14 +132,17 @@ impl Recertification {
                 AutoGoal::Budget(total) => total,
                 _ => forecast.evaluations,
             };
-            let scratch =
-                |each| Ok::<_, Error>(study.from_scratch(each, header.n0, self.asked.alpha)?);
+            let auto = forecast.radius * header.sigma;
             budgets.push(Expected {
                 evaluations,
-                auto: forecast.radius * header.sigma,
-                from_scratch: scratch(evaluations / inputs)? * header.sigma,
-                as_much: as_much(&study, forecast.radius, header.n, &scratch)?
-                    .map(|each| each * inputs),
+                auto,
+                from_scratch: by_baseline(|baseline| {
+                    Ok(scratch.expected(baseline, evaluations)? * header.sigma)
+                })?,
+                speed_up: curves.ratios(Point {
+                    cost: evaluations as f64,
+                    quality: auto,
+                }),
             });
         }
         Ok(Forecast {
@@ -142,27 +153,4 @@ impl Recertification {
             budgets,
         })
     }
-}
-
-/// The fewest evaluations per input from which certifying from scratch is
-/// expected to give at least `radius`, by bisection; its radius rises with them.
-fn as_much(
-    study: &Study,
-    radius: f64,
-    n: u64,
-    scratch: &dyn Fn(u64) -> Result<f64>,
-) -> Result<Option<u64>> {
-    let (mut low, mut high) = (0, Forecast::MOST * n);
-    if study.subjects.is_empty() || radius <= 0.0 || scratch(high)? < radius {
-        return Ok(None);
-    }
-    while high - low > 1 + high / 200 {
-        let middle = u64::midpoint(low, high);
-        if scratch(middle)? < radius {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(Some(high))
 }

@@ -10,7 +10,7 @@ fn plan(ledger: &str, network: &str, flags: &[&str]) -> Vec<Value> {
     let said = ok(&recertify(ledger, network, &flags));
     assert!(!said.stderr.contains("evaluations"), "{}", said.stderr);
     let plan: Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!(plan["schema"], "recert-plan/1");
+    assert_eq!(plan["schema"], "recert-plan/2");
     let networks = plan["networks"].as_array().unwrap();
     assert_eq!(networks.len(), 1);
     assert!(networks[0]["basis"].is_string(), "{plan}");
@@ -36,8 +36,22 @@ fn a_plan_runs_nothing_and_says_what_a_run_gives() {
         let all = numbers(&lines, name);
         assert!(all.is_sorted_by(|a, b| a < b), "{name}: {all:?}");
     }
-    let scratch = numbers(&lines, "from_scratch");
-    assert!(scratch.is_sorted(), "{scratch:?}");
+    for baseline in ["from_scratch", "planned", "paper"] {
+        let each = lines.iter();
+        let scratch: Vec<_> = each
+            .map(|line| line["from_scratch"][baseline].as_f64().unwrap())
+            .collect();
+        assert!(scratch.is_sorted(), "{baseline}: {scratch:?}");
+    }
+    for line in &lines {
+        let [own, planned, paper] =
+            ["from_scratch", "planned", "paper"].map(|name| line["from_scratch"][name].as_f64());
+        // Few selection samples cost nothing; a plan spends them better.
+        assert!(planned >= own && own > paper, "{line}");
+        let ratio = |name: &str| line["speed_up"][name]["ratio"].as_f64().unwrap();
+        assert!(ratio("paper") > ratio("from_scratch"), "{line}");
+        assert!(ratio("from_scratch") >= ratio("planned"), "{line}");
+    }
     // Samples of a network that answers as the original does are worth more than
     // samples from scratch, all the more where there are few.
     assert!(
@@ -47,10 +61,16 @@ fn a_plan_runs_nothing_and_says_what_a_run_gives() {
     );
 
     let table = ok(&recertify(&ledger, &int8, &["--plan"])).stdout;
-    for part in ["int8.onnx", "evaluations", "from scratch", "12 inputs"] {
+    for part in [
+        "int8.onnx",
+        "evaluations",
+        "scratch",
+        "planned",
+        "12 inputs",
+    ] {
         assert!(table.contains(part), "{part}: {table}");
     }
-    assert_eq!(table.lines().count(), lines.len() + 5, "{table}");
+    assert_eq!(table.lines().count(), lines.len() + 9, "{table}");
 
     let budgets = ["--budget", "5%,10%,30%"];
     let lines = plan(&ledger, &int8, &budgets);

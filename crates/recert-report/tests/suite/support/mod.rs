@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use recert_report::speed_up::{ByBaseline, Point};
 use recert_report::{Method, Report, Row, Run};
 
 /// Four inputs; radii are chosen so that every mean is exact in binary.
@@ -28,6 +29,17 @@ pub(crate) fn small() -> Report {
             original: Some(2),
             gamma: None,
         };
+        let points = |costs: [f64; 3]| -> Vec<Point> {
+            let each = costs.into_iter().zip([0.0, 0.25, 0.5]);
+            each.map(|(cost, quality)| Point { cost, quality })
+                .collect()
+        };
+        run.baselines = Some(ByBaseline {
+            from_scratch: points([0.0, 12_000.0, 36_000.0]),
+            planned: points([0.0, 6_000.0, 30_000.0]),
+            paper: points([400.0, 12_400.0, 36_400.0]),
+        });
+        run.n0 = 0;
         for row in &mut run.rows {
             row.evaluations = n;
             row.zeta = Some(0.03125);
