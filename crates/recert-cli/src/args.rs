@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use clap::{Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use others::{Approximate, Check, Demo, Engines, Report, Samples};
+pub(crate) use others::{Approximate, Check, Completions, Demo, Engines, Man, Report, Samples};
 pub(crate) use runs::{Certify, Predict, Recertify};
 pub(crate) use shared::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs};
 
@@ -47,6 +47,17 @@ impl Args {
         })
     }
 
+    /// Leaves out a run's rows and what to do next.
+    pub(crate) fn show_summaries_only(&mut self) {
+        let run = match &mut self.command {
+            Command::Certify(args) => &mut args.scratch.run,
+            Command::Predict(args) => &mut args.scratch.run,
+            Command::Recertify(args) => &mut args.run,
+            _ => return,
+        };
+        run.summary_only = true;
+    }
+
     /// Parses a command line, of which the first word is the program's name.
     pub(crate) fn read<W>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error>
     where
@@ -78,6 +89,10 @@ pub(crate) enum Command {
     Engines(Engines),
     /// Run all of this on a network and images that ship with recert
     Demo(Demo),
+    /// Print the completions of a shell
+    Completions(Completions),
+    /// Write the manual pages
+    Man(Man),
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use recert::job::{Event, Events, Job, Outcome, Pass, PassKind};
+use recert::num::format_down;
 use recert::report::cohen::{self, CohenLog, LogRow};
 
 use crate::args::RunArgs;
@@ -24,24 +25,74 @@ pub(crate) struct Subject<'a> {
     pub(crate) via: Option<&'a Path>,
 }
 
+/// What there is to see of a job, beside what goes to its ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Show {
+    /// Remarks and summaries, on stderr.
+    words: bool,
+    /// The progress bar.
+    bar: bool,
+    /// Rows, on stdout.
+    rows: bool,
+    /// What to do next.
+    next: bool,
+}
+
+/// What the rows of a network add up to.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    rows: usize,
+    certified: usize,
+    labelled: usize,
+    /// The radii of the rows that count: of certificates, and of the right class where
+    /// there is a label.
+    radii: Vec<f64>,
+}
+
+impl Tally {
+    fn add(&mut self, row: &LogRow) {
+        self.rows += 1;
+        self.certified += usize::from(row.predict.is_some());
+        self.labelled += usize::from(row.label.is_some());
+        if row.predict.is_some() && (row.label.is_none() || row.label == row.predict) {
+            self.radii.push(row.radius);
+        }
+    }
+
+    /// The average radius, and the share of rows with at least three radii.
+    fn line(&self, sigma: f64) -> String {
+        let all = self.rows.max(1);
+        let share = |radius: f64| {
+            let reach = self.radii.iter().filter(|r| **r >= radius).count();
+            // Thousandths, rounded down exactly.
+            let share = 1000 * reach / all;
+            format!("{}.{:03} at radius {radius}", share / 1000, share % 1000)
+        };
+        let shares = [0.0, sigma, 2.0 * sigma].map(share).join(", ");
+        let mean = format_down(self.radii.iter().sum::<f64>() / all as f64, 3);
+        // With a few labels missing, no figure would be what it is called.
+        if self.labelled == self.rows {
+            format!("average certified radius {mean}; certified accuracy {shares}")
+        } else {
+            format!("average radius, whatever the labels, {mean}; share certified {shares}")
+        }
+    }
+}
+
 /// Prints a row as each input is done, on stdout and to the log, and shows
 /// progress on stderr.
 pub(crate) struct Progress<'a> {
     bar: ProgressBar,
-    quiet: bool,
+    show: Show,
     log: Option<CohenLog>,
     subject: Subject<'a>,
     pass: Option<Pass>,
-    /// The rows so far of every network but the first, whose rows are printed
-    /// as they come.
-    waiting: Vec<Vec<LogRow>>,
+    /// What the rows so far add up to, for each network.
+    tallies: Vec<Tally>,
     /// Work done before this run, which does not count for its speed.
     before: u64,
     started: Instant,
     done: u64,
-    /// Rows so far of all networks, and those of them that are no abstentions.
-    rows: usize,
-    certified: usize,
     /// Samples of the rows that got no valid answer.
     invalid: u64,
     /// The first failure to write a row; the run is stopped for it.
@@ -49,9 +100,17 @@ pub(crate) struct Progress<'a> {
 }
 
 /// Runs a job to its end, with progress and rows.
-pub(crate) fn run(job: Job<'_>, args: &RunArgs, subject: Subject<'_>) -> Result<()> {
+pub(crate) fn run(mut job: Job<'_>, args: &RunArgs, subject: Subject<'_>) -> Result<()> {
     let mut progress = Progress::new(args, subject)?;
     terminal::watch_for_stop()?;
+    if progress.show.words {
+        for look in job.first_look()? {
+            terminal::remark(&look.to_string());
+            if let Some(remark) = look.remark() {
+                progress.event(Event::Remark(remark));
+            }
+        }
+    }
     let outcome = job.run(&mut progress);
     let outcome = match (outcome, progress.failure) {
         // That a row could not be written is why the run was stopped.
@@ -74,16 +133,19 @@ impl<'a> Progress<'a> {
     fn new(args: &RunArgs, subject: Subject<'a>) -> Result<Self> {
         Ok(Self {
             bar: ProgressBar::hidden(),
-            quiet: args.quiet || !std::io::stderr().is_terminal(),
+            show: Show {
+                words: !args.quiet,
+                bar: !args.quiet && std::io::stderr().is_terminal(),
+                rows: !args.summary_only,
+                next: !args.summary_only,
+            },
             log: args.log.as_deref().map(open_log).transpose()?,
             subject,
             pass: None,
-            waiting: Vec::new(),
+            tallies: Vec::new(),
             before: 0,
             started: Instant::now(),
             done: 0,
-            rows: 0,
-            certified: 0,
             invalid: 0,
             failure: None,
         })
@@ -100,12 +162,12 @@ impl<'a> Progress<'a> {
 
     fn pass_started(&mut self, pass: Pass) {
         self.pass = Some(pass);
-        self.waiting = vec![Vec::new(); pass.networks - 1];
+        self.tallies = vec![Tally::default(); pass.networks];
         (self.done, self.invalid, self.started) = (0, 0, Instant::now());
-        (self.rows, self.certified) = (0, 0);
-        if pass.rows.is_some() {
-            self.name_rows(0);
-            let written = print_header();
+        if pass.rows.is_some() && self.show.rows {
+            self.name_rows();
+            let network = if pass.networks > 1 { "\tnetwork" } else { "" };
+            let written = print(&format!("{}{network}\n", cohen::HEADER));
             self.failure = self.failure.take().or(written.err());
         }
     }
@@ -113,7 +175,7 @@ impl<'a> Progress<'a> {
     fn started(&mut self, evaluations: u64, done: u64) {
         self.before = done;
         self.started = Instant::now();
-        if self.quiet {
+        if !self.show.bar {
             return;
         }
         let style = "{bar:32} {percent:>3}%  {human_pos} of {human_len} evaluations  {msg}";
@@ -137,26 +199,20 @@ impl<'a> Progress<'a> {
     }
 
     fn concluded(&mut self, networks: &[usize], row: LogRow) {
-        self.rows += networks.len();
-        if row.predict.is_some() {
-            self.certified += networks.len();
-        }
         for &network in networks {
-            if network > 0 {
-                self.waiting[network - 1].push(row);
-            } else if self.failure.is_none() {
-                let written = self.row(&row);
+            self.tallies[network].add(&row);
+            if self.failure.is_none() {
+                let written = self.row(network, &row);
                 self.keep(written);
             }
         }
     }
 
-    /// Ends the bar, prints the tables that waited, and reports how it ended.
+    /// Ends the bar, and reports how it ended and what comes next.
     fn pass_ended(&mut self, finished: bool) {
         self.bar.finish_and_clear();
-        if self.failure.is_none() {
-            let written = self.print_waiting();
-            self.keep(written);
+        if !self.show.words {
+            return;
         }
         let summary = self.summary(finished);
         let seconds = self.started.elapsed().as_secs_f64();
@@ -174,6 +230,37 @@ impl<'a> Progress<'a> {
                 "{} samples had NaN or infinite logits; each counts against the class",
                 self.invalid,
             ));
+        }
+        let Some(pass) = self.pass.filter(|pass| finished && pass.rows.is_some()) else {
+            return;
+        };
+        if pass.kind != PassKind::Predict {
+            for (tally, network) in self.tallies.iter().zip(self.subject.networks) {
+                let name = if pass.networks > 1 {
+                    format!("{}: ", network.display())
+                } else {
+                    String::new()
+                };
+                eprintln!("{name}{}", tally.line(pass.sigma));
+            }
+        }
+        if let Some(next) = self.next(pass).filter(|_| self.show.next) {
+            eprintln!("next: {next}");
+        }
+    }
+
+    /// The command to go on with.
+    fn next(&self, pass: Pass) -> Option<String> {
+        let ledger = self.subject.ledger.display();
+        match (pass.kind, self.subject.via) {
+            (PassKind::Certify, None) => Some(format!(
+                "recert recertify {ledger} --model MODIFIED.onnx --budget 5%"
+            )),
+            (PassKind::Certify | PassKind::Recertify, _) => Some(format!(
+                "recert report {ledger} --html {}",
+                self.subject.ledger.with_extension("html").display()
+            )),
+            _ => None,
         }
     }
 
@@ -202,8 +289,10 @@ impl<'a> Progress<'a> {
                 _ => format!("stopped before all {inputs} were {verb} for {networks} networks"),
             };
         }
-        let (certified, all) = (self.certified, pass.inputs * networks);
-        let abstained = match self.rows - certified {
+        let certified: usize = self.tallies.iter().map(|tally| tally.certified).sum();
+        let rows: usize = self.tallies.iter().map(|tally| tally.rows).sum();
+        let all = pass.inputs * networks;
+        let abstained = match rows - certified {
             0 => String::new(),
             abstained => format!(", {abstained} abstained"),
         };
@@ -216,44 +305,32 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Names on stderr what the rows of a network, which follow, are of, where that
-    /// is not plain from the command line.
-    fn name_rows(&self, network: usize) {
-        let Some((pass, rows)) = self.pass.and_then(|pass| Some((pass, pass.rows?))) else {
+    /// States on stderr what the rows, which follow, are of, where that is not plain
+    /// from the command line.
+    fn name_rows(&self) {
+        let Some(rows) = self.pass.and_then(|pass| pass.rows) else {
             return;
         };
-        let name = self.subject.networks.get(network);
-        let name = name.filter(|_| pass.networks > 1);
-        let name = name.map_or_else(String::new, |name| format!(" of {}", name.display()));
         let method = rows.method;
         let by = match (rows.samples, rows.budget) {
-            _ if rows.among < 2 => String::new(),
-            (Some(samples), _) => format!(" by {method} from {samples} samples per input"),
-            (_, Some(budget)) => format!(" by {method} with budget {budget}"),
-            _ => format!(" by {method}"),
+            _ if rows.among < 2 => return,
+            (Some(samples), _) => format!("by {method} from {samples} samples per input"),
+            (_, Some(budget)) => format!("by {method} with budget {budget}"),
+            _ => format!("by {method}"),
         };
-        if !(name.is_empty() && by.is_empty()) {
-            self.bar
-                .suspend(|| terminal::remark(&format!("rows{name}{by}")));
+        if self.show.words {
+            self.bar.suspend(|| terminal::remark(&format!("rows {by}")));
         }
     }
 
-    fn print_waiting(&mut self) -> Result<()> {
-        for (i, rows) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
-            if !rows.is_empty() {
-                self.name_rows(i + 1);
-                print_header()?;
+    fn row(&mut self, network: usize, row: &LogRow) -> Result<()> {
+        if self.show.rows {
+            let mut line = row.to_line(CohenLog::DIGITS);
+            if let (2.., Some(name)) = (self.tallies.len(), self.subject.networks.get(network)) {
+                line = format!("{line}\t{}", name.display());
             }
-            for row in &rows {
-                self.row(row)?;
-            }
+            self.bar.suspend(|| print(&format!("{line}\n")))?;
         }
-        Ok(())
-    }
-
-    fn row(&mut self, row: &LogRow) -> Result<()> {
-        let line = format!("{}\n", row.to_line(CohenLog::DIGITS));
-        self.bar.suspend(|| print(&line))?;
         if let Some(log) = &mut self.log {
             log.append(row)?;
         }
@@ -261,15 +338,12 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// Prints the names of the columns.
-fn print_header() -> Result<()> {
-    print(&format!("{}\n", cohen::HEADER))
-}
-
 impl Events for Progress<'_> {
     fn event(&mut self, event: Event<'_>) {
         match event {
-            Event::Remark(remark) => terminal::remark(&with_flag(&remark, remark.field())),
+            Event::Remark(remark) if self.show.words => {
+                terminal::remark(&with_flag(&remark, remark.field()));
+            }
             Event::PassStarted(pass) => self.pass_started(pass),
             Event::Started { evaluations, done } => self.started(evaluations, done),
             Event::Evaluated { evaluations } => self.evaluated(evaluations),

@@ -34,7 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (start, before) = (Instant::now(), busy());
         executor.run(&images)?;
         let wall = start.elapsed().as_secs_f64() * 1e3;
-        let cpu = before.zip(busy()).map_or(wall, |(from, to)| (to - from) / 1e6);
+        let cpu = before
+            .zip(busy())
+            .map_or(wall, |(from, to)| (to - from) / 1e6);
         println!("{:.3} {:.3}", wall / count as f64, cpu / count as f64);
     }
     Ok(())

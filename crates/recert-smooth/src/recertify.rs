@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use recert_ledger::{
-    Certificate, ClassOf, Evidence, Ledger, NetworkId, Parameters, Series, Sides,
-};
+use recert_ledger::{Certificate, ClassOf, Evidence, Ledger, NetworkId, Parameters, Series, Sides};
 use recert_noise::Stream;
 use recert_num::{Alpha, LowerBound, Sigma};
 

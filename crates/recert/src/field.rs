@@ -50,6 +50,7 @@ fields! {
     N0 "n0" "Selection samples per input.",
     NP "n_p" "Samples of a modified network per input.",
     Offset "offset" "The first input taken.",
+    OneSided "one_sided" "Whether the runner-up's probability is left out of the bound.",
     Out "out" "The file to write.",
     Output "output" "The output of a network that is read.",
     P "p" "The share of samples that answer the class.",

@@ -14,12 +14,14 @@
 //! | `config` | what to run, as plain values |
 //! | `data`, `network` | what is run on what |
 //! | `event` | what a running job reports |
+//! | `first_look` | a network's accuracy on a few inputs, before a job runs |
 //! | `session` | workers, and the ledger's opening and closing |
 //! | `collect` | the passes over the inputs: the one place that calls the runs of `recert-smooth` |
 //! | `scratch` | certify, predict, certify through a faster network |
 //! | `recertify`, `plan` | recertify; what may be expected of it |
 //! | `candidates` | whether networks may be chosen among by their results |
 //! | `audit` | check a ledger, and run samples of it again |
+//! | `whole` | whole numbers as people write them |
 //! | `approximate`, `report` | make approximate networks; report on ledgers |
 
 mod approximate;
@@ -29,24 +31,28 @@ mod collect;
 pub(crate) mod config;
 mod data;
 mod event;
+mod first_look;
 mod network;
 mod plan;
 mod recertify;
 mod report;
 mod scratch;
 mod session;
+mod whole;
 
 pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
 pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, check};
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Remark, Rows};
+pub use first_look::FirstLook;
 pub use network::{Network, NetworkConfig};
 pub use plan::{Expected, Forecast};
 pub use recertify::{Goal, Method, Recertification, RecertifyConfig};
 pub use report::{Reported, report};
 pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
 pub use session::Job;
+pub use whole::whole;
 
 // What configurations and events contain, so that an embedder needs this module alone.
 pub use recert_ledger::{Certificate, Input};

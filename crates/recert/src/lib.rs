@@ -3,29 +3,55 @@
 //! The one stable API of recert: [`job`] runs whole jobs, and this crate re-exports
 //! the lower crates under short names.
 //!
+//! A network is certified into a ledger, a modified one recertified from it, and the ledger
+//! checked and reported on:
+//!
 //! ```
 //! use recert::engine::ImageShape;
-//! use recert::job::{CertifyConfig, Data, Event, Network, Outcome, certify};
+//! use recert::job::{
+//!     self, Amount, CertifyConfig, Data, Event, Goal, Network, Outcome, Recertification,
+//!     RecertifyConfig, certify,
+//! };
+//! use recert::report::table;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // Two images of two pixels; `Data::open` reads files.
-//! let image = ImageShape { channels: 1, height: 1, width: 2 };
-//! let data = Data::from_pixels("two dots", image, &[0.0, 0.2, 0.9, 1.0], None)?;
-//! // A function as the network; `Network::open` reads an ONNX file.
-//! let network = Network::from_fn("bright", 2, image, |pixels| {
-//!     Some(u16::from(pixels[0] + pixels[1] > 1.0))
-//! })?;
-//! let config = CertifyConfig { n: 1000, ..CertifyConfig::new(0.25) };
+//! // Two images of two pixels, with labels; `Data::open` reads files.
+//! let shape = ImageShape { channels: 1, height: 1, width: 2 };
+//! let data = Data::from_pixels("two dots", shape, &[0.0, 0.2, 0.9, 1.0], Some(vec![0, 1]))?;
+//! // Functions as networks; `Network::open` reads an ONNX file into an engine.
+//! let brighter_than = |limit: f32| {
+//!     let name = format!("brighter than {limit}");
+//!     Network::from_fn(&name, 2, shape, move |pixels| {
+//!         Some(u16::from(pixels[0] + pixels[1] > limit))
+//!     })
+//! };
+//! let (original, modified) = (brighter_than(1.0)?, brighter_than(1.01)?);
+//!
+//! // Certify: n = 2,000 samples per input under noise of sigma 0.25 (in units of pixels
+//! // in [0, 1]). `ledger` is the path of a file that the run makes, or resumes.
 //! # let folder = tempfile::tempdir()?;
 //! # let ledger = folder.path().join("dots.recert");
-//! // `ledger` is the path of a file that the run makes, or resumes.
-//! let job = certify(&ledger, &config, &data, &network)?;
-//! let outcome = job.run(&mut |event: Event<'_>| {
+//! let config = CertifyConfig { n: 2000, ..CertifyConfig::new(0.25) };
+//! let outcome = certify(&ledger, &config, &data, &original)?.run(&mut |event: Event<'_>| {
 //!     if let Event::Concluded { input, row: Some(certificate), .. } = event {
+//!         // The smoothed classifier returns the class everywhere within the radius, an
+//!         // L2 distance; `None` is an abstention.
 //!         println!("{}: {:?} within {}", input.idx, certificate.class, certificate.radius);
 //!     }
 //! })?;
 //! assert_eq!(outcome, Outcome::Finished);
+//!
+//! // Recertify the modified network with 5 % of the evaluations.
+//! let goal = Goal::Budget(vec![Amount::Percent(5.0)]);
+//! let config = RecertifyConfig { goal, ..RecertifyConfig::default() };
+//! let recertification = Recertification::open(&ledger, &config, 1)?;
+//! recertification.job(&data, &[modified])?.run(&mut |_: Event<'_>| ())?;
+//!
+//! // Derive everything again by independent code, and print tables.
+//! let checked = job::check(&[ledger.clone()], None)?;
+//! assert_eq!(checked[0].wrong(), 0);
+//! let reported = job::report(&[ledger], "Two dots")?;
+//! println!("{}", table::render(&reported.report, &table::Options::default())?);
 //! # Ok(())
 //! # }
 //! ```

@@ -441,7 +441,7 @@ fn files_of_networks_are_read_once() {
             let file = folder.path().join(name);
             job::approximate(&ApproximateConfig {
                 model: demo.join("shapes.onnx"),
-                out: Some(file.clone()),
+                out: file.clone(),
                 prune,
                 numbers,
                 calibration: None,

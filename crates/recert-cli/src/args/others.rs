@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, Args as ClapArgs};
 use recert::job::Fraction;
 
+use super::shared::count;
 use super::{DataArgs, NetworkArgs};
 
 /// What the engine's flags are for, and their defaults, where there is no ledger.
@@ -24,15 +25,22 @@ fn for_calibration(arg: Arg) -> Arg {
     arg.help(help)
 }
 
+/// Ends `recert approximate --help`.
+const APPROXIMATE: &str = "\
+Examples:
+  recert approximate net.onnx --bf16 --out .
+  recert approximate net.onnx --prune 10% --out pruned/net.onnx
+  recert approximate net.onnx --int8 --calibration cifar-10-batches-py --train --sigma 0.5 --out .";
+
 #[derive(Debug, Clone, ClapArgs)]
-#[command(mut_args(for_calibration))]
+#[command(mut_args(for_calibration), after_help = APPROXIMATE)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are booleans")]
 pub(crate) struct Approximate {
     /// The network, an ONNX file
     pub(crate) model: PathBuf,
-    /// Where to write [default: beside the model, as NAME.KIND.onnx]
+    /// The file to write, or a folder to write NAME.KIND.onnx to
     #[arg(long, short, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
+    pub(crate) out: PathBuf,
     /// Weights in IEEE half precision
     #[arg(long, group = "number")]
     pub(crate) fp16: bool,
@@ -49,18 +57,24 @@ pub(crate) struct Approximate {
     #[arg(long, requires = "prune")]
     pub(crate) prune_globally: bool,
     /// Images to calibrate int8 on: a path, or FORMAT:PATH
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, help_heading = "Calibration", value_name = "SPEC")]
     pub(crate) calibration: Option<String>,
     /// Calibrate on this many images at most
-    #[arg(long, value_name = "COUNT", default_value_t = 500)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        value_parser = count::<u32>,
+        default_value_t = 500,
+        help_heading = "Calibration"
+    )]
     pub(crate) calibration_limit: u32,
     /// Add noise of this standard deviation to the calibration images: the sigma that the network
     /// will be certified at
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", help_heading = "Calibration")]
     pub(crate) sigma: Option<f64>,
     /// Percentile calibration: clip each activation's range to the central P % of its values
     /// instead of covering all
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", help_heading = "Calibration")]
     pub(crate) percentile: Option<f64>,
     /// Print what was changed as JSON
     #[arg(long)]
@@ -71,7 +85,15 @@ pub(crate) struct Approximate {
     pub(crate) network: NetworkArgs,
 }
 
+/// Ends `recert report --help`.
+const REPORT: &str = "\
+Examples:
+  recert report run.recert
+  recert report run.recert --html report.html --radii 0,0.25,0.5,1
+  recert report a.recert b.recert --json";
+
 #[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = REPORT)]
 pub(crate) struct Report {
     /// Ledgers, in the order to show them
     #[arg(required = true)]
@@ -90,8 +112,15 @@ pub(crate) struct Report {
     pub(crate) title: String,
 }
 
+/// The heading of what running samples again takes.
+const RERUN: &str = "Running samples again";
+
 /// Ends `recert check --help`.
 const CHECK: &str = "\
+Examples:
+  recert check run.recert
+  recert check run.recert --rerun 1000 --model net.onnx --model net.int8.onnx
+
 Every count, share of alpha, bound, radius and statement is recomputed by code that shares
 nothing with the code that made it, and compared; docs/checking.md states what that proves.
 That the networks gave these answers cannot be recomputed: --rerun N draws N answers of each
@@ -113,19 +142,25 @@ pub(crate) struct Check {
     #[arg(long)]
     pub(crate) strict: bool,
     /// Also run this many answers of each network again, drawn at random
-    #[arg(long, value_name = "N", requires = "model")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = count::<u64>,
+        requires = "model",
+        help_heading = RERUN
+    )]
     pub(crate) rerun: Option<u64>,
     /// For --rerun: a network of the ledgers, an ONNX file; may be given several times
-    #[arg(long, value_name = "FILE", requires = "rerun")]
+    #[arg(long, value_name = "FILE", requires = "rerun", help_heading = RERUN)]
     pub(crate) model: Vec<PathBuf>,
     /// For --rerun: the engine that runs the networks, such as reference [default: the ledger's]
-    #[arg(long, value_name = "NAME", requires = "rerun")]
+    #[arg(long, value_name = "NAME", requires = "rerun", help_heading = RERUN)]
     pub(crate) engine: Option<String>,
     /// For --rerun: seed of the choice of samples, to repeat a check [default: random]
-    #[arg(long, value_name = "SEED", requires = "rerun")]
+    #[arg(long, value_name = "SEED", requires = "rerun", help_heading = RERUN)]
     pub(crate) seed: Option<u64>,
     /// For --rerun: the inputs, where they are no longer at the path that the ledger records
-    #[arg(long, value_name = "SPEC", requires = "rerun")]
+    #[arg(long, value_name = "SPEC", requires = "rerun", help_heading = RERUN)]
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) data_args: DataArgs,
@@ -159,7 +194,7 @@ pub(crate) struct Samples {
     #[arg(long, value_delimiter = ',', value_name = "R,..")]
     pub(crate) radius: Vec<f64>,
     /// Ask for the radius that this many samples certify, or several numbers
-    #[arg(long, value_delimiter = ',', value_name = "N,..")]
+    #[arg(long, value_delimiter = ',', value_name = "N,..", value_parser = count::<u64>)]
     pub(crate) n: Vec<u64>,
     /// Standard deviation of the noise, in units of pixels in [0, 1], for --radius and --n
     #[arg(long, value_name = "S")]
@@ -215,4 +250,25 @@ pub(crate) struct Demo {
     /// Worker threads [default: all cores]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+}
+
+/// Ends `recert completions --help`.
+const COMPLETIONS: &str = "\
+Examples:
+  recert completions bash > ~/.local/share/bash-completion/completions/recert
+  recert completions zsh > ~/.zfunc/_recert
+  recert completions fish > ~/.config/fish/completions/recert.fish";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = COMPLETIONS)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Man {
+    /// The folder to write recert.1, recert-certify.1, .. to, such as ~/.local/share/man/man1
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }

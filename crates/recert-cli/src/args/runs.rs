@@ -6,34 +6,60 @@ use clap::Args as ClapArgs;
 use recert::engine::Precision;
 use recert::job::{Amount, Method};
 
-use super::shared::{Named, named};
+use super::shared::{Named, STATEMENT, count, named};
 use super::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs};
 
-/// Ends the help of the commands that certify.
-const BOUNDS: &str = "\
+/// Ends the help of `certify`.
+const CERTIFY: &str = "\
+Examples:
+  recert certify --model net.onnx --data cifar-10-batches-py --sigma 0.5 --ledger run.recert
+  recert certify --model net.onnx --data npz:images.npz --sigma 0.25 --n 1e4 --limit 100 \\
+      --ledger quick.recert
+  recert certify --model net.onnx --data images/ --resize 256 --crop 224 --sigma 0.5 \\
+      --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --until-radius 1 --ledger run.recert
+
 Tables, JSON and ledgers name the bound behind each certificate: docs/glossary.md explains
 every name, SOUNDNESS.md states and proves each bound.";
 
+/// Ends the help of `predict`.
+const PREDICT: &str = "\
+Example:
+  recert predict --model net.onnx --data cifar-10-batches-py --sigma 0.5 --ledger classes.recert";
+
+/// Ends the help of `recertify`.
+const RECERTIFY: &str = "\
+Examples:
+  recert recertify run.recert --model net.int8.onnx --plan
+  recert recertify run.recert --model net.int8.onnx --budget 5%
+  recert recertify run.recert --model a.onnx --model b.onnx --budget 5%
+  recert recertify run.recert --model net.int8.onnx --method auto,irs,direct --n-p 1%,5%
+
+Tables, JSON and ledgers name the bound behind each certificate: docs/glossary.md explains
+every name, SOUNDNESS.md states and proves each bound.";
+
+/// The heading of what certifying through a faster version takes.
+const VIA: &str = "Through a faster version";
+
 #[derive(Debug, Clone, ClapArgs)]
-#[command(after_help = BOUNDS)]
+#[command(after_help = CERTIFY)]
 pub(crate) struct Certify {
     #[command(flatten)]
     pub(crate) subject: SubjectArgs,
     /// Estimation samples per input: they bound the probability of the class
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", value_parser = count::<u64>, default_value_t = 100_000)]
     pub(crate) n: u64,
     /// Selection samples per input: they choose the class
-    #[arg(long, value_name = "N0", default_value_t = 100)]
+    #[arg(long, value_name = "N0", value_parser = count::<u64>, default_value_t = 100)]
     pub(crate) n0: u64,
     #[command(flatten)]
     pub(crate) sides: SidesArgs,
     /// Stop each input once it is certified at this radius or cannot be, after n samples at most;
     /// its bound is anytime-valid
-    #[arg(long, value_name = "R", conflicts_with_all = ["one_sided", "via"])]
+    #[arg(long, value_name = "R", conflicts_with_all = ["one_sided", "via"], help_heading = STATEMENT)]
     pub(crate) until_radius: Option<f64>,
     /// Certify the network through this faster version of it: certify the faster one from n
     /// samples, and recertify the network itself with --via-budget evaluations
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = VIA)]
     pub(crate) via: Option<PathBuf>,
     /// Evaluations of the network itself with --via: a count over all inputs, or a percentage of n
     /// per input
@@ -42,29 +68,31 @@ pub(crate) struct Certify {
         allow_hyphen_values = true,
         requires = "via",
         value_name = "B",
+        help_heading = VIA,
         default_value = "5%"
     )]
     pub(crate) via_budget: Amount,
     /// The engine of the --via network [default: that of the network itself]
-    #[arg(long, requires_all = ["via", "engine"], value_name = "NAME")]
+    #[arg(long, requires_all = ["via", "engine"], value_name = "NAME", help_heading = VIA)]
     pub(crate) via_engine: Option<String>,
     /// The precision of the --via network, which may then be the same file [default: that of the
     /// network itself]
-    #[arg(long, requires = "via", value_name = "P")]
+    #[arg(long, requires = "via", value_name = "P", help_heading = VIA)]
     pub(crate) via_precision: Option<Precision>,
     /// The device of the --via network [default: that of the network itself]
-    #[arg(long, requires = "via", value_name = "NAME")]
+    #[arg(long, requires = "via", value_name = "NAME", help_heading = VIA)]
     pub(crate) via_device: Option<String>,
     #[command(flatten)]
     pub(crate) scratch: ScratchArgs,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = PREDICT)]
 pub(crate) struct Predict {
     #[command(flatten)]
     pub(crate) subject: SubjectArgs,
     /// Samples per input
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", value_parser = count::<u64>, default_value_t = 1000)]
     pub(crate) n: u64,
     #[command(flatten)]
     pub(crate) scratch: ScratchArgs,
@@ -111,7 +139,7 @@ const METHODS: [Named<Method>; 6] = [
 ];
 
 #[derive(Debug, Clone, ClapArgs)]
-#[command(after_help = BOUNDS)]
+#[command(after_help = RECERTIFY)]
 pub(crate) struct Recertify {
     /// The ledger of the original network
     pub(crate) ledger: PathBuf,
@@ -155,12 +183,12 @@ pub(crate) struct Recertify {
     pub(crate) json: bool,
     /// Number of candidates to correct for (selection by their results); all of them have to be
     /// named before any of them runs, in one command [default: the number of --model]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = count::<u32>, help_heading = STATEMENT)]
     pub(crate) among: Option<u32>,
     /// IRS threshold on the original's lower bound: at or above it, certify the modified network
-    /// from its own counts first; below, by zeta
-    #[arg(long, value_name = "G", default_value_t = 0.99)]
-    pub(crate) gamma: f64,
+    /// from its own counts first; below, by zeta [default: 0.99]
+    #[arg(long, value_name = "G", help_heading = STATEMENT)]
+    pub(crate) gamma: Option<f64>,
     /// Methods other than auto: samples of the modified network per input, a count or a percentage
     /// of n; or several [default: 10%]
     #[arg(
@@ -174,13 +202,13 @@ pub(crate) struct Recertify {
     pub(crate) sides: SidesArgs,
     /// Failure probability of one new certificate [default: twice the ledger's alpha,
     /// 0.5 at most: compare with certificates from scratch at the same alpha]
-    #[arg(long, value_name = "A")]
+    #[arg(long, value_name = "A", help_heading = STATEMENT)]
     pub(crate) alpha: Option<f64>,
     /// The inputs, where they are no longer at the path that the ledger records
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", help_heading = "Data")]
     pub(crate) data: Option<String>,
     /// Take at most this many of the ledger's inputs
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", help_heading = "Data", value_parser = count::<usize>)]
     pub(crate) limit: Option<usize>,
     #[command(flatten)]
     pub(crate) data_args: DataArgs,

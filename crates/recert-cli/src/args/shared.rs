@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use recert::engine::Precision;
-use recert::job::{DataOptions, Law, NetworkConfig, RunConfig, Sides, SubsetConfig};
+use recert::job::{DataOptions, Law, NetworkConfig, RunConfig, Sides, SubsetConfig, whole};
 
 /// Declares flags that are, one for one, the fields of a configuration.
 macro_rules! flags {
-    ($(#[$about:meta])* $name:ident -> $config:ident {
+    ($(#[$about:meta])* $name:ident -> $config:ident, $heading:literal {
         $($(#[$flag:meta])* $field:ident: $type:ty,)*
     }) => {
         $(#[$about])*
         #[derive(Debug, Clone, ClapArgs)]
+        #[command(next_help_heading = $heading)]
         pub(crate) struct $name {
             $($(#[$flag])* $field: $type,)*
         }
@@ -29,7 +30,7 @@ macro_rules! flags {
 
 flags! {
     /// How to read a data set.
-    DataArgs -> DataOptions {
+    DataArgs -> DataOptions, "Data" {
         /// Read the images of the training set, not of the test set
         #[arg(long)]
         train: bool,
@@ -53,7 +54,7 @@ flags! {
 
 flags! {
     /// How to compute a network.
-    NetworkArgs -> NetworkConfig {
+    NetworkArgs -> NetworkConfig, "Network" {
         /// The engine that computes the network: direct, rten (both built in), openvino,
         /// onnxruntime, or auto, the fastest that is installed and supports the network (see
         /// `recert engines`) [default: the ledger's where there is one, else auto]
@@ -86,7 +87,7 @@ flags! {
 
 flags! {
     /// How to spread the work, which no answer depends on.
-    WorkerArgs -> RunConfig {
+    WorkerArgs -> RunConfig, "Running" {
         /// Worker threads; results do not depend on their number [default: all cores; 2 on a
         /// --device other than the CPU]
         #[arg(long, value_name = "N")]
@@ -100,30 +101,34 @@ flags! {
 
 flags! {
     /// Which inputs of the data set.
-    SubsetArgs -> SubsetConfig {
+    SubsetArgs -> SubsetConfig, "Data" {
         /// Take every K-th input: 0, K, 2K, ..
-        #[arg(long, value_name = "K", default_value_t = 1)]
+        #[arg(long, value_name = "K", value_parser = count::<u32>, default_value_t = 1)]
         every: u32,
         /// Start with this input instead of input 0
-        #[arg(long, value_name = "IDX", default_value_t = 0)]
+        #[arg(long, value_name = "IDX", value_parser = count::<u32>, default_value_t = 0)]
         offset: u32,
         /// Take at most this many inputs
-        #[arg(long, value_name = "COUNT")]
+        #[arg(long, value_name = "COUNT", value_parser = count::<u32>)]
         limit: Option<u32>,
     }
 }
 
 /// How to run, and what to show meanwhile.
 #[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Running")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) workers: WorkerArgs,
     /// Also write a log in Cohen's format (idx label predict radius correct time)
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
-    /// Show no progress bar
+    /// Print nothing on stderr but errors: no progress bar, remark or summary
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// Print no rows: for the demo.
+    #[arg(skip)]
+    pub(crate) summary_only: bool,
 }
 
 /// What certifying and predicting are about. It stands apart from the rest of
@@ -161,10 +166,10 @@ pub(crate) struct ScratchArgs {
     /// Seed of the noise: a number, or `fresh` for one drawn at random (a ledger that exists keeps
     /// its own). A network made after looking at results under one seed needs a fresh one: the old
     /// samples are no longer independent of it
-    #[arg(long, value_name = "SEED", default_value = "0")]
+    #[arg(long, value_name = "SEED", default_value = "0", help_heading = "Noise")]
     pub(crate) seed: Seed,
     /// Noise distribution
-    #[arg(long, value_parser = named(&LAWS), default_value = "gaussian")]
+    #[arg(long, help_heading = "Noise", value_parser = named(&LAWS), default_value = "gaussian")]
     pub(crate) noise: Law,
     /// The ledger to write, or to resume
     #[arg(long, value_name = "FILE")]
@@ -210,11 +215,14 @@ impl Seed {
     }
 }
 
+/// The heading of what a certificate states, and by which method.
+pub(crate) const STATEMENT: &str = "Certificates";
+
 /// Which probabilities a certificate from scratch bounds.
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(crate) struct SidesArgs {
     /// From scratch: bound only the top class's probability (Cohen et al. 2019)
-    #[arg(long)]
+    #[arg(long, help_heading = STATEMENT)]
     one_sided: bool,
 }
 
@@ -226,6 +234,12 @@ impl SidesArgs {
             Sides::Two
         }
     }
+}
+
+/// Parses a whole number, which may be written as `1e5`.
+pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number = whole(text).map_err(|error| error.to_string())?;
+    T::try_from(number).map_err(|_| format!("{text} is too large"))
 }
 
 /// A value of a flag, with its name and its text in the help.

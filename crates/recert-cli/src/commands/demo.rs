@@ -25,9 +25,10 @@ const FILES: [(&str, &[u8]); 3] = [
 const COMMANDS: [&str; 8] = [
     "certify --model {}/shapes.onnx --data {}/shapes-test.npz --sigma 0.5 --n 2000 --every 2 \
      --ledger {}/shapes.recert --log {}/shapes.tsv",
-    "approximate {}/shapes.onnx --int8 --calibration {}/shapes-calibration.npz --sigma 0.5",
-    "approximate {}/shapes.onnx --bf16",
-    "approximate {}/shapes.onnx --prune 10%",
+    "approximate {}/shapes.onnx --int8 --calibration {}/shapes-calibration.npz --sigma 0.5 \
+     --out {}",
+    "approximate {}/shapes.onnx --bf16 --out {}",
+    "approximate {}/shapes.onnx --prune 10% --out {}",
     "recertify {}/shapes.recert --model {}/shapes.int8.onnx --method auto,irs,direct \
      --n-p 2%,5%,10%",
     "recertify {}/shapes.recert --model {}/shapes.bf16.onnx --method auto,irs,direct \
@@ -54,7 +55,9 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
         }
         eprintln!("\n$ {}", words.join(" "));
         let args = Args::read(&words);
-        super::run(&args.map_err(|why| Failure::new(Code::Other, why.to_string()))?)?;
+        let mut args = args.map_err(|why| Failure::new(Code::Other, why.to_string()))?;
+        args.show_summaries_only();
+        super::run(&args)?;
     }
     eprintln!(
         "\nOpen {} in a browser.",

@@ -5,6 +5,7 @@ mod certify;
 mod check;
 mod demo;
 mod engines;
+mod manual;
 mod plan;
 mod recertify;
 mod report;
@@ -24,5 +25,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Samples(args) => samples::run(args),
         Command::Engines(args) => engines::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::pages(args),
     }
 }

@@ -19,3 +19,4 @@ mod outputs;
 mod samples;
 mod together;
 mod until;
+mod words;

@@ -223,8 +223,15 @@ fn masks_hide_keys() {
         let attend = Attend::new(op.clone(), isa);
         let mut scratch = Buffer::zeros(attend.scratch());
         let mut output = vec![0.0; 2];
-        attend.run([&[1.0; 2], &[1.0; 2], &[3.0, 5.0]], scratch.values_mut(), &mut output);
-        output.iter().map(|value| if value.is_nan() { f32::NAN } else { *value }).collect()
+        attend.run(
+            [&[1.0; 2], &[1.0; 2], &[3.0, 5.0]],
+            scratch.values_mut(),
+            &mut output,
+        );
+        output
+            .iter()
+            .map(|value| if value.is_nan() { f32::NAN } else { *value })
+            .collect()
     });
     assert_eq!(found[0], 3.0);
     assert!(found[1].is_nan());

@@ -16,8 +16,8 @@ use crate::{CalibrationNoise, Error, ErrorKind, Field, Result};
 pub struct ApproximateConfig {
     /// The network, an ONNX file.
     pub model: PathBuf,
-    /// Where to write; by default beside it, as `NAME.KIND.onnx`.
-    pub out: Option<PathBuf>,
+    /// The file to write, or a folder to write `NAME.KIND.onnx` to.
+    pub out: PathBuf,
     /// The share of weights to set to zero, and which are compared.
     pub prune: Option<(Fraction, PruneScope)>,
     /// The numbers that weights, and for int8 activations, are to be; after pruning.
@@ -79,7 +79,7 @@ pub struct Approximation {
 /// # let folder = tempfile::tempdir().unwrap();
 /// let made = approximate(&ApproximateConfig {
 ///     model: format!("{demo}/shapes.onnx").into(),
-///     out: Some(folder.path().join("half.onnx")),
+///     out: folder.path().join("half.onnx"),
 ///     prune: None,
 ///     numbers: Some(Numbers::Half(HalfFormat::Float16)),
 ///     calibration: None,
@@ -89,8 +89,8 @@ pub struct Approximation {
 /// # Ok::<(), recert::Error>(())
 /// ```
 pub fn approximate(config: &ApproximateConfig) -> Result<Approximation> {
-    if let Some(out) = &config.out {
-        check_place(out, config)?;
+    if !config.out.is_dir() {
+        check_place(&config.out, config)?;
     }
     let mut model = Model::read(&config.model)?;
     let (mut kinds, mut steps) = (Vec::new(), Vec::new());
@@ -117,7 +117,11 @@ pub fn approximate(config: &ApproximateConfig) -> Result<Approximation> {
         let message = "nothing to do: choose fp16, bf16, int8, or a share to prune";
         return Err(Error::parameter(Field::Prune, message));
     }
-    let out = (config.out.clone()).unwrap_or_else(|| beside(&config.model, &kinds.join(".")));
+    let out = if config.out.is_dir() {
+        config.out.join(name(&config.model, &kinds.join(".")))
+    } else {
+        config.out.clone()
+    };
     check_place(&out, config)?;
     let written = model.write(&out);
     written.map_err(|why| Error::output("the network", Error::from(why)))?;
@@ -188,7 +192,7 @@ fn int8(model: &Model, config: &ApproximateConfig, how: &Int8Config) -> Result<(
 }
 
 /// `net.onnx` becomes `net.KIND.onnx`.
-fn beside(model: &Path, kind: &str) -> PathBuf {
+fn name(model: &Path, kind: &str) -> String {
     let stem = model.file_stem().unwrap_or_default().to_string_lossy();
-    model.with_file_name(format!("{stem}.{kind}.onnx"))
+    format!("{stem}.{kind}.onnx")
 }

@@ -8,6 +8,7 @@ use recert_num::{Alpha, MAX_ALPHA, MIN_ALPHA, Radius, Sigma};
 use recert_smooth::Sides;
 use recert_smooth::bound::Shares;
 
+use super::whole::whole;
 use crate::{Error, ErrorKind, Field, Result};
 
 /// The largest number of workers: each takes memory, and some time to start.
@@ -181,6 +182,7 @@ impl RunConfig {
 ///
 /// assert_eq!("2.5%".parse::<Amount>()?, Amount::Percent(2.5));
 /// assert_eq!("500".parse::<Amount>()?, Amount::Count(500));
+/// assert_eq!("1e4".parse::<Amount>()?, Amount::Count(10_000));
 /// # Ok::<(), recert::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -198,7 +200,7 @@ impl FromStr for Amount {
         let text = text.trim();
         let amount = match text.strip_suffix('%') {
             Some(percent) => percent.parse().ok().map(Self::Percent),
-            None => text.parse().ok().map(Self::Count),
+            None => whole(text).ok().map(Self::Count),
         };
         amount.ok_or_else(|| {
             let message = format!("'{text}' is neither a count nor a percentage");

@@ -248,7 +248,7 @@ impl Data {
         }
     }
 
-    fn label(&self, idx: u32) -> Option<u32> {
+    pub(super) fn label(&self, idx: u32) -> Option<u32> {
         match &self.images {
             Images::Files(set) => set.label(idx),
             Images::Memory { labels, .. } => labels.as_ref()?.get(idx as usize).copied(),

@@ -6,6 +6,7 @@ use recert_ledger::{Certificate, Engine, Input, Task};
 use recert_num::{format_down, format_up};
 use recert_smooth::baseline::SELECTION;
 
+use super::FirstLook;
 use crate::Field;
 
 /// Watches a job, and may stop it. Any `FnMut(Event<'_>)` is one that never does.
@@ -71,7 +72,7 @@ pub enum Event<'a> {
 }
 
 /// A pass over the inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pass {
     /// What it does.
     pub kind: PassKind,
@@ -79,6 +80,8 @@ pub struct Pass {
     pub inputs: usize,
     /// The number of networks that were given.
     pub networks: usize,
+    /// Standard deviation of the noise, in units of pixels in [0, 1].
+    pub sigma: f64,
     /// What its rows show; `None` for a pass that is a means to another and has none.
     pub rows: Option<Rows>,
 }
@@ -189,6 +192,30 @@ pub enum Remark {
         /// The mean radius aimed at, in the same units.
         target: f64,
     },
+    /// A network classifies about as many labelled inputs rightly as guessing would.
+    NearChance {
+        /// What it classified.
+        look: FirstLook,
+        /// Whether that is so under noise alone.
+        noisy_only: bool,
+    },
+    /// A standard deviation that is large for pixels in [0, 1].
+    LargeSigma {
+        /// The standard deviation, in units of pixels in [0, 1].
+        sigma: f64,
+    },
+    /// A budget of fewer evaluations than there are inputs.
+    SmallBudget {
+        /// Evaluations over all inputs.
+        evaluations: u64,
+        /// The number of inputs.
+        inputs: u64,
+    },
+    /// A modified network is the ledger's own, computed in the same way.
+    Unchanged {
+        /// The network's file.
+        network: String,
+    },
     /// Inputs on which the original network stopped by its answers (`until_radius`).
     StoppedInputs {
         /// Their number.
@@ -233,6 +260,12 @@ impl Remark {
             | Self::StoppedInputs { .. }
             | Self::SeveralClaims { .. }
             | Self::OneByOne { .. } => return None,
+            Self::NearChance {
+                noisy_only: false, ..
+            } => Field::Mean,
+            Self::NearChance { .. } | Self::LargeSigma { .. } => Field::Sigma,
+            Self::SmallBudget { .. } => Field::Budget,
+            Self::Unchanged { .. } => Field::Model,
             Self::OutputChosen { .. } => Field::Output,
             Self::Unspent { .. } => Field::Budget,
             Self::BatchDependent { .. } => Field::Batch,
@@ -316,6 +349,51 @@ impl fmt::Display for Remark {
                 "{network}: the average radius of {inputs} inputs is {}, below the {target} that was \
                  aimed at: a budget is chosen by what it is expected to give",
                 format_down(*mean, 3),
+            ),
+            Self::NearChance { look, noisy_only } => {
+                let FirstLook {
+                    network,
+                    inputs,
+                    classes,
+                    clean,
+                    noisy,
+                    sigma,
+                } = look;
+                if *noisy_only {
+                    write!(
+                        f,
+                        "under noise of sigma {sigma}, {network} classifies {noisy} of {inputs} inputs \
+                         as their labels, about as many as guessing among {classes} classes would: \
+                         few inputs will be certified. Is sigma in units of pixels in [0, 1], and was \
+                         the network trained under such noise?"
+                    )
+                } else {
+                    write!(
+                        f,
+                        "{network} classifies {clean} of {inputs} inputs as their labels without \
+                         noise, about as many as guessing among {classes} classes would: does it \
+                         need normalisation (mean, standard deviation, scale), or are the labels \
+                         numbered otherwise?"
+                    )
+                }
+            }
+            Self::LargeSigma { sigma } => write!(
+                f,
+                "sigma is {sigma} in units of pixels in [0, 1]: one given for pixels up to 255 has to \
+                 be divided by 255"
+            ),
+            Self::SmallBudget {
+                evaluations,
+                inputs,
+            } => write!(
+                f,
+                "the budget is {evaluations} evaluations for all {inputs} inputs together, fewer than \
+                 one each: {evaluations}% would be that percentage of n per input"
+            ),
+            Self::Unchanged { network } => write!(
+                f,
+                "{network} is the network that the ledger certifies, computed in the same way: its \
+                 own certificates are there already"
             ),
             Self::StoppedInputs {
                 stopped,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use recert_ledger::{self as ledger_format, Header, Ledger, NetworkId, Task};
-use recert_num::MAX_ALPHA;
+use recert_num::{MAX_ALPHA, Sigma};
 use recert_smooth::bound::{Loss, Paired, Zeta};
 use recert_smooth::budget::{Goal as AutoGoal, Levels};
 use recert_smooth::{Irs, Method as Rule, Sides, finished_inputs, stopped_inputs};
@@ -14,12 +14,16 @@ use super::config::{self, Amount, RunConfig};
 use super::data::{Data, DataOptions};
 use super::event::Remark;
 use super::network::{Network, NetworkConfig};
+use super::scratch::out_of_reach;
 use super::session::{Job, Session};
 use crate::{Error, ErrorKind, Field, Result, statements};
 
 /// The most candidates, which `recert-check` knows too: each has its share of
 /// alpha.
 const MOST_CANDIDATES: u32 = 100_000;
+
+/// The threshold of [`Method::Irs`] where none is given, that of the paper's CIFAR-10 runs.
+const GAMMA: f64 = 0.99;
 
 /// A way to recertify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +72,8 @@ pub struct RecertifyConfig {
     /// before any of them runs, as those of one job are.
     pub among: Option<u32>,
     /// For [`Method::Irs`]: from this lower bound of the original's probability
-    /// on, the modified network's own counts come first.
-    pub gamma: f64,
+    /// on, the modified network's own counts come first; 0.99 by default.
+    pub gamma: Option<f64>,
     /// Whether to bound the runner-up's probability too.
     pub sides: Sides,
     /// Failure probability of each new certificate; by default twice the
@@ -89,12 +93,46 @@ impl Default for RecertifyConfig {
             goal: Goal::Budget(Vec::new()),
             n_p: Vec::new(),
             among: None,
-            gamma: 0.99,
+            gamma: None,
             sides: Sides::Two,
             alpha: None,
             limit: None,
             run: RunConfig::default(),
         }
+    }
+}
+
+impl RecertifyConfig {
+    /// Fails where a parameter is out of range, or is of a method that is not asked for.
+    fn check_used(&self) -> Result<()> {
+        let refuse = |field, message: &str| Err(Error::parameter(field, message));
+        let asks_for = |methods: &[Method]| self.methods.iter().any(|m| methods.contains(m));
+        match self.gamma {
+            Some(gamma) if !(0.0..=1.0).contains(&gamma) => {
+                let message = format!("gamma must be from 0 to 1, but is {gamma}");
+                return refuse(Field::Gamma, &message);
+            }
+            Some(_) if !asks_for(&[Method::Irs]) => {
+                return refuse(
+                    Field::Gamma,
+                    "only the method irs has a gamma: leave it out",
+                );
+            }
+            _ => {}
+        }
+        if self.sides == Sides::One && !asks_for(&[Method::Auto, Method::Direct]) {
+            let message = "only auto and direct bound the runner-up, and can leave that: the other \
+                           methods are one-sided as they are";
+            return refuse(Field::OneSided, message);
+        }
+        let has_goal = self.goal != Goal::Budget(Vec::new());
+        let prefix = self.methods.iter().any(|method| *method != Method::Auto);
+        if !self.n_p.is_empty() && has_goal && !prefix {
+            let message = "auto takes its goal from the budget, target or radius that is given, so \
+                           that samples per input are for other methods: leave them out";
+            return refuse(Field::NP, message);
+        }
+        Ok(())
     }
 }
 
@@ -154,10 +192,7 @@ impl Recertification {
             );
             return Err(Error::new(ErrorKind::Parameter, message));
         }
-        if !(0.0..=1.0).contains(&config.gamma) {
-            let message = format!("gamma must be from 0 to 1, but is {}", config.gamma);
-            return Err(Error::parameter(Field::Gamma, message));
-        }
+        config.check_used()?;
         // Inputs on which the original's answers decided how many samples there are: those that
         // ran to n are selected by their answers, so all of them are rows, or none.
         let mut stopped = stopped_inputs(&opened)?;
@@ -243,10 +278,12 @@ impl Recertification {
                     .collect(),
             });
         }
+        remarks.extend(self.remarks(&networks)?);
         let subject = (networks, self.inputs.clone());
         let work = (Work::Recertify(self.asked.clone()), Some(rows));
-        let mut session =
-            Session::new(&self.ledger, data, subject, work, self.config.run, remarks)?;
+        let noise = (self.header.sigma, self.header.seed);
+        let run = self.config.run;
+        let mut session = Session::new(&self.ledger, data, subject, work, noise, run, remarks)?;
         let goal = match self.config.goal {
             Goal::AverageRadius(radius) => Some(radius),
             _ => None,
@@ -260,6 +297,36 @@ impl Recertification {
             remarks_on(ledger, networks, inputs, (goal, budget))
         }));
         Ok(session)
+    }
+
+    /// What the parameters and networks are likely to be mistakes in.
+    fn remarks(&self, networks: &[&Network]) -> Result<Vec<Remark>> {
+        let inputs = self.inputs.len() as u64;
+        let mut remarks = Vec::new();
+        let unchanged = networks
+            .iter()
+            .filter(|n| *n.identity() == self.header.network);
+        remarks.extend(unchanged.map(|network| Remark::Unchanged {
+            network: network.identity().file.clone(),
+        }));
+        remarks.extend(self.asked.goals.iter().filter_map(|goal| match *goal {
+            AutoGoal::Budget(evaluations) if evaluations < inputs => Some(Remark::SmallBudget {
+                evaluations,
+                inputs,
+            }),
+            _ => None,
+        }));
+        if let Some(radius) = self.asked.until {
+            let sigma = Sigma::new(self.header.sigma)?;
+            // All of alpha is more than any bound by this method has.
+            remarks.extend(out_of_reach(
+                sigma,
+                self.header.n,
+                self.asked.alpha,
+                radius,
+            )?);
+        }
+        Ok(remarks)
     }
 
     /// Checks all that the ledger can say of data and networks.
@@ -371,7 +438,7 @@ fn rules(config: &RecertifyConfig) -> Vec<Rule> {
         (
             Method::Irs,
             Rule::Irs(Irs {
-                gamma: config.gamma,
+                gamma: config.gamma.unwrap_or(GAMMA),
             }),
         ),
         (Method::Paired, Rule::Pairs(&Paired)),

@@ -74,7 +74,9 @@ fn certify_with_rows<'a>(
     let mut remarks = Vec::from_iter(network.chosen_engine());
     let work = match config.radius()? {
         Some(radius) => {
-            remarks.extend(out_of_reach(config, radius)?);
+            let alpha = Alpha::new(config.alpha)?;
+            let sigma = Sigma::new(config.sigma)?;
+            remarks.extend(out_of_reach(sigma, config.n, alpha, radius)?);
             Work::Until(radius)
         }
         None => Work::Certify(config.sides),
@@ -90,7 +92,8 @@ fn certify_with_rows<'a>(
     };
     let inputs = inputs(&header, config.noise, config.subset, data, network)?;
     let subject = (vec![network], inputs);
-    let mut session = Session::new(ledger, data, subject, (work, rows), config.run, remarks)?;
+    let (work, noise) = ((work, rows), (config.sigma, config.seed));
+    let mut session = Session::new(ledger, data, subject, work, noise, config.run, remarks)?;
     session.header = Some(header);
     session.afterwards = Some(Box::new(|ledger, networks| {
         statements::several(ledger, Some(networks))
@@ -139,8 +142,11 @@ pub fn predict<'a>(
     let inputs = inputs(&header, config.noise, config.subset, data, network)?;
     let remarks = Vec::from_iter(network.chosen_engine());
     let subject = (vec![network], inputs);
-    let work = (Work::Predict, Some("predict"));
-    let mut session = Session::new(ledger, data, subject, work, config.run, remarks)?;
+    let (work, noise) = (
+        (Work::Predict, Some("predict")),
+        (config.sigma, config.seed),
+    );
+    let mut session = Session::new(ledger, data, subject, work, noise, config.run, remarks)?;
     session.header = Some(header);
     Ok(Job::new(session))
 }
@@ -216,12 +222,17 @@ fn inputs(
 }
 
 /// Where n samples cannot certify a radius even if all are answered alike.
-fn out_of_reach(config: &CertifyConfig, radius: Radius) -> Result<Option<Remark>> {
-    let p_lower = clopper_pearson_lower(config.n, config.n, Alpha::new(config.alpha)?)?;
-    let most = Radius::one_sided(Sigma::new(config.sigma)?, p_lower)?.map_or(0.0, Radius::get);
+pub(super) fn out_of_reach(
+    sigma: Sigma,
+    n: u64,
+    alpha: Alpha,
+    radius: Radius,
+) -> Result<Option<Remark>> {
+    let p_lower = clopper_pearson_lower(n, n, alpha)?;
+    let most = Radius::one_sided(sigma, p_lower)?.map_or(0.0, Radius::get);
     Ok((radius.get() > most).then_some(Remark::RadiusOutOfReach {
         radius: radius.get(),
-        n: config.n,
+        n,
         most,
     }))
 }

@@ -11,8 +11,12 @@ use super::collect::{Collection, Work};
 use super::config::RunConfig;
 use super::data::Data;
 use super::event::{Event, Events, Pass, PassKind, Remark};
+use super::first_look::FirstLook;
 use super::network::Network;
 use crate::Result;
+
+/// Standard deviations above are more likely in units of pixels up to 255.
+const LARGE_SIGMA: f64 = 3.0;
 
 /// A job in which everything that can be wrong has been checked, and nothing
 /// has been written yet.
@@ -37,6 +41,33 @@ impl<'a> Job<'a> {
     pub(super) fn and_then(mut self, next: impl FnOnce() -> Result<Session<'a>> + 'a) -> Self {
         self.then = Some(Box::new(next));
         self
+    }
+
+    /// Looks at the accuracy of each network on up to 64 labelled inputs, one sample
+    /// each with and without noise, for three seconds at most; nothing if no input
+    /// has a label. Certificates do not rest on what is seen. Of a job through a
+    /// faster network, that is looked at.
+    ///
+    /// # Errors
+    /// Whatever reading inputs and running networks fails with.
+    ///
+    /// ```
+    /// use recert::job::{CertifyConfig, certify};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let ledger = folder.path().join("dots.recert");
+    /// let (data, network) = (dots()?, brighter_than(1.0)?);
+    /// let mut job = certify(&ledger, &CertifyConfig::new(0.25), &data, &network)?;
+    /// for look in job.first_look()? {
+    ///     println!("{} of {} inputs", look.clean, look.inputs);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn first_look(&mut self) -> Result<Vec<FirstLook>> {
+        self.session.first_look()
     }
 
     /// Runs the job, resuming where its ledger ends, and reports to `events`.
@@ -66,6 +97,8 @@ pub(super) struct Session<'a> {
     pub(super) data: &'a Data,
     pub(super) inputs: Vec<u32>,
     pub(super) work: Work,
+    /// Sigma and seed.
+    noise: (f64, u64),
     /// The run that the ledger is of; `None` for a ledger that has to be there.
     pub(super) header: Option<Header>,
     /// The method whose certificates make rows, if any do.
@@ -88,10 +121,14 @@ impl<'a> Session<'a> {
         data: &'a Data,
         (networks, inputs): (Vec<&'a Network>, Vec<u32>),
         (work, rows): (Work, Option<&'static str>),
+        noise: (f64, u64),
         run: RunConfig,
         mut remarks: Vec<Remark>,
     ) -> Result<Self> {
         run.validate()?;
+        if noise.0 > LARGE_SIGMA {
+            remarks.insert(0, Remark::LargeSigma { sigma: noise.0 });
+        }
         // Every worker has an instance of every network, so one number fits all:
         // the least, as a device that computes by itself wants few.
         let usual = networks.iter().map(|network| network.usual_threads());
@@ -124,6 +161,7 @@ impl<'a> Session<'a> {
             data,
             inputs,
             work,
+            noise,
             header: None,
             rows,
             ledger: ledger.to_owned(),
@@ -139,6 +177,24 @@ impl<'a> Session<'a> {
     pub(super) fn remarking(mut self, remark: Remark) -> Self {
         self.remarks.push(remark);
         self
+    }
+
+    fn first_look(&mut self) -> Result<Vec<FirstLook>> {
+        let subject = (self.data, self.inputs.as_slice());
+        let mut looks = Vec::new();
+        for (network, workers) in self.networks.iter().zip(&mut self.workers) {
+            let identity = network.identity();
+            let network = (identity.file.as_str(), identity.classes);
+            if let Some(worker) = workers.first_mut() {
+                looks.extend(FirstLook::new(
+                    network,
+                    worker.as_mut(),
+                    subject,
+                    self.noise,
+                )?);
+            }
+        }
+        Ok(looks)
     }
 
     /// Opens the ledger, last of all, and runs.
@@ -168,6 +224,7 @@ impl<'a> Session<'a> {
             kind,
             inputs: self.inputs.len(),
             networks: networks.len(),
+            sigma: self.noise.0,
             rows: self.rows.map(|method| self.work.rows(method)),
         }));
         let pass = Collection {

@@ -1,0 +1,193 @@
+//! A first look at a network's accuracy, before anything is certified: a wrong
+//! normalisation or a sigma in the wrong unit shows here, and not after hours.
+
+use std::time::{Duration, Instant};
+
+use recert_engine::Classifier;
+use recert_noise::{NoiseKey, Stream};
+use recert_num::{Alpha, clopper_pearson_lower};
+
+use super::data::Data;
+use super::event::Remark;
+use crate::Result;
+
+/// How many inputs are looked at.
+const INPUTS: usize = 64;
+
+/// With fewer, chance explains too much.
+const FEWEST: u64 = 16;
+
+/// No further input is looked at after so long.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// How many labelled inputs a network classifies rightly, with and without noise.
+///
+/// One noisy sample an input, from a noise stream that no certificate rests on
+/// ([`Stream::Calibration`]): what is seen here changes no statement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FirstLook {
+    /// The network's file.
+    pub network: String,
+    /// Its number of classes.
+    pub classes: u32,
+    /// The labelled inputs looked at.
+    pub inputs: u64,
+    /// Those that the network classifies as their labels.
+    pub clean: u64,
+    /// The same, with noise added.
+    pub noisy: u64,
+    /// The standard deviation of that noise, in units of pixels in [0, 1].
+    pub sigma: f64,
+}
+
+impl FirstLook {
+    /// Looks at up to 64 of `inputs`, spread over them, on one instance of the
+    /// network; `None` if none of these is labelled.
+    pub(super) fn new(
+        (network, classes): (&str, u32),
+        classifier: &mut dyn Classifier,
+        (data, inputs): (&Data, &[u32]),
+        (sigma, seed): (f64, u64),
+    ) -> Result<Option<Self>> {
+        let mut look = Self {
+            network: network.to_owned(),
+            classes,
+            inputs: 0,
+            clean: 0,
+            noisy: 0,
+            sigma,
+        };
+        let started = Instant::now();
+        let key = NoiseKey::new(seed);
+        let step = inputs.len().div_ceil(INPUTS).max(1);
+        for &idx in inputs.iter().step_by(step) {
+            let Some(label) = data.label(idx) else {
+                continue;
+            };
+            let image = data.image(idx)?;
+            let clean = image.pixels;
+            let mut noisy = clean.clone();
+            // Rounding sigma to float32 changes nothing that could be seen here.
+            key.add(
+                Stream::Calibration,
+                idx,
+                0,
+                sigma as f32,
+                &clean,
+                &mut noisy,
+            );
+            let mut is_right = |pixels: &[f32]| -> Result<u64> {
+                let answer = classifier.classify(pixels)?.class(0);
+                Ok(u64::from(answer.map(u32::from) == Some(label)))
+            };
+            look.clean += is_right(&clean)?;
+            look.noisy += is_right(&noisy)?;
+            look.inputs += 1;
+            if started.elapsed() > LONGEST {
+                break;
+            }
+        }
+        Ok((look.inputs > 0).then_some(look))
+    }
+
+    /// Whether guessing would classify as many rightly, at a confidence of 95 %; of
+    /// fewer than 16 inputs that is never claimed.
+    fn is_chance(&self, right: u64) -> bool {
+        let alpha = Alpha::new(0.05).expect("it is a probability");
+        let chance = 1.0 / f64::from(self.classes);
+        let lower = clopper_pearson_lower(right, self.inputs, alpha);
+        self.inputs >= FEWEST && lower.is_ok_and(|lower| lower.get() <= chance)
+    }
+
+    /// What is wrong, if the accuracy is near chance.
+    pub fn remark(&self) -> Option<Remark> {
+        let noisy_only = !self.is_chance(self.clean);
+        self.is_chance(self.noisy).then(|| Remark::NearChance {
+            look: self.clone(),
+            noisy_only,
+        })
+    }
+}
+
+impl std::fmt::Display for FirstLook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            network,
+            inputs,
+            clean,
+            noisy,
+            sigma,
+            ..
+        } = self;
+        let plural = if *inputs == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{network} classifies {clean} of {inputs} input{plural} as their labels, and {noisy} \
+             under noise of sigma {sigma}"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use recert_engine::{FnClassifier, ImageShape};
+
+    /// Sixteen grey dots, labelled by their halves; the network's threshold is `at`.
+    fn look(inputs: u16, at: f32, sigma: f64) -> FirstLook {
+        let image = ImageShape {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let pixels: Vec<f32> = (0..inputs)
+            .map(|i| f32::from(i) / f32::from(inputs))
+            .collect();
+        let labels = pixels.iter().map(|p| u32::from(*p >= 0.5)).collect();
+        let data = Data::from_pixels("dots", image, &pixels, Some(labels)).unwrap();
+        let all: Vec<u32> = (0..u32::from(inputs)).collect();
+        let mut network = FnClassifier::new(2, 1, move |p: &[f32]| Some(u16::from(p[0] >= at)));
+        FirstLook::new(("dots.onnx", 2), &mut network, (&data, &all), (sigma, 0))
+            .unwrap()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_network_that_guesses_is_remarked_on() {
+        let right = look(32, 0.5, 1e-6);
+        assert_eq!((right.clean, right.noisy, right.inputs), (32, 32, 32));
+        assert_eq!(right.remark(), None);
+
+        // Everything is class 1: half of the inputs are.
+        let constant = look(32, -100.0, 1e-6);
+        assert_eq!(constant.clean, 16);
+        let said = constant.remark().unwrap();
+        assert!(said.to_string().contains("normalisation"), "{said}");
+        assert_eq!(said.field(), Some(crate::Field::Mean));
+
+        let lost = look(64, 0.5, 1e6);
+        let said = lost.remark().unwrap();
+        assert_eq!(said.field(), Some(crate::Field::Sigma));
+        assert!(said.to_string().contains("1000000"), "{said}");
+    }
+
+    #[test]
+    fn few_inputs_show_nothing() {
+        assert_eq!(look(15, -100.0, 1e6).remark(), None);
+        // At most 64 are looked at.
+        assert_eq!(look(1000, 0.5, 0.1).inputs, 63);
+    }
+
+    #[test]
+    fn inputs_without_labels_are_not_looked_at() {
+        let image = ImageShape {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let data = Data::from_pixels("dots", image, &[0.5], None).unwrap();
+        let mut network = FnClassifier::new(2, 1, |_: &[f32]| Some(0));
+        let look = FirstLook::new(("dots", 2), &mut network, (&data, &[0]), (0.1, 0)).unwrap();
+        assert_eq!(look, None);
+    }
+}
