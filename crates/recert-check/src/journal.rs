@@ -63,6 +63,8 @@ struct Journal {
     upgraded: bool,
     /// Whether anything was removed.
     forgotten: bool,
+    /// The entries of claims whose network is no longer here.
+    lost: Vec<u64>,
     open: Vec<Unchecked>,
 }
 
@@ -87,6 +89,11 @@ pub(crate) fn check(
     }
     for (position, row) in rows.iter().enumerate() {
         journal.read(position, &mut Fields::new(row, report), tables);
+    }
+    if !journal.lives.values().any(|life| life.removed) {
+        let lost = journal.lost.iter();
+        let lost = lost.map(|&entry| Unchecked::LostNetwork { entry });
+        journal.open.extend(lost);
     }
     journal.compare_networks(tables, report);
     journal.compare_answers(tables, totals, report);
@@ -274,12 +281,8 @@ impl Journal {
                 inputs_sha256,
             } => {
                 let Some(network) = network else {
-                    // The network of the claim was removed, which an entry states.
-                    if !self.lives.values().any(|life| life.removed) {
-                        self.open.push(Unchecked::LostNetwork {
-                            entry: position as u64 + 1,
-                        });
-                    }
+                    // The network of the claim was removed, which a later entry states.
+                    self.lost.push(position as u64 + 1);
                     return;
                 };
                 let key = (network, text(&method, samples, alpha, &parameters));

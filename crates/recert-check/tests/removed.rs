@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use recert_check::{Report, Unchecked, check};
-use recert_ledger::{Engine, Header, Input, Ledger, Network, NetworkId, Task};
+use recert_ledger::{
+    Engine, ForgottenClaim, Header, Input, JournalEvent, Ledger, Network, NetworkId, NetworkName,
+    Task,
+};
 use recert_num::Alpha;
 use recert_smooth::budget::Goal;
 use recert_smooth::{Auto, Error, Inputs, Outcome, Run, Sides, Silent, Threads};
@@ -358,8 +361,6 @@ fn networks_recertified_one_by_one_are_remarked_on() {
 fn what_a_forged_journal_hides_is_listed_as_not_provable() {
     let place = Place::certified();
     let two = {
-        let ledger = Ledger::open_read_only(&place.path()).unwrap();
-        drop(ledger);
         let hash = recert_ledger::hex(&recert_ledger::InputsHash::of(&[0, 4]).0);
         format!(
             "UPDATE journal SET body = json_set(body, '$.inputs', 2, '$.inputs_sha256', '{hash}')
@@ -388,4 +389,51 @@ fn ledgers_of_before_the_journal_prove_less() {
     // The claims are restated in the words of this version.
     let statements = report.violations.iter().filter(|v| v.field == "statement");
     assert_eq!(statements.count(), 0, "{:#?}", report.violations);
+}
+
+/// What is removed and recorded is no violation, and is listed.
+#[test]
+fn what_the_journal_records_as_removed_is_listed() {
+    let place = Place::certified();
+    place.recertify(&[1, 2], 2);
+    let ledger = Ledger::open(&place.path()).unwrap();
+    let (number, removed) = ledger.networks().unwrap().pop().unwrap();
+    let claim = ledger.claims(number).unwrap().pop().unwrap();
+    let answers = ledger.stored_bytes(number).unwrap().samples;
+    let event = JournalEvent::Forgotten {
+        name: NetworkName::new(&removed),
+        whole: true,
+        claims: vec![ForgottenClaim {
+            method: claim.method().to_owned(),
+            samples: claim.samples,
+            alpha: claim.alpha,
+            parameters: claim.parameters.to_json(),
+            statement: claim.statement.to_string(),
+            certificates: 3,
+        }],
+        answers,
+        selections: 0,
+    };
+    ledger.close().unwrap();
+    place.sql(
+        "DELETE FROM certificate WHERE claim IN (SELECT id FROM claim WHERE network = 3);
+         DELETE FROM claim WHERE network = 3; DELETE FROM answers WHERE network = 3;
+         DELETE FROM chosen WHERE network = 3; UPDATE journal SET network = NULL WHERE network = 3;
+         DELETE FROM network WHERE id = 3; DELETE FROM seal",
+    );
+    lists(&place.check(), "no entry states that it was removed");
+    let ledger = Ledger::open(&place.path()).unwrap();
+    ledger.note(None, &event).unwrap();
+    ledger.close().unwrap();
+    let report = place.check();
+    clean(&report);
+    assert_eq!(report.missing().count(), 0);
+    let listed = report.unchecked.iter().map(ToString::to_string);
+    let listed: Vec<String> = listed
+        .filter(|words| words.contains("removed, as"))
+        .collect();
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0].contains("chosen among 2"), "{}", listed[0]);
+    // The other candidate is still one of two.
+    assert!(report.claims.iter().any(|claim| claim.among == 2));
 }

@@ -107,19 +107,22 @@ impl<'a> Summary<'a> {
         format!("{} ({inputs})", self.report.runs[run].data)
     }
 
-    /// The law of the noise, sigma, seed and alpha: `sigma = 0.5, seed 0; alpha 0.001;
+    /// Sigma, seed, alpha and the law of the noise: `sigma = 0.5, seed 0; alpha = 0.001;
     /// Gaussian`.
     pub(crate) fn noise(&self, run: usize) -> String {
         let run = &self.report.runs[run];
-        let mut words = format!("sigma = {}", text::short(run.sigma));
-        if let Some(seed) = run.parameters.get("seed") {
-            words.push_str(&format!(", seed {seed}"));
-        }
-        words.push_str(&format!("; alpha = {}", text::short(run.alpha)));
-        if let Some(law) = run.law {
-            words.push_str(&format!("; {law}"));
-        }
-        words
+        let seed = run
+            .parameters
+            .get("seed")
+            .map(|seed| format!(", seed {seed}"));
+        let law = run.law.map(|law| format!("; {law}"));
+        format!(
+            "sigma = {}{}; alpha = {}{}",
+            text::short(run.sigma),
+            seed.unwrap_or_default(),
+            text::short(run.alpha),
+            law.unwrap_or_default(),
+        )
     }
 
     /// Normalisation outside the graph, where it is known.

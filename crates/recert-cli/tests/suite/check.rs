@@ -135,6 +135,49 @@ fn killed_and_resumed_ledgers_pass() {
 }
 
 #[test]
+fn what_is_missing_is_listed_and_fails_only_a_strict_check() {
+    let place = Place::new();
+    let ledger = place.text("run.recert");
+    let words = with(&certify_demo(N, N0, INPUTS), &["--ledger", &ledger]);
+    ok(&with(&words, &["--seed", "fresh"]));
+    // The same command resumes with the seed that was drawn.
+    ok(&with(&words, &["--seed", "fresh"]));
+    let check = with(&[], &["check", &ledger]);
+    let strict = with(&check, &["--strict"]);
+    let said = ok(&strict).stdout;
+    for part in [
+        "sigma 0.5",
+        "alpha 0.001",
+        "preprocessing none",
+        "states, for this network",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(
+        !said.contains("seed 0,") && !said.contains("missing:"),
+        "{said}"
+    );
+    // What no check can show stands apart, after the outcome.
+    let (outcome, limits) = said.split_once("beyond what a check can show:").unwrap();
+    assert!(outcome.contains("all checks passed") && limits.contains("n0, alpha, the noise"));
+
+    let network = pruned(&place);
+    let recertify = ["recertify", &ledger, "--model", &network];
+    ok(&with(&with(&[], &recertify), &["--limit", "2"]));
+    let said = ok(&check).stdout;
+    assert!(
+        said.contains("missing: ") && said.contains("all checks passed"),
+        "{said}"
+    );
+    fails(7, &["nothing is wrong, but 1 thing is missing"]).check(&strict);
+    let document: Json = serde_json::from_str(&ok(&with(&check, &["--json"])).stdout).unwrap();
+    let found = &document["ledgers"][0];
+    assert_eq!(found["missing"].as_array().unwrap().len(), 1);
+    assert_eq!(found["run"]["sigma"], "0.5");
+    assert_eq!(found["networks"][1]["preprocess"], "none");
+}
+
+#[test]
 fn a_report_says_that_rows_are_not_those_sealed() {
     let place = Place::new();
     let [whole, changed] = ["whole.recert", "changed.recert"].map(|name| {

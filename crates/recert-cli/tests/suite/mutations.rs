@@ -165,7 +165,7 @@ fn changes(column: &str, stored: &Value) -> Vec<(String, Value)> {
 /// What nothing can be derived from, or which cannot be told from what it might
 /// have been: here the seal is all there is (`docs/checking.md`). Any change of
 /// anything else is found by derivation.
-const UNDERIVED: [&str; 29] = [
+const UNDERIVED: [&str; 28] = [
     // Where a run is from, and on what: `--rerun` looks at these.
     "run.seed",
     "run.data",
@@ -190,9 +190,8 @@ const UNDERIVED: [&str; 29] = [
     "answers.micros",
     "chosen.micros",
     "certificate.micros",
-    // When something happened, and how far others had answered by then.
+    // When something happened, and which fresh samples others had answered by then.
     "journal.seconds",
-    "journal.body.answered.answers",
     "journal.body.fresh",
     // A pilot may have been any that h has answered, where the samples that count
     // are those of a larger one too.

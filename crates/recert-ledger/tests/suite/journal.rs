@@ -1,9 +1,13 @@
 //! The journal: networks as they are named, entries in order, and what the seal covers.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::common::{codes, header, input, network};
-use recert_ledger::{Answered, JournalEvent, Ledger, NetworkName, Seal, Series, Stream};
+use recert_ledger::{
+    Answered, Certificate, Claim, Evidence, Images, InputsHash, JournalEvent, Ledger, NetworkName,
+    Parameters, Seal, Series, Stream,
+};
 
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -116,4 +120,69 @@ fn entries_are_sealed_and_outlive_their_network() {
         edit(sql);
         assert!(matches!(sealed(), Seal::Broken { .. }), "{sql}");
     }
+}
+
+#[test]
+fn closing_records_which_inputs_a_claim_has_certificates_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.recert");
+    let mut ledger = Ledger::create(&path, &header()).unwrap();
+    let claim = Arc::new(Claim::new(
+        Parameters::Predict {},
+        3000,
+        0.001,
+        Images::Real,
+    ));
+    let conclude = |ledger: &mut Ledger, idx: u32| {
+        ledger.add_input(&input(idx)).unwrap();
+        let series = Series {
+            network: ledger.base(),
+            idx,
+            stream: Stream(1),
+        };
+        let certificate = Certificate {
+            idx,
+            claim: Arc::clone(&claim),
+            class: None,
+            radius: 0.0,
+            p_lower: None,
+            bound: None,
+            evidence: Evidence::OneSided {
+                class: 3,
+                k: 1,
+                n: 2,
+                invalid: 0,
+            },
+            evaluations: 2,
+            micros: 1,
+        };
+        ledger.conclude(series, &[certificate]).unwrap();
+    };
+    let entry = |inputs: &[u32]| JournalEvent::Concluded {
+        method: "predict".into(),
+        samples: 3000,
+        alpha: 0.001,
+        parameters: "{}".into(),
+        inputs: inputs.len() as u64,
+        inputs_sha256: InputsHash::of(inputs),
+    };
+    conclude(&mut ledger, 4);
+    ledger.close().unwrap();
+    // Nothing new, nothing recorded; then one more input.
+    Ledger::open(&path).unwrap().close().unwrap();
+    let mut ledger = Ledger::open(&path).unwrap();
+    conclude(&mut ledger, 1);
+    let base = ledger.base();
+    ledger.close().unwrap();
+    let ledger = Ledger::open_read_only(&path).unwrap();
+    let journal = ledger.journal().unwrap();
+    let events: Vec<_> = journal
+        .into_iter()
+        .skip(1)
+        .map(|e| (e.network, e.event))
+        .collect();
+    assert_eq!(
+        events,
+        [(Some(base), entry(&[4])), (Some(base), entry(&[1, 4]))]
+    );
 }

@@ -189,11 +189,43 @@ fn an_upgrade_starts_the_journal_with_the_answers_that_there_are() {
         ledger.close().unwrap();
         // It is sealed anew, and upgraded once.
         let ledger = Ledger::open(&path).unwrap();
-        assert_eq!(ledger.journal().unwrap().len(), 1);
+        let journal = ledger.journal().unwrap();
+        let kinds: Vec<&str> = journal.iter().map(|entry| entry.event.kind()).collect();
+        assert_eq!(kinds, ["upgraded", "concluded"]);
         ledger.close().unwrap();
         let ledger = Ledger::open_read_only(&path).unwrap();
         assert_eq!(ledger.seal().unwrap(), Seal::Holds);
     }
+}
+
+#[test]
+fn an_upgrade_restates_claims_in_the_words_of_this_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.recert");
+    let statement = |ledger: &Ledger| {
+        let claims = ledger.claims(ledger.base()).unwrap();
+        assert_eq!(claims.len(), 1);
+        claims[0].statement.to_string()
+    };
+    version_2(&path);
+    let before = statement(&Ledger::open_read_only(&path).unwrap());
+    assert_eq!(
+        before,
+        "for this network and this input, named in advance: the radius is wrong with probability \
+         at most 0.001"
+    );
+    Ledger::open(&path).unwrap().close().unwrap();
+    let after = statement(&Ledger::open_read_only(&path).unwrap());
+    assert_eq!(
+        after,
+        "for this network and this input, both fixed before any answer on these samples was looked \
+         at: the radius is wrong with probability at most 0.001"
+    );
+    // Words of nobody's are left alone.
+    std::fs::remove_file(&path).unwrap();
+    version_1(&path);
+    Ledger::open(&path).unwrap().close().unwrap();
+    assert_eq!(statement(&Ledger::open_read_only(&path).unwrap()), "words");
 }
 
 #[test]
