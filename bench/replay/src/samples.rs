@@ -86,6 +86,8 @@ impl Samples {
             rival: 0,
             n: late.len() as u64,
             k: own(late),
+            stopped: false,
+            held: late.len() as u64,
             cells,
             pilot: 0,
             piloted: [0; CELLS],

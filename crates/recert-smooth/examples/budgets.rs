@@ -10,9 +10,8 @@
 //! into groups of each size, and each group is recertified by itself: the plan for it is read
 //! first, then it is run. Columns: the mean over all groups of the radius promised with the rates
 //! of a typical int8 network (`--plan` before anything has run), promised with the rates of this
-//! network, got, and expected from scratch with f's class and as many evaluations; the share of
-//! groups that certified nothing; and the mean and the least share of the budget spent. Radii are
-//! in units of sigma, the mean over all inputs of a group.
+//! network, and got; the share of groups that certified nothing; and the mean and the least
+//! share of the budget spent. Radii are in units of sigma, the mean over all inputs of a group.
 
 use std::error::Error;
 
@@ -22,7 +21,6 @@ use rand_distr::{Distribution, StandardNormal};
 use recert_engine::{Answers, Classifier};
 use recert_ledger::{Engine, Header, Input, Ledger, Network, NetworkId, Task};
 use recert_num::Alpha;
-use recert_smooth::baseline::{Baseline, FromScratch};
 use recert_smooth::budget::{Goal, Rates};
 use recert_smooth::{Auto, Inputs, Run, Sides, Silent, Threads, certify, recertify_auto};
 
@@ -186,7 +184,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let _ = certify(&mut run, &inputs, Sides::Two)?;
     println!(
-        "network\tloss\tinputs\tbudget\tpromised_int8\tpromised\tgot\tscratch\tnothing\tspent\tleast_spent"
+        "network\tloss\tinputs\tbudget\tpromised_int8\tpromised\tgot\tnothing\tspent\tleast_spent"
     );
     for (number, (name, by)) in (1..).zip(MOVED) {
         let h = f.moved(by, &mut rng);
@@ -212,26 +210,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         let observed = auto(1, 0.5)?.observed(&ledger, id, &inputs)?;
         let known = observed.map(|(rates, _)| rates).unwrap_or_default();
         for (size, share, groups) in cases {
-            let mut sums = [0.0; 3];
+            let mut sums = [0.0; 2];
             for group in &groups {
                 let auto = auto(group.inputs.len(), share)?;
                 let study = auto.study(&ledger, &group.inputs)?;
-                let each = (share * N as f64) as u64;
                 sums[0] += study.forecast(&Rates::default())?.radius;
                 sums[1] += study.forecast(&known)?.radius;
-                let mut scratch = FromScratch::read(&ledger, &group.inputs, Alpha::new(ALPHA)?)?;
-                let total = each * group.inputs.len() as u64;
-                sums[2] += scratch.expected(Baseline::FromScratch, total)?;
             }
             let count = groups.len() as f64;
             let mean = |of: fn(&Got) -> f64| groups.iter().map(of).sum::<f64>() / count;
             println!(
-                "{name}\t{:.4}\t{size}\t{share}\t{:.3}\t{:.3}\t{:.3}\t{:.3}\t{:.2}\t{:.3}\t{:.3}",
+                "{name}\t{:.4}\t{size}\t{share}\t{:.3}\t{:.3}\t{:.3}\t{:.2}\t{:.3}\t{:.3}",
                 known.loss,
                 sums[0] / count,
                 sums[1] / count,
                 mean(|got| got.radius),
-                sums[2] / count,
                 mean(|got| f64::from(u8::from(!got.certified))),
                 mean(|got| got.spent),
                 groups.iter().map(|got| got.spent).fold(1.0, f64::min),

@@ -89,17 +89,6 @@ impl Design {
         }
     }
 
-    /// Its family; `None` without samples.
-    pub fn family(self) -> Option<Family> {
-        Some(match self {
-            Self::Nothing => return None,
-            Self::Fresh { .. } => Family::Fresh,
-            Self::Both { .. } => Family::Both,
-            Self::Loss { .. } => Family::Loss,
-            Self::Cells { .. } => Family::Cells,
-        })
-    }
-
     /// The design with its numbers of samples multiplied by `factor`, rounded up.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {

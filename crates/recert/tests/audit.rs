@@ -16,6 +16,10 @@ const IMAGE: ImageShape = ImageShape {
     width: 4,
 };
 
+/// How many samples are run again, and how often.
+const SAMPLES: u64 = 20;
+const TIMES: u64 = 300;
+
 /// The input whose answers are forged.
 const FORGED: u32 = 3;
 
@@ -99,8 +103,6 @@ fn a_forgery_is_found_as_often_as_stated() {
     let (fewest, most) = (counts.values().min(), counts.values().max());
     assert!(fewest.unwrap() * 20 < *most.unwrap(), "{counts:?}");
 
-    const SAMPLES: u64 = 20;
-    const TIMES: u64 = 300;
     let share = forged[&FORGED] as f64 / answers as f64;
     let stated = 1.0 - (1.0 - share).powi(SAMPLES as i32);
     assert!((0.5..0.95).contains(&stated), "{stated}");

@@ -156,13 +156,16 @@ fn as_text(checked: &Checked) -> Option<String> {
             let near = rerun.near_ties.iter();
             let near = near.filter(|difference| difference.network == network.file);
             if let Some(tolerance) = network.tolerance {
+                let near = if network.too_many {
+                    "more than rounding explains, so they count as wrong".to_owned()
+                } else {
+                    count(near.count(), "near tie")
+                };
                 line(&format!(
-                    "    {} near ties (scores within {} of each other, which rounding \
-                     explains) among them; answered otherwise, or in another bucket of the margin, \
-                     within that: {}",
+                    "    {} of them have scores within {} of each other; answered otherwise, \
+                     or in another bucket of the margin, by no more than that: {near}",
                     network.nearly_tied,
                     format_up_significant(tolerance.into(), 3),
-                    near.count(),
                 ));
             }
         }

@@ -130,6 +130,11 @@ fn engines_are_listed_with_what_installs_those_that_are_missing() {
         "{}",
         said.stdout
     );
+    assert!(
+        said.stdout.contains("never chosen by auto: reference"),
+        "{}",
+        said.stdout
+    );
     for command in ["pip install openvino", "pip install onnxruntime"] {
         assert!(said.stdout.contains(command), "{}", said.stdout);
     }
@@ -139,10 +144,13 @@ fn engines_are_listed_with_what_installs_those_that_are_missing() {
     assert_eq!(json["auto"], serde_json::json!(["direct", "rten"]));
     let engines = json["engines"].as_array().expect("a list");
     assert_eq!(engines[0]["devices"][0]["precisions"][0], "f32");
-    assert!(
-        engines
-            .iter()
-            .skip(2)
-            .all(|engine| engine["found"] == false)
-    );
+    for engine in engines {
+        let built_in = engine["install"].is_null();
+        assert_eq!(engine["found"], built_in, "{engine}");
+        assert_eq!(
+            engine["automatic"],
+            engine["name"] != "reference",
+            "{engine}"
+        );
+    }
 }

@@ -21,6 +21,12 @@ pub struct Point {
 }
 
 impl Point {
+    /// Whether the two are of one kind of design, with the same tilt.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let kind = |point: &Self| std::mem::discriminant(&point.design);
+        kind(self) == kind(other) && self.tilt.to_bits() == other.tilt.to_bits()
+    }
+
     /// The point on the way from this one to `next`, a dearer one, that costs `extra` more;
     /// this one where the two are designs of different kinds.
     pub(super) fn toward(self, next: &Self, extra: u64) -> Self {

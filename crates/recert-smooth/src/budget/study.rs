@@ -287,30 +287,26 @@ impl Study {
     }
 
     /// Decides the family of each of `inputs`, which are one group, by the votes alone: the one
-    /// that promises most at the price of an evaluation, or that the budget buys where there are
-    /// few inputs. The price comes from this half: the price of the other half depends on h's
-    /// answers on this one.
+    /// that the goal buys, or else the one that promises most at the price of an evaluation. Both
+    /// come from this group: the price of the other half depends on h's answers on this one.
     fn settle(&self, inputs: &[usize], rates: &Rates) -> Result<Vec<Settled>, Error> {
         let families: Vec<Family> = self.families().collect();
         let curves = self.curves(inputs, rates, Subject::by_votes)?;
         let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
         let bought = self.spend(inputs, &united);
         let price = bought.price;
-        // Among many inputs, one that costs more than what it is worth at the price leaves its
-        // samples to others. Few get what the budget buys.
-        let few = matches!(self.goal, Goal::Budget(_)) && !self.is_piloted();
-        // Two-sided designs may take at most half of the budget, so that a part of it is left
-        // for the other inputs.
-        let mut room = self.part(inputs) / 2;
+        // What the goal buys is taken; what it does not buy is settled by the price.
+        let buys = !matches!(self.goal, Goal::Each(_));
+        // Two-sided designs are not made smaller later: others may take what is not spent.
+        let mut room = self.part(inputs).saturating_sub(bought.evaluations);
         let mut settled = Vec::new();
         for (&i, (curves, bought)) in inputs.iter().zip(curves.iter().zip(bought.points)) {
-            if let Some(point) = bought.filter(|_| few) {
-                settled.push(match point.design.family() {
-                    Some(Family::Both) => Settled::Point(point),
-                    family => {
-                        let family = family.unwrap_or(Family::Fresh);
-                        Settled::Family(family, FLATTER * point.tilt)
-                    }
+            if let Some(point) = bought.filter(|_| buys) {
+                let of_family = |curve: &Curve| curve.points().iter().any(|p| p.is_like(&point));
+                let family = curves.iter().position(of_family);
+                settled.push(match family.map_or(Family::Fresh, |i| families[i]) {
+                    Family::Both => Settled::Point(point),
+                    family => Settled::Family(family, FLATTER * point.tilt),
                 });
                 continue;
             }

@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::simulate::pilots_among_many;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use recert_ledger::Codes;
@@ -257,7 +258,7 @@ fn simulate(
     let mut rng = StdRng::seed_from_u64(seed);
     let mut failures = vec![(0, 0); laws.len()];
     let levels = Levels::new(Alpha::new(alpha).unwrap(), among).unwrap();
-    for _ in 0..replicates {
+    for replicate in 0..replicates {
         let mut drawn: Vec<Drawn> = laws
             .iter()
             .map(|&law| draw(law, (n0, n), &mut rng))
@@ -265,7 +266,13 @@ fn simulate(
         let votes: Vec<_> = (drawn.iter())
             .map(|d| (d.subject.favour, d.subject.votes))
             .collect();
-        for (drawn, pilot) in drawn.iter_mut().zip(goal.pilots(&votes)) {
+        // Few inputs have no pilot; as a part of many they would.
+        let pilots = if replicate % 2 == 0 {
+            goal.pilots(&votes)
+        } else {
+            pilots_among_many(goal, &votes)
+        };
+        for (drawn, pilot) in drawn.iter_mut().zip(pilots) {
             drawn.set_pilot(pilot);
         }
         let study = Study {

@@ -28,8 +28,9 @@ impl Inputs for Between {
     }
 }
 
-const INPUTS: [u32; 9] = [0, 1, 2, 3, 5, 7, 8, 9, 12];
-const SHARDS: [&[u32]; 2] = [&[3, 0, 8, 12], &[1, 2, 5, 7, 9]];
+// So many that they have pilots.
+const INPUTS: [u32; 13] = [0, 1, 2, 3, 5, 7, 8, 9, 12, 13, 14, 15, 16];
+const SHARDS: [&[u32]; 2] = [&[3, 0, 8, 12, 14], &[1, 2, 5, 7, 9, 13, 15, 16]];
 
 fn threads(networks: &[(NetworkId, u8)]) -> Threads {
     let own = networks.iter().map(|&(network, which)| {

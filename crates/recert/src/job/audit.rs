@@ -2,6 +2,7 @@
 
 mod compare;
 mod draw;
+mod found;
 mod rerun;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use recert_check::{Report, Unchecked, check_ledger};
 use recert_ledger::Ledger;
 
-pub use rerun::{Auditor, Difference, Rerun, RerunConfig, RerunNetwork};
+pub use found::{Difference, Rerun, RerunNetwork};
+pub use rerun::{Auditor, RerunConfig};
 
 use crate::{Error, Field, Result};
 

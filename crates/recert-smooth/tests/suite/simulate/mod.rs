@@ -368,6 +368,18 @@ fn conclude(
     bound.unwrap().get()
 }
 
+/// The numbers of pilot samples that inputs get as a part of ten times as many, which have
+/// pilots where few have none.
+pub(crate) fn pilots_among_many(goal: Goal, votes: &[(u64, u64)]) -> Vec<u64> {
+    let goal = match goal {
+        Goal::Budget(total) => Goal::Budget(10 * total),
+        goal => goal,
+    };
+    let mut pilots = goal.pilots(&votes.repeat(10));
+    pilots.truncate(votes.len());
+    pilots
+}
+
 /// What is planned for the inputs, by the rates it is planned with.
 struct Planned<'a> {
     scene: &'a Scene,
@@ -385,7 +397,7 @@ impl<'a> Planned<'a> {
             Rule::Until(radius) => Goal::MeanRadius(radius),
         };
         let votes = inputs.iter().map(|i| (i.subject.favour, i.subject.votes));
-        let pilots = goal.pilots(&votes.collect::<Vec<_>>());
+        let pilots = pilots_among_many(goal, &votes.collect::<Vec<_>>());
         for (input, pilot) in inputs.iter_mut().zip(pilots) {
             input.set_pilot(pilot);
         }
