@@ -247,11 +247,12 @@ fn in_model(model: &Model, source: recert_graph::Error) -> Error {
         message = format!("{}: {message}", model.name());
     }
     let error = Error::new(kind, message);
-    let error = match source.kind() {
-        K::Outputs => error.about(Setting::Output),
-        _ => error,
-    };
-    error.because(source)
+    match source.kind() {
+        // What an engine is not given is not for the file to be blamed.
+        K::Unsupported => error,
+        K::Outputs => error.about(Setting::Output).because(source),
+        _ => error.because(source),
+    }
 }
 
 /// Refuses a network of random operators by name, and narrows the batch of one

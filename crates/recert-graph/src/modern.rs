@@ -24,7 +24,7 @@ use crate::proto::onnx::tensor_proto::DataType;
 use crate::proto::onnx::tensor_shape_proto::{Dimension, dimension};
 use crate::proto::onnx::type_proto::{Tensor as TensorType, Value};
 use crate::proto::onnx::{
-    AttributeProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto,
 };
 use crate::shape::{Extent, Shape};
 use crate::signature::tensor_type;
@@ -49,6 +49,7 @@ const SINCE_7: &[&str] = &[
     "ConvTranspose",
     "DepthToSpace",
     "Div",
+    "Dropout",
     "Elu",
     "Exp",
     "Flatten",
@@ -131,13 +132,14 @@ impl Model {
         }
         let mut rewrite = Rewrite {
             facts: Facts::of(self),
-            opset,
             proto: self.proto_to_rewrite()?,
             changed: false,
         };
-        rewrite.softmax();
+        if opset < 13 {
+            rewrite.softmax();
+        }
         if opset < 7 {
-            rewrite.to_opset_7()?;
+            rewrite.to_opset_7();
         }
         if !rewrite.changed {
             return Ok(Cow::Borrowed(self));
@@ -190,7 +192,6 @@ impl Facts {
 
 struct Rewrite {
     facts: Facts,
-    opset: i64,
     proto: ModelProto,
     changed: bool,
 }
@@ -270,105 +271,103 @@ impl Rewrite {
     }
 
     /// Raises the operator set to 7, or changes nothing.
-    fn to_opset_7(&mut self) -> Result<()> {
+    fn to_opset_7(&mut self) {
         let mut graph = self.proto.graph.clone().unwrap_or_default();
-        let nodes = std::mem::take(&mut graph.node);
-        for mut node in nodes {
-            let op_type = standard_op(&node).to_owned();
-            // What the softmax above was written with.
-            let is_new = matches!(op_type.as_str(), "Shape");
-            if !is_new && !SINCE_7.contains(&op_type.as_str()) {
-                return Ok(());
+        for mut node in std::mem::take(&mut graph.node) {
+            if self.raise(&mut node, &mut graph).is_none() {
+                return;
             }
-            let flag = |name: &str| attribute(&node, name).is_some_and(|found| found.i() != 0);
-            let rank = |position: usize| self.facts.rank(node.input.get(position)?);
-            let output = node.output.first().cloned().unwrap_or_default();
-            let mut widened = None;
-            match op_type.as_str() {
-                "BatchNormalization" if !flag("is_test") || node.output.len() > 1 => return Ok(()),
-                "Split" if node.input.len() > 1 => return Ok(()),
-                op if BROADCAST.contains(&op) && flag("broadcast") => {
-                    // Without an axis the last ones are meant, as from 7 on.
-                    if let Some(axis) = attribute(&node, "axis").map(AttributeProto::i) {
-                        let (Some(a), Some(b)) = (rank(0), rank(1)) else {
-                            return Ok(());
-                        };
-                        let axis = if axis < 0 { axis + a as i64 } else { axis };
-                        let axis = usize::try_from(axis).ok();
-                        let after = axis.and_then(|axis| a.checked_sub(axis.checked_add(b)?));
-                        let Some(after) = after else { return Ok(()) };
-                        widened = (after > 0).then_some((b, after));
-                    }
-                }
-                "PRelu" => {
-                    let (Some(a), Some(b)) = (rank(0), rank(1)) else {
-                        return Ok(());
-                    };
-                    // One slope a channel.
-                    widened = (b == 1 && a > 2).then_some((b, a - 2));
-                }
-                "Reshape" if node.input.len() == 1 => {
-                    let Some(shape) = attribute(&node, "shape").map(|found| found.ints.clone())
-                    else {
-                        return Ok(());
-                    };
-                    let name = format!("{output}, its shape");
-                    graph
-                        .initializer
-                        .push(stored::from_i64(&name, &[shape.len()], &shape));
-                    node.input.push(name);
-                    node.attribute
-                        .retain(|attribute| attribute.name() != "shape");
-                }
-                "Cast" => {
-                    let to = attribute(&node, "to").and_then(cast_target);
-                    let Some(to) = to else { return Ok(()) };
-                    node.attribute = vec![int("to", to)];
-                }
-                "Concat" if attribute(&node, "axis").is_none() => {
-                    node.attribute.push(int("axis", 1));
-                }
-                "Pad" => {
-                    for attribute in &mut node.attribute {
-                        if attribute.name() == "paddings" {
-                            attribute.name = Some("pads".to_owned());
-                        }
-                    }
-                }
-                _ => {}
-            }
-            if let Some((old, added)) = widened {
-                let name = format!("{output}, its second operand");
-                let axes = AttributeProto {
-                    name: Some("axes".to_owned()),
-                    r#type: Some(AttributeType::Ints.into()),
-                    ints: (old..old + added).map(|axis| axis as i64).collect(),
-                    ..AttributeProto::default()
-                };
-                let operand = node.input[1].clone();
-                graph
-                    .node
-                    .push(made("Unsqueeze", &[&operand], &name, vec![axes]));
-                node.input[1] = name;
-            }
-            let is_binary = BROADCAST.contains(&op_type.as_str());
-            node.attribute.retain(|attribute| match attribute.name() {
-                "consumed_inputs" | "is_test" | "broadcast" => false,
-                "axis" => !is_binary,
-                _ => true,
-            });
             graph.node.push(node);
         }
-        self.proto.graph = Some(graph);
         let mut sets = self.proto.opset_import.iter_mut();
         if let Some(set) = sets.find(|set| is_standard(set.domain())) {
             set.version = Some(7);
-        } else {
-            return Ok(());
+            self.proto.graph = Some(graph);
+            self.changed = true;
         }
-        self.opset = 7;
-        self.changed = true;
-        Ok(())
+    }
+
+    /// Makes the node one of operator set 7, and adds to the graph what that takes; `None`
+    /// where it may mean something else there.
+    fn raise(&self, node: &mut NodeProto, graph: &mut GraphProto) -> Option<()> {
+        let op_type = standard_op(node).to_owned();
+        let op_type = op_type.as_str();
+        // `Shape` is what a softmax was written with.
+        if !SINCE_7.contains(&op_type) && op_type != "Shape" {
+            return None;
+        }
+        let flag = |name: &str| attribute(node, name).is_some_and(|found| found.i() != 0);
+        let rank = |position: usize| self.facts.rank(node.input.get(position)?);
+        let output = node.output.first().cloned().unwrap_or_default();
+        let is_broadcast = BROADCAST.contains(&op_type);
+        // How many axes the second operand lacks at its end.
+        let mut lacking = 0;
+        match op_type {
+            "BatchNormalization" if !flag("is_test") || node.output.len() > 1 => return None,
+            "Split" if node.input.len() > 1 => return None,
+            "Dropout" => {
+                let mut masks = node.output.iter().skip(1);
+                if !flag("is_test") || masks.any(|mask| !mask.is_empty()) {
+                    return None;
+                }
+                node.op_type = Some("Identity".to_owned());
+                node.attribute.clear();
+                node.output.truncate(1);
+            }
+            _ if is_broadcast && flag("broadcast") => {
+                // Without an axis the last ones are meant, as from 7 on.
+                if let Some(axis) = attribute(node, "axis").map(AttributeProto::i) {
+                    let (a, b) = (rank(0)?, rank(1)?);
+                    let axis = if axis < 0 { axis + a as i64 } else { axis };
+                    let end = usize::try_from(axis).ok()?.checked_add(b)?;
+                    lacking = a.checked_sub(end)?;
+                }
+            }
+            "PRelu" => {
+                // One slope a channel.
+                let (a, b) = (rank(0)?, rank(1)?);
+                lacking = if b == 1 { a.saturating_sub(2) } else { 0 };
+            }
+            "Reshape" if node.input.len() == 1 => {
+                let shape = attribute(node, "shape")?.ints.clone();
+                let name = format!("{output}, its shape");
+                let stored = stored::from_i64(&name, &[shape.len()], &shape);
+                graph.initializer.push(stored);
+                node.input.push(name);
+                node.attribute.retain(|found| found.name() != "shape");
+            }
+            "Cast" => {
+                let to = cast_target(attribute(node, "to")?)?;
+                node.attribute = vec![int("to", to)];
+            }
+            "Concat" if attribute(node, "axis").is_none() => node.attribute.push(int("axis", 1)),
+            "Pad" => {
+                let mut attributes = node.attribute.iter_mut();
+                if let Some(pads) = attributes.find(|found| found.name() == "paddings") {
+                    pads.name = Some("pads".to_owned());
+                }
+            }
+            _ => {}
+        }
+        if lacking > 0 {
+            let rank = self.facts.rank(node.input.get(1)?)?;
+            let name = format!("{output}, its second operand");
+            let axes = AttributeProto {
+                name: Some("axes".to_owned()),
+                r#type: Some(AttributeType::Ints.into()),
+                ints: (rank..rank + lacking).map(|axis| axis as i64).collect(),
+                ..AttributeProto::default()
+            };
+            let operand = std::mem::replace(&mut node.input[1], name.clone());
+            let widened = made("Unsqueeze", &[&operand], &name, vec![axes]);
+            graph.node.push(widened);
+        }
+        node.attribute.retain(|found| match found.name() {
+            "consumed_inputs" | "is_test" | "broadcast" => false,
+            "axis" => !is_broadcast,
+            _ => true,
+        });
+        Some(())
     }
 }
 

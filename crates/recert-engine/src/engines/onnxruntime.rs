@@ -269,7 +269,7 @@ impl Runtime for OnnxRuntime {
         let bytes = if model.opset().is_some_and(|opset| opset < 7) {
             let modern = model.modern().map_err(|source| {
                 let message = format!("{}: {source}", model.name());
-                Error::new(ErrorKind::Unsupported, message).because(source)
+                Error::new(ErrorKind::Unsupported, message)
             });
             modern?.to_bytes()
         } else {

@@ -288,7 +288,7 @@ impl Runtime for OpenVino {
         let name = model.name();
         let modern = model.modern().map_err(|source| {
             let message = format!("{name}: OpenVINO cannot be given the network: {source}");
-            Error::new(ErrorKind::Unsupported, message).because(source)
+            Error::new(ErrorKind::Unsupported, message)
         })?;
         let model = modern.as_ref();
         faults::refuse(&ENTRY, &self.version, &wrong::FAULTS, model, &[])?;

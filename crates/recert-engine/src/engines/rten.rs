@@ -105,7 +105,7 @@ impl Runtime for Rten {
             );
             Error::new(ErrorKind::Unsupported, message)
         };
-        let modern = model.modern().map_err(|e| cannot_load(&e).because(e))?;
+        let modern = model.modern().map_err(|e| cannot_load(&e))?;
         let model = modern.as_ref();
         let graph = model.graph_proto();
         let reads: Vec<_> = outputs.iter().map(|name| Read::new(graph, name)).collect();

@@ -32,6 +32,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("direct", "split2", "Split"),
     ("direct", "upsample7", "Resize"),
     ("direct", "upsample9", "Resize"),
+    ("openvino", "qlinear_microsoft", "QLinearConv"),
+    ("openvino", "qlinear_s8s8", "QLinearConv"),
     ("rten", "qlinear_microsoft", "QLinearConv"),
     ("rten", "qlinear_s8s8", "QLinearConv"),
 ];

@@ -279,11 +279,18 @@ fn older_operators_are_raised_or_refused() {
         "y",
         vec![int("axis", 0)],
     );
-    let unknown = start(9)
-        .node("Gemm", &["x", "w"], "h")
-        .node("Upsample", &["h"], "y");
     let ancient = start(6).node("Gemm", &["x", "w"], "y");
-    for net in [over_all, unknown, ancient] {
+    for net in [over_all, ancient] {
+        assert_eq!(raised(net).opset(), Some(13));
+    }
+
+    let with_unknown = |opset, op: &str| {
+        let net = start(opset).node("Gemm", &["x", "w"], "h");
+        net.node(op, &["h"], "y")
+    };
+    // An `Upsample` without scales, and one that meant something else before 7.
+    let (unknown, ancient) = (with_unknown(9, "Upsample"), with_unknown(6, "Upsample"));
+    for net in [unknown, ancient] {
         let error = calibrated(&net).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("operator set 13"), "{error}");
