@@ -1,6 +1,5 @@
 //! A linear layer on every row of a plain tensor, and what follows it.
 
-use crate::maths::Smooth;
 use crate::memory::Buffer;
 use crate::pointwise::{Arith, Operand, Step, Unary};
 use crate::simd::{Call, FloatKernel, Floats, Isa, LANES, Lanes, Reach};
@@ -333,9 +332,6 @@ fn each<S: Floats>(simd: S, sums: &mut [Lanes], f: impl Fn(S::V) -> S::V) {
 fn simple<S: Floats>(simd: S, step: &Late, block: usize, sums: &mut [Lanes]) {
     match step {
         Late::Clamp(clamp) => each(simd, sums, |sum| clamp.apply(simd, sum)),
-        Late::Unary(Unary::Smooth(Smooth::Gelu)) => {
-            each(simd, sums, |sum| Smooth::Gelu.lanes(simd, sum));
-        }
         Late::Unary(Unary::Smooth(function)) => {
             each(simd, sums, |sum| function.lanes(simd, sum));
         }

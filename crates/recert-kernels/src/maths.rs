@@ -17,7 +17,7 @@ const MINUS_LN_2: [f32; 2] = [-0.693_359_4, 2.121_944_4e-4];
 /// `(exp(x) - 1 - x) / x^2` for `|x| <= ln(2) / 2`, the least power first
 /// (Moshier, *Cephes*, expf).
 const EXP: [f32; 6] = [
-    5.000_000_1e-1,
+    5e-1,
     1.666_666_5e-1,
     4.166_579_6e-2,
     8.333_452e-3,
@@ -118,7 +118,7 @@ pub(crate) fn sigmoid<S: Floats>(simd: S, x: S::V) -> S::V {
 #[inline(always)]
 pub(crate) fn gelu_tanh<S: Floats>(simd: S, x: S::V) -> S::V {
     /// `2 sqrt(2 / pi)`, and the same times 0.044715.
-    const FACTORS: [f32; 2] = [1.595_769_1, 7.135_481_6e-2];
+    const FACTORS: [f32; 2] = [1.595_769, 7.135_481_6e-2];
     let square = simd.mul(x, x);
     let factor = simd.fma(square, simd.splat(FACTORS[1]), simd.splat(FACTORS[0]));
     simd.mul(x, sigmoid(simd, simd.mul(factor, x)))

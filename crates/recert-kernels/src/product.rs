@@ -197,43 +197,32 @@ impl FloatKernel for Work<'_, Products> {
         let Products { op, isa } = self.call.op;
         let [rows, inner, columns] = op.sizes;
         let (weights, gathered) = self.scratch.split_at_mut(packed(inner, columns));
-        let mut results = [[0.0; LANES]; MOST[0] * MOST[1]];
+        let most = S::TILE.pixels(S::TILE.most_blocks()).min(MOST[0]);
         for number in 0..op.output.firsts.len() {
             let a = op.a.matrix(number, [rows, inner], self.call.input);
             let b = op.b.matrix(number, [inner, columns], self.values);
             b.pack(*isa, None, weights);
-            let weights = weights.as_chunks::<LANES>().0;
-            let blocks = columns.div_ceil(LANES);
-            for (row, count) in pieces(rows, S::TILE.pixels(S::TILE.most_blocks()).min(MOST[0])) {
+            for (row, count) in pieces(rows, most) {
                 let (input, stride) = if a.strides[1] == 1 {
                     (&a.values[row * a.strides[0]..], a.strides[0])
                 } else {
                     gather(&a, (row, count), None, gathered);
                     (&*gathered, inner)
                 };
-                for (first, set) in sets(blocks, S::TILE.most_blocks()) {
-                    let tile = Rows {
-                        input,
-                        stride,
-                        count,
-                        inputs: inner,
-                        weights: &weights[first * inner..],
-                        bias: &ZEROS,
-                        set,
-                    };
-                    tile.run(simd, &mut results);
-                    for o in 0..set {
-                        let column = (first + o) * LANES;
+                let weights = weights.as_chunks().0;
+                let [down, along] = op.output.strides;
+                let first = op.output.firsts[number] + row * down;
+                multiply(
+                    simd,
+                    (input, stride),
+                    [count, inner, columns],
+                    weights,
+                    |i, column, lanes| {
+                        let place = first + i * down + column * along;
                         let width = LANES.min(columns - column);
-                        for i in 0..count {
-                            let [down, along] = op.output.strides;
-                            let place =
-                                op.output.firsts[number] + (row + i) * down + column * along;
-                            let lanes = &results[o * MOST[0] + i];
-                            put(lanes, [place, along], width, self.call.output);
-                        }
-                    }
-                }
+                        put(lanes, [place, along], width, self.call.output);
+                    },
+                );
             }
         }
     }
@@ -252,75 +241,84 @@ impl FloatKernel for Work<'_, Attend> {
         let (key_weights, rest) = self.scratch.split_at_mut(packed(inner, keys));
         let (value_weights, rest) = rest.split_at_mut(packed(keys, width));
         let (scores, gathered) = rest.split_at_mut(MOST[0] * row);
-        let most = S::TILE.most_blocks();
-        let mut results = [[0.0; LANES]; MOST[0] * MOST[1]];
         let second = self.call.residual.unwrap_or_default();
+        let most = S::TILE.pixels(S::TILE.most_blocks()).min(MOST[0]);
         for number in 0..op.output.firsts.len() {
             let q = op.queries.matrix(number, [queries, inner], self.call.input);
             let k = transposed.matrix(number, [inner, keys], second);
             let v = op.values.matrix(number, [keys, width], self.values);
             k.pack(*isa, op.factors[1], key_weights);
             v.pack(*isa, None, value_weights);
-            let key_weights = key_weights.as_chunks::<LANES>().0;
-            let value_weights = value_weights.as_chunks::<LANES>().0;
-            for (query, count) in pieces(queries, S::TILE.pixels(most).min(MOST[0])) {
+            for (query, count) in pieces(queries, most) {
                 let (input, stride) = if q.strides[1] == 1 && op.factors[0].is_none() {
                     (&q.values[query * q.strides[0]..], q.strides[0])
                 } else {
                     gather(&q, (query, count), op.factors[0], gathered);
                     (&*gathered, inner)
                 };
-                for (first, set) in sets(keys.div_ceil(LANES), most) {
-                    let tile = Rows {
-                        input,
-                        stride,
-                        count,
-                        inputs: inner,
-                        weights: &key_weights[first * inner..],
-                        bias: &ZEROS,
-                        set,
-                    };
-                    tile.run(simd, &mut results);
-                    for (o, results) in results.chunks_exact(MOST[0]).take(set).enumerate() {
-                        for (i, lanes) in results.iter().take(count).enumerate() {
-                            scores[i * row + (first + o) * LANES..][..LANES].copy_from_slice(lanes);
-                        }
-                    }
-                }
+                let weights = key_weights.as_chunks().0;
+                multiply(
+                    simd,
+                    (input, stride),
+                    [count, inner, keys],
+                    weights,
+                    |i, key, lanes| {
+                        scores[i * row + key..][..LANES].copy_from_slice(lanes);
+                    },
+                );
                 let mut sums = [0.0; MOST[0]];
-                for (i, (sum, scores)) in sums
-                    .iter_mut()
-                    .zip(scores.chunks_exact_mut(row))
+                for (i, (sum, scores)) in (sums.iter_mut().zip(scores.chunks_exact_mut(row)))
                     .take(count)
                     .enumerate()
                 {
                     let place = (number * queries + query + i) * keys;
                     *sum = weigh(simd, &op.scores, place, scores, keys);
                 }
-                for (first, set) in sets(width.div_ceil(LANES), most) {
-                    let tile = Rows {
-                        input: scores,
-                        stride: row,
-                        count,
-                        inputs: keys,
-                        weights: &value_weights[first * keys..],
-                        bias: &ZEROS,
-                        set,
-                    };
-                    tile.run(simd, &mut results);
-                    for o in 0..set {
-                        let column = (first + o) * LANES;
+                let weights = value_weights.as_chunks().0;
+                let [down, along] = op.output.strides;
+                let first = op.output.firsts[number] + query * down;
+                multiply(
+                    simd,
+                    (&*scores, row),
+                    [count, keys, width],
+                    weights,
+                    |i, column, lanes| {
+                        let mean = simd.div(simd.load(lanes), simd.splat(sums[i]));
+                        let place = first + i * down + column * along;
                         let columns = LANES.min(width - column);
-                        for i in 0..count {
-                            let lanes = &results[o * MOST[0] + i];
-                            let mean = simd.div(simd.load(lanes), simd.splat(sums[i]));
-                            let [down, along] = op.output.strides;
-                            let place =
-                                op.output.firsts[number] + (query + i) * down + column * along;
-                            put(&simd.lanes(mean), [place, along], columns, self.call.output);
-                        }
-                    }
-                }
+                        put(&simd.lanes(mean), [place, along], columns, self.call.output);
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// Multiplies at most [`MOST`] rows by packed weights and hands over every row
+/// of every block of columns: the row, the first column, and the sums.
+#[inline(always)]
+fn multiply<S: Floats>(
+    simd: S,
+    (input, stride): (&[f32], usize),
+    [count, inner, columns]: [usize; 3],
+    weights: &[Lanes],
+    mut take: impl FnMut(usize, usize, &Lanes),
+) {
+    let mut results = [[0.0; LANES]; MOST[0] * MOST[1]];
+    for (first, set) in sets(columns.div_ceil(LANES), S::TILE.most_blocks()) {
+        let tile = Rows {
+            input,
+            stride,
+            count,
+            inputs: inner,
+            weights: &weights[first * inner..],
+            bias: &ZEROS,
+            set,
+        };
+        tile.run(simd, &mut results);
+        for (o, results) in results.chunks_exact(MOST[0]).take(set).enumerate() {
+            for (i, lanes) in results.iter().take(count).enumerate() {
+                take(i, (first + o) * LANES, lanes);
             }
         }
     }

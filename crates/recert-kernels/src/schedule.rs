@@ -3,6 +3,7 @@
 
 mod buffers;
 mod bytes;
+mod tokens;
 
 use std::collections::HashMap;
 
@@ -27,6 +28,7 @@ use crate::tile::Clamp;
 
 use buffers::{Draft, Storage, StorageId, assign};
 pub(crate) use buffers::{Location, Schedule, Step};
+use tokens::wants_blocks;
 
 /// What is done with one image's tensors.
 pub(crate) enum Work {
@@ -281,46 +283,6 @@ impl Scheduler<'_> {
                 let gemm = Gemm::new(count, weights, bias, *clamp, self.isa);
                 self.push_plain(Work::Gemm(gemm), vec![from], output);
             }
-            Op::Linear {
-                weights,
-                bias,
-                steps,
-            } => {
-                let inputs: Vec<_> = node.inputs.iter().map(|&value| self.plain(value)).collect();
-                let rows = self.graph.values[output].len() / bias.len();
-                let shape = [rows, weights.len() / bias.len()];
-                let residual = inputs.len() > 1;
-                let linear = Linear::new(shape, weights, bias, steps, residual, self.isa);
-                self.push_plain(Work::Linear(linear), inputs, output);
-            }
-            Op::LayerNorm {
-                scale,
-                shift,
-                epsilon,
-            } => {
-                let from = self.plain(first);
-                let rows = self.graph.values[output].len() / scale.len();
-                let work = LayerNorm::new(scale, shift, *epsilon, self.isa);
-                self.push_plain(Work::LayerNorm(work, rows), vec![from], output);
-            }
-            Op::Product(product) => {
-                let inputs = node.inputs.iter().map(|&value| self.plain(value)).collect();
-                let work = Products {
-                    op: product.clone(),
-                    isa: self.isa,
-                };
-                self.push_plain(Work::Products(work), inputs, output);
-            }
-            Op::Attention(attention) => {
-                let inputs = node.inputs.iter().map(|&value| self.plain(value)).collect();
-                let work = Attend::new(attention.clone(), self.isa);
-                self.push_plain(Work::Attend(work), inputs, output);
-            }
-            Op::Take(axis, positions) => {
-                let from = self.plain(first);
-                let gather = Gather::take(self.dims(first), *axis, positions);
-                self.push_plain(Work::Gather(gather), vec![from], output);
-            }
             Op::Pool { kind, window } => {
                 let (from, input) = self.blocked(first);
                 let pool = Pool {
@@ -346,20 +308,7 @@ impl Scheduler<'_> {
                 let storage = self.plain(first);
                 self.plain.insert(output, storage);
             }
-            Op::Transpose(order) if order[..] == [1, 2, 0] && self.blocked.contains_key(&first) => {
-                let (from, layout) = self.blocked(first);
-                self.push_plain(Work::ToPixels(layout), vec![from], output);
-            }
-            Op::Transpose(order) if order[..] == [2, 0, 1] && self.wants_blocks[output] => {
-                let from = self.plain(first);
-                let layout = self.blocked_of(output, LANES);
-                self.push_blocked(Work::FromPixels(layout), vec![from], output);
-            }
-            Op::Transpose(order) => {
-                let from = self.plain(first);
-                let work = Work::Gather(Gather::transpose(self.dims(first), order));
-                self.push_plain(work, vec![from], output);
-            }
+            Op::Transpose(order) => self.transpose(order, first, output),
             Op::Cut { cuts, fill } => self.cut(cuts, *fill, first, output),
             Op::Concat(axis) => self.concat(*axis, &node.inputs, output),
             Op::Reduce(kind, axes) => {
@@ -377,6 +326,11 @@ impl Scheduler<'_> {
                 self.push_plain(Work::FakeQuantize(count), vec![from], output);
             }
             Op::Quantize(_) | Op::Dequantize(_) => unreachable!("lowered to something else"),
+            Op::Linear { .. }
+            | Op::LayerNorm { .. }
+            | Op::Product(_)
+            | Op::Attention(_)
+            | Op::Take(..) => self.token_node(node),
             op => self.byte_node(op, &node.inputs, output),
         }
     }
@@ -468,32 +422,6 @@ impl Scheduler<'_> {
         };
         self.push_plain(Work::Join(join), inputs, output);
     }
-}
-
-/// The values that are to be in blocks wherever they come from: those that
-/// convolutions and pooling take or make, what is added to these, and what
-/// either is a function of.
-fn wants_blocks(graph: &Graph) -> Vec<bool> {
-    let mut wants = vec![false; graph.values.len()];
-    for node in graph.nodes.iter().rev() {
-        match &node.op {
-            Op::Conv { .. } | Op::Pool { .. } | Op::Means => {
-                for &value in node.inputs.iter().chain([&node.output]) {
-                    wants[value] = true;
-                }
-            }
-            Op::Pointwise(steps) if wants[node.output] => {
-                wants[node.inputs[0]] |= !steps.iter().any(Function::is_plain);
-            }
-            Op::Pair(_) if node.inputs.iter().any(|&value| wants[value]) || wants[node.output] => {
-                for &value in &node.inputs {
-                    wants[value] |= graph.values[value].dims == graph.values[node.output].dims;
-                }
-            }
-            _ => {}
-        }
-    }
-    wants
 }
 
 /// The kernel for a convolution.

@@ -220,14 +220,16 @@ pub(super) fn operand(dims: &[usize], shape: &[usize], values: &[f32]) -> Option
         return None;
     };
     if dims.last() == Some(last) && first.iter().all(|&size| size == 1) {
-        return Some(Operand::Columns(values.iter().map(positive).collect()));
+        return Some(Operand::Columns(
+            values.iter().copied().map(positive).collect(),
+        ));
     }
     let all = stretched(dims, &shape, values)?;
-    Some(Operand::All(all.iter().map(positive).collect()))
+    Some(Operand::All(all.into_iter().map(positive).collect()))
 }
 
 /// The number, 0 for -0: what [`crate::ARITHMETIC`] has for these constants.
-fn positive(value: &f32) -> f32 {
+fn positive(value: f32) -> f32 {
     value + 0.0
 }
 

@@ -118,45 +118,44 @@ impl Merge {
         View::new(&self.values, |value| self.maker(value), value)
     }
 
-    /// Functions of what a linear layer or other functions make.
-    fn chain(&self, node: &Node, steps: &[Step]) -> Option<Node> {
-        let before = self.maker_of_once(node.inputs[0])?;
+    /// Functions of what a linear layer, a normalization or other functions
+    /// make.
+    fn chain(&mut self, node: &Node, steps: &[Step]) -> Option<Node> {
+        let input = node.inputs[0];
+        let place = self.makers[input].filter(|_| self.uses[input] == 1)?;
         let own = steps.iter().any(|step| matches!(step, Step::Own { .. }));
-        let op = match &before.op {
+        let before = &mut self.nodes[place];
+        let op = match &mut before.op {
             Op::LayerNorm {
                 scale,
                 shift,
                 epsilon,
-            } => normalize::scaled([scale, shift], *epsilon, steps)?,
-            Op::Pointwise(first) if !own => Op::Pointwise([first, steps].concat()),
+            } => normalize::scaled([&scale[..], &shift[..]], *epsilon, steps)?,
+            Op::Pointwise(first) if !own => Op::Pointwise([&first[..], steps].concat()),
             Op::Linear {
                 weights,
                 bias,
                 steps: first,
-            } if before.inputs.len() == 1
-                && Linear::takes(steps)
-                && !(own && !first.is_empty()) =>
-            {
-                let (mut bias, mut rest) = (bias.clone(), steps);
-                let none = first.is_empty() && bias.iter().all(|&bias| bias == 0.0);
+            } if before.inputs.len() == 1 && Linear::takes(steps) && (!own || first.is_empty()) => {
+                let mut rest = steps;
+                // Where sums begin, unless they begin with something already.
                 if let [
-                    Step::With(Arith::Add, Operand::Columns(values)),
-                    others @ ..,
-                ]
-                | [
-                    Step::From(Arith::Add, Operand::Columns(values)),
+                    Step::With(Arith::Add, Operand::Columns(values))
+                    | Step::From(Arith::Add, Operand::Columns(values)),
                     others @ ..,
                 ] = steps
-                    && none
+                    && first.is_empty()
+                    && bias.iter().all(|&bias| bias == 0.0)
                     && !own
                 {
                     bias.copy_from_slice(values);
                     rest = others;
                 }
+                // Nothing else takes what it made.
                 Op::Linear {
-                    weights: weights.clone(),
-                    bias,
-                    steps: [first, rest].concat(),
+                    weights: std::mem::take(weights),
+                    bias: std::mem::take(bias),
+                    steps: [&first[..], rest].concat(),
                 }
             }
             _ => return None,
@@ -215,7 +214,7 @@ impl Merge {
     }
 
     /// A sum as the end of a linear layer.
-    fn residual(&self, node: &Node, arith: Arith) -> Option<Node> {
+    fn residual(&mut self, node: &Node, arith: Arith) -> Option<Node> {
         let &[a, b] = &node.inputs[..] else {
             return None;
         };
@@ -230,9 +229,11 @@ impl Merge {
         };
         // The later one, of two.
         let (place, other) = [layer(a, b), layer(b, a)].into_iter().flatten().max()?;
-        let layer = &self.nodes[place];
+        let layer = &mut self.nodes[place];
+        // Nothing else takes what it made.
+        let op = std::mem::replace(&mut layer.op, Op::View);
         Some(Node {
-            op: layer.op.clone(),
+            op,
             inputs: vec![layer.inputs[0], other],
             output: node.output,
         })

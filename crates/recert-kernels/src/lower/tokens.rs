@@ -326,13 +326,11 @@ impl Lowering<'_> {
             .iter()
             .copied()
             .reduce(|sum, id| self.unnamed(Op::Pair(Arith::Add), vec![sum, id], wanted.clone()));
-        match sum {
-            Some(sum) => self.push(node, Op::Pair(Arith::Add), vec![sum, last]),
-            None => {
-                self.alias(node, last);
-                Ok(())
-            }
+        if let Some(sum) = sum {
+            return self.push(node, Op::Pair(Arith::Add), vec![sum, last]);
         }
+        self.alias(node, last);
+        Ok(())
     }
 
     /// Whether the file is for one image alone.

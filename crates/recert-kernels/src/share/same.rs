@@ -58,38 +58,6 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
                 window: other_window,
             },
         ) => (kind, window) == (other_kind, other_window),
-        (
-            Op::Linear {
-                weights,
-                bias,
-                steps: own,
-            },
-            Op::Linear {
-                weights: other_weights,
-                bias: other_bias,
-                steps: other,
-            },
-        ) => chains(own, other) && floats(bias, other_bias) && floats(weights, other_weights),
-        (
-            Op::LayerNorm {
-                scale,
-                shift,
-                epsilon,
-            },
-            Op::LayerNorm {
-                scale: other_scale,
-                shift: other_shift,
-                epsilon: other_epsilon,
-            },
-        ) => {
-            one(*epsilon, *other_epsilon)
-                && floats(scale, other_scale)
-                && floats(shift, other_shift)
-        }
-        (Op::Product(a), Op::Product(b)) => a == b,
-        (Op::Attention(a), Op::Attention(b)) => attentions(a, b),
-        (Op::Constant(a), Op::Constant(b)) => floats(a, b),
-        (Op::Take(axis, a), Op::Take(other, b)) => axis == other && a == b,
         (Op::Means, Op::Means) | (Op::View, Op::View) => true,
         (Op::Pointwise(a), Op::Pointwise(b)) => chains(a, b),
         (Op::Pair(a), Op::Pair(b)) => a == b,
@@ -134,6 +102,45 @@ pub(super) fn same(a: &Op, b: &Op) -> bool {
         (Op::ByteMax(a), Op::ByteMax(b)) => a == b,
         (Op::ByteCut(a), Op::ByteCut(b)) => a == b,
         (Op::ByteMap(a), Op::ByteMap(b)) => a == b,
+        _ => same_tokens(a, b),
+    }
+}
+
+/// As [`same`], of what transformers are made of.
+fn same_tokens(a: &Op, b: &Op) -> bool {
+    match (a, b) {
+        (
+            Op::Linear {
+                weights,
+                bias,
+                steps: own,
+            },
+            Op::Linear {
+                weights: other_weights,
+                bias: other_bias,
+                steps: other,
+            },
+        ) => chains(own, other) && floats(bias, other_bias) && floats(weights, other_weights),
+        (
+            Op::LayerNorm {
+                scale,
+                shift,
+                epsilon,
+            },
+            Op::LayerNorm {
+                scale: other_scale,
+                shift: other_shift,
+                epsilon: other_epsilon,
+            },
+        ) => {
+            one(*epsilon, *other_epsilon)
+                && floats(scale, other_scale)
+                && floats(shift, other_shift)
+        }
+        (Op::Product(a), Op::Product(b)) => a == b,
+        (Op::Attention(a), Op::Attention(b)) => attentions(a, b),
+        (Op::Constant(a), Op::Constant(b)) => floats(a, b),
+        (Op::Take(axis, a), Op::Take(other, b)) => axis == other && a == b,
         _ => false,
     }
 }

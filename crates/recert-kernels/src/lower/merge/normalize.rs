@@ -26,13 +26,13 @@ impl Merge {
         let Op::Pointwise(steps) = &root.op else {
             return None;
         };
-        let epsilon = match steps[..] {
-            [
-                Step::With(Arith::Add, Operand::One(epsilon))
-                | Step::From(Arith::Add, Operand::One(epsilon)),
-                Step::Unary(Unary::Sqrt),
-            ] => epsilon,
-            _ => return None,
+        let [
+            Step::With(Arith::Add, Operand::One(epsilon))
+            | Step::From(Arith::Add, Operand::One(epsilon)),
+            Step::Unary(Unary::Sqrt),
+        ] = steps[..]
+        else {
+            return None;
         };
         let squares = self.mean_of_rows(root.inputs[0])?;
         if !self.square(squares, difference, x, mean) {
@@ -68,15 +68,12 @@ impl Merge {
         let Some(node) = self.maker(value) else {
             return false;
         };
-        let squares = match &node.op {
-            Op::Pointwise(steps) => match &steps[..] {
-                [Step::Unary(Unary::Square)] => true,
-                [Step::Own { arith, steps, .. }] => *arith == Arith::Mul && steps.is_empty(),
-                _ => false,
-            },
-            _ => false,
+        // Not products, which were computed one by one before: their bits stay.
+        let squares = matches!(&node.op, Op::Pointwise(steps)
+            if matches!(steps[..], [Step::Unary(Unary::Square)]));
+        let Some(&of) = node.inputs.first() else {
+            return false;
         };
-        let of = node.inputs[0];
         let again = || {
             self.maker(of).is_some_and(|node| {
                 node.op_is(&Op::Pair(Arith::Sub))
