@@ -162,8 +162,16 @@ struct ExpectedCosts<'a> {
     ledger: &'a Ledger,
     /// The inputs on which f has all its samples.
     finished: Vec<u32>,
-    /// What has been computed, by alpha and by the inputs and whether their radii count.
-    known: Vec<(f64, Vec<(u32, bool)>, ByBaseline<Vec<Point>>)>,
+    /// What has been computed.
+    known: Vec<Known>,
+}
+
+/// The curves for certificates at one alpha.
+struct Known {
+    alpha: f64,
+    /// The inputs, each with whether its radius counts.
+    inputs: Vec<(u32, bool)>,
+    curves: ByBaseline<Vec<Point>>,
 }
 
 impl<'a> ExpectedCosts<'a> {
@@ -192,9 +200,9 @@ impl<'a> ExpectedCosts<'a> {
         if !inputs.iter().all(finished) {
             return Ok(None);
         }
-        let alike = |(a, all, _): &&(f64, Vec<_>, _)| *a == alpha && *all == inputs;
-        if let Some((_, _, curves)) = self.known.iter().find(alike) {
-            return Ok(Some(curves.clone()));
+        let alike = |known: &&Known| known.alpha == alpha && known.inputs == inputs;
+        if let Some(known) = self.known.iter().find(alike) {
+            return Ok(Some(known.curves.clone()));
         }
         let Ok(proved) = Alpha::new(alpha) else {
             return Ok(None);
@@ -203,7 +211,11 @@ impl<'a> ExpectedCosts<'a> {
         let counted: Vec<bool> = inputs.iter().map(|(_, counts)| *counts).collect();
         let mut scratch = FromScratch::read(self.ledger, &positions, proved)?;
         let curves = baselines(&mut scratch, &counted, self.ledger.header().sigma)?;
-        self.known.push((alpha, inputs, curves.clone()));
+        self.known.push(Known {
+            alpha,
+            inputs,
+            curves: curves.clone(),
+        });
         Ok(Some(curves))
     }
 }

@@ -244,11 +244,6 @@ mod tests {
             ("certify", json!({"side": 1}), "parameters"),
             ("direct", json!({"class_of": "h", "sides": 1}), "parameters"),
             ("direct", json!({"class_of": "f"}), "parameters"),
-            (
-                "certify",
-                json!({"class_of": "f", "sides": 1}),
-                "parameters",
-            ),
             ("irs", json!({}), "parameters"),
             ("irs", json!({"gamma": 1.5}), "parameters"),
             ("until", json!({"until": -1.0}), "parameters"),

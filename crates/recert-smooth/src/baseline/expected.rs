@@ -11,7 +11,7 @@ use crate::budget::quantile;
 pub(super) type Outcomes = Vec<(u64, f64)>;
 
 /// Below this mean, outcomes are enumerated.
-const FEW: f64 = 30.0;
+const FEW: f64 = 120.0;
 
 /// The nodes and weights of Gauss and Hermite for five points of the standard normal law.
 const NODES: [(f64, f64); 5] = [

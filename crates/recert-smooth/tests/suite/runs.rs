@@ -148,7 +148,10 @@ fn check_two_sided(
     class: u16,
 ) {
     let claim = &certificate.claim;
-    let parameters = json!({"sides": 2, "rule": "votes-1"});
+    let mut parameters = json!({"sides": 2, "rule": "votes-1"});
+    if claim.method() == "direct" {
+        parameters["class_of"] = json!("f");
+    }
     assert_eq!(claim.parameters.to_json(), parameters.to_string());
     let count = |of: u16| answers.iter().filter(|&&c| c == of).count() as u64;
     // The networks here have four classes.

@@ -271,7 +271,7 @@ fn certificates_are_those_of_one_after_the_other() {
         let some = Collect {
             stream: Stream::Certify,
             samples: 40,
-            selection: 11,
+            selection: 0,
             margins: false,
         };
         let mut run = numbers::run(&mut together, &NUMBERS, &mut h, &mut silent);

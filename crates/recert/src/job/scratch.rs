@@ -370,6 +370,6 @@ mod tests {
             "{said}"
         );
         // Nothing that n could be.
-        assert!(!prospect(0.1, 150, 14).to_string().contains("n ="));
+        assert!(!prospect(0.04, 150, 3).to_string().contains("n ="));
     }
 }

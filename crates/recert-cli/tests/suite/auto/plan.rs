@@ -46,19 +46,18 @@ fn a_plan_runs_nothing_and_says_what_a_run_gives() {
     for line in &lines {
         let [own, planned, paper] =
             ["from_scratch", "planned", "paper"].map(|name| line["from_scratch"][name].as_f64());
-        // Few selection samples cost nothing; a plan spends them better.
-        assert!(planned >= own && own > paper, "{line}");
+        // A plan spends samples better, and selection samples are worth nothing.
+        assert!(planned >= own && own >= paper, "{line}");
         let ratio = |name: &str| line["speed_up"][name]["ratio"].as_f64().unwrap();
         assert!(ratio("paper") > ratio("from_scratch"), "{line}");
         assert!(ratio("from_scratch") >= ratio("planned"), "{line}");
     }
-    // Samples of a network that answers as the original does are worth more than
-    // samples from scratch, all the more where there are few.
-    assert!(
-        lines
-            .iter()
-            .all(|line| line["certify_from_scratch"] == false)
-    );
+    // Samples of a network that answers as the original does are worth more than samples from
+    // scratch where there are few. With only 600 samples of the original there is not much to
+    // reuse, so that from scratch catches up.
+    let better = |line: &Value| line["certify_from_scratch"].as_bool().unwrap();
+    assert!(!better(&lines[0]) && better(lines.last().unwrap()));
+    assert!(lines.is_sorted_by_key(better), "{lines:?}");
 
     let table = ok(&recertify(&ledger, &int8, &["--plan"])).stdout;
     for part in [
@@ -121,7 +120,7 @@ fn a_plan_advises_against_recertifying_where_it_promises_nothing() {
     ok(&with(&words, &["--ledger", &ledger]));
     let bf16 = approximate(&place, "bf16", &["--bf16"]);
     let table = ok(&recertify(&ledger, &bf16, &["--plan"])).stdout;
-    let advice = "certify from scratch instead";
+    let advice = "Recertifying promises nothing here: certify from scratch instead";
     assert!(table.contains(advice), "{table}");
     let lines = plan(&ledger, &bf16, &[]);
     assert!(
@@ -134,6 +133,8 @@ fn a_plan_advises_against_recertifying_where_it_promises_nothing() {
     let ledger = base(&place, "base.recert");
     let table = ok(&recertify(&ledger, &bf16, &["--plan"])).stdout;
     assert!(!table.contains(advice), "{table}");
+    let advice = "Where from scratch is no worse, certify from scratch instead.";
+    assert!(table.contains(advice), "{table}");
 }
 
 #[test]
