@@ -1,5 +1,9 @@
 //! Small networks built by hand, for tests.
 
+mod perturb;
+
+pub use perturb::perturbed;
+
 use prost::Message;
 
 use crate::model::Model;
