@@ -27,6 +27,7 @@ pub mod samples;
 pub mod speed_up;
 pub mod table;
 
+pub mod csv;
 mod error;
 mod mean;
 mod metrics;

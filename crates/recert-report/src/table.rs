@@ -25,6 +25,8 @@ pub struct Options {
     /// The width in characters. Words wrap; numbers do not, so many radii may need
     /// more.
     pub width: u16,
+    /// One table alone, with a line per run, in place of everything.
+    pub brief: bool,
 }
 
 impl Default for Options {
@@ -32,6 +34,7 @@ impl Default for Options {
         Self {
             radii: None,
             width: 100,
+            brief: false,
         }
     }
 }
@@ -60,6 +63,10 @@ pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
     out.retain(|line| !line.is_empty());
     if report.runs.is_empty() {
         out.push("There is no run to report.".to_owned());
+    } else if options.brief {
+        out.extend(brief(&summary, options));
+        out.push(String::new());
+        return Ok(out.join("\n"));
     } else {
         out.push(String::new());
         out.extend(runs(&summary, options));
@@ -86,6 +93,41 @@ pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
     push_sections(&summary, options, &mut out);
     out.push(String::new());
     Ok(out.join("\n"))
+}
+
+/// What each run gave and cost, in a line.
+fn brief(summary: &Summary<'_>, options: &Options) -> Vec<String> {
+    let labelled = summary.metrics.iter().all(|m| m.labelled);
+    let quality = if labelled { "ACR" } else { "mean radius" };
+    let (heads, caption) = (
+        [
+            "network",
+            "method",
+            "evaluations",
+            "certified",
+            quality,
+            "speed-up",
+        ],
+        "ACR: average certified radius. Speed-up: evaluations that certifying the same network \
+         from scratch, with f's class and as many samples of every input, is expected to take \
+         for the same average radius, over those of the run.",
+    );
+    let rows = (0..summary.report.runs.len()).map(|run| {
+        let metrics = &summary.metrics[run];
+        let expected = summary.speed_ups[run].as_ref();
+        let expected = expected.and_then(|speed_up| speed_up.expected.from_scratch);
+        vec![
+            summary.network(run),
+            summary.report.runs[run].method_name(),
+            text::grouped(metrics.evaluations),
+            format!("{} of {}", metrics.certified, metrics.inputs),
+            metrics.quality_text(),
+            expected.map_or_else(|| text::NONE.to_owned(), crate::speed_up::Ratio::text),
+        ]
+    });
+    let mut out = lines(&heads, rows, &[0, 1], options);
+    out.extend(text::wrapped(caption, options.width.into()));
+    out
 }
 
 /// The runs: networks, methods, samples and noise.

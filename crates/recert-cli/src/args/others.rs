@@ -101,6 +101,12 @@ pub(crate) struct Report {
     /// Print JSON instead of tables
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print comma-separated values, a line per run, instead of tables
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// Print one table alone, a line per run
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    pub(crate) brief: bool,
     /// Also write one self-contained HTML page; the tables are printed all the same
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,

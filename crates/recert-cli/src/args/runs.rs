@@ -181,6 +181,9 @@ pub(crate) struct Recertify {
     /// With --plan: print JSON
     #[arg(long, requires = "plan")]
     pub(crate) json: bool,
+    /// With --plan: print comma-separated values
+    #[arg(long, requires = "plan", conflicts_with = "json")]
+    pub(crate) csv: bool,
     /// Number of candidates to correct for (selection by their results); all of them have to be
     /// named before any of them runs, in one command [default: the number of --model]
     #[arg(long, value_name = "K", value_parser = count::<u32>, help_heading = STATEMENT)]

@@ -29,13 +29,10 @@ const COMMANDS: [&str; 8] = [
      --out {}",
     "approximate {}/shapes.onnx --bf16 --out {}",
     "approximate {}/shapes.onnx --prune 10% --out {}",
-    "recertify {}/shapes.recert --model {}/shapes.int8.onnx --method auto,irs,direct \
-     --n-p 2%,5%,10%",
-    "recertify {}/shapes.recert --model {}/shapes.bf16.onnx --method auto,irs,direct \
-     --n-p 2%,5%,10%",
-    "recertify {}/shapes.recert --model {}/shapes.prune10.onnx --method auto,irs,direct \
-     --n-p 2%,5%,10%",
-    "report {}/shapes.recert --html {}/report.html",
+    "recertify {}/shapes.recert --model {}/shapes.int8.onnx --method auto,irs --n-p 5%",
+    "recertify {}/shapes.recert --model {}/shapes.bf16.onnx --method auto,irs --n-p 5%",
+    "recertify {}/shapes.recert --model {}/shapes.prune10.onnx --method auto,irs --n-p 5%",
+    "report {}/shapes.recert --html {}/report.html --brief",
 ];
 
 pub(crate) fn run(args: &Demo) -> Result<()> {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use recert::job::{Expected, Forecast};
 use recert::num::format_down;
+use recert::report::csv::line;
 use recert::report::speed_up::Ratio;
 use serde_json::{Value, json};
 
@@ -13,9 +14,11 @@ use crate::terminal::{self, count};
 /// The version of the JSON.
 const SCHEMA: &str = "recert-plan/2";
 
-/// Prints forecasts, as tables or as one JSON document.
-pub(super) fn print(forecasts: &[Forecast], json: bool) -> Result<()> {
-    let text = if json {
+/// Prints forecasts, as tables, as one JSON document, or as comma-separated values.
+pub(super) fn print(forecasts: &[Forecast], (json, csv): (bool, bool)) -> Result<()> {
+    let text = if csv {
+        as_csv(forecasts)
+    } else if json {
         let networks: Vec<_> = forecasts.iter().map(as_json).collect();
         format!("{:#}\n", json!({"schema": SCHEMA, "networks": networks}))
     } else {
@@ -86,6 +89,43 @@ fn as_text(forecast: &Forecast) -> String {
         .any(|line| line.from_scratch.from_scratch > 0.0 && line.better_from_scratch())
     {
         text += "\nWhere from scratch is no worse, certify from scratch instead.\n";
+    }
+    text
+}
+
+/// A line per network and budget; a speed-up that is only bounded is left out.
+fn as_csv(forecasts: &[Forecast]) -> String {
+    let mut text = line(&[
+        "network",
+        "inputs",
+        "n",
+        "evaluations",
+        "auto",
+        "from_scratch",
+        "planned",
+        "speed_up_from_scratch",
+        "speed_up_planned",
+        "speed_up_paper",
+    ]);
+    let ratio = |ratio: Option<Ratio>| match ratio {
+        Some(Ratio::Exactly(ratio)) => ratio.to_string(),
+        _ => String::new(),
+    };
+    for forecast in forecasts {
+        for expected in &forecast.budgets {
+            text += &line(&[
+                forecast.network.clone(),
+                forecast.inputs.to_string(),
+                forecast.n.to_string(),
+                expected.evaluations.to_string(),
+                expected.auto.to_string(),
+                expected.from_scratch.from_scratch.to_string(),
+                expected.from_scratch.planned.to_string(),
+                ratio(expected.speed_up.from_scratch),
+                ratio(expected.speed_up.planned),
+                ratio(expected.speed_up.paper),
+            ]);
+        }
     }
     text
 }

@@ -20,7 +20,8 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
         .map(|model| recertification.network(model, &network, &data))
         .collect::<Result<Vec<_>, _>>()?;
     if args.plan {
-        return plan::print(&recertification.forecasts(&data, &networks)?, args.json);
+        let forecasts = recertification.forecasts(&data, &networks)?;
+        return plan::print(&forecasts, (args.json, args.csv));
     }
     let job = recertification.job(&data, &networks)?;
     let subject = Subject {

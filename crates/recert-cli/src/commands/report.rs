@@ -1,7 +1,7 @@
 //! `recert report`.
 
 use recert::job::Reported;
-use recert::report::{html, json, table};
+use recert::report::{csv, html, json, table};
 
 use crate::args::Report;
 use crate::exit::{Result, usage};
@@ -23,11 +23,14 @@ pub(crate) fn run(args: &Report) -> Result<()> {
         terminal::remark(&format!("warning: {}", warning.trim_end_matches('.')));
     }
     let radii = (!args.radii.is_empty()).then(|| args.radii.clone());
-    if args.json {
+    if args.csv {
+        print(&csv::render(&report, radii.as_deref())?)?;
+    } else if args.json {
         print(&format!("{}\n", json::to_string(&report)?))?;
     } else {
         let mut options = table::Options::default();
         options.radii.clone_from(&radii);
+        options.brief = args.brief;
         print(&table::render(&report, &options)?)?;
     }
     if let Some(path) = &args.html {

@@ -240,3 +240,36 @@ fn every_help_is_by_subject_and_shells_and_manuals_know_every_command() {
     let page = std::fs::read_to_string(format!("{folder}/recert-certify.1")).unwrap();
     assert!(page.contains("until\\-radius"), "{page}");
 }
+
+#[test]
+fn a_report_may_be_a_line_per_run_or_comma_separated() {
+    let place = Place::new();
+    let (ledger, _) = certified(&place, "run.recert");
+    let words = with(&[], &["recertify", &ledger, "--model", &pruned(&place)]);
+    ok(&with(&words, &["--method", "auto,irs", "--n-p", "20%"]));
+
+    let report = with(&[], &["report", &ledger]);
+    let brief = ok(&with(&report, &["--brief"])).stdout;
+    let all = ok(&report).stdout;
+    let runs = |text: &str| text.lines().filter(|line| line.contains(".onnx")).count();
+    assert_eq!(runs(&brief), 3, "{brief}");
+    assert!(brief.lines().count() < 20 && all.lines().count() > 40, "{brief}");
+
+    let csv = ok(&with(&report, &["--csv", "--radii", "0,0.5"])).stdout;
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 4, "{csv}");
+    let column = |name: &str| lines[0].iter().position(|head| *head == name).unwrap();
+    assert_eq!(lines[1][column("evaluations")], "4400");
+    assert_eq!(lines[1][column("inputs")], "20");
+    assert_eq!(lines[1][column("certified_at_0.5")], "0.5");
+    for line in &lines[1..] {
+        assert_eq!(line.len(), lines[0].len());
+        let radius: f64 = line[column("average_certified_radius")].parse().unwrap();
+        assert!(radius > 0.0);
+    }
+
+    let plan = with(&words, &["--plan", "--csv"]);
+    let plan = ok(&plan).stdout;
+    assert!(plan.starts_with("network,inputs,n,evaluations,auto,"), "{plan}");
+    assert!(plan.lines().count() > 3, "{plan}");
+}
