@@ -10,7 +10,9 @@ mod candidates;
 use std::collections::{BTreeMap, BTreeSet};
 
 use recert_ledger::raw::Table;
-use recert_ledger::{Answered, Error, InputsHash, JournalEvent, Ledger, NetworkName, hex};
+use recert_ledger::{
+    Answered, Error, ForgottenClaim, InputsHash, JournalEvent, Ledger, NetworkName, hex,
+};
 
 use crate::claim::Claims;
 use crate::fields::Fields;
@@ -184,49 +186,15 @@ impl Journal {
                 fresh,
             } => {
                 self.answered(position, &answered, fresh, fields);
-                let together = networks.len();
-                if together == 0 {
-                    fields.wrong("body.networks", "none", "one network or several");
-                }
-                for name in networks {
-                    let known = self.lives.get(&name).is_some_and(|life| !life.removed);
-                    if known {
-                        let form = "a network that no entry before names";
-                        fields.wrong("body.networks", short(&name), form);
-                    }
-                    let life = Life {
-                        named: Some(position),
-                        answered: None,
-                        together,
-                        removed: false,
-                    };
-                    self.lives.insert(name, life);
-                }
+                self.named(position, networks, fields);
             }
             JournalEvent::Upgraded {
                 from,
                 answered,
                 fresh,
             } => {
-                self.upgraded = true;
-                if position != 0 {
-                    fields.wrong("kind", "upgraded", "this kind for the first entry alone");
-                }
-                if !(1..SINCE).contains(&from) {
-                    fields.wrong("body.from", from, "a version without a journal");
-                }
-                for name in tables.names.values() {
-                    let had_answers = answered.iter().any(|a| a.network == *name);
-                    let life = Life {
-                        named: None,
-                        answered: had_answers.then_some(position),
-                        together: 1,
-                        removed: false,
-                    };
-                    self.lives.insert(name.clone(), life);
-                }
+                self.upgraded(position, from, tables, fields);
                 self.answered(position, &answered, fresh, fields);
-                self.open.push(Unchecked::Upgraded { schema: from });
             }
             JournalEvent::Held {
                 engine,
@@ -250,20 +218,7 @@ impl Journal {
                 answers,
                 selections,
             } => {
-                self.forgotten = true;
-                self.answers.remove(&name);
-                if let Some(life) = self.lives.get_mut(&name) {
-                    life.removed = whole;
-                } else {
-                    fields.wrong("body.name", short(&name), "a network named before");
-                }
-                let number = tables.names.iter().find(|(_, known)| **known == name);
-                for claim in &claims {
-                    let claim = text(&claim.method, claim.samples, claim.alpha, &claim.parameters);
-                    if let Some((&number, _)) = number {
-                        self.concluded.remove(&(number, claim));
-                    }
-                }
+                self.forgotten(&name, whole, &claims, fields, tables);
                 self.open.push(Unchecked::Forgotten {
                     network: short(&name),
                     whole,
@@ -280,33 +235,103 @@ impl Journal {
                 inputs,
                 inputs_sha256,
             } => {
-                let Some(network) = network else {
+                let claim = text(&method, samples, alpha, &parameters);
+                match network {
+                    Some(network) => {
+                        let key = (network, claim);
+                        self.concluded(position, key, (inputs, inputs_sha256), fields);
+                    }
                     // The network of the claim was removed, which a later entry states.
-                    self.lost.push(position as u64 + 1);
-                    return;
-                };
-                let key = (network, text(&method, samples, alpha, &parameters));
-                let before = self.concluded.get(&key);
-                if let Some(before) = before
-                    && (inputs < before.inputs
-                        || inputs == before.inputs && inputs_sha256 != before.hash)
-                {
-                    let form = format!(
-                        "the {} inputs that {} records, or more",
-                        before.inputs, before.row
-                    );
-                    fields.wrong("body.inputs", format!("{inputs} inputs"), form);
+                    None => self.lost.push(position as u64 + 1),
                 }
-                let row = format!("journal entry {}", position + 1);
-                let concluded = Concluded {
-                    row,
-                    inputs,
-                    hash: inputs_sha256,
-                };
-                self.concluded.insert(key, concluded);
             }
-            _ => {}
+            JournalEvent::Foreign { .. } => {}
         }
+    }
+
+    fn named(&mut self, position: usize, networks: Vec<NetworkName>, fields: &mut Fields<'_>) {
+        let together = networks.len();
+        if together == 0 {
+            fields.wrong("body.networks", "none", "one network or several");
+        }
+        for name in networks {
+            let known = self.lives.get(&name).is_some_and(|life| !life.removed);
+            if known {
+                let form = "a network that no entry before names";
+                fields.wrong("body.networks", short(&name), form);
+            }
+            let life = Life {
+                named: Some(position),
+                answered: None,
+                together,
+                removed: false,
+            };
+            self.lives.insert(name, life);
+        }
+    }
+
+    fn upgraded(&mut self, position: usize, from: i64, tables: &Tables, fields: &mut Fields<'_>) {
+        self.upgraded = true;
+        if position != 0 {
+            fields.wrong("kind", "upgraded", "this kind for the first entry alone");
+        }
+        if !(1..SINCE).contains(&from) {
+            fields.wrong("body.from", from, "a version without a journal");
+        }
+        for name in tables.names.values() {
+            let life = Life {
+                named: None,
+                answered: None,
+                together: 1,
+                removed: false,
+            };
+            self.lives.insert(name.clone(), life);
+        }
+        self.open.push(Unchecked::Upgraded { schema: from });
+    }
+
+    fn forgotten(
+        &mut self,
+        name: &NetworkName,
+        whole: bool,
+        claims: &[ForgottenClaim],
+        fields: &mut Fields<'_>,
+        tables: &Tables,
+    ) {
+        self.forgotten = true;
+        self.answers.remove(name);
+        if let Some(life) = self.lives.get_mut(name) {
+            life.removed = whole;
+        } else {
+            fields.wrong("body.name", short(name), "a network named before");
+        }
+        let number = tables.names.iter().find(|(_, known)| *known == name);
+        for claim in claims {
+            let claim = text(&claim.method, claim.samples, claim.alpha, &claim.parameters);
+            if let Some((&number, _)) = number {
+                self.concluded.remove(&(number, claim));
+            }
+        }
+    }
+
+    fn concluded(
+        &mut self,
+        position: usize,
+        key: (i64, String),
+        (inputs, hash): (u64, InputsHash),
+        fields: &mut Fields<'_>,
+    ) {
+        if let Some(before) = self.concluded.get(&key)
+            && (inputs < before.inputs || inputs == before.inputs && hash != before.hash)
+        {
+            let form = format!(
+                "the {} inputs that {} records, or more",
+                before.inputs, before.row
+            );
+            fields.wrong("body.inputs", format!("{inputs} inputs"), form);
+        }
+        let row = format!("journal entry {}", position + 1);
+        self.concluded.insert(key, Concluded { row, inputs, hash });
     }
 
     /// Compares what an entry states of answers with the entries before it.

@@ -134,44 +134,9 @@ impl Unchecked {
         )
     }
 
-    /// Whether it is a limit of every check, whatever the ledger holds.
-    pub fn is_limit(&self) -> bool {
-        matches!(
-            self,
-            Self::Priors
-                | Self::Choices
-                | Self::Answers
-                | Self::OtherAnswers { .. }
-                | Self::BatchDependent
-        )
-    }
-}
-
-impl fmt::Display for Unchecked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Displays what the journal and the claims show, and what they leave open.
+    fn fmt_recorded(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unsealed { schema: ..2 } => f.write_str(
-                "changes of fields that cannot be derived (names, labels, times, hashes): the \
-                 ledger has no seal, as ledgers of schema 1 never have",
-            ),
-            Self::Unsealed { .. } => f.write_str(
-                "changes of fields that cannot be derived (names, labels, times, hashes): the \
-                 ledger has no seal, since a run is writing to it or ended without closing it (the \
-                 same command again seals it)",
-            ),
-            Self::Unconcluded {
-                missing,
-                inputs,
-                method,
-                samples,
-                network,
-                alpha,
-            } => write!(
-                f,
-                "{missing} of {inputs} inputs have no certificate by {method} from {samples} \
-                 samples of network {network} at alpha {alpha}: the run did not include them, or \
-                 is not finished"
-            ),
             Self::InputsGone {
                 there,
                 named,
@@ -254,6 +219,55 @@ impl fmt::Display for Unchecked {
                  these samples; the best of them, chosen by its results, need not (SOUNDNESS.md, \
                  section 6)"
             ),
+            Self::Unsealed { .. }
+            | Self::Unconcluded { .. }
+            | Self::Priors
+            | Self::Choices
+            | Self::Answers
+            | Self::OtherAnswers { .. }
+            | Self::BatchDependent
+            | Self::NoModel { .. } => Ok(()),
+        }
+    }
+
+    /// Whether it is a limit of every check, whatever the ledger holds.
+    pub fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::Priors
+                | Self::Choices
+                | Self::Answers
+                | Self::OtherAnswers { .. }
+                | Self::BatchDependent
+        )
+    }
+}
+
+impl fmt::Display for Unchecked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsealed { schema: ..2 } => f.write_str(
+                "changes of fields that cannot be derived (names, labels, times, hashes): the \
+                 ledger has no seal, as ledgers of schema 1 never have",
+            ),
+            Self::Unsealed { .. } => f.write_str(
+                "changes of fields that cannot be derived (names, labels, times, hashes): the \
+                 ledger has no seal, since a run is writing to it or ended without closing it (the \
+                 same command again seals it)",
+            ),
+            Self::Unconcluded {
+                missing,
+                inputs,
+                method,
+                samples,
+                network,
+                alpha,
+            } => write!(
+                f,
+                "{missing} of {inputs} inputs have no certificate by {method} from {samples} \
+                 samples of network {network} at alpha {alpha}: the run did not include them, or \
+                 is not finished"
+            ),
             Self::Choices => f.write_str(
                 "that sigma, n, n0, alpha, the noise and its seed, the methods, the networks and the \
                  inputs were fixed before any answer on these samples was looked at: whoever made \
@@ -280,6 +294,7 @@ impl fmt::Display for Unchecked {
             Self::NoModel { file } => {
                 write!(f, "the answers of {file}, whose model file was not given")
             }
+            recorded => recorded.fmt_recorded(f),
         }
     }
 }

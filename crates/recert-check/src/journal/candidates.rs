@@ -37,6 +37,7 @@ impl Journal {
             .filter(|(name, _)| Some(*name) != base)
             .map(|(name, life)| (name, *life))
             .collect();
+        let all: Vec<Life> = modified.values().copied().collect();
         let mut open = Vec::new();
         for (id, claim) in claims {
             let name = tables.names.get(&claim.network);
@@ -56,7 +57,7 @@ impl Journal {
                 }
                 continue;
             }
-            let named = candidates_with(*life, modified.values());
+            let named = candidates_with(*life, &all);
             if named >= claim.among {
                 continue;
             }
@@ -86,16 +87,12 @@ impl Journal {
 
 /// The most networks, this one among them, that were all named at some time at which none of
 /// them had answers; 0 if it is not known when this one was named.
-fn candidates_with<'a>(life: Life, all: impl Iterator<Item = &'a Life> + Clone) -> u64 {
+fn candidates_with(life: Life, all: &[Life]) -> u64 {
     let Some(named) = life.named else { return 0 };
     // The number changes only where another network is named.
-    let starts = all.clone().filter_map(|other| other.named);
+    let starts = all.iter().filter_map(|other| other.named);
     let times = starts.chain([named]).filter(|&at| life.is_candidate_at(at));
-    let at_once = |at| {
-        all.clone()
-            .filter(|other| other.is_candidate_at(at))
-            .count()
-    };
+    let at_once = |at| all.iter().filter(|other| other.is_candidate_at(at)).count();
     times.map(at_once).max().unwrap_or(0) as u64
 }
 
@@ -121,16 +118,16 @@ mod tests {
             life(2, None),
             life(3, None),
         ];
-        let with = |i: usize| candidates_with(all[i], all.iter());
+        let with = |i: usize| candidates_with(all[i], &all);
         assert_eq!([0, 1, 2, 3].map(with), [3, 3, 3, 3]);
         let one_by_one = [life(1, Some(2)), life(2, Some(3)), life(3, None)];
         for life in one_by_one {
-            assert_eq!(candidates_with(life, one_by_one.iter()), 1);
+            assert_eq!(candidates_with(life, &one_by_one), 1);
         }
         let unknown = Life {
             named: None,
             ..one_by_one[0]
         };
-        assert_eq!(candidates_with(unknown, one_by_one.iter()), 0);
+        assert_eq!(candidates_with(unknown, &one_by_one), 0);
     }
 }
