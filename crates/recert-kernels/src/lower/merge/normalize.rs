@@ -30,7 +30,7 @@ impl Merge {
             Step::With(Arith::Add, Operand::One(epsilon))
             | Step::From(Arith::Add, Operand::One(epsilon)),
             Step::Unary(Unary::Sqrt),
-        ] = steps[..]
+        ] = &steps[..]
         else {
             return None;
         };
@@ -43,7 +43,7 @@ impl Merge {
             op: Op::LayerNorm {
                 scale: vec![1.0; length],
                 shift: vec![0.0; length],
-                epsilon,
+                epsilon: *epsilon,
             },
             inputs: vec![x],
             output: node.output,
