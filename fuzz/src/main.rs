@@ -15,6 +15,7 @@ use recert_fuzz::mutate::{self, KINDS, Kind};
 use recert_fuzz::shrink::shrink;
 use recert_fuzz::table::{Row, markdown};
 use recert_fuzz::worker::{Findings, Subject, Worker, model_of, work};
+use recert_graph::proto::onnx::NodeProto;
 
 const USAGE: &str =
     "fuzz compare FIRST COUNT RESULTS   networks of seeds in every engine; those that
@@ -196,7 +197,7 @@ fn write_smallest(
     });
     fs::write(to, model_of("smaller", &small)?.bytes())?;
     let nodes = small.graph.map_or(Vec::new(), |graph| graph.node);
-    let names: Vec<&str> = nodes.iter().map(|node| node.op_type()).collect();
+    let names: Vec<&str> = nodes.iter().map(NodeProto::op_type).collect();
     println!("{}: {}", to.display(), names.join(" "));
     Ok(())
 }

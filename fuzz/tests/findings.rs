@@ -32,7 +32,10 @@ const KNOWN: [(&str, &[&str]); 24] = [
     ("openvino_reduce_l1_of_opset_13", &["openvino"]),
     ("openvino_reduce_log_sum_exp_of_opset_13", &["openvino"]),
     ("openvino_reduce_max_then_quantize", &["openvino"]),
-    ("openvino_segfault_concat_two_quantizations", &["openvino"]),
+    (
+        "openvino_segfault_concat_two_quantizations",
+        &["openvino", "onnxruntime"],
+    ),
     ("openvino_two_quantized_gemms", &["openvino"]),
     ("openvino_unsteady", &["openvino"]),
     ("resize_align_corners_fraction", &["rten", "onnxruntime"]),
