@@ -69,7 +69,7 @@ fn a_plan_runs_nothing_and_says_what_a_run_gives() {
     ] {
         assert!(table.contains(part), "{part}: {table}");
     }
-    assert_eq!(table.lines().count(), lines.len() + 9, "{table}");
+    assert_eq!(table.lines().count(), lines.len() + 11, "{table}");
 
     let budgets = ["--budget", "5%,10%,30%"];
     let lines = plan(&ledger, &int8, &budgets);
