@@ -11,13 +11,14 @@ mod expected;
 
 use std::collections::HashMap;
 
-use recert_ledger::Ledger;
+use recert_ledger::{INVALID, Ledger};
 use recert_noise::Stream;
 use recert_num::Alpha;
 
 use crate::bound::{self, Shares};
 use crate::budget::{self, Curve, Design, Point};
 use crate::certify::count;
+use crate::recertify::first_answered;
 use crate::run::{level, series};
 use crate::{Error, Sides};
 use expected::{Outcomes, outcomes};
@@ -77,7 +78,9 @@ pub struct Known {
 }
 
 impl Known {
-    /// Reads the counts of the input at position `idx`, on which f must have all its samples.
+    /// Reads the counts of the input at position `idx`. Where f stopped
+    /// ([`stopped_inputs`](crate::stopped_inputs)), they are what the samples that it has (the
+    /// selection samples where it has no others) suggest of all.
     ///
     /// # Errors
     /// If the input is not certified in the ledger, or the ledger cannot be read.
@@ -85,15 +88,28 @@ impl Known {
         let selection = ledger.selection(ledger.base(), idx)?.ok_or_else(|| {
             Error::parameter(format!("input {idx} is not certified in the ledger"))
         })?;
-        let n = ledger.header().n;
         let f = series(ledger.base(), idx, Stream::Certify);
-        let (answers, _) = ledger.answer_counts(f, n)?;
+        let n = ledger.header().n;
+        let held = first_answered(ledger, f)?.min(n);
+        let (held, answers) = if held == 0 {
+            let mut answers = selection.counts.clone();
+            answers.insert(INVALID, selection.invalid);
+            (selection.samples, answers)
+        } else {
+            (held, ledger.answer_counts(f, held)?.0)
+        };
         let class = selection.class;
         let largest = |counts| bound::runner_up(counts, class).map_or(0, |(_, count)| count);
+        let (mut k, mut runner_up) = (count(&answers, class), largest(&answers));
+        if held < n {
+            let of_all = |count: f64| (count / (held as f64 + 1.0) * n as f64) as u64;
+            k = of_all(k as f64 + 0.5);
+            runner_up = of_all(runner_up as f64).min(n - k);
+        }
         Ok(Self {
             n,
-            k: count(&answers, class),
-            runner_up: largest(&answers),
+            k,
+            runner_up,
             votes: count(&selection.counts, class),
             against: largest(&selection.counts),
         })
