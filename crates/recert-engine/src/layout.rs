@@ -199,7 +199,7 @@ mod tests {
         width: 64,
     };
 
-    fn found(net: Net, image: ImageShape) -> Result<Layout, Error> {
+    fn found(net: &Net, image: ImageShape) -> Result<Layout, Error> {
         let model = net.model();
         let input = model.input().unwrap();
         of(&model, &input, &["y"], image, input.fixed_batch)
@@ -246,7 +246,7 @@ mod tests {
         ];
         for &(dims, image, wanted, nhwc) in table {
             let layout =
-                found(plain(dims), image).unwrap_or_else(|error| panic!("{dims:?}: {error}"));
+                found(&plain(dims), image).unwrap_or_else(|error| panic!("{dims:?}: {error}"));
             assert_eq!((&layout.dims[..], layout.nhwc), (wanted, nhwc), "{dims:?}");
         }
         for (dims, image) in [
@@ -265,7 +265,7 @@ mod tests {
                 },
             ),
         ] {
-            let error = found(plain(dims), image)
+            let error = found(&plain(dims), image)
                 .err()
                 .unwrap_or_else(|| panic!("{dims:?}"));
             assert_eq!(error.kind(), ErrorKind::Shape, "{dims:?}: {error}");
@@ -282,11 +282,11 @@ mod tests {
                 .node("Flatten", &["p"], "y")
         };
         let net = || Net::new(13).input("x", open).output("y", &[-1, -1]);
-        let nchw = found(conv(net(), "x"), IMAGE).unwrap();
+        let nchw = found(&conv(net(), "x"), IMAGE).unwrap();
         assert_eq!((&nchw.dims[..], nchw.nhwc), (&[3, 8, 6][..], false));
         let perm = vec![recert_graph::testing::ints("perm", &[0, 3, 1, 2])];
         let nhwc = found(
-            conv(net().node_with("Transpose", &["x"], "t", perm), "t"),
+            &conv(net().node_with("Transpose", &["x"], "t", perm), "t"),
             IMAGE,
         )
         .unwrap();
@@ -296,8 +296,8 @@ mod tests {
             .noise("w", &[4, 3, 3, 3])
             .node("Conv", &["x", "w"], "c")
             .node("Frobnicate", &["c"], "y");
-        assert!(!found(unknown, IMAGE).unwrap().nhwc);
-        let error = found(net().node("Frobnicate", &["x"], "y"), IMAGE).unwrap_err();
+        assert!(!found(&unknown, IMAGE).unwrap().nhwc);
+        let error = found(&net().node("Frobnicate", &["x"], "y"), IMAGE).unwrap_err();
         assert!(error.to_string().contains("'x'"), "{error}");
     }
 }

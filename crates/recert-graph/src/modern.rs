@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use crate::build::Builder;
 use crate::element::ElementType;
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::index::{attribute, standard_op};
 use crate::model::{Model, is_standard};
 use crate::proto::onnx::attribute_proto::AttributeType;
@@ -139,7 +140,7 @@ impl Model {
             rewrite.softmax();
         }
         if opset < 7 {
-            rewrite.to_opset_7();
+            rewrite.raise_to_opset_7();
         }
         if !rewrite.changed {
             return Ok(Cow::Borrowed(self));
@@ -175,7 +176,7 @@ impl Facts {
         let stored = graph.initializer.iter();
         let stored = stored.map(|tensor| (tensor.name().to_owned(), tensor.dims.len()));
         let read = Builder::new(model).build().ok();
-        let values = read.iter().flat_map(|graph| graph.values());
+        let values = read.iter().flat_map(Graph::values);
         Self {
             stated: stated.chain(stored).collect(),
             inferred: values
@@ -271,7 +272,7 @@ impl Rewrite {
     }
 
     /// Raises the operator set to 7, or changes nothing.
-    fn to_opset_7(&mut self) {
+    fn raise_to_opset_7(&mut self) {
         let mut graph = self.proto.graph.clone().unwrap_or_default();
         for mut node in std::mem::take(&mut graph.node) {
             if self.raise(&mut node, &mut graph).is_none() {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use crate::functions::subgraphs;
-use crate::proto::onnx::{GraphProto, NodeProto};
+use crate::proto::onnx::{GraphProto, NodeProto, ValueInfoProto};
 
 /// The tensors that a node takes, those of its subgraphs included (and, with them, those
 /// that the subgraphs make themselves).
@@ -13,7 +13,7 @@ pub(crate) fn taken(node: &NodeProto) -> Vec<&str> {
     let mut names: Vec<&str> = node.input.iter().map(String::as_str).collect();
     for graph in subgraphs(node) {
         names.extend(graph.node.iter().flat_map(taken));
-        names.extend(graph.output.iter().map(|info| info.name()));
+        names.extend(graph.output.iter().map(ValueInfoProto::name));
     }
     names.retain(|name| !name.is_empty());
     names

@@ -1,6 +1,7 @@
 //! Damaged networks: a rewrite refuses them or succeeds, and never panics.
 
 use proptest::prelude::*;
+use recert_graph::proto::onnx::ValueInfoProto;
 use recert_graph::{Builder, Dim, Extent};
 use recert_net::{
     Calibration, HalfFormat, Model, PruneScope, RangeMethod, calibration_points, fold_batchnorm,
@@ -15,7 +16,7 @@ fn exercise(bytes: Vec<u8>) {
     drop(Builder::new(&model).build());
     drop(model.modern());
     let outputs: Vec<&str> = (model.graph_proto().output.iter())
-        .map(|output| output.name())
+        .map(ValueInfoProto::name)
         .collect();
     if let Ok(input) = model.input() {
         let extent = |dim: &Dim| dim.fixed().map_or(Extent::Batch(1), Extent::Fixed);

@@ -102,7 +102,7 @@ impl Runtime for Reference {
         let unread = |source: recert_graph::Error| {
             Error::new(ErrorKind::Model, source.to_string()).because(source)
         };
-        let dims = model.signature().map_err(unread)?.input.dims;
+        let dims = model.input().map_err(unread)?.dims;
         let mut session = ReferenceSession {
             network: Arc::new(Network {
                 model: model.clone(),
@@ -178,7 +178,7 @@ fn refused(source: recert_graph::Error) -> Error {
 
 /// Refuses what ONNX defines in two ways, so that nothing can be held to it: `Resize` with
 /// `align_corners` by a factor that makes no whole number of elements. ONNX's text divides
-/// by the whole number of elements made, as PyTorch does, its test cases by the input's length
+/// by the whole number of elements made, as `PyTorch` does, its test cases by the input's length
 /// times the factor.
 fn check_definitions(graph: &Graph, network: &str) -> Result<(), Error> {
     for node in graph.nodes() {

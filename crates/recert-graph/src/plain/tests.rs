@@ -125,7 +125,7 @@ fn dropout_in_inference_is_the_identity() {
     for (i, (net, wanted)) in table.into_iter().enumerate() {
         let model = net.model();
         let names: Vec<&str> = (model.graph_proto().output.iter())
-            .map(|info| info.name())
+            .map(ValueInfoProto::name)
             .collect();
         let plain = model.plain(&batches(&[4]), &names);
         let Some(wanted) = wanted else {
