@@ -9,6 +9,13 @@ mod progress;
 mod terminal;
 
 fn main() -> std::process::ExitCode {
+    // A panic of an engine that first meets a network becomes an error, which is printed.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !recert::engine::returns_panics(std::thread::current().name()) {
+            usual(panic);
+        }
+    }));
     let args = args::Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match commands::run(&args) {
         Ok(()) => exit::Code::Done.into(),

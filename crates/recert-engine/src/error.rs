@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What went wrong while loading or running a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The ONNX file could not be read or is not a classifier.
@@ -21,7 +23,7 @@ pub enum ErrorKind {
 }
 
 /// What a failure is about, where choosing it otherwise would help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Setting {
     /// The engine that computes.
@@ -40,6 +42,8 @@ pub enum Setting {
     Scale,
     /// The size of the images.
     ImageSize,
+    /// The memory that there is for an image.
+    MaxMemory,
 }
 
 /// A failure to load or to run a network: what, where, and what to do.
@@ -61,7 +65,9 @@ impl Error {
         }
     }
 
-    pub(crate) fn about(mut self, setting: Setting) -> Self {
+    /// The same, about a setting.
+    #[must_use]
+    pub fn about(mut self, setting: Setting) -> Self {
         self.setting = Some(setting);
         self
     }

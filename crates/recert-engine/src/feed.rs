@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use recert_graph::{ElementType, Model, OutputKind, Plain, Signature};
+use recert_graph::{Builder, ElementType, Model, OutputKind, Plain, Shape, Signature};
 
 use crate::layout::{self, Layout};
 
@@ -44,7 +44,13 @@ pub struct NetworkOptions {
     pub output: Option<String>,
     /// Normalisation outside the graph.
     pub preprocess: Preprocess,
+    /// The most bytes that the tensors of one image may take together, weights not counted;
+    /// [`MAX_MEMORY`] where none is given.
+    pub max_memory: Option<u64>,
 }
+
+/// The bytes that the tensors of one image may take where nothing else is asked for: 4 GiB.
+pub const MAX_MEMORY: u64 = 4 << 30;
 
 /// How images become the engine's input, and its output answers.
 #[derive(Debug, Clone)]
@@ -139,6 +145,47 @@ impl Feed {
     pub(crate) fn fits_every_batch(&self, model: &Model, outputs: &[&str]) -> bool {
         let input = model.input();
         input.is_ok_and(|input| self.layout.fits(model, &input.name, outputs, None))
+    }
+
+    /// The shape of the engine's input for a batch of any size, or of the fixed one.
+    pub(crate) fn input_shape(&self) -> Shape {
+        self.layout.shape(self.fixed_batch)
+    }
+
+    /// By how much a score is rounded to what the output holds, relatively.
+    pub(crate) fn score_rounding(&self) -> f64 {
+        match self.scores {
+            ElementType::Float16 => 1.0 / 1024.0,
+            ElementType::BFloat16 => 1.0 / 128.0,
+            _ => 0.0,
+        }
+    }
+
+    /// The most bytes that the tensors of one image (or of the fixed batch) take at a time,
+    /// as far as their sizes are known before anything is computed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where they are more than there may be.
+    pub(crate) fn memory(
+        &self,
+        model: &Model,
+        outputs: &[&str],
+        options: &NetworkOptions,
+    ) -> Result<u64, Error> {
+        let most = options.max_memory.unwrap_or(MAX_MEMORY);
+        let input = model.input().map_err(|source| in_model(model, source))?;
+        let memory = |model: &Model, input: &str| {
+            let builder = Builder::new(model).input_shape(input, self.input_shape());
+            builder.memory(most).map_err(|source| {
+                Error::new(ErrorKind::Unsupported, source.to_string()).about(Setting::MaxMemory)
+            })
+        };
+        let stated = memory(model, &input.name)?;
+        // Functions of the file hide what is in them until they are written out.
+        match self.plain(model, outputs) {
+            Ok(plain) => Ok(stated.max(memory(&plain.model, &plain.input)?)),
+            Err(_) => Ok(stated),
+        }
     }
 
     /// Whether images are handed over in the same way as with `other`.
@@ -239,7 +286,7 @@ fn round_to(element: ElementType, values: &mut [f32]) {
 fn in_model(model: &Model, source: recert_graph::Error) -> Error {
     use recert_graph::ErrorKind as K;
     let kind = match source.kind() {
-        K::Unsupported => ErrorKind::Unsupported,
+        K::Unsupported | K::TooLarge => ErrorKind::Unsupported,
         _ => ErrorKind::Model,
     };
     let mut message = source.to_string();

@@ -36,6 +36,27 @@ impl fmt::Display for EngineIdentity {
     }
 }
 
+/// The processor, as far as engines choose their code by it.
+///
+/// ```
+/// assert!(recert_engine::processor().starts_with(std::env::consts::ARCH));
+/// ```
+pub fn processor() -> String {
+    #[cfg(target_arch = "x86_64")]
+    let features = [
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
+        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let features: [(&str, bool); 0] = [];
+    let has = features.into_iter().filter(|(_, has)| *has);
+    let words = std::iter::once(std::env::consts::ARCH).chain(has.map(|(name, _)| name));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// How an engine computes: all that decides its answers beside its version.
 ///
 /// Ledgers keep it as the text that it displays as; [`From`] reads that back,

@@ -19,6 +19,8 @@ mod classifier;
 pub mod engines;
 mod error;
 mod feed;
+mod guard;
+mod held;
 mod identity;
 mod layout;
 mod network;
@@ -34,7 +36,10 @@ mod worker;
 pub use answers::{Answers, Class};
 pub use classifier::{Classifier, FnClassifier};
 pub use error::{Error, ErrorKind, Setting};
-pub use feed::{ImageShape, NetworkOptions};
+pub use feed::{ImageShape, MAX_MEMORY, NetworkOptions};
+pub use guard::returns_panics;
+pub use held::{Comparison, Held, Samples, Trial};
+pub use identity::processor;
 pub use identity::{Arithmetic, EngineIdentity, Floats};
 pub use network::Network;
 pub use options::{EngineOptions, Precision};
@@ -43,3 +48,6 @@ pub use rounding::rounding;
 pub use runtime::{Output, Runtime, Session, Shared, Subgraph};
 pub use sharing::Sharing;
 pub use tap::Tap;
+
+/// The version of the reference interpreter.
+pub const REFERENCE_VERSION: &str = engines::reference::VERSION;

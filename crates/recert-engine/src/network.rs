@@ -4,7 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use recert_graph::Model;
 
-use crate::feed::Feed;
+use crate::feed::{Feed, MAX_MEMORY};
+use crate::guard::guarded;
 use crate::options::quantizes;
 use crate::worker::Worker;
 use crate::{
@@ -22,6 +23,7 @@ pub struct Network {
     pub(crate) preprocess: Preprocess,
     output: String,
     pub(crate) feed: Feed,
+    most_batch: usize,
     /// The model's fingerprint.
     pub(crate) sha256: [u8; 32],
 }
@@ -59,17 +61,21 @@ impl Network {
     ) -> Result<Self, Error> {
         let (mut feed, signature) = Feed::new(model, image, options)?;
         let output = signature.output.name.as_str();
+        let most_memory = options.max_memory.unwrap_or(MAX_MEMORY);
+        let memory = feed.memory(model, &[output], options)?;
         let identity = runtime.identity(model);
         let load = |feed: &mut Feed| {
-            let plain = feed.plain(model, &[output])?;
-            let outputs: Vec<&str> = plain.outputs.iter().map(String::as_str).collect();
-            let mut session = runtime.load(&plain.model, &plain.input, &outputs)?;
-            let tolerance = probe::tolerance(&identity, quantizes(model));
-            feed.classes = feed.probe(session.as_mut(), &options.preprocess, tolerance)?;
-            if !identity.batch_invariant {
-                feed.check_batch_independence(&plain, &options.preprocess)?;
-            }
-            Ok(session)
+            guarded(model.name(), &identity.to_string(), || {
+                let plain = feed.plain(model, &[output])?;
+                let outputs: Vec<&str> = plain.outputs.iter().map(String::as_str).collect();
+                let mut session = runtime.load(&plain.model, &plain.input, &outputs)?;
+                let tolerance = probe::tolerance(&identity, quantizes(model));
+                feed.classes = feed.probe(session.as_mut(), &options.preprocess, tolerance)?;
+                if !identity.batch_invariant {
+                    feed.check_batch_independence(&plain, &options.preprocess)?;
+                }
+                Ok(session)
+            })
         };
         let session = load(&mut feed).or_else(|error: Error| {
             // Where operators are not known to fit every batch, a batch of 1 may do.
@@ -88,6 +94,7 @@ impl Network {
             preprocess: options.preprocess.clone(),
             output: signature.output.name.clone(),
             feed,
+            most_batch: usize::try_from(most_memory / memory.max(1)).unwrap_or(usize::MAX),
             sha256: model.sha256(),
         })
     }
@@ -116,6 +123,12 @@ impl Network {
     /// The shape of the images it was loaded for.
     pub fn image(&self) -> ImageShape {
         self.feed.image
+    }
+
+    /// How many images may be computed at a time, at least 1: as many as there is memory
+    /// for.
+    pub fn most_batch(&self) -> usize {
+        self.most_batch.max(1)
     }
 
     /// The batch size, where the network takes only one: as its input states, or, where

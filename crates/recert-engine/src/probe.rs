@@ -5,6 +5,7 @@ use recert_graph::Plain;
 
 use crate::engines::{Direct, Rten};
 use crate::feed::Feed;
+use crate::guard::guarded;
 use crate::{
     Arithmetic, Class, EngineIdentity, Error, ErrorKind, Output, Precision, Preprocess, Runtime,
     Session,
@@ -110,11 +111,15 @@ impl Feed {
         if load(&Direct).is_ok() {
             return Ok(());
         }
-        let Ok(mut session) = load(&Rten) else {
-            return Ok(());
-        };
-        match self.probe(session.as_mut(), preprocess, 0.0) {
-            Err(error) if error.kind() == ErrorKind::Unsupported => Err(error),
+        // That rten does not take it, or panics, says nothing of the network.
+        let tried = guarded(&self.name, "rten", || {
+            let Ok(mut session) = load(&Rten) else {
+                return Ok(Ok(0));
+            };
+            Ok(self.probe(session.as_mut(), preprocess, 0.0))
+        });
+        match tried {
+            Ok(Err(error)) if error.kind() == ErrorKind::Unsupported => Err(error),
             _ => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use recert_graph::Model;
 
 use crate::feed::Feed;
+use crate::guard::guarded;
 use crate::{Error, ErrorKind, ImageShape, NetworkOptions, Output, Preprocess, Runtime, Session};
 
 /// A network whose named tensors (graph outputs all of them) are read out.
@@ -48,10 +49,15 @@ impl Tap {
     ) -> Result<Self, Error> {
         let outputs: Vec<&str> = names.iter().map(String::as_str).collect();
         let feed = Feed::to_read(model, image, options, &outputs)?;
+        feed.memory(model, &outputs, options)?;
         let plain = feed.plain(model, &outputs)?;
         let outputs: Vec<&str> = plain.outputs.iter().map(String::as_str).collect();
+        let engine = runtime.identity(model).to_string();
+        let session = guarded(model.name(), &engine, || {
+            runtime.load(&plain.model, &plain.input, &outputs)
+        })?;
         Ok(Self {
-            session: runtime.load(&plain.model, &plain.input, &outputs)?,
+            session,
             preprocess: options.preprocess.clone(),
             feed,
             names: names.to_vec(),

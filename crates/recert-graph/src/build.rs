@@ -11,6 +11,7 @@ mod order;
 mod quantized;
 mod reduce;
 mod resize;
+mod sizes;
 mod source;
 mod window;
 
@@ -93,6 +94,7 @@ impl<'a> Builder<'a> {
     /// [`ErrorKind::Graph`] where the file breaks a rule of ONNX, with the
     /// node's name; [`ErrorKind::Unsupported`] for an operator or a use of one
     /// that is not among those of [`Op`], or whose sizes are not known;
+    /// [`ErrorKind::TooLarge`] for a tensor that is none of a network of images;
     /// [`ErrorKind::Tensor`] where stored data is damaged.
     pub fn build(self) -> Result<Graph> {
         let name = self.model.name();
@@ -213,7 +215,9 @@ pub fn computed_constant(graph: &GraphProto, opset: i64, name: &str) -> Result<O
         Ok(id.and_then(|id| building.values[id.0].constant.as_deref().cloned()))
     };
     match value() {
-        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::TooLarge) => {
+            Ok(None)
+        }
         value => value,
     }
 }
@@ -365,7 +369,7 @@ impl<'a> Building<'a> {
                     "node '{name}' ({op_type}): its output of shape {} is too large",
                     made.shape
                 );
-                return Err(Error::new(ErrorKind::Unsupported, message));
+                return Err(Error::new(ErrorKind::TooLarge, message));
             }
         }
         let names = proto.output.iter().map(String::as_str);
@@ -473,7 +477,7 @@ impl<'a> Building<'a> {
             .and_then(|bytes| self.budget.checked_sub(bytes));
         self.budget = left.ok_or_else(|| {
             let message = format!("node '{name}': its constant output is too large");
-            Error::new(ErrorKind::Unsupported, message)
+            Error::new(ErrorKind::TooLarge, message)
         })?;
         Ok(())
     }

@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Graph,
     /// The network holds something that the asked rewrite does not support.
     Unsupported,
+    /// A tensor, or all that there are at a time, would take more memory than there may be.
+    TooLarge,
     /// The rewrite would leave every weight as it was.
     Unchanged,
     /// Calibration values are missing, not finite, or of no use.

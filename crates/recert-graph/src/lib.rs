@@ -66,6 +66,7 @@ mod tensor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod walk;
+mod work;
 
 pub use build::{Builder, computed_constant};
 pub use element::ElementType;
@@ -79,7 +80,7 @@ pub use op::{
     ResizeMode, Unary, Variadic, Window,
 };
 pub use plain::Plain;
-pub use reference::{Interpreter, Limits};
+pub use reference::{Direction, Disturbance, Interpreter, Limits};
 pub use shape::{Extent, Shape};
 pub use signature::{
     Dim, Input, InputLayout, Output, OutputKind, Signature, tensor_type, true_inputs,

@@ -48,6 +48,7 @@
 
 mod array;
 mod conv;
+mod disturb;
 mod elementwise;
 mod evaluate;
 mod integer;
@@ -70,6 +71,8 @@ use crate::{
     Error, ErrorKind, Extent, Graph, Keep, Node, Result, States, Tensor, ValueId, forwards,
 };
 
+use disturb::Random;
+pub use disturb::{Direction, Disturbance};
 pub(crate) use evaluate::{Output, compute};
 
 /// What a run may take.
@@ -134,8 +137,25 @@ impl<'g> Interpreter<'g> {
     /// asks for; [`ErrorKind::Unsupported`] where the limits are exceeded;
     /// [`ErrorKind::Graph`] where an operator is not defined on its inputs.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        self.outputs(inputs, None)
+    }
+
+    /// As [`Interpreter::run`], with its rounding disturbed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Interpreter::run`].
+    pub fn run_disturbed(
+        &self,
+        inputs: &[Tensor],
+        disturbance: &Disturbance,
+    ) -> Result<Vec<Tensor>> {
+        self.outputs(inputs, Some(disturbance))
+    }
+
+    fn outputs(&self, inputs: &[Tensor], disturbance: Option<&Disturbance>) -> Result<Vec<Tensor>> {
         let outputs = self.graph.outputs();
-        let states = self.compute(inputs, Keep::Only(outputs))?;
+        let states = self.compute(inputs, Keep::Only(outputs), disturbance)?;
         outputs
             .iter()
             .map(|&id| match states.get(id) {
@@ -152,10 +172,15 @@ impl<'g> Interpreter<'g> {
     ///
     /// As [`Interpreter::run`].
     pub fn run_all(&self, inputs: &[Tensor]) -> Result<States<Arc<Tensor>>> {
-        self.compute(inputs, Keep::All)
+        self.compute(inputs, Keep::All, None)
     }
 
-    fn compute(&self, inputs: &[Tensor], keep: Keep<'_>) -> Result<States<Arc<Tensor>>> {
+    fn compute(
+        &self,
+        inputs: &[Tensor],
+        keep: Keep<'_>,
+        disturbance: Option<&Disturbance>,
+    ) -> Result<States<Arc<Tensor>>> {
         let batch = self.batch(inputs)?;
         self.check_sizes(batch)?;
         let mut states = States::new(self.graph);
@@ -165,10 +190,17 @@ impl<'g> Interpreter<'g> {
             }
         }
         for (&id, tensor) in self.graph.inputs().iter().zip(inputs) {
-            states.insert(id, Arc::new(tensor.clone()));
+            let tensor = match disturbance {
+                Some(disturbance) => {
+                    let mut random = Random::new(disturbance.seed, id.index());
+                    disturbance.after(None, tensor.clone(), &mut random)?
+                }
+                None => tensor.clone(),
+            };
+            states.insert(id, Arc::new(tensor));
         }
         forwards(self.graph, states, keep, |node, states| {
-            self.step(node, states, batch)
+            self.step(node, states, batch, disturbance)
                 .map_err(|error| error.at(format!("node `{}` ({})", node.name, node.op.name())))
         })
     }
@@ -179,15 +211,31 @@ impl<'g> Interpreter<'g> {
         node: &Node,
         states: &States<Arc<Tensor>>,
         batch: usize,
+        disturbance: Option<&Disturbance>,
     ) -> Result<Vec<Arc<Tensor>>> {
         let inputs = states.inputs(node);
-        let inputs: Vec<Option<&Tensor>> = inputs.into_iter().map(|x| x.map(Arc::as_ref)).collect();
+        let mut inputs: Vec<Option<&Tensor>> =
+            inputs.into_iter().map(|x| x.map(Arc::as_ref)).collect();
         let outputs = node.outputs.iter();
         let outputs: Vec<Option<Output>> = outputs
             .map(|id| id.map(|id| self.output(id, batch)))
             .collect();
-        let made = compute(&node.op, &inputs, &outputs)?;
-        Ok(made.into_iter().map(Arc::new).collect())
+        let Some(disturbance) = disturbance else {
+            let made = compute(&node.op, &inputs, &outputs)?;
+            return Ok(made.into_iter().map(Arc::new).collect());
+        };
+        let place = node.outputs.iter().flatten().next().map(|id| id.index());
+        let mut random = Random::new(disturbance.seed, place.unwrap_or(0));
+        let moved = disturbance.before(&node.op, &inputs, &mut random)?;
+        if let Some(moved) = &moved {
+            inputs[0] = Some(moved);
+        }
+        let made = compute(&node.op, &inputs, &outputs)?.into_iter();
+        made.map(|made| {
+            let made = disturbance.after(Some(&node.op), made, &mut random)?;
+            Ok(Arc::new(made))
+        })
+        .collect()
     }
 
     fn output(&self, id: ValueId, batch: usize) -> Output {

@@ -53,7 +53,9 @@ impl From<recert_graph::Error> for Error {
     fn from(source: recert_graph::Error) -> Self {
         Self {
             kind: match source.kind() {
-                recert_graph::ErrorKind::Unsupported => ErrorKind::Unsupported,
+                recert_graph::ErrorKind::Unsupported | recert_graph::ErrorKind::TooLarge => {
+                    ErrorKind::Unsupported
+                }
                 _ => ErrorKind::Graph,
             },
             message: source.to_string(),

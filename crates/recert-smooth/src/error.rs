@@ -43,6 +43,15 @@ impl Error {
         Self::new(ErrorKind::Parameter, message)
     }
 
+    /// With what it was caused by.
+    pub(crate) fn because(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
     /// Puts the network's name before the message.
     pub(crate) fn of_network(mut self, network: &str) -> Self {
         self.message = format!("{network}: {}", self.message);

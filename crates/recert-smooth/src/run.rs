@@ -28,7 +28,9 @@ pub use batch::{BATCH, measured_batch, seconds_an_image};
 pub(crate) use collect::collect_but;
 pub use collect::{Collect, Wanted, collect, collect_chosen};
 pub use noise::NoiseParameters;
-pub use request::{Action, Assignment, Failure, MarginEdges, Output, Reply, Request};
+pub use request::{
+    Action, Assignment, EngineFailure, Failure, MarginEdges, Output, Reply, Request,
+};
 pub use samples::Samples;
 pub use selection::select;
 pub use threads::Threads;

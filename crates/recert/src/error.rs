@@ -96,9 +96,13 @@ impl Error {
     }
 
     fn from_library(source: impl StdError + Send + Sync + 'static) -> Self {
-        let (kind, field) = causes(&source)
-            .filter_map(classify)
-            .last()
+        // That an engine does not take a network is its own, whatever it found in the file.
+        let unsupported = causes(&source).find(|cause| {
+            let error = cause.downcast_ref::<recert_engine::Error>();
+            error.is_some_and(|error| error.kind() == recert_engine::ErrorKind::Unsupported)
+        });
+        let (kind, field) = (unsupported.and_then(classify))
+            .or_else(|| causes(&source).filter_map(classify).last())
             .unwrap_or((ErrorKind::Other, None));
         Self {
             kind,
@@ -181,8 +185,12 @@ fn classify(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Option<Field
     }
     let kind = if cause.is::<recert_num::Error>() || cause.is::<recert_noise::Error>() {
         ErrorKind::Parameter
-    } else if cause.is::<recert_report::Error>() {
-        ErrorKind::Output
+    } else if let Some(error) = cause.downcast_ref::<recert_report::Error>() {
+        // A number that no certificate has comes from a damaged ledger.
+        match error.kind() {
+            recert_report::ErrorKind::Value => ErrorKind::Input,
+            _ => ErrorKind::Output,
+        }
     } else if cause.is::<recert_data::Error>() {
         ErrorKind::Input
     } else {
@@ -202,6 +210,7 @@ fn field(setting: recert_engine::Setting) -> Option<Field> {
         S::Std => Field::Std,
         S::Scale => Field::Scale,
         S::ImageSize => Field::Crop,
+        S::MaxMemory => Field::MaxMemory,
         _ => return None,
     })
 }

@@ -43,6 +43,7 @@ fields! {
     Gamma "gamma" "From which bound on the modified network's own counts come first.",
     LabelOffset "label_offset" "What is added to every label.",
     Limit "limit" "The most inputs to take.",
+    MaxMemory "max_memory" "The most bytes that the tensors of one image may take.",
     Mean "mean" "The mean that normalisation subtracts.",
     Method "method" "The ways to recertify.",
     Model "model" "A network's file.",

@@ -12,7 +12,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `config` | what to run, as plain values |
-//! | `data`, `network` | what is run on what |
+//! | `data`, `network`, `held` | what is run on what, and whether its engine computes it as ONNX says |
 //! | `event` | what a running job reports |
 //! | `first_look` | a network's accuracy on a few inputs, before a job runs |
 //! | `session` | workers, and the ledger's opening and closing |
@@ -32,6 +32,7 @@ pub(crate) mod config;
 mod data;
 mod event;
 mod first_look;
+pub(crate) mod held;
 mod network;
 mod plan;
 mod recertify;
@@ -46,6 +47,7 @@ pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, Subs
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Remark, Rows};
 pub use first_look::FirstLook;
+pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
 pub use plan::{Expected, Forecast};
 pub use recertify::{Goal, Method, Recertification, RecertifyConfig};

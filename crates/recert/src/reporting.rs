@@ -32,6 +32,10 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
             .into_iter()
             .map(|input| (input.idx, input))
             .collect();
+        let compared = crate::job::held::compared_in(ledger)?;
+        let recorded = (compared.into_iter())
+            .filter_map(|(network, found)| Some(format!("{network}: {}.", found?)));
+        report.notes.extend(recorded);
         let mut expected = ExpectedCosts::new(ledger)?;
         let mut base = None;
         for (id, network) in ledger.networks()? {

@@ -28,6 +28,29 @@ macro_rules! flags {
     };
 }
 
+/// A number of bytes, with or without a unit.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" | "K" | "k" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        "GiB" | "G" => 1 << 30,
+        "TiB" | "T" => 1 << 40,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return Err("write a number of bytes, as in 4GiB or 500MiB".to_owned()),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "write a whole number of bytes, as in 4GiB or 500MiB".to_owned())?;
+    (number.checked_mul(factor))
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| "that many bytes there cannot be".to_owned())
+}
+
 flags! {
     /// How to read a data set.
     DataArgs -> DataOptions, "Data" {
@@ -82,6 +105,11 @@ flags! {
         /// Factor after normalisation (255 for networks of 0..255 inputs)
         #[arg(long, allow_hyphen_values = true, value_name = "F")]
         scale: Option<f32>,
+        /// The most memory that the tensors of one image may take together, weights not counted,
+        /// as in 8GiB or 500MiB; a network that would take more is refused before any is
+        /// allocated [default: 4GiB]
+        #[arg(long, value_name = "SIZE", value_parser = bytes)]
+        max_memory: Option<u64>,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `recert certify` and `recert predict`: from scratch, into a ledger.
 
 use recert::engine::EngineOptions;
-use recert::job::{self, CertifyConfig, Data, DataConfig, Network, PredictConfig};
+use recert::job::{self, CertifyConfig, Data, DataConfig, Network, PredictConfig, Sampled};
 
 use crate::args::{Certify, Predict, ScratchArgs, SubjectArgs};
 use crate::exit::Result;
@@ -23,10 +23,11 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
     };
     config.validate()?;
     let data = open(subject, scratch)?;
+    let samples = Sampled::new(&data, subject.sigma);
     let ledger = &scratch.ledger;
     let slow = scratch.network.config();
     let Some(via) = &args.via else {
-        let network = Network::open_for(ledger, &subject.model, &slow, data.shape())?;
+        let network = Network::open_for(ledger, &subject.model, &slow, samples)?;
         let job = job::certify(ledger, &config, &data, &network)?;
         return progress::run(job, &scratch.run, on(subject, scratch));
     };
@@ -35,9 +36,9 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
         device: args.via_device.clone(),
     };
     let [slow, fast] = job::via_configs(&slow, &options, args.via_engine.as_deref());
-    let faster = Network::open_for(ledger, via, &fast, data.shape())?;
+    let faster = Network::open_for(ledger, via, &fast, samples.clone())?;
     let base = faster.identity();
-    let network = Network::open_like(&subject.model, &slow, base, data.shape())?;
+    let network = Network::open_like(&subject.model, &slow, base, samples)?;
     let job = job::certify_via(ledger, &config, args.via_budget, &data, &faster, &network)?;
     let subject = Subject {
         via: Some(via),
@@ -59,8 +60,9 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
     };
     config.validate()?;
     let data = open(subject, scratch)?;
+    let samples = Sampled::new(&data, subject.sigma);
     let (ledger, network) = (&scratch.ledger, scratch.network.config());
-    let network = Network::open_for(ledger, &subject.model, &network, data.shape())?;
+    let network = Network::open_for(ledger, &subject.model, &network, samples)?;
     let job = job::predict(ledger, &config, &data, &network)?;
     progress::run(job, &scratch.run, on(subject, scratch))
 }

@@ -143,6 +143,9 @@ fn as_text(checked: &Checked) -> Option<String> {
             tally.certificates, tally.certified, tally.samples
         ));
     }
+    for found in recert::job::comparisons(&checked.ledger).unwrap_or_default() {
+        line(&format!("  engine: {found}"));
+    }
     if let Some(rerun) = rerun {
         line(&format!(
             "  run again: {} samples, and class selections recomputed of {} (--seed {}): {}",

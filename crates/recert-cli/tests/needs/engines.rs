@@ -157,12 +157,18 @@ fn auto_goes_on_with_what_the_ledger_was_begun_with(openvino: &Visible) {
     let rten = ("rten".to_owned(), "float32".to_owned());
     assert_eq!(identities(Path::new(&slow)), [rten]);
     // A new ledger takes the fastest, and says which.
-    let said = openvino.ok(&with(&certify, &["--ledger", &fast]));
+    let chosen = place.text("chosen.recert");
+    let said = openvino.ok(&with(&certify, &["--ledger", &chosen]));
     assert!(
-        said.stderr.contains("shapes.onnx is computed by openvino"),
+        said.stderr.contains("shapes.onnx is computed by direct"),
         "{}",
         said.stderr
     );
+    assert_eq!(identities(Path::new(&chosen))[0].0, "direct");
+    openvino.ok(&with(
+        &certify,
+        &["--ledger", &fast, "--engine", "openvino"],
+    ));
     assert_eq!(identities(Path::new(&fast))[0].0, "openvino");
     // Where that is gone, nothing else goes on in its place.
     let again = with(&certify, &["--ledger", &fast]);

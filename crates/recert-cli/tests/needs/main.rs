@@ -1,6 +1,7 @@
 //! The command on what a machine may lack: real networks and data, engines that are not
 //! built in, the right to mount a file system.
 
+mod cases;
 #[expect(dead_code, reason = "these tests use a part of what the suite does")]
 #[path = "../suite/common/mod.rs"]
 mod common;

@@ -4,7 +4,7 @@ mod direct;
 mod faults;
 mod onnxruntime;
 mod openvino;
-mod reference;
+pub(crate) mod reference;
 mod rten;
 mod search;
 
@@ -20,8 +20,8 @@ pub use rten::Rten;
 
 use crate::options::{Quantized, quantizes};
 use crate::{
-    EngineOptions, Error, ErrorKind, ImageShape, Network, NetworkOptions, Precision, Runtime,
-    Setting,
+    Comparison, EngineOptions, Error, ErrorKind, ImageShape, Network, NetworkOptions, Precision,
+    Runtime, Setting, Trial,
 };
 
 /// An engine of this build: all that the rest of recert knows of it.
@@ -165,8 +165,63 @@ pub fn load_any(
     image: ImageShape,
     network: &NetworkOptions,
 ) -> Result<Network, Error> {
-    let mut refusals: Vec<(&str, Error)> = Vec::new();
-    let mut missing: Vec<(&str, Error)> = Vec::new();
+    first(model, options, image, network, |_| Ok(())).map(|chosen| chosen.network)
+}
+
+/// A network in the first engine that may compute it.
+pub struct Chosen<T = Comparison> {
+    /// The network.
+    pub network: Network,
+    /// What comparing the engine with the reference interpreter found.
+    pub comparison: T,
+    /// The engines that come before it and compute the network wrongly, with what they do.
+    pub refused: Vec<(&'static str, Error)>,
+}
+
+/// As [`load_any`], but for engines that do not pass `trial`, which are
+/// passed over.
+///
+/// # Errors
+/// As for [`load_any`].
+///
+/// # Examples
+/// ```
+/// use recert_engine::{EngineOptions, ImageShape, NetworkOptions, Trial, engines};
+/// use recert_graph::Model;
+///
+/// let model = Model::read("tests/golden/made/plain.onnx")?;
+/// let image = ImageShape { channels: 3, height: 8, width: 8 };
+/// let network = NetworkOptions::default();
+/// let mut trial = Trial::new(&model, image, &network, &mut |_| Ok(Vec::new()))?;
+/// let options = EngineOptions::default();
+/// let chosen = engines::load_held(&model, &options, image, &network, &mut trial)?;
+/// println!("{}: {}", chosen.network.engine(), chosen.comparison);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn load_held(
+    model: &Model,
+    options: &EngineOptions,
+    image: ImageShape,
+    network: &NetworkOptions,
+    trial: &mut Trial,
+) -> Result<Chosen, Error> {
+    first(model, options, image, network, |network| {
+        trial.hold(network)
+    })
+}
+
+/// The first engine that takes a network and passes `hold`.
+fn first<T>(
+    model: &Model,
+    options: &EngineOptions,
+    image: ImageShape,
+    network: &NetworkOptions,
+    mut hold: impl FnMut(&Network) -> Result<T, Error>,
+) -> Result<Chosen<T>, Error> {
+    let mut wrong: Vec<(&'static str, Error)> = Vec::new();
+    let mut refusals: Vec<(&'static str, Error)> = Vec::new();
+    let mut missing: Vec<(&'static str, Error)> = Vec::new();
+    let passes = |kind| matches!(kind, ErrorKind::Unsupported | ErrorKind::Run);
     for entry in fastest_first(quantizes(model)) {
         let engine = match entry.open(options) {
             Ok(engine) => engine,
@@ -175,15 +230,27 @@ pub fn load_any(
                 continue;
             }
         };
-        match Network::load(model, engine.as_ref(), image, network) {
-            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Run) => {
+        let network = match Network::load(model, engine.as_ref(), image, network) {
+            Err(error) if passes(error.kind()) => {
                 refusals.push((entry.name, error));
+                continue;
             }
-            other => return other,
+            loaded => loaded?,
+        };
+        match hold(&network) {
+            Err(error) if passes(error.kind()) => wrong.push((entry.name, error)),
+            held => {
+                return Ok(Chosen {
+                    network,
+                    comparison: held?,
+                    refused: wrong,
+                });
+            }
         }
     }
+    refusals.extend(wrong);
     // Some things are refused whatever the engine, in the same words.
-    let same = |(_, other): &(_, Error)| other.to_string() == refusals[0].1.to_string();
+    let same = |(_, other): &(&'static str, Error)| other.to_string() == refusals[0].1.to_string();
     if !refusals.is_empty() && refusals.iter().all(same) {
         return Err(refusals.swap_remove(0).1);
     }
@@ -192,7 +259,7 @@ pub fn load_any(
     } else {
         refusals
     };
-    let line = |(engine, why): &(&str, Error)| format!("\n  {engine}: {why}");
+    let line = |(engine, why): &(&'static str, Error)| format!("\n  {engine}: {why}");
     let lines: String = reasons.iter().map(line).collect();
     let message = format!("no engine here supports {} as asked:{lines}", model.name());
     let error = Error::new(ErrorKind::Unsupported, message);
@@ -203,6 +270,34 @@ pub fn load_any(
         Some(setting) => error.about(setting),
         None => error,
     })
+}
+
+/// More operators than in any network of images; engines that analyse a network before they
+/// run it take minutes for more.
+const MOST_OPERATORS: usize = 20_000;
+
+/// The same of their inputs, all together.
+const MOST_INPUTS: usize = 100_000;
+
+/// Refuses a network of too many operators for an engine that analyses them at length.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`].
+fn refuse_many(engine: &EngineEntry, model: &Model) -> Result<(), Error> {
+    let operators = model.operators().count();
+    let nodes = model.graph_proto().node.iter();
+    let inputs: usize = nodes.map(|node| node.input.len()).sum();
+    if operators <= MOST_OPERATORS && inputs <= MOST_INPUTS {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: it has {operators} operators with {inputs} inputs, and {} is given at most \
+         {MOST_OPERATORS} with {MOST_INPUTS}, as it takes very long for more: choose the engine \
+         direct or rten",
+        model.name(),
+        engine.title,
+    );
+    Err(Error::new(ErrorKind::Unsupported, message))
 }
 
 /// The embedded engine for a network in float32: [`Direct`] where it computes

@@ -12,7 +12,7 @@ use recert_graph::Model;
 use recert_graph::proto::onnx::tensor_proto::DataType;
 
 use super::search::{self, Wanted};
-use super::{Device, EngineEntry, Found};
+use super::{Device, EngineEntry, Found, refuse_many};
 use crate::options::CPU;
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
@@ -265,6 +265,7 @@ impl Runtime for OnnxRuntime {
         input: &str,
         outputs: &[&str],
     ) -> Result<Box<dyn Session>, Error> {
+        refuse_many(&ENTRY, model)?;
         // It has no operators of sets before 7, and those of all others.
         let bytes = if model.opset().is_some_and(|opset| opset < 7) {
             let modern = model.modern().map_err(|source| {

@@ -12,7 +12,7 @@ use openvino::{
 use recert_graph::Model;
 
 use super::search::{self, Wanted};
-use super::{Device, EngineEntry, Found, faults};
+use super::{Device, EngineEntry, Found, faults, refuse_many};
 use crate::options::{CPU, quantizes};
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
@@ -286,6 +286,7 @@ impl Runtime for OpenVino {
         outputs: &[&str],
     ) -> Result<Box<dyn Session>, Error> {
         let name = model.name();
+        refuse_many(&ENTRY, model)?;
         let modern = model.modern().map_err(|source| {
             let message = format!("{name}: OpenVINO cannot be given the network: {source}");
             Error::new(ErrorKind::Unsupported, message)

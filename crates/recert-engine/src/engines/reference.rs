@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The version of the interpreter's arithmetic, which changes with any of its answers.
-const VERSION: &str = "1";
+pub(crate) const VERSION: &str = "1";
 
 pub(super) const ENTRY: EngineEntry = EngineEntry {
     name: "reference",

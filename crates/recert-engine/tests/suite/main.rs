@@ -2,6 +2,7 @@
 
 mod choices;
 mod engines;
+mod held;
 mod kinds;
 mod rten;
 mod sharing;

@@ -69,7 +69,7 @@ impl Source<'_> {
     }
 
     pub(super) fn constant_of_shape(&self) -> Result<Reading> {
-        let bad = || self.refuse("its shape is none, or is too large");
+        let bad = || self.refuse("its shape is none");
         let sizes = self.sizes("shape", 0)?.ok_or_else(bad)?;
         let shape = extents(&sizes).ok_or_else(bad)?;
         let value = self.tensor("value")?.unwrap_or_else(|| Tensor::scalar(0.0));
@@ -83,7 +83,7 @@ impl Source<'_> {
         let count = fixed.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
         let count = count
             .filter(|&count| count <= MOST_FILLED)
-            .ok_or_else(bad)?;
+            .ok_or_else(|| self.too_large("its shape is too large"))?;
         let data = map_data!(value.data(), values => vec![values[0]; count]);
         Ok(Reading::Constant(Tensor::new(fixed, data)?))
     }

@@ -216,7 +216,7 @@ impl Source<'_> {
                 .iter()
                 .any(|pad| pad.unsigned_abs() >= MOST_PADDING)
             {
-                return Err(bad());
+                return Err(self.too_large("its padding is too large"));
             }
             made[axis] = match shape[axis] {
                 extent if pads[axis] == [0; 2] => extent,
@@ -363,7 +363,7 @@ impl Source<'_> {
         let made: Option<Shape> = pairs
             .map(|(extent, &count)| extent.times(Extent::Fixed(count)))
             .collect();
-        let made = made.ok_or_else(bad)?;
+        let made = made.ok_or_else(|| self.too_large("its output is too large"))?;
         Reading::node(Op::Tile { repeats }, 1, self.element(0)?, made)
     }
 

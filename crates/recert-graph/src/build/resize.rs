@@ -76,7 +76,10 @@ impl Source<'_> {
             }
             for (&axis, &scale) in axes.iter().zip(&list) {
                 let scale = f64::from(scale);
-                if !(scale > 0.0 && scale <= MOST_FACTOR) {
+                if scale > MOST_FACTOR {
+                    return Err(self.too_large(format!("its scale {scale} is too large")));
+                }
+                if scale.is_nan() || scale <= 0.0 {
                     return Err(bad());
                 }
                 scales[axis] = scale;

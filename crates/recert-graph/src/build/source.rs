@@ -111,6 +111,13 @@ impl<'a> Source<'a> {
         Error::new(ErrorKind::Unsupported, message)
     }
 
+    /// A refusal, for its size, that names the node.
+    pub(super) fn too_large(&self, why: impl Display) -> Error {
+        let op_type = self.proto.op_type();
+        let message = format!("node '{}' ({op_type}): {why}", self.name);
+        Error::new(ErrorKind::TooLarge, message)
+    }
+
     fn attribute(&self, name: &str, kind: AttributeType) -> Result<Option<&'a AttributeProto>> {
         let Some(found) = attribute(self.proto, name) else {
             return Ok(None);

@@ -248,7 +248,7 @@ fn what_asks_for_gigabytes_is_refused_before_anything_is_allocated() {
     let doubled = doubled.node("Add", &["x", "d30"], "y");
     for net in [padded, filled, doubled] {
         let error = refused(&net);
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
         assert!(error.to_string().contains("is too large"), "{error}");
     }
 }

@@ -22,9 +22,13 @@ impl Source<'_> {
             let why = format!("its {name} {list:?} are not {count} numbers");
             return Err(self.refuse(why));
         }
-        if list.iter().any(|size| !(least..=MOST).contains(size)) {
+        if let Some(size) = list.iter().find(|size| !(least..=MOST).contains(size)) {
             let why = format!("its {name} {list:?} are not supported here");
-            return Err(self.refuse(why));
+            return Err(if *size > MOST {
+                self.too_large(why)
+            } else {
+                self.refuse(why)
+            });
         }
         Ok(list.iter().map(|&size| size as usize).collect())
     }

@@ -18,15 +18,18 @@ pub(super) fn pick(parts: &[&Tensor], shape: Vec<usize>, offsets: &[usize]) -> R
             .iter()
             .map(|part| vector(part.data()))
             .collect::<Option<_>>()?;
+        // Where each part ends: with many parts, looking through them all for every element
+        // would take the square of their number.
+        let ends: Vec<usize> = (vectors.iter())
+            .scan(0, |end, values| {
+                *end += values.len();
+                Some(*end)
+            })
+            .collect();
         let find = |&offset: &usize| {
-            let mut offset = offset;
-            for values in &vectors {
-                match values.get(offset) {
-                    Some(&value) => return value,
-                    None => offset -= values.len(),
-                }
-            }
-            unreachable!("an offset lies in one of the inputs")
+            let part = ends.partition_point(|&end| end <= offset);
+            let start = ends[part] - vectors[part].len();
+            vectors[part][offset - start]
         };
         Some(offsets.iter().map(find).collect())
     }

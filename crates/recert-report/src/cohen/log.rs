@@ -61,6 +61,11 @@ impl CohenLog {
     /// open is [`ErrorKind::Locked`].
     pub fn open_with_digits(path: &Path, digits: usize) -> Result<Self, Error> {
         let failed = |e| Error::io("cannot open the log for writing", path, e);
+        // A log is read and continued; opening a pipe would wait for a reader.
+        if path.exists() && !path.is_file() {
+            let problem = "cannot open the log for writing: it is a folder, a pipe or a device";
+            return Err(Error::new(ErrorKind::Format, problem).with_path(path));
+        }
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

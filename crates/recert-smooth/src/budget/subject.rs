@@ -22,6 +22,10 @@ pub struct Levels {
     pub whole: Alpha,
 }
 
+/// More candidates are a mistake: alpha would be divided by their number, and so is the
+/// memory that dividing it takes.
+const MOST_CANDIDATES: u32 = 1 << 16;
+
 impl Levels {
     /// Splits alpha: a tenth for f, whose probability is bounded from all n samples, and the
     /// rest for h. If h is one of `among` candidates of which one will be chosen by the
@@ -39,12 +43,17 @@ impl Levels {
     /// ```
     ///
     /// # Errors
-    /// If a share is below what the bounds are proved for, or `among` is 0.
+    /// If a share is below what the bounds are proved for, or `among` is 0 or above 65,536.
     pub fn new(alpha: Alpha, among: u32) -> Result<Self, Error> {
         if among == 0 {
             return Err(Error::parameter(
                 "the number of candidates must be at least 1",
             ));
+        }
+        if among > MOST_CANDIDATES {
+            return Err(Error::parameter(format!(
+                "the number of candidates is {among}, of at most {MOST_CANDIDATES}"
+            )));
         }
         let weights = [1.0, 9.0].repeat(among as usize);
         let shares = alpha.split(&weights)?;
@@ -148,6 +157,21 @@ impl Subject {
                 self.favour as f64 + 0.5,
             ),
             _ => Beta::new(0.5, 0.5 / rates.lost(self.q()).max(1e-7)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absurd_number_of_candidates_is_refused() {
+        let alpha = Alpha::new(0.01).unwrap();
+        assert!(Levels::new(alpha, MOST_CANDIDATES).is_ok());
+        for among in [0, MOST_CANDIDATES + 1, u32::MAX] {
+            let error = Levels::new(alpha, among).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Parameter, "{among}");
         }
     }
 }

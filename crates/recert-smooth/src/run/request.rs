@@ -119,6 +119,18 @@ pub struct Failure {
     pub kind: ErrorKind,
     /// What went wrong.
     pub message: String,
+    /// Of a failure of an engine, what kind that engine states, and what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineFailure>,
+}
+
+/// What an engine states of its failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineFailure {
+    /// What kind of failure it is.
+    pub kind: recert_engine::ErrorKind,
+    /// The setting that it is about.
+    pub setting: Option<recert_engine::Setting>,
 }
 
 /// A network's result in the form that the ledger records.
@@ -196,6 +208,7 @@ impl Failure {
         Self {
             kind,
             message: message.into(),
+            engine: None,
         }
     }
 }
@@ -205,20 +218,39 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let mut message = error.to_string();
         let mut cause = std::error::Error::source(&error);
+        let mut engine = None;
         while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<recert_engine::Error>() {
+                engine = Some(EngineFailure {
+                    kind: error.kind(),
+                    setting: error.setting(),
+                });
+            }
             let text = error.to_string();
             if !message.contains(&text) {
                 message = format!("{message}: {text}");
             }
             cause = error.source();
         }
-        Self::new(error.kind(), message)
+        Self {
+            engine,
+            ..Self::new(error.kind(), message)
+        }
     }
 }
 
 impl From<Failure> for Error {
+    /// The error that the worker had, with the engine's as its cause where it was one.
     fn from(failure: Failure) -> Self {
-        Self::new(failure.kind, failure.message)
+        let error = Self::new(failure.kind, failure.message.clone());
+        let Some(EngineFailure { kind, setting }) = failure.engine else {
+            return error;
+        };
+        let cause = recert_engine::Error::external(kind, failure.message, None);
+        error.because(match setting {
+            Some(setting) => cause.about(setting),
+            None => cause,
+        })
     }
 }
 
@@ -292,5 +324,28 @@ impl Assignment {
             }
             _ => Err("it is a selection where answers were asked for, or the reverse"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_an_engine_keeps_its_kind_and_what_it_is_about() {
+        use recert_engine::{ErrorKind as Kind, Setting};
+        let engine = recert_engine::Error::external(Kind::EngineMissing, "the GPU is gone", None);
+        let failure = Failure::from(Error::from(engine.about(Setting::Device)));
+        // As a worker elsewhere sends it.
+        let text = serde_json::to_string(&failure).unwrap();
+        let error = Error::from(serde_json::from_str::<Failure>(&text).unwrap());
+        assert_eq!(error.kind(), ErrorKind::Engine);
+        let cause = std::error::Error::source(&error).unwrap();
+        let cause = cause.downcast_ref::<recert_engine::Error>().unwrap();
+        assert_eq!(cause.kind(), Kind::EngineMissing);
+        assert_eq!(cause.setting(), Some(Setting::Device));
+        // Others have none.
+        let failure = Failure::new(ErrorKind::Data, "no such image");
+        assert!(std::error::Error::source(&Error::from(failure)).is_none());
     }
 }

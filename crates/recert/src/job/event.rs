@@ -134,6 +134,23 @@ pub enum Remark {
         /// The engine, and how it computes.
         engine: Engine,
     },
+    /// An engine that was passed over because it computes the network wrongly.
+    EngineRefused {
+        /// The engine, by name.
+        engine: String,
+        /// The network, and what the engine does.
+        why: String,
+    },
+    /// An engine was not compared with the reference interpreter, or keeps some
+    /// numbers in more bits than the file states.
+    EngineCompared {
+        /// The network's file.
+        network: String,
+        /// The engine, and how it computes.
+        engine: Engine,
+        /// What comparing them found.
+        found: String,
+    },
     /// The output that was taken of several because it alone holds scores or classes.
     OutputChosen {
         /// The network's file.
@@ -255,6 +272,8 @@ impl Remark {
     pub fn field(&self) -> Option<Field> {
         Some(match self {
             Self::EngineChosen { .. }
+            | Self::EngineRefused { .. }
+            | Self::EngineCompared { .. }
             | Self::LayersShared { .. }
             | Self::NotDeterministic { .. }
             | Self::StoppedInputs { .. }
@@ -282,6 +301,14 @@ impl fmt::Display for Remark {
             Self::EngineChosen { network, engine } => {
                 write!(f, "{network} is computed by {engine}")
             }
+            Self::EngineRefused { engine, why } => {
+                write!(f, "{engine} is passed over: {why}")
+            }
+            Self::EngineCompared {
+                network,
+                engine,
+                found,
+            } => write!(f, "{network} by {engine}: {found}"),
             Self::OutputChosen {
                 network,
                 output,

@@ -4,15 +4,19 @@ use std::fmt;
 use std::path::Path;
 
 use recert_engine::{
-    self as engine, Arithmetic, Class, Classifier, EngineOptions, FnClassifier, ImageShape,
-    NetworkOptions, Precision, Preprocess, Runtime, engines,
+    self as engine, Arithmetic, Class, Classifier, Comparison, EngineOptions, FnClassifier,
+    ImageShape, NetworkOptions, Precision, Preprocess, Runtime, engines,
 };
 use recert_ledger::{self as ledger, Ledger};
 use recert_net::Model;
 use sha2::{Digest, Sha256};
 
 use super::event::Remark;
+use super::held::{HeldEngine, Sampled};
 use crate::{Error, ErrorKind, Field, Result};
+
+/// The engine of a network that is a classifier and no file.
+pub(super) const EMBEDDER: &str = "embedder";
 
 /// The engine that chooses among the others.
 const AUTO: &str = "auto";
@@ -35,6 +39,10 @@ pub struct NetworkConfig {
     pub std: Vec<f32>,
     /// Factor after normalisation.
     pub scale: Option<f32>,
+    /// The most bytes that the tensors of one image may take together, weights not counted;
+    /// 4 GiB where it is left open. A network whose tensors are larger is refused before any of
+    /// them is made.
+    pub max_memory: Option<u64>,
 }
 
 impl NetworkConfig {
@@ -78,6 +86,7 @@ impl NetworkConfig {
         Ok(NetworkOptions {
             output: self.output.clone(),
             preprocess: Preprocess::new(&self.mean, &self.std, self.scale)?,
+            max_memory: self.max_memory,
         })
     }
 
@@ -111,13 +120,21 @@ struct Loaded {
     network: engine::Network,
     /// Whether the engine was chosen for it.
     chosen: bool,
+    /// What comparing it with the reference interpreter found; nothing where the ledger
+    /// records it.
+    comparison: Option<Comparison>,
+    /// The engines that were passed over because they compute it wrongly, and what they do.
+    refused: Vec<(&'static str, String)>,
     /// Whether the output was chosen among several.
     chosen_output: bool,
 }
 
 impl Network {
     /// Reads the network at `path` and loads it into the engine chosen, or into
-    /// the fastest installed one that supports it.
+    /// the fastest installed one that supports it, for images of a shape or, better, for
+    /// [samples of data](Sampled): the engine has to answer some of these as the
+    /// reference interpreter does. One that does not is refused, if it was chosen by its
+    /// name, and passed over, if it was not.
     ///
     /// # Errors
     /// [`ErrorKind::Input`] for what is no network or does not fit the images,
@@ -134,17 +151,33 @@ impl Network {
     /// assert_eq!(network.classes(), 10);
     /// # Ok::<(), recert::Error>(())
     /// ```
-    pub fn open(path: &Path, config: &NetworkConfig, image: ImageShape) -> Result<Self> {
-        Self::load(Model::read(path)?, config, image)
+    pub fn open<'a>(
+        path: &Path,
+        config: &NetworkConfig,
+        samples: impl Into<Sampled<'a>>,
+    ) -> Result<Self> {
+        Self::load(Model::read(path)?, config, &samples.into())
     }
 
-    fn load(model: Model, config: &NetworkConfig, image: ImageShape) -> Result<Self> {
-        let options = config.options()?;
-        let network = if config.named().is_some() {
-            let runtime = config.runtime(&model)?;
-            engine::Network::load(&model, runtime.as_ref(), image, &options)?
+    fn load(model: Model, config: &NetworkConfig, samples: &Sampled<'_>) -> Result<Self> {
+        let (options, image) = (config.options()?, samples.shape());
+        let chosen = config.named().is_none();
+        let (network, comparison, refused) = if chosen {
+            let mut trial = samples.trial(&model, &options)?;
+            let engine = config.engine_options();
+            let chosen = engines::load_held(&model, &engine, image, &options, &mut trial)?;
+            let refused = chosen.refused.into_iter();
+            let refused = refused.map(|(engine, why)| (engine, why.to_string()));
+            (chosen.network, Some(chosen.comparison), refused.collect())
         } else {
-            engines::load_any(&model, &config.engine_options(), image, &options)?
+            let runtime = config.runtime(&model)?;
+            let network = engine::Network::load(&model, runtime.as_ref(), image, &options)?;
+            let comparison = if samples.remembers(&crate::identity(&model, &network)) {
+                None
+            } else {
+                Some(samples.trial(&model, &options)?.hold(&network)?)
+            };
+            (network, comparison, Vec::new())
         };
         let outputs = model.graph_proto().output.len();
         Ok(Self {
@@ -153,7 +186,9 @@ impl Network {
             computed: Computed::Engine(Box::new(Loaded {
                 model,
                 network,
-                chosen: config.named().is_none(),
+                chosen,
+                comparison,
+                refused,
                 chosen_output: config.output.is_none() && outputs > 1,
             })),
         })
@@ -164,24 +199,26 @@ impl Network {
     ///
     /// # Errors
     /// As for [`Self::open`].
-    pub fn open_for(
+    pub fn open_for<'a>(
         ledger: &Path,
         path: &Path,
         config: &NetworkConfig,
-        image: ImageShape,
+        samples: impl Into<Sampled<'a>>,
     ) -> Result<Self> {
+        let mut samples = samples.into();
         // What is wrong with a ledger is found when it is opened for writing.
         let existing = ledger
             .is_file()
             .then(|| Ledger::open_read_only(ledger).ok());
         let Some(existing) = existing.flatten() else {
-            return Self::open(path, config, image);
+            return Self::open(path, config, samples);
         };
         let base = &existing.header().network;
+        samples = samples.remembering(&existing);
         let model = Model::read(path)?;
         let mut like = config.like(base);
         like.read_like(&model, base);
-        Self::load(model, &like, image).map_err(|error| {
+        Self::load(model, &like, &samples).map_err(|error| {
             if error.kind() != ErrorKind::Engine || config.named().is_some() {
                 return error;
             }
@@ -199,15 +236,15 @@ impl Network {
     ///
     /// # Errors
     /// As for [`Self::open`], and if it is not of the same classes.
-    pub fn open_like(
+    pub fn open_like<'a>(
         path: &Path,
         config: &NetworkConfig,
         base: &ledger::Network,
-        image: ImageShape,
+        samples: impl Into<Sampled<'a>>,
     ) -> Result<Self> {
         let model =
             Model::read(path).map_err(|error| loading_like(path.display(), base, error.into()))?;
-        Self::like(model, config, base, image)
+        Self::like(model, config, base, &samples.into())
     }
 
     /// A network of a ledger, loaded and computed as the ledger records it.
@@ -216,7 +253,9 @@ impl Network {
         recorded: &ledger::Network,
         image: ImageShape,
     ) -> Result<Self> {
-        let network = Self::like(model, &NetworkConfig::default(), recorded, image)?;
+        // It is the record that its answers are compared with here.
+        let samples = Sampled::from(image).trusted();
+        let network = Self::like(model, &NetworkConfig::default(), recorded, &samples)?;
         if network.identity.engine == recorded.engine {
             return Ok(network);
         }
@@ -239,14 +278,15 @@ impl Network {
             engine: Some(engine.to_owned()),
             ..NetworkConfig::default()
         };
-        Self::like(model, &config, recorded, image)
+        // What it computes is compared with the record.
+        Self::like(model, &config, recorded, &Sampled::from(image).trusted())
     }
 
     fn like(
         model: Model,
         config: &NetworkConfig,
         base: &ledger::Network,
-        image: ImageShape,
+        samples: &Sampled<'_>,
     ) -> Result<Self> {
         let mut config = config.like(base);
         if config.mean.is_empty() && config.std.is_empty() && config.scale.is_none() {
@@ -255,7 +295,7 @@ impl Network {
         }
         config.read_like(&model, base);
         let name = model.name().to_owned();
-        let network = Self::load(model, &config, image).map_err(|error| {
+        let network = Self::load(model, &config, samples).map_err(|error| {
             let unnamed = error.kind() == ErrorKind::Engine && error.field().is_none();
             let error = loading_like(name, base, error);
             if unnamed {
@@ -337,7 +377,7 @@ impl Network {
                 file: name.to_owned(),
                 bytes: name.len() as u64,
                 engine: ledger::Engine {
-                    name: "embedder".to_owned(),
+                    name: EMBEDDER.to_owned(),
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     arithmetic: "as in the model".to_owned(),
                 },
@@ -432,21 +472,57 @@ impl Network {
     }
 
     /// What a person should know of how it is computed: before a run, and first.
-    pub(super) fn chosen_engine(&self) -> Vec<Remark> {
+    pub(super) fn engine_remarks(&self) -> Vec<Remark> {
         let Computed::Engine(loaded) = &self.computed else {
             return Vec::new();
         };
         let network = || self.identity.file.clone();
-        let engine = loaded.chosen.then(|| Remark::EngineChosen {
+        let mut remarks: Vec<_> = (loaded.refused.iter())
+            .map(|(engine, why)| Remark::EngineRefused {
+                engine: (*engine).to_owned(),
+                why: why.clone(),
+            })
+            .collect();
+        if loaded.chosen {
+            remarks.push(Remark::EngineChosen {
+                network: network(),
+                engine: self.identity.engine.clone(),
+            });
+        }
+        let said = match &loaded.comparison {
+            Some(comparison @ Comparison::NotCompared { .. }) => Some(comparison),
+            Some(comparison @ Comparison::Held(held)) if held.wider => Some(comparison),
+            _ => None,
+        };
+        remarks.extend(said.map(|comparison| Remark::EngineCompared {
             network: network(),
             engine: self.identity.engine.clone(),
-        });
-        let output = loaded.chosen_output.then(|| Remark::OutputChosen {
-            network: network(),
-            output: self.identity.output.clone(),
-            classes: self.identity.classes,
-        });
-        engine.into_iter().chain(output).collect()
+            found: comparison.to_string(),
+        }));
+        if loaded.chosen_output {
+            remarks.push(Remark::OutputChosen {
+                network: network(),
+                output: self.identity.output.clone(),
+                classes: self.identity.classes,
+            });
+        }
+        remarks
+    }
+
+    /// What comparing its engine with the reference interpreter found, if it was compared
+    /// when it was loaded: for the ledger.
+    pub(super) fn held(&self) -> Option<HeldEngine> {
+        let (Computed::Engine(loaded), engine) = (&self.computed, &self.identity.engine) else {
+            return None;
+        };
+        let comparison = loaded.comparison.as_ref()?;
+        Some(HeldEngine::new(engine, comparison))
+    }
+
+    /// The most images that may be computed at a time.
+    pub(super) fn most_batch(&self) -> usize {
+        self.loaded()
+            .map_or(usize::MAX, |(network, _)| network.most_batch())
     }
 
     /// Whether the same batch, run again, gets the same answers.

@@ -13,6 +13,7 @@ use super::collect::{Asked, Work};
 use super::config::{self, Amount, RunConfig};
 use super::data::{Data, DataOptions};
 use super::event::Remark;
+use super::held::Sampled;
 use super::network::{Network, NetworkConfig};
 use super::scratch::out_of_reach;
 use super::session::{Job, Session};
@@ -240,7 +241,11 @@ impl Recertification {
     /// # Errors
     /// As for [`Network::open_like`].
     pub fn network(&self, path: &Path, config: &NetworkConfig, data: &Data) -> Result<Network> {
-        Network::open_like(path, config, &self.header.network, data.shape())
+        let mut samples = Sampled::new(data, self.header.sigma);
+        if let Ok(ledger) = Ledger::open_read_only(&self.ledger) {
+            samples = samples.remembering(&ledger);
+        }
+        Network::open_like(path, config, &self.header.network, samples)
     }
 
     /// The job that recertifies `networks`, in one pass.
@@ -267,7 +272,7 @@ impl Recertification {
             let first = self.asked.methods.first();
             first.map_or("auto", |method| method.name())
         };
-        let mut remarks: Vec<_> = networks.iter().flat_map(|n| n.chosen_engine()).collect();
+        let mut remarks: Vec<_> = networks.iter().flat_map(|n| n.engine_remarks()).collect();
         if self.stopped > 0 {
             remarks.push(Remark::StoppedInputs {
                 stopped: self.stopped,

@@ -71,7 +71,7 @@ fn certify_with_rows<'a>(
     rows: Option<&'static str>,
 ) -> Result<Session<'a>> {
     config.validate()?;
-    let mut remarks = Vec::from_iter(network.chosen_engine());
+    let mut remarks = network.engine_remarks();
     let work = match config.radius()? {
         Some(radius) => {
             let alpha = Alpha::new(config.alpha)?;
@@ -140,7 +140,7 @@ pub fn predict<'a>(
         ..header(config.noise, data, network)
     };
     let inputs = inputs(&header, config.noise, config.subset, data, network)?;
-    let remarks = Vec::from_iter(network.chosen_engine());
+    let remarks = network.engine_remarks();
     let subject = (vec![network], inputs);
     let (work, noise) = (
         (Work::Predict, Some("predict")),

@@ -13,7 +13,7 @@ use super::data::Data;
 use super::event::{Event, Events, Pass, PassKind, Remark};
 use super::first_look::FirstLook;
 use super::network::Network;
-use crate::Result;
+use crate::{Error, Field, Result};
 
 /// Standard deviations above are more likely in units of pixels up to 255.
 const LARGE_SIGMA: f64 = 3.0;
@@ -136,8 +136,18 @@ impl<'a> Session<'a> {
         let workers =
             (networks.iter()).map(|network| (0..threads).map(|_| network.worker()).collect());
         let mut workers: Vec<Vec<_>> = workers.collect::<Result<_>>()?;
+        let most = networks.iter().map(|network| network.most_batch()).min();
+        let most = most.unwrap_or(usize::MAX);
         let batch = match run.batch {
+            Some(batch) if batch > most => {
+                let message = format!(
+                    "there is memory for {most} images at a time, not for {batch}: take fewer, or \
+                     allow more memory"
+                );
+                return Err(Error::parameter(Field::Batch, message));
+            }
             Some(batch) => batch,
+            None if most < BATCH => most,
             None if networks.iter().all(|n| n.identity().batch_invariant) => {
                 let firsts = workers.iter_mut().filter_map(|all| all.first_mut());
                 let mut firsts: Vec<&mut dyn Classifier> =
@@ -220,6 +230,11 @@ impl<'a> Session<'a> {
                 ledger.name_networks(&identities.collect::<Vec<_>>())?
             }
         };
+        for (network, &id) in self.networks.iter().zip(&networks) {
+            if let Some(held) = network.held() {
+                held.note(&ledger, id)?;
+            }
+        }
         events.event(Event::PassStarted(Pass {
             kind,
             inputs: self.inputs.len(),
