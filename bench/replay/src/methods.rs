@@ -186,13 +186,18 @@ impl Inputs<'_> {
                     bound::coded_loss(subject.k, subject.n, f, Tally { pairs, other }, h)?
                 }
                 Design::Cells { .. } => {
+                    let tilts = choice.tilts;
                     let cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
                         samples: subject.cells[cell],
                         pairs: answered.pairs[cell],
                         own: answered.own[cell],
-                        tilt: choice.tilts.cells[cell],
+                        tilt: tilts.cells[cell],
                     });
-                    bound::cells(subject.n, choice.tilts.codes, &cells, whole)?
+                    let lattice = bound::Lattice {
+                        step: tilts.step,
+                        multiples: &tilts.multiples,
+                    };
+                    bound::tail(subject.n, tilts.codes, &cells, Some(lattice), whole)?.p_lower
                 }
             };
             radii.push(self.radius(p)?);

@@ -209,7 +209,8 @@ impl Samples {
             if let Some(cell) = taken {
                 left[cell] -= 1;
                 answered.pairs[cell] += 1;
-                answered.own[cell] += u64::from(self.answer(law, i).0);
+                let own = u64::from(self.answer(law, i).0);
+                answered.own[cell] += own;
             }
             if code < BUCKETS && piloted > 0 {
                 piloted -= 1;

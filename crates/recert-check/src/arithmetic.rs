@@ -11,10 +11,12 @@ mod dd;
 mod gamma;
 mod joint;
 mod shares;
+mod tail;
 
 pub(crate) use cells::{Coded, coded_bound};
 pub(crate) use joint::{Cell, lower_bound};
 pub(crate) use shares::at_most;
+pub(crate) use tail::{Lattice, tail_bound};
 
 /// The most that the prover's rounding may lower a bound, relative to the size of the numbers
 /// in its computation: 64 units in the last place.

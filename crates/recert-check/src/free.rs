@@ -25,6 +25,10 @@ pub(crate) struct FreeParameters {
     pub(crate) witness: Option<f64>,
     pub(crate) tilt: Option<f64>,
     pub(crate) tilts: Option<[f64; CELLS]>,
+    /// The lattice of a bound by the tail.
+    pub(crate) multiples: Option<[u64; CELLS]>,
+    pub(crate) step: Option<f64>,
+    pub(crate) span: Option<f64>,
 }
 
 impl FreeParameters {
@@ -33,6 +37,7 @@ impl FreeParameters {
         let stored: Json = serde_json::from_str(text).unwrap_or_default();
         let count = |name: &str| stored.get(name)?.as_u64();
         let number = |name: &str| positive(stored.get(name)?);
+        let lattice = stored.get("lattice").unwrap_or(&Json::Null);
         Self {
             n: count("n"),
             pairs: count("pairs"),
@@ -42,6 +47,9 @@ impl FreeParameters {
             witness: number("witness"),
             tilt: number("tilt"),
             tilts: list(&stored, "tilts", positive),
+            multiples: list(lattice, "multiples", Json::as_u64),
+            step: lattice.get("step").and_then(positive),
+            span: lattice.get("span").and_then(positive),
         }
     }
 }

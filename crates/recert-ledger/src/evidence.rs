@@ -234,12 +234,16 @@ pub enum Evidence {
     },
     /// `auto`, bound `cells`, at `alpha_whole`: one bound over all cells.
     Cells(Box<CellEvidence>),
+    /// `auto`, bound `tail`, at `alpha_whole`: one bound over all cells, for numbers of samples
+    /// that do not depend on the answers.
+    Tail(Box<CellEvidence>),
     /// Counts in a form that this version does not record.
     #[serde(skip)]
     Foreign(Foreign),
 }
 
-/// The evidence of [`Evidence::Cells`]; each array has one number for each cell.
+/// The evidence of [`Evidence::Cells`] and [`Evidence::Tail`]; each array has one number for each
+/// cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellEvidence {
@@ -262,6 +266,23 @@ pub struct CellEvidence {
     pub invalid: u64,
     /// Samples of the pilot.
     pub pilot: u64,
+    /// The cells whose tilts are powers of one number; for [`Evidence::Tail`] alone, where there
+    /// are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lattice: Option<LatticeEvidence>,
+}
+
+/// The lattice of [`Evidence::Tail`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LatticeEvidence {
+    /// For each cell, the power of `1 + step` that 1 and its tilt are; 0 for a cell with a tilt of
+    /// its own.
+    pub multiples: [u32; EVIDENCE_CELLS],
+    /// Where the integral is split.
+    pub span: f64,
+    /// The step.
+    pub step: f64,
 }
 
 impl Evidence {
@@ -298,7 +319,7 @@ impl Evidence {
             | Self::Loss { invalid, .. }
             | Self::LossMixture { invalid, .. }
             | Self::Both { invalid, .. } => *invalid,
-            Self::Cells(cells) => cells.invalid,
+            Self::Cells(cells) | Self::Tail(cells) => cells.invalid,
             Self::Nothing { .. } | Self::Stopped { .. } => 0,
             Self::Foreign(foreign) => foreign.field("invalid").unwrap_or(0),
         }
@@ -344,6 +365,7 @@ fn variant(method: &str, bound: Option<&str>) -> Option<&'static str> {
         ("auto", "loss-mixture") => "LossMixture",
         ("auto", "both") => "Both",
         ("auto", "cells") => "Cells",
+        ("auto", "tail") => "Tail",
         _ => return None,
     })
 }
@@ -364,6 +386,10 @@ mod tests {
             r#"{{"class":3,"copies":{0},"invalid":0,"n":620,"own":{0},"pairs":{0},"pilot":5,"tilt":0.1,"tilts":{1}}}"#,
             ten("4"),
             ten("1.5"),
+        );
+        let lattice = cells.replace(
+            r#""n":620"#,
+            r#""lattice":{"multiples":[1,0,2,0,0,0,0,0,0,0],"span":0.3,"step":0.25},"n":620"#,
         );
         let pairs = r#"{"class":1,"disagreements":4,"gained":1,"invalid":0,"k":90,"lost":2,"m":50,"n":100,"own":45}"#;
         let irs = pairs.replace('}', r#","zeta":0.123456789012345678}"#);
@@ -423,6 +449,8 @@ mod tests {
                 r#"{"arrived":0,"class":3,"invalid":0,"k":4,"lost":1,"n":9,"p_upper":0.5,"pairs":3,"pilot":0,"runner_up":2}"#,
             ),
             ("auto", "cells", &cells),
+            ("auto", "tail", &cells),
+            ("auto", "tail", &lattice),
         ] {
             let evidence = read(method, bound, text);
             assert!(

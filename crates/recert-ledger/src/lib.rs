@@ -59,7 +59,7 @@ pub use claims::{
 };
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
-pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence};
+pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence, LatticeEvidence};
 pub use journal::{Answered, FileHash, ForgottenClaim, JournalEntry, JournalEvent, NetworkName};
 pub use json::Foreign;
 pub use ledger::{Block, Blocks, Ledger, NewAnswers, Seal, Series, StoredBytes, raw};

@@ -77,7 +77,7 @@ pub(crate) const TERMS: [Term; 16] = [
 ];
 
 /// Lower confidence bounds of the class's probability, and methods that choose among them.
-const BOUNDS: [Term; 12] = [
+const BOUNDS: [Term; 13] = [
     term("direct", "Clopper-Pearson on the network's own samples"),
     term(
         "two-sided",
@@ -103,6 +103,10 @@ const BOUNDS: [Term; 12] = [
     term(
         "cells",
         "one bound over all cells (f's answer is the class or not, and its margin bucket) at once",
+    ),
+    term(
+        "tail",
+        "as cells, with the probability of the tail in place of Markov's inequality",
     ),
     term(
         "mixture",

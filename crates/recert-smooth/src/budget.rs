@@ -24,6 +24,7 @@ mod radius;
 mod rates;
 mod study;
 mod subject;
+mod tail;
 
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +75,10 @@ pub enum Family {
     Fresh,
     /// [`Design::Loss`]: decisions look only at whether f answered c.
     Loss,
-    /// [`Design::Cells`].
+    /// [`Design::Cells`], for the bound [`tail`](crate::bound::tail()).
+    Tail,
+    /// [`Design::Cells`], for the bound [`cells`](crate::bound::cells()), which holds after every
+    /// round.
     Cells,
 }
 

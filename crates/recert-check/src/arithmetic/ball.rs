@@ -129,6 +129,21 @@ impl Ball {
         }
     }
 
+    /// The square root; the number must be above twice its error.
+    ///
+    /// For any `s > 0`, `|sqrt(v) - s| = |v - s^2|/(sqrt(v) + s) <= |v - s^2|/s`.
+    pub(super) fn sqrt(self) -> Self {
+        let first = Dd::new(self.middle.hi.sqrt());
+        let rest = self.middle.minus(first.times(first));
+        let root = first.plus(rest.over(first.scaled(2.0)));
+        let ball = Self::exact(root);
+        let off = self.minus(ball.times(ball));
+        let most = off.lower().abs().max(off.upper().abs());
+        ball.plus(Self::around_zero(more(
+            more(most) / (root.hi * (1.0 - 1e-15)),
+        )))
+    }
+
     /// An `f64` not above the number.
     pub(super) fn lower(self) -> f64 {
         use recert_num::directed::{add_down, sub_down};
@@ -202,6 +217,9 @@ mod tests {
         let third = Ball::new(1.0).over(Dd::new(3.0));
         assert_eq!(third.lower(), 1.0 / 3.0);
         assert_eq!(third.upper(), (1.0_f64 / 3.0).next_up());
+        let root = Ball::new(2.0).sqrt();
+        let back = root.times(root).minus(Ball::new(2.0));
+        assert!(back.lower() <= 0.0 && back.upper() >= 0.0 && back.upper() < 1e-28);
         let two = Ball::new(2.0);
         assert_eq!((two.lower(), two.upper()), (2.0, 2.0));
         assert_eq!(two.max(Ball::new(3.0)).lower(), 3.0);

@@ -83,7 +83,7 @@ pub(crate) fn coded_bound(
     })
 }
 
-fn check(n: u64, tilt: f64, cells: &[Coded], alpha: f64) -> Result<(), String> {
+pub(super) fn check(n: u64, tilt: f64, cells: &[Coded], alpha: f64) -> Result<(), String> {
     if !(alpha > 1e-60 && alpha < 1.0) {
         return Err(format!("a failure probability in (1e-60, 1), not {alpha}"));
     }
@@ -138,7 +138,7 @@ fn least(cell: &Coded, rate: Ball, won: Ball) -> Ball {
 
 /// The largest `f64` below 1 of which `holds` does, as it does of 0 and of all
 /// smaller ones: the bits of such numbers ascend with them.
-fn largest(holds: impl Fn(f64) -> bool) -> f64 {
+pub(super) fn largest(holds: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0, 1.0_f64.to_bits());
     while high - low > 1 {
         let middle = u64::midpoint(low, high);

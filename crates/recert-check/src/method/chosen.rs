@@ -103,13 +103,14 @@ fn derive_from(
             fresh(context, f, selection, shares.whole, anytime)?
         }
         ("\"loss\"", false) | ("\"loss-mixture\"", true) => loss(context, f, shares, anytime)?,
-        ("\"cells\"", _) => cells::cells(context, f, shares.whole)?,
+        ("\"cells\"", _) => cells::cells(context, f, shares.whole, false)?,
+        ("\"tail\"", false) => cells::cells(context, f, shares.whole, true)?,
         ("\"both\"", false) if two => both(context, f, shares)?,
         _ => {
             let known = match (anytime, two) {
                 (true, _) => "none, mixture, loss-mixture or cells",
-                (false, true) => "none, fresh, loss, cells or both",
-                (false, false) => "none, fresh, loss or cells",
+                (false, true) => "none, fresh, loss, cells, tail or both",
+                (false, false) => "none, fresh, loss, cells or tail",
             };
             return Err(("bound", known.to_owned()));
         }

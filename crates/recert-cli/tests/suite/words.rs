@@ -253,7 +253,10 @@ fn a_report_may_be_a_line_per_run_or_comma_separated() {
     let all = ok(&report).stdout;
     let runs = |text: &str| text.lines().filter(|line| line.contains(".onnx")).count();
     assert_eq!(runs(&brief), 3, "{brief}");
-    assert!(brief.lines().count() < 20 && all.lines().count() > 40, "{brief}");
+    assert!(
+        brief.lines().count() < 20 && all.lines().count() > 40,
+        "{brief}"
+    );
 
     let csv = ok(&with(&report, &["--csv", "--radii", "0,0.5"])).stdout;
     let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
@@ -270,6 +273,9 @@ fn a_report_may_be_a_line_per_run_or_comma_separated() {
 
     let plan = with(&words, &["--plan", "--csv"]);
     let plan = ok(&plan).stdout;
-    assert!(plan.starts_with("network,inputs,n,evaluations,auto,"), "{plan}");
+    assert!(
+        plan.starts_with("network,inputs,n,evaluations,auto,"),
+        "{plan}"
+    );
     assert!(plan.lines().count() > 3, "{plan}");
 }

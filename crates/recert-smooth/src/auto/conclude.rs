@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use recert_ledger::{
-    self as ledger, CellEvidence, Certificate, Claim, Codes, Evidence, INVALID, InputsHash, Ledger,
-    NetworkId, Parameters,
+    self as ledger, CellEvidence, Certificate, Claim, Codes, Evidence, INVALID, InputsHash,
+    LatticeEvidence, Ledger, NetworkId, Parameters,
 };
 use recert_noise::Stream;
 use recert_num::{LowerBound, Sigma, UpperBound};
@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::Auto;
 use super::subjects::{CertifiedInput, tally};
-use crate::bound::{self, Answered, Beta, Conclusion, Tally};
-use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, cell_of, early};
+use crate::bound::{self, Answered, Beta, Conclusion, Lattice, Tally};
+use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, Tilts, cell_of, early};
 use crate::run::series;
 use crate::{Error, certify};
 
@@ -213,8 +213,12 @@ impl Recertified<'_> {
                 (found.p_lower, "both", evidence)
             }
             Design::Cells { .. } => {
-                let (p_lower, evidence) = self.cells(choice, f_codes, answers)?;
-                (p_lower, "cells", Evidence::Cells(evidence.into()))
+                let (p_lower, evidence) = self.cells(choice, f_codes, answers, anytime)?;
+                if anytime {
+                    (p_lower, "cells", Evidence::Cells(evidence.into()))
+                } else {
+                    (p_lower, "tail", Evidence::Tail(evidence.into()))
+                }
             }
         };
         Ok(Found {
@@ -252,12 +256,14 @@ impl Recertified<'_> {
         Ok((found, evidence))
     }
 
-    /// The bound over cells, with its evidence.
+    /// The bound over cells, with its evidence: that by Markov's inequality if it has to hold
+    /// after every round, else that by the tail.
     fn cells(
         &self,
         choice: Choice,
         f_codes: &Codes,
         answers: &[u16],
+        anytime: bool,
     ) -> Result<(LowerBound, CellEvidence), Error> {
         let (class, n) = (self.input.class, self.subject.n);
         let mut cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
@@ -271,7 +277,28 @@ impl Recertified<'_> {
                 cells[cell].own += u64::from(answer == class);
             }
         }
-        let tilt = choice.tilts.codes;
+        let whole = self.study.levels.whole;
+        let Tilts {
+            codes: tilt,
+            step,
+            multiples,
+            ..
+        } = choice.tilts;
+        let (p_lower, span) = if anytime {
+            (bound::cells(n, tilt, &cells, whole)?, 0.0)
+        } else {
+            let lattice = Lattice {
+                step,
+                multiples: &multiples,
+            };
+            let found = bound::tail(n, tilt, &cells, Some(lattice), whole)?;
+            (found.p_lower, found.span)
+        };
+        let lattice = (span > 0.0).then_some(LatticeEvidence {
+            multiples,
+            span,
+            step,
+        });
         let evidence = CellEvidence {
             class,
             n,
@@ -282,8 +309,8 @@ impl Recertified<'_> {
             tilt,
             invalid: count(answers, INVALID),
             pilot: self.pilot(),
+            lattice,
         };
-        let p_lower = bound::cells(n, tilt, &cells, self.study.levels.whole)?;
         Ok((p_lower, evidence))
     }
 }

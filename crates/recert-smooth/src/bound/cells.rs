@@ -79,6 +79,11 @@ pub fn cells(n: u64, tilt: f64, cells: &[Cell], alpha: Alpha) -> Result<LowerBou
     let known = (cells.iter()).fold(ln_down(alpha.get()), |sum, cell| {
         add_down(sum, least_down(cell, rate))
     });
+    largest(n, tilt, known)
+}
+
+/// The largest `p` found for which `n ln(1 + tilt p) <= known`, or 0.
+pub(super) fn largest(n: u64, tilt: f64, known: f64) -> Result<LowerBound, Error> {
     // The left-hand side increases with p.
     let violated = |p: f64| mul_up(n as f64, ln_up(add_up(1.0, mul_up(tilt, p)))) <= known;
     let (mut low, mut high) = (0.0, 1.0);
@@ -96,8 +101,12 @@ pub fn cells(n: u64, tilt: f64, cells: &[Cell], alpha: Alpha) -> Result<LowerBou
     Ok(LowerBound::new(low)?)
 }
 
+/// Whether a number is a possible tilt.
+pub(super) fn tilted(tilt: f64) -> bool {
+    (1e-12..=1e12).contains(&tilt)
+}
+
 fn check(n: u64, tilt: f64, cells: &[Cell]) -> Result<(), Error> {
-    let tilted = |tilt: f64| (1e-12..=1e12).contains(&tilt);
     let fits = cells.iter().all(|cell| {
         cell.own <= cell.pairs
             && cell.pairs <= cell.samples

@@ -65,17 +65,21 @@ pub struct Tilts {
     pub codes: f64,
     /// `kappa_s`, for h's answers in each cell.
     pub cells: ByCell<f64>,
+    /// The step of the lattice of [`crate::bound::tail()`]; 0 without one.
+    pub step: f64,
+    /// The multiple of this step for each cell, 0 outside of the lattice.
+    pub multiples: ByCell<u32>,
 }
 
 /// What to expect of an input by f's codes and the rates.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outlook {
     /// The number of late samples.
-    n: f64,
+    pub(super) n: f64,
     /// The number of late samples in each cell.
-    samples: ByCell<f64>,
+    pub(super) samples: ByCell<f64>,
     /// The probability that h answers c, in each cell.
-    own: ByCell<f64>,
+    pub(super) own: ByCell<f64>,
 }
 
 /// Pairs in each cell, and the lower confidence bound to expect from them.
@@ -107,6 +111,7 @@ impl Outlook {
         Tilts {
             codes: tilt,
             cells: std::array::from_fn(tilt_of),
+            ..Tilts::default()
         }
     }
 
@@ -165,10 +170,20 @@ impl Outlook {
         })
     }
 
-    /// The best use of about `cost` pairs, at a given tilt or at the best one.
-    pub(crate) fn prospect(&self, cost: u64, tilt: Option<f64>, alpha: f64) -> Option<Prospect> {
+    /// The best use of about `cost` pairs, at a given tilt or at the best one, for
+    /// [`crate::bound::tail()`] or for [`crate::bound::cells()`].
+    pub(crate) fn prospect(
+        &self,
+        cost: u64,
+        tilt: Option<f64>,
+        alpha: f64,
+        tail: bool,
+    ) -> Option<Prospect> {
         let expected_at = |lambda: f64, tilt: f64| {
             let pairs = self.spread(cost as f64, lambda)?;
+            if tail {
+                return self.expect_tail(pairs, tilt, alpha);
+            }
             self.expect(pairs, tilt, alpha)
         };
         if let Some(tilt) = tilt {
@@ -236,7 +251,7 @@ mod tests {
         let alpha = Alpha::new(0.001).unwrap();
         let mut before = 0.0;
         for cost in [500, 2_000, 8_000, 32_000] {
-            let best = outlook.prospect(cost, None, alpha.get()).unwrap();
+            let best = outlook.prospect(cost, None, alpha.get(), false).unwrap();
             let spent: u64 = best.pairs.iter().sum();
             assert!(spent.abs_diff(cost) <= 5, "{spent} {cost}");
             let tilts = outlook.tilts(best.tilt, best.pairs);
@@ -256,7 +271,7 @@ mod tests {
             before = best.p_lower;
             // Other tilts are worse.
             for factor in [0.5, 2.0] {
-                let other = outlook.prospect(cost, Some(best.tilt * factor), alpha.get());
+                let other = outlook.prospect(cost, Some(best.tilt * factor), alpha.get(), false);
                 assert!(other.is_none_or(|other| other.p_lower < best.p_lower));
             }
         }

@@ -141,10 +141,11 @@ impl Curve {
                     put(cost, radius, Design::Loss { pairs }, 0.0);
                 }
             }
-            Family::Cells => {
+            Family::Tail | Family::Cells => {
                 let outlook = subject.outlook(rates);
                 for pairs in costs(subject.cells.iter().sum()) {
-                    let found = outlook.prospect(pairs, tilt, levels.whole.get());
+                    let found =
+                        outlook.prospect(pairs, tilt, levels.whole.get(), family == Family::Tail);
                     if let Some(Prospect {
                         pairs,
                         p_lower,

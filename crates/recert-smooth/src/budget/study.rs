@@ -144,9 +144,19 @@ impl Study {
     }
 
     /// The choice of a design for input `i`.
-    fn choice(&self, i: usize, rates: Rates, design: Design, tilt: f64) -> Choice {
+    fn choice(
+        &self,
+        i: usize,
+        rates: Rates,
+        design: Design,
+        (family, tilt): (Family, f64),
+    ) -> Choice {
+        let outlook = || self.subjects[i].outlook(&rates);
         let tilts = match design {
-            Design::Cells { pairs } => self.subjects[i].outlook(&rates).tilts(tilt, pairs),
+            Design::Cells { pairs } if family == Family::Tail => {
+                outlook().tail_tilts(tilt, pairs, self.levels.whole.get())
+            }
+            Design::Cells { pairs } => outlook().tilts(tilt, pairs),
             _ => Tilts::default(),
         };
         Choice {
@@ -162,8 +172,7 @@ impl Study {
     /// # Errors
     /// Of a Clopper-Pearson bound.
     pub fn choose_until(&self, rates: [Rates; 2], radius: f64) -> Result<Vec<Choice>, Error> {
-        // There is no anytime-valid bound for two-sided designs.
-        let families: Vec<Family> = self.families().filter(|f| *f != Family::Both).collect();
+        let families = self.families(true);
         let each = self.subjects.iter().enumerate().map(|(i, &subject)| {
             let rates = rates[Self::half(i)];
             let by_votes = subject.by_votes();
@@ -181,7 +190,7 @@ impl Study {
             let curve = Curve::expected(subject, family, &rates, self.levels, Some(tilt))?;
             let point = curve.reaching(radius);
             let design = point.map_or(Design::Nothing, |p| p.design);
-            Ok(self.choice(i, rates, design, tilt))
+            Ok(self.choice(i, rates, design, (family, tilt)))
         });
         each.collect()
     }
@@ -212,7 +221,14 @@ impl Study {
 
     /// The design of every input, and what to expect of them.
     fn decide(&self, rates: [Rates; 2]) -> Result<(Vec<Choice>, Forecast), Error> {
-        let nothing = |i: usize| self.choice(i, rates[Self::half(i)], Design::Nothing, 0.0);
+        let nothing = |i: usize| {
+            self.choice(
+                i,
+                rates[Self::half(i)],
+                Design::Nothing,
+                (Family::Fresh, 0.0),
+            )
+        };
         let mut choices: Vec<Choice> = (0..self.subjects.len()).map(nothing).collect();
         let (mut evaluations, mut radius) = (0, 0.0);
         for (all, rates) in self.groups(rates) {
@@ -224,10 +240,10 @@ impl Study {
                         let (subject, levels) = (self.subjects[i], self.levels);
                         let curve = Curve::expected(subject, family, &rates, levels, Some(tilt));
                         curves.push(curve?);
-                        inputs.push((i, tilt));
+                        inputs.push((i, (family, tilt)));
                     }
                     Settled::Point(point) => {
-                        choices[i] = self.choice(i, rates, point.design, 0.0);
+                        choices[i] = self.choice(i, rates, point.design, (Family::Both, 0.0));
                         spent += point.cost;
                         expected += point.radius;
                     }
@@ -245,8 +261,8 @@ impl Study {
             };
             evaluations += spent + allocation.evaluations;
             radius += expected + allocation.radius;
-            for ((i, tilt), design) in inputs.into_iter().zip(allocation.designs) {
-                choices[i] = self.choice(i, rates, design, tilt);
+            for ((i, settled), design) in inputs.into_iter().zip(allocation.designs) {
+                choices[i] = self.choice(i, rates, design, settled);
             }
         }
         let pilots: u64 = self.subjects.iter().map(|subject| subject.pilot).sum();
@@ -290,7 +306,7 @@ impl Study {
     /// that the goal buys, or else the one that promises most at the price of an evaluation. Both
     /// come from this group: the price of the other half depends on h's answers on this one.
     fn settle(&self, inputs: &[usize], rates: &Rates) -> Result<Vec<Settled>, Error> {
-        let families: Vec<Family> = self.families().collect();
+        let families = self.families(false);
         let curves = self.curves(inputs, rates, Subject::by_votes)?;
         let united: Vec<Curve> = curves.iter().map(|curves| Curve::union(curves)).collect();
         let bought = self.spend(inputs, &united);
@@ -338,14 +354,16 @@ impl Study {
         Ok(settled)
     }
 
-    /// The families to choose among.
-    fn families(&self) -> impl Iterator<Item = Family> {
-        let cells = self.margins.then_some(Family::Cells);
-        let both = self.both_sides.then_some(Family::Both);
-        [Family::Loss, Family::Fresh]
-            .into_iter()
-            .chain(cells)
-            .chain(both)
+    /// The families to choose among. There is no anytime-valid bound for two-sided designs.
+    fn families(&self, anytime: bool) -> Vec<Family> {
+        let mut families = vec![Family::Loss, Family::Fresh];
+        if self.margins {
+            families.push(if anytime { Family::Cells } else { Family::Tail });
+        }
+        if self.both_sides && !anytime {
+            families.push(Family::Both);
+        }
+        families
     }
 
     /// The curves of every family for each of `inputs`, whose subjects are first mapped by
@@ -359,7 +377,7 @@ impl Study {
         let each = inputs.iter().map(|&i| {
             let subject = seen(self.subjects[i]);
             let curve = |family| Curve::expected(subject, family, rates, self.levels, None);
-            self.families().map(curve).collect()
+            self.families(false).into_iter().map(curve).collect()
         });
         each.collect()
     }

@@ -177,7 +177,11 @@ fn cells([decided, undecided, against]: [u64; 3], n: f64) -> Rule {
     };
     let tilts = Tilts {
         codes: rate.exp_m1(),
-        cells: std::array::from_fn(tilt_of),
+        // Tilts of cells may not be below that of the codes.
+        cells: std::array::from_fn(|cell| tilt_of(cell).max(rate.exp_m1())),
+        // Undecided samples are on a lattice, those against c at its next point.
+        step: tilt_of(0).max(rate.exp_m1()),
+        multiples: std::array::from_fn(|cell| [1, 0, 0, 0, 0, 0, 2, 0, 0, 0][cell]),
     };
     Rule::Fixed(Design::Cells { pairs }, tilts)
 }

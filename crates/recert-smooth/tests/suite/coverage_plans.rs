@@ -203,9 +203,10 @@ impl Drawn {
                 bound::coded_loss(k, n, levels.f, Tally { pairs, other }, levels.h).unwrap()
             }
             Design::Cells { .. } => {
+                let tilts = choice.tilts;
                 let mut cells: ByCell<bound::Cell> = std::array::from_fn(|cell| bound::Cell {
                     samples: self.subject.cells[cell],
-                    tilt: choice.tilts.cells[cell],
+                    tilt: tilts.cells[cell],
                     ..bound::Cell::default()
                 });
                 for (&sample, &answer) in samples.iter().zip(&answers) {
@@ -213,7 +214,12 @@ impl Drawn {
                     cell.pairs += 1;
                     cell.own += u64::from(answer == C);
                 }
-                bound::cells(n, choice.tilts.codes, &cells, levels.whole).unwrap()
+                let lattice = bound::Lattice {
+                    step: tilts.step,
+                    multiples: &tilts.multiples,
+                };
+                let found = bound::tail(n, tilts.codes, &cells, Some(lattice), levels.whole);
+                found.unwrap().p_lower
             }
             Design::Both { .. } => return self.both_is_wrong(&answers, levels),
         };

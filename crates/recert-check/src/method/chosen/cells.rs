@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::late::{Base, Found, h_on};
 use crate::answers::CERTIFY;
-use crate::arithmetic::{Coded, coded_bound};
+use crate::arithmetic::{Coded, Lattice, coded_bound, tail_bound};
 use crate::derived::{Bound, Context, Wrong, count, missing, recorded};
 use crate::free::CELLS;
 
@@ -26,8 +26,14 @@ fn cells_of(f: &Base<'_>) -> Option<Vec<Option<usize>>> {
     Some(f.answers.iter().zip(f.margins?).map(cell).collect())
 }
 
-/// The bound over all cells (`SOUNDNESS.md`, section 4) at the recorded tilts.
-pub(super) fn cells(context: &Context<'_>, f: &Base<'_>, share: f64) -> Result<Found, Wrong> {
+/// The bound over all cells (`SOUNDNESS.md`, section 4) at the recorded tilts: by Markov's
+/// inequality, or by the tail.
+pub(super) fn cells(
+    context: &Context<'_>,
+    f: &Base<'_>,
+    share: f64,
+    by_tail: bool,
+) -> Result<Found, Wrong> {
     let cell_of = cells_of(f).ok_or_else(|| missing("f's margins, for a bound over cells"))?;
     let pairs = recorded(context.free.cell_pairs, "pairs, 10 counts")?;
     let tilt = recorded(context.free.tilt, "tilt, a number above 0")?;
@@ -49,18 +55,33 @@ pub(super) fn cells(context: &Context<'_>, f: &Base<'_>, share: f64) -> Result<F
     }
     samples.sort_unstable();
     let (_, late) = f.class_count();
-    let proved = coded_bound(late, tilt, &cells, share).map_err(|form| ("counts", form))?;
+    let mut counts = json!({
+        "class": f.class, "n": late, "invalid": invalid, "tilt": tilt, "tilts": tilts,
+        "copies": cells.map(|cell| cell.samples), "pairs": cells.map(|cell| cell.pairs),
+        "own": cells.map(|cell| cell.own),
+    });
+    let proved = if by_tail {
+        let free = &context.free;
+        let lattice = free.multiples.as_ref().zip(free.step.zip(free.span));
+        let lattice = lattice.map(|(multiples, (step, span))| {
+            counts["lattice"] = json!({"multiples": multiples, "span": span, "step": step});
+            Lattice {
+                step,
+                multiples,
+                span,
+            }
+        });
+        tail_bound(late, tilt, &cells, lattice, share)
+    } else {
+        coded_bound(late, tilt, &cells, share)
+    };
     Ok(Found {
         stream: CERTIFY,
         samples,
-        bound: "cells",
-        p: Bound::Below(proved),
+        bound: if by_tail { "tail" } else { "cells" },
+        p: Bound::Below(proved.map_err(|form| ("counts", form))?),
         q: None,
-        counts: json!({
-            "class": f.class, "n": late, "invalid": invalid, "tilt": tilt, "tilts": tilts,
-            "copies": cells.map(|cell| cell.samples), "pairs": cells.map(|cell| cell.pairs),
-            "own": cells.map(|cell| cell.own),
-        }),
+        counts,
     })
 }
 

@@ -192,7 +192,7 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
         "none" => (Stream::Certify, Vec::new()),
         "fresh" | "mixture" => (Stream::Fresh, (0..counts.count("n") as u32).collect()),
         "loss" | "loss-mixture" => (Stream::Certify, f.first_of_class(counts.count("pairs"))),
-        "cells" => {
+        "cells" | "tail" => {
             let pairs = counts.list("pairs").map(|pairs| pairs as u64);
             let samples = f.first(|sample| f.cell(sample), pairs);
             (Stream::Certify, samples)
@@ -262,7 +262,7 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
                 near(p_f.get() * (1.0 - lost));
             }
         }
-        "cells" => {
+        "cells" | "tail" => {
             counts.has("n", &json!(n));
             let mut tallies = [[0_u64; 3]; CELLS];
             for sample in early..early + n as usize {
@@ -279,7 +279,17 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
                 counts.has(name, &json!(tallies.map(|tally| tally[i])));
             }
             let tilts = (counts.number("tilt"), counts.list("tilts"));
-            near(of_cells(n, tallies, tilts, alpha_whole));
+            if bound == "cells" {
+                near(of_cells(n, tallies, tilts, alpha_whole));
+            } else {
+                near(by_tail(
+                    n,
+                    tallies,
+                    tilts,
+                    counts.0.get("lattice"),
+                    alpha_whole,
+                ));
+            }
         }
         _ => {
             let runner_up = largest(f.late().iter().copied().filter(|&c| c != class));
@@ -415,6 +425,59 @@ fn of_cells(
         if pairs > 0 {
             known += value(f64::midpoint(low, high));
         }
+    }
+    ((known / n as f64).exp_m1() / tilt).max(0.0)
+}
+
+/// The bound by the tail.
+fn by_tail(
+    n: u64,
+    cells: [[u64; 3]; CELLS],
+    (tilt, tilts): (f64, [f64; CELLS]),
+    lattice: Option<&serde_json::Value>,
+    alpha: Alpha,
+) -> f64 {
+    let mut known = alpha.get().ln();
+    let (mut wide, mut single) = (0.0, 0.0);
+    let number = |name: &str| lattice.map_or(0.0, |lattice| lattice[name].as_f64().unwrap());
+    let (step, span) = (number("step"), number("span"));
+    let side = Alpha::new(alpha.get() / 640.0).unwrap();
+    for (s, [samples, pairs, own]) in cells.into_iter().enumerate().filter(|(_, c)| c[1] > 0) {
+        let multiple = lattice.map_or(0, |lattice| lattice["multiples"][s].as_u64().unwrap());
+        let kappa = match multiple {
+            0 => tilts[s],
+            multiple => (1.0 + step).powi(multiple as i32) - 1.0,
+        };
+        // In ln(1 + tilt t) the function is convex: its least value by ternary search.
+        let value = |z: f64| {
+            let t = z.exp_m1() / tilt;
+            samples as f64 * z + own as f64 * kappa.ln_1p() - pairs as f64 * (kappa * t).ln_1p()
+        };
+        let (mut low, mut high) = (0.0, tilt.ln_1p());
+        for _ in 0..300 {
+            let third = (high - low) / 3.0;
+            if value(low + third) > value(high - third) {
+                low += third;
+            } else {
+                high -= third;
+            }
+        }
+        known += value(f64::midpoint(low, high));
+        if multiple > 0 {
+            let spread =
+                |t: f64| pairs as f64 * (1.0 + kappa) * t * (1.0 - t) / (1.0 + kappa * t).powi(2);
+            let low = spread(clopper_pearson_lower(own, pairs, side).unwrap().get());
+            let high = spread(clopper_pearson_upper(own, pairs, side).unwrap().get());
+            let squared = (multiple * multiple) as f64;
+            wide += low.min(high) * (squared - squared * squared * span * span / 12.0).max(0.0);
+            single += if multiple == 1 { low.min(high) } else { 0.0 };
+        }
+    }
+    if lattice.is_some() {
+        known += (31.0_f64 / 32.0).ln();
+        let away = span * span / 2.0 * (1.0 - span * span / 12.0) * single;
+        let most = 1.0 / (2.0 * std::f64::consts::PI * wide).sqrt() + (1.0 + away / 64.0).powi(-64);
+        known -= (most * (1.0 + step) / step).min(1.0).ln();
     }
     ((known / n as f64).exp_m1() / tilt).max(0.0)
 }

@@ -323,6 +323,8 @@ impl Bounds {
         if matches!(choice.design, Design::Cells { .. }) {
             key.extend(s.cells);
             key.extend(tilts.cells.map(f64::to_bits));
+            key.push(tilts.step.to_bits());
+            key.extend(tilts.multiples.map(u64::from));
         }
         let levels = self.levels;
         *(self.known.entry((anytime, choice.design, key)))
@@ -362,7 +364,16 @@ fn conclude(
                 own: tallies[cell].pairs - tallies[cell].other,
                 tilt: choice.tilts.cells[cell],
             });
-            bound::cells(s.n, choice.tilts.codes, &cells, whole)
+            if anytime {
+                bound::cells(s.n, choice.tilts.codes, &cells, whole)
+            } else {
+                let lattice = bound::Lattice {
+                    step: choice.tilts.step,
+                    multiples: &choice.tilts.multiples,
+                };
+                bound::tail(s.n, choice.tilts.codes, &cells, Some(lattice), whole)
+                    .map(|found| found.p_lower)
+            }
         }
     };
     bound.unwrap().get()
