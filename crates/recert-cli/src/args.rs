@@ -10,7 +10,9 @@ use clap::{Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subco
 
 pub(crate) use others::{Approximate, Check, Completions, Demo, Engines, Man, Report, Samples};
 pub(crate) use runs::{Certify, Predict, Recertify};
-pub(crate) use shared::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs};
+pub(crate) use shared::{
+    DataArgs, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs,
+};
 
 /// Ends `recert --help`; `exit.rs` has the codes.
 const EXIT_CODES: &str = "\

@@ -89,9 +89,8 @@ pub(crate) struct Progress<'a> {
     pass: Option<Pass>,
     /// What the rows so far add up to, for each network.
     tallies: Vec<Tally>,
-    /// Work done before this run, which does not count for its speed.
-    before: u64,
-    started: Instant,
+    /// When the pass began.
+    begun: Instant,
     done: u64,
     /// Samples of the rows that got no valid answer.
     invalid: u64,
@@ -143,8 +142,7 @@ impl<'a> Progress<'a> {
             subject,
             pass: None,
             tallies: Vec::new(),
-            before: 0,
-            started: Instant::now(),
+            begun: Instant::now(),
             done: 0,
             invalid: 0,
             failure: None,
@@ -163,7 +161,7 @@ impl<'a> Progress<'a> {
     fn pass_started(&mut self, pass: Pass) {
         self.pass = Some(pass);
         self.tallies = vec![Tally::default(); pass.networks];
-        (self.done, self.invalid, self.started) = (0, 0, Instant::now());
+        (self.done, self.invalid, self.begun) = (0, 0, Instant::now());
         if pass.rows.is_some() && self.show.rows {
             self.name_rows();
             let network = if pass.networks > 1 { "\tnetwork" } else { "" };
@@ -173,8 +171,6 @@ impl<'a> Progress<'a> {
     }
 
     fn started(&mut self, evaluations: u64, done: u64) {
-        self.before = done;
-        self.started = Instant::now();
         if !self.show.bar {
             return;
         }
@@ -190,9 +186,9 @@ impl<'a> Progress<'a> {
         self.bar.inc(evaluations);
         // The bar's own estimate counts what the ledger held as work done just
         // now; the speed of this run is what the rest will take.
-        let rate = self.done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let rate = self.done as f64 / self.begun.elapsed().as_secs_f64().max(1e-9);
         let all = self.bar.length().unwrap_or(0);
-        let left = all.saturating_sub(self.before + self.done);
+        let left = all.saturating_sub(self.bar.position());
         let left = Duration::from_secs_f64((left as f64 / rate.max(1e-9)).min(1e9));
         let left = indicatif::HumanDuration(left);
         self.bar.set_message(format!("{rate:.0}/s  {left} left"));
@@ -215,15 +211,15 @@ impl<'a> Progress<'a> {
             return;
         }
         let summary = self.summary(finished);
-        let seconds = self.started.elapsed().as_secs_f64();
+        let seconds = self.begun.elapsed().as_secs_f64();
         if self.done > 0 {
-            eprintln!(
+            terminal::say!(
                 "{summary}: {} evaluations in {seconds:.1} s, {:.0} a second",
                 self.done,
                 self.done as f64 / seconds.max(1e-9),
             );
         } else {
-            eprintln!("{summary}: 0 evaluations");
+            terminal::say!("{summary}: 0 evaluations");
         }
         if self.invalid > 0 {
             terminal::remark(&format!(
@@ -241,11 +237,11 @@ impl<'a> Progress<'a> {
                 } else {
                     String::new()
                 };
-                eprintln!("{name}{}", tally.line(pass.sigma));
+                terminal::say!("{name}{}", tally.line(pass.sigma));
             }
         }
         if let Some(next) = self.next(pass).filter(|_| self.show.next) {
-            eprintln!("next: {next}");
+            terminal::say!("next: {next}");
         }
     }
 

@@ -9,6 +9,16 @@ use recert::output;
 
 use crate::exit::{Code, Failure, Result, usage};
 
+/// Writes a line to stderr. Unlike `eprintln!` it does not panic where nobody reads any
+/// more: what is said there is not what the command is for.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+pub(crate) use say;
+
 /// Set by the first Ctrl-C; the second one ends the process.
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -25,7 +35,7 @@ pub(crate) fn watch_for_stop() -> Result<()> {
             if STOP.swap(true, Ordering::SeqCst) {
                 std::process::exit(Code::Interrupted as i32);
             }
-            eprintln!("\nrecert: stopping; finishing what is in flight (again: at once)");
+            say!("\nrecert: stopping; finishing what is in flight (again: at once)");
         })
         .map_err(|error| error.to_string())
     });
@@ -52,7 +62,7 @@ pub(crate) fn count(number: usize, name: &str) -> String {
 
 /// Prints a line to stderr, after the program's name.
 pub(crate) fn remark(text: &str) {
-    eprintln!("recert: {text}");
+    say!("recert: {text}");
 }
 
 /// Fails if the file that `flag` names is one of `inputs`, or a ledger.
@@ -63,6 +73,6 @@ pub(crate) fn check_place(flag: &str, file: &Path, inputs: &[(&Path, &str)]) -> 
 /// Writes a file, whole or not at all.
 pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
     output::write(file, text.as_bytes())?;
-    eprintln!("wrote {}", file.display());
+    say!("wrote {}", file.display());
     Ok(())
 }

@@ -29,7 +29,7 @@ fn crates_about(phrase: &str) -> Option<&'static [&'static str]> {
         "ONNX" => &["recert-graph", "recert-net", "recert-kernels", "prost"],
         "ONNX's attributes and opsets" => &["prost"],
         "kernels" => &["recert-kernels"],
-        "rewrites" => &["recert-net"],
+        "rewrites" | "rewrites into other networks" => &["recert-net"],
         "engines" | "other engines" => &["recert-engine", "ort", "openvino", "rten"],
         "noise" => &["recert-noise"],
         "statistics" => &["recert-num", "recert-smooth"],

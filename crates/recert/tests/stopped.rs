@@ -103,7 +103,11 @@ fn assert_checks(ledger: &Path) {
 fn config(methods: &[Method], goal: Goal) -> RecertifyConfig {
     RecertifyConfig {
         methods: methods.to_vec(),
-        n_p: vec!["50%".parse().unwrap()],
+        n_p: if methods == [Method::Auto] {
+            Vec::new()
+        } else {
+            vec!["50%".parse().unwrap()]
+        },
         goal,
         ..RecertifyConfig::default()
     }

@@ -234,9 +234,10 @@ An engine is looked for in its environment variable (OPENVINO_DYLIB_PATH, ORT_DY
 Python environment (VIRTUAL_ENV, CONDA_PREFIX), the Python on the PATH, the user's Python
 packages, and the system's library folders.
 
-Without --engine, or with --engine auto, a new ledger is made by the first of openvino, direct,
-onnxruntime, rten that is installed and supports the network, the --precision and the --device; for
-networks quantized to 8 bits direct comes first, unless the processor has AMX. The
+Without --engine, or with --engine auto, a new ledger is made by the first of direct, openvino,
+onnxruntime, rten that is installed, supports the network, the --precision and the --device, and
+agrees with the reference interpreter on a few samples; for networks quantized to 8 bits openvino
+comes first where the processor has AMX. The
 ledger records engine, version, precision and device; commands that resume it or recertify from it
 use the same, or fail where these are not available.";
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::args::Approximate;
 use crate::exit::Result;
-use crate::terminal::print;
+use crate::terminal::{self, print};
 
 pub(crate) fn run(args: &Approximate) -> Result<()> {
     let made = approximate(&config(args))?;
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Approximate) -> Result<()> {
             print(&format!("{changes}{}", largest_error(changes)))?;
         }
     }
-    eprintln!(
+    terminal::say!(
         "wrote {} ({} bytes)",
         made.file.display(),
         made.model.size()

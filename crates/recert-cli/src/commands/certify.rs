@@ -3,9 +3,10 @@
 use recert::engine::EngineOptions;
 use recert::job::{self, CertifyConfig, Data, DataConfig, Network, PredictConfig, Sampled};
 
-use crate::args::{Certify, Predict, ScratchArgs, SubjectArgs};
+use crate::args::{Certify, Predict, ScratchArgs, Seed, SubjectArgs};
 use crate::exit::Result;
 use crate::progress::{self, Subject};
+use crate::terminal;
 
 pub(crate) fn certify(args: &Certify) -> Result<()> {
     let (scratch, subject) = (&args.scratch, &args.subject);
@@ -15,7 +16,7 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
         n0: args.n0,
         sides: args.sides.sides(),
         until_radius: args.until_radius,
-        seed: scratch.seed.number(&scratch.ledger)?,
+        seed: seed(scratch)?,
         noise: scratch.noise,
         subset: scratch.subset.config(),
         run: scratch.run.workers.config(),
@@ -52,7 +53,7 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
     let config = PredictConfig {
         alpha: subject.alpha,
         n: args.n,
-        seed: scratch.seed.number(&scratch.ledger)?,
+        seed: seed(scratch)?,
         noise: scratch.noise,
         subset: scratch.subset.config(),
         run: scratch.run.workers.config(),
@@ -65,6 +66,19 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
     let network = Network::open_for(ledger, &subject.model, &network, samples)?;
     let job = job::predict(ledger, &config, &data, &network)?;
     progress::run(job, &scratch.run, on(subject, scratch))
+}
+
+/// The seed, and a remark where a fresh one was asked for and the ledger keeps its own.
+fn seed(scratch: &ScratchArgs) -> Result<u64> {
+    let there = scratch.ledger.metadata().is_ok_and(|file| file.len() > 0);
+    let seed = scratch.seed.number(&scratch.ledger)?;
+    if there && scratch.seed == Seed::Fresh && !scratch.run.quiet {
+        terminal::remark(&format!(
+            "{} keeps its seed {seed}: for fresh noise name a ledger that is not there yet",
+            scratch.ledger.display()
+        ));
+    }
+    Ok(seed)
 }
 
 fn on<'a>(subject: &'a SubjectArgs, scratch: &'a ScratchArgs) -> Subject<'a> {

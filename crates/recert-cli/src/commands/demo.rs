@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::args::{Args, Demo};
 use crate::exit::{Code, Failure, Result};
+use crate::terminal;
 
 /// Drawn and trained by `assets/demo/train.py`.
 const FILES: [(&str, &[u8]); 3] = [
@@ -22,16 +23,15 @@ const FILES: [(&str, &[u8]); 3] = [
 ];
 
 /// The commands, as a person would type them; `{}` is the folder.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 6] = [
     "certify --model {}/shapes.onnx --data {}/shapes-test.npz --sigma 0.5 --n 2000 --every 2 \
      --ledger {}/shapes.recert --log {}/shapes.tsv",
     "approximate {}/shapes.onnx --int8 --calibration {}/shapes-calibration.npz --sigma 0.5 \
      --out {}",
     "approximate {}/shapes.onnx --bf16 --out {}",
     "approximate {}/shapes.onnx --prune 10% --out {}",
-    "recertify {}/shapes.recert --model {}/shapes.int8.onnx --method auto,irs --n-p 5%",
-    "recertify {}/shapes.recert --model {}/shapes.bf16.onnx --method auto,irs --n-p 5%",
-    "recertify {}/shapes.recert --model {}/shapes.prune10.onnx --method auto,irs --n-p 5%",
+    "recertify {}/shapes.recert --model {}/shapes.int8.onnx --model {}/shapes.bf16.onnx \
+     --model {}/shapes.prune10.onnx --budget 5%",
     "report {}/shapes.recert --html {}/report.html --brief",
 ];
 
@@ -50,13 +50,13 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
         if let (true, Some(threads)) = (command.contains("certify"), args.threads) {
             words.extend(["--threads".into(), threads.to_string()]);
         }
-        eprintln!("\n$ {}", words.join(" "));
+        terminal::say!("\n$ {}", words.join(" "));
         let args = Args::read(&words);
         let mut args = args.map_err(|why| Failure::new(Code::Other, why.to_string()))?;
         args.show_summaries_only();
         super::run(&args)?;
     }
-    eprintln!(
+    terminal::say!(
         "\nOpen {} in a browser.",
         folder.join("report.html").display()
     );

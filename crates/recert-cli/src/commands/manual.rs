@@ -5,7 +5,7 @@ use clap_complete::generate;
 
 use crate::args::{Args, Completions, Man};
 use crate::exit::{Failure, Result};
-use crate::terminal::{count, print};
+use crate::terminal::{self, count, print};
 
 pub(crate) fn completions(args: &Completions) -> Result<()> {
     let mut script = Vec::new();
@@ -20,7 +20,7 @@ pub(crate) fn pages(args: &Man) -> Result<()> {
     let pages = 1 + Args::commands().get_subcommands().count();
     clap_mangen::generate_to(Args::commands().disable_help_subcommand(true), folder)
         .map_err(failed)?;
-    eprintln!(
+    terminal::say!(
         "wrote {} to {}",
         count(pages, "manual page"),
         folder.display()

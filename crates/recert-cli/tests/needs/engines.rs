@@ -96,7 +96,7 @@ fn one_file_in_bf16_is_recertified_from_its_ledger_in_f32(openvino: &Visible) {
     let words = ["check", &ledger, "--rerun", "60", "--model", &model];
     let said = openvino.ok(&with(&[], &words));
     assert!(
-        said.stdout.contains("run again: 60 samples"),
+        said.stdout.contains("run again: 120 samples"),
         "{}",
         said.stdout
     );
