@@ -278,7 +278,7 @@ pub struct CellEvidence {
 pub struct LatticeEvidence {
     /// For each cell, the power of `1 + step` that 1 and its tilt are; 0 for a cell with a tilt of
     /// its own.
-    pub multiples: [u32; EVIDENCE_CELLS],
+    pub multiples: [u8; EVIDENCE_CELLS],
     /// Where the integral is split.
     pub span: f64,
     /// The step.

@@ -278,7 +278,7 @@ mod tests {
             n in 100_u64..300_000,
             tilt in -10.0_f64..-1.0,
             shares in prop::collection::vec(
-                (0.0_f64..=1.0, 0.01_f64..=1.0, 0.0_f64..=1.0, 0_u32..5), 1..11,
+                (0.0_f64..=1.0, 0.01_f64..=1.0, 0.0_f64..=1.0, 0_u8..5), 1..11,
             ),
             step in 0.0_f64..6.0,
             alpha in -9.0_f64..-0.4,
@@ -295,7 +295,7 @@ mod tests {
                 let tilt = step * f64::from(multiple + 1);
                 cells.push(cell(samples, pairs, own, tilt));
             }
-            let multiples: Vec<u32> = shares.iter().map(|share| share.3).collect();
+            let multiples: Vec<u8> = shares.iter().map(|share| share.3).collect();
             let theirs: Vec<_> = cells.iter().map(|cell| recert_smooth::bound::Cell {
                 samples: cell.samples,
                 pairs: cell.pairs,

@@ -41,7 +41,7 @@ pub struct Lattice<'a> {
     pub step: f64,
     /// `j_s` for each cell: `1 + kappa_s = (1 + step)^j_s`, whatever the cell's own tilt; 0 for
     /// a cell with a tilt of its own.
-    pub multiples: &'a [u32],
+    pub multiples: &'a [u8],
 }
 
 /// A bound, and where it was evaluated.
@@ -55,7 +55,7 @@ pub struct Tail {
 }
 
 /// The largest `j_s`.
-pub const LARGEST_MULTIPLE: u32 = 64;
+pub const LARGEST_MULTIPLE: u8 = 64;
 
 /// A lower bound of `P(h = c)`, valid with failure probability `alpha` for the codes and the
 /// answers together, if their number does not depend on the answers.
@@ -133,7 +133,7 @@ struct Resolved {
     samples: f64,
     pairs: u64,
     own: u64,
-    multiple: u32,
+    multiple: u8,
     tilt_down: f64,
     tilt_up: f64,
     /// `ln(1 + kappa_s)`, rounded down.

@@ -68,7 +68,7 @@ pub struct Tilts {
     /// The step of the lattice of [`crate::bound::tail()`]; 0 without one.
     pub step: f64,
     /// The multiple of this step for each cell, 0 outside of the lattice.
-    pub multiples: ByCell<u32>,
+    pub multiples: ByCell<u8>,
 }
 
 /// What to expect of an input by f's codes and the rates.

@@ -27,7 +27,8 @@ impl Outlook {
         tilt: f64,
         alpha: f64,
     ) -> Option<Prospect> {
-        let enough = |s: usize| pairs[s] as f64 * 0.999 >= self.least(tilt, s);
+        // A cell without pairs is only left out of the bound.
+        let enough = |s: usize| pairs[s] == 0 || pairs[s] as f64 * 0.999 >= self.least(tilt, s);
         if !(0..CELLS).all(enough) {
             return None;
         }
@@ -184,7 +185,7 @@ impl Outlook {
         if !step.is_finite() {
             return None;
         }
-        let multiples = std::array::from_fn(|s| multiple(s, step) as u32);
+        let multiples = std::array::from_fn(|s| multiple(s, step) as u8);
         Some(Tilts {
             codes: tilt,
             cells: std::array::from_fn(|s| match multiples[s] {
@@ -212,16 +213,9 @@ impl Outlook {
         let mut known = alpha.ln();
         let (mut wide, mut fourth, mut single) = (0.0, 0.0, 0.0);
         let deviations = 0.9 * (2.0 * (SIDES / alpha).ln()).sqrt();
-        for s in 0..CELLS {
-            let (n, m, own, kappa) = (
-                self.samples[s],
-                pairs[s] as f64,
-                self.own[s],
-                tilts.cells[s],
-            );
-            if pairs[s] == 0 {
-                continue;
-            }
+        for (s, &m) in pairs.iter().enumerate().filter(|(_, m)| **m > 0) {
+            let (n, m, own) = (self.samples[s], m as f64, self.own[s]);
+            let kappa = tilts.cells[s];
             let t = (m * kappa - n * codes) / (codes * kappa * (n - m));
             let t = if t.is_nan() { 1.0 } else { t.clamp(0.0, 1.0) };
             known += n * (codes * t).ln_1p() + m * own * kappa.ln_1p() - m * (kappa * t).ln_1p();
@@ -230,7 +224,7 @@ impl Outlook {
                 let cubic = 1.0 - 1.0 / (9.0 * rare) - deviations / (3.0 * rare.sqrt());
                 let rare = rare * cubic.max(0.0).powi(3) / m;
                 let t = if own > 0.5 { 1.0 - rare } else { rare };
-                let squared = f64::from(tilts.multiples[s] * tilts.multiples[s]);
+                let squared = f64::from(tilts.multiples[s]).powi(2);
                 let variance = spread(m, t, kappa);
                 wide += squared * variance;
                 fourth += squared * squared * variance;

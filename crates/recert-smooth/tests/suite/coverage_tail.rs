@@ -103,7 +103,7 @@ fn lattices_that_do_not_fit_are_refused() {
         own: 10,
         tilt: 0.5,
     };
-    let bound = |codes, step, multiples: &[u32]| {
+    let bound = |codes, step, multiples: &[u8]| {
         tail(
             100,
             codes,
