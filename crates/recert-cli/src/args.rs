@@ -8,7 +8,9 @@ use std::ffi::OsString;
 
 use clap::{Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use others::{Approximate, Check, Completions, Demo, Engines, Man, Report, Samples};
+pub(crate) use others::{
+    Approximate, Check, Completions, Demo, Engines, Forget, Man, Report, Samples, Snapshot,
+};
 pub(crate) use runs::{Certify, Predict, Recertify};
 pub(crate) use shared::{
     DataArgs, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs,
@@ -85,6 +87,10 @@ pub(crate) enum Command {
     Report(Report),
     /// Verify a ledger: recompute its certificates from the recorded answers with independent code
     Check(Check),
+    /// Copy a ledger, also while a run writes to it
+    Snapshot(Snapshot),
+    /// Remove a network or its runs from a ledger, which records it
+    Forget(Forget),
     /// Compute the number of samples needed for a radius or an error
     Samples(Samples),
     /// List the available engines, with their precisions and devices

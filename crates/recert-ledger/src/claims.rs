@@ -508,7 +508,7 @@ mod tests {
             .iter()
             .map(|(n, v)| (n.as_str(), v.as_str()))
             .collect();
-        assert_eq!(entries, [("b", "\"x\""), ("gamma", "0.5"), ("sides", "2")]);
+        assert_eq!(entries, [("b", "x"), ("gamma", "0.5"), ("sides", "2")]);
         assert_eq!(read("certify", "no JSON").entries(), []);
     }
 

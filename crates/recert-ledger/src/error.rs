@@ -57,6 +57,8 @@ impl Error {
         let full = source
             .sqlite_error()
             .is_some_and(|error| error.extended_code == no_room);
+        let short_read = (source.sqlite_error())
+            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
         let (kind, message) = match source.sqlite_error_code() {
             code if full || code == Some(ErrorCode::DiskFull) => (
                 ErrorKind::DiskFull,
@@ -73,8 +75,15 @@ impl Error {
             }
             Some(ErrorCode::ReadOnly) => (ErrorKind::Io, "cannot be written to".into()),
             Some(ErrorCode::CannotOpen) => (ErrorKind::Open, "cannot be opened".into()),
-            // A stored value does not have its column's type.
+            // A stored value does not have its column's type, or a table or column is missing.
             None if is_misread(&source) => (ErrorKind::Corrupt, format!("is damaged: {source}")),
+            Some(
+                ErrorCode::Unknown
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig,
+            ) => (ErrorKind::Corrupt, format!("is damaged: {source}")),
+            _ if short_read => (ErrorKind::Corrupt, "is damaged or truncated".into()),
             _ => (ErrorKind::Io, format!("failed: {source}")),
         };
         Self {
@@ -104,6 +113,8 @@ fn is_misread(error: &rusqlite::Error) -> bool {
         E::FromSqlConversionFailure(..)
             | E::IntegralValueOutOfRange(..)
             | E::InvalidColumnType(..)
+            | E::InvalidColumnName(..)
+            | E::QueryReturnedNoRows
             | E::Utf8Error(..)
     )
 }

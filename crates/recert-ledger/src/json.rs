@@ -63,7 +63,11 @@ pub(crate) fn entries(value: &impl Serialize) -> Vec<(String, String)> {
 
 fn texts(fields: Map<String, Value>) -> Vec<(String, String)> {
     let fields = fields.into_iter();
-    fields.map(|(name, v)| (name, v.to_string())).collect()
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    fields.map(|(name, v)| (name, text(v))).collect()
 }
 
 /// The fields of an enum's value, without the name of its variant.

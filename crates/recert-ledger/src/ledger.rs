@@ -3,15 +3,19 @@
 mod answers;
 mod blocks;
 mod conclusions;
+mod forget;
 mod journal;
 mod networks;
 pub mod raw;
 mod rows;
 mod seal;
+mod snapshot;
 
 pub use answers::{NewAnswers, StoredBytes};
 pub use blocks::{Block, Blocks};
+pub use forget::Forgotten;
 pub use seal::Seal;
+pub use snapshot::Snapshot;
 
 use std::path::{Path, PathBuf};
 
@@ -109,7 +113,6 @@ impl Ledger {
         let lock = Lock::take(path)?;
         let sql = |source| Error::sql(path, source);
         let mut connection = Connection::open(path).map_err(sql)?;
-        configure(&connection).map_err(sql)?;
         let create = |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -136,7 +139,13 @@ impl Ledger {
             transaction.commit()?;
             Ok(network)
         };
+        // Not in write-ahead mode yet: the file itself is a ledger before it has an answer, so
+        // that a copy of it alone is recognised. What an unfinished creation left is no log to
+        // replay.
+        let in_file = connection.pragma_update(None, "journal_mode", "DELETE");
+        in_file.map_err(sql)?;
         let network = create(&mut connection).map_err(sql)?;
+        configure(&connection).map_err(sql)?;
         Ok(Self {
             connection,
             path: path.to_owned(),
@@ -249,7 +258,13 @@ impl Ledger {
         let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
         let application: i64 = pragma("application_id").map_err(sql)?;
         if application != APPLICATION_ID {
-            return Err(corrupt("is not a recert ledger"));
+            let message = if application == 0 && is_bare(&connection) {
+                "has no rows: it looks like a copy of a ledger that was taken while a run wrote \
+                 to it, without the -wal file beside it; use `recert snapshot` to copy a ledger"
+            } else {
+                "is not a recert ledger"
+            };
+            return Err(corrupt(message));
         }
         let version: i64 = pragma("user_version").map_err(sql)?;
         if version > SCHEMA_VERSION {
@@ -413,17 +428,32 @@ fn exists(path: &Path) -> Result<(), Error> {
 }
 
 /// Whether the file is what remains of a process that was killed, or found the disk full,
-/// while it created a ledger: an empty file, or a database without a table. For a file that
-/// cannot be read the answer is no, and opening it reports the reason.
+/// while it created a ledger: an empty file, or a database without a table with the log
+/// beside it that a process leaves. Without these it may be a copy of a ledger that has
+/// rows in its write-ahead log, and nothing begins anew in its place. For a file that cannot be
+/// read the answer is no, and opening it reports the reason.
 fn is_unborn(path: &Path) -> bool {
     let Ok(metadata) = path.metadata() else {
         return false;
     };
-    let tables = || -> rusqlite::Result<i64> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+    // Looked for first: opening the file may remove them.
+    let left = ["-wal", "-journal"].iter().any(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(&name).is_ok_and(|file| file.len() > 0)
+    });
+    let bare = || {
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .is_ok_and(|connection| is_bare(&connection))
     };
-    metadata.is_file() && (metadata.len() == 0 || tables().is_ok_and(|tables| tables == 0))
+    metadata.is_file() && (metadata.len() == 0 || left && bare())
+}
+
+/// Whether the database has no table.
+fn is_bare(connection: &Connection) -> bool {
+    let count = "SELECT count(*) FROM sqlite_schema";
+    let tables = connection.query_row(count, [], |row| row.get::<_, i64>(0));
+    tables.is_ok_and(|tables| tables == 0)
 }
 
 /// Upgrades the schema from version `from` to this program's; 0 is an empty database.
@@ -434,9 +464,14 @@ fn upgrade(transaction: &Transaction<'_>, from: i64) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)
 }
 
+/// The pages in the write-ahead log from which on they are copied into the file: about a
+/// megabyte, so that little of a run is in the log alone.
+const CHECKPOINT_PAGES: i64 = 256;
+
 /// Write-ahead log: a killed process loses no finished transaction.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))

@@ -62,7 +62,9 @@ pub use error::{Error, ErrorKind};
 pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence, LatticeEvidence};
 pub use journal::{Answered, FileHash, ForgottenClaim, JournalEntry, JournalEvent, NetworkName};
 pub use json::Foreign;
-pub use ledger::{Block, Blocks, Ledger, NewAnswers, Seal, Series, StoredBytes, raw};
+pub use ledger::{
+    Block, Blocks, Forgotten, Ledger, NewAnswers, Seal, Series, Snapshot, StoredBytes, raw,
+};
 pub use records::{
     Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };

@@ -26,7 +26,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 #[non_exhaustive]
 pub struct Options {
     /// Radii at which certified accuracy is shown; `None` for
-    /// [`default_radii`](crate::default_radii) of the largest radius.
+    /// [`default_radii`](crate::default_radii) of the largest sigma.
     pub radii: Option<Vec<f64>>,
     /// The most inputs per run that the page lists one by one; the page says how
     /// many it leaves out. All figures and plots are of all inputs.

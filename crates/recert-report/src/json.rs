@@ -92,7 +92,7 @@ pub fn to_string(report: &Report) -> Result<String, Error> {
     report.check()?;
     let metrics: Vec<Metrics> = report.runs.iter().map(Metrics::new).collect();
     let speed_ups = speed_ups(report, &metrics);
-    let radii = default_radii(report.largest_radius());
+    let radii = default_radii(report.largest_sigma());
     let runs = report.runs.iter().zip(metrics).zip(speed_ups);
     let document = Document {
         schema: SCHEMA,

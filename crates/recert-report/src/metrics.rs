@@ -201,17 +201,38 @@ pub(crate) fn share_at(run: &Run, radius: f64) -> Share {
 
 /// The radii at which certified accuracy is shown where the caller names none.
 ///
-/// The field's two grids: 0 to 1.5 in steps of 0.25 while the largest radius is
-/// below 2 (as for CIFAR-10), else 0 to 3 in steps of 0.5 (as for `ImageNet`).
+/// Seven radii from 0 to about 3 sigma, of which few samples reach more: multiples of sigma / 2
+/// rounded to a number of few digits. For sigma 0.5 and 1 these are the field's grids, 0 to
+/// 1.5 in steps of 0.25 and 0 to 3 in steps of 0.5. With several sigmas, name the largest. A
+/// sigma that is not a positive number gives the grid of 0.5.
 ///
 /// ```
-/// let radii = recert_report::default_radii(0.95);
+/// let radii = recert_report::default_radii(0.5);
 /// assert_eq!(radii, [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]);
+/// assert_eq!(recert_report::default_radii(0.12)[1], 0.06);
 /// ```
-pub fn default_radii(largest_radius: f64) -> Vec<f64> {
-    let step = if largest_radius < 2.0 { 0.25 } else { 0.5 };
-    (0..=6).map(|k| f64::from(k) * step).collect()
+pub fn default_radii(sigma: f64) -> Vec<f64> {
+    let half = if sigma.is_normal() && sigma > 0.0 {
+        sigma / 2.0
+    } else {
+        0.25
+    };
+    let exponent = half.log10().floor();
+    let digits = half / 10_f64.powf(exponent);
+    let distance = |nice: &f64| (nice / digits).ln().abs();
+    let nearest = NICE.iter().copied();
+    let nearest = nearest.min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    // By decimal text, so that 0.06 is not 0.06000000000000001.
+    let decimal = |k: u32| {
+        let number = f64::from(k) * nearest.unwrap_or(2.5);
+        let text = format!("{number}e{exponent}");
+        text.parse().unwrap_or(number)
+    };
+    (0..=6).map(decimal).collect()
 }
+
+/// Steps between radii, up to a power of ten.
+const NICE: [f64; 11] = [1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 10.0];
 
 #[cfg(test)]
 mod tests {
@@ -342,7 +363,16 @@ mod tests {
 
     #[test]
     fn grids_follow_the_field() {
-        assert_eq!(default_radii(0.95), [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5]);
-        assert_eq!(default_radii(3.8), [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+        let quarters = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5];
+        assert_eq!(default_radii(0.5), quarters);
+        assert_eq!(default_radii(f64::NAN), quarters);
+        assert_eq!(default_radii(0.0), quarters);
+        assert_eq!(default_radii(1.0), [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+        let eighths = [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75];
+        assert_eq!(default_radii(0.25), eighths);
+        let small = [0.0, 0.06, 0.12, 0.18, 0.24, 0.3, 0.36];
+        assert_eq!(default_radii(0.12), small);
+        assert_eq!(default_radii(0.195)[6], 0.6);
+        assert_eq!(default_radii(20.0)[6], 60.0);
     }
 }

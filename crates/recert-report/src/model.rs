@@ -66,6 +66,11 @@ pub struct Run {
     /// Which inputs were certified, subset included, such as
     /// `CIFAR-10 test, every 20th`.
     pub data: String,
+    /// A hash over the positions and contents of the inputs, where it is known. Two runs are
+    /// on the same inputs if these are the same; without it, if `data` and the rows' positions
+    /// and labels are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs_sha256: Option<String>,
     /// Standard deviation of the noise, in the units of an input in [0, 1]. Positive.
     pub sigma: f64,
     /// The law of the noise, where it is known.
@@ -91,8 +96,13 @@ pub struct Run {
     /// The confidence statement in words: what holds with which probability, and
     /// what is random.
     pub statement: String,
-    /// What else is needed to repeat the run, such as the seed, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// What else is needed to repeat the run, such as the seed, by name. The text of a JSON
+    /// object or array is such in a JSON document, and all others are text.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        with = "parameters"
+    )]
     pub parameters: BTreeMap<String, String>,
     /// For a recertification, what certifying the network from scratch is expected to cost, in
     /// evaluations over all inputs, and to give, as the average of the radii that
@@ -101,6 +111,37 @@ pub struct Run {
     pub baselines: Option<ByBaseline<Vec<Point>>>,
     /// One row per input.
     pub rows: Vec<Row>,
+}
+
+/// Parameters in JSON: objects and arrays as they are.
+mod parameters {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+    use serde_json::Value;
+
+    pub(super) fn serialize<S: Serializer>(
+        parameters: &BTreeMap<String, String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(parameters.iter().map(|(name, text)| {
+            let value = serde_json::from_str(text).ok();
+            let value = value.filter(|v: &Value| v.is_object() || v.is_array());
+            (name, value.unwrap_or_else(|| text.as_str().into()))
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, String>, D::Error> {
+        let parameters = BTreeMap::<String, Value>::deserialize(deserializer)?;
+        let text = |value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let parameters = parameters.into_iter();
+        Ok(parameters.map(|(name, v)| (name, text(v))).collect())
+    }
 }
 
 /// The law of the noise. Displays as a few words.
@@ -204,6 +245,18 @@ pub enum Goal {
     AverageRadius(f64),
     /// A radius at which each input stops, in the units of an input in [0, 1].
     UntilRadius(f64),
+}
+
+impl Goal {
+    /// What runs with the goal have in common that differ in what they spend alone: `by budget`.
+    pub(crate) fn kind(self) -> String {
+        match self {
+            Self::Budget(_) => "by budget".to_owned(),
+            Self::PerInput(_) => "by evaluations per input".to_owned(),
+            Self::AverageRadius(_) => "by average radius".to_owned(),
+            Self::UntilRadius(_) => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Goal {
@@ -361,6 +414,7 @@ impl Run {
             engine: text(&self.engine),
             arithmetic: self.arithmetic.as_ref().map(&text),
             data: text(&self.data),
+            inputs_sha256: self.inputs_sha256.as_ref().map(&text),
             sigma: self.sigma,
             law: self.law,
             method,
@@ -383,12 +437,9 @@ impl Run {
 }
 
 impl Report {
-    /// The largest certified radius of all runs; 0 where there is none.
-    pub fn largest_radius(&self) -> f64 {
-        self.runs
-            .iter()
-            .map(Run::largest_radius)
-            .fold(0.0, f64::max)
+    /// The largest standard deviation of the noise of all runs; 0 where there is no run.
+    pub fn largest_sigma(&self) -> f64 {
+        self.runs.iter().map(|run| run.sigma).fold(0.0, f64::max)
     }
 
     /// The same report with every text made [printable](text::printable). All writers

@@ -104,7 +104,7 @@ pub(crate) fn cost(summary: &Summary<'_>) -> RunTable {
                 .collect(),
         ),
         column(
-            "time",
+            "worker time",
             metrics.iter().map(|m| text::duration(m.seconds)).collect(),
         ),
     ];

@@ -1,4 +1,5 @@
-//! Groups runs that differ in their number of samples alone.
+//! Groups runs that differ in their number of samples alone, or in how much of one kind of
+//! goal they were to spend or to reach.
 
 use crate::model::{Method, Report, Run};
 
@@ -33,9 +34,13 @@ impl Series {
         let mut all: Vec<Self> = Vec::new();
         for (run, group) in groups.into_iter().enumerate() {
             let method = &report.runs[run].method;
-            let found = all
-                .iter_mut()
-                .find(|one| one.comparable == group && report.runs[one.runs[0]].method == *method);
+            let kind = |run: usize| report.runs[run].goal.map(crate::Goal::kind);
+            let found = all.iter_mut().find(|one| {
+                let first = one.runs[0];
+                one.comparable == group
+                    && report.runs[first].method == *method
+                    && kind(first) == kind(run)
+            });
             match found {
                 Some(one) => one.runs.push(run),
                 None => all.push(Self {
@@ -62,7 +67,10 @@ fn comparable(a: &Run, b: &Run) -> bool {
     a.network == b.network
         && a.network_sha256 == b.network_sha256
         && a.arithmetic == b.arithmetic
-        && a.data == b.data
+        && match (&a.inputs_sha256, &b.inputs_sha256) {
+            (Some(a), Some(b)) => a == b,
+            _ => a.data == b.data,
+        }
         && a.sigma == b.sigma
         && a.alpha == b.alpha
 }
@@ -76,7 +84,7 @@ fn inputs(run: &Run) -> Vec<(u32, Option<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Row;
+    use crate::model::{Goal, Row};
 
     fn run(n: u64, method: Method, change: impl FnOnce(&mut Run)) -> Run {
         let row = |idx| Row {
@@ -115,6 +123,18 @@ mod tests {
                 }),
                 run(400, certify(Some(2)), |_| {}),
                 run(200, certify(Some(2)), |_| {}),
+                // Other kinds of goals, and another budget.
+                run(10, irs(0), |r| r.goal = Some(Goal::Budget(20))),
+                run(20, irs(0), |r| r.goal = Some(Goal::Budget(40))),
+                run(20, irs(0), |r| r.goal = Some(Goal::UntilRadius(0.5))),
+                run(20, irs(0), |r| r.goal = Some(Goal::UntilRadius(0.25))),
+                // A shard has other inputs under the same positions; a copy of the data has not.
+                run(300, certify(None), |r| r.inputs_sha256 = Some("s".into())),
+                run(400, certify(None), |r| r.inputs_sha256 = Some("t".into())),
+                run(500, certify(None), |r| {
+                    r.inputs_sha256 = Some("s".into());
+                    r.data = "copied".into();
+                }),
             ],
             ..Report::default()
         };
@@ -122,10 +142,23 @@ mod tests {
         let runs: Vec<&[usize]> = series.iter().map(|one| one.runs.as_slice()).collect();
         assert_eq!(
             runs,
-            [&[1, 0][..], &[2, 3], &[4], &[5], &[6], &[7], &[9, 8]]
+            [
+                &[1, 0][..],
+                &[2, 3],
+                &[4],
+                &[5],
+                &[6],
+                &[7],
+                &[9, 8],
+                &[10, 11],
+                &[12],
+                &[13],
+                &[14, 16],
+                &[15]
+            ]
         );
         let comparable: Vec<usize> = series.iter().map(|one| one.comparable).collect();
-        assert_eq!(comparable, [0, 0, 0, 5, 6, 7, 0]);
+        assert_eq!(comparable, [0, 0, 0, 5, 6, 7, 0, 0, 0, 0, 0, 15]);
         assert_eq!(series[0].best(), 0);
         assert!(series[1].recertified && !series[0].recertified);
     }

@@ -24,7 +24,7 @@ pub(crate) struct Summary<'a> {
 impl<'a> Summary<'a> {
     pub(crate) fn new(report: &'a Report, radii: Option<&[f64]>) -> Self {
         let metrics: Vec<Metrics> = report.runs.iter().map(Metrics::new).collect();
-        let radii = radii.map_or_else(|| default_radii(report.largest_radius()), <[f64]>::to_vec);
+        let radii = radii.map_or_else(|| default_radii(report.largest_sigma()), <[f64]>::to_vec);
         Self {
             report,
             speed_ups: speed_ups(report, &metrics),
@@ -101,10 +101,28 @@ impl<'a> Summary<'a> {
         )
     }
 
-    /// The inputs of a run: `CIFAR-10 test, every 20th (500 inputs)`.
+    /// The inputs of a run: `CIFAR-10 test, every 20th (500 inputs)`. Where another run has
+    /// other inputs of the same description, the beginning of their hash is stated too.
     pub(crate) fn data(&self, run: usize) -> String {
         let inputs = text::counted(self.metrics[run].inputs, "input");
-        format!("{} ({inputs})", self.report.runs[run].data)
+        let run = &self.report.runs[run];
+        let others = self.report.runs.iter().filter(|r| r.data == run.data);
+        let ambiguous = differ(others.map(|other| &other.inputs_sha256));
+        let hash = run.inputs_sha256.as_ref().filter(|_| ambiguous);
+        let hash = hash.map(|hash| {
+            let beginning: String = hash.chars().take(12).collect();
+            format!(", hash {beginning}")
+        });
+        format!("{} ({inputs}{})", run.data, hash.unwrap_or_default())
+    }
+
+    /// The method with the kind of its goal, for a series of runs, where kinds differ.
+    pub(crate) fn series_method(&self, run: usize) -> String {
+        let kinds = self.report.runs.iter();
+        let several = differ(kinds.filter_map(|run| run.goal.map(crate::Goal::kind)));
+        let kind = self.report.runs[run].goal.filter(|_| several);
+        let kind = kind.map(|goal| format!(", {}", goal.kind()));
+        format!("{}{}", self.method(run), kind.unwrap_or_default())
     }
 
     /// Sigma, seed, alpha and the law of the noise: `sigma = 0.5, seed 0; alpha = 0.001;

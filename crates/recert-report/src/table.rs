@@ -20,7 +20,7 @@ const PADDING: u16 = 2;
 #[non_exhaustive]
 pub struct Options {
     /// Radii at which certified accuracy is shown; `None` for
-    /// [`default_radii`](crate::default_radii) of the largest radius.
+    /// [`default_radii`](crate::default_radii) of the largest sigma.
     pub radii: Option<Vec<f64>>,
     /// The width in characters. Words wrap; numbers do not, so many radii may need
     /// more.
@@ -118,7 +118,7 @@ fn brief(summary: &Summary<'_>, options: &Options) -> Vec<String> {
         let expected = expected.and_then(|speed_up| speed_up.expected.from_scratch);
         vec![
             summary.network(run),
-            summary.report.runs[run].method_name(),
+            summary.method_name_in_detail(run),
             text::grouped(metrics.evaluations),
             format!("{} of {}", metrics.certified, metrics.inputs),
             metrics.quality_text(),

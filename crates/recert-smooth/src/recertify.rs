@@ -9,7 +9,7 @@ use recert_num::{Alpha, LowerBound, Sigma};
 use crate::bound::{self, Conclusion, PairBound, Pairs, Shares};
 use crate::certify::{self, FromScratch};
 use crate::run::{Collect, Run, collect_but, level, series};
-use crate::{Error, Outcome};
+use crate::{Error, ErrorKind, Outcome};
 
 /// Incremental randomized smoothing certification [Ugare et al. 2024,
 /// Algorithm 2], with its error accounted for over both branches.
@@ -115,6 +115,16 @@ pub fn finished_inputs(ledger: &Ledger) -> Result<Vec<u32>, Error> {
             .first()
             .is_some_and(|range| range.start == 0 && range.end >= ledger.header().n);
         if complete {
+            // The selection samples come first.
+            if ledger.selection(ledger.base(), input.idx)?.is_none() {
+                let message = format!(
+                    "ledger {}: is damaged: input {} has answers on its estimation samples, and \
+                     none on its selection samples (`recert check` lists what is wrong)",
+                    ledger.path().display(),
+                    input.idx
+                );
+                return Err(Error::new(ErrorKind::Data, message));
+            }
             finished.push(input.idx);
         }
     }

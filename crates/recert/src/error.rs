@@ -186,7 +186,7 @@ fn classify(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Option<Field
     let kind = if cause.is::<recert_num::Error>() || cause.is::<recert_noise::Error>() {
         ErrorKind::Parameter
     } else if let Some(error) = cause.downcast_ref::<recert_report::Error>() {
-        // A number that no certificate has comes from a damaged ledger.
+        // A number that cannot be is what a file holds, not what writing it fails with.
         match error.kind() {
             recert_report::ErrorKind::Value => ErrorKind::Input,
             _ => ErrorKind::Output,

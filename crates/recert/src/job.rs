@@ -23,6 +23,7 @@
 //! | `audit` | check a ledger, and run samples of it again |
 //! | `whole` | whole numbers as people write them |
 //! | `approximate`, `report` | make approximate networks; report on ledgers |
+//! | `upkeep` | copy a ledger, remove runs from it |
 
 mod approximate;
 mod audit;
@@ -39,6 +40,7 @@ mod recertify;
 mod report;
 mod scratch;
 mod session;
+mod upkeep;
 mod whole;
 
 pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
@@ -51,9 +53,10 @@ pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
 pub use plan::{Expected, Forecast};
 pub use recertify::{Goal, Method, Recertification, RecertifyConfig};
-pub use report::{Reported, report};
+pub use report::{Reported, report, report_on};
 pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
 pub use session::Job;
+pub use upkeep::{forget, snapshot};
 pub use whole::whole;
 
 // What configurations and events contain, so that an embedder needs this module alone.

@@ -1,17 +1,18 @@
 //! From ledgers to a report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use recert_engine::{Arithmetic, Precision};
-use recert_ledger::{Certificate, Input, Ledger, Network, Parameters, Seal, hex};
+use recert_ledger::{Certificate, Input, JournalEvent, Ledger, Network, Parameters, Seal, hex};
 use recert_num::Alpha;
 use recert_report::speed_up::{ByBaseline, Point};
 use recert_report::{Goal, Law, Method, Report, Row, Run};
 use recert_smooth::baseline::{Baseline, FromScratch};
 use recert_smooth::finished_inputs;
+use sha2::{Digest, Sha256};
 
 use crate::job::DataConfig;
-use crate::{Result, statements};
+use crate::{Error, ErrorKind, Result, statements};
 
 /// A report of everything that `ledgers` hold, in their order: for each, the
 /// network certified from scratch, then each recertification, one run for each
@@ -56,6 +57,12 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
             }
             add_notes(&mut report, &network, first);
         }
+        // A number that cannot be is the ledger's fault, and found before anything is written.
+        if let Err(why) = report.check() {
+            let message = format!("ledger {}: is damaged: {why}", ledger.path().display());
+            return Err(Error::new(ErrorKind::Input, message));
+        }
+        add_forgotten(&mut report, ledger)?;
         let several = statements::several(ledger, None)?;
         let several = several.iter().map(|remark| match ledgers.len() {
             1 => format!("{remark}."),
@@ -135,6 +142,7 @@ fn run(
         arithmetic: arithmetic(network),
         data: DataConfig::from_record(&header.data)
             .map_or_else(|| header.data.clone(), |record| record.data),
+        inputs_sha256: inputs_hash(inputs, group),
         sigma: header.sigma,
         method,
         law: match recert_noise::Law::of_generator(&header.generator) {
@@ -159,6 +167,18 @@ fn run(
         baselines: None,
         rows: group.iter().map(|c| row(c, inputs.get(&c.idx))).collect(),
     }
+}
+
+/// A hash over the positions and the hashes of a run's inputs; `None` where the ledger lacks
+/// one of them.
+fn inputs_hash(inputs: &BTreeMap<u32, Input>, group: &[Certificate]) -> Option<String> {
+    let positions: BTreeSet<u32> = group.iter().map(|c| c.idx).collect();
+    let mut hasher = Sha256::new();
+    for idx in positions {
+        hasher.update(idx.to_le_bytes());
+        hasher.update(inputs.get(&idx)?.sha256);
+    }
+    Some(hex(&hasher.finalize()))
 }
 
 /// What certifying from scratch is expected to cost, for the recertifications of a ledger.
@@ -251,7 +271,7 @@ pub(crate) fn by_baseline<T>(mut make: impl FnMut(Baseline) -> Result<T>) -> Res
 }
 
 /// A goal in the report's units: its radii are not in units of sigma.
-fn reported(goal: recert_ledger::Goal, sigma: f64) -> Goal {
+pub(crate) fn reported(goal: recert_ledger::Goal, sigma: f64) -> Goal {
     use recert_ledger::Goal as Recorded;
     match goal {
         Recorded::Budget(evaluations) => Goal::Budget(evaluations),
@@ -287,6 +307,29 @@ fn row(c: &Certificate, input: Option<&Input>) -> Row {
         bound: c.bound.clone(),
         invalid: c.evidence.invalid(),
     }
+}
+
+/// A remark on what was removed from a ledger, as its journal records.
+fn add_forgotten(report: &mut Report, ledger: &Ledger) -> Result<()> {
+    for entry in ledger.journal()? {
+        let JournalEvent::Forgotten {
+            name,
+            claims,
+            answers,
+            ..
+        } = entry.event
+        else {
+            continue;
+        };
+        let certificates: u64 = claims.iter().map(|claim| claim.certificates).sum();
+        report.notes.push(format!(
+            "{}: {certificates} certificates and {answers} answers of network {} were removed; \
+             whoever removed them may have looked at their results first.",
+            ledger.path().display(),
+            &hex(&name.sha256.0)[..16],
+        ));
+    }
+    Ok(())
 }
 
 /// Remarks on a network: what its file states of its own arithmetic, and samples

@@ -113,9 +113,55 @@ pub(crate) struct Report {
     /// Radii at which to state certified accuracy
     #[arg(long, value_delimiter = ',', value_name = "R,..")]
     pub(crate) radii: Vec<f64>,
+    /// Only this network: its file's name, or 8 or more digits that its SHA-256 begins with
+    #[arg(long, value_name = "NAME|HASH")]
+    pub(crate) network: Option<String>,
+    /// Only runs by this method, or by this method with this goal, as auto/'budget 500 evaluations'
+    #[arg(long, value_name = "METHOD[/GOAL]")]
+    pub(crate) run: Option<String>,
     /// Title of the report
     #[arg(long, default_value = "Robustness certificates")]
     pub(crate) title: String,
+}
+
+/// Ends `recert snapshot --help`.
+const SNAPSHOT: &str = "\
+Example:
+  recert snapshot run.recert copy.recert
+
+A ledger that no process writes to is one file, and can be copied like any other. While a run
+writes, its last answers are in a second file beside it: this command copies both into one.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = SNAPSHOT)]
+pub(crate) struct Snapshot {
+    /// The ledger
+    pub(crate) ledger: PathBuf,
+    /// The file to write, which must not exist
+    pub(crate) copy: PathBuf,
+}
+
+/// Ends `recert forget --help`.
+const FORGET: &str = "\
+Examples:
+  recert forget run.recert --network net.int8.onnx
+  recert forget run.recert --network net.int8.onnx --run auto/'budget 500 evaluations'
+
+The ledger's journal records what was removed, and check and report say so: who removes the
+results that disappoint selects, and what remains is worth less than its alpha says.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = FORGET)]
+pub(crate) struct Forget {
+    /// The ledger
+    pub(crate) ledger: PathBuf,
+    /// The network: its file's name, or 8 or more digits that its SHA-256 begins with; without
+    /// --run it is removed with all its answers
+    #[arg(long, value_name = "NAME|HASH", required_unless_present = "run")]
+    pub(crate) network: Option<String>,
+    /// The runs by this method, or by this method with this goal; the answers stay
+    #[arg(long, value_name = "METHOD[/GOAL]")]
+    pub(crate) run: Option<String>,
 }
 
 /// The heading of what running samples again takes.

@@ -10,6 +10,7 @@ mod plan;
 mod recertify;
 mod report;
 mod samples;
+mod upkeep;
 
 use crate::args::{Args, Command};
 use crate::exit::Result;
@@ -22,6 +23,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),
+        Command::Snapshot(args) => upkeep::snapshot(args),
+        Command::Forget(args) => upkeep::forget(args),
         Command::Samples(args) => samples::run(args),
         Command::Engines(args) => engines::run(args),
         Command::Demo(args) => demo::run(args),

@@ -18,7 +18,10 @@ pub(crate) fn run(args: &Report) -> Result<()> {
             .collect();
         terminal::check_place("--html", page, &inputs)?;
     }
-    let Reported { report, warnings } = recert::job::report(&args.ledgers, &args.title)?;
+    let Reported { report, warnings } = {
+        let (network, run) = (args.network.as_deref(), args.run.as_deref());
+        recert::job::report_on(&args.ledgers, &args.title, network, run)?
+    };
     for warning in &warnings {
         terminal::remark(&format!("warning: {}", warning.trim_end_matches('.')));
     }

@@ -19,4 +19,5 @@ mod outputs;
 mod samples;
 mod together;
 mod until;
+mod upkeep;
 mod words;

@@ -163,7 +163,7 @@ pub(super) fn note_conclusions(connection: &Connection) -> rusqlite::Result<()> 
     Ok(())
 }
 
-fn note(
+pub(super) fn note(
     connection: &Connection,
     network: Option<NetworkId>,
     event: &JournalEvent,

@@ -115,8 +115,9 @@ fn what_is_left_of_making_a_ledger_is_no_hindrance() {
         .unwrap();
     drop(connection);
     assert!(path.metadata().unwrap().len() > 0);
-    Ledger::resume(&path, &header()).unwrap().close().unwrap();
-    assert_eq!(Ledger::open(&path).unwrap().header(), &header());
+    // Without a log beside it, this may be a copy of a ledger that has rows there.
+    let error = Ledger::resume(&path, &header()).unwrap_err();
+    assert!(error.to_string().contains("looks like a copy"), "{error}");
 
     // Somebody else's database is left alone.
     std::fs::remove_file(&path).unwrap();

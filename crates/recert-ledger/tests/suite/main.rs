@@ -2,6 +2,7 @@
 
 mod chosen;
 mod common;
+mod copies;
 mod journal;
 mod ledger;
 mod seal;

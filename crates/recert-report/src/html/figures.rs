@@ -133,7 +133,7 @@ impl Page<'_> {
                     li {
                         (self.looks[first].swatch())
                         span {
-                            (breakable(&summary.network(first))) ", " (summary.method(first))
+                            (breakable(&summary.network(first))) ", " (summary.series_method(first))
                             ", sigma\u{a0}" (text::short(summary.report.runs[first].sigma)) " "
                             span.which { (text::runs(&sorted(&one.runs))) }
                         }

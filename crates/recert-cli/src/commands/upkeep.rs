@@ -1,0 +1,34 @@
+//! `recert snapshot` and `recert forget`.
+
+use recert::ledger::Seal;
+
+use crate::args::{Forget, Snapshot};
+use crate::exit::Result;
+use crate::terminal::print;
+
+pub(crate) fn snapshot(args: &Snapshot) -> Result<()> {
+    let copied = recert::job::snapshot(&args.ledger, &args.copy)?;
+    let seal = match copied.seal {
+        Seal::Holds => "sealed",
+        Seal::Absent => "not sealed: a run is writing to the ledger, or was not ended",
+        Seal::Broken { .. } => "its rows are not those that were sealed: see `recert check`",
+    };
+    print(&format!(
+        "{}: {} inputs, {} certificates; {seal}\n",
+        args.copy.display(),
+        copied.inputs,
+        copied.certificates,
+    ))
+}
+
+pub(crate) fn forget(args: &Forget) -> Result<()> {
+    let (network, run) = (args.network.as_deref(), args.run.as_deref());
+    let forgotten = recert::job::forget(&args.ledger, network, run)?;
+    print(&format!(
+        "{}: removed {} claims with {} certificates, and {} answers; the ledger records it\n",
+        args.ledger.display(),
+        forgotten.claims,
+        forgotten.certificates,
+        forgotten.answers,
+    ))
+}
