@@ -281,6 +281,12 @@ impl Trial {
         })
     }
 
+    /// Whether the interpreter can be asked: it computes all of the network's operators, in
+    /// reasonable time.
+    pub fn compares(&self) -> bool {
+        self.computed.is_ok()
+    }
+
     /// Compares what `network`, which was loaded from the same model with the same options,
     /// answers with what the interpreter does.
     ///

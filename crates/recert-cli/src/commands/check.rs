@@ -99,8 +99,12 @@ fn as_json(checked: &Checked) -> Value {
 
 /// What was run again of a network.
 fn run_again(network: &RerunNetwork) -> String {
+    let more = match network.tolerance {
+        Some(_) => ", by more than rounding explains,",
+        None => "",
+    };
     format!(
-        "{} by {}: {} of {} answers; were {} % of them others, one would be found with a \
+        "{} by {}: {} of {} answers; if {} % of them were others{more} one would be found with a \
          probability of 99 %",
         network.file,
         network.engine,

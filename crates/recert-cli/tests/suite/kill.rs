@@ -326,7 +326,7 @@ fn an_interrupt_ends_with_130_and_the_same_command_resumes() {
         for part in ["stopping", "the same command resumes"] {
             assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
         }
-        assert!(!said.stderr.contains(" of 4 inputs "), "{}", said.stderr);
+        assert!(!said.stderr.contains(" of 4 inputs of "), "{}", said.stderr);
         // What was finished is kept, and one file holds it all.
         assert!(!place.path("stopped.recert-wal").exists());
         let kept = answered(&place, "stopped.recert");

@@ -241,6 +241,19 @@ fn every_help_is_by_subject_and_shells_and_manuals_know_every_command() {
     assert!(page.contains("until\\-radius"), "{page}");
 }
 
+/// The cells of a line of comma-separated values, without their quotes.
+fn cells(line: &str) -> Vec<String> {
+    let (mut cells, mut quoted) = (vec![String::new()], false);
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(String::new()),
+            _ => cells.last_mut().unwrap().push(c),
+        }
+    }
+    cells
+}
+
 #[test]
 fn a_report_may_be_a_line_per_run_or_comma_separated() {
     let place = Place::new();
@@ -259,7 +272,7 @@ fn a_report_may_be_a_line_per_run_or_comma_separated() {
     );
 
     let csv = ok(&with(&report, &["--csv", "--radii", "0,0.5"])).stdout;
-    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    let lines: Vec<Vec<String>> = csv.lines().map(cells).collect();
     assert_eq!(lines.len(), 4, "{csv}");
     let column = |name: &str| lines[0].iter().position(|head| *head == name).unwrap();
     assert_eq!(lines[1][column("evaluations")], "4400");

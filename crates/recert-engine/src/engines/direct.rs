@@ -21,6 +21,7 @@ pub(super) const ENTRY: EngineEntry = EngineEntry {
     // 8 bits 1.4 to 2.6) and promises more of its answers; but for 8 bits on
     // processors with AMX, which it does not use.
     rank: |quantized| if quantized && has_amx_int8() { 2 } else { 0 },
+    needs_comparison: false,
     open: |options| Ok(Box::new(Direct::new(options)?)),
     find: || Ok(Direct::found()),
 };

@@ -36,6 +36,9 @@ pub struct EngineEntry {
     /// Its place in the order in which [`load_any`] tries the engines, the least first:
     /// for networks in floating point, and for those that compute in 8 bits; [`NEVER`].
     rank: fn(quantized: bool) -> u8,
+    /// Whether networks are known that it computes wrongly without a word, so that others come
+    /// first where it cannot be compared with the reference interpreter.
+    needs_comparison: bool,
     open: fn(&EngineOptions) -> Result<Box<dyn Runtime>, Error>,
     find: fn() -> Result<Found, Error>,
 }
@@ -165,7 +168,8 @@ pub fn load_any(
     image: ImageShape,
     network: &NetworkOptions,
 ) -> Result<Network, Error> {
-    first(model, options, image, network, |_| Ok(())).map(|chosen| chosen.network)
+    let engines = fastest_first(quantizes(model));
+    first(engines, model, options, image, network, |_| Ok(())).map(|chosen| chosen.network)
 }
 
 /// A network in the first engine that may compute it.
@@ -205,13 +209,18 @@ pub fn load_held(
     network: &NetworkOptions,
     trial: &mut Trial,
 ) -> Result<Chosen, Error> {
-    first(model, options, image, network, |network| {
+    let mut engines = fastest_first(quantizes(model));
+    if !trial.compares() {
+        engines.sort_by_key(|engine| engine.needs_comparison);
+    }
+    first(engines, model, options, image, network, |network| {
         trial.hold(network)
     })
 }
 
 /// The first engine that takes a network and passes `hold`.
 fn first<T>(
+    engines: Vec<&'static EngineEntry>,
     model: &Model,
     options: &EngineOptions,
     image: ImageShape,
@@ -222,7 +231,7 @@ fn first<T>(
     let mut refusals: Vec<(&'static str, Error)> = Vec::new();
     let mut missing: Vec<(&'static str, Error)> = Vec::new();
     let passes = |kind| matches!(kind, ErrorKind::Unsupported | ErrorKind::Run);
-    for entry in fastest_first(quantizes(model)) {
+    for entry in engines {
         let engine = match entry.open(options) {
             Ok(engine) => engine,
             Err(error) => {

@@ -35,6 +35,7 @@ pub(super) const ENTRY: EngineEntry = EngineEntry {
     title: "ONNX Runtime",
     install: Some(INSTALL),
     rank: |_| 3,
+    needs_comparison: false,
     open: |options| Ok(Box::new(OnnxRuntime::new(options)?)),
     find: OnnxRuntime::found,
 };

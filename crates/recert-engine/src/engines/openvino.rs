@@ -45,6 +45,7 @@ pub(super) const ENTRY: EngineEntry = EngineEntry {
     title: "OpenVINO",
     install: Some(INSTALL),
     rank: |_| 1,
+    needs_comparison: true,
     open: |options| Ok(Box::new(OpenVino::new(options)?)),
     find: OpenVino::found,
 };

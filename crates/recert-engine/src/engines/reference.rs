@@ -23,6 +23,7 @@ pub(super) const ENTRY: EngineEntry = EngineEntry {
     install: None,
     // It is hundreds of times slower than the others.
     rank: |_| NEVER,
+    needs_comparison: false,
     open: |options| Ok(Box::new(Reference::new(options)?)),
     find: || Ok(Reference::found()),
 };

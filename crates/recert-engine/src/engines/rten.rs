@@ -29,6 +29,7 @@ pub(super) const ENTRY: EngineEntry = EngineEntry {
     title: "rten",
     install: None,
     rank: |_| 4,
+    needs_comparison: false,
     open: |options| Ok(Box::new(Rten::new(options)?)),
     find: || Ok(Rten::found()),
 };

@@ -84,6 +84,7 @@ struct Given {
     recorded: ledger::Network,
     /// As it is computed now.
     engine: ledger::Engine,
+    batch_invariant: bool,
     worker: Worker,
     kept: Kept,
     /// By how much a score may differ by rounding, as a part of the largest; `None` where
@@ -164,7 +165,9 @@ impl Auditor {
             &opened
         };
         let engine = network.identity().engine.clone();
-        let exact = engine == recorded.engine && recorded.batch_invariant;
+        // Whether the engine is exact is asked of it, not of the ledger, which may have been edited.
+        let batch_invariant = network.identity().batch_invariant;
+        let exact = engine == recorded.engine && batch_invariant;
         let rounding = network.loaded().filter(|_| !exact).map(|(_, model)| {
             let [then, now] = [&recorded.engine, &engine]
                 .map(|engine| Arithmetic::from(engine.arithmetic.as_str()));
@@ -179,6 +182,7 @@ impl Auditor {
             id,
             recorded,
             engine,
+            batch_invariant,
             worker: Worker::new(vec![Box::new(watched)], BATCH)?,
             kept,
             rounding,
@@ -271,7 +275,7 @@ impl Auditor {
             .filter(|tie| tie.sample.is_some() || tie.stored["counts"] != tie.found["counts"])
             .collect();
         let too_many = too_many(tied.len() as u64, samples);
-        rerun.batch_dependent |= !wrong.is_empty() && !given.recorded.batch_invariant;
+        rerun.batch_dependent |= !wrong.is_empty() && !given.batch_invariant;
         rerun.differences.extend(wrong);
         if too_many {
             rerun.differences.extend(tied);
