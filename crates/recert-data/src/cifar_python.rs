@@ -1,11 +1,11 @@
-//! CIFAR-10 as torchvision keeps it: pickled dictionaries of a numpy array and lists.
+//! CIFAR as torchvision keeps it: pickled dictionaries of a numpy array and lists.
 //!
-//! A batch has `data`, uint8 of [N, 3072], `labels`, N whole numbers, and
-//! `filenames`, N names, which become the names of the images.
+//! A batch has `data`, uint8 of [N, 3072], `labels` (of CIFAR-100 `fine_labels`), N whole
+//! numbers, and `filenames`, N names, which become the names of the images.
 
 use std::path::Path;
 
-use crate::cifar::{self, PIXELS, SHAPE};
+use crate::cifar::{self, Batches, PIXELS, SHAPE, Set};
 use crate::contents::Contents;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
@@ -14,15 +14,16 @@ use crate::spec::Options;
 use crate::strided::Strided;
 
 /// Opens a batch, or the batches of a folder.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
+pub(crate) fn open(path: &Path, batches: &Batches, options: &Options) -> Result<Contents> {
+    let set = &batches.set;
     let mut pixels = Vec::new();
     let mut labels = Vec::new();
     let mut names = Some(Vec::new());
-    for file in cifar::files(path, &cifar::PYTHON, options.split)? {
+    for file in cifar::files(path, batches, options.split)? {
         let bytes = files::read(&file)?;
-        let batch = Batch::read(&bytes).map_err(|e| e.with_path(&file))?;
+        let batch = Batch::read(&bytes, set).map_err(|e| e.with_path(&file))?;
         for (i, &label) in batch.labels.iter().enumerate() {
-            labels.push(cifar::check_label(label, i, &file)?);
+            labels.push(set.check_label(label, i, &file)?);
         }
         batch.append_pixels(&mut pixels);
         // Names are of use only if every image has one.
@@ -33,8 +34,8 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
     }
     let images = Strided::from_records(path, pixels, 0, SHAPE);
     let mut contents = Contents::new(images);
-    contents.labels = Some(labels);
-    contents.class_names = Some(cifar::classes());
+    contents.labels = Some(labels.into());
+    contents.class_names = Some(set.class_names());
     contents.names = names.map(Into::into);
     Ok(contents)
 }
@@ -47,7 +48,7 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Self> {
+    fn read(bytes: &'a [u8], set: &Set) -> Result<Self> {
         let pickle = Pickle::parse(bytes)?;
         let entry = |key: &str| pickle.entry(key.as_bytes());
         let corrupt = |message: String| Error::new(ErrorKind::Corrupt, message);
@@ -76,16 +77,19 @@ impl<'a> Batch<'a> {
         if data.bytes.len() as u128 != expected {
             return Err(Error::length(expected, data.bytes.len()));
         }
-        let labels = entry("labels")
+        let labels = entry(set.labels)
             .and_then(|value| pickle.integers(value))
             .ok_or_else(|| {
-                let hint = if entry("fine_labels").is_some() {
-                    "; 'fine_labels' are those of CIFAR-100, which is not read: save it as npz"
+                let hint = if entry(cifar::CIFAR100.labels).is_some() {
+                    "; it has the 'fine_labels' of CIFAR-100: put 'cifar100:' before the path"
+                } else if entry(cifar::CIFAR10.labels).is_some() {
+                    "; it has the 'labels' of CIFAR-10: put 'cifar10:' before the path"
                 } else {
                     ""
                 };
                 corrupt(format!(
-                    "the pickle has no entry 'labels' that is a list of whole numbers{hint}"
+                    "the pickle has no entry '{}' that is a list of whole numbers{hint}",
+                    set.labels
                 ))
             })?;
         if labels.len() as u64 != len {
@@ -112,4 +116,11 @@ impl<'a> Batch<'a> {
             pixels.extend_from_slice(bytes);
         }
     }
+}
+
+/// Whether a pickle is a batch of CIFAR-100.
+pub(crate) fn is_cifar100(path: &Path) -> Result<bool> {
+    let bytes = files::read(path)?;
+    Ok(Pickle::parse(&bytes)
+        .is_ok_and(|pickle| pickle.entry(cifar::CIFAR100.labels.as_bytes()).is_some()))
 }

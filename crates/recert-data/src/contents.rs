@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::labels::RawLabels;
 use crate::pixels::{Image, Shape};
 
 /// Images by number, all of one shape.
@@ -19,7 +20,7 @@ pub(crate) trait Images: Send + Sync {
 pub(crate) struct Contents {
     pub(crate) images: Box<dyn Images>,
     /// Labels as the file has them, one per image.
-    pub(crate) labels: Option<Vec<i64>>,
+    pub(crate) labels: Option<RawLabels>,
     /// Names of the classes in the order of those labels.
     pub(crate) class_names: Option<Vec<String>>,
     /// Names of the images.

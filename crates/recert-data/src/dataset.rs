@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use crate::contents::{Contents, Images};
 use crate::error::{Error, ErrorKind, Result};
+use crate::labels::RawLabels;
 use crate::pixels::{Image, Shape};
 use crate::spec::{DataSpec, Format, Options};
-use crate::{cifar_binary, cifar_python, detect, folder, idx, labels, npy, npz};
+use crate::{
+    cifar, cifar_binary, cifar_python, csv_pixels, detect, folder, foreign, idx, labels, npy, npz,
+    svhn, tiny_imagenet,
+};
 
 /// An open data set of at least one image.
 ///
@@ -52,17 +56,24 @@ impl Dataset {
             Some(format) => format,
             None => detect::recognise(path)?,
         };
-        if format != Format::ImageFolder {
-            refuse_folder_options(format, options).map_err(|e| e.with_path(path))?;
+        if !format.is_files() {
+            refuse_file_options(format, options).map_err(|e| e.with_path(path))?;
         }
         let contents = match format {
-            Format::Cifar10Python => cifar_python::open(path, options),
-            Format::Cifar10Binary => cifar_binary::open(path, options),
+            Format::Cifar10Python => cifar_python::open(path, &cifar::PYTHON, options),
+            Format::Cifar10Binary => cifar_binary::open(path, &cifar::BINARY, options),
+            Format::Cifar100Python => cifar_python::open(path, &cifar::PYTHON_100, options),
+            Format::Cifar100Binary => cifar_binary::open(path, &cifar::BINARY_100, options),
+            Format::Svhn => svhn::open(path, options),
+            Format::TinyImageNet => tiny_imagenet::open(path, options),
             Format::Idx => idx::open(path, options),
-            Format::ImageFolder => folder::open(path, options),
+            Format::ImageFolder => folder::open(path, options, false),
+            Format::GreyFolder => folder::open(path, options, true),
             Format::Npy => npy::open(path),
             Format::Npz => npz::open(path, options),
-        }?;
+            Format::Csv => csv_pixels::open(path),
+        }
+        .map_err(|e| foreign::explain(e.with_path(path)))?;
         Self::from_contents(format, path, contents, options).map_err(|e| e.with_path(path))
     }
 
@@ -82,8 +93,14 @@ impl Dataset {
         }
         // The numbers in a file of labels need not be those of the format's
         // classes, so the names of these are not carried over.
-        let (found, class_names) = match &options.labels {
-            Some(file) => (Some(labels::read(file)?), None),
+        let (found, mut class_names) = match &options.labels {
+            Some(file) => {
+                let found = labels::read(file, contents.names.as_deref());
+                (
+                    Some(found.map_err(|e| foreign::explain(e.with_path(file)))?),
+                    None,
+                )
+            }
             None => (contents.labels, contents.class_names),
         };
         if let Some(found) = &found
@@ -92,6 +109,25 @@ impl Dataset {
             let message = format!("{len} images have {} labels", found.len());
             return Err(Error::new(ErrorKind::Label, message));
         }
+        let list = options.classes.as_deref();
+        let found = match found {
+            Some(RawLabels::Names(names)) => {
+                let classes = list.map(labels::read_classes).transpose()?;
+                let numbers = labels::number(&names, classes.as_deref(), list)
+                    .map_err(|e| e.with_path(options.labels.as_deref().unwrap_or(path)))?;
+                class_names = classes;
+                Some(numbers)
+            }
+            Some(RawLabels::Numbers(_)) | None if list.is_some() && !format.is_files() => {
+                let message = format!(
+                    "'classes' is for image folders and for labels that are names; this data is \
+                     read as {format}, and its labels are not names"
+                );
+                return Err(Error::new(ErrorKind::Options, message));
+            }
+            Some(RawLabels::Numbers(numbers)) => Some(numbers),
+            None => None,
+        };
         let offset = options.label_offset;
         let labels = match found {
             Some(found) => Some(labels::shift(&found, offset)?),
@@ -189,7 +225,7 @@ impl Dataset {
     }
 
     /// Name of image `i`: its path inside an image folder, with forward slashes,
-    /// or the file name that CIFAR-10's python batches give it. Other formats
+    /// or the file name that CIFAR's python batches give it. Other formats
     /// have no names.
     ///
     /// ```
@@ -243,11 +279,10 @@ impl fmt::Debug for Dataset {
 }
 
 /// Refuses options that would have no effect.
-fn refuse_folder_options(format: Format, options: &Options) -> Result<()> {
+fn refuse_file_options(format: Format, options: &Options) -> Result<()> {
     let given = [
         ("resize", options.resize.is_some()),
         ("crop", options.crop.is_some()),
-        ("classes", options.classes.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
         None => Ok(()),

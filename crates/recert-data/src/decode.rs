@@ -1,7 +1,7 @@
-//! PNG and JPEG files to 8-bit red, green, blue, as Pillow's `convert("RGB")` does.
+//! PNG, JPEG, WebP and BMP files to 8-bit red, green, blue, as Pillow's `convert("RGB")` does.
 //!
-//! Alpha is dropped, not blended; palettes and greyscale are expanded; 16-bit
-//! colour keeps its high byte; CMYK is converted; EXIF orientation and colour
+//! Alpha is dropped, not blended; palettes and greyscale are expanded; values of 16 bits
+//! keep their high byte, also in greyscale, where Pillow would clip them at 255; CMYK is converted; EXIF orientation and colour
 //! profiles are ignored. PNG comes out identical to Pillow. In JPEG,
 //! the rounding of the inverse transform and the upsampling of colour are the
 //! decoder's: against libjpeg-turbo 3.2 the largest difference over the 18
@@ -14,8 +14,8 @@ use std::path::Path;
 use image::{DynamicImage, ImageFormat, ImageReader};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::files;
 use crate::rgb::Rgb;
+use crate::{files, foreign};
 
 /// Decodes an image file.
 pub(crate) fn decode(path: &Path) -> Result<Rgb> {
@@ -30,14 +30,16 @@ pub(crate) fn decode(path: &Path) -> Result<Rgb> {
         );
         return Err(Error::new(ErrorKind::Length, message).with_path(path));
     }
+    let stated = stated_length(reader.format(), &bytes);
+    if stated > bytes.len() as u64 {
+        return Err(Error::length(u128::from(stated), bytes.len()).with_path(path));
+    }
     let image = reader.decode().map_err(|e| cannot_decode(e, path))?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     let data = match image {
-        DynamicImage::ImageLuma16(_) => {
-            // Pillow clips such values at 255, which hardly anyone wants.
-            let message = "is a 16-bit greyscale image; convert it to 8 bits";
-            return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
-        }
+        DynamicImage::ImageLuma16(image) => (image.into_raw().into_iter())
+            .flat_map(|value| [high_byte(value); 3])
+            .collect(),
         DynamicImage::ImageLumaA16(image) => (image.into_raw().chunks_exact(2))
             .flat_map(|pixel| [high_byte(pixel[0]); 3])
             .collect(),
@@ -62,17 +64,25 @@ pub(crate) fn dimensions(path: &Path) -> Result<(usize, usize)> {
     Ok((width as usize, height as usize))
 }
 
-/// A reader for PNG or JPEG, recognised by content, with the library's limit on
+/// A reader for an image, recognised by content, with the library's limit on
 /// memory (512 MiB), so that a file cannot claim more.
 fn reader<'a>(bytes: &'a [u8], path: &Path) -> Result<ImageReader<Cursor<&'a [u8]>>> {
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| Error::io(e, path))?;
-    if matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
+    let read = [
+        ImageFormat::Png,
+        ImageFormat::Jpeg,
+        ImageFormat::WebP,
+        ImageFormat::Bmp,
+    ];
+    if reader.format().is_some_and(|format| read.contains(&format)) {
         Ok(reader)
     } else {
-        let error = Error::new(ErrorKind::Corrupt, "is neither a PNG nor a JPEG image");
-        Err(error.with_path(path))
+        let message = "is neither a PNG nor a JPEG, WebP or BMP image";
+        Err(foreign::explain(
+            Error::new(ErrorKind::Corrupt, message).with_path(path),
+        ))
     }
 }
 
@@ -83,6 +93,19 @@ fn cannot_decode(e: image::ImageError, path: &Path) -> Error {
 
 fn high_byte(value: u16) -> u8 {
     (value >> 8) as u8
+}
+
+/// The bytes that a WebP file should have at least, by its header; its decoder fills in what
+/// is missing.
+fn stated_length(format: Option<ImageFormat>, bytes: &[u8]) -> u64 {
+    let word = |at: usize| match bytes.get(at..at + 4) {
+        Some(&[a, b, c, d]) => u64::from(u32::from_le_bytes([a, b, c, d])),
+        _ => 0,
+    };
+    match format {
+        Some(ImageFormat::WebP) => 8 + word(4),
+        _ => 0,
+    }
 }
 
 /// Whether a JPEG file has the marker that ends its image.

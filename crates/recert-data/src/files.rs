@@ -1,7 +1,7 @@
 //! Reading files without trusting a size that they state.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -9,10 +9,97 @@ use crate::error::{Error, ErrorKind, Result};
 /// The two bytes that begin a gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// The most bytes that one compressed array or text may grow to; what is larger can be stored
+/// without compression, where the file itself vouches for its size.
+const MOST_DECOMPRESSED: u64 = 4 << 30;
+
+/// The longest file that is read as a whole: records, pickles, images.
+const LONGEST_WHOLE: u64 = 8 << 30;
+
+/// The longest file of text.
+const LONGEST_TEXT: u64 = 256 << 20;
+
 /// The whole of a file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    length(path)?;
-    fs::read(path).map_err(|e| Error::io(e, path))
+    read_up_to(path, LONGEST_WHOLE)
+}
+
+/// The whole of a file of text in UTF-8.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read_up_to(path, LONGEST_TEXT)?).map_err(|e| {
+        let message = format!(
+            "is no text in UTF-8: byte {} cannot be read",
+            e.utf8_error().valid_up_to()
+        );
+        Error::new(ErrorKind::Corrupt, message).with_path(path)
+    })
+}
+
+fn read_up_to(path: &Path, longest: u64) -> Result<Vec<u8>> {
+    let (file, length) = open(path)?;
+    if length > longest {
+        let message = format!("has {length} bytes; such files are read up to {longest} bytes");
+        return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
+    }
+    let mut bytes = Vec::new();
+    file.take(longest)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Error::io(e, path))?;
+    Ok(bytes)
+}
+
+/// The beginning and the end of a file, for recognition.
+pub(crate) fn both_ends(path: &Path, count: usize) -> Result<Vec<u8>> {
+    let (mut file, length) = open(path)?;
+    let count = count as u64;
+    let mut bytes = Vec::new();
+    let read = (&mut file)
+        .take(count)
+        .read_to_end(&mut bytes)
+        .and_then(|_| {
+            if length <= count {
+                return Ok(0);
+            }
+            file.seek(SeekFrom::Start(count.max(length - count)))?;
+            file.take(count).read_to_end(&mut bytes)
+        });
+    read.map_err(|e| Error::io(e, path))?;
+    Ok(bytes)
+}
+
+/// Refuses compressed content of a size that nothing but the content itself vouches for.
+pub(crate) fn check_decompressed(size: u128) -> Result<()> {
+    if size <= u128::from(MOST_DECOMPRESSED) {
+        return Ok(());
+    }
+    let message = format!(
+        "compressed data of {size} bytes is not read, at most {MOST_DECOMPRESSED}; store it \
+         without compression, or as several files"
+    );
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
+
+/// A stream of text that ends in an error where it goes on for too long.
+pub(crate) fn limited(reader: impl Read, longest: u64) -> impl Read {
+    Limited {
+        reader,
+        left: longest,
+    }
+}
+
+struct Limited<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            std::io::Error::other("the text is too long; make an npz of it, or several files")
+        })?;
+        Ok(count)
+    }
 }
 
 /// The length of a file. Fails of a folder, and of a pipe or device: opening a
@@ -104,6 +191,19 @@ pub(crate) fn read_rest(
     {
         return Err(Error::length(expected, available).with_path(path));
     }
+    if available.is_none()
+        && let Err(error) = check_decompressed(expected)
+    {
+        // Much less may be there than is announced, which is the better message.
+        let mut sink = std::io::sink();
+        let found = std::io::copy(&mut reader.take(MOST_DECOMPRESSED), &mut sink)
+            .map_err(|e| stream_error(e, path))?;
+        return Err(if found < MOST_DECOMPRESSED {
+            Error::length(expected, found).with_path(path)
+        } else {
+            error.with_path(path)
+        });
+    }
     let Ok(limit) = u64::try_from(expected) else {
         return Err(Error::length(expected, "fewer").with_path(path));
     };
@@ -154,7 +254,7 @@ mod tests {
             (4, None, "expected 4 bytes, found 3"),
             (2, None, "expected 2 bytes, found more"),
             (4, Some(3), "expected 4 bytes, found 3"),
-            (u128::MAX, None, "found fewer"),
+            (u128::MAX, None, "found 3"),
             (u128::from(u64::MAX), None, "found 3"),
             (1 << 50, None, "found 3"),
         ] {

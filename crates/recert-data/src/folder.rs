@@ -1,10 +1,12 @@
-//! Folders of PNG and JPEG files, one folder per class, as torchvision's `ImageFolder`.
+//! Folders of image files, one folder per class, as torchvision's `ImageFolder`.
 //!
 //! Classes are the folders in the order of their names, and images are sorted
 //! by their folder and then by name; both orders compare code
 //! points. Hidden files and folders, other files, and files beside the folders
 //! of classes are not read. A folder that holds images but no folders with
-//! images is a set without labels.
+//! images is a set without labels. So is one with a single folder of images, whatever it is
+//! called: that it is a class is not stated, and a label 0 for every image would be a guess.
+//! A list of classes that names the folder states it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,15 +16,16 @@ use std::sync::Arc;
 use crate::contents::{Contents, Images};
 use crate::decode;
 use crate::error::{Error, ErrorKind, Result};
+use crate::labels;
 use crate::pixels::{Image, Shape};
 use crate::resize;
 use crate::spec::Options;
 
 /// File names that are read.
-const READ: [&str; 3] = ["jpeg", "jpg", "png"];
+const READ: [&str; 5] = ["bmp", "jpeg", "jpg", "png", "webp"];
 
-/// File names that torchvision reads and this crate does not.
-const NOT_READ: [&str; 6] = ["bmp", "pgm", "ppm", "tif", "tiff", "webp"];
+/// Names of image files that this crate does not read.
+const NOT_READ: [&str; 5] = ["gif", "pgm", "ppm", "tif", "tiff"];
 
 /// Names of the splits of a data set, each of which has folders of classes.
 const SPLITS: [&str; 5] = ["test", "train", "val", "valid", "validation"];
@@ -37,12 +40,14 @@ struct Folder {
     names: Arc<[String]>,
     resize: Option<u32>,
     crop: Option<usize>,
+    /// Whether images get one channel.
+    grey: bool,
     /// The shape of the first image, and so of all.
     shape: Shape,
 }
 
-/// Opens a folder, or a single image as a set of one.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
+/// Opens a folder, or a single image as a set of one; `grey` makes one channel of them.
+pub(crate) fn open(path: &Path, options: &Options, grey: bool) -> Result<Contents> {
     let metadata = fs::metadata(path).map_err(|e| Error::io(e, path))?;
     let listing = if metadata.is_dir() {
         Listing::from_folder(path)?
@@ -50,18 +55,40 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
         Listing::from_file(path)?
     };
     let labels = match &options.classes {
-        Some(file) => Some(Labels::by_file(&listing, file)?),
-        None => Labels::by_order(&listing),
+        Some(file) if listing.classes.is_some() || options.labels.is_none() => {
+            Some(Labels::by_file(&listing, file)?)
+        }
+        _ => Labels::by_order(&listing),
     };
-    let images = Folder::new(listing, options)?;
-    let names = Arc::clone(&images.names);
-    let mut contents = Contents::new(images);
-    contents.names = Some(names);
+    let mut contents = open_names(&listing.root.clone(), listing.names, options, grey)?;
     if let Some(labels) = labels {
-        contents.labels = Some(labels.labels);
+        contents.labels = Some(labels.labels.into());
         contents.class_names = Some(labels.classes);
     }
     Ok(contents)
+}
+
+/// Opens images by their paths inside a folder, without labels.
+pub(crate) fn open_names(
+    root: &Path,
+    names: Vec<String>,
+    options: &Options,
+    grey: bool,
+) -> Result<Contents> {
+    let images = Folder::new(root, names, options, grey)?;
+    let names = Arc::clone(&images.names);
+    let mut contents = Contents::new(images);
+    contents.names = Some(names);
+    Ok(contents)
+}
+
+/// Paths of all images anywhere inside a folder, in order; it is an error if there is none.
+pub(crate) fn image_names(root: &Path) -> Result<Vec<String>> {
+    let names = images_below(root, "")?;
+    if names.is_empty() {
+        return Err(Error::new(ErrorKind::Empty, "the folder holds no image").with_path(root));
+    }
+    Ok(names)
 }
 
 /// Whether there is an image anywhere inside a folder.
@@ -75,15 +102,16 @@ pub(crate) fn holds_images(path: &Path) -> Result<bool> {
 }
 
 impl Folder {
-    fn new(listing: Listing, options: &Options) -> Result<Self> {
+    fn new(root: &Path, names: Vec<String>, options: &Options, grey: bool) -> Result<Self> {
         let crop = options.crop.map(resize::check_crop).transpose()?;
         let mut folder = Self {
-            root: listing.root,
-            names: listing.names.into(),
+            root: root.to_owned(),
+            names: names.into(),
             resize: options.resize,
             crop,
+            grey,
             shape: Shape {
-                channels: 3,
+                channels: if grey { 1 } else { 3 },
                 height: 0,
                 width: 0,
             },
@@ -124,6 +152,9 @@ impl Images for Folder {
     fn image(&self, index: usize) -> Result<Image> {
         let path = self.path(index);
         let mut image = decode::decode(&path)?;
+        if self.grey {
+            image = image.to_grey();
+        }
         let (width, height) = self
             .resized((image.width, image.height))
             .map_err(|e| e.with_path(&path))?;
@@ -139,7 +170,11 @@ impl Images for Folder {
             );
             return Err(Error::new(ErrorKind::Shape, message).with_path(path));
         }
-        Ok(image.to_image())
+        Ok(if self.grey {
+            image.to_grey_image()
+        } else {
+            image.to_image()
+        })
     }
 }
 
@@ -200,7 +235,7 @@ impl Listing {
             }
         }
         if names.is_empty() {
-            let message = "the folder holds no image; PNG and JPEG files are read, \
+            let message = "the folder holds no image; PNG, JPEG, WebP and BMP files are read, \
                            one folder per class or all in one";
             return Err(Error::new(ErrorKind::Empty, message).with_path(root));
         }
@@ -221,7 +256,10 @@ struct Labels {
 impl Labels {
     /// Numbers classes as their folders are sorted.
     fn by_order(listing: &Listing) -> Option<Self> {
-        let classes = listing.classes.as_ref()?;
+        let classes = listing
+            .classes
+            .as_ref()
+            .filter(|classes| classes.len() > 1)?;
         let labels = classes
             .iter()
             .enumerate()
@@ -239,22 +277,8 @@ impl Labels {
             let message = "a list of classes needs folders of classes, and there are none";
             return Err(Error::new(ErrorKind::Options, message).with_path(&listing.root));
         };
-        let text = fs::read_to_string(file).map_err(|e| Error::io(e, file))?;
-        let classes: Vec<String> = text
-            .trim_end()
-            .lines()
-            .map(|l| l.trim().to_owned())
-            .collect();
-        let mut numbers = HashMap::new();
-        for (number, class) in classes.iter().enumerate() {
-            if class.is_empty() || numbers.insert(class.as_str(), number as i64).is_some() {
-                let message = format!(
-                    "line {} is empty or repeats a class; each line names one class",
-                    number + 1
-                );
-                return Err(Error::new(ErrorKind::Corrupt, message).with_path(file));
-            }
-        }
+        let classes = labels::read_classes(file)?;
+        let numbers: HashMap<&str, i64> = classes.iter().map(String::as_str).zip(0..).collect();
         let mut labels = Vec::with_capacity(listing.names.len());
         for (folder, images) in folders {
             let Some(&number) = numbers.get(folder.as_str()) else {
@@ -345,7 +369,10 @@ fn images_below(folder: &Path, class: &str) -> Result<Vec<String>> {
     images.sort_unstable();
     let paths = images.into_iter();
     Ok(paths
-        .map(|(folder, name)| format!("{folder}/{name}"))
+        .map(|(folder, name)| match &*folder {
+            "" => name,
+            _ => format!("{folder}/{name}"),
+        })
         .collect())
 }
 

@@ -2,7 +2,9 @@
 //!
 //! The format is described on <http://yann.lecun.com/exdb/mnist/>: two zero
 //! bytes, a byte for the element type (8 is the unsigned byte), a byte for the
-//! number of dimensions, the dimensions in 32 bits each, the elements.
+//! number of dimensions, the dimensions in 32 bits each, the elements. Fashion-MNIST, KMNIST
+//! and EMNIST have the same format. EMNIST's images are transposed in its files, and they
+//! are left so, as torchvision leaves them; the labels of `letters` are 1 to 26.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,13 +22,7 @@ const BYTES: u8 = 8;
 /// beside it if they are there.
 pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
     let path = if path.is_dir() {
-        find_in_folder(path, options.split).ok_or_else(|| {
-            let message = format!(
-                "the folder holds no {}-images-idx3-ubyte, with or without .gz",
-                split_name(options.split)
-            );
-            Error::new(ErrorKind::Missing, message).with_path(path)
-        })?
+        choose_in_folder(path, options.split)?
     } else {
         path.to_owned()
     };
@@ -36,7 +32,7 @@ pub(crate) fn open(path: &Path, options: &Options) -> Result<Contents> {
     if options.labels.is_none()
         && let Some(labels) = labels_beside(&path)
     {
-        contents.labels = Some(read_labels(&labels)?);
+        contents.labels = Some(read_labels(&labels)?.into());
     }
     Ok(contents)
 }
@@ -66,28 +62,82 @@ pub(crate) fn is_labels(content: &[u8]) -> bool {
 pub(crate) fn holds_images(folder: &Path) -> bool {
     [Split::Test, Split::Train]
         .into_iter()
-        .any(|split| find_in_folder(folder, split).is_some())
+        .any(|split| !find_in_folder(folder, split).is_empty())
 }
 
-fn split_name(split: Split) -> &'static str {
-    match split {
-        Split::Test => "t10k",
-        Split::Train => "train",
-    }
-}
+/// The folders in which torchvision keeps data sets as IDX files, inside its root.
+const ROOTS: [&str; 4] = ["MNIST", "FashionMNIST", "KMNIST", "EMNIST"];
 
-/// The file of images in a folder, in its subfolder `raw` or in `MNIST/raw`,
-/// where torchvision puts it.
-fn find_in_folder(folder: &Path, split: Split) -> Option<PathBuf> {
-    let split = split_name(split);
-    let names = [
-        format!("{split}-images-idx3-ubyte"),
-        format!("{split}-images.idx3-ubyte"),
-    ];
-    ["", "raw", "MNIST/raw"]
+/// The splits of EMNIST, each of which has files of its own.
+const EMNIST: [&str; 6] = [
+    "byclass", "bymerge", "balanced", "letters", "digits", "mnist",
+];
+
+/// The files of images in a folder, in its subfolder `raw` and where torchvision puts them;
+/// one of each data set.
+fn find_in_folder(folder: &Path, split: Split) -> Vec<PathBuf> {
+    let (mnist, emnist) = match split {
+        Split::Test => ("t10k", "test"),
+        Split::Train => ("train", "train"),
+    };
+    let mut sets = vec![mnist.to_owned()];
+    sets.extend(EMNIST.map(|name| format!("emnist-{name}-{emnist}")));
+    let in_folder = |sub: &Path| {
+        sets.iter()
+            .filter_map(|set| {
+                let names = [
+                    format!("{set}-images-idx3-ubyte"),
+                    format!("{set}-images.idx3-ubyte"),
+                ];
+                names
+                    .into_iter()
+                    .find_map(|name| with_or_without_gz(sub.join(name)))
+            })
+            .collect::<Vec<_>>()
+    };
+    let own = ["", "raw"]
         .into_iter()
-        .flat_map(|sub| names.iter().map(move |name| folder.join(sub).join(name)))
-        .find_map(with_or_without_gz)
+        .map(|sub| in_folder(&folder.join(sub)));
+    if let Some(own) = own.into_iter().find(|found| !found.is_empty()) {
+        return own;
+    }
+    ROOTS
+        .into_iter()
+        .flat_map(|set| in_folder(&folder.join(set).join("raw")))
+        .collect()
+}
+
+/// The one file of images in a folder; several leave open which is meant.
+fn choose_in_folder(folder: &Path, split: Split) -> Result<PathBuf> {
+    let mut found = find_in_folder(folder, split);
+    match found.len() {
+        1 => Ok(found.swap_remove(0)),
+        0 => {
+            let name = match split {
+                Split::Test => "t10k",
+                Split::Train => "train",
+            };
+            let message =
+                format!("the folder holds no {name}-images-idx3-ubyte, with or without .gz");
+            Err(Error::new(ErrorKind::Missing, message).with_path(folder))
+        }
+        _ => {
+            let list: Vec<_> = found
+                .iter()
+                .map(|path| {
+                    path.strip_prefix(folder)
+                        .unwrap_or(path)
+                        .display()
+                        .to_string()
+                })
+                .collect();
+            let message = format!(
+                "the folder holds several sets; name one: {}",
+                list.join(", ")
+            );
+            Err(Error::new(ErrorKind::Unrecognised, message).with_path(folder))
+        }
+    }
 }
 
 /// The file of labels beside a file of images, by the usual exchange of words.

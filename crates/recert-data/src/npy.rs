@@ -3,9 +3,12 @@
 use std::io::Read;
 use std::path::Path;
 
+use half::f16;
+
 use crate::contents::Contents;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
+use crate::labels::{RawLabels, one_hot};
 use crate::npy_header::{self, Descr};
 use crate::strided::{Element, Strided, dims_text};
 
@@ -73,48 +76,142 @@ impl RawArray {
         Strided::from_array(path, &self.dims, self.fortran, element, self.bytes, 0)
     }
 
-    /// Takes the array as labels: integers, [N] or [N, 1].
-    pub(crate) fn to_labels(&self, path: &Path) -> Result<Vec<i64>> {
-        if !matches!(self.dims[..], [_] | [_, 1]) {
-            let message = format!(
-                "labels of {} are not read; store one whole number per image, [N]",
-                dims_text(&self.dims)
-            );
-            return Err(Error::new(ErrorKind::Shape, message).with_path(path));
+    /// Takes the array as labels: whole numbers or names, [N] or [N, 1], or one-hot rows,
+    /// [N, K] of a 1 and otherwise 0.
+    pub(crate) fn to_labels(&self, path: &Path) -> Result<RawLabels> {
+        let is_rows = match self.dims[..] {
+            [_] | [_, 1] => false,
+            [_, columns] if columns > 1 => true,
+            _ => return Err(self.no_labels(path)),
+        };
+        let size = self.descr.size;
+        match (self.descr.kind, size) {
+            (b'U' | b'S', 1..) if !is_rows => return self.texts(path).map(RawLabels::Names),
+            (b'u' | b'i', 1 | 2 | 4 | 8) | (b'f', 2 | 4 | 8) | (b'b', 1) => {}
+            _ => {
+                let message = format!(
+                    "labels of type '{}' are not read; store integers, or names as text",
+                    self.descr
+                );
+                return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
+            }
         }
-        let (kind, size) = (self.descr.kind, self.descr.size);
-        if !(matches!(kind, b'u' | b'i') && matches!(size, 1 | 2 | 4 | 8)) {
-            let message = format!(
-                "labels of type '{}' are not read; store integers",
-                self.descr
-            );
-            return Err(Error::new(ErrorKind::Unsupported, message).with_path(path));
+        if is_rows {
+            return self.one_hot_rows(path);
         }
-        let label = |bytes: &[u8]| {
-            // Sign and magnitude of any integer of 8 bytes or fewer fit here.
-            let fill = |top: u8| if kind == b'i' && top >= 0x80 { 0xff } else { 0 };
-            let mut wide = [0; 16];
-            if self.descr.big_endian {
-                wide.fill(fill(bytes[0]));
-                wide[16 - size..].copy_from_slice(bytes);
-                i128::from_be_bytes(wide)
+        let labels = self.bytes.chunks_exact(size).enumerate();
+        let labels = labels.map(|(i, bytes)| {
+            let label = match self.number(bytes) {
+                Number::Whole(label) => i64::try_from(label).map_err(|_| label.to_string()),
+                Number::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
+                    Ok(value as i64)
+                }
+                Number::Float(value) => Err(value.to_string()),
+            };
+            label.map_err(|label| {
+                let message = format!("label {label} of image {i} is not that of a class");
+                Error::new(ErrorKind::Label, message).with_path(path)
+            })
+        });
+        Ok(RawLabels::Numbers(labels.collect::<Result<_>>()?))
+    }
+
+    fn no_labels(&self, path: &Path) -> Error {
+        let message = format!(
+            "labels of {} are not read; store one whole number per image, [N], or one-hot rows",
+            dims_text(&self.dims)
+        );
+        Error::new(ErrorKind::Shape, message).with_path(path)
+    }
+
+    fn one_hot_rows(&self, path: &Path) -> Result<RawLabels> {
+        // The bytes are as many as the dimensions call for, so these fit.
+        let size = self.descr.size;
+        let (rows, columns) = (self.dims[0] as usize, self.dims[1] as usize);
+        let value = |row: usize, column: usize| {
+            let index = if self.fortran {
+                column * rows + row
             } else {
-                wide.fill(fill(bytes[size - 1]));
-                wide[..size].copy_from_slice(bytes);
-                i128::from_le_bytes(wide)
+                row * columns + column
+            };
+            match self.number(&self.bytes[index * size..][..size]) {
+                Number::Whole(value) => value as f64,
+                Number::Float(value) => value,
             }
         };
-        let labels = self.bytes.chunks_exact(size).enumerate();
-        labels
-            .map(|(i, bytes)| {
-                let label = label(bytes);
-                i64::try_from(label).map_err(|_| {
-                    let message = format!("label {label} of image {i} is not that of a class");
-                    Error::new(ErrorKind::Label, message).with_path(path)
-                })
+        let labels = (0..rows).map(|row| {
+            one_hot((0..columns).map(|column| value(row, column))).ok_or_else(|| {
+                let message = format!(
+                    "labels of {} are taken as one-hot, but row {row} is not a single 1 among 0; \
+                     store one whole number per image, [N]",
+                    dims_text(&self.dims)
+                );
+                Error::new(ErrorKind::Shape, message).with_path(path)
             })
+        });
+        Ok(RawLabels::Numbers(labels.collect::<Result<_>>()?))
+    }
+
+    /// The elements as texts, without the zeros that fill them up.
+    fn texts(&self, path: &Path) -> Result<Vec<String>> {
+        let text = |(i, bytes): (usize, &[u8])| {
+            let text = if self.descr.kind == b'S' {
+                let end = bytes
+                    .iter()
+                    .rposition(|&b| b != 0)
+                    .map_or(0, |last| last + 1);
+                String::from_utf8(bytes[..end].to_vec()).ok()
+            } else {
+                let codes = bytes.chunks_exact(4).map(|code| {
+                    let code = [code[0], code[1], code[2], code[3]];
+                    if self.descr.big_endian {
+                        u32::from_be_bytes(code)
+                    } else {
+                        u32::from_le_bytes(code)
+                    }
+                });
+                let text: Option<String> = codes.map(char::from_u32).collect();
+                text.map(|text| text.trim_end_matches('\0').to_owned())
+            };
+            text.filter(|text| !text.is_empty()).ok_or_else(|| {
+                let message = format!("the label of image {i} is no text");
+                Error::new(ErrorKind::Label, message).with_path(path)
+            })
+        };
+        self.bytes
+            .chunks_exact(self.descr.size)
+            .enumerate()
+            .map(text)
             .collect()
     }
+
+    /// The value of an element of integers, floats or truth values.
+    fn number(&self, bytes: &[u8]) -> Number {
+        let mut little = [0; 8];
+        let size = bytes.len();
+        for (i, &b) in bytes.iter().enumerate() {
+            little[if self.descr.big_endian {
+                size - 1 - i
+            } else {
+                i
+            }] = b;
+        }
+        let bits = u64::from_le_bytes(little);
+        let unused = 64 - 8 * size as u32;
+        match (self.descr.kind, size) {
+            (b'f', 2) => Number::Float(f16::from_bits(bits as u16).to_f64()),
+            (b'f', 4) => Number::Float(f64::from(f32::from_bits(bits as u32))),
+            (b'f', _) => Number::Float(f64::from_bits(bits)),
+            (b'i', _) => Number::Whole(i128::from((bits << unused) as i64 >> unused)),
+            _ => Number::Whole(i128::from(bits)),
+        }
+    }
+}
+
+/// The value of an element.
+enum Number {
+    Whole(i128),
+    Float(f64),
 }
 
 #[cfg(test)]
@@ -132,7 +229,10 @@ mod tests {
             dims: vec![(bytes.len() / size.max(1)) as u64],
             bytes: bytes.to_vec(),
         };
-        array.to_labels(Path::new("y.npy"))
+        match array.to_labels(Path::new("y.npy"))? {
+            RawLabels::Numbers(numbers) => Ok(numbers),
+            RawLabels::Names(names) => panic!("{names:?}"),
+        }
     }
 
     #[test]
@@ -159,9 +259,17 @@ mod tests {
             }
         }
         assert_eq!(labels(b'u', 1, false, &[255, 3]).unwrap(), [255, 3]);
+        assert_eq!(labels(b'b', 1, false, &[1, 0]).unwrap(), [1, 0]);
+        let floats = [7_f32, -2.0].map(f32::to_be_bytes).concat();
+        assert_eq!(labels(b'f', 4, true, &floats).unwrap(), [7, -2]);
+        let error = labels(b'f', 8, false, &0.5_f64.to_le_bytes()).unwrap_err();
+        assert!(
+            error.to_string().contains("label 0.5 of image 0"),
+            "{error}"
+        );
         let error = labels(b'u', 8, false, &[0xff; 8]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Label);
-        for (kind, size) in [(b'f', 4), (b'b', 1), (b'i', 3), (b'u', 0)] {
+        for (kind, size) in [(b'f', 3), (b'c', 8), (b'i', 3), (b'u', 0), (b'U', 0)] {
             let error = labels(kind, size, false, &[0; 12]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
         }

@@ -20,6 +20,9 @@ pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// The longest header text that is read; numpy itself stops at 10,000 bytes.
 const LONGEST: usize = 65_535;
 
+/// The longest text that is read as the name of a class, in characters.
+const LONGEST_TEXT: u64 = 1024;
+
 /// The description of an array at the beginning of an npy file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Header {
@@ -35,7 +38,7 @@ pub(crate) struct Header {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Descr {
     pub(crate) big_endian: bool,
-    /// `b'u'`, `b'i'`, `b'f'`, `b'b'`, ...
+    /// `b'u'`, `b'i'`, `b'f'`, `b'b'`, and `b'S'` and `b'U'` for texts of bytes and of characters.
     pub(crate) kind: u8,
     /// Bytes an element.
     pub(crate) size: usize,
@@ -48,7 +51,12 @@ impl fmt::Display for Descr {
             _ if self.big_endian => '>',
             _ => '<',
         };
-        write!(f, "{order}{}{}", char::from(self.kind), self.size)
+        let size = if self.kind == b'U' {
+            self.size / 4
+        } else {
+            self.size
+        };
+        write!(f, "{order}{}{size}", char::from(self.kind))
     }
 }
 
@@ -205,23 +213,30 @@ impl<'a> Cursor<'a> {
             );
             Error::new(ErrorKind::Unsupported, message)
         };
+        if text.ends_with(b"O") {
+            let message = "holds Python objects; store numbers, or texts: \
+                `numpy.save(\"x.npy\", x.astype(str))`";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         let [order, kind, digits @ ..] = text else {
             return Err(unsupported());
         };
+        let is_text = matches!(kind, b'S' | b'U');
         let size = number(digits)
-            .filter(|&size| size <= 16)
+            .filter(|&size| size <= if is_text { LONGEST_TEXT } else { 16 })
             .ok_or_else(unsupported)?;
         let big_endian = match order {
             b'>' => true,
             b'<' => false,
             // One byte has no order.
-            b'|' if size <= 1 => false,
+            b'|' if size <= 1 || *kind == b'S' => false,
             _ => return Err(unsupported()),
         };
         Ok(Descr {
             big_endian,
             kind: *kind,
-            size: size as usize,
+            // A character of a text has four bytes.
+            size: size as usize * if *kind == b'U' { 4 } else { 1 },
         })
     }
 
@@ -354,7 +369,7 @@ mod tests {
                 ErrorKind::Unsupported,
             ),
             (
-                "{'descr': '<U99', 'fortran_order': False, 'shape': ()}",
+                "{'descr': '<V99', 'fortran_order': False, 'shape': ()}",
                 ErrorKind::Unsupported,
             ),
         ];

@@ -3,6 +3,7 @@
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
+use zip::CompressionMethod;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
@@ -80,7 +81,7 @@ fn choose<'a>(
     split: Split,
 ) -> Result<Option<&'a str>> {
     let found: Vec<&str> = wanted(table, split)
-        .filter_map(|wanted| names.iter().find(|name| *name == wanted))
+        .filter_map(|wanted| names.iter().find(|name| name.eq_ignore_ascii_case(wanted)))
         .map(String::as_str)
         .collect();
     match found[..] {
@@ -106,8 +107,11 @@ fn read<R: Read + Seek>(
     let mut entry = archive
         .by_name(&format!("{name}.npy"))
         .map_err(|e| zip_error(e, &array_path))?;
-    // The length that the archive states is not trusted, so none is passed on.
-    let array = npy::read(&mut entry, None, &array_path)?;
+    // The length that the archive states of compressed data is not trusted, so none is passed on.
+    // That of stored data is a length of the file.
+    let stored = entry.compression() == CompressionMethod::Stored;
+    let length = stored.then(|| entry.size());
+    let array = npy::read(&mut entry, length, &array_path)?;
     Ok((array, array_path))
 }
 

@@ -14,25 +14,46 @@ pub enum Format {
     Cifar10Python,
     /// CIFAR-10 binary records: a byte of label and 3072 bytes of pixels each.
     Cifar10Binary,
-    /// IDX as of MNIST, plain or compressed by gzip.
+    /// Torchvision's `cifar-100-python`: pickles of numpy arrays; the fine labels are read.
+    Cifar100Python,
+    /// CIFAR-100 binary records: the bytes of the coarse and of the fine label, of which the
+    /// fine one is read, and 3072 bytes of pixels each.
+    Cifar100Binary,
+    /// SVHN's cropped digits: MAT files of `X` and `y`, whose label 10 becomes 0.
+    Svhn,
+    /// Tiny-ImageNet: a folder of images with `val_annotations.txt`, or that of the whole set.
+    TinyImageNet,
+    /// IDX as of MNIST, Fashion-MNIST, KMNIST and EMNIST, plain or compressed by gzip.
     Idx,
-    /// PNG and JPEG files, one folder per class, or one folder without classes.
+    /// PNG, JPEG, WebP and BMP files, one folder per class, or one folder without classes;
+    /// three channels.
     ImageFolder,
+    /// The same files in one channel, as Pillow's `convert("L")` makes it. Only a prefix
+    /// chooses this.
+    GreyFolder,
     /// One numpy array.
     Npy,
     /// A zip file of numpy arrays.
     Npz,
+    /// A text of a row of comma-separated pixels per image, the label first or no labels.
+    Csv,
 }
 
 impl Format {
     /// All formats, in the order in which messages list them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 12] = [
         Self::Cifar10Python,
         Self::Cifar10Binary,
+        Self::Cifar100Python,
+        Self::Cifar100Binary,
+        Self::Svhn,
+        Self::TinyImageNet,
         Self::Idx,
         Self::ImageFolder,
+        Self::GreyFolder,
         Self::Npy,
         Self::Npz,
+        Self::Csv,
     ];
 
     /// What forces this format in a [`DataSpec`], without the colon.
@@ -44,11 +65,25 @@ impl Format {
         match self {
             Self::Cifar10Python => "cifar10",
             Self::Cifar10Binary => "cifar10-bin",
+            Self::Cifar100Python => "cifar100",
+            Self::Cifar100Binary => "cifar100-bin",
+            Self::Svhn => "svhn",
+            Self::TinyImageNet => "tiny-imagenet",
             Self::Idx => "idx",
             Self::ImageFolder => "folder",
+            Self::GreyFolder => "grey",
             Self::Npy => "npy",
             Self::Npz => "npz",
+            Self::Csv => "csv",
         }
+    }
+
+    /// Whether the data are image files, which may be scaled and cropped.
+    pub(crate) fn is_files(self) -> bool {
+        matches!(
+            self,
+            Self::ImageFolder | Self::GreyFolder | Self::TinyImageNet
+        )
     }
 
     /// The list of formats and prefixes that ends messages about unknown formats.
@@ -66,10 +101,16 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Cifar10Python => "CIFAR-10 python batches",
             Self::Cifar10Binary => "CIFAR-10 binary records",
+            Self::Cifar100Python => "CIFAR-100 python batches",
+            Self::Cifar100Binary => "CIFAR-100 binary records",
+            Self::Svhn => "SVHN, MAT files",
+            Self::TinyImageNet => "Tiny-ImageNet",
             Self::Idx => "IDX",
             Self::ImageFolder => "image folder",
+            Self::GreyFolder => "image folder, greyscale",
             Self::Npy => "npy",
             Self::Npz => "npz",
+            Self::Csv => "rows of pixels",
         })
     }
 }
@@ -77,8 +118,14 @@ impl fmt::Display for Format {
 impl FromStr for Format {
     type Err = Error;
 
-    /// Reads a prefix such as `cifar10-bin`, without the colon.
+    /// Reads a prefix such as `cifar10-bin`, without the colon; `mat` is another word for
+    /// `svhn`, and `gray` for `grey`.
     fn from_str(prefix: &str) -> Result<Self> {
+        let prefix = match prefix {
+            "mat" => "svhn",
+            "gray" => "grey",
+            prefix => prefix,
+        };
         let known = Self::ALL.into_iter().find(|f| f.prefix() == prefix);
         known.ok_or_else(|| {
             Error::new(
@@ -195,21 +242,24 @@ pub enum Split {
 pub struct Options {
     /// The test or the training set.
     pub split: Split,
-    /// Image folders only: scales the shorter side to this many pixels, exactly
+    /// Image files only: scales the shorter side to this many pixels, exactly
     /// as torchvision's `Resize` does with Pillow's antialiased bilinear filter.
     pub resize: Option<u32>,
-    /// Image folders only: cuts the central square of this side, after resizing,
+    /// Image files only: cuts the central square of this side, after resizing,
     /// exactly as torchvision's `CenterCrop`, which pads smaller images with black.
     pub crop: Option<u32>,
     /// A number to add to every label, whichever file it comes from: 1 for a
     /// network whose class 0 is "background".
     pub label_offset: i64,
-    /// Labels to use in place of the format's own: an npy file of integers or an
-    /// IDX file of labels, one label per image in the order of the images.
+    /// Labels to use in place of the format's own, one per image in the order of the images:
+    /// an npy file (numbers, one-hot rows or names), an IDX file of labels, or a text: a label
+    /// a line, or a table (comma, tab, semicolon or blank) of one-hot rows, or of a column
+    /// that counts the images or names them, and one of labels.
     pub labels: Option<PathBuf>,
-    /// Image folders only: a text file of folder names, one per line; the label of
-    /// a class is then the number of its line, from 0. Needed where the folder
-    /// holds only some of the classes, such as a part of `ImageNet` (`wnids.txt`).
+    /// A text file of the names of classes, one per line; the label of a class is then the
+    /// number of its line, from 0. For image folders, whose folders it names: needed where the
+    /// folder holds only some of the classes, such as a part of `ImageNet` (`wnids.txt`). And
+    /// for labels that are names, whose numbers nothing else states.
     pub classes: Option<PathBuf>,
 }
 
@@ -227,6 +277,10 @@ mod tests {
             (r"folder:C:\val", Some(Format::ImageFolder), r"C:\val"),
             ("npy:x:y", Some(Format::Npy), "x:y"),
             ("npz:x", Some(Format::Npz), "x"),
+            ("svhn:x.mat", Some(Format::Svhn), "x.mat"),
+            ("cifar100:x", Some(Format::Cifar100Python), "x"),
+            ("tiny-imagenet:x", Some(Format::TinyImageNet), "x"),
+            ("grey:x", Some(Format::GreyFolder), "x"),
             (r"C:\data", None, r"C:\data"),
             ("d:data", None, "d:data"),
             ("./npy:x", None, "./npy:x"),

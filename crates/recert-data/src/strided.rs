@@ -59,14 +59,33 @@ impl Strided {
     pub(crate) fn from_records(path: &Path, bytes: Vec<u8>, gap: usize, shape: Shape) -> Self {
         let plane = shape.height * shape.width;
         let record = gap + shape.channels * plane;
+        Self::from_bytes(path, bytes, gap, shape, [record, plane, shape.width, 1])
+    }
+
+    /// Images of one byte per pixel in a column-major array of [row, column, channel, image],
+    /// which is how MATLAB stores them.
+    pub(crate) fn from_matlab(path: &Path, bytes: Vec<u8>, shape: Shape) -> Self {
+        let plane = shape.height * shape.width;
+        let image = shape.channels * plane;
+        Self::from_bytes(path, bytes, 0, shape, [image, plane, 1, shape.height])
+    }
+
+    /// Images of bytes whose distances are `strides`, after `offset` bytes in each.
+    fn from_bytes(
+        path: &Path,
+        bytes: Vec<u8>,
+        offset: usize,
+        shape: Shape,
+        strides: [usize; 4],
+    ) -> Self {
         Self {
             path: path.to_owned(),
-            len: bytes.len() / record,
+            len: bytes.len() / strides[0],
             bytes,
             element: Element::U8,
             shape,
-            offset: gap,
-            strides: [record, plane, shape.width, 1],
+            offset,
+            strides,
         }
     }
 

@@ -57,10 +57,12 @@ flags! {
         /// Read the images of the training set, not of the test set
         #[arg(long)]
         train: bool,
-        /// Labels for data that has none: an npy or IDX file
+        /// Labels for data that has none: npy, IDX, or text (a label per line, or a csv of image
+        /// and label)
         #[arg(long, value_name = "FILE")]
         labels: Option<PathBuf>,
-        /// Image folders: folder names, one per line, that number the classes (such as wnids.txt)
+        /// Names of the classes, one per line, in the network's order: for image folders (such as
+        /// wnids.txt) and for labels that are names
         #[arg(long, value_name = "FILE")]
         classes: Option<PathBuf>,
         /// Add this to every label (1 for networks whose class 0 is "background")

@@ -493,8 +493,10 @@ fn labels_of_their_own() {
         ErrorKind::Shape,
         "table.npy: labels of shape [1, 2]",
     );
+    let text = temp.write("text", "3\n4\n");
+    assert_eq!(labels(&with(&text, 0).unwrap()), [3, 4]);
     refused(
-        with(&temp.write("text", "3\n4\n"), 0),
+        with(&temp.write("binary", b"\x01\x02"), 0),
         ErrorKind::Unrecognised,
         "neither",
     );

@@ -90,6 +90,22 @@ fn flat_folders_and_single_images_have_no_labels() {
 }
 
 #[test]
+fn one_folder_alone_is_no_class() {
+    let temp = Temp::new();
+    temp.write("images/a.png", grey(1));
+    temp.write("images/b.png", grey(2));
+    let data = open(temp.path()).unwrap();
+    assert_eq!(names(&data), ["images/a.png", "images/b.png"]);
+    assert_eq!((data.label(0), data.class_names()), (None, None));
+    let options = Options {
+        classes: Some(temp.write("classes.txt", "cats\nimages\n")),
+        ..Options::default()
+    };
+    let data = open_with(temp.path(), &options).unwrap();
+    assert_eq!(labels(&data), [1, 1]);
+}
+
+#[test]
 fn a_list_of_classes_gives_the_labels() {
     let temp = Temp::new();
     temp.write("set/n2/x.png", grey(0));
@@ -184,9 +200,9 @@ fn folders_without_usable_images_are_refused() {
         "no image, so labels",
     );
     check(
-        &[("a/x.png", image), ("a/y.webp", b"x")],
+        &[("a/x.png", image), ("a/y.gif", b"x")],
         ErrorKind::Unsupported,
-        "y.webp",
+        "y.gif",
     );
     check(&[("x.tiff", b"x")], ErrorKind::Unsupported, "x.tiff");
     check(
@@ -197,7 +213,7 @@ fn folders_without_usable_images_are_refused() {
     check(
         &[("a/x.png", b"no image")],
         ErrorKind::Corrupt,
-        "x.png: is neither a PNG nor a JPEG",
+        "x.png: is neither a PNG nor a JPEG, WebP",
     );
     check(
         &[("a/x.png", &image[..20])],
@@ -208,6 +224,7 @@ fn folders_without_usable_images_are_refused() {
     // "train" is also a vehicle.
     let temp = Temp::new();
     temp.write("train/x.png", image);
+    temp.write("val/x.png", image);
     assert_eq!(open(temp.path()).unwrap().class_name(0), Some("train"));
 }
 

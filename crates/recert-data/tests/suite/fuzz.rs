@@ -1,6 +1,8 @@
 //! Random and randomly damaged files of every format: errors, never a panic.
 
-use crate::support::{Temp, gzip, idx, npy, open_as, open_with, pickle, png, record, zip};
+use crate::support::{
+    Temp, golden, gzip, idx, mat, npy, open_as, open_with, pickle, pickle_100, png, record, zip,
+};
 use proptest::prelude::*;
 use recert_data::{Format, Options};
 
@@ -29,6 +31,14 @@ fn sound_files() -> Vec<Vec<u8>> {
         array,
         png(5, 6, [1, 2, 3]),
         jpeg.into_inner(),
+        pickle_100(&[3], &record(0, 9)[1..]),
+        golden("svhn.mat"),
+        mat(false),
+        golden("lossless.webp"),
+        golden("lossy.webp"),
+        golden("palette.bmp"),
+        b"label,a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p\n3,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,255\n"
+            .to_vec(),
     ]
 }
 
@@ -73,7 +83,7 @@ proptest! {
     fn random_bytes_after_a_magic(
         magic in prop::sample::select(vec![
             &b"\x93NUMPY\x01\x00"[..], b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08", b"\x00\x00\x08\x03",
-            b"\x80\x02", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xdb",
+            b"\x80\x02", b"MATLAB 5.0 MAT-file", b"RIFF\xff\0\0\0WEBPVP8 ", b"RIFF\xff\0\0\0WEBPVP8L", b"BM\xff\xff\0\0\0\0\0\0", b"label,0\n", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xdb",
         ]),
         bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
@@ -82,7 +92,7 @@ proptest! {
 
     #[test]
     fn damaged_files(
-        which in 0_usize..8,
+        which in 0_usize..15,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in prop::option::of(any::<prop::sample::Index>()),
         early: bool,

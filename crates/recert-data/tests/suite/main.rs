@@ -2,6 +2,8 @@
 
 mod arrays;
 mod folders;
+mod foreign;
+mod formats;
 mod fuzz;
 mod golden;
 mod support;

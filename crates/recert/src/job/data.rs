@@ -16,9 +16,10 @@ use crate::{Error, ErrorKind, Field, Result};
 pub struct DataOptions {
     /// Read the training half of a data set that has both.
     pub train: bool,
-    /// Labels for data that has none: an npy or IDX file.
+    /// Labels for data that has none: an npy, IDX or text file.
     pub labels: Option<PathBuf>,
-    /// For image folders: a file of folder names, one per line, that number the classes.
+    /// For image folders and for labels that are names: a file of the names of the classes,
+    /// one per line, which number them.
     pub classes: Option<PathBuf>,
     /// Added to every label.
     pub label_offset: Option<i64>,

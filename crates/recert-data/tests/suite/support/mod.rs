@@ -79,6 +79,73 @@ pub(crate) fn pickle(labels: &[u8], pixels: &[u8], names: &[&str]) -> Vec<u8> {
     file
 }
 
+/// A pickled batch of CIFAR-100, with coarse labels as well.
+pub(crate) fn pickle_100(labels: &[u8], pixels: &[u8]) -> Vec<u8> {
+    let names: Vec<String> = (0..labels.len()).map(|i| format!("{i}.png")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let file = pickle(labels, pixels, &names);
+    let mut fine = b"\x80\x02}q\x01(U\x0dcoarse_labels]q\x20(".to_vec();
+    fine.extend(labels.iter().flat_map(|_| [b'K', 19]));
+    fine.extend(b"eU\x0bfine_labels");
+    // After the key 'labels' and what comes before it.
+    fine.extend(&file[14..]);
+    fine
+}
+
+/// A MAT file of SVHN's arrays with two images, not compressed, of either byte order.
+pub(crate) fn mat(big_endian: bool) -> Vec<u8> {
+    let word = |value: u32| {
+        if big_endian {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
+    };
+    let element = |code: u32, bytes: &[u8]| {
+        let mut element = [word(code), word(bytes.len() as u32)].concat();
+        element.extend(bytes);
+        element.resize(element.len().next_multiple_of(8), 0);
+        element
+    };
+    let words = |values: &[u32]| values.iter().flat_map(|&v| word(v)).collect::<Vec<u8>>();
+    let matrix = |name: &str, class: u32, dims: &[u32], code: u32, bytes: &[u8]| {
+        let parts = [
+            element(6, &words(&[class, 0])),
+            element(5, &words(dims)),
+            element(1, name.as_bytes()),
+            element(code, bytes),
+        ];
+        element(14, &parts.concat())
+    };
+    let mut file = b"MATLAB 5.0 MAT-file, written by a test".to_vec();
+    file.resize(124, b' ');
+    file.extend(if big_endian {
+        b"\x01\x00MI"
+    } else {
+        b"\x00\x01IM"
+    });
+    let pixels: Vec<u8> = (0..2 * 3072).map(|at| (at % 251) as u8).collect();
+    file.extend(matrix("X", 9, &[32, 32, 3, 2], 2, &pixels));
+    let labels: Vec<u8> = [10_i16, 3]
+        .into_iter()
+        .flat_map(|label| {
+            if big_endian {
+                label.to_be_bytes()
+            } else {
+                label.to_le_bytes()
+            }
+        })
+        .collect();
+    file.extend(matrix("y", 6, &[2, 1], 3, &labels));
+    file
+}
+
+/// A file of the folder of golden data.
+pub(crate) fn golden(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
 /// A PNG file of one colour.
 pub(crate) fn png(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
     let image = image::RgbImage::from_pixel(width, height, image::Rgb(colour));
