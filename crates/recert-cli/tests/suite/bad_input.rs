@@ -61,7 +61,7 @@ fn files_that_are_no_images_are_named() {
     std::fs::create_dir(place.path("folder")).unwrap();
     let files: [(&str, &str, &[u8], &str); 7] = [
         ("", "cut.npz", &whole[..whole.len() / 2], "damaged"),
-        ("", "garbage.npz", &zip, "damaged"),
+        ("", "garbage.npz", &zip, "zip archive without numpy arrays"),
         ("", "garbage.bin", &garbage, "not recognised"),
         ("", "empty.npz", &[], "empty"),
         ("cifar10-bin:", "cut.bin", &garbage[..4000], "bytes"),

@@ -81,7 +81,8 @@ fn direct_certificates_of_older_ledgers_are_checked_as_they_were() {
     };
     change(
         "DELETE FROM seal;
-         DELETE FROM journal;
+         DELETE FROM journal WHERE kind = 'concluded';
+         UPDATE journal SET id = (SELECT count(*) FROM journal AS j WHERE j.id <= journal.id);
          UPDATE claim SET parameters = replace(parameters, '\"class_of\":\"f\",', '')
              WHERE method = 'direct'",
     );

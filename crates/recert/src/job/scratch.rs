@@ -160,7 +160,7 @@ pub fn predict<'a>(
 /// If there is a ledger that cannot be read.
 ///
 /// ```
-/// use recert::job::{CertifyConfig, certify, fresh_seed};
+/// use recert::job::fresh_seed;
 ///
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

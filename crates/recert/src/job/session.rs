@@ -52,8 +52,6 @@ impl<'a> Job<'a> {
     /// Whatever reading inputs and running networks fails with.
     ///
     /// ```
-    /// use recert::job::{CertifyConfig, certify};
-    ///
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
