@@ -32,10 +32,8 @@ struct Show {
     words: bool,
     /// The progress bar.
     bar: bool,
-    /// Rows, on stdout.
+    /// Rows, on stdout, and what to do next.
     rows: bool,
-    /// What to do next.
-    next: bool,
 }
 
 /// What the rows of a network add up to.
@@ -136,7 +134,6 @@ impl<'a> Progress<'a> {
                 words: !args.quiet,
                 bar: !args.quiet && std::io::stderr().is_terminal(),
                 rows: !args.summary_only,
-                next: !args.summary_only,
             },
             log: args.log.as_deref().map(open_log).transpose()?,
             subject,
@@ -240,7 +237,7 @@ impl<'a> Progress<'a> {
                 terminal::say!("{name}{}", tally.line(pass.sigma));
             }
         }
-        if let Some(next) = self.next(pass).filter(|_| self.show.next) {
+        if let Some(next) = self.next(pass).filter(|_| self.show.rows) {
             terminal::say!("next: {next}");
         }
     }

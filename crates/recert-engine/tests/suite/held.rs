@@ -161,7 +161,7 @@ test_of_every_engine!(real_networks_pass, |engine| {
         ));
     }
     in_every_precision(engine, |setup, runtime| {
-        real_networks_pass(setup, runtime, &shared)
+        real_networks_pass(setup, runtime, &shared);
     })
 });
 fn real_networks_pass(setup: &Setup, runtime: &dyn recert_engine::Runtime, shared: &Path) {

@@ -15,6 +15,9 @@ struct Life {
     answered: Option<usize>,
 }
 
+/// Each network that the journal names, with the file it was named by.
+type Lives = BTreeMap<NetworkName, (Life, String)>;
+
 impl Life {
     fn is_candidate_at(&self, position: usize) -> bool {
         let named = self.named.is_some_and(|named| named <= position);
@@ -82,8 +85,8 @@ pub(super) fn check(ledger: &Ledger, networks: &[&Network], among: u32) -> Resul
 
 /// Every modified network that the ledger knows or knew, with its file; and the position that
 /// the next entry of the journal will have.
-fn lives(ledger: &Ledger) -> Result<(BTreeMap<NetworkName, (Life, String)>, usize)> {
-    let mut lives: BTreeMap<NetworkName, (Life, String)> = BTreeMap::new();
+fn lives(ledger: &Ledger) -> Result<(Lives, usize)> {
+    let mut lives = Lives::new();
     let journal = ledger.journal()?;
     let now = journal.len();
     let networks = ledger.networks()?;

@@ -283,10 +283,9 @@ impl Remark {
                 noisy_only: false, ..
             } => Field::Mean,
             Self::NearChance { .. } | Self::LargeSigma { .. } => Field::Sigma,
-            Self::SmallBudget { .. } => Field::Budget,
             Self::Unchanged { .. } => Field::Model,
             Self::OutputChosen { .. } => Field::Output,
-            Self::Unspent { .. } => Field::Budget,
+            Self::SmallBudget { .. } | Self::Unspent { .. } => Field::Budget,
             Self::BatchDependent { .. } => Field::Batch,
             Self::RadiusOutOfReach { .. } => Field::UntilRadius,
             Self::Via { .. } => Field::Via,
@@ -296,6 +295,10 @@ impl Remark {
 }
 
 impl fmt::Display for Remark {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "an arm for each remark, and nothing else"
+    )]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EngineChosen { network, engine } => {

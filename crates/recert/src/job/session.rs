@@ -217,16 +217,13 @@ impl<'a> Session<'a> {
             ),
             None => (Ledger::open(&self.ledger)?, PassKind::Recertify),
         };
-        let networks = match self.header {
-            Some(_) => vec![ledger.base()],
+        let networks = if self.header.is_some() {
+            vec![ledger.base()]
+        } else {
             // All at once, before any of them runs: the journal records that.
-            None => {
-                let identities = self
-                    .networks
-                    .iter()
-                    .map(|network| network.identity().clone());
-                ledger.name_networks(&identities.collect::<Vec<_>>())?
-            }
+            let identities = self.networks.iter();
+            let identities = identities.map(|network| network.identity().clone());
+            ledger.name_networks(&identities.collect::<Vec<_>>())?
         };
         for (network, &id) in self.networks.iter().zip(&networks) {
             if let Some(held) = network.held() {

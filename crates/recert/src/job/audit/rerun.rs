@@ -363,7 +363,7 @@ impl Again<'_> {
         };
         let mut reply = self.given.worker.evaluate(&request, &image.pixels);
         let result = reply.results.pop().expect("an assignment has a result");
-        let output = result.map_err(|failure| recert_smooth::Error::from(failure))?;
+        let output = result.map_err(recert_smooth::Error::from)?;
         let answers = self.given.kept.take();
         let answers = answers.unwrap_or_else(|| Answers::Classes(Vec::new()));
         self.seen.scored |= answers.has_logits();
