@@ -12,7 +12,10 @@
 //!
 //! `SOUNDNESS.md` states what this shows and what it does not.
 
-use std::fmt;
+mod found;
+mod reach;
+mod rows;
+
 use std::thread;
 
 use recert_graph::{
@@ -22,9 +25,14 @@ use recert_graph::{
 
 use crate::feed::Feed;
 use crate::{
-    Answers, Class, EngineIdentity, Error, ErrorKind, ImageShape, Network, NetworkOptions,
-    Precision, Preprocess, Setting,
+    Answers, EngineIdentity, Error, ErrorKind, ImageShape, Network, NetworkOptions, Precision,
+    Preprocess, Setting,
 };
+
+use reach::{Reach, Spread, unlike};
+use rows::{Rows, joined, rows};
+
+pub use found::{Comparison, Held};
 
 /// A difference that no network makes anything of, as a part of the largest score: float32
 /// engines were measured to differ by 1e-6.
@@ -51,73 +59,6 @@ const SAMPLES: usize = 64;
 
 /// Samples that are given to the interpreter at a time.
 const AT_ONCE: usize = 8;
-
-/// What comparing an engine with the reference interpreter found.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Comparison {
-    /// Both answered the same samples, and rounding explains all differences.
-    Held(Held),
-    /// The two could not be compared.
-    NotCompared {
-        /// Why not, in words.
-        why: String,
-    },
-}
-
-/// By how much an engine and the reference interpreter differ.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Held {
-    /// The number of samples that both answered.
-    pub samples: usize,
-    /// The samples for which the class differs: near ties.
-    pub other_class: usize,
-    /// The largest difference of a score. 0 where the network answers with classes alone.
-    pub difference: f64,
-    /// The largest difference that rounding explains, in the same units.
-    pub allowed: f64,
-    /// The largest score by the interpreter, in the same units.
-    pub largest: f64,
-    /// Whether it is explained only if the engine keeps the file's 16-bit numbers in more
-    /// bits.
-    pub wider: bool,
-}
-
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            samples,
-            other_class,
-            difference,
-            allowed,
-            largest,
-            wider,
-        } = self;
-        write!(
-            f,
-            "{samples} samples agree with the reference interpreter: largest difference \
-             {difference:.1e} of scores up to {largest:.3}, {allowed:.1e} allowed"
-        )?;
-        if *other_class > 0 {
-            write!(f, ", another class on {other_class} near ties")?;
-        }
-        if *wider {
-            f.write_str("; 16-bit numbers of the file are kept in more bits")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held(held) => held.fmt(f),
-            Self::NotCompared { why } => {
-                write!(f, "not compared with the reference interpreter: {why}")
-            }
-        }
-    }
-}
 
 /// Gives samples to compare on, up to the number that is asked for: one after the other, in
 /// the units of the data, before normalisation, channels first.
@@ -150,72 +91,6 @@ struct Computed {
 struct Level {
     relative: f64,
     neighbours: f64,
-}
-
-/// The answers to all samples.
-#[derive(Debug, Clone, PartialEq)]
-enum Rows {
-    /// The scores of each sample.
-    Scores(Vec<Vec<f64>>),
-    Classes(Vec<Option<Class>>),
-}
-
-impl Rows {
-    fn class(&self, sample: usize) -> Option<Class> {
-        match self {
-            Self::Classes(classes) => classes[sample],
-            Self::Scores(rows) => {
-                let row = &rows[sample];
-                if !row.iter().all(|score| score.is_finite()) {
-                    return None;
-                }
-                let mut best = 0;
-                for (class, score) in row.iter().enumerate() {
-                    if *score > row[best] {
-                        best = class;
-                    }
-                }
-                Class::try_from(best).ok()
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Scores(rows) => rows.len(),
-            Self::Classes(classes) => classes.len(),
-        }
-    }
-
-    /// The largest difference of a finite score, sample by sample; infinite where one
-    /// side's scores are finite and the other's are not.
-    fn differences(&self, other: &Self) -> Vec<f64> {
-        let (Self::Scores(a), Self::Scores(b)) = (self, other) else {
-            return vec![0.0; self.len()];
-        };
-        let difference = |(a, b): (&f64, &f64)| {
-            if a.is_finite() && b.is_finite() {
-                (a - b).abs()
-            } else if a.is_finite() == b.is_finite() {
-                0.0
-            } else {
-                f64::INFINITY
-            }
-        };
-        let most = |(a, b): (&Vec<f64>, &Vec<f64>)| {
-            if a.len() != b.len() {
-                return f64::INFINITY;
-            }
-            a.iter().zip(b).map(difference).fold(0.0, f64::max)
-        };
-        a.iter().zip(b).map(most).collect()
-    }
-
-    fn largest(&self) -> f64 {
-        let Self::Scores(rows) = self else { return 0.0 };
-        let finite = rows.iter().flatten().filter(|score| score.is_finite());
-        finite.fold(0.0, |most, score| most.max(score.abs()))
-    }
 }
 
 impl Trial {
@@ -360,20 +235,6 @@ fn answers(network: &Network, images: &[f32]) -> Result<Rows, Error> {
         });
     }
     Ok(rows.unwrap_or(Rows::Classes(Vec::new())))
-}
-
-fn joined(rows: Rows, more: Rows) -> Rows {
-    match (rows, more) {
-        (Rows::Scores(mut rows), Rows::Scores(more)) => {
-            rows.extend(more);
-            Rows::Scores(rows)
-        }
-        (Rows::Classes(mut rows), Rows::Classes(more)) => {
-            rows.extend(more);
-            Rows::Classes(rows)
-        }
-        (rows, _) => rows,
-    }
 }
 
 /// Why two answers were found unlike.
@@ -629,107 +490,6 @@ impl Computed {
     }
 }
 
-/// What an engine does wrong, in words.
-fn unlike(
-    exact: &Rows,
-    answers: &Rows,
-    others: &[usize],
-    held: &Held,
-    [median, median_allowed]: [f64; 2],
-) -> String {
-    let differences = exact.differences(answers);
-    let classes = format!(
-        "of {} samples, {} are answered with another class than by the reference interpreter",
-        held.samples,
-        others.len()
-    );
-    let (Rows::Scores(exact), Rows::Scores(answers)) = (exact, answers) else {
-        return classes;
-    };
-    let worst = (0..differences.len()).max_by(|&a, &b| differences[a].total_cmp(&differences[b]));
-    let Some(worst) = worst else { return classes };
-    let class = (exact[worst].iter().zip(&answers[worst]))
-        .map(|(a, b)| (a - b).abs())
-        .enumerate()
-        .max_by(|(_, a), (_, b)| a.total_cmp(b))
-        .map_or(0, |(class, _)| class);
-    let score = |rows: &[Vec<f64>]| rows[worst].get(class).copied().unwrap_or(f64::NAN);
-    format!(
-        "{classes}; a score of {:.5} is {:.5}; scores differ by {:.1e} at the most and {median:.1e} \
-         at the median, where rounding explains {:.1e} and {median_allowed:.1e}",
-        score(exact),
-        score(answers),
-        held.difference,
-        held.allowed,
-    )
-}
-
-/// How far disturbed rounding reaches.
-struct Reach {
-    /// The largest of each over the runs.
-    spread: Spread,
-    peak: f64,
-    /// The most samples that a run answers with another class.
-    others: usize,
-    /// Whether disturbed runs answer a sample with another class.
-    undecided: Vec<bool>,
-}
-
-/// How differences are spread over samples.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spread {
-    /// The root of the mean square.
-    mean: f64,
-    /// The lower quartile, the median and the upper quartile.
-    quartiles: [f64; 3],
-}
-
-impl Spread {
-    fn of(differences: &[f64]) -> Self {
-        let mut sorted = differences.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let at = |quarter: usize| sorted.get(quarter * sorted.len() / 4).copied();
-        let squares: f64 = differences.iter().map(|value| value * value).sum();
-        Self {
-            mean: (squares / differences.len().max(1) as f64).sqrt(),
-            quartiles: [1, 2, 3].map(|quarter| at(quarter).unwrap_or(0.0)),
-        }
-    }
-
-    fn max(self, other: Self) -> Self {
-        let quartiles: [f64; 3] =
-            std::array::from_fn(|i| self.quartiles[i].max(other.quartiles[i]));
-        Self {
-            mean: self.mean.max(other.mean),
-            quartiles,
-        }
-    }
-}
-
-impl Reach {
-    fn of(exact: &Rows, runs: &[Rows]) -> Self {
-        let mut reach = Self {
-            spread: Spread::default(),
-            peak: 0.0,
-            others: 0,
-            undecided: vec![false; exact.len()],
-        };
-        for run in runs {
-            let differences = exact.differences(run);
-            reach.spread = Spread::of(&differences).max(reach.spread);
-            reach.peak = differences.into_iter().fold(reach.peak, f64::max);
-            let mut others = 0;
-            for (i, undecided) in reach.undecided.iter_mut().enumerate() {
-                let other = run.class(i) != exact.class(i);
-                *undecided |= other;
-                others += usize::from(other);
-            }
-            reach.others = reach.others.max(others);
-        }
-        reach
-    }
-}
-
 /// By how much values quantized to steps are moved before they are rounded, in steps: one
 /// in 2000 of them goes to the next.
 const STEPS: f64 = 1e-3;
@@ -739,22 +499,6 @@ const STEPS: f64 = 1e-3;
 const F32: f64 = 16.0 / (1 << 24) as f64;
 const BF16: f64 = 1.0 / (1 << 8) as f64;
 const F16: f64 = 1.0 / (1 << 11) as f64;
-
-/// The answers in an output of the interpreter for a batch, but for what pads the batch.
-fn rows(output: &Tensor, batch: usize, count: usize) -> Option<Rows> {
-    if output.shape().first() != Some(&batch) || batch == 0 {
-        return None;
-    }
-    if let Some(values) = output.to_f32() {
-        let classes = (values.len() / batch).max(1);
-        let rows = values.chunks_exact(classes).take(count);
-        let rows = rows.map(|row| row.iter().map(|&score| f64::from(score)).collect());
-        return Some(Rows::Scores(rows.collect()));
-    }
-    let values = output.to_i64().filter(|values| values.len() == batch)?;
-    let class = |&value: &i64| Class::try_from(value).ok().filter(|&c| c != Class::MAX);
-    Some(Rows::Classes(values[..count].iter().map(class).collect()))
-}
 
 /// How many plain images there are.
 const PLAIN: usize = 4;
