@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `config` | what to run, as plain values |
 //! | `data`, `network`, `held` | what is run on what, and whether its engine computes it as ONNX says |
-//! | `event` | what a running job reports |
+//! | `event`, `remark` | what a running job reports |
 //! | `first_look` | a network's accuracy on a few inputs, before a job runs |
 //! | `session` | workers, and the ledger's opening and closing |
 //! | `collect` | the passes over the inputs: the one place that calls the runs of `recert-smooth` |
@@ -37,6 +37,7 @@ pub(crate) mod held;
 mod network;
 mod plan;
 mod recertify;
+mod remark;
 mod report;
 mod scratch;
 mod session;
@@ -47,12 +48,13 @@ pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, app
 pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, check};
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
-pub use event::{Event, Events, Pass, PassKind, Remark, Rows};
+pub use event::{Event, Events, Pass, PassKind, Rows};
 pub use first_look::FirstLook;
 pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
 pub use plan::{Expected, Forecast};
 pub use recertify::{Goal, Method, Recertification, RecertifyConfig};
+pub use remark::Remark;
 pub use report::{Reported, report, report_on};
 pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
 pub use session::Job;

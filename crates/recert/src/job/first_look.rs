@@ -8,7 +8,7 @@ use recert_noise::{NoiseKey, Stream};
 use recert_num::{Alpha, clopper_pearson_lower};
 
 use super::data::Data;
-use super::event::Remark;
+use super::remark::Remark;
 use crate::Result;
 
 /// How many inputs are looked at.

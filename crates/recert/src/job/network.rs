@@ -11,8 +11,8 @@ use recert_ledger::{self as ledger, Ledger};
 use recert_net::Model;
 use sha2::{Digest, Sha256};
 
-use super::event::Remark;
 use super::held::{HeldEngine, Sampled};
+use super::remark::Remark;
 use crate::{Error, ErrorKind, Field, Result};
 
 /// The engine of a network that is a classifier and no file.

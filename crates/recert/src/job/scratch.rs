@@ -13,9 +13,9 @@ use recert_smooth::run::seconds_an_image;
 use super::collect::Work;
 use super::config::{Amount, CertifyConfig, PredictConfig, SubsetConfig};
 use super::data::Data;
-use super::event::Remark;
 use super::network::{Network, NetworkConfig};
 use super::recertify::{self, Goal, Method, Recertification, RecertifyConfig};
+use super::remark::Remark;
 use super::session::{Job, Session};
 use crate::{Error, Field, Result, statements};
 

@@ -10,9 +10,10 @@ use recert_smooth::run::{BATCH, measured_batch};
 use super::collect::{Collection, Work};
 use super::config::RunConfig;
 use super::data::Data;
-use super::event::{Event, Events, Pass, PassKind, Remark};
+use super::event::{Event, Events, Pass, PassKind};
 use super::first_look::FirstLook;
 use super::network::Network;
+use super::remark::Remark;
 use crate::{Error, Field, Result};
 
 /// Standard deviations above are more likely in units of pixels up to 255.
