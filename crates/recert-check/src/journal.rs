@@ -198,10 +198,18 @@ impl Journal {
             }
             JournalEvent::Held {
                 engine,
+                images,
                 largest_difference,
                 tolerance,
+                details,
                 ..
             } => {
+                if images == 0 {
+                    self.open.push(Unchecked::NotCompared {
+                        engine: engine.clone(),
+                        why: details,
+                    });
+                }
                 let name = network.and_then(|network| tables.names.get(&network));
                 if let Some(name) = name.filter(|name| name.engine != engine) {
                     fields.wrong("body.engine", engine, &name.engine);

@@ -54,6 +54,14 @@ pub enum Unchecked {
         /// The entry's number.
         entry: u64,
     },
+    /// That an engine computes a network as the file says, where it could not be compared with
+    /// the reference interpreter.
+    NotCompared {
+        /// The engine.
+        engine: String,
+        /// Why it was not compared.
+        why: String,
+    },
     /// Something that was removed, as the journal records.
     Forgotten {
         /// The network, by hash and engine.
@@ -129,6 +137,7 @@ impl Unchecked {
                 | Self::NoJournal { .. }
                 | Self::Upgraded { .. }
                 | Self::LostNetwork { .. }
+                | Self::NotCompared { .. }
                 | Self::Candidates { .. }
                 | Self::NamedTogether { .. }
         )
@@ -162,6 +171,10 @@ impl Unchecked {
                 f,
                 "the network of journal entry {entry} is no longer here, and no entry states that it \
                  was removed"
+            ),
+            Self::NotCompared { engine, why } => write!(
+                f,
+                "that {engine} computes the network as its file says: {why}"
             ),
             Self::Forgotten {
                 network,

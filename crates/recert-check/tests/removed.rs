@@ -437,3 +437,33 @@ fn what_the_journal_records_as_removed_is_listed() {
     // The other candidate is still one of two.
     assert!(report.claims.iter().any(|claim| claim.among == 2));
 }
+
+#[test]
+fn an_engine_that_was_not_compared_is_missing_its_comparison() {
+    let place = Place::certified();
+    let ledger = Ledger::open(&place.path()).unwrap();
+    let engine = ledger.header().network.engine.to_string();
+    let held = |images: u64| JournalEvent::Held {
+        engine: engine.clone(),
+        reference: "reference interpreter 1".to_owned(),
+        images,
+        largest_difference: 0.0,
+        tolerance: 0.0,
+        details: "the interpreter has no TopK".to_owned(),
+    };
+    ledger.note(Some(ledger.base()), &held(8)).unwrap();
+    ledger.close().unwrap();
+    let words = "computes the network as its file says: the interpreter has no TopK";
+    let names = |report: &Report| {
+        let missing = report.unchecked.iter().filter(|item| item.is_missing());
+        missing
+            .map(ToString::to_string)
+            .any(|item| item.contains(words))
+    };
+    assert!(!names(&place.check()));
+
+    let ledger = Ledger::open(&place.path()).unwrap();
+    ledger.note(Some(ledger.base()), &held(0)).unwrap();
+    ledger.close().unwrap();
+    assert!(names(&place.check()));
+}
