@@ -116,6 +116,7 @@ fn is_misread(error: &rusqlite::Error) -> bool {
             | E::InvalidColumnName(..)
             | E::QueryReturnedNoRows
             | E::Utf8Error(..)
+            | E::SqlInputError { .. }
     )
 }
 
