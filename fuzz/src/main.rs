@@ -271,8 +271,9 @@ fn smoke() -> Result<bool> {
                 .or_default() += 1;
             let ours = ["direct", "rten", PLAIN, "reference"].contains(&engine.as_str());
             if !outcome.is_fine() && (ours || !matches!(outcome, Outcome::Differs(_))) {
+                // Libraries of others may end their process, one time and not another.
                 println!("seed {seed}: {engine}: {outcome}");
-                fine = false;
+                fine &= !ours;
             }
         }
     }
