@@ -147,13 +147,15 @@ mod parameters {
 /// The law of the noise. Displays as a few words.
 ///
 /// ```
-/// assert_eq!(recert_report::Law::Gaussian.to_string(), "Gaussian");
+/// assert!(recert_report::Law::Gaussian.to_string().starts_with("Gaussian in 32-bit floats"));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Law {
-    /// Normal. Certificates hold for all images within the radius.
+    /// Normal, in 32-bit floats. Certificates hold for all images within the radius, provided
+    /// that the network does not exploit the rounding of image and noise (`SOUNDNESS.md`,
+    /// section 10).
     Gaussian,
     /// Normal, rounded to grey levels. Certificates hold for the images of 8-bit pixels
     /// within the radius, and for no others.
@@ -163,7 +165,10 @@ pub enum Law {
 impl fmt::Display for Law {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Gaussian => "Gaussian",
+            Self::Gaussian => {
+                "Gaussian in 32-bit floats: certificates presume a network that does not exploit \
+                 their rounding"
+            }
             Self::Integer => {
                 "Gaussian rounded to grey levels: certificates hold for images of 8-bit pixels only"
             }

@@ -9,8 +9,8 @@ use crate::text;
 /// What every certificate states, in the terms of the literature. The runs' own
 /// statements, which ledgers keep, follow it.
 pub(crate) const STATEMENT: &str = "With probability at least 1 - alpha over the noise drawn, the \
-     smoothed classifier returns the stated class throughout the radius (per input; input and \
-     network are fixed before any answer on these samples is looked at, and a network may be \
+     smoothed classifier, as the engine computes it, returns the stated class throughout the \
+     radius (per input; input and network are fixed before any answer on these samples is looked at, and a network may be \
      chosen by its results only where a run states among how many). In the words of the runs:";
 
 /// A report with all its figures computed.
