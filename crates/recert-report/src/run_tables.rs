@@ -148,15 +148,15 @@ pub(crate) fn speed_up(summary: &Summary<'_>) -> Option<RunTable> {
     let mut columns = Vec::new();
     let mut caption = "What certifying the same network from scratch takes for the same average \
                        certified radius, over what the run took; \u{2265} and \u{2264} where it \
-                       is not known as far. f's class is known, so that selection samples are \
-                       charged in the paper's baseline alone. Runs without a certified radius, \
+                       is not known as far. The class is known from the original, so that \
+                       selection samples are charged in the paper's baseline alone. Runs without a certified radius, \
                        or stopped at one, have none."
         .to_owned();
     if any(|s| s.expected.from_scratch.is_some()) {
         caption.push_str(
             " Expected, in evaluations, for a network that answers as often with each class as \
-             f: from scratch with as many samples of every input; with the samples planned over \
-             the inputs by f's counts; by the paper's baseline (Ugare et al.), which has 100 \
+             the original: from scratch with as many samples of every input; with the samples \
+             planned over the inputs by the original's counts; by the paper's baseline (Ugare et al.), which has 100 \
              selection samples an input and is one-sided.",
         );
         columns.extend([

@@ -109,7 +109,7 @@ fn brief(summary: &Summary<'_>, options: &Options) -> Vec<String> {
             "speed-up",
         ],
         "ACR: average certified radius. Speed-up: evaluations that certifying the same network \
-         from scratch, with f's class and as many samples of every input, is expected to take \
+         from scratch, with the original's class and as many samples of every input, is expected to take \
          for the same average radius, over those of the run.",
     );
     let rows = (0..summary.report.runs.len()).map(|run| {
