@@ -17,7 +17,8 @@ pub enum Stream {
     /// Samples that the original network has not answered, for bounds from the modified
     /// network's answers alone.
     Fresh = 2,
-    /// Samples on which ranges for quantization are calibrated.
+    /// Samples on which ranges for quantization are calibrated, engines are compared, and a first
+    /// look at a network's accuracy is taken: no certificate rests on them.
     Calibration = 3,
     /// Samples for prediction without a radius (Cohen et al. 2019, PREDICT).
     Predict = 4,
