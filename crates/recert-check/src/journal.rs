@@ -1,24 +1,28 @@
 //! The journal: whether it is whole, and whether networks, claims and answers fit it.
 //!
-//! Entries are numbered and sealed, and name every network before it runs and the inputs of
-//! every claim when a run ends. So whatever is removed from the other tables afterwards is
-//! missing from what the journal records. Someone who edits the journal as well, and seals it
-//! again, is not found.
+//! Entries are numbered and sealed. They have the header, name every network before it runs, and
+//! list the inputs of every claim when a run ends. So whatever is changed or removed in the other
+//! tables afterwards differs from what the journal records. Someone who edits the journal as
+//! well, and seals it again, is not found.
 
 mod candidates;
+mod concluded;
+mod header;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use recert_ledger::raw::Table;
 use recert_ledger::{
-    Answered, Error, ForgottenClaim, InputsHash, JournalEvent, Ledger, NetworkName, hex,
+    Answered, Error, ForgottenClaim, HeaderRecord, JournalEvent, Ledger, NetworkName, hex,
 };
 
 use crate::claim::Claims;
 use crate::fields::Fields;
-use crate::report::{Report, SealState};
+use crate::report::Report;
 use crate::tables::Tables;
 use crate::unchecked::Unchecked;
+
+use concluded::Concluded;
 
 /// The first version of the schema that has a journal.
 pub(crate) const SINCE: i64 = 3;
@@ -35,21 +39,14 @@ pub(crate) struct Totals {
 /// When a network was named and had answers, by the positions of the journal's entries.
 #[derive(Debug, Clone, Copy)]
 struct Life {
-    /// Where it was named; `None` if that was before the journal began.
+    /// Where it was first named; `None` if that was before the journal began.
     named: Option<usize>,
-    /// The first entry that records answers of it.
+    /// The first entry that records answers of it, also of ones that were removed.
     answered: Option<usize>,
-    /// How many networks were named with it, itself included.
+    /// How many networks were named with it at most, itself included.
     together: usize,
     /// Whether it was removed, by a later entry.
     removed: bool,
-}
-
-/// What the latest entry of a claim records.
-struct Concluded {
-    row: String,
-    inputs: u64,
-    hash: InputsHash,
 }
 
 /// The journal as far as it was read.
@@ -59,14 +56,18 @@ struct Journal {
     /// The latest number of answers recorded of each network.
     answers: BTreeMap<NetworkName, u64>,
     fresh: u64,
-    /// By the network's number and the claim's text.
-    concluded: BTreeMap<(i64, String), Concluded>,
+    /// The entry with the header.
+    header: Option<(usize, HeaderRecord)>,
+    /// What the entries of each claim record, by the network's number and the claim's text.
+    concluded: BTreeMap<(i64, String), Vec<Concluded>>,
     /// Whether the ledger is older than its journal.
     upgraded: bool,
-    /// Whether anything was removed.
+    /// Whether a network was removed with its answers.
     forgotten: bool,
-    /// The entries of claims whose network is no longer here.
-    lost: Vec<u64>,
+    /// The entries of claims whose network is no longer here, with the claim's text.
+    lost: Vec<(u64, String)>,
+    /// The claims that entries state to be removed.
+    removed: BTreeSet<String>,
     open: Vec<Unchecked>,
 }
 
@@ -92,14 +93,14 @@ pub(crate) fn check(
     for (position, row) in rows.iter().enumerate() {
         journal.read(position, &mut Fields::new(row, report), tables);
     }
-    if !journal.lives.values().any(|life| life.removed) {
-        let lost = journal.lost.iter();
-        let lost = lost.map(|&entry| Unchecked::LostNetwork { entry });
-        journal.open.extend(lost);
-    }
+    let lost = journal.lost.iter();
+    let lost = lost.filter(|(_, claim)| !journal.removed.contains(claim));
+    let lost = lost.map(|&(entry, _)| Unchecked::LostNetwork { entry });
+    journal.open.extend(lost);
     journal.compare_networks(tables, report);
     journal.compare_answers(tables, totals, report);
-    journal.compare_conclusions(claims, report);
+    journal.compare_header(ledger, tables, report)?;
+    journal.compare_conclusions(tables, claims, report);
     let mut open = journal.candidates(tables, claims, report);
     open.append(&mut journal.open);
     Ok(open)
@@ -108,6 +109,13 @@ pub(crate) fn check(
 /// A claim as text that no other claim of its network has.
 fn text(method: &str, samples: u64, alpha: f64, parameters: &str) -> String {
     format!("{method} from {samples} samples at alpha {alpha}, {parameters}")
+}
+
+/// Among how many candidates a removed claim stated a choice; 1 for none.
+fn among(claim: &ForgottenClaim) -> u64 {
+    let parameters: Option<serde_json::Value> = serde_json::from_str(&claim.parameters).ok();
+    let among = parameters.and_then(|parameters| parameters["among"].as_u64());
+    among.unwrap_or(1)
 }
 
 fn short(name: &NetworkName) -> String {
@@ -132,7 +140,14 @@ impl Journal {
         };
         let event = JournalEvent::read(kind, body);
         if matches!(event, JournalEvent::Foreign { .. }) {
-            let kinds = ["named", "concluded", "held", "forgotten", "upgraded"];
+            let kinds = [
+                "header",
+                "named",
+                "concluded",
+                "held",
+                "forgotten",
+                "upgraded",
+            ];
             if kinds.contains(&kind) {
                 fields.wrong("body", body, format!("an entry of kind {kind}"));
             } else {
@@ -180,6 +195,14 @@ impl Journal {
         tables: &Tables,
     ) {
         match event {
+            JournalEvent::Header(record) => {
+                if let Some((first, _)) = &self.header {
+                    let form = format!("one such entry, which is journal entry {}", first + 1);
+                    fields.wrong("kind", "header", form);
+                } else {
+                    self.header = Some((position, record));
+                }
+            }
             JournalEvent::Named {
                 networks,
                 answered,
@@ -226,10 +249,14 @@ impl Journal {
                 answers,
                 selections,
             } => {
-                self.forgotten(&name, whole, &claims, fields, tables);
+                // One that had no claim yet was a candidate, too.
+                let life = self.lives.get(&name).filter(|_| whole);
+                let together = life.map_or(1, |life| life.together as u64);
+                self.forgotten(position, (&name, whole), (&claims, answers), fields, tables);
                 self.open.push(Unchecked::Forgotten {
                     network: short(&name),
                     whole,
+                    among: claims.iter().map(among).fold(together, u64::max),
                     claims: claims.into_iter().map(|claim| claim.statement).collect(),
                     answers,
                     selections,
@@ -242,15 +269,23 @@ impl Journal {
                 parameters,
                 inputs,
                 inputs_sha256,
+                positions,
+                images_sha256,
             } => {
                 let claim = text(&method, samples, alpha, &parameters);
                 match network {
                     Some(network) => {
-                        let key = (network, claim);
-                        self.concluded(position, key, (inputs, inputs_sha256), fields);
+                        let entry = Concluded {
+                            row: format!("journal entry {}", position + 1),
+                            inputs,
+                            hash: inputs_sha256,
+                            positions,
+                            images: images_sha256,
+                        };
+                        self.concluded((network, claim), entry, fields, tables);
                     }
                     // The network of the claim was removed, which a later entry states.
-                    None => self.lost.push(position as u64 + 1),
+                    None => self.lost.push((position as u64 + 1, claim)),
                 }
             }
             JournalEvent::Foreign { .. } => {}
@@ -263,18 +298,19 @@ impl Journal {
             fields.wrong("body.networks", "none", "one network or several");
         }
         for name in networks {
-            let known = self.lives.get(&name).is_some_and(|life| !life.removed);
-            if known {
-                let form = "a network that no entry before names";
-                fields.wrong("body.networks", short(&name), form);
-            }
-            let life = Life {
+            let life = self.lives.entry(name.clone()).or_insert(Life {
                 named: Some(position),
                 answered: None,
                 together,
-                removed: false,
-            };
-            self.lives.insert(name, life);
+                removed: true,
+            });
+            if !life.removed {
+                let form = "a network that no entry before names";
+                fields.wrong("body.networks", short(&name), form);
+            }
+            // One that was removed and is named again had answers, or none, as before.
+            life.removed = false;
+            life.together = life.together.max(together);
         }
     }
 
@@ -300,46 +336,44 @@ impl Journal {
 
     fn forgotten(
         &mut self,
-        name: &NetworkName,
-        whole: bool,
-        claims: &[ForgottenClaim],
+        position: usize,
+        (name, whole): (&NetworkName, bool),
+        (claims, answers): (&[ForgottenClaim], u64),
         fields: &mut Fields<'_>,
         tables: &Tables,
     ) {
-        self.forgotten = true;
-        self.answers.remove(name);
+        self.forgotten |= whole;
+        if let Some(before) = self.answers.get(name)
+            && whole
+            && answers < *before
+        {
+            let form = format!("the {before} answers that an entry before records, or more");
+            fields.wrong("body.answers", answers, form);
+        }
+        if whole {
+            self.answers.remove(name);
+        }
         if let Some(life) = self.lives.get_mut(name) {
             life.removed = whole;
+            if answers > 0 {
+                life.answered.get_or_insert(position);
+            }
         } else {
             fields.wrong("body.name", short(name), "a network named before");
         }
         let number = tables.names.iter().find(|(_, known)| *known == name);
         for claim in claims {
-            let claim = text(&claim.method, claim.samples, claim.alpha, &claim.parameters);
-            if let Some((&number, _)) = number {
-                self.concluded.remove(&(number, claim));
+            let words = text(&claim.method, claim.samples, claim.alpha, &claim.parameters);
+            self.removed.insert(words.clone());
+            let Some((&number, _)) = number else { continue };
+            let before = self.concluded.remove(&(number, words));
+            if let Some(before) = before.as_ref().and_then(|entries| entries.last())
+                && claim.certificates < before.inputs
+            {
+                let form = format!("the {} that {} records, or more", before.inputs, before.row);
+                fields.wrong("body.claims.certificates", claim.certificates, form);
             }
         }
-    }
-
-    fn concluded(
-        &mut self,
-        position: usize,
-        key: (i64, String),
-        (inputs, hash): (u64, InputsHash),
-        fields: &mut Fields<'_>,
-    ) {
-        if let Some(before) = self.concluded.get(&key)
-            && (inputs < before.inputs || inputs == before.inputs && hash != before.hash)
-        {
-            let form = format!(
-                "the {} inputs that {} records, or more",
-                before.inputs, before.row
-            );
-            fields.wrong("body.inputs", format!("{inputs} inputs"), form);
-        }
-        let row = format!("journal entry {}", position + 1);
-        self.concluded.insert(key, Concluded { row, inputs, hash });
     }
 
     /// Compares what an entry states of answers with the entries before it.
@@ -411,54 +445,6 @@ impl Journal {
             let stored = format!("fresh samples below {}", totals.fresh);
             let form = format!("those below {} that the journal records", self.fresh);
             report.violation("answers", "", "", stored, form);
-        }
-    }
-
-    /// Compares the inputs with certificates with those that the journal records.
-    fn compare_conclusions(&self, claims: &Claims, report: &mut Report) {
-        let mut recorded = BTreeSet::new();
-        for (id, claim) in claims {
-            let words = text(
-                &claim.method_name,
-                claim.samples,
-                claim.alpha,
-                &claim.parameters,
-            );
-            let key = (claim.network, words);
-            let inputs = claim.concluded.borrow();
-            let row = format!(
-                "claim {id} ({} of network {})",
-                claim.method_name, claim.network
-            );
-            let (count, hash) = (inputs.len() as u64, InputsHash::of(&inputs));
-            let stored = format!("certificates of {count} inputs");
-            let closed = report.seal == SealState::Holds;
-            match self.concluded.get(&key) {
-                Some(entry) if entry.inputs > count || closed && entry.inputs < count => {
-                    let form = format!("of the {} that {} records", entry.inputs, entry.row);
-                    report.violation("certificate", &row, "", stored, form);
-                }
-                Some(entry) if entry.inputs == count && entry.hash != hash => {
-                    let form = format!("of the same inputs that {} records", entry.row);
-                    report.violation("certificate", &row, "", stored, form);
-                }
-                None if closed && count > 0 => {
-                    let form = "an entry of the journal that records them";
-                    report.violation("certificate", &row, "", stored, form);
-                }
-                _ => {}
-            }
-            recorded.insert(key);
-        }
-        for (key, entry) in &self.concluded {
-            if !recorded.contains(key) && entry.inputs > 0 {
-                let (network, words) = key;
-                let form = format!(
-                    "{words}, of network {network}, with certificates of {} inputs: {} records it",
-                    entry.inputs, entry.row
-                );
-                report.violation("claim", "", "", "no such claim", form);
-            }
         }
     }
 }

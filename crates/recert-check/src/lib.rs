@@ -92,7 +92,7 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
     let claims = claim::read::read(ledger, &tables, &mut report)?;
     let mut certificates = certificate::by_input(ledger, &mut report)?;
     let mut totals = Totals::default();
-    for &idx in &tables.inputs {
+    for &idx in tables.inputs.keys() {
         let answers = answers::decode_input(ledger, &tables, idx, &mut report)?;
         answers::add_up(&answers, &tables, &mut totals, &mut report);
         for row in certificates.remove(&idx).unwrap_or_default() {

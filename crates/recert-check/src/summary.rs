@@ -4,6 +4,7 @@ use recert_ledger::raw::{Row, Value};
 use serde::Serialize;
 
 use crate::claim::Claim;
+use crate::noise::Law;
 
 /// The run's header. Every value is shown as it is stored, valid or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +23,15 @@ pub struct RunSummary {
     pub generator: String,
     /// Its seed.
     pub seed: String,
+    /// What certified radii presume beside the claims' statements, in words that follow
+    /// "provided"; `None` where they presume nothing more, or the ledger has predictions.
+    pub proviso: Option<&'static str>,
 }
+
+/// The proviso of noise in 32-bit floats (`SOUNDNESS.md`, section 10).
+const FLOAT_PROVISO: &str = "that the network does not exploit the rounding of image + noise in \
+                             32-bit floats, which none trained in the ordinary way is known to do \
+                             (SOUNDNESS.md, section 10): radii are proved for exact noise";
 
 /// A network of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,7 +79,10 @@ fn words(row: &Row, column: &str) -> String {
 
 pub(crate) fn run(row: &Row) -> RunSummary {
     let words = |column| words(row, column);
+    let is_exact = Law::of_generator(&words("generator")) == Some(Law::Integer);
+    let has_radii = words("task") != "predict";
     RunSummary {
+        proviso: (has_radii && !is_exact).then_some(FLOAT_PROVISO),
         task: words("task"),
         sigma: words("sigma"),
         n0: words("n0"),

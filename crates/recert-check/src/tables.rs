@@ -1,6 +1,6 @@
 //! The run, the networks, the inputs and the selections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use recert_ledger::raw::{Row, Table, Value};
 use recert_ledger::{Error, FileHash, INVALID, Ledger, NetworkName};
@@ -50,7 +50,8 @@ pub(crate) struct Tables {
     pub(crate) networks: BTreeMap<i64, Network>,
     /// What identifies each network, by its number.
     pub(crate) names: BTreeMap<i64, NetworkName>,
-    pub(crate) inputs: BTreeSet<u32>,
+    /// The stored hash of each input's image, by the input's position.
+    pub(crate) inputs: BTreeMap<u32, String>,
     pub(crate) selections: BTreeMap<(i64, u32), Selection>,
 }
 
@@ -60,7 +61,7 @@ impl Tables {
             run: None,
             networks: BTreeMap::new(),
             names: BTreeMap::new(),
-            inputs: BTreeSet::new(),
+            inputs: BTreeMap::new(),
             selections: BTreeMap::new(),
         };
         for row in ledger.raw_rows(Table::Network)? {
@@ -260,10 +261,14 @@ fn name(row: &Row) -> Option<NetworkName> {
     })
 }
 
-fn input(fields: &mut Fields<'_>) -> Option<u32> {
+fn input(fields: &mut Fields<'_>) -> Option<(u32, String)> {
     let idx = fields.integer("idx", 0..=u64::from(u32::MAX));
     fields.hash("sha256");
+    let image = match fields.row.get("sha256") {
+        Value::Text(text) => text.clone(),
+        _ => String::new(),
+    };
     let _ = fields.integer_or_null("label", 0..=u64::from(u32::MAX));
     fields.text_or_null("name");
-    Some(idx? as u32)
+    Some((idx? as u32, image))
 }

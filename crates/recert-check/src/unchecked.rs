@@ -49,6 +49,20 @@ pub enum Unchecked {
         /// The version of its schema then.
         schema: i64,
     },
+    /// That the header is the one that the ledger was begun with.
+    HeaderUnrecorded {
+        /// The entry of the journal that has the header, made later; `None` if none has it.
+        since: Option<u64>,
+    },
+    /// Which inputs an entry of the journal was of, where it has their number alone.
+    UnlistedInputs {
+        /// The entry.
+        entry: String,
+        /// The number of inputs.
+        inputs: u64,
+        /// The claim.
+        claim: String,
+    },
     /// The network of an entry of the journal.
     LostNetwork {
         /// The entry's number.
@@ -68,6 +82,8 @@ pub enum Unchecked {
         network: String,
         /// Whether the network itself was removed.
         whole: bool,
+        /// Among how many candidates a claim removed stated a choice, at most; 1 for none.
+        among: u64,
         /// The statements of the claims removed.
         claims: Vec<String>,
         /// The number of answers removed.
@@ -118,6 +134,16 @@ pub enum Unchecked {
     },
     /// The reason for differences in a rerun, if answers may depend on the batch.
     BatchDependent,
+    /// The reason for differences in a rerun, if the ledger records an arithmetic that rounds
+    /// more coarsely than the one that ran the samples again.
+    OtherArithmetic {
+        /// The model's file, by the ledger.
+        file: String,
+        /// The engine that the ledger records.
+        recorded: String,
+        /// The engine that ran the samples again.
+        now: String,
+    },
     /// The answers of a network whose model file was not given.
     NoModel {
         /// The model's file, by the ledger.
@@ -126,9 +152,14 @@ pub enum Unchecked {
 }
 
 impl Unchecked {
-    /// Whether something is missing that a complete ledger has: a seal, certificates, inputs,
-    /// a journal or the proof of a choice among candidates.
+    /// Whether something is missing that a complete check of a complete ledger has: a seal,
+    /// certificates, inputs, a journal with the header and the inputs of every claim, the proof
+    /// of a choice among candidates, a candidate that was removed, or, where samples were run
+    /// again, a network.
     pub fn is_missing(&self) -> bool {
+        if let Self::Forgotten { among, .. } = self {
+            return *among > 1;
+        }
         matches!(
             self,
             Self::Unsealed { .. }
@@ -136,14 +167,17 @@ impl Unchecked {
                 | Self::InputsGone { .. }
                 | Self::NoJournal { .. }
                 | Self::Upgraded { .. }
+                | Self::HeaderUnrecorded { .. }
+                | Self::UnlistedInputs { .. }
                 | Self::LostNetwork { .. }
                 | Self::NotCompared { .. }
                 | Self::Candidates { .. }
                 | Self::NamedTogether { .. }
+                | Self::NoModel { .. }
         )
     }
 
-    /// Displays what the journal and the claims show, and what they leave open.
+    /// Displays what claims and comparisons leave open.
     fn fmt_recorded(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InputsGone {
@@ -156,45 +190,10 @@ impl Unchecked {
                 "the claim of {method} of network {network} names {named} inputs, of which at most \
                  {there} are here: this is a shard of a plan, or inputs were removed"
             ),
-            Self::NoJournal { schema } => write!(
-                f,
-                "when each network was named, and whether a network, a claim or an input was \
-                 removed: ledgers of schema {schema} have no journal, so it cannot be proved that \
-                 candidates were fixed before any of them ran"
-            ),
-            Self::Upgraded { schema } => write!(
-                f,
-                "what happened before this ledger had a journal (it was of schema {schema}): when \
-                 the networks of that time were named, and whether anything was removed"
-            ),
-            Self::LostNetwork { entry } => write!(
-                f,
-                "the network of journal entry {entry} is no longer here, and no entry states that it \
-                 was removed"
-            ),
             Self::NotCompared { engine, why } => write!(
                 f,
                 "that {engine} computes the network as its file says: {why}"
             ),
-            Self::Forgotten {
-                network,
-                whole,
-                claims,
-                answers,
-                selections,
-            } => {
-                let what = if *whole { "network" } else { "part of network" };
-                write!(
-                    f,
-                    "removed, as the journal records: {what} {network} with {answers} answers, the \
-                     selection samples of {selections} inputs and {} claims",
-                    claims.len()
-                )?;
-                for claim in claims {
-                    write!(f, " ({claim})")?;
-                }
-                f.write_str("; whoever removed it may have looked at its results")
-            }
             Self::Candidates {
                 claim,
                 among,
@@ -232,14 +231,76 @@ impl Unchecked {
                  these samples; the best of them, chosen by its results, need not (SOUNDNESS.md, \
                  section 6)"
             ),
-            Self::Unsealed { .. }
-            | Self::Unconcluded { .. }
-            | Self::Priors
-            | Self::Choices
-            | Self::Answers
-            | Self::OtherAnswers { .. }
-            | Self::BatchDependent
-            | Self::NoModel { .. } => Ok(()),
+            journal => journal.fmt_journal(f),
+        }
+    }
+
+    /// Displays what the journal leaves open, and what it records as removed.
+    fn fmt_journal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoJournal { schema } => write!(
+                f,
+                "when each network was named, and whether a network, a claim or an input was \
+                 removed: ledgers of schema {schema} have no journal, so it cannot be proved that \
+                 candidates were fixed before any of them ran"
+            ),
+            Self::Upgraded { schema } => write!(
+                f,
+                "what happened before this ledger had a journal (it was of schema {schema}): when \
+                 the networks of that time were named, and whether anything was removed"
+            ),
+            Self::HeaderUnrecorded { since: None } => f.write_str(
+                "that sigma, n0, n, alpha, noise, seed and the network are those that this ledger \
+                 was begun with: the journal does not record them, as the first journals did not \
+                 (the next command that writes to the ledger records what is there then)",
+            ),
+            Self::HeaderUnrecorded { since: Some(entry) } => write!(
+                f,
+                "that sigma, n0, n, alpha, noise, seed and the network are those that this ledger \
+                 was begun with: the journal records them from entry {entry} on"
+            ),
+            Self::UnlistedInputs {
+                entry,
+                inputs,
+                claim,
+            } => write!(
+                f,
+                "{claim}: whether the {inputs} inputs of {entry} are still here: that entry has \
+                 their number and hash alone"
+            ),
+            Self::LostNetwork { entry } => write!(
+                f,
+                "the network of journal entry {entry} is no longer here, and no entry states that it \
+                 was removed"
+            ),
+            Self::Forgotten {
+                network,
+                whole,
+                among,
+                claims,
+                answers,
+                selections,
+            } => {
+                let what = if *whole { "network" } else { "part of network" };
+                write!(
+                    f,
+                    "removed, as the journal records: {what} {network} with {answers} answers, the \
+                     selection samples of {selections} inputs and {} claims",
+                    claims.len()
+                )?;
+                for claim in claims {
+                    write!(f, " ({claim})")?;
+                }
+                f.write_str("; whoever removed it may have looked at its results")?;
+                if *among > 1 {
+                    write!(
+                        f,
+                        ". It was one of {among} candidates, among which those that remain still are"
+                    )?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -303,6 +364,17 @@ impl fmt::Display for Unchecked {
                 "whether the answers that differ come from another network or other noise: the \
                  engine's answers may depend on the batch that an image is in, so a few may differ \
                  where two classes are nearly tied",
+            ),
+            Self::OtherArithmetic {
+                file,
+                recorded,
+                now,
+            } => write!(
+                f,
+                "{file} is recorded as computed by {recorded}, which rounds more coarsely than {now}, \
+                 by which it was run again: answers may differ for that reason, or because the record \
+                 is not true. The tolerance is that of {now}; running it again by the engine recorded \
+                 decides"
             ),
             Self::NoModel { file } => {
                 write!(f, "the answers of {file}, whose model file was not given")

@@ -1,5 +1,7 @@
-//! Ledgers from which something was removed, or to which candidates were added late, and
-//! which were sealed again: the check finds it, or lists it as what cannot be proved.
+//! Ledgers from which something was removed, in which the header or inputs were replaced, or to
+//! which candidates were added late, and which were sealed again: the check finds it, or lists it
+//! as what cannot be proved. Above 600 lines, since every test changes the same small ledger
+//! through the same few helpers.
 
 use std::path::{Path, PathBuf};
 
@@ -80,7 +82,17 @@ impl Place {
             data: "made up".into(),
             shape: [1, 1, 1],
         };
-        let mut ledger = Ledger::create(&place.path(), &header).unwrap();
+        Ledger::create(&place.path(), &header)
+            .unwrap()
+            .close()
+            .unwrap();
+        place.certify(&INPUTS);
+        place
+    }
+
+    /// Certifies inputs under network 0, as far as they are not yet.
+    fn certify(&self, inputs: &[u32]) {
+        let mut ledger = Ledger::open(&self.path()).unwrap();
         let mut workers = Threads::new([(ledger.base(), classifier(0))], 32).unwrap();
         let mut run = Run {
             ledger: &mut ledger,
@@ -88,10 +100,9 @@ impl Place {
             workers: &mut workers,
             observer: &mut Silent,
         };
-        let outcome = recert_smooth::certify(&mut run, &INPUTS, Sides::Two).unwrap();
+        let outcome = recert_smooth::certify(&mut run, inputs, Sides::Two).unwrap();
         assert_eq!(outcome, Outcome::Finished);
         ledger.close().unwrap();
-        place
     }
 
     fn path(&self) -> PathBuf {
@@ -283,7 +294,7 @@ fn entries_of_the_journal_cannot_go_unnoticed() {
             "as no entry is ever removed",
         ),
         (
-            "DELETE FROM journal WHERE id < 3",
+            "DELETE FROM journal WHERE id < 4",
             "names the original network",
         ),
     ] {
@@ -362,8 +373,12 @@ fn what_a_forged_journal_hides_is_listed_as_not_provable() {
     let place = Place::certified();
     let two = {
         let hash = recert_ledger::hex(&recert_ledger::InputsHash::of(&[0, 4]).0);
+        let images = [0, 4].map(|idx| recert_ledger::hex(&[idx; 32]));
+        let images = recert_ledger::FileHash::of_images(images.iter().map(String::as_str));
+        let images = recert_ledger::hex(&images.0);
         format!(
-            "UPDATE journal SET body = json_set(body, '$.inputs', 2, '$.inputs_sha256', '{hash}')
+            "UPDATE journal SET body = json_set(body, '$.inputs', 2, '$.inputs_sha256', '{hash}',
+                 '$.positions', json('[[0,2,4]]'), '$.images_sha256', '{images}')
              WHERE kind = 'concluded'"
         )
     };
@@ -396,6 +411,8 @@ fn ledgers_of_before_the_journal_prove_less() {
 fn what_the_journal_records_as_removed_is_listed() {
     let place = Place::certified();
     place.recertify(&[1, 2], 2);
+    let held = place.path().with_extension("held");
+    std::fs::copy(place.path(), &held).unwrap();
     let ledger = Ledger::open(&place.path()).unwrap();
     let (number, removed) = ledger.networks().unwrap().pop().unwrap();
     let claim = ledger.claims(number).unwrap().pop().unwrap();
@@ -427,7 +444,9 @@ fn what_the_journal_records_as_removed_is_listed() {
     ledger.close().unwrap();
     let report = place.check();
     clean(&report);
-    assert_eq!(report.missing().count(), 0);
+    // It was a candidate, so that a complete ledger has it.
+    lists(&report, "It was one of 2 candidates");
+    assert_eq!(report.missing().count(), 1);
     let listed = report.unchecked.iter().map(ToString::to_string);
     let listed: Vec<String> = listed
         .filter(|words| words.contains("removed, as"))
@@ -436,6 +455,156 @@ fn what_the_journal_records_as_removed_is_listed() {
     assert!(listed[0].contains("chosen among 2"), "{}", listed[0]);
     // The other candidate is still one of two.
     assert!(report.claims.iter().any(|claim| claim.among == 2));
+
+    // An entry made by hand cannot state less than what was recorded to be there.
+    for (from, to, words) in [
+        (
+            answers,
+            answers - 1,
+            "answers that an entry before records, or more",
+        ),
+        (3, 2, "derived the 3 that journal entry"),
+    ] {
+        std::fs::copy(&held, place.path()).unwrap();
+        let ledger = Ledger::open(&place.path()).unwrap();
+        // Its answers are recorded with the next network that is named.
+        ledger.add_network(&network(9)).unwrap();
+        let mut less = event.clone();
+        if let JournalEvent::Forgotten {
+            whole,
+            claims,
+            answers,
+            ..
+        } = &mut less
+        {
+            if from == 3 {
+                (*whole, claims[0].certificates) = (false, to);
+            } else {
+                *answers = to;
+            }
+        }
+        ledger.note(None, &less).unwrap();
+        ledger.close().unwrap();
+        finds(&place.check(), words);
+    }
+}
+
+/// Whoever removes networks after looking at their results, and names them again as if they
+/// were new, does not make candidates of them.
+#[test]
+fn networks_that_ran_and_were_removed_are_no_new_candidates() {
+    let place = Place::certified();
+    place.recertify(&[1], 1);
+    place.recertify(&[2], 1);
+    let ledger = Ledger::open(&place.path()).unwrap();
+    for _ in 0..2 {
+        let (number, _) = ledger.networks().unwrap().pop().unwrap();
+        ledger.forget_network(number).unwrap();
+    }
+    ledger.close().unwrap();
+    clean(&place.check());
+    place.recertify(&[1, 2], 2);
+    finds(
+        &place.check(),
+        "stored a choice among 2, derived a choice among 1",
+    );
+}
+
+/// Inputs that disappoint are removed with all their rows, and others are certified.
+#[test]
+fn inputs_replaced_by_as_many_others_are_found() {
+    let place = Place::certified();
+    place.sql(NO_INPUT_9);
+    place.sql("DELETE FROM seal");
+    place.certify(&[0, 4, 7, 8]);
+    let report = place.check();
+    finds(
+        &report,
+        "stored a list without it, derived a list with input 9, which journal entry 3 lists",
+    );
+    finds(
+        &report,
+        "derived one of input 9, which journal entry 3 lists",
+    );
+
+    // Another image in the place of one.
+    let place = Place::certified();
+    place.edit("UPDATE input SET sha256 = replace(sha256, '09', '0a') WHERE idx = 9");
+    finds(
+        &place.check(),
+        "derived the images that journal entry 3 records",
+    );
+}
+
+/// The first journals have the number and hash of the inputs alone.
+#[test]
+fn what_older_entries_do_not_list_is_stated() {
+    let older = "UPDATE journal SET body = json_remove(body, '$.positions', '$.images_sha256')
+                 WHERE kind = 'concluded'; DELETE FROM seal";
+    let place = Place::certified();
+    place.sql(older);
+    // It is of the inputs that there are, by its hash.
+    let report = place.check();
+    clean(&report);
+    let unlisted = |report: &Report| {
+        let items = report.missing();
+        items
+            .filter(|item| matches!(item, Unchecked::UnlistedInputs { .. }))
+            .count()
+    };
+    assert_eq!(unlisted(&report), 0);
+    place.certify(&[0, 4, 7, 9]);
+    let report = place.check();
+    clean(&report);
+    lists(
+        &report,
+        "whether the 3 inputs of journal entry 3 are still here",
+    );
+
+    let place = Place::certified();
+    place.sql(older);
+    place.sql(NO_INPUT_9);
+    place.certify(&[0, 4, 7, 8]);
+    let report = place.check();
+    clean(&report);
+    assert_eq!(unlisted(&report), 1);
+}
+
+/// Sigma is doubled, and certificates are made again by the program with radii twice as large.
+#[test]
+fn a_header_changed_afterwards_is_found() {
+    for (change, words) in [
+        (
+            "sigma = 0.5",
+            "sigma: stored 0.5, derived 0.25, which journal entry 2 records",
+        ),
+        ("seed = '7'", "seed: stored 7, derived 0, which"),
+        ("alpha = 0.01", "alpha: stored 0.01, derived 0.001, which"),
+    ] {
+        let place = Place::certified();
+        place.sql(&format!(
+            "UPDATE run SET {change}; DELETE FROM certificate; DELETE FROM claim;
+             DELETE FROM journal WHERE kind = 'concluded'; DELETE FROM seal"
+        ));
+        place.certify(&INPUTS);
+        finds(&place.check(), words);
+    }
+    let place = Place::certified();
+    place.recertify(&[1], 1);
+    place.edit("UPDATE run SET network = 2");
+    finds(&place.check(), "network: stored 0101");
+
+    // A journal without the header does not show it, and neither does one that got it late.
+    let place = Place::certified();
+    place.sql(
+        "DELETE FROM journal WHERE kind = 'header'; UPDATE journal SET id = 2 WHERE id = 3;
+         DELETE FROM seal",
+    );
+    lists(&place.check(), "the journal does not record them");
+    Ledger::open(&place.path()).unwrap().close().unwrap();
+    let report = place.check();
+    clean(&report);
+    lists(&report, "the journal records them from entry 3 on");
 }
 
 #[test]

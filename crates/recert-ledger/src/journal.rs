@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Foreign};
-use crate::records::{Network, NetworkId, hex, parse_hex};
+use crate::positions::Positions;
+use crate::records::{Header, Network, NetworkId, Task, hex, parse_hex};
 
 /// An entry of the journal as a ledger keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,9 @@ pub struct JournalEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum JournalEvent {
+    /// The header was recorded: when the ledger was created, or when a version of the program
+    /// that records it first opened the ledger for writing.
+    Header(HeaderRecord),
     /// Networks were named to this ledger for the first time, all together: from here on
     /// their bytes are fixed.
     Named {
@@ -94,6 +98,13 @@ pub enum JournalEvent {
         inputs: u64,
         /// SHA-256 over their positions, ascending, as 32-bit little-endian numbers.
         inputs_sha256: crate::InputsHash,
+        /// Their positions; the first journals did not record them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        positions: Option<Positions>,
+        /// Which images these are: the hash over the `sha256` of their rows
+        /// ([`FileHash::of_images`]); the first journals did not record it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        images_sha256: Option<FileHash>,
     },
     /// The ledger was brought to the version that has a journal; what happened before is
     /// not known.
@@ -151,6 +162,66 @@ impl NetworkName {
     }
 }
 
+/// The header of a ledger as its journal records it: all that decides which samples of which
+/// network are drawn, and how sure certificates are. Where data was read from binds nothing and
+/// is left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderRecord {
+    /// What the run computes.
+    pub task: Task,
+    /// Standard deviation of the noise, in the units of the images.
+    pub sigma: f64,
+    /// Samples that select the class.
+    pub n0: u64,
+    /// Samples that estimate its probability.
+    pub n: u64,
+    /// Failure probability of one certificate.
+    pub alpha: f64,
+    /// The noise generator, by name and version.
+    pub generator: String,
+    /// The generator's seed, in decimal.
+    pub seed: String,
+    /// The network certified, with its preprocessing.
+    pub network: NetworkName,
+    /// Channels of an input.
+    pub channels: u32,
+    /// Height of an input.
+    pub height: u32,
+    /// Width of an input.
+    pub width: u32,
+}
+
+impl HeaderRecord {
+    /// What a journal records of a header.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
+    /// # fn main() {
+    /// use recert_ledger::HeaderRecord;
+    ///
+    /// let record = HeaderRecord::new(&header());
+    /// assert_eq!((record.sigma, record.seed.as_str()), (0.25, "1"));
+    /// # }
+    /// ```
+    pub fn new(header: &Header) -> Self {
+        let [channels, height, width] = header.shape;
+        Self {
+            task: header.task,
+            sigma: header.sigma,
+            n0: header.n0,
+            n: header.n,
+            alpha: header.alpha,
+            generator: header.generator.clone(),
+            seed: header.seed.to_string(),
+            network: NetworkName::new(&header.network),
+            channels,
+            height,
+            width,
+        }
+    }
+}
+
 /// A network with the number of its answers on estimation and fresh samples.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,10 +250,31 @@ pub struct ForgottenClaim {
     pub certificates: u64,
 }
 
-/// SHA-256 of a file's bytes; lower-case hexadecimal text in the journal.
+/// A SHA-256, as of a file's bytes; lower-case hexadecimal text in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FileHash(pub [u8; 32]);
+
+impl FileHash {
+    /// The hash over the hashes of several images, each as the text that the ledger keeps, one
+    /// after the other.
+    ///
+    /// ```
+    /// use recert_ledger::{FileHash, hex};
+    ///
+    /// let [first, second] = [[0; 32], [1; 32]].map(|hash| hex(&hash));
+    /// let both = FileHash::of_images([first.as_str(), second.as_str()]);
+    /// assert_ne!(both, FileHash::of_images([second.as_str(), first.as_str()]));
+    /// ```
+    pub fn of_images<'a>(images: impl IntoIterator<Item = &'a str>) -> Self {
+        use sha2::{Digest, Sha256};
+        let mut hasher = Sha256::new();
+        for image in images {
+            hasher.update(image);
+        }
+        Self(hasher.finalize().into())
+    }
+}
 
 impl From<FileHash> for String {
     fn from(hash: FileHash) -> Self {
@@ -204,6 +296,7 @@ impl JournalEvent {
     /// The kind's name, as in a ledger.
     pub fn kind(&self) -> &str {
         match self {
+            Self::Header(_) => "header",
             Self::Named { .. } => "named",
             Self::Held { .. } => "held",
             Self::Forgotten { .. } => "forgotten",
@@ -291,6 +384,18 @@ mod tests {
                 ),
             ),
             (
+                "concluded",
+                format!(
+                    r#"{{"alpha":0.001,"images_sha256":"{hash}","inputs":3,"inputs_sha256":"{hash}","method":"certify","parameters":"{{}}","positions":[[0,2,20],[25,1,0]],"samples":100}}"#
+                ),
+            ),
+            (
+                "header",
+                format!(
+                    r#"{{"alpha":0.001,"channels":3,"generator":"g","height":32,"n":100,"n0":4,"network":{name},"seed":"18446744073709551615","sigma":0.25,"task":"certify","width":32}}"#
+                ),
+            ),
+            (
                 "upgraded",
                 r#"{"answered":[],"fresh":0,"from":2}"#.to_owned(),
             ),
@@ -309,6 +414,7 @@ mod tests {
     fn events_in_an_unknown_form_are_kept_as_they_are() {
         for (kind, text) in [
             ("named", r#"{"networks":[]}"#),
+            ("header", r#"{"sigma":0.25}"#),
             ("celebrated", r#"{"b":1}"#),
             ("foreign", "{}"),
             ("upgraded", "no JSON"),

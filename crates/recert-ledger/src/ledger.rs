@@ -4,6 +4,7 @@ mod answers;
 mod blocks;
 mod conclusions;
 mod forget;
+mod glance;
 mod journal;
 mod networks;
 pub mod raw;
@@ -14,6 +15,7 @@ mod snapshot;
 pub use answers::{NewAnswers, StoredBytes};
 pub use blocks::{Block, Blocks};
 pub use forget::Forgotten;
+pub use glance::Glance;
 pub use seal::Seal;
 pub use snapshot::Snapshot;
 
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
 use self::conclusions::restate_claims;
-use self::journal::{name_networks, note_upgrade};
+use self::journal::{name_networks, note_header, note_upgrade};
 use self::networks::read_header;
 use crate::lock::Lock;
 use crate::records::{Header, NetworkId, Stream, hex};
@@ -136,6 +138,7 @@ impl Ledger {
                     concat!("recert ", env!("CARGO_PKG_VERSION")),
                 ],
             )?;
+            note_header(&transaction, header)?;
             transaction.commit()?;
             Ok(network)
         };
@@ -198,6 +201,7 @@ impl Ledger {
             write(&mut ledger.connection).map_err(|source| Error::sql(path, source))?;
         }
         ledger.unseal()?;
+        note_header(&ledger.connection, &ledger.header).map_err(|e| ledger.sql(e))?;
         Ok(ledger)
     }
 
@@ -354,8 +358,14 @@ impl Ledger {
         if differing.is_empty() {
             return Ok(());
         }
+        let redesigned = self.header.network.sha256 != header.network.sha256;
+        let seed = if redesigned && self.header.seed == header.seed {
+            "; a network made after looking at results in this one needs a fresh seed there, too"
+        } else {
+            ""
+        };
         let message = format!(
-            "belongs to another run; it differs in {} (a new run needs another ledger)",
+            "belongs to another run; it differs in {} (a new run needs another ledger{seed})",
             differing.join("; ")
         );
         Err(Error::new(ErrorKind::Mismatch, &self.path, message))

@@ -10,7 +10,8 @@
 //!
 //! Every write is one transaction in write-ahead mode: a process killed at any
 //! moment loses only what it had not written yet. Closing a ledger [seals](Seal) it.
-//! A [journal](JournalEvent) records when networks were named, what was removed, and the like.
+//! A [journal](JournalEvent) records the header, when networks were named, which inputs claims
+//! have certificates of, what was removed, and the like.
 //! [`raw`] reads rows without assuming that they are valid, for the checker.
 //!
 //! This crate knows no network, no noise and no statistics; probabilities are
@@ -51,6 +52,7 @@ mod json;
 mod ledger;
 mod lock;
 mod numbers;
+mod positions;
 mod records;
 mod schema;
 
@@ -60,11 +62,14 @@ pub use claims::{
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
 pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence, LatticeEvidence};
-pub use journal::{Answered, FileHash, ForgottenClaim, JournalEntry, JournalEvent, NetworkName};
+pub use journal::{
+    Answered, FileHash, ForgottenClaim, HeaderRecord, JournalEntry, JournalEvent, NetworkName,
+};
 pub use json::Foreign;
 pub use ledger::{
-    Block, Blocks, Forgotten, Ledger, NewAnswers, Seal, Series, Snapshot, StoredBytes, raw,
+    Block, Blocks, Forgotten, Glance, Ledger, NewAnswers, Seal, Series, Snapshot, StoredBytes, raw,
 };
+pub use positions::Positions;
 pub use records::{
     Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };

@@ -20,7 +20,8 @@ pub enum Task {
 }
 
 impl Task {
-    pub(crate) fn name(self) -> &'static str {
+    /// The task's name, as in a ledger.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Certify => "certify",
             Self::Predict => "predict",

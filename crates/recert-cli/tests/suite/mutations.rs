@@ -165,20 +165,15 @@ fn changes(column: &str, stored: &Value) -> Vec<(String, Value)> {
 /// What nothing can be derived from, or which cannot be told from what it might
 /// have been: here the seal is all there is (`docs/checking.md`). Any change of
 /// anything else is found by derivation.
-const UNDERIVED: [&str; 37] = [
+const UNDERIVED: [&str; 32] = [
     // Where a run is from, and on what: `--rerun` looks at these.
-    "run.seed",
     "run.data",
     "run.tool",
-    "run.channels",
-    "run.height",
-    "run.width",
     "network.file",
     "network.bytes",
     "network.batch_invariant",
     "network.classes",
     "network.note",
-    "input.sha256",
     "input.label",
     "input.name",
     // Single selection samples are not kept: their votes are known by their sum

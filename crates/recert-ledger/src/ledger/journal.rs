@@ -8,9 +8,9 @@ use rusqlite::{Connection, Row, params};
 use super::conclusions::read_claim;
 use super::networks::{insert_network, read_network};
 use super::{Ledger, unsigned};
-use crate::journal::{Answered, JournalEntry, JournalEvent, NetworkName};
-use crate::records::{Network, NetworkId, Stream};
-use crate::{Error, InputsHash};
+use crate::journal::{Answered, FileHash, HeaderRecord, JournalEntry, JournalEvent, NetworkName};
+use crate::records::{Header, Network, NetworkId, Stream};
+use crate::{Error, InputsHash, Positions};
 
 impl Ledger {
     /// Registers networks, or finds them, and returns their numbers. Those that the ledger
@@ -25,8 +25,8 @@ impl Ledger {
     ///
     /// # let (ledger, series) = example(folder.path())?;
     /// ledger.name_networks(&[network("pruned.onnx"), network("int8.onnx")])?;
-    /// // The first entry names f.
-    /// let entry = &ledger.journal()?[1];
+    /// // The first entry names f, the second has the header.
+    /// let entry = &ledger.journal()?[2];
     /// let JournalEvent::Named { networks, .. } = &entry.event else {
     ///     unreachable!()
     /// };
@@ -122,6 +122,16 @@ pub(super) fn note_upgrade(connection: &Connection, from: i64) -> rusqlite::Resu
     note(connection, None, &event).map(|_| ())
 }
 
+/// Records the header, where that is not recorded.
+pub(super) fn note_header(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
+    let recorded = "SELECT EXISTS (SELECT 1 FROM journal WHERE kind = 'header')";
+    if connection.query_row(recorded, [], |row| row.get(0))? {
+        return Ok(());
+    }
+    let event = JournalEvent::Header(HeaderRecord::new(header));
+    note(connection, None, &event).map(|_| ())
+}
+
 /// Records, for each claim, which inputs have its certificates, where that is not recorded.
 pub(super) fn note_conclusions(connection: &Connection) -> rusqlite::Result<()> {
     let mut last: HashMap<(i64, String), String> = HashMap::new();
@@ -141,11 +151,16 @@ pub(super) fn note_conclusions(connection: &Connection) -> rusqlite::Result<()> 
         let (id, network): (i64, i64) = (row.get("id")?, row.get("network")?);
         Ok((id, network, read_claim(row)?))
     })?;
-    let mut inputs =
-        connection.prepare("SELECT idx FROM certificate WHERE claim = ?1 ORDER BY idx")?;
+    let mut inputs = connection.prepare(
+        "SELECT certificate.idx, coalesce(CAST(input.sha256 AS TEXT), '')
+         FROM certificate LEFT JOIN input USING (idx) WHERE claim = ?1 ORDER BY certificate.idx",
+    )?;
     for (id, network, claim) in claims.collect::<rusqlite::Result<Vec<_>>>()? {
-        let inputs = inputs.query_map([id], |row| row.get::<_, u32>(0))?;
+        let inputs = inputs.query_map([id], |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?))
+        })?;
         let inputs = inputs.collect::<rusqlite::Result<Vec<_>>>()?;
+        let (inputs, images): (Vec<u32>, Vec<String>) = inputs.into_iter().unzip();
         let event = JournalEvent::Concluded {
             method: claim.method().to_owned(),
             samples: claim.samples,
@@ -153,6 +168,8 @@ pub(super) fn note_conclusions(connection: &Connection) -> rusqlite::Result<()> 
             parameters: claim.parameters.to_json(),
             inputs: inputs.len() as u64,
             inputs_sha256: InputsHash::of(&inputs),
+            positions: Some(Positions::new(&inputs)),
+            images_sha256: Some(FileHash::of_images(images.iter().map(String::as_str))),
         };
         let known = event.claim().and_then(|claim| last.get(&(network, claim)));
         if inputs.is_empty() && known.is_none() || known == Some(&event.to_json()) {

@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::common::{codes, header, input, network};
 use recert_ledger::{
-    Answered, Certificate, Claim, Evidence, Images, InputsHash, JournalEvent, Ledger, NetworkName,
-    Parameters, Seal, Series, Stream,
+    Answered, Certificate, Claim, Evidence, FileHash, HeaderRecord, Images, InputsHash,
+    JournalEvent, Ledger, NetworkName, Parameters, Positions, Seal, Series, Stream, hex,
 };
 
 fn now() -> u64 {
@@ -53,7 +53,7 @@ fn networks_are_named_once_with_the_answers_of_that_time() {
     };
     let of_f = answered(7, 50);
     assert_eq!(
-        named(&ledger, 2),
+        named(&ledger, 3),
         (vec![name(1), name(2)], vec![of_f.clone()], 0)
     );
     ledger
@@ -69,12 +69,12 @@ fn networks_are_named_once_with_the_answers_of_that_time() {
     // A network that is known is not named again.
     let again = ledger.name_networks(&[network(2), network(1)]).unwrap();
     assert_eq!(again, [numbers[1], numbers[0]]);
-    assert_eq!(ledger.journal().unwrap().len(), 2);
+    assert_eq!(ledger.journal().unwrap().len(), 3);
     ledger.name_networks(&[network(3), network(1)]).unwrap();
     let all = vec![of_f, answered(1, 7), answered(2, 2)];
-    assert_eq!(named(&ledger, 3), (vec![name(3)], all, 12));
+    assert_eq!(named(&ledger, 4), (vec![name(3)], all, 12));
     ledger.add_network(&network(4)).unwrap();
-    assert_eq!(named(&ledger, 4).0, [name(4)]);
+    assert_eq!(named(&ledger, 5).0, [name(4)]);
     let seconds = ledger.journal().unwrap().into_iter().map(|e| e.seconds);
     assert!(seconds.is_sorted_by(|a, b| a <= b));
     assert!((before..=now()).contains(&ledger.journal().unwrap()[0].seconds));
@@ -94,7 +94,7 @@ fn entries_are_sealed_and_outlive_their_network() {
         tolerance: 0.75,
         details: "logits".into(),
     };
-    assert_eq!(ledger.note(Some(h), &held).unwrap(), 3);
+    assert_eq!(ledger.note(Some(h), &held).unwrap(), 4);
     ledger.close().unwrap();
     let sealed = || Ledger::open_read_only(&path).unwrap().seal().unwrap();
     assert_eq!(sealed(), Seal::Holds);
@@ -158,6 +158,11 @@ fn closing_records_which_inputs_a_claim_has_certificates_of() {
         };
         ledger.conclude(series, &[certificate]).unwrap();
     };
+    let images = |inputs: &[u32]| {
+        let images = inputs.iter().map(|&idx| hex(&input(idx).sha256));
+        let images: Vec<String> = images.collect();
+        FileHash::of_images(images.iter().map(String::as_str))
+    };
     let entry = |inputs: &[u32]| JournalEvent::Concluded {
         method: "predict".into(),
         samples: 3000,
@@ -165,6 +170,8 @@ fn closing_records_which_inputs_a_claim_has_certificates_of() {
         parameters: "{}".into(),
         inputs: inputs.len() as u64,
         inputs_sha256: InputsHash::of(inputs),
+        positions: Some(Positions::new(inputs)),
+        images_sha256: Some(images(inputs)),
     };
     conclude(&mut ledger, 4);
     ledger.close().unwrap();
@@ -178,11 +185,37 @@ fn closing_records_which_inputs_a_claim_has_certificates_of() {
     let journal = ledger.journal().unwrap();
     let events: Vec<_> = journal
         .into_iter()
-        .skip(1)
+        .skip(2)
         .map(|e| (e.network, e.event))
         .collect();
     assert_eq!(
         events,
         [(Some(base), entry(&[4])), (Some(base), entry(&[1, 4]))]
     );
+}
+
+#[test]
+fn the_header_is_recorded_once_also_in_ledgers_that_began_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.recert");
+    Ledger::create(&path, &header()).unwrap().close().unwrap();
+    let headers = || {
+        let ledger = Ledger::open_read_only(&path).unwrap();
+        let entries = ledger.journal().unwrap().into_iter();
+        let headers = entries.filter(|entry| entry.event.kind() == "header");
+        headers.collect::<Vec<_>>()
+    };
+    let recorded = JournalEvent::Header(HeaderRecord::new(&header()));
+    assert_eq!((headers()[0].id, &headers()[0].event), (2, &recorded));
+    Ledger::open(&path).unwrap().close().unwrap();
+    assert_eq!(headers().len(), 1);
+    // A ledger of a version that did not record it.
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let without = "DELETE FROM journal WHERE kind = 'header'; DELETE FROM seal";
+    connection.execute_batch(without).unwrap();
+    connection.close().unwrap();
+    Ledger::open(&path).unwrap().close().unwrap();
+    assert_eq!(headers()[0].event, recorded);
+    let ledger = Ledger::open_read_only(&path).unwrap();
+    assert_eq!(ledger.seal().unwrap(), Seal::Holds);
 }

@@ -159,7 +159,7 @@ fn version_2_is_read_as_it_is_with_its_seal() {
     assert_eq!(ledger.faults().unwrap(), []);
     // Also while somebody upgrades it and goes on.
     let writer = Ledger::open(&path).unwrap();
-    assert_eq!(writer.journal().unwrap().len(), 1);
+    assert_eq!(writer.journal().unwrap().len(), 2);
     assert_eq!(ledger.journal().unwrap(), []);
 }
 
@@ -173,7 +173,7 @@ fn an_upgrade_starts_the_journal_with_the_answers_that_there_are() {
         let ledger = Ledger::open(&path).unwrap();
         check(&ledger);
         let journal = ledger.journal().unwrap();
-        assert_eq!(journal.len(), 1);
+        assert_eq!(journal.len(), 2);
         assert_eq!((journal[0].id, journal[0].network), (1, None));
         let JournalEvent::Upgraded {
             from: recorded,
@@ -191,7 +191,7 @@ fn an_upgrade_starts_the_journal_with_the_answers_that_there_are() {
         let ledger = Ledger::open(&path).unwrap();
         let journal = ledger.journal().unwrap();
         let kinds: Vec<&str> = journal.iter().map(|entry| entry.event.kind()).collect();
-        assert_eq!(kinds, ["upgraded", "concluded"]);
+        assert_eq!(kinds, ["upgraded", "header", "concluded"]);
         ledger.close().unwrap();
         let ledger = Ledger::open_read_only(&path).unwrap();
         assert_eq!(ledger.seal().unwrap(), Seal::Holds);

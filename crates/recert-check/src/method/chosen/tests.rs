@@ -39,7 +39,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         run: None,
         networks: BTreeMap::new(),
         names: BTreeMap::new(),
-        inputs: [7].into(),
+        inputs: [(7, String::new())].into(),
         selections: [((1, 7), selection)].into(),
     };
     let f = |sample: u32| match sample {
