@@ -61,6 +61,7 @@ fields! {
     Radius "radius" "A radius to certify.",
     Rerun "rerun" "Samples to run again.",
     Scale "scale" "The factor after normalisation.",
+    Seed "seed" "The seed of the noise.",
     Sigma "sigma" "The standard deviation of the noise.",
     Std "std" "The standard deviation that normalisation divides by.",
     TargetAcr "target_acr" "The average certified radius to reach.",

@@ -139,3 +139,33 @@ fn what_is_forgotten_is_recorded_and_stated() {
     ));
     ok(&with(&[], &["check", &ledger]));
 }
+
+/// Two networks ran one after the other, the second perhaps made from the results of the
+/// first, and the ledger is of a version that did not record it.
+#[test]
+fn networks_that_ran_before_there_was_a_journal_are_no_new_candidates() {
+    let place = Place::new();
+    let ledger = place.text("run.recert");
+    ok(&with(&certify_demo(100, 10, 2), &["--ledger", &ledger]));
+    let [first, second] = ["20%", "30%"].map(|share| {
+        let network = place.text(&format!("pruned{share}.onnx"));
+        let model = asset("shapes.onnx");
+        let prune = ["approximate", &model, "--prune", share, "--out", &network];
+        ok(&with(&[], &prune));
+        ok(&with(&[], &["recertify", &ledger, "--model", &network]));
+        network
+    });
+    let older = "DROP TABLE journal; DELETE FROM seal; PRAGMA user_version = 2";
+    let connection = rusqlite::Connection::open(place.path("run.recert")).unwrap();
+    connection.execute_batch(older).unwrap();
+    connection.close().unwrap();
+    let together = ["recertify", &ledger, "--model", &first, "--model", &second];
+    let refused = [
+        "pruned20%.onnx had been run on the samples",
+        "fresh seed",
+        "--model",
+    ];
+    fails(2, &refused).check(&with(&[], &together));
+    // One by itself states no choice.
+    ok(&with(&[], &["recertify", &ledger, "--model", &first]));
+}

@@ -1,11 +1,13 @@
 //! Whether networks may be chosen among by their results: all of them have to be named to the
-//! ledger before any of them has answers in it.
+//! ledger before any of them has answers in it. And what to remark on of networks that are given
+//! twice, or come after the results of others.
 
 use std::collections::BTreeMap;
 
-use recert_ledger::{JournalEvent, Ledger, NetworkName};
+use recert_ledger::{Answered, Claim, JournalEvent, Ledger, NetworkName};
 
 use super::network::Network;
+use super::remark::Remark;
 use crate::{Error, Field, Result};
 
 /// When a network was named and had answers, by the positions of the journal's entries.
@@ -31,7 +33,8 @@ impl Life {
 /// # Errors
 /// [`ErrorKind::Parameter`](crate::ErrorKind::Parameter) if one of them was first named to the
 /// ledger, or is named now, after a modified network had answers, so that fewer than `among`
-/// can have been fixed before any of them ran.
+/// can have been fixed before any of them ran; and if they had run, as no candidates, before the
+/// ledger recorded when networks are named. Answers that were removed count as answers.
 pub(super) fn check(ledger: &Ledger, networks: &[&Network], among: u32) -> Result<()> {
     if among < 2 {
         return Ok(());
@@ -48,9 +51,7 @@ pub(super) fn check(ledger: &Ledger, networks: &[&Network], among: u32) -> Resul
         })
         .collect();
     if wanted.iter().all(|(_, life)| life.named.is_none()) {
-        // Networks of a ledger that began without a journal: nothing is known of when they
-        // were named, and the checker states that.
-        return Ok(());
+        return check_unnamed(ledger, &wanted, among);
     }
     let mut all: Vec<Life> = lives.values().map(|(life, _)| *life).collect();
     let new = wanted.iter().map(|(_, life)| *life);
@@ -72,9 +73,8 @@ pub(super) fn check(ledger: &Ledger, networks: &[&Network], among: u32) -> Resul
             let message = format!(
                 "{file} {when} first named to {} after {earlier} had been run on these samples: a \
                  choice among {among} by their results holds only for networks that were all fixed \
-                 before any of them ran. Certify the original again with a fresh seed into another \
-                 ledger, and recertify all candidates from it in one command; or recertify {file} by \
-                 itself, which states nothing about a choice",
+                 before any of them ran: {REMEDY}; or recertify {file} by itself, which states nothing \
+                 about a choice",
                 ledger.path().display(),
             );
             return Err(Error::parameter(Field::Model, message));
@@ -82,6 +82,74 @@ pub(super) fn check(ledger: &Ledger, networks: &[&Network], among: u32) -> Resul
     }
     Ok(())
 }
+
+/// What a person should know of networks that are going to run: those given twice, each of which
+/// takes a share of alpha, and those that are new where results of others are known.
+pub(super) fn remarks(ledger: &Ledger, networks: &[&Network], among: u32) -> Result<Vec<Remark>> {
+    let names: Vec<_> = (networks.iter())
+        .map(|network| NetworkName::new(network.identity()))
+        .collect();
+    let known = ledger.networks()?;
+    let mut others = 0;
+    for (id, network) in &known {
+        let counts = *id != ledger.base() && !names.contains(&NetworkName::new(network));
+        others += usize::from(counts && !ledger.claims(*id)?.is_empty());
+    }
+    let mut remarks = Vec::new();
+    for (position, (network, name)) in networks.iter().zip(&names).enumerate() {
+        let file = || network.identity().file.clone();
+        let is = |other: &&NetworkName| *other == name;
+        if names[..position].contains(name) {
+            continue;
+        }
+        if names.iter().filter(is).count() > 1 && among > 1 {
+            remarks.push(Remark::GivenAgain {
+                network: file(),
+                among,
+            });
+        }
+        let is_new = known
+            .iter()
+            .all(|(_, known)| NetworkName::new(known) != *name);
+        if is_new && others > 0 {
+            remarks.push(Remark::ResultsKnown {
+                network: file(),
+                others,
+            });
+        }
+    }
+    Ok(remarks)
+}
+
+/// Checks networks of a ledger that began without a journal. Nothing is known of when they were
+/// named, which the checker states. So they are candidates only if they have not run yet, or go
+/// on with a choice among as many that the ledger states of them already.
+fn check_unnamed(ledger: &Ledger, wanted: &[(&Network, Life)], among: u32) -> Result<()> {
+    let known = ledger.networks()?;
+    for (network, _) in wanted.iter().filter(|(_, life)| life.answered.is_some()) {
+        let name = NetworkName::new(network.identity());
+        let (id, _) = (known.iter())
+            .find(|(_, known)| NetworkName::new(known) == name)
+            .expect("a network with answers is in the ledger");
+        let states_choice = |claim: &Claim| claim.parameters.among() >= among;
+        if !ledger.claims(*id)?.iter().any(states_choice) {
+            let file = &network.identity().file;
+            let message = format!(
+                "{file} had been run on the samples of {} before that ledger recorded when networks \
+                 are named, so that nothing shows that all {among} candidates were fixed before any \
+                 of them ran: {REMEDY}; or recertify {file} by itself, which states nothing about a \
+                 choice",
+                ledger.path().display(),
+            );
+            return Err(Error::parameter(Field::Model, message));
+        }
+    }
+    Ok(())
+}
+
+/// What to do with networks that cannot be candidates any more.
+const REMEDY: &str = "certify the original again with a fresh seed into another ledger, and \
+                      recertify all candidates from it in one command";
 
 /// Every modified network that the ledger knows or knew, with its file; and the position that
 /// the next entry of the journal will have.
@@ -105,12 +173,18 @@ fn lives(ledger: &Ledger) -> Result<(Lives, usize)> {
                 networks, answered, ..
             } => (networks, answered),
             JournalEvent::Upgraded { answered, .. } => (Vec::new(), answered),
+            // Whoever removed answers may have looked at them.
+            JournalEvent::Forgotten { name, answers, .. } if answers > 0 => {
+                let network = name;
+                (Vec::new(), vec![Answered { network, answers }])
+            }
             _ => continue,
         };
         for name in named.into_iter().filter(|name| *name != base) {
             let removed = || (Life::default(), "a network that was removed".to_owned());
             let (life, _) = lives.entry(name).or_insert_with(removed);
-            life.named = Some(position);
+            // One that is named again after it was removed is known since the first time.
+            life.named.get_or_insert(position);
         }
         for network in answered.into_iter().map(|answered| answered.network) {
             if let Some((life, _)) = lives.get_mut(&network) {
@@ -130,8 +204,8 @@ mod tests {
 
     use super::*;
     use crate::job::{
-        CertifyConfig, Data, Event, Method, Outcome, Recertification, RecertifyConfig, Remark,
-        certify, report,
+        CertifyConfig, Data, Event, Method, Outcome, Recertification, RecertifyConfig, certify,
+        forget, report,
     };
 
     const SHAPE: ImageShape = ImageShape {
@@ -150,6 +224,7 @@ mod tests {
     }
 
     fn certified(folder: &Path) -> std::path::PathBuf {
+        std::fs::create_dir_all(folder).unwrap();
         let ledger = folder.join("dots.recert");
         let config = CertifyConfig {
             n: 400,
@@ -228,6 +303,69 @@ mod tests {
         assert!(
             remarks.contains(&Remark::OneByOne { networks: 5 }),
             "{remarks:?}"
+        );
+        let known = Remark::ResultsKnown {
+            network: "above 0.55".into(),
+            others: 4,
+        };
+        assert!(remarks.contains(&known), "{remarks:?}");
+        let again = run(&ledger, &[0.55], &among(None)).unwrap();
+        assert!(!again.contains(&known), "it is not new: {again:?}");
+    }
+
+    #[test]
+    fn a_network_that_is_given_twice_is_remarked_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = certified(folder.path());
+        let data = data();
+        let network = above(0.51);
+        let recertification = Recertification::open(&ledger, &among(None), 2).unwrap();
+        let session = recertification.session(&data, vec![&network, &network]);
+        let mut remarks = Vec::new();
+        let outcome = crate::job::Job::new(session.unwrap()).run(&mut |event: Event<'_>| {
+            if let Event::Remark(remark) = event {
+                remarks.push(remark);
+            }
+        });
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
+        let given = Remark::GivenAgain {
+            network: "above 0.51".into(),
+            among: 2,
+        };
+        assert!(remarks.contains(&given), "{remarks:?}");
+    }
+
+    #[test]
+    fn networks_that_ran_and_were_removed_are_no_new_candidates() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = certified(folder.path());
+        // The second may have been made from the results of the first.
+        run(&ledger, &[0.51], &among(None)).unwrap();
+        run(&ledger, &[0.52], &among(None)).unwrap();
+        for file in ["above 0.51", "above 0.52"] {
+            forget(&ledger, Some(file), None).unwrap();
+        }
+        for limits in [&[0.51, 0.52][..], &[0.52, 0.51]] {
+            let error = run(&ledger, limits, &among(None)).unwrap_err();
+            assert!(
+                error.to_string().contains("above 0.52 was first named"),
+                "{error}"
+            );
+        }
+        // Two that were named together are candidates again as they were.
+        let ledger = folder.path().join("together.recert");
+        std::fs::rename(certified(folder.path().join("again").as_path()), &ledger).unwrap();
+        run(&ledger, &[0.51, 0.52], &among(None)).unwrap();
+        for file in ["above 0.51", "above 0.52"] {
+            forget(&ledger, Some(file), None).unwrap();
+        }
+        run(&ledger, &[0.52, 0.51], &among(None)).unwrap();
+        let report = recert_check::check(&ledger).unwrap();
+        assert!(report.is_clean(), "{:#?}", report.violations);
+        assert_eq!(
+            report.missing().count(),
+            2,
+            "the candidates that were removed"
         );
     }
 

@@ -265,7 +265,8 @@ impl Recertification {
     ) -> Result<Session<'a>> {
         self.check(data, &networks)?;
         let among = self.asked.among;
-        candidates::check(&Ledger::open_read_only(&self.ledger)?, &networks, among)?;
+        let ledger = Ledger::open_read_only(&self.ledger)?;
+        candidates::check(&ledger, &networks, among)?;
         let rows = if self.config.methods.contains(&Method::Auto) {
             "auto"
         } else {
@@ -284,6 +285,7 @@ impl Recertification {
             });
         }
         remarks.extend(self.remarks(&networks)?);
+        remarks.extend(candidates::remarks(&ledger, &networks, among)?);
         let subject = (networks, self.inputs.clone());
         let work = (Work::Recertify(self.asked.clone()), Some(rows));
         let noise = (self.header.sigma, self.header.seed);

@@ -151,6 +151,29 @@ pub enum Remark {
         /// The number of modified networks with certificates.
         networks: u32,
     },
+    /// A network was given several times among candidates.
+    GivenAgain {
+        /// The network's file.
+        network: String,
+        /// How many candidates there are, among which alpha is divided.
+        among: u32,
+    },
+    /// A network is new to a ledger in which results of other modified networks are known.
+    ResultsKnown {
+        /// The network's file.
+        network: String,
+        /// The number of other modified networks with certificates.
+        others: usize,
+    },
+    /// A ledger beside the new one has certificates of another network from the same noise.
+    SeedUsed {
+        /// That ledger's file.
+        ledger: String,
+        /// The file of its network.
+        network: String,
+        /// The seed of both.
+        seed: u64,
+    },
 }
 
 impl Remark {
@@ -164,12 +187,14 @@ impl Remark {
             | Self::NotDeterministic { .. }
             | Self::StoppedInputs { .. }
             | Self::SeveralClaims { .. }
-            | Self::OneByOne { .. } => return None,
+            | Self::OneByOne { .. }
+            | Self::ResultsKnown { .. } => return None,
             Self::NearChance {
                 noisy_only: false, ..
             } => Field::Mean,
             Self::NearChance { .. } | Self::LargeSigma { .. } => Field::Sigma,
-            Self::Unchanged { .. } => Field::Model,
+            Self::Unchanged { .. } | Self::GivenAgain { .. } => Field::Model,
+            Self::SeedUsed { .. } => Field::Seed,
             Self::OutputChosen { .. } => Field::Output,
             Self::SmallBudget { .. } | Self::Unspent { .. } => Field::Budget,
             Self::BatchDependent { .. } => Field::Batch,
@@ -362,6 +387,29 @@ impl fmt::Display for Remark {
                  among all of them: each holds if its network was not made or chosen by results on \
                  these samples; taking the network with the best results does not (SOUNDNESS.md, \
                  section 6): name all candidates in one command"
+            ),
+            Self::GivenAgain { network, among } => write!(
+                f,
+                "{network} is given more than once: each time counts as a candidate, so that alpha is \
+                 divided by {among}. Given once, it certifies more"
+            ),
+            Self::ResultsKnown { network, others } => write!(
+                f,
+                "{network} is new to a ledger in which {others} other modified network{} certificates: \
+                 if it was made or chosen after looking at them, its own do not hold (SOUNDNESS.md, \
+                 section 6). Then certify the original with a fresh seed into another ledger, and \
+                 recertify from that",
+                if *others == 1 { " has" } else { "s have" }
+            ),
+            Self::SeedUsed {
+                ledger,
+                network,
+                seed,
+            } => write!(
+                f,
+                "{ledger} has certificates of {network} from the same noise, that of seed {seed}: if the \
+                 network certified now was made or chosen after looking at them, its own do not hold \
+                 (SOUNDNESS.md, section 6). Then certify it with a fresh seed"
             ),
         }
     }

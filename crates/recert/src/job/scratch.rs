@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 
 use recert_engine::EngineOptions;
-use recert_ledger::{Header, Ledger, Task};
+use recert_ledger::{Glance, Header, Ledger, Task};
 use recert_noise::Law;
 use recert_num::{Alpha, Radius, Sigma, clopper_pearson_lower};
 use recert_smooth::baseline::SELECTION;
@@ -91,6 +91,7 @@ fn certify_with_rows<'a>(
         ..header(config.noise, data, network)
     };
     let inputs = inputs(&header, config.noise, config.subset, data, network)?;
+    remarks.extend(seed_used(ledger, &header));
     let subject = (vec![network], inputs);
     let (work, noise) = ((work, rows), (config.sigma, config.seed));
     let mut session = Session::new(ledger, data, subject, work, noise, config.run, remarks)?;
@@ -182,6 +183,41 @@ pub fn fresh_seed(ledger: &Path) -> Result<u64> {
     }
     // Its keys are random, and differ from call to call.
     Ok(RandomState::new().build_hasher().finish())
+}
+
+/// The most files that are looked at for [`Remark::SeedUsed`].
+const MOST_BESIDE: usize = 1000;
+
+/// Whether a ledger in the folder of a new one has certificates of another network from the
+/// noise that the new one will have: whoever redesigns a network after looking at them may have
+/// forgotten to take a fresh seed. A remark and no error, as both networks may have been fixed
+/// before. Gaussian and integer noise of one seed share their words.
+fn seed_used(ledger: &Path, header: &Header) -> Option<Remark> {
+    if ledger.exists() {
+        return None;
+    }
+    let folder = ledger.parent()?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let files = folder.read_dir().ok()?.take(MOST_BESIDE);
+    let mut files: Vec<_> = files.filter_map(|file| Some(file.ok()?.path())).collect();
+    files.sort_unstable();
+    files.into_iter().find_map(|path| {
+        let Glance {
+            header: beside,
+            has_certificates,
+        } = Glance::at(&path)?;
+        let is_same = beside.seed == header.seed && beside.shape == header.shape;
+        let is_other = beside.network.sha256 != header.network.sha256;
+        (has_certificates && is_same && is_other).then(|| Remark::SeedUsed {
+            ledger: path.display().to_string(),
+            network: beside.network.file,
+            seed: beside.seed,
+        })
+    })
 }
 
 /// The header of predictions but for the numbers.
@@ -352,6 +388,52 @@ fn prospect(part: f64, samples: u64, pairs: u64) -> Remark {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Event;
+
+    #[test]
+    fn a_redesigned_network_on_noise_whose_results_are_known_is_remarked_on() {
+        let image = recert_engine::ImageShape {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let data = Data::from_pixels("one dot", image, &[0.9], None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "SQLite format 3\0").unwrap();
+        let remarks = |file: &str, limit: f32, seed: u64| {
+            let bright = move |pixels: &[f32]| Some(u16::from(pixels[0] > limit));
+            let name = format!("above {limit}");
+            let network = Network::from_fn(&name, 2, image, bright).unwrap();
+            let config = CertifyConfig {
+                n: 100,
+                seed,
+                ..CertifyConfig::new(0.25)
+            };
+            let ledger = folder.path().join(file);
+            let job = certify(&ledger, &config, &data, &network).unwrap();
+            let mut remarks = Vec::new();
+            let outcome = job.run(&mut |event: Event<'_>| {
+                if let Event::Remark(remark) = event {
+                    remarks.push(remark);
+                }
+            });
+            assert_eq!(outcome.unwrap(), recert_smooth::Outcome::Finished);
+            remarks
+        };
+        assert_eq!(remarks("first", 0.5, 0), []);
+        let used = Remark::SeedUsed {
+            ledger: folder.path().join("first").display().to_string(),
+            network: "above 0.5".to_owned(),
+            seed: 0,
+        };
+        assert_eq!(remarks("second", 0.51, 0), [used]);
+        // Resumed; the same network again; another seed.
+        assert_eq!(remarks("second", 0.51, 0), []);
+        let lone = folder.path().join("second");
+        std::fs::remove_file(lone).unwrap();
+        assert_eq!(remarks("again", 0.5, 0), []);
+        assert_eq!(remarks("fresh", 0.51, 7), []);
+    }
 
     #[test]
     fn a_way_through_a_network_that_is_hardly_faster_is_advised_against() {
