@@ -190,7 +190,8 @@ pub(crate) struct Check {
     #[arg(required = true)]
     pub(crate) ledgers: Vec<PathBuf>,
     /// Fail also where nothing is wrong but something is missing: a seal, certificates or inputs
-    /// that claims name, the journal, or the proof that candidates were named in time
+    /// that claims name, the journal or its header, the proof that candidates were named in time, a
+    /// candidate that was removed, or, with --rerun, a network that is not given
     #[arg(long)]
     pub(crate) strict: bool,
     /// Also run this many answers of each network again, drawn at random

@@ -66,10 +66,7 @@ fn complete(all: &[Checked]) -> Result<()> {
     }
     let message = format!(
         "nothing is wrong, but {} missing (--strict)",
-        match missing {
-            1 => "1 thing is".to_owned(),
-            more => format!("{more} things are"),
-        }
+        things(missing)
     );
     Err(Failure::new(Code::Check, message))
 }
@@ -114,11 +111,50 @@ fn run_again(network: &RerunNetwork) -> String {
     )
 }
 
+/// What was run again of a network's selection samples.
+fn selected_again(network: &RerunNetwork) -> String {
+    format!(
+        "selection samples, which choose the class: those of {} of {}; if {} % of the inputs had \
+         others one would be found with a probability of 99 %",
+        network.selections,
+        count(network.selections_held as usize, "input"),
+        format_up_significant(100.0 * network.selections_found_share, 3),
+    )
+}
+
+/// The outcome of a check in which nothing is wrong: what passed, and how much is missing.
+fn outcome(report: &Report) -> String {
+    let missing = report.missing().count();
+    if missing == 0 {
+        return "all checks passed".to_owned();
+    }
+    let unsealed = match report.seal {
+        SealState::Absent => ", and there is no seal",
+        _ => "",
+    };
+    format!(
+        "{} and {} agree with all that was derived{unsealed}; not complete: {} missing (above)",
+        count(report.certificates() as usize, "certificate"),
+        count(report.answers as usize, "answer"),
+        things(missing),
+    )
+}
+
+/// So many things, with their verb.
+fn things(many: usize) -> String {
+    match many {
+        1 => "1 thing is".to_owned(),
+        more => format!("{more} things are"),
+    }
+}
+
 /// What a check found, as text; `None` where there was none.
 fn as_text(checked: &Checked) -> Option<String> {
     let Findings { report, rerun } = checked.result.as_ref().ok()?;
     let mut text = String::new();
-    let mut line = |line: &str| text.extend([line, "\n"]);
+    // What a ledger holds must not reach a terminal as escape sequences, nor as other lines.
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let mut line = |line: &str| text.extend(line.chars().map(printable).chain(['\n']));
     let seal = match report.seal {
         SealState::Absent => "no seal",
         SealState::Holds => "the seal holds",
@@ -160,6 +196,9 @@ fn as_text(checked: &Checked) -> Option<String> {
         ));
         for network in &rerun.networks {
             line(&format!("    {}", run_again(network)));
+            if network.selections > 0 {
+                line(&format!("    {}", selected_again(network)));
+            }
             let near = rerun.near_ties.iter();
             let near = near.filter(|difference| difference.network == network.file);
             if let Some(tolerance) = network.tolerance {
@@ -196,7 +235,7 @@ fn as_text(checked: &Checked) -> Option<String> {
         ));
     }
     if wrong.is_empty() {
-        line("  all checks passed");
+        line(&format!("  {}", outcome(report)));
     }
     let limits: Vec<_> = report.unchecked.iter().filter(|u| u.is_limit()).collect();
     if !limits.is_empty() {
@@ -229,11 +268,13 @@ fn subject(report: &Report) -> Vec<String> {
             statements.push(&claim.statement);
         }
     }
+    let states = !statements.is_empty();
     lines.extend(statements.iter().map(|words| format!("states, {words}")));
-    // What a ledger holds must not reach a terminal as escape sequences.
-    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let lines = lines
-        .iter()
-        .map(|line| line.chars().map(printable).collect());
-    lines.collect()
+    let proviso = report.run.as_ref().and_then(|run| run.proviso);
+    lines.extend(
+        proviso
+            .filter(|_| states)
+            .map(|proviso| format!("provided {proviso}")),
+    );
+    lines
 }

@@ -99,7 +99,7 @@ fn one(path: &Path, auditor: Option<&Auditor>) -> Result<Findings> {
             rerun: rerun.samples,
             answers: report.answers,
         });
-        report.unchecked.extend(rerun.missing.iter().cloned());
+        report.unchecked.extend(rerun.unchecked.iter().cloned());
     }
     Ok(Findings { report, rerun })
 }

@@ -26,9 +26,9 @@ pub struct Rerun {
     /// Whether answers differ that may depend on the batch.
     #[serde(skip)]
     pub(super) batch_dependent: bool,
-    /// Networks that were not given.
+    /// Networks that were not given, or are computed otherwise than the ledger records.
     #[serde(skip)]
-    pub(super) missing: Vec<Unchecked>,
+    pub(super) unchecked: Vec<Unchecked>,
 }
 
 /// What was run again of one network.
@@ -47,7 +47,13 @@ pub struct RerunNetwork {
     /// The share of the answers that, were it answered otherwise, would be found with a
     /// probability of at least 99 %.
     pub found_share: f64,
-    /// By how much the difference of two scores may move by rounding. `None` where
+    /// Inputs that the ledger has selection samples of.
+    pub selections_held: u64,
+    /// The share of these inputs that, had they been selected otherwise, would be found with a
+    /// probability of at least 99 %; 1 where none was run again.
+    pub selections_found_share: f64,
+    /// By how much the difference of two scores may move by rounding in the arithmetic of the
+    /// engine that ran them again. `None` where
     /// the answers have to be the same: the same engine, whose answers do not depend on the
     /// batch, or a network that gives no scores.
     pub tolerance: Option<f32>,

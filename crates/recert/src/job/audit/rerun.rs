@@ -90,6 +90,8 @@ struct Given {
     /// By how much a score may differ by rounding, as a part of the largest; `None` where
     /// answers have to be the same.
     rounding: Option<f32>,
+    /// Whether rounding in the arithmetic that the ledger records would move scores by more.
+    coarser: bool,
 }
 
 impl Auditor {
@@ -168,11 +170,14 @@ impl Auditor {
         // Whether the engine is exact is asked of it, not of the ledger, which may have been edited.
         let batch_invariant = network.identity().batch_invariant;
         let exact = engine == recorded.engine && batch_invariant;
-        let rounding = network.loaded().filter(|_| !exact).map(|(_, model)| {
-            let [then, now] = [&recorded.engine, &engine]
-                .map(|engine| Arithmetic::from(engine.arithmetic.as_str()));
-            rounding(model, &[&then, &now])
-        });
+        let of = |model: &Model, engine: &ledger::Engine| {
+            rounding(model, &[&Arithmetic::from(engine.arithmetic.as_str())])
+        };
+        // Neither is the tolerance: whoever writes bf16 into a ledger must not gain by it.
+        let loaded = network.loaded().filter(|_| !exact);
+        let rounding = loaded.map(|(_, model)| of(model, &engine));
+        let recorded_rounding = loaded.map(|(_, model)| of(model, &recorded.engine));
+        let coarser = recorded_rounding > rounding;
         let kept = Kept::default();
         let watched = Watched {
             classifier: network.worker()?,
@@ -186,6 +191,7 @@ impl Auditor {
             worker: Worker::new(vec![Box::new(watched)], BATCH)?,
             kept,
             rounding,
+            coarser,
         }))
     }
 
@@ -210,12 +216,12 @@ impl Auditor {
             differences: Vec::new(),
             near_ties: Vec::new(),
             batch_dependent: false,
-            missing: Vec::new(),
+            unchecked: Vec::new(),
         };
         for (position, (id, network)) in ledger.networks()?.into_iter().enumerate() {
             let file = network.file.clone();
             let Some(given) = self.given(id, network, data.shape())? else {
-                rerun.missing.push(Unchecked::NoModel { file });
+                rerun.unchecked.push(Unchecked::NoModel { file });
                 continue;
             };
             let again = Again {
@@ -254,6 +260,7 @@ impl Auditor {
                 held.push((input.idx, selection));
             }
         }
+        let selections_held = held.len() as u64;
         let chosen = random.choose_multiple(held, usize::try_from(most).unwrap_or(usize::MAX));
         let selections = chosen.len() as u64;
         for (idx, selection) in chosen {
@@ -276,6 +283,13 @@ impl Auditor {
             .collect();
         let too_many = too_many(tied.len() as u64, samples);
         rerun.batch_dependent |= !wrong.is_empty() && !given.batch_invariant;
+        if given.coarser {
+            rerun.unchecked.push(Unchecked::OtherArithmetic {
+                file: given.recorded.file.clone(),
+                recorded: given.recorded.engine.to_string(),
+                now: given.engine.to_string(),
+            });
+        }
         rerun.differences.extend(wrong);
         if too_many {
             rerun.differences.extend(tied);
@@ -292,6 +306,8 @@ impl Auditor {
             samples,
             selections,
             found_share: found_share(samples, answers),
+            selections_held,
+            selections_found_share: found_share(selections, selections_held),
             tolerance,
             nearly_tied: nearly_tied as u64,
             too_many,
