@@ -2,10 +2,13 @@
 //! by one, and real networks, which all have to be found right.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use recert_engine::engines;
 use recert_engine::{
-    Classifier, Comparison, EngineOptions, ErrorKind, ImageShape, Network, NetworkOptions, Trial,
+    Classifier, Comparison, EngineIdentity, EngineOptions, Error, ErrorKind, ImageShape, Network,
+    NetworkOptions, Output, Runtime, Session, Trial,
 };
 use recert_graph::Model;
 use recert_testing::{Skip, note, test};
@@ -178,5 +181,112 @@ fn real_networks_pass(setup: &Setup, runtime: &dyn recert_engine::Runtime, share
         let place = format!("{setup}: {}", row.network);
         note!("{place}: {:.2?}: {held:?}", started.elapsed());
         assert!(matches!(held, Ok(Comparison::Held(_))), "{place}: {held:?}");
+    }
+}
+
+/// An engine that is right but where `is_wrong` says otherwise, of the number of the session,
+/// from 0 on, and of the batch.
+struct Unsteady {
+    right: Box<dyn Runtime>,
+    is_wrong: fn(session: usize, batch: usize) -> bool,
+}
+
+struct UnsteadySession {
+    right: Box<dyn Session>,
+    is_wrong: fn(session: usize, batch: usize) -> bool,
+    number: usize,
+    sessions: Arc<AtomicUsize>,
+}
+
+impl Runtime for Unsteady {
+    fn identity(&self, model: &Model) -> EngineIdentity {
+        EngineIdentity {
+            name: "unsteady".to_owned(),
+            batch_invariant: false,
+            ..self.right.identity(model)
+        }
+    }
+
+    fn load(
+        &self,
+        model: &Model,
+        input: &str,
+        outputs: &[&str],
+    ) -> Result<Box<dyn Session>, Error> {
+        Ok(Box::new(UnsteadySession {
+            right: self.right.load(model, input, outputs)?,
+            is_wrong: self.is_wrong,
+            number: 0,
+            sessions: Arc::new(AtomicUsize::new(1)),
+        }))
+    }
+}
+
+impl Session for UnsteadySession {
+    fn run(&mut self, input: &[f32], shape: &[usize]) -> Result<Vec<Output>, Error> {
+        let mut outputs = self.right.run(input, shape)?;
+        if (self.is_wrong)(self.number, shape[0])
+            && let Some(Output::Float { values, .. }) = outputs.last_mut()
+        {
+            values.iter_mut().step_by(2).for_each(|score| *score += 1.0);
+        }
+        Ok(outputs)
+    }
+
+    fn fork(&self) -> Result<Box<dyn Session>, Error> {
+        Ok(Box::new(Self {
+            right: self.right.fork()?,
+            is_wrong: self.is_wrong,
+            number: self.sessions.fetch_add(1, Ordering::Relaxed),
+            sessions: Arc::clone(&self.sessions),
+        }))
+    }
+}
+
+test!(an_engine_is_asked_in_two_sessions_and_two_sizes_of_batch);
+fn an_engine_is_asked_in_two_sessions_and_two_sizes_of_batch() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/made");
+    let model = Model::read(format!("{folder}/plain.onnx")).unwrap();
+    let image = ImageShape {
+        channels: 3,
+        height: 8,
+        width: 8,
+    };
+    let options = NetworkOptions::default();
+    type Wrong = fn(usize, usize) -> bool;
+    let table: [(&str, Wrong, bool); 5] = [
+        ("never", |_, _| false, true),
+        (
+            "the session that is loaded",
+            |session, _| session == 0,
+            true,
+        ),
+        ("the first that answers", |session, _| session == 1, false),
+        ("the second that answers", |session, _| session == 2, false),
+        ("large batches", |_, batch| batch > 8, false),
+    ];
+    for (when, is_wrong, passes) in table {
+        let mut samples = |most: usize| Ok(vec![0.25; image.len() * most]);
+        let mut trial = Trial::new(&model, image, &options, &mut samples).unwrap();
+        let engine = Unsteady {
+            right: engines::by_name("direct").unwrap(),
+            is_wrong,
+        };
+        let network = Network::load(&model, &engine, image, &options);
+        let network = match network {
+            Ok(network) => network,
+            // Loading it meets the first session, and compares it with another engine.
+            Err(error) => {
+                assert_eq!(when, "the session that is loaded", "{error}");
+                continue;
+            }
+        };
+        match trial.hold(&network) {
+            Ok(comparison) => assert!(passes, "{when}: {comparison}"),
+            Err(error) => {
+                assert!(!passes, "{when}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            }
+        }
     }
 }
