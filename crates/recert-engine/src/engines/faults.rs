@@ -33,6 +33,8 @@ pub(super) fn refuse(
         opset: model.opset().unwrap_or(i64::MAX),
         exempt,
         ranks: HashMap::new(),
+        stored: HashMap::new(),
+        makers: HashMap::new(),
     };
     facts.collect(graph);
     let Some((node, fault)) = facts.find(graph) else {
@@ -54,6 +56,10 @@ struct Facts<'a> {
     opset: i64,
     exempt: &'a [&'a str],
     ranks: HashMap<&'a str, usize>,
+    /// The extents of the tensors that the file stores.
+    stored: HashMap<&'a str, &'a [i64]>,
+    /// The node that makes each tensor.
+    makers: HashMap<&'a str, &'a NodeProto>,
 }
 
 impl<'a> Facts<'a> {
@@ -71,7 +77,12 @@ impl<'a> Facts<'a> {
                 self.ranks.insert(name, shape.dim.len());
             }
         }
+        for tensor in &graph.initializer {
+            self.stored.insert(tensor.name(), &tensor.dims);
+        }
         for node in &graph.node {
+            let made = node.output.iter();
+            self.makers.extend(made.map(|name| (name.as_str(), node)));
             for graph in node
                 .attribute
                 .iter()
@@ -154,6 +165,51 @@ impl<'a> Site<'a> {
         inputs
             .rposition(|name| !name.is_empty())
             .map_or(0, |last| last + 1)
+    }
+
+    /// The operator that makes this input, and the node it is; nothing for an input of the
+    /// network and for what is stored.
+    pub(super) fn maker(&self, input: usize) -> Option<Self> {
+        let facts = self.facts;
+        let node: &'a NodeProto = facts.makers.get(self.node.input.get(input)?.as_str())?;
+        Some(Self { node, facts })
+    }
+
+    /// The node's operator.
+    pub(super) fn operator(&self) -> &'a str {
+        self.node.op_type()
+    }
+
+    /// The extents of this input where the file stores it, as floats or quantized.
+    fn stored(&self, input: usize) -> Option<&'a [i64]> {
+        let maker = self.maker(input);
+        let quantized = maker.filter(|maker| maker.operator() == "DequantizeLinear");
+        let name = match &quantized {
+            Some(maker) => maker.node.input.first()?,
+            None => self.node.input.get(input)?,
+        };
+        self.facts.stored.get(name.as_str()).copied()
+    }
+
+    /// Whether a convolution, whose weights are input `weights`, has as much padding on one
+    /// side as its window is wide, dilation included: windows may then lie in the padding.
+    pub(super) fn pads_whole_windows(&self, weights: usize) -> bool {
+        let stated = self.integers("kernel_shape");
+        let stored = self.stored(weights).and_then(|dims| dims.get(2..));
+        let kernel = if stated.is_empty() {
+            stored.unwrap_or_default()
+        } else {
+            stated
+        };
+        let pads = self.integers("pads");
+        let dilations = self.integers("dilations");
+        kernel.iter().enumerate().any(|(axis, window)| {
+            let dilation = dilations.get(axis).copied().unwrap_or(1);
+            let extent = (window.saturating_sub(1)).saturating_mul(dilation);
+            [axis, kernel.len() + axis]
+                .iter()
+                .any(|&side| pads.get(side).is_some_and(|&pad| pad > extent))
+        })
     }
 
     /// The version of ONNX's own operators.
