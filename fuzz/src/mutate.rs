@@ -94,7 +94,7 @@ fn npy(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
 fn images(seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let floats: Vec<u8> = (0..24).flat_map(|_| random.f32().to_le_bytes()).collect();
-    match seed % 4 {
+    match seed % 6 {
         0 => npy("<f4", "2, 3, 2, 2", &floats),
         1 => {
             let mut idx = vec![0, 0, 8, 3];
@@ -111,6 +111,8 @@ fn images(seed: u64) -> Vec<u8> {
             record[3073] = 2;
             record
         }
+        3 => include_bytes!("../../crates/recert-data/tests/golden/parquet/colour.parquet").to_vec(),
+        4 => include_bytes!("../../crates/recert-data/tests/golden/parquet/lists.parquet").to_vec(),
         _ => png(),
     }
 }
