@@ -7,7 +7,7 @@ use recert_graph::{
     Builder, Coordinates, Data, Extent, Graph, Interpreter, Limits, Model, Op, Shape, Tensor,
 };
 
-use super::{Device, EngineEntry, Found, NEVER};
+use super::{Device, EngineEntry, Found, NEVER, Rten};
 use crate::options::CPU;
 use crate::{
     Arithmetic, EngineIdentity, EngineOptions, Error, ErrorKind, Floats, Output, Precision,
@@ -131,6 +131,33 @@ struct Network {
     batch: Option<usize>,
 }
 
+impl Network {
+    /// The error for a network that the interpreter does not take, with the engines that could;
+    /// `source` names the file, and the node with its operator.
+    fn refused(&self, source: recert_graph::Error) -> Error {
+        let advice = match source.kind() {
+            recert_graph::ErrorKind::Unsupported if self.rten_takes_it() => {
+                ": the reference interpreter lacks that: choose the engine rten, which takes the \
+                 network"
+            }
+            recert_graph::ErrorKind::Unsupported => {
+                ": the reference interpreter lacks that, and so does rten: choose the engine \
+                 onnxruntime or openvino"
+            }
+            _ => return Error::new(ErrorKind::Model, source.to_string()).because(source),
+        };
+        Error::new(ErrorKind::Unsupported, format!("{source}{advice}")).because(source)
+    }
+
+    /// Whether the other engine that is always there loads the network.
+    fn rten_takes_it(&self) -> bool {
+        let outputs: Vec<_> = self.outputs.iter().map(String::as_str).collect();
+        let load = || Rten.load(&self.model, &self.input, &outputs).is_ok();
+        // It is known to panic over some networks.
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(load)).unwrap_or(false)
+    }
+}
+
 struct ReferenceSession {
     network: Arc<Network>,
     /// The graph, and the dimensions after the batch that it is for.
@@ -154,27 +181,15 @@ impl ReferenceSession {
             .outputs(&outputs)
             .input_shape(&network.input, shape)
             .build()
-            .map_err(refused)?;
+            .map_err(|source| network.refused(source))?;
         check_definitions(&graph, network.model.name())?;
         // The sizes of all values are checked before any is computed.
         Interpreter::new(&graph, Limits::default())
-            .map_err(|source| refused(source.at(network.model.name())))?;
+            .map_err(|source| network.refused(source.at(network.model.name())))?;
         let graph = Arc::new(graph);
         self.built = Some((dims.to_vec(), Arc::clone(&graph)));
         Ok(graph)
     }
-}
-
-/// The error for a network that the interpreter does not take; `source` names the file.
-fn refused(source: recert_graph::Error) -> Error {
-    let (kind, advice) = match source.kind() {
-        recert_graph::ErrorKind::Unsupported => (
-            ErrorKind::Unsupported,
-            " (the engine 'reference' computes what the graph is read for: try the engine rten)",
-        ),
-        _ => (ErrorKind::Model, ""),
-    };
-    Error::new(kind, format!("{source}{advice}")).because(source)
 }
 
 /// Refuses what ONNX defines in two ways, so that nothing can be held to it: `Resize` with
@@ -304,6 +319,8 @@ fn append(all: &mut Output, more: Output) {
 
 #[cfg(test)]
 mod tests {
+    use recert_graph::proto::onnx::{AttributeProto, NodeProto};
+
     use super::*;
 
     fn made(name: &str) -> Model {
@@ -330,6 +347,55 @@ mod tests {
                 elements: fixed + room,
             };
             assert_eq!(at_a_time(&graph, limits), images, "{room}");
+        }
+    }
+
+    /// The hand-made network with an operator between the image and the rest.
+    fn behind(operator: &str, attributes: Vec<AttributeProto>) -> Model {
+        let plain = made("plain");
+        let image = plain.input().unwrap().name;
+        let mut proto = plain.proto_to_rewrite().unwrap();
+        let graph = proto.graph.as_mut().unwrap();
+        let inputs = graph.node.iter_mut().flat_map(|node| &mut node.input);
+        for input in inputs.filter(|input| **input == image) {
+            input.push_str("_seen");
+        }
+        let node = NodeProto {
+            name: Some("first".to_owned()),
+            op_type: Some(operator.to_owned()),
+            output: vec![format!("{image}_seen")],
+            input: vec![image],
+            attribute: attributes,
+            ..NodeProto::default()
+        };
+        graph.node.insert(0, node);
+        Model::from_proto("net.onnx".to_owned(), proto).unwrap()
+    }
+
+    #[test]
+    fn what_it_lacks_is_named_with_the_engines_that_could() {
+        let equation = AttributeProto {
+            name: Some("equation".to_owned()),
+            s: Some(b"nchw->nchw".to_vec().into()),
+            r#type: Some(3),
+            ..AttributeProto::default()
+        };
+        for (model, operator, engine) in [
+            (behind("Einsum", vec![equation]), "Einsum", "engine rten"),
+            (
+                behind("Frobnicate", vec![]),
+                "Frobnicate",
+                "engine onnxruntime",
+            ),
+        ] {
+            let input = model.input().unwrap().name;
+            let output = model.signature().unwrap().output.name;
+            let error = Reference.load(&model, &input, &[&output]).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+            let words = error.to_string();
+            for part in ["net.onnx", "'first'", operator, engine] {
+                assert!(words.contains(part), "{part}: {words}");
+            }
         }
     }
 
