@@ -184,16 +184,18 @@ fn real_networks_pass(setup: &Setup, runtime: &dyn recert_engine::Runtime, share
     }
 }
 
-/// An engine that is right but where `is_wrong` says otherwise, of the number of the session,
-/// from 0 on, and of the batch.
+/// Whether a session answers wrongly, by its number, from 0 on, and by the batch.
+type Wrong = fn(session: usize, batch: usize) -> bool;
+
+/// An engine that is right but where `is_wrong` says otherwise.
 struct Unsteady {
     right: Box<dyn Runtime>,
-    is_wrong: fn(session: usize, batch: usize) -> bool,
+    is_wrong: Wrong,
 }
 
 struct UnsteadySession {
     right: Box<dyn Session>,
-    is_wrong: fn(session: usize, batch: usize) -> bool,
+    is_wrong: Wrong,
     number: usize,
     sessions: Arc<AtomicUsize>,
 }
@@ -253,7 +255,6 @@ fn an_engine_is_asked_in_two_sessions_and_two_sizes_of_batch() {
         width: 8,
     };
     let options = NetworkOptions::default();
-    type Wrong = fn(usize, usize) -> bool;
     let table: [(&str, Wrong, bool); 5] = [
         ("never", |_, _| false, true),
         (

@@ -189,6 +189,7 @@ mod tests {
     fn what_kills_the_process_or_reads_stale_memory_is_refused_by_node() {
         for (finding, node) in [
             ("abort_conv_transpose_max_pool", "(ConvTranspose)"),
+            ("conv_transpose_same_upper", "(ConvTranspose)"),
             ("segfault_concat_two_quantizations", "(QuantizeLinear)"),
             ("unsteady", "'Conv_32' (Conv)"),
             ("reduce_l1_of_opset_13", "(ReduceL1)"),
