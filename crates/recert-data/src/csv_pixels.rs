@@ -20,7 +20,7 @@ use crate::strided::{Element, Strided};
 const LONGEST: u64 = 4 << 30;
 
 /// The fewest columns that count as pixels where a file is recognised.
-const FEWEST: usize = 16;
+pub(crate) const FEWEST: usize = 16;
 
 /// Whether the beginning of a file, cut anywhere, is that of rows of pixels: of its first two
 /// lines one has only numbers, and many.

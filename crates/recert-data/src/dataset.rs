@@ -11,7 +11,7 @@ use crate::pixels::{Image, Shape};
 use crate::spec::{DataSpec, Format, Options};
 use crate::{
     cifar, cifar_binary, cifar_python, csv_pixels, detect, folder, foreign, idx, labels, npy, npz,
-    svhn, tiny_imagenet,
+    parquet, svhn, tiny_imagenet,
 };
 
 /// An open data set of at least one image.
@@ -19,7 +19,7 @@ use crate::{
 /// Images are numbered from 0 in the order in which the files hold them; these
 /// numbers are the `idx` of logs and ledgers. All images have the same shape.
 /// Arrays are held in memory as the bytes of their file; image folders are read
-/// file by file when an image is asked for. A data set may be shared by threads.
+/// file by file when an image is asked for, and image files in Parquet by row groups. A data set may be shared by threads.
 pub struct Dataset {
     format: Format,
     path: PathBuf,
@@ -34,7 +34,7 @@ impl Dataset {
     /// Opens a data set; the format is recognised by content unless `spec` forces one.
     ///
     /// Everything that can be wrong with labels, sizes and pixels is found here,
-    /// except in image folders, whose files are read only when asked for.
+    /// except in image files, also those in Parquet, which are read only when asked for.
     ///
     /// ```
     /// use recert_data::{DataSpec, Dataset, ErrorKind, Format, Options};
@@ -56,7 +56,7 @@ impl Dataset {
             Some(format) => format,
             None => detect::recognise(path)?,
         };
-        if !format.is_files() {
+        if !format.may_hold_files() {
             refuse_file_options(format, options).map_err(|e| e.with_path(path))?;
         }
         let contents = match format {
@@ -71,6 +71,7 @@ impl Dataset {
             Format::GreyFolder => folder::open(path, options, true),
             Format::Npy => npy::open(path),
             Format::Npz => npz::open(path, options),
+            Format::Parquet => parquet::open(path, options),
             Format::Csv => csv_pixels::open(path),
         }
         .map_err(|e| foreign::explain(e.with_path(path)))?;

@@ -11,7 +11,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat, ImageReader};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::rgb::Rgb;
@@ -19,9 +19,13 @@ use crate::{files, foreign};
 
 /// Decodes an image file.
 pub(crate) fn decode(path: &Path) -> Result<Rgb> {
-    let bytes = files::read(path)?;
-    let reader = reader(&bytes, path)?;
-    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_whole(&bytes) {
+    decode_bytes(&files::read(path)?, path)
+}
+
+/// Decodes the bytes of an image file; `path` names them in messages.
+pub(crate) fn decode_bytes(bytes: &[u8], path: &Path) -> Result<Rgb> {
+    let reader = reader(bytes, path)?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_whole(bytes) {
         // The decoder would fill the missing part with grey.
         let message = format!(
             "expected the end of the JPEG image, found the end of the file after {} bytes; \
@@ -30,7 +34,7 @@ pub(crate) fn decode(path: &Path) -> Result<Rgb> {
         );
         return Err(Error::new(ErrorKind::Length, message).with_path(path));
     }
-    let stated = stated_length(reader.format(), &bytes);
+    let stated = stated_length(reader.format(), bytes);
     if stated > bytes.len() as u64 {
         return Err(Error::length(u128::from(stated), bytes.len()).with_path(path));
     }
@@ -58,10 +62,24 @@ pub(crate) fn decode(path: &Path) -> Result<Rgb> {
 
 /// Width and height of an image file, read from its header.
 pub(crate) fn dimensions(path: &Path) -> Result<(usize, usize)> {
-    let bytes = files::read(path)?;
-    let dimensions = reader(&bytes, path)?.into_dimensions();
+    size(&files::read(path)?, path)
+}
+
+/// Width and height by the header of an image file of these bytes.
+pub(crate) fn size(bytes: &[u8], path: &Path) -> Result<(usize, usize)> {
+    let dimensions = reader(bytes, path)?.into_dimensions();
     let (width, height) = dimensions.map_err(|e| cannot_decode(e, path))?;
     Ok((width as usize, height as usize))
+}
+
+/// Whether the bytes of an image file hold one channel of grey.
+pub(crate) fn is_grey(bytes: &[u8], path: &Path) -> Result<bool> {
+    let decoder = reader(bytes, path)?.into_decoder();
+    let decoder = decoder.map_err(|e| cannot_decode(e, path))?;
+    Ok(matches!(
+        decoder.color_type(),
+        ColorType::L8 | ColorType::L16
+    ))
 }
 
 /// A reader for an image, recognised by content, with the library's limit on

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Format;
 use crate::{
     cifar, cifar_binary, cifar_python, csv_pixels, files, folder, foreign, idx, mat, npy_header,
-    npz, svhn, tiny_imagenet,
+    npz, parquet, svhn, tiny_imagenet,
 };
 
 /// Bytes that begin an image file.
@@ -22,19 +22,65 @@ pub(crate) fn recognise(path: &Path) -> Result<Format> {
         format_of_file(path, metadata.len())?
     };
     found.ok_or_else(|| {
-        let problem = if metadata.is_dir() {
-            "the folder holds no images of a known format"
+        let message = if metadata.is_dir() {
+            NO_IMAGES.to_owned()
         } else if metadata.len() == 0 {
-            "the file is empty"
+            "the file is empty; copy or download it again".to_owned()
         } else {
-            "the format of the file is not recognised"
+            let begin = files::beginning_decompressed(path, TEXT_SEEN);
+            text(&begin.unwrap_or_default()).unwrap_or_else(unknown_bytes)
         };
-        Error::new(
-            ErrorKind::Unrecognised,
-            format!("{problem}; put one of {} before the path", Format::list()),
-        )
-        .with_path(path)
+        Error::new(ErrorKind::Unrecognised, message).with_path(path)
     })
+}
+
+/// What to do about a folder without data.
+const NO_IMAGES: &str = "the folder holds no images of a known format: neither PNG, JPEG, WebP \
+    or BMP files nor the files of CIFAR-10, CIFAR-100, SVHN, Tiny-ImageNet, MNIST or Parquet; give the \
+    folder or the file that does";
+
+/// How many bytes of a text decide what it is taken for.
+const TEXT_SEEN: usize = 1 << 12;
+
+/// What to do about a text, where the bytes begin one.
+fn text(begin: &[u8]) -> Option<String> {
+    let valid = match std::str::from_utf8(begin) {
+        Ok(text) => text,
+        // The last character may be cut.
+        Err(e) if begin.len() - e.valid_up_to() < 4 => {
+            std::str::from_utf8(&begin[..e.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let control = |c: char| c.is_control() && !c.is_whitespace();
+    if valid.is_empty() || valid.contains(control) {
+        return None;
+    }
+    let fields = valid.lines().next().unwrap_or_default().split(',').count();
+    Some(if fields > 1 {
+        format!(
+            "the file is a text whose first line has {fields} comma-separated fields, and csv is \
+             recognised by a row of {} numbers or more per image; put '{}:' before the path if \
+             these are pixels; a table of labels, or of names and labels, is given as labels, \
+             beside the images",
+            csv_pixels::FEWEST,
+            Format::Csv.prefix(),
+        )
+    } else {
+        "the file is a text without a table of pixels; give the images here, and labels or names \
+         of classes as such beside them"
+            .to_owned()
+    })
+}
+
+/// What to do about a file that begins like none that is known.
+fn unknown_bytes() -> String {
+    let of_files = Format::ALL.into_iter().filter(|format| !format.is_files());
+    format!(
+        "the format of the file is not recognised; put one of {} before the path if it is one of \
+         these",
+        Format::list(of_files)
+    )
 }
 
 fn format_of_folder(path: &Path) -> Result<Option<Format>> {
@@ -57,6 +103,9 @@ fn format_of_folder(path: &Path) -> Result<Option<Format>> {
     if idx::holds_images(path) {
         return Ok(Some(Format::Idx));
     }
+    if parquet::holds_parts(path) {
+        return Ok(Some(Format::Parquet));
+    }
     Ok(folder::holds_images(path)?.then_some(Format::ImageFolder))
 }
 
@@ -64,6 +113,9 @@ fn format_of_file(path: &Path, length: u64) -> Result<Option<Format>> {
     let begin = files::beginning(path, 512)?;
     if begin.starts_with(npy_header::MAGIC) {
         return Ok(Some(Format::Npy));
+    }
+    if begin.starts_with(parquet::MAGIC) {
+        return Ok(Some(Format::Parquet));
     }
     if is_image(&begin) {
         return Ok(Some(Format::ImageFolder));
@@ -129,19 +181,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_contents_list_the_formats() {
+    fn what_is_not_recognised_is_advised_on_by_its_contents() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.dat");
-        for content in [&b""[..], b"hello", &[0; 3073], b"\x1f\x8bnonsense"] {
+        let table: [(&[u8], &[&str], &str); 7] = [
+            (b"", &["is empty", "download"], "'"),
+            (b"hello", &["a text", "as such beside"], "':"),
+            (
+                b"name,label\na.png,3\n",
+                &["2 comma-separated", "'csv:'"],
+                "cifar",
+            ),
+            (
+                "0.5,1,\u{e9}".as_bytes(),
+                &["3 comma-separated", "'csv:'"],
+                "cifar",
+            ),
+            (
+                &[0; 3073],
+                &["'cifar10-bin:'", "'idx:'", "'npy:'"],
+                "'folder:'",
+            ),
+            (
+                b"\x1f\x8bnonsense",
+                &["not recognised", "'idx:'"],
+                "'folder:'",
+            ),
+            (
+                b"a\xff\xfe\xfd\xfc",
+                &["not recognised", "'npz:'"],
+                "'grey:'",
+            ),
+        ];
+        for (content, wanted, unwanted) in table {
             std::fs::write(&file, content).unwrap();
             let error = recognise(&file).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unrecognised);
-            for format in Format::ALL {
-                assert!(error.to_string().contains(format.prefix()), "{error}");
+            let words = error.to_string();
+            for part in wanted {
+                assert!(words.contains(part), "{part}: {words}");
             }
+            let message = words.split_once("x.dat: ").unwrap().1;
+            assert!(!message.contains(unwanted), "{words}");
         }
-        let error = recognise(folder.path()).unwrap_err();
+        let empty = folder.path().join("empty");
+        std::fs::create_dir(&empty).unwrap();
+        let error = recognise(&empty).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unrecognised, "{error}");
+        assert!(error.to_string().contains("PNG"), "{error}");
         let error = recognise(&folder.path().join("none")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Missing);
     }

@@ -18,7 +18,7 @@ use crate::decode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::labels;
 use crate::pixels::{Image, Shape};
-use crate::resize;
+use crate::prepare::Prepare;
 use crate::spec::Options;
 
 /// File names that are read.
@@ -38,10 +38,7 @@ struct Folder {
     root: PathBuf,
     /// Paths of the images inside the root, with forward slashes.
     names: Arc<[String]>,
-    resize: Option<u32>,
-    crop: Option<usize>,
-    /// Whether images get one channel.
-    grey: bool,
+    prepare: Prepare,
     /// The shape of the first image, and so of all.
     shape: Shape,
 }
@@ -103,39 +100,15 @@ pub(crate) fn holds_images(path: &Path) -> Result<bool> {
 
 impl Folder {
     fn new(root: &Path, names: Vec<String>, options: &Options, grey: bool) -> Result<Self> {
-        let crop = options.crop.map(resize::check_crop).transpose()?;
-        let mut folder = Self {
+        let prepare = Prepare::new(options, grey)?;
+        let first = root.join(&names[0]);
+        let shape = prepare.shape(|| decode::dimensions(&first));
+        Ok(Self {
+            shape: shape.map_err(|e| e.with_path(&first))?,
             root: root.to_owned(),
             names: names.into(),
-            resize: options.resize,
-            crop,
-            grey,
-            shape: Shape {
-                channels: if grey { 1 } else { 3 },
-                height: 0,
-                width: 0,
-            },
-        };
-        (folder.shape.width, folder.shape.height) = if let Some(size) = crop {
-            (size, size)
-        } else {
-            let first = folder.path(0);
-            let size = decode::dimensions(&first)?;
-            folder.resized(size).map_err(|e| e.with_path(first))?
-        };
-        Ok(folder)
-    }
-
-    fn path(&self, i: usize) -> PathBuf {
-        self.root.join(&self.names[i])
-    }
-
-    /// Width and height after scaling.
-    fn resized(&self, (width, height): (usize, usize)) -> Result<(usize, usize)> {
-        match self.resize {
-            Some(size) => resize::resized(width, height, size),
-            None => Ok((width, height)),
-        }
+            prepare,
+        })
     }
 }
 
@@ -150,31 +123,10 @@ impl Images for Folder {
 
     /// Reads, decodes, scales and crops the file.
     fn image(&self, index: usize) -> Result<Image> {
-        let path = self.path(index);
-        let mut image = decode::decode(&path)?;
-        if self.grey {
-            image = image.to_grey();
-        }
-        let (width, height) = self
-            .resized((image.width, image.height))
-            .map_err(|e| e.with_path(&path))?;
-        image = resize::resize(image, width, height);
-        if let Some(size) = self.crop {
-            image = resize::center_crop(&image, size);
-        }
-        if (image.width, image.height) != (self.shape.width, self.shape.height) {
-            let message = format!(
-                "the image has {} by {} pixels and the first one of the set {} by {}; \
-                 give a crop so that all have one shape",
-                image.width, image.height, self.shape.width, self.shape.height
-            );
-            return Err(Error::new(ErrorKind::Shape, message).with_path(path));
-        }
-        Ok(if self.grey {
-            image.to_grey_image()
-        } else {
-            image.to_image()
-        })
+        let path = self.root.join(&self.names[index]);
+        let image = decode::decode(&path)?;
+        let image = self.prepare.image(image, self.shape);
+        image.map_err(|e| e.with_path(&path))
     }
 }
 

@@ -51,15 +51,6 @@ const KINDS: &[Kind] = &[
         is_it: |bytes| bytes.starts_with(b"\x89HDF\r\n\x1a\n"),
     },
     Kind {
-        name: "a Parquet file",
-        advice: "make a folder of its images in Python: `import pandas, pathlib; \
-            [(p := pathlib.Path(\"images\", f\"{r.label:04}\", f\"{i:08}.png\")).parent.mkdir(parents=True, \
-            exist_ok=True) or p.write_bytes(r.image[\"bytes\"]) for i, r in \
-            enumerate(pandas.read_parquet(\"x.parquet\").itertuples())]`, with the names of its columns; \
-            the folders' order is that of the labels, provided that every label occurs",
-        is_it: |bytes| bytes.starts_with(b"PAR1"),
-    },
-    Kind {
         name: "an Arrow file",
         advice: "make an npz of it in Python: `import datasets, numpy; d = \
             datasets.Dataset.from_file(\"x.arrow\").with_format(\"numpy\"); \
@@ -185,10 +176,13 @@ fn kind_of(path: &Path) -> Option<&'static Kind> {
     let bytes = files::both_ends(path, SEARCHED).ok()?;
     let fits = |bytes: &[u8]| KINDS.iter().find(|kind| (kind.is_it)(bytes));
     // An archive may be compressed as a whole.
-    fits(&bytes).or_else(|| {
+    let kind = fits(&bytes).or_else(|| {
         let inside = files::beginning_decompressed(path, 512).ok()?;
         (bytes.starts_with(&[0x1f, 0x8b]) && is_tar(&inside)).then(|| fits(&inside))?
-    })
+    });
+    // A network's first bytes are whatever its exporter wrote first.
+    let named = (path.extension()).is_some_and(|end| end.eq_ignore_ascii_case("onnx"));
+    kind.or_else(|| KINDS.iter().find(|kind| named && kind.name == NETWORK))
 }
 
 /// The error for a file that is recognised as something else than data.

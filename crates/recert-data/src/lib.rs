@@ -1,4 +1,4 @@
-//! Images and labels from CIFAR, SVHN, IDX, image folders, Tiny-ImageNet, npy, npz and csv.
+//! Images and labels from CIFAR, SVHN, IDX, image folders, Tiny-ImageNet, Parquet, npy, npz and csv.
 //!
 //! This crate turns files into images of `f32` pixels in [0, 1] and into
 //! labels, and it does nothing else: it knows no network, no noise and no SQL.
@@ -15,11 +15,12 @@
 //! | MNIST, Fashion-MNIST, KMNIST, EMNIST: IDX, plain or gzip | `idx` | the file beside, as it is; EMNIST's images stay transposed |
 //! | PNG, JPEG, WebP, BMP files | `folder`, `grey` (one channel) | the folder of a class; one folder alone is no class |
 //! | npy and npz, of bytes or floats, in any order of axes | `npy`, `npz` | numbers, one-hot rows, names |
+//! | Parquet of image files or lists of pixels, as Hugging Face's sets | `parquet` | the column `label` |
 //! | csv of pixels | `csv` | the first column |
 //!
 //! Labels may also be a file of their own ([`Options::labels`]). No label is guessed: names
 //! need a list of classes ([`Options::classes`]), and what else leaves labels open is an error
-//! or a set without labels. A file that is something else (an archive, HDF5, Parquet, a
+//! or a set without labels. A file that is something else (an archive, HDF5, Arrow, a
 //! pointer of Git LFS) is refused with its name and the line that converts it.
 //!
 //! ```
@@ -77,8 +78,10 @@ mod mat;
 mod npy;
 mod npy_header;
 mod npz;
+mod parquet;
 mod pickle;
 mod pixels;
+mod prepare;
 mod resize;
 mod rgb;
 mod spec;

@@ -35,13 +35,16 @@ pub enum Format {
     Npy,
     /// A zip file of numpy arrays.
     Npz,
+    /// Parquet: a row of an image file or of lists of pixels per image, and a label, or a folder
+    /// of such files.
+    Parquet,
     /// A text of a row of comma-separated pixels per image, the label first or no labels.
     Csv,
 }
 
 impl Format {
     /// All formats, in the order in which messages list them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Cifar10Python,
         Self::Cifar10Binary,
         Self::Cifar100Python,
@@ -53,6 +56,7 @@ impl Format {
         Self::GreyFolder,
         Self::Npy,
         Self::Npz,
+        Self::Parquet,
         Self::Csv,
     ];
 
@@ -74,6 +78,7 @@ impl Format {
             Self::GreyFolder => "grey",
             Self::Npy => "npy",
             Self::Npz => "npz",
+            Self::Parquet => "parquet",
             Self::Csv => "csv",
         }
     }
@@ -86,10 +91,15 @@ impl Format {
         )
     }
 
-    /// The list of formats and prefixes that ends messages about unknown formats.
-    pub(crate) fn list() -> String {
-        let list: Vec<_> = Self::ALL
-            .iter()
+    /// Whether there may be image files in the data.
+    pub(crate) fn may_hold_files(self) -> bool {
+        self.is_files() || self == Self::Parquet
+    }
+
+    /// A list of formats and prefixes for messages about unknown formats.
+    pub(crate) fn list(formats: impl IntoIterator<Item = Self>) -> String {
+        let list: Vec<_> = formats
+            .into_iter()
             .map(|format| format!("'{}:' ({format})", format.prefix()))
             .collect();
         list.join(", ")
@@ -110,6 +120,7 @@ impl fmt::Display for Format {
             Self::GreyFolder => "image folder, greyscale",
             Self::Npy => "npy",
             Self::Npz => "npz",
+            Self::Parquet => "Parquet",
             Self::Csv => "rows of pixels",
         })
     }
@@ -130,7 +141,10 @@ impl FromStr for Format {
         known.ok_or_else(|| {
             Error::new(
                 ErrorKind::Unrecognised,
-                format!("no format is called '{prefix}'; there are {}", Self::list()),
+                format!(
+                    "no format is called '{prefix}'; there are {}",
+                    Self::list(Self::ALL)
+                ),
             )
         })
     }

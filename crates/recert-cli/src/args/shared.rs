@@ -68,10 +68,10 @@ flags! {
         /// Add this to every label (1 for networks whose class 0 is "background")
         #[arg(long, value_name = "K", allow_hyphen_values = true)]
         label_offset: Option<i64>,
-        /// Image folders: scale the shorter side to this many pixels
+        /// Image files, in folders or Parquet: scale the shorter side to this many pixels
         #[arg(long, value_name = "PIXELS")]
         resize: Option<u32>,
-        /// Image folders: cut out the central square of this side
+        /// Image files, in folders or Parquet: cut out the central square of this side
         #[arg(long, value_name = "PIXELS")]
         crop: Option<u32>,
     }
@@ -168,7 +168,7 @@ pub(crate) struct SubjectArgs {
     /// The network, an ONNX file
     #[arg(long, value_name = "FILE")]
     pub(crate) model: PathBuf,
-    /// The inputs: a path, or FORMAT:PATH (cifar10, cifar10-bin, idx, folder, npy, npz)
+    /// The inputs: a path, or FORMAT:PATH (cifar10, svhn, idx, folder, parquet, npz, csv, ..)
     #[arg(long, value_name = "SPEC")]
     pub(crate) data: String,
     /// Standard deviation of the noise, in units of pixels in [0, 1]

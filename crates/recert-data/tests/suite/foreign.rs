@@ -23,7 +23,6 @@ fn other_files_are_named_with_the_line_that_converts_them() {
             "version 7.3",
             "h5py.File",
         ),
-        (b"PAR1....".to_vec(), "Parquet", "pandas.read_parquet"),
         (
             b"ARROW1\0\0".to_vec(),
             "Arrow",
@@ -65,6 +64,16 @@ fn other_files_are_named_with_the_line_that_converts_them() {
         let error = open_with(&images, &options).unwrap_err();
         assert!(error.to_string().contains(name), "{name}: {error}");
     }
+}
+
+#[test]
+fn a_network_given_as_data_is_named_whatever_comes_first_in_it() {
+    let temp = Temp::new();
+    // The operator set first, and the version last.
+    let file = temp.write("net.onnx", b"\x42\x02\x10\x0d\x3a\x00\x08\x07");
+    let error = open(&file).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("ONNX network"), "{error}");
 }
 
 #[test]

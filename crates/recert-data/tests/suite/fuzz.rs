@@ -37,6 +37,9 @@ fn sound_files() -> Vec<Vec<u8>> {
         golden("lossless.webp"),
         golden("lossy.webp"),
         golden("palette.bmp"),
+        golden("parquet/colour.parquet"),
+        golden("parquet/lists.parquet"),
+        golden("parquet/rows.parquet"),
         b"label,a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p\n3,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,255\n"
             .to_vec(),
     ]

@@ -6,4 +6,5 @@ mod foreign;
 mod formats;
 mod fuzz;
 mod golden;
+mod parquet;
 mod support;
