@@ -111,7 +111,9 @@ fn images(seed: u64) -> Vec<u8> {
             record[3073] = 2;
             record
         }
-        3 => include_bytes!("../../crates/recert-data/tests/golden/parquet/colour.parquet").to_vec(),
+        3 => {
+            include_bytes!("../../crates/recert-data/tests/golden/parquet/colour.parquet").to_vec()
+        }
         4 => include_bytes!("../../crates/recert-data/tests/golden/parquet/lists.parquet").to_vec(),
         _ => png(),
     }
