@@ -29,7 +29,7 @@ fn write(folder: &Path, name: &str, report: &Report) -> Result<(), Box<dyn std::
     std::fs::write(&page, html::render(report, &html::Options::default())?)?;
     std::fs::write(
         folder.join(format!("{name}.json")),
-        json::to_string(report)?,
+        json::to_string(report, None)?,
     )?;
     println!("{}", table::render(report, &table::Options::default())?);
     eprintln!("wrote {}", page.display());

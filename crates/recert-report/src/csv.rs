@@ -8,7 +8,7 @@ use crate::speed_up::Ratio;
 use crate::summary::Summary;
 
 /// The columns before those of the radii.
-const HEADS: [&str; 17] = [
+const HEADS: [&str; 19] = [
     "network",
     "network_sha256",
     "engine",
@@ -26,6 +26,8 @@ const HEADS: [&str; 17] = [
     "average_certified_radius",
     "average_radius",
     "expected_speed_up",
+    "planned_inputs",
+    "wall_seconds",
 ];
 
 /// Writes the runs as lines of comma-separated values (RFC 4180, lines end with a line
@@ -37,7 +39,8 @@ const HEADS: [&str; 17] = [
 /// for none) has the share of the inputs certified with at least that radius, with the
 /// right class where there are labels. `expected_speed_up` is that over certifying from
 /// scratch with as many samples of every input; empty where there is none, and where it is
-/// only known to be above or below a number.
+/// only known to be above or below a number. `planned_inputs` is more than `inputs` where a run
+/// is unfinished; `wall_seconds` is the time of the passes that the run was part of.
 ///
 /// ```
 /// use recert_report::{Report, csv};
@@ -81,6 +84,9 @@ pub fn render(report: &Report, radii: Option<&[f64]>) -> Result<String, Error> {
             number(metrics.acr),
             number(metrics.average_radius),
             number(speed_up),
+            run.planned_inputs
+                .map_or_else(String::new, |planned| planned.to_string()),
+            number(run.wall_seconds),
         ];
         let shares = summary.radii.iter().map(|radius| {
             let share = share_at(run, *radius);

@@ -1,10 +1,10 @@
 //! The report as a JSON document with a versioned schema.
 //!
-//! Schema `recert-report/4`, an object with
+//! Schema `recert-report/5`, an object with
 //!
 //! | field | content |
 //! |---|---|
-//! | `schema` | the text `recert-report/4` |
+//! | `schema` | the text `recert-report/5` |
 //! | `title`, `generated`, `notes` | as in [`Report`] |
 //! | `runs` | the runs, in order; each has the fields of [`Run`] and `metrics` |
 //!
@@ -27,7 +27,7 @@
 //! no bound changes on the way. Fields may be added under the same version;
 //! nothing is renamed, removed or given another meaning.
 //!
-//! In version 3, `speed_up` charges the selection samples of the runs that it compares with, is
+//! In version 4, numbers in `parameters` are text. In version 3, `speed_up` charges the selection samples of the runs that it compares with, is
 //! given for runs without any radius too, and has no `expected`; there are no `baselines`.
 //! Version 2 has other names for `original` (`base`), `zeta` (`disagreement`) and
 //! `mean_zeta` (`mean_disagreement`); version 1 has also `certified_at` under the
@@ -41,10 +41,15 @@ use crate::model::{Report, Run};
 use crate::speed_up::{SpeedUp, speed_ups};
 
 /// The schema that [`to_string`] writes.
-pub const SCHEMA: &str = "recert-report/4";
+pub const SCHEMA: &str = "recert-report/5";
 
 /// Earlier schemas, which [`from_str`] reads too.
-const EARLIER: [&str; 3] = ["recert-report/1", "recert-report/2", "recert-report/3"];
+const EARLIER: [&str; 4] = [
+    "recert-report/1",
+    "recert-report/2",
+    "recert-report/3",
+    "recert-report/4",
+];
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -76,23 +81,23 @@ struct Head {
     schema: String,
 }
 
-/// Writes the report as indented JSON, with certified counts at
-/// [`default_radii`]. Fails if the report does not pass [`Report::check`].
+/// Writes the report as indented JSON, with certified counts at `radii`
+/// ([`default_radii`] for none). Fails if the report does not pass [`Report::check`].
 ///
 /// ```
 /// use recert_report::{Report, json};
 ///
 /// let report = Report { title: "Empty".to_owned(), ..Report::default() };
-/// let text = json::to_string(&report)?;
-/// assert!(text.contains(r#""schema": "recert-report/4""#));
+/// let text = json::to_string(&report, Some(&[0.5]))?;
+/// assert!(text.contains(r#""schema": "recert-report/5""#));
 /// assert_eq!(json::from_str(&text)?, report);
 /// # Ok::<(), recert_report::Error>(())
 /// ```
-pub fn to_string(report: &Report) -> Result<String, Error> {
+pub fn to_string(report: &Report, radii: Option<&[f64]>) -> Result<String, Error> {
     report.check()?;
     let metrics: Vec<Metrics> = report.runs.iter().map(Metrics::new).collect();
     let speed_ups = speed_ups(report, &metrics);
-    let radii = default_radii(report.largest_sigma());
+    let radii = radii.map_or_else(|| default_radii(report.largest_sigma()), <[f64]>::to_vec);
     let runs = report.runs.iter().zip(metrics).zip(speed_ups);
     let document = Document {
         schema: SCHEMA,

@@ -97,7 +97,7 @@ pub struct Run {
     /// what is random.
     pub statement: String,
     /// What else is needed to repeat the run, such as the seed, by name. The text of a JSON
-    /// object or array is such in a JSON document, and all others are text.
+    /// object, array or number is such in a JSON document, and all others are text.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
@@ -109,11 +109,24 @@ pub struct Run {
     /// [`Metrics`](crate::Metrics) average: points of a curve for each baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baselines: Option<ByBaseline<Vec<Point>>>,
+    /// How many inputs the run is over, where that is known: more than there are rows while it
+    /// is [unfinished](Run::unfinished).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_inputs: Option<u64>,
+    /// Seconds that passed while the passes that the run was part of ran, as far as that is
+    /// known. Several runs may share a pass, and all of its time is each one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_seconds: Option<f64>,
+    /// Seconds of worker time of the faster network, where the network was certified through
+    /// one: [speed-ups](crate::speed_up) of such a run are in worker time, with these counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through_seconds: Option<f64>,
     /// One row per input.
     pub rows: Vec<Row>,
 }
 
-/// Parameters in JSON: objects and arrays as they are.
+/// Parameters in JSON: objects, arrays and numbers as they are. A number is one only where the
+/// same text comes back from it.
 mod parameters {
     use std::collections::BTreeMap;
 
@@ -126,7 +139,11 @@ mod parameters {
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_map(parameters.iter().map(|(name, text)| {
             let value = serde_json::from_str(text).ok();
-            let value = value.filter(|v: &Value| v.is_object() || v.is_array());
+            let value = value.filter(|value: &Value| match value {
+                Value::Object(_) | Value::Array(_) => true,
+                Value::Number(number) => number.to_string() == *text,
+                _ => false,
+            });
             (name, value.unwrap_or_else(|| text.as_str().into()))
         }))
     }
@@ -386,6 +403,20 @@ impl Run {
         }
     }
 
+    /// The number of inputs that the run is over, where it has not concluded all of them. Its
+    /// figures are then those of the inputs that came first, and nothing is compared with them.
+    ///
+    /// ```
+    /// use recert_report::{Row, Run};
+    ///
+    /// let run = Run { planned_inputs: Some(10), rows: vec![Row::default()], ..Run::default() };
+    /// assert_eq!(run.unfinished(), Some(10));
+    /// assert_eq!(Run { planned_inputs: Some(1), ..run }.unfinished(), None);
+    /// ```
+    pub fn unfinished(&self) -> Option<u64> {
+        (self.planned_inputs).filter(|&planned| planned > self.rows.len() as u64)
+    }
+
     /// The position of the original network's run, if it is known.
     pub fn original(&self) -> Option<usize> {
         match self.method {
@@ -431,6 +462,9 @@ impl Run {
             statement: text(&self.statement),
             parameters: parameters.map(|(k, v)| (text(k), text(v))).collect(),
             baselines: self.baselines.clone(),
+            planned_inputs: self.planned_inputs,
+            wall_seconds: self.wall_seconds,
+            through_seconds: self.through_seconds,
             rows: self.rows.iter().map(row).collect(),
         }
     }

@@ -5,7 +5,7 @@ use crate::metrics::share_at;
 use crate::speed_up::{Ratio, SpeedUp};
 use crate::summary::Summary;
 use crate::text;
-use recert_num::format_up;
+use recert_num::{format_down, format_up};
 
 /// A table with one row per run.
 pub(crate) struct RunTable {
@@ -50,7 +50,8 @@ pub(crate) fn accuracy(summary: &Summary<'_>) -> Vec<RunTable> {
             .to_owned(),
         columns: accuracy_columns(summary, &labelled, "ACR"),
         runs: labelled,
-    };
+    }
+    .with_mean_of_any_class(summary);
     let without_labels = RunTable {
         title: "Certified share",
         caption: "These inputs have no labels: share of all inputs, in per cent, certified with \
@@ -62,6 +63,33 @@ pub(crate) fn accuracy(summary: &Summary<'_>) -> Vec<RunTable> {
     let mut tables = vec![with_labels, without_labels];
     tables.retain(|table| !table.runs.is_empty());
     tables
+}
+
+impl RunTable {
+    /// The table with the mean of the radii of every class, where a run's goal was such a mean:
+    /// a plan sees no label, and ACR is another number.
+    fn with_mean_of_any_class(mut self, summary: &Summary<'_>) -> Self {
+        let aims = |run: &usize| {
+            let goal = summary.report.runs[*run].goal;
+            matches!(goal, Some(crate::Goal::AverageRadius(_)))
+        };
+        if self.runs.iter().any(aims) {
+            let mean = |run: &usize| {
+                let mean = summary.metrics[*run].average_radius;
+                mean.map_or_else(|| text::NONE.to_owned(), |mean| format_down(mean, 3))
+            };
+            self.columns.push(Column {
+                head: "mean radius,\nany class".to_owned(),
+                cells: self.runs.iter().map(mean).collect(),
+                main: false,
+            });
+            self.caption.push_str(
+                " A goal of an average radius is one of the radii of any class (a plan sees no \
+                 label): the last column. ACR counts the right class alone.",
+            );
+        }
+        self
+    }
 }
 
 /// The share of the runs at each radius, and the mean of the radii, named `mean`.
@@ -94,7 +122,17 @@ pub(crate) fn cost(summary: &Summary<'_>) -> RunTable {
         cells,
         main: false,
     };
-    let mut columns = vec![
+    let runs = &summary.report.runs;
+    let mut columns = Vec::new();
+    if runs.iter().any(|run| run.unfinished().is_some()) {
+        let inputs = |run: &crate::Run| {
+            let done = text::grouped(run.rows.len() as u64);
+            let planned = run.unfinished().map(text::grouped);
+            planned.map_or(done.clone(), |planned| format!("{done} of {planned}"))
+        };
+        columns.push(column("inputs", runs.iter().map(inputs).collect()));
+    }
+    columns.extend([
         column("abstained", metrics.iter().map(abstained).collect()),
         column(
             "evaluations",
@@ -107,10 +145,18 @@ pub(crate) fn cost(summary: &Summary<'_>) -> RunTable {
             "worker time",
             metrics.iter().map(|m| text::duration(m.seconds)).collect(),
         ),
-    ];
+    ]);
     let mut caption = "Network evaluations and worker time of all inputs together, time \
                        summed over threads."
         .to_owned();
+    let walls = runs.iter().map(|run| run.wall_seconds);
+    if walls.clone().flatten().next().is_some() {
+        caption.push_str(
+            " Wall time: that of the passes that the run was part of, which other runs may share; \
+             what was killed is not in it.",
+        );
+        columns.push(column("wall time", cells(walls, text::duration)));
+    }
     let rates = metrics.iter().map(|m| m.mean_disagreement_rate);
     let rate = |rate: f64| format!("{:.2} %", rate * 100.0);
     let zetas = metrics.iter().map(|m| m.mean_zeta);
@@ -150,7 +196,7 @@ pub(crate) fn speed_up(summary: &Summary<'_>) -> Option<RunTable> {
                        certified radius, over what the run took; \u{2265} and \u{2264} where it \
                        is not known as far. The class is known from the original, so that \
                        selection samples are charged in the paper's baseline alone. Runs without a certified radius, \
-                       or stopped at one, have none."
+                       stopped at one, or unfinished have none."
         .to_owned();
     if any(|s| s.expected.from_scratch.is_some()) {
         caption.push_str(

@@ -14,7 +14,7 @@
 //!
 //! There are two kinds of numerators:
 //!
-//! - *Expected* ([`Run::baselines`](crate::Run::baselines)): for each [baseline](ByBaseline),
+//! - *Expected* ([`Run::baselines`]): for each [baseline](ByBaseline),
 //!   curves that the caller computed from f's counts, for a network that answers as often with
 //!   each class as f.
 //! - *Measured*: the runs of h in the same report whose method is
@@ -22,9 +22,14 @@
 //!   All of them are one baseline, whether one-sided or two-sided and by whatever engine.
 //!
 //! Where there is neither, there is no speed-up. There is none either where a ratio would say
-//! nothing: for a run without any certified radius, which from scratch costs nothing, and for a
+//! nothing: for a run without any certified radius, which from scratch costs nothing; for a
 //! run that stops each input at a radius, on either side: it says nothing of what larger radii
-//! cost.
+//! cost; and for a run that is unfinished, on either side.
+//!
+//! A network that is certified *through* a faster one ([`Run::through_seconds`]) pays for the
+//! faster one too. Evaluations of different networks cannot be added, so that the costs of such
+//! a run are worker time: the denominator has the faster network's, and the numerator is the
+//! expected evaluations at the time that one of the run took.
 //!
 //! A [`Point`] is one run: its cost and its quality. A [`Curve`] is made of
 //! several runs with different numbers of samples: between two neighbouring
@@ -47,11 +52,14 @@
 //! a point for every sixth more samples; measure with many numbers of samples (Ugare et al. use
 //! ten).
 
+#[cfg(test)]
+mod tests;
+
 use recert_num::{format_down, format_up};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Metrics;
-use crate::model::{Goal, Report};
+use crate::model::{Goal, Report, Run};
 use crate::series::Series;
 
 /// The cost of one run and the quality of its certificates.
@@ -310,6 +318,19 @@ pub struct SpeedUp {
 }
 
 impl SpeedUp {
+    /// No figure.
+    const NONE: Self = Self {
+        expected: ByBaseline {
+            from_scratch: None,
+            planned: None,
+            paper: None,
+        },
+        evaluations: None,
+        time: None,
+        average_evaluations: None,
+        average_time: None,
+    };
+
     /// Whether there is any figure.
     fn is_some(&self) -> bool {
         let expected = &self.expected;
@@ -374,10 +395,12 @@ pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
     let curve =
         |cost: Cost, runs: &[usize]| Curve::new(runs.iter().filter_map(|run| point(cost, *run)));
     for one in series.iter().filter(|one| one.recertified) {
+        let whole = |run: &usize| report.runs[*run].unfinished().is_none();
         let scratch: Vec<usize> = series
             .iter()
             .filter(|other| other.baseline && other.comparable == one.comparable)
             .flat_map(|other| other.runs.iter().copied())
+            .filter(whole)
             .collect();
         // Since f's class is known, no baseline pays for selecting it.
         let measured = |cost: Cost| {
@@ -390,9 +413,22 @@ pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
             }))
         };
         let stops = |run: &usize| matches!(report.runs[*run].goal, Some(Goal::UntilRadius(_)));
-        for &run in one.runs.iter().filter(|run| !stops(run)) {
+        let all_whole: Vec<usize> = one.runs.iter().copied().filter(whole).collect();
+        for &run in all_whole.iter().filter(|run| !stops(run)) {
+            let through = report.runs[run].through_seconds;
+            if let Some(seconds) = through {
+                let expected = metrics
+                    .get(run)
+                    .and_then(|metrics| ratios_through(&report.runs[run], metrics, seconds));
+                let found = SpeedUp {
+                    expected: expected.unwrap_or_default(),
+                    ..SpeedUp::NONE
+                };
+                all[run] = found.is_some().then_some(found);
+                continue;
+            }
             let ratio = |cost| ratio_at(&measured(cost), point(cost, run)?);
-            let average = |cost| average_ratio(&measured(cost), &curve(cost, &one.runs));
+            let average = |cost| average_ratio(&measured(cost), &curve(cost, &all_whole));
             let baselines = report.runs[run].baselines.as_ref();
             let expected = baselines
                 .zip(point(EVALUATIONS, run))
@@ -410,6 +446,29 @@ pub fn speed_ups(report: &Report, metrics: &[Metrics]) -> Vec<Option<SpeedUp>> {
     all
 }
 
+/// The expected speed-ups, in worker time, of a run through a faster network that took
+/// `seconds` itself; `None` where the time of an evaluation is not known.
+fn ratios_through(run: &Run, metrics: &Metrics, seconds: f64) -> Option<ByBaseline<Option<Ratio>>> {
+    let each = metrics.seconds / metrics.evaluations as f64;
+    if !(each > 0.0 && each.is_finite()) {
+        return None;
+    }
+    let in_time = |points: &Vec<Point>| -> Vec<Point> {
+        let points = points.iter();
+        points
+            .map(|point| Point {
+                cost: point.cost * each,
+                ..*point
+            })
+            .collect()
+    };
+    let point = Point {
+        cost: metrics.seconds + seconds,
+        quality: metrics.quality()?,
+    };
+    Some(run.baselines.as_ref()?.map(in_time).ratios(point))
+}
+
 /// What a run cost.
 type Cost = fn(&Metrics) -> f64;
 const EVALUATIONS: Cost = |metrics| metrics.evaluations as f64;
@@ -420,181 +479,4 @@ fn estimation_share(report: &Report, metrics: &[Metrics], run: usize) -> f64 {
     let (run, evaluations) = (&report.runs[run], metrics[run].evaluations);
     let selection = run.n0.saturating_mul(run.rows.len() as u64);
     evaluations.saturating_sub(selection) as f64 / evaluations.max(1) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Method, Row, Run};
-
-    fn curve(points: &[(f64, f64)]) -> Curve {
-        Curve::new(
-            points
-                .iter()
-                .map(|&(cost, quality)| Point { cost, quality }),
-        )
-    }
-
-    #[test]
-    fn runs_that_stop_at_a_radius_are_no_baseline() {
-        let run = |method, evaluations| Run {
-            method,
-            rows: vec![Row {
-                label: Some(1),
-                class: Some(1),
-                radius: 0.5,
-                evaluations,
-                ..Row::default()
-            }],
-            ..Run::default()
-        };
-        let irs = Method::Recertify {
-            name: "irs".to_owned(),
-            original: None,
-            gamma: None,
-        };
-        let until = Method::Certify {
-            sides: None,
-            until: Some(0.5),
-        };
-        let runs = vec![run(until, 2_000), run(irs, 1_000)];
-        let metrics: Vec<_> = runs.iter().map(Metrics::new).collect();
-        let mut report = Report {
-            runs,
-            ..Report::default()
-        };
-        assert_eq!(speed_ups(&report, &metrics), [None, None]);
-        report.runs[0].method = Method::default();
-        assert!(speed_ups(&report, &metrics)[1].is_some());
-    }
-
-    #[test]
-    fn selection_samples_are_not_charged_and_nothing_is_compared_with_nothing() {
-        let run = |method: &Method, n0, (radius, evaluations)| Run {
-            method: method.clone(),
-            n0,
-            rows: vec![Row {
-                label: Some(1),
-                class: (radius > 0.0).then_some(1),
-                radius,
-                evaluations,
-                ..Row::default()
-            }],
-            ..Run::default()
-        };
-        let auto = Method::Recertify {
-            name: "auto".to_owned(),
-            original: None,
-            gamma: None,
-        };
-        let from_scratch = Method::default();
-        let runs = vec![
-            run(&from_scratch, 100, (0.5, 500)),
-            run(&auto, 0, (0.5, 200)),
-            run(&auto, 0, (0.0, 200)),
-        ];
-        let mut report = Report {
-            runs,
-            ..Report::default()
-        };
-        let metrics: Vec<_> = report.runs.iter().map(Metrics::new).collect();
-        let found = speed_ups(&report, &metrics);
-        let evaluations = found[1].unwrap().evaluations;
-        assert_eq!(evaluations, Some(Ratio::Exactly(400.0 / 200.0)));
-        assert_eq!(found[2], None, "no radius");
-        // Without a run from scratch there is what is expected, in evaluations alone.
-        let points = |cost| vec![Point { cost, quality: 0.5 }];
-        report.runs[1].baselines = Some(ByBaseline {
-            from_scratch: points(300.0),
-            planned: points(200.0),
-            paper: points(400.0),
-        });
-        report.runs[0].network = "another".to_owned();
-        let found = speed_ups(&report, &metrics)[1].unwrap();
-        let exactly = |ratio| Some(Ratio::Exactly(ratio));
-        let expected = ByBaseline {
-            from_scratch: exactly(1.5),
-            planned: exactly(1.0),
-            paper: exactly(2.0),
-        };
-        assert_eq!((found.expected, found.evaluations), (expected, None));
-        report.runs[1].goal = Some(Goal::UntilRadius(0.25));
-        assert_eq!(speed_ups(&report, &metrics)[1], None, "stops at a radius");
-    }
-
-    #[test]
-    fn a_curve_keeps_only_what_is_better() {
-        let made = curve(&[
-            (300.0, 0.4),
-            (100.0, 0.2),
-            (100.0, 0.1),
-            (200.0, 0.2),
-            (400.0, 0.3),
-            (f64::NAN, 0.9),
-            (500.0, f64::INFINITY),
-        ]);
-        assert_eq!(made, curve(&[(100.0, 0.2), (300.0, 0.4)]));
-    }
-
-    #[test]
-    fn cost_is_interpolated_and_never_extrapolated() {
-        let made = curve(&[(100.0, 0.25), (300.0, 0.5), (900.0, 1.0)]);
-        for (quality, expected) in [
-            (0.25, CostAt::Reached(100.0)),
-            (0.375, CostAt::Reached(200.0)),
-            (0.5, CostAt::Reached(300.0)),
-            (0.75, CostAt::Reached(600.0)),
-            (1.0, CostAt::Reached(900.0)),
-            (1.25, CostAt::Beyond(900.0)),
-            (0.125, CostAt::Below(100.0)),
-        ] {
-            assert_eq!(made.cost_at(quality), Some(expected), "{quality}");
-        }
-        assert_eq!(Curve::default().cost_at(0.5), None);
-        assert_eq!(
-            curve(&[(7.0, 0.5)]).cost_at(0.5),
-            Some(CostAt::Reached(7.0))
-        );
-    }
-
-    #[test]
-    fn ratios_at_a_point_by_hand() {
-        let scratch = curve(&[(100.0, 0.25), (300.0, 0.5)]);
-        let at = |cost, quality| ratio_at(&scratch, Point { cost, quality });
-        assert_eq!(at(50.0, 0.375), Some(Ratio::Exactly(4.0)));
-        assert_eq!(at(50.0, 0.75), Some(Ratio::AtLeast(6.0)));
-        assert_eq!(at(50.0, 0.125), Some(Ratio::AtMost(2.0)));
-        assert_eq!(at(0.0, 0.375), None);
-        assert_eq!(at(50.0, f64::NAN), None);
-        let nothing = Point {
-            cost: 1.0,
-            quality: 1.0,
-        };
-        assert_eq!(ratio_at(&Curve::default(), nothing), None);
-        assert_eq!(Ratio::Exactly(2.419).text(), "2.42");
-        assert_eq!(Ratio::AtLeast(6.0).text(), "≥ 6.00");
-        assert_eq!(Ratio::AtMost(0.831).text(), "≤ 0.84");
-    }
-
-    #[test]
-    fn average_ratio_by_hand() {
-        // Over qualities 0.5 to 1: from scratch the cost runs from 300 to 900,
-        // recertified from 100 to 200. Mean costs 600 and 150.
-        let scratch = curve(&[(100.0, 0.25), (300.0, 0.5), (900.0, 1.0)]);
-        let recertified = curve(&[(100.0, 0.5), (300.0, 1.5)]);
-        assert_eq!(average_ratio(&scratch, &recertified), Some(600.0 / 150.0));
-        assert_eq!(average_ratio(&scratch, &scratch), Some(1.0));
-        // Nothing shared, one quality shared, single points, no points, no cost.
-        assert_eq!(
-            average_ratio(&scratch, &curve(&[(1.0, 2.0), (2.0, 3.0)])),
-            None
-        );
-        assert_eq!(
-            average_ratio(&scratch, &curve(&[(1.0, 1.0), (2.0, 3.0)])),
-            None
-        );
-        assert_eq!(average_ratio(&scratch, &curve(&[(1.0, 0.5)])), None);
-        assert_eq!(average_ratio(&scratch, &Curve::default()), None);
-        assert_eq!(average_ratio(&scratch, &curve(&[(0.0, 0.5)])), None);
-    }
 }

@@ -53,7 +53,7 @@ impl<'a> Summary<'a> {
     }
 
     /// The method with what else distinguishes its runs: goal, candidates and alpha, each
-    /// where runs of the report differ in it.
+    /// where runs of the report differ in it; and how far an unfinished run is.
     pub(crate) fn method_in_detail(&self, run: usize) -> String {
         self.with_details(self.method(run), run)
     }
@@ -69,10 +69,18 @@ impl<'a> Summary<'a> {
         let goal = run.goal.filter(|_| differ(runs().filter_map(|r| r.goal)));
         let among = run.among.filter(|_| differ(runs().filter_map(|r| r.among)));
         let alpha = differ(runs().map(|r| r.alpha)).then_some(run.alpha);
+        let unfinished = run.unfinished().map(|planned| {
+            let planned = text::counted(planned, "input");
+            format!(
+                "unfinished: {} of {planned}",
+                text::grouped(run.rows.len() as u64)
+            )
+        });
         let details = [
             goal.map(|goal| goal.to_string()),
             among.map(|among| text::counted(among.into(), "candidate")),
             alpha.map(|alpha| format!("alpha\u{a0}{}", text::short(alpha))),
+            unfinished,
         ];
         let parts: Vec<String> = [method]
             .into_iter()
@@ -106,6 +114,10 @@ impl<'a> Summary<'a> {
     pub(crate) fn data(&self, run: usize) -> String {
         let inputs = text::counted(self.metrics[run].inputs, "input");
         let run = &self.report.runs[run];
+        let inputs = match run.unfinished() {
+            Some(planned) => format!("{inputs} of {}, unfinished", text::grouped(planned)),
+            None => inputs,
+        };
         let others = self.report.runs.iter().filter(|r| r.data == run.data);
         let ambiguous = differ(others.map(|other| &other.inputs_sha256));
         let hash = run.inputs_sha256.as_ref().filter(|_| ambiguous);
@@ -203,7 +215,29 @@ impl<'a> Summary<'a> {
             })
         };
         let invalid = self.metrics.iter().enumerate().filter_map(invalid);
-        invalid.chain(self.report.notes.iter().cloned()).collect()
+        let runs = || self.report.runs.iter().enumerate();
+        let unfinished = runs().filter_map(|(run, what)| {
+            let (done, planned) = (what.rows.len() as u64, what.unfinished()?);
+            Some(format!(
+                "Run {} is unfinished: {} of {} are concluded, its figures are theirs alone, and \
+                 no speed-up is given. The same command goes on.",
+                run + 1,
+                text::grouped(done),
+                text::counted(planned, "input"),
+            ))
+        });
+        let through = runs().filter_map(|(run, what)| {
+            let seconds = text::duration(what.through_seconds?);
+            Some(format!(
+                "Run {} was certified through a faster network, which took {seconds} of worker \
+                 time: the run's speed-ups are in worker time with these counted, and from scratch \
+                 pays for selection samples.",
+                run + 1
+            ))
+        });
+        (unfinished.chain(through).chain(invalid))
+            .chain(self.report.notes.iter().cloned())
+            .collect()
     }
 }
 

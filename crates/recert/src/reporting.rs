@@ -165,6 +165,9 @@ fn run(
         statement: first.statement.to_string(),
         parameters: named,
         baselines: None,
+        planned_inputs: None,
+        wall_seconds: None,
+        through_seconds: None,
         rows: group.iter().map(|c| row(c, inputs.get(&c.idx))).collect(),
     }
 }

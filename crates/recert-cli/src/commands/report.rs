@@ -29,7 +29,10 @@ pub(crate) fn run(args: &Report) -> Result<()> {
     if args.csv {
         print(&csv::render(&report, radii.as_deref())?)?;
     } else if args.json {
-        print(&format!("{}\n", json::to_string(&report)?))?;
+        print(&format!(
+            "{}\n",
+            json::to_string(&report, radii.as_deref())?
+        ))?;
     } else {
         let mut options = table::Options::default();
         options.radii.clone_from(&radii);

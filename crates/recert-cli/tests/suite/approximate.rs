@@ -311,7 +311,7 @@ fn each_is_recertified_from_one_ledger_and_reported() {
     let page = place.text("report.html");
     let said = ok(&with(&[], &["report", &ledger, "--json", "--html", &page]));
     let json: Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!(json["schema"], "recert-report/4");
+    assert_eq!(json["schema"], "recert-report/5");
     let runs = json["runs"].as_array().unwrap();
     // Certified once; each of four networks by two methods with two counts.
     assert_eq!(runs.len(), 1 + 4 * 2 * 2);

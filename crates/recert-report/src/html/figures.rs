@@ -15,7 +15,8 @@ const HISTOGRAMS: &str = "Share of inputs by p_lower, the lower confidence bound
 
 /// The caption of the plot of cost.
 const COST: &str = "One marker per run, with its number: circles are certified from scratch, \
-     squares recertified. Further left is cheaper, further up is better.";
+     squares recertified. Where markers would cover one another, a number stands beside its \
+     marker, with a line to it. Further left is cheaper, further up is better.";
 
 impl Page<'_> {
     /// All plots that the report has data for.

@@ -101,6 +101,16 @@ fn check_run(run: &Run, index: usize, runs: usize) -> Result<(), String> {
             "the radius to reach must be a number from 0 on, not {radius}"
         ));
     }
+    for (name, seconds) in [
+        ("wall time", run.wall_seconds),
+        ("time of the faster network", run.through_seconds),
+    ] {
+        if let Some(seconds) = seconds.filter(|seconds| !(0.0..=LARGEST).contains(seconds)) {
+            return Err(format!(
+                "the {name} must be a number of seconds from 0 on, not {seconds}"
+            ));
+        }
+    }
     let curves = run.baselines.iter();
     for point in curves
         .flat_map(|b| [&b.from_scratch, &b.planned, &b.paper])

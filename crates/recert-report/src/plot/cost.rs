@@ -40,18 +40,9 @@ pub(crate) fn cost(series: &[(Look, Vec<Mark>)], y_title: &str, size: Size) -> M
         ),
     );
     let point = |mark: &Mark| frame.point(mark.evaluations as f64, mark.quality);
-    // Numbers go into the markers as long as these do not cover one another. A marker
-    // without room stays small, and its number is under the pointer.
-    let mut numbered: Vec<Point> = Vec::new();
-    let mut has_room = |(x, y): Point| {
-        let room = numbered
-            .iter()
-            .all(|other| (x - other.0).hypot(y - other.1) > 19.0);
-        if room {
-            numbered.push((x, y));
-        }
-        room
-    };
+    let points: Vec<Point> = marks().map(point).collect();
+    let places = places(&points, |place| frame.holds(place, ROOM));
+    let mut places = points.iter().copied().zip(places);
     let marks = html! {
         @for (look, marks) in series {
             g class=(look.classes()) {
@@ -60,8 +51,8 @@ pub(crate) fn cost(series: &[(Look, Vec<Mark>)], y_title: &str, size: Size) -> M
         }
         @for (look, marks) in series {
             g class=(look.classes()) {
-                @for mark in marks {
-                    (marked(mark, *look, point(mark), has_room(point(mark)), y_title))
+                @for (mark, place) in marks.iter().zip(places.by_ref()) {
+                    (marked(mark, *look, place, y_title))
                 }
             }
         }
@@ -74,8 +65,61 @@ pub(crate) fn cost(series: &[(Look, Vec<Mark>)], y_title: &str, size: Size) -> M
     frame.draw(&description, x_title, y_title, &marks)
 }
 
-/// The marker of a run with its figures under the pointer; with its number, if it has room.
-fn marked(mark: &Mark, look: Look, centre: Point, has_room: bool, quality: &str) -> Markup {
+/// How far from its centre a marker with a number reaches.
+const ROOM: f64 = 9.5;
+
+/// How far beside its point a number is put, at the nearest place that is free.
+const DISTANCES: [f64; 4] = [24.0, 34.0, 46.0, 60.0];
+
+/// How many directions are tried at each distance, from above to the right on.
+const DIRECTIONS: u32 = 12;
+
+/// Where the markers with the numbers of `points` go, so that none covers another: at the point
+/// itself, or near it on free ground that `holds` them; `None` where there is no room.
+fn places(points: &[Point], holds: impl Fn(Point) -> bool) -> Vec<Option<Point>> {
+    let apart = |a: Point, b: Point, distance: f64| (a.0 - b.0).hypot(a.1 - b.1) > distance;
+    let mut places: Vec<Option<Point>> = Vec::new();
+    // Whatever can be at its own point is there, before anything is put beside.
+    for &point in points {
+        let free = places
+            .iter()
+            .flatten()
+            .all(|&taken| apart(point, taken, 2.0 * ROOM));
+        places.push(free.then_some(point));
+    }
+    for (i, &point) in points.iter().enumerate() {
+        if places[i].is_some() {
+            continue;
+        }
+        let around = DISTANCES.iter().flat_map(|&distance| {
+            (0..DIRECTIONS).map(move |step| {
+                let angle = std::f64::consts::TAU * (f64::from(step) + 0.5) / f64::from(DIRECTIONS);
+                let (sin, cos) = angle.sin_cos();
+                (point.0 + distance * sin, point.1 - distance * cos)
+            })
+        });
+        let free = |place: &Point| {
+            let taken = places.iter().flatten();
+            holds(*place)
+                && taken
+                    .into_iter()
+                    .all(|&other| apart(*place, other, 2.0 * ROOM))
+                && points.iter().all(|&other| apart(*place, other, ROOM + 3.6))
+        };
+        let found = around.into_iter().find(free);
+        places[i] = found;
+    }
+    places
+}
+
+/// The marker of a run with its figures under the pointer, and its number where there is room:
+/// in the marker, or beside it with a line between.
+fn marked(
+    mark: &Mark,
+    look: Look,
+    (centre, place): (Point, Option<Point>),
+    quality: &str,
+) -> Markup {
     let tooltip = format!(
         "Run {}: {} evaluations, {quality} {}{}",
         mark.run + 1,
@@ -84,12 +128,48 @@ fn marked(mark: &Mark, look: Look, centre: Point, has_room: bool, quality: &str)
         mark.words
     );
     let shapes = html! {
-        @if has_room {
-            (badge(look, centre, mark.run))
-        } @else {
-            (target(centre))
-            (marker(look, centre, 3.6))
+        @match place {
+            Some(place) if place == centre => (badge(look, centre, mark.run)),
+            Some(place) => {
+                (line("leader", &[centre, place]))
+                (marker(look, centre, 3.6))
+                (badge(look, place, mark.run))
+            }
+            None => {
+                (target(centre))
+                (marker(look, centre, 3.6))
+            }
         }
     };
     with_tooltip(&tooltip, &shapes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_has_a_place_of_its_own() {
+        // Four runs at one point, one beside, one far away.
+        let points = [
+            (100.0, 100.0),
+            (100.0, 100.0),
+            (101.0, 100.0),
+            (100.0, 99.0),
+            (115.0, 100.0),
+            (300.0, 50.0),
+        ];
+        let found = places(&points, |(x, y)| x > 0.0 && y > 0.0);
+        assert_eq!(found[0], Some(points[0]));
+        assert_eq!(found[5], Some(points[5]));
+        let all: Vec<Point> = found.into_iter().map(Option::unwrap).collect();
+        for (i, a) in all.iter().enumerate() {
+            for b in &all[..i] {
+                assert!((a.0 - b.0).hypot(a.1 - b.1) > 2.0 * ROOM, "{a:?} {b:?}");
+            }
+        }
+        // Where nothing beside fits, the number is under the pointer alone.
+        let crowded = places(&points[..2], |_| false);
+        assert_eq!(crowded, [Some(points[0]), None]);
+    }
 }

@@ -72,6 +72,14 @@ impl Frame {
         )
     }
 
+    /// Whether a disc of this radius around a point lies within the area.
+    pub(super) fn holds(&self, (x, y): Point, radius: f64) -> bool {
+        x - radius >= self.left
+            && x + radius <= self.right
+            && y - radius >= self.top
+            && y + radius <= self.bottom
+    }
+
     /// Draws marks within grid, tick labels and axis titles. `description` is for those
     /// who cannot see the plot.
     pub(super) fn draw(

@@ -22,7 +22,7 @@ fn the_document() {
         *gamma = Some(0.99);
     }
     report.runs.truncate(3);
-    insta::assert_snapshot!(json::to_string(&report).unwrap());
+    insta::assert_snapshot!(json::to_string(&report, None).unwrap());
 }
 
 #[test]
@@ -32,10 +32,10 @@ fn what_is_written_is_read_back() {
     report.runs[0].rows[0].label = None;
     report.runs[0].rows[0].radius = 0.1_f64.next_up();
     report.runs[0].rows[1].evaluations = u64::MAX - 20_000_000;
-    let text = json::to_string(&report).unwrap();
+    let text = json::to_string(&report, None).unwrap();
     assert_eq!(json::from_str(&text).unwrap(), report);
     assert_eq!(
-        json::from_str(&json::to_string(&Report::default()).unwrap()).unwrap(),
+        json::from_str(&json::to_string(&Report::default(), None).unwrap()).unwrap(),
         Report::default()
     );
 }
@@ -109,16 +109,18 @@ fn no_object_has_a_key_twice() {
             .contains("the key a is duplicate")
     );
     let report = support::small();
-    once(&json::to_string(&report).unwrap()).unwrap();
+    once(&json::to_string(&report, None).unwrap()).unwrap();
     let mut unlabelled = report;
     unlabelled.runs[0].rows[0].label = None;
-    once(&json::to_string(&unlabelled).unwrap()).unwrap();
+    once(&json::to_string(&unlabelled, None).unwrap()).unwrap();
 }
 
 #[test]
 fn earlier_schemas_are_read() {
-    let text = json::to_string(&support::small()).unwrap();
-    let third = text.replace("recert-report/4", "recert-report/3");
+    let text = json::to_string(&support::small(), None).unwrap();
+    let fourth = text.replace("recert-report/5", "recert-report/4");
+    assert_eq!(json::from_str(&fourth).unwrap(), support::small());
+    let third = fourth.replace("recert-report/4", "recert-report/3");
     assert_eq!(json::from_str(&third).unwrap(), support::small());
     let second = third
         .replace("recert-report/3", "recert-report/2")
@@ -133,11 +135,39 @@ fn earlier_schemas_are_read() {
 }
 
 #[test]
+fn radii_are_those_asked_for_and_numbers_in_parameters_are_numbers() {
+    let mut report = support::small();
+    let seed = u64::MAX.to_string();
+    for (name, text) in [
+        ("seed", seed.as_str()),
+        ("alpha_f", "0.0001"),
+        ("goal", r#"{"budget":500}"#),
+        ("version", "1.10"),
+        ("noise", "philox"),
+    ] {
+        (report.runs[0].parameters).insert(name.to_owned(), text.to_owned());
+    }
+    let text = json::to_string(&report, Some(&[0.25, 0.5])).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let run = &document["runs"][0];
+    assert_eq!(run["metrics"]["radii"], serde_json::json!([0.25, 0.5]));
+    assert_eq!(run["metrics"]["certified_at"].as_array().unwrap().len(), 2);
+    let parameters = &run["parameters"];
+    assert_eq!(parameters["seed"].as_u64(), Some(u64::MAX));
+    assert_eq!(parameters["alpha_f"].as_f64(), Some(0.0001));
+    assert_eq!(parameters["goal"]["budget"].as_u64(), Some(500));
+    // No number writes itself so: it stays the text that it is.
+    assert_eq!(parameters["version"], "1.10");
+    assert_eq!(parameters["noise"], "philox");
+    assert_eq!(json::from_str(&text).unwrap(), report);
+}
+
+#[test]
 fn other_documents_are_refused() {
-    let text = json::to_string(&support::small()).unwrap();
+    let text = json::to_string(&support::small(), None).unwrap();
     for (changed, kind) in [
         (
-            text.replace("recert-report/4", "recert-report/5"),
+            text.replace("recert-report/5", "recert-report/6"),
             ErrorKind::Schema,
         ),
         (
@@ -164,7 +194,7 @@ fn a_number_that_json_cannot_hold_is_refused() {
     let mut report = support::small();
     report.runs[0].rows[0].radius = f64::INFINITY;
     assert_eq!(
-        json::to_string(&report).unwrap_err().kind(),
+        json::to_string(&report, None).unwrap_err().kind(),
         ErrorKind::Value
     );
 }
@@ -178,7 +208,7 @@ proptest! {
         let mut report = support::small();
         report.runs.truncate(1);
         report.runs[0].rows = vec![Row { class: Some(1), radius, ..Row::default() }];
-        let back = json::from_str(&json::to_string(&report).unwrap()).unwrap();
+        let back = json::from_str(&json::to_string(&report, None).unwrap()).unwrap();
         prop_assert_eq!(back.runs[0].rows[0].radius.to_bits(), radius.to_bits());
     }
 }
