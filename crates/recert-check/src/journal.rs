@@ -141,11 +141,12 @@ impl Journal {
         let event = JournalEvent::read(kind, body);
         if matches!(event, JournalEvent::Foreign { .. }) {
             let kinds = [
-                "header",
                 "named",
                 "concluded",
                 "held",
                 "forgotten",
+                "begun",
+                "ended",
                 "upgraded",
             ];
             if kinds.contains(&kind) {
@@ -161,7 +162,10 @@ impl Journal {
         }
         let about_one = matches!(
             event,
-            JournalEvent::Concluded { .. } | JournalEvent::Held { .. }
+            JournalEvent::Concluded { .. }
+                | JournalEvent::Held { .. }
+                | JournalEvent::Begun { .. }
+                | JournalEvent::Ended { .. }
         );
         if network.is_some() && !about_one {
             fields.wrong("network", network.unwrap_or_default(), "NULL");
@@ -288,7 +292,10 @@ impl Journal {
                     None => self.lost.push((position as u64 + 1, claim)),
                 }
             }
-            JournalEvent::Foreign { .. } => {}
+            // What was to come and how long it took: no certificate rests on that.
+            JournalEvent::Begun { .. }
+            | JournalEvent::Ended { .. }
+            | JournalEvent::Foreign { .. } => {}
         }
     }
 

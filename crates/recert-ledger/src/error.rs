@@ -31,6 +31,11 @@ pub enum ErrorKind {
     Io,
 }
 
+/// What to do about a ledger that is damaged or cut off.
+pub(crate) const ADVICE: &str = "if it is a copy, copy the original again with `recert snapshot` (a \
+     copy made during a run also lacks what is in the -wal file beside the original); otherwise go \
+     on from an earlier copy: the same command evaluates again what it lacks, on the same noise";
+
 /// A failure to read or to write a ledger, naming its file.
 #[derive(Debug)]
 pub struct Error {
@@ -67,9 +72,10 @@ impl Error {
                     .to_owned(),
             ),
             Some(ErrorCode::NotADatabase) => (ErrorKind::Corrupt, "is not a recert ledger".into()),
-            Some(ErrorCode::DatabaseCorrupt) => {
-                (ErrorKind::Corrupt, "is damaged or truncated".into())
-            }
+            Some(ErrorCode::DatabaseCorrupt) => (
+                ErrorKind::Corrupt,
+                format!("is damaged or truncated: {ADVICE}"),
+            ),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 (ErrorKind::InUse, "is in use by another process".into())
             }
@@ -83,7 +89,10 @@ impl Error {
                 | ErrorCode::TypeMismatch
                 | ErrorCode::TooBig,
             ) => (ErrorKind::Corrupt, format!("is damaged: {source}")),
-            _ if short_read => (ErrorKind::Corrupt, "is damaged or truncated".into()),
+            _ if short_read => (
+                ErrorKind::Corrupt,
+                format!("is damaged or truncated: {ADVICE}"),
+            ),
             _ => (ErrorKind::Io, format!("failed: {source}")),
         };
         Self {

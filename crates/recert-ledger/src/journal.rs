@@ -106,6 +106,24 @@ pub enum JournalEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         images_sha256: Option<FileHash>,
     },
+    /// A run of this network began. It says how much was to come, which the certificates of a
+    /// run that was stopped do not.
+    Begun {
+        /// What the run concludes by: the methods' names, with commas between.
+        methods: String,
+        /// The number of inputs that it is over.
+        inputs: u64,
+        /// Whether the network is certified through the ledger's own, a faster version of it.
+        through: bool,
+    },
+    /// A run of this network ended, whether it was complete or was stopped; there is no such
+    /// entry of one that was killed.
+    Ended {
+        /// What the run concludes by, as in [`Self::Begun`].
+        methods: String,
+        /// How long it took by the clock, in milliseconds, all networks of its passes together.
+        milliseconds: u64,
+    },
     /// The ledger was brought to the version that has a journal; what happened before is
     /// not known.
     Upgraded {
@@ -301,6 +319,8 @@ impl JournalEvent {
             Self::Held { .. } => "held",
             Self::Forgotten { .. } => "forgotten",
             Self::Concluded { .. } => "concluded",
+            Self::Begun { .. } => "begun",
+            Self::Ended { .. } => "ended",
             Self::Upgraded { .. } => "upgraded",
             Self::Foreign { kind, .. } => kind,
         }
@@ -384,16 +404,12 @@ mod tests {
                 ),
             ),
             (
-                "concluded",
-                format!(
-                    r#"{{"alpha":0.001,"images_sha256":"{hash}","inputs":3,"inputs_sha256":"{hash}","method":"certify","parameters":"{{}}","positions":[[0,2,20],[25,1,0]],"samples":100}}"#
-                ),
+                "begun",
+                r#"{"inputs":12,"methods":"irs,auto","through":false}"#.to_owned(),
             ),
             (
-                "header",
-                format!(
-                    r#"{{"alpha":0.001,"channels":3,"generator":"g","height":32,"n":100,"n0":4,"network":{name},"seed":"18446744073709551615","sigma":0.25,"task":"certify","width":32}}"#
-                ),
+                "ended",
+                r#"{"methods":"certify","milliseconds":1500}"#.to_owned(),
             ),
             (
                 "upgraded",

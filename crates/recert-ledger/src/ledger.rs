@@ -82,6 +82,40 @@ impl Ledger {
         Self::open_checked(path, |ledger| ledger.check(header))
     }
 
+    /// Fails where no ledger could be written at `path`, new or to be resumed. Nothing is left
+    /// there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Open`] if there is no such folder, if `path` is a folder, or if writing is
+    /// not allowed; [`ErrorKind::InUse`] if another process is writing to it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// use recert_ledger::Ledger;
+    ///
+    /// Ledger::check_place(&folder.path().join("run.recert"))?;
+    /// let error = Ledger::check_place(folder.path()).unwrap_err();
+    /// assert!(error.to_string().contains("is not a file but a folder"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check_place(path: &Path) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Open, path, message));
+        if path.is_dir() {
+            let inside = path.join("run.recert");
+            return refuse(format!(
+                "is not a file but a folder: name a file in it, such as {}",
+                inside.display()
+            ));
+        }
+        has_folder(path)?;
+        if (path.metadata()).is_ok_and(|metadata| metadata.permissions().readonly()) {
+            return refuse("may not be written to: change its permissions, or copy it".to_owned());
+        }
+        Lock::take(path).map(drop)
+    }
+
     /// Creates the ledger of a new run; the file must not exist.
     ///
     /// ```
@@ -105,13 +139,7 @@ impl Ledger {
     }
 
     fn make(path: &Path, header: &Header) -> Result<Self, Error> {
-        if let Some(folder) = path
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty() && !p.is_dir())
-        {
-            let message = format!("cannot be created: there is no folder {}", folder.display());
-            return Err(Error::new(ErrorKind::Open, path, message));
-        }
+        has_folder(path)?;
         let lock = Lock::take(path)?;
         let sql = |source| Error::sql(path, source);
         let mut connection = Connection::open(path).map_err(sql)?;
@@ -285,7 +313,8 @@ impl Ledger {
             .pragma_query_value(None, "quick_check", |row| row.get(0))
             .map_err(sql)?;
         if check != "ok" {
-            return Err(corrupt(&format!("is damaged: {check}")));
+            let message = format!("is damaged: {check}; {}", crate::error::ADVICE);
+            return Err(corrupt(&message));
         }
         let (header, network) = read_header(&connection)
             .map_err(sql)?
@@ -434,6 +463,19 @@ fn exists(path: &Path) -> Result<(), Error> {
     } else {
         "there is no such file: certify a network first"
     };
+    Err(Error::new(ErrorKind::Open, path, message))
+}
+
+/// Fails if the folder that the file is to be in is not there.
+fn has_folder(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let Some(folder) = folder.filter(|folder| !folder.is_dir()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "cannot be created: there is no folder {}: make it, or name another",
+        folder.display()
+    );
     Err(Error::new(ErrorKind::Open, path, message))
 }
 
