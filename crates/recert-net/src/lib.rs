@@ -37,6 +37,7 @@ mod draft;
 #[cfg(test)]
 mod golden;
 mod layers;
+mod metadata;
 mod rank;
 #[cfg(test)]
 mod reference;
@@ -44,6 +45,7 @@ mod rewrite;
 
 pub use changes::{Changes, LayerChange};
 pub use layers::{Weights, weights};
+pub use metadata::with_metadata;
 pub use recert_graph::{Error, ErrorKind, Model, Result};
 pub use rewrite::{
     Calibration, HalfFormat, Int8Options, PruneScope, RangeMethod, calibration_points,

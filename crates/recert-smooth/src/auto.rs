@@ -24,6 +24,7 @@ mod subjects;
 mod until;
 
 pub use plan::{PilotAnswers, PilotPlan, RecertificationPlan};
+pub use until::ROUNDS;
 
 use recert_num::{Alpha, Radius};
 use serde::{Deserialize, Serialize};

@@ -15,8 +15,9 @@ use crate::run::collect_chosen;
 use crate::until::AcrossRounds;
 use crate::{Error, Outcome, Run};
 
-/// The number of samples evaluated after each round, as a multiple of the number planned.
-const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
+/// The number of samples of an input evaluated after each round of a run that stops at a
+/// radius, as a multiple of the number planned.
+pub const ROUNDS: [f64; 8] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0];
 
 impl Auto {
     /// As [`Auto::goal`], for the goal of a radius for each input.

@@ -90,6 +90,18 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// The evaluations of h on the input `subject` by the design, its pilot included, whose
+    /// samples serve designs of pairs too.
+    pub(crate) fn evaluations(&self, subject: &Subject) -> u64 {
+        match self.design {
+            Design::Loss { pairs } => pairs.max(subject.pilot),
+            Design::Cells { pairs } => (0..pairs.len())
+                .map(|cell| pairs[cell].max(subject.piloted[cell]))
+                .sum(),
+            design => design.cost() + subject.pilot,
+        }
+    }
+
     /// The choice with its numbers of samples multiplied by `factor`, rounded up.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
@@ -98,6 +110,17 @@ impl Choice {
             ..self
         }
     }
+}
+
+/// What the designs of inputs that stop at a radius are planned to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UntilForecast {
+    /// Evaluations of h planned over all inputs, pilots included. A run evaluates an input's
+    /// designs in rounds ([`ROUNDS`](crate::ROUNDS)) and ends it when its answers decide.
+    pub evaluations: u64,
+    /// The inputs for which some design is expected to reach the radius; the others get a pilot at
+    /// most.
+    pub promising: u64,
 }
 
 /// What is decided for an input before the code of any late sample is looked at.
@@ -193,6 +216,54 @@ impl Study {
             Ok(self.choice(i, rates, design, (family, tilt)))
         });
         each.collect()
+    }
+
+    /// What the designs that `rates` give for `radius` (in units of sigma) are planned to take.
+    ///
+    /// # Errors
+    /// Of a Clopper-Pearson bound.
+    ///
+    /// ```
+    /// # use recert_num::Alpha;
+    /// use recert_smooth::budget::{Goal, Levels, Rates, Study, Subject};
+    ///
+    /// // An input that f answers with the class on 9,900 of 10,000 samples.
+    /// let subject = Subject {
+    ///     votes: 100,
+    ///     favour: 99,
+    ///     rival: 1,
+    ///     n: 10_000,
+    ///     k: 9_900,
+    ///     stopped: false,
+    ///     held: 10_000,
+    ///     cells: [50, 50, 100, 200, 9_500, 20, 20, 20, 20, 20],
+    ///     pilot: 0,
+    ///     piloted: [0; 10],
+    /// };
+    /// let study = Study {
+    ///     subjects: vec![subject],
+    ///     margins: true,
+    ///     both_sides: true,
+    ///     levels: Levels::new(Alpha::new(0.002)?, 1)?,
+    ///     goal: Goal::Each(400),
+    /// };
+    /// let planned = |radius| study.forecast_until(&Rates::default(), radius);
+    /// assert_eq!(planned(1.0)?.promising, 1);
+    /// assert!(planned(0.5)?.evaluations < planned(1.5)?.evaluations);
+    /// assert_eq!((planned(9.0)?.promising, planned(9.0)?.evaluations), (0, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forecast_until(&self, rates: &Rates, radius: f64) -> Result<UntilForecast, Error> {
+        let choices = self.choose_until([*rates; 2], radius)?;
+        let each = choices.iter().zip(&self.subjects);
+        Ok(UntilForecast {
+            evaluations: each
+                .map(|(choice, subject)| choice.evaluations(subject))
+                .sum(),
+            promising: (choices.iter())
+                .filter(|choice| choice.design != Design::Nothing)
+                .count() as u64,
+        })
     }
 
     /// The design of every input.
@@ -471,14 +542,10 @@ mod tests {
         for total in [500, 5_000, 50_000] {
             let study = study(Goal::Budget(total));
             let choices = study.choose([Rates::default(); 2]).unwrap();
-            let evaluated = |(choice, subject): (&Choice, &Subject)| match choice.design {
-                Design::Loss { pairs } => pairs.max(subject.pilot),
-                Design::Cells { pairs } => (0..pairs.len())
-                    .map(|cell| pairs[cell].max(subject.piloted[cell]))
-                    .sum(),
-                design => design.cost() + subject.pilot,
-            };
-            let spent: u64 = choices.iter().zip(&study.subjects).map(evaluated).sum();
+            let each = choices.iter().zip(&study.subjects);
+            let spent: u64 = each
+                .map(|(choice, subject)| choice.evaluations(subject))
+                .sum();
             assert!(spent <= total && spent > total * 9 / 10, "{total}: {spent}");
         }
     }
