@@ -1,4 +1,6 @@
-//! Activation ranges for int8, observed by running the network.
+//! Activation ranges for int8, observed by running the network, and on which images.
+
+use std::collections::HashSet;
 
 use recert_data::Dataset;
 use recert_engine::{ImageShape, NetworkOptions, Runtime, Tap};
@@ -6,6 +8,51 @@ use recert_net::{Calibration, Model, RangeMethod, calibration_points, instrument
 use recert_noise::{NoiseKey, Stream};
 
 use crate::{Error, Result};
+
+/// The key of the metadata of a network file under which the images that it was calibrated on
+/// are listed: for each the first 8 bytes of its SHA-256, in hexadecimal, with spaces between.
+const CALIBRATED_ON: &str = "recert.calibrated_on";
+
+/// How many bytes of an image's SHA-256 are listed.
+const LISTED: usize = 8;
+
+/// The network with a list of the images of `data` at positions `images` that it was calibrated
+/// on in its metadata.
+pub(crate) fn record_images(
+    model: &Model,
+    data: &Dataset,
+    images: impl IntoIterator<Item = u32>,
+) -> Result<Model> {
+    let hash = |idx| Ok(recert_ledger::hex(&data.image(idx)?.sha256()[..LISTED]));
+    let hashes = images.into_iter().map(hash).collect::<Result<Vec<_>>>()?;
+    Ok(recert_net::with_metadata(
+        model,
+        CALIBRATED_ON,
+        &hashes.join(" "),
+    )?)
+}
+
+/// Images that a network was calibrated on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CalibrationImages(HashSet<String>);
+
+impl CalibrationImages {
+    /// Those that the network's file lists; none where it lists none.
+    pub(crate) fn of(model: &Model) -> Self {
+        let listed = model.metadata(CALIBRATED_ON).unwrap_or_default();
+        Self(listed.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Whether none is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an image of this SHA-256 is one of them.
+    pub(crate) fn contains(&self, sha256: &[u8; 32]) -> bool {
+        self.0.contains(&recert_ledger::hex(&sha256[..LISTED]))
+    }
+}
 
 /// Gaussian noise on calibration images: a network that will be certified by
 /// smoothing sees noisy images, and its ranges should be those.

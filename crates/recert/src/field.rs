@@ -34,6 +34,7 @@ fields! {
     Budget "budget" "Evaluations of modified networks over all inputs.",
     Calibration "calibration" "The images to calibrate on.",
     CalibrationLimit "calibration_limit" "How many images to calibrate on.",
+    Classes "classes" "The names of the classes, in the network's order.",
     Crop "crop" "The side of the central square cut from an image.",
     Data "data" "The inputs.",
     Device "device" "The device that computes.",

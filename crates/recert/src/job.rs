@@ -19,6 +19,8 @@
 //! | `collect` | the passes over the inputs: the one place that calls the runs of `recert-smooth` |
 //! | `scratch` | certify, predict, certify through a faster network |
 //! | `recertify`, `plan` | recertify; what may be expected of it |
+//! | `compared` | a recertification beside the original's certificates |
+//! | `place` | where a ledger is to be |
 //! | `candidates` | whether networks may be chosen among by their results |
 //! | `audit` | check a ledger, and run samples of it again |
 //! | `whole` | whole numbers as people write them |
@@ -29,12 +31,14 @@ mod approximate;
 mod audit;
 mod candidates;
 mod collect;
+mod compared;
 pub(crate) mod config;
 mod data;
 mod event;
 mod first_look;
 pub(crate) mod held;
 mod network;
+mod place;
 mod plan;
 mod recertify;
 mod remark;
@@ -46,14 +50,17 @@ mod whole;
 
 pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
 pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, check};
+pub use compared::Compared;
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Rows};
-pub use first_look::FirstLook;
+pub use first_look::{FirstLook, OriginalLook};
 pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
-pub use plan::{Expected, Forecast};
+pub use place::{NetworkDrive, check_ledger_place};
+pub use plan::{Expected, ExpectedUntil, Forecast};
 pub use recertify::{Goal, Method, Recertification, RecertifyConfig};
+pub(crate) use remark::QUANTIZED;
 pub use remark::Remark;
 pub use report::{Reported, report, report_on};
 pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};

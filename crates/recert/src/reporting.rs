@@ -1,18 +1,25 @@
 //! From ledgers to a report.
 
+mod sessions;
+
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use recert_engine::{Arithmetic, Precision};
-use recert_ledger::{Certificate, Input, JournalEvent, Ledger, Network, Parameters, Seal, hex};
+use recert_ledger::{
+    Certificate, Claim, Input, JournalEvent, Ledger, Network, NetworkId, Parameters, Seal, hex,
+};
 use recert_num::Alpha;
 use recert_report::speed_up::{ByBaseline, Point};
 use recert_report::{Goal, Law, Method, Report, Row, Run};
-use recert_smooth::baseline::{Baseline, FromScratch};
+use recert_smooth::baseline::{Baseline, FromScratch, SELECTION};
 use recert_smooth::finished_inputs;
 use sha2::{Digest, Sha256};
 
-use crate::job::DataConfig;
+use crate::identity::is_quantized;
+use crate::job::{DataConfig, QUANTIZED};
 use crate::{Error, ErrorKind, Result, statements};
+use sessions::Sessions;
 
 /// A report of everything that `ledgers` hold, in their order: for each, the
 /// network certified from scratch, then each recertification, one run for each
@@ -38,14 +45,15 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
             .filter_map(|(network, found)| Some(format!("{network}: {}.", found?)));
         report.notes.extend(recorded);
         let mut expected = ExpectedCosts::new(ledger)?;
+        let sessions = Sessions::read(ledger)?;
         let mut base = None;
         for (id, network) in ledger.networks()? {
             let first = report.runs.len();
             let mut groups = groups(ledger.certificates(id)?);
-            // What others are compared with comes first, whenever it was concluded.
-            groups.sort_by_key(|group| group[0].claim.method() == "auto");
+            groups.sort_by(|a, b| order(&a[0].claim, &b[0].claim));
             for group in groups {
                 let mut run = run(ledger, &network, &inputs, &group, base);
+                sessions.complete(&mut run, id, &group[0].claim);
                 if !run.method.is_from_scratch() {
                     run.baselines = expected.of(&run, &group)?;
                 }
@@ -84,6 +92,60 @@ pub fn seal_note(ledger: &Ledger) -> Option<String> {
     };
     let name = ledger.path().display();
     Some(format!("{name}: {problem}: see `recert check`."))
+}
+
+/// The runs of the original and of `network`, by the claim for which `is_row` holds, on the
+/// inputs of the latter; `None` where one of them lacks certificates.
+pub(crate) fn with_original(
+    ledger: &Ledger,
+    network: NetworkId,
+    is_row: &dyn Fn(&Claim) -> bool,
+) -> Result<Option<[Run; 2]>> {
+    let mut modified = groups(ledger.certificates(network)?).into_iter();
+    let Some(group) = modified.find(|group| is_row(&group[0].claim)) else {
+        return Ok(None);
+    };
+    let positions: BTreeSet<u32> = group.iter().map(|c| c.idx).collect();
+    let certifies =
+        |group: &Vec<Certificate>| matches!(group[0].claim.method(), "certify" | "until");
+    let original = groups(ledger.certificates(ledger.base())?).into_iter();
+    let Some(mut original) = original.into_iter().find(certifies) else {
+        return Ok(None);
+    };
+    original.retain(|c| positions.contains(&c.idx));
+    let networks: BTreeMap<NetworkId, Network> = ledger.networks()?.into_iter().collect();
+    let (Some(f), Some(h)) = (networks.get(&ledger.base()), networks.get(&network)) else {
+        return Ok(None);
+    };
+    if original.len() != group.len() {
+        return Ok(None);
+    }
+    let inputs: BTreeMap<u32, Input> =
+        (ledger.inputs()?.into_iter().map(|input| (input.idx, input))).collect();
+    let f = run(ledger, f, &inputs, &original, None);
+    let mut h = run(ledger, h, &inputs, &group, Some(0));
+    Sessions::read(ledger)?.complete(&mut h, network, &group[0].claim);
+    if !h.method.is_from_scratch() {
+        h.baselines = ExpectedCosts::new(ledger)?.of(&h, &group)?;
+    }
+    Ok(Some([f, h]))
+}
+
+/// The order of a network's runs: those that others are compared with first, whenever they were
+/// concluded; then by their kind of goal, each by its number.
+fn order(a: &Claim, b: &Claim) -> Ordering {
+    let auto = |claim: &Claim| claim.method() == "auto";
+    let goal = |claim: &Claim| match claim.parameters.goal() {
+        None => (0, 0.0),
+        Some(recert_ledger::Goal::Budget(evaluations)) => (1, evaluations as f64),
+        Some(recert_ledger::Goal::Each(evaluations)) => (2, evaluations as f64),
+        Some(recert_ledger::Goal::MeanRadiusOverSigma(radius)) => (3, radius),
+        Some(recert_ledger::Goal::Until(radius)) => (4, radius),
+    };
+    let ((kind_a, amount_a), (kind_b, amount_b)) = (goal(a), goal(b));
+    (auto(a).cmp(&auto(b)))
+        .then(kind_a.cmp(&kind_b))
+        .then(amount_a.total_cmp(&amount_b))
 }
 
 /// Certificates of one network that differ in the input alone.
@@ -227,9 +289,19 @@ impl<'a> ExpectedCosts<'a> {
         if !inputs.iter().all(finished) {
             return Ok(None);
         }
+        let charged = |mut curves: ByBaseline<Vec<Point>>| {
+            if run.through_seconds.is_some() {
+                // Nobody who certifies this network alone has its class, or counts to plan by.
+                let selection = SELECTION * inputs.len() as u64;
+                let points = curves.from_scratch.iter_mut();
+                points.for_each(|point| point.cost += selection as f64);
+                curves.planned.clear();
+            }
+            curves
+        };
         let alike = |known: &&Known| known.alpha == alpha && known.inputs == inputs;
         if let Some(known) = self.known.iter().find(alike) {
-            return Ok(Some(known.curves.clone()));
+            return Ok(Some(charged(known.curves.clone())));
         }
         let Ok(proved) = Alpha::new(alpha) else {
             return Ok(None);
@@ -238,12 +310,13 @@ impl<'a> ExpectedCosts<'a> {
         let counted: Vec<bool> = inputs.iter().map(|(_, counts)| *counts).collect();
         let mut scratch = FromScratch::read(self.ledger, &positions, proved)?;
         let curves = baselines(&mut scratch, &counted, self.ledger.header().sigma)?;
+        let result = charged(curves.clone());
         self.known.push(Known {
             alpha,
             inputs,
-            curves: curves.clone(),
+            curves,
         });
-        Ok(Some(curves))
+        Ok(Some(result))
     }
 }
 
@@ -284,13 +357,17 @@ pub(crate) fn reported(goal: recert_ledger::Goal, sigma: f64) -> Goal {
     }
 }
 
-/// The precision that a network was computed in, if it is not that of its file:
-/// one file in two precisions is two networks.
+/// The precision that a network was computed in, if it is not that of its file (one file in
+/// two precisions is two networks), and whether it is quantized: what an engine's precision
+/// names is the rest of it.
 fn arithmetic(network: &Network) -> Option<String> {
     let low = |precision: &Precision| matches!(precision, Precision::Bf16 | Precision::F16);
     let recorded = Arithmetic::from(network.engine.arithmetic.as_str());
-    let precision = recorded.precision().filter(low)?;
-    Some(format!("computed in {precision}"))
+    let precision = recorded.precision().filter(low);
+    let precision = precision.map(|precision| format!("computed in {precision}"));
+    let quantized = is_quantized(network).then(|| format!("quantized layers in {QUANTIZED}"));
+    let parts: Vec<String> = precision.into_iter().chain(quantized).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn row(c: &Certificate, input: Option<&Input>) -> Row {

@@ -8,6 +8,7 @@ use recert_net::{self as net, Changes, HalfFormat, Model, PruneScope, RangeMetho
 use super::config::{self, Fraction};
 use super::data::{Data, DataConfig, DataOptions};
 use super::network::NetworkConfig;
+use crate::calibration::record_images;
 use crate::output::{self, data_path};
 use crate::{CalibrationNoise, Error, ErrorKind, Field, Result};
 
@@ -181,14 +182,17 @@ fn int8(model: &Model, config: &ApproximateConfig, how: &Int8Config) -> Result<(
     let runtime = how.network.runtime(model)?;
     let options = how.network.options()?;
     let engine = runtime.as_ref();
-    let calibration = crate::calibrate(model, engine, &options, set, images, noise, method)
+    let calibration = crate::calibrate(model, engine, &options, set, images.clone(), noise, method)
         .map_err(|error| {
             if error.kind() == ErrorKind::Parameter && error.field().is_none() {
                 return error.about(Field::Percentile);
             }
             error
         })?;
-    Ok(net::quantize_int8(model, &calibration)?)
+    let (quantized, mut changes) = net::quantize_int8(model, &calibration)?;
+    let quantized = record_images(&quantized, set, images)?;
+    changes.size_after = quantized.size();
+    Ok((quantized, changes))
 }
 
 /// `net.onnx` becomes `net.KIND.onnx`.

@@ -250,6 +250,8 @@ mod tests {
             }
         })?;
         assert_eq!(outcome, Outcome::Finished);
+        // What a run gave is not what these tests are about.
+        remarks.retain(|remark| !matches!(remark, Remark::WithOriginal(_)));
         Ok(remarks)
     }
 

@@ -41,7 +41,7 @@ pub(super) struct Asked {
 }
 
 /// The samples per input that a radius to reach sizes its pilot by: twenty each.
-const UNTIL_PILOT: u64 = 400;
+pub(super) const UNTIL_PILOT: u64 = 400;
 
 impl Asked {
     pub(super) fn auto(&self, goal: Goal) -> Auto {
@@ -69,18 +69,35 @@ pub(super) struct Collection<'a> {
 }
 
 impl Work {
+    /// The names of the methods that it concludes by, with commas between.
+    pub(super) fn methods(&self) -> String {
+        match self {
+            Self::Certify(_) => "certify".to_owned(),
+            Self::Until(_) => "until".to_owned(),
+            Self::Predict => "predict".to_owned(),
+            Self::Recertify(asked) => {
+                let auto = !asked.goals.is_empty() || asked.until.is_some();
+                let names = asked.methods.iter().map(|method| method.name());
+                let names: Vec<&str> = names.chain(auto.then_some("auto")).collect();
+                names.join(",")
+            }
+        }
+    }
+
     /// What rows made by `method` show.
     pub(super) fn rows(&self, method: &'static str) -> Rows {
         let mut rows = Rows {
             method,
             samples: None,
             budget: None,
+            target: None,
             among: 1,
         };
         if let Self::Recertify(asked) = self {
             // With several budgets or counts of samples, the row is that of the largest.
             match asked.goals.last() {
                 Some(&Goal::Budget(total)) if method == "auto" => rows.budget = Some(total),
+                Some(&Goal::MeanRadius(radius)) if method == "auto" => rows.target = Some(radius),
                 _ if method == "auto" => {}
                 _ => rows.samples = asked.samples.last().copied(),
             }

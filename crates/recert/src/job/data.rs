@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use recert_data::{DataSpec, Dataset, Grid, Image, Options, Shape, Split, Subset};
+use recert_data::{DataSpec, Dataset, Format, Grid, Image, Options, Shape, Split, Subset};
 use recert_engine::ImageShape;
 use recert_ledger::Input;
 use serde::{Deserialize, Serialize};
 
 use super::SubsetConfig;
+use super::remark::Remark;
 use crate::{Error, ErrorKind, Field, Result};
 
 /// How to read a data set.
@@ -262,6 +263,24 @@ impl Data {
             Images::Files(set) => Some(set),
             Images::Memory { .. } => None,
         }
+    }
+
+    /// How the classes of an image folder were numbered, if its labels are the positions of
+    /// its folders because no list of classes was given.
+    pub(super) fn numbered_by_name(&self, classes: u32) -> Option<Remark> {
+        let set = self.files()?;
+        let folder = matches!(set.format(), Format::ImageFolder | Format::GreyFolder);
+        let record = DataConfig::from_record(&self.record)?;
+        if !folder || record.options.classes.is_some() || record.options.labels.is_some() {
+            return None;
+        }
+        let names = set.class_names()?;
+        let (first, last) = (names.first()?, names.last()?);
+        Some(Remark::ClassesByName {
+            ends: [first.clone(), last.clone()],
+            folders: names.len(),
+            classes,
+        })
     }
 
     /// The positions that are selected, of which there is at least one.

@@ -82,7 +82,7 @@ pub struct Pass {
 }
 
 /// Which of an input's certificates its row shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rows {
     /// The method, by its name in the ledger.
     pub method: &'static str,
@@ -92,6 +92,9 @@ pub struct Rows {
     /// Evaluations over all inputs that `auto` may spend for it, where it has a
     /// budget: the largest of several.
     pub budget: Option<u64>,
+    /// The average radius that `auto` aims at, of any class, in units of sigma: no plan sees a
+    /// label, so that this is not the average certified radius of labelled inputs.
+    pub target: Option<f64>,
     /// How many certificates the pass makes of each input, of which the row shows
     /// one.
     pub among: usize,

@@ -12,7 +12,10 @@ use recert_net::Model;
 use sha2::{Digest, Sha256};
 
 use super::held::{HeldEngine, Sampled};
+use super::place::check_ledger_place;
 use super::remark::Remark;
+use crate::calibration::CalibrationImages;
+use crate::identity::is_quantized;
 use crate::{Error, ErrorKind, Field, Result};
 
 /// The engine of a network that is a classifier and no file.
@@ -198,15 +201,16 @@ impl Network {
     /// is there already, what is left open is as in it.
     ///
     /// # Errors
-    /// As for [`Self::open`].
+    /// As for [`Self::open`], and before anything is run if no ledger can be written there.
     pub fn open_for<'a>(
         ledger: &Path,
         path: &Path,
         config: &NetworkConfig,
         samples: impl Into<Sampled<'a>>,
     ) -> Result<Self> {
+        check_ledger_place(ledger)?;
         let mut samples = samples.into();
-        // What is wrong with a ledger is found when it is opened for writing.
+        // What is wrong with the rows of a ledger is found when it is opened for writing.
         let existing = ledger
             .is_file()
             .then(|| Ledger::open_read_only(ledger).ok());
@@ -434,6 +438,12 @@ impl Network {
         }
     }
 
+    /// The images that it was calibrated on, as far as its file lists them.
+    pub(super) fn calibrated_on(&self) -> CalibrationImages {
+        let file = self.loaded().map(|(_, model)| model);
+        file.map_or_else(CalibrationImages::default, CalibrationImages::of)
+    }
+
     /// One worker's instance.
     pub(super) fn worker(&self) -> Result<Box<dyn Classifier>> {
         match &self.computed {
@@ -487,6 +497,7 @@ impl Network {
             remarks.push(Remark::EngineChosen {
                 network: network(),
                 engine: self.identity.engine.clone(),
+                quantized: is_quantized(&self.identity),
             });
         }
         let said = match &loaded.comparison {

@@ -3,9 +3,11 @@
 use recert_ledger::Ledger;
 use recert_num::Alpha;
 use recert_report::speed_up::{ByBaseline, Point, Ratio};
+use recert_smooth::ROUNDS;
 use recert_smooth::baseline::FromScratch;
 use recert_smooth::budget::Goal as AutoGoal;
 
+use super::collect::UNTIL_PILOT;
 use super::data::Data;
 use super::network::Network;
 use super::recertify::{Goal, Method, Recertification};
@@ -29,6 +31,25 @@ pub struct Forecast {
     pub n: u64,
     /// The budgets looked at, ascending.
     pub budgets: Vec<Expected>,
+    /// What stopping each input at a radius is planned to take, where that was asked for.
+    pub until: Option<ExpectedUntil>,
+}
+
+/// What stopping each input at a radius is planned to take.
+///
+/// The plan is an expectation. An input is evaluated in rounds, up to
+/// [`ROUNDS`](recert_smooth::ROUNDS) times its plan, and ends when its answers decide.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpectedUntil {
+    /// The radius, in units of pixels in [0, 1].
+    pub radius: f64,
+    /// Evaluations planned over all inputs.
+    pub evaluations: u64,
+    /// The inputs that are expected to reach the radius; the others get a pilot at most.
+    pub promising: u64,
+    /// How many times its plan an input that is evaluated takes at least, before its answers
+    /// can certify it, and at most.
+    pub range: [f64; 2],
 }
 
 /// What a number of evaluations is expected to give.
@@ -123,6 +144,19 @@ impl Recertification {
         let alpha = Alpha::new(self.asked.alpha.get() / f64::from(self.asked.among))?;
         let mut scratch = FromScratch::read(ledger, &self.inputs, alpha)?;
         let curves = baselines(&mut scratch, &vec![true; self.inputs.len()], header.sigma)?;
+        let until = match self.asked.until {
+            Some(radius) => {
+                let study = auto(AutoGoal::Each(UNTIL_PILOT)).study(ledger, &self.inputs)?;
+                let planned = study.forecast_until(&rates, radius.get() / header.sigma)?;
+                Some(ExpectedUntil {
+                    radius: radius.get(),
+                    evaluations: planned.evaluations,
+                    promising: planned.promising,
+                    range: [ROUNDS[0], ROUNDS[ROUNDS.len() - 1]],
+                })
+            }
+            None => None,
+        };
         let mut budgets = Vec::new();
         for goal in goals {
             let study = auto(goal).study(ledger, &self.inputs)?;
@@ -151,6 +185,7 @@ impl Recertification {
             inputs,
             n: header.n,
             budgets,
+            until,
         })
     }
 }

@@ -10,6 +10,7 @@ use recert_smooth::{Irs, Method as Rule, Sides, finished_inputs, stopped_inputs}
 
 use super::candidates;
 use super::collect::{Asked, Work};
+use super::compared::Compared;
 use super::config::{self, Amount, RunConfig};
 use super::data::{Data, DataOptions};
 use super::held::Sampled;
@@ -300,8 +301,35 @@ impl Recertification {
             _ => None,
         };
         let inputs = self.inputs.len();
+        let (asked, until) = (self.asked.clone(), self.asked.until);
         session.afterwards = Some(Box::new(move |ledger, networks| {
-            remarks_on(ledger, networks, inputs, (goal, budget))
+            let mut remarks = Vec::new();
+            let aim = match (asked.goals.last(), until) {
+                (_, Some(radius)) => Some(ledger_format::Goal::Until(radius.get())),
+                (Some(&AutoGoal::Budget(budget)), _) => Some(ledger_format::Goal::Budget(budget)),
+                (Some(&AutoGoal::MeanRadius(radius)), _) => {
+                    Some(ledger_format::Goal::MeanRadiusOverSigma(radius))
+                }
+                (Some(&AutoGoal::Each(each)), _) => Some(ledger_format::Goal::Each(each)),
+                (None, None) => None,
+            };
+            let is_row = |claim: &ledger_format::Claim| {
+                let auto = rows == "auto";
+                claim.method() == rows
+                    && claim.alpha == asked.alpha.get()
+                    && claim.parameters.among() == asked.among
+                    && (auto || asked.samples.last() == Some(&claim.samples))
+                    && (!auto || claim.parameters.goal() == aim)
+            };
+            for (i, &network) in networks.iter().enumerate() {
+                if networks[..i].contains(&network) || network == ledger.base() {
+                    continue;
+                }
+                let compared = Compared::new(ledger, network, &is_row)?;
+                remarks.extend(compared.map(|compared| Remark::WithOriginal(Box::new(compared))));
+            }
+            remarks.extend(remarks_on(ledger, networks, inputs, (goal, budget))?);
+            Ok(remarks)
         }));
         Ok(session)
     }
@@ -315,6 +343,16 @@ impl Recertification {
             .filter(|n| *n.identity() == self.header.network);
         remarks.extend(unchanged.map(|network| Remark::Unchanged {
             network: network.identity().file.clone(),
+        }));
+        let original = &self.header.network;
+        let otherwise = networks
+            .iter()
+            .filter(|network| network.identity().preprocess != original.preprocess);
+        remarks.extend(otherwise.map(|network| Remark::OtherPreprocessing {
+            network: network.identity().file.clone(),
+            given: network.identity().preprocess.clone(),
+            original: original.file.clone(),
+            recorded: original.preprocess.clone(),
         }));
         remarks.extend(self.asked.goals.iter().filter_map(|goal| match *goal {
             AutoGoal::Budget(evaluations) if evaluations < inputs => Some(Remark::SmallBudget {

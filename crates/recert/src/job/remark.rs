@@ -7,6 +7,8 @@ use recert_num::{format_down, format_up};
 use recert_smooth::baseline::SELECTION;
 
 use super::FirstLook;
+use super::compared::Compared;
+use super::place::NetworkDrive;
 use crate::Field;
 
 /// Something that a person should know, and that no row shows.
@@ -19,6 +21,8 @@ pub enum Remark {
         network: String,
         /// The engine, and how it computes.
         engine: Engine,
+        /// Whether the file has layers that are quantized to 8 bits.
+        quantized: bool,
     },
     /// An engine that was passed over because it computes the network wrongly.
     EngineRefused {
@@ -146,6 +150,53 @@ pub enum Remark {
         /// What they differ in, in words; empty if it is the list of inputs alone.
         differ_in: String,
     },
+    /// A modified network classifies far fewer labelled inputs rightly than the original does.
+    BelowOriginal {
+        /// What both classify.
+        look: FirstLook,
+    },
+    /// A modified network is normalised otherwise than the original, outside the graph.
+    OtherPreprocessing {
+        /// The network's file.
+        network: String,
+        /// Its normalisation.
+        given: String,
+        /// The original's file.
+        original: String,
+        /// The original's normalisation, which the ledger records.
+        recorded: String,
+    },
+    /// So few samples that nothing can be certified.
+    TooFewSamples {
+        /// Estimation samples per input.
+        n: u64,
+        /// The least number with which a class that has all of them is certified.
+        least: u64,
+        /// Failure probability of a certificate.
+        alpha: f64,
+    },
+    /// How the classes of an image folder were numbered, where no list of classes was given.
+    ClassesByName {
+        /// The folders in the order of their names: the first and the last.
+        ends: [String; 2],
+        /// How many there are.
+        folders: usize,
+        /// How many classes the network has.
+        classes: u32,
+    },
+    /// A network was quantized by ranges observed on images that are certified.
+    CalibratedOnInputs {
+        /// The network's file.
+        network: String,
+        /// How many of the inputs it was calibrated on.
+        shared: usize,
+        /// The number of inputs.
+        inputs: usize,
+    },
+    /// The ledger is on a network drive.
+    NetworkDrive(NetworkDrive),
+    /// A modified network's certificates beside the original's.
+    WithOriginal(Box<Compared>),
     /// Modified networks were recertified one by one.
     OneByOne {
         /// The number of modified networks with certificates.
@@ -176,6 +227,9 @@ pub enum Remark {
     },
 }
 
+/// How quantized layers are computed, in words.
+pub(crate) const QUANTIZED: &str = "8 bits where the engine has them";
+
 impl Remark {
     /// The parameter that it is about.
     pub fn field(&self) -> Option<Field> {
@@ -187,11 +241,17 @@ impl Remark {
             | Self::NotDeterministic { .. }
             | Self::StoppedInputs { .. }
             | Self::SeveralClaims { .. }
-            | Self::OneByOne { .. }
-            | Self::ResultsKnown { .. } => return None,
+            | Self::CalibratedOnInputs { .. }
+            | Self::NetworkDrive(_)
+            | Self::WithOriginal(_)
+            | Self::OneByOne { .. } => return None,
             Self::NearChance {
                 noisy_only: false, ..
-            } => Field::Mean,
+            }
+            | Self::BelowOriginal { .. }
+            | Self::OtherPreprocessing { .. } => Field::Mean,
+            Self::TooFewSamples { .. } => Field::N,
+            Self::ClassesByName { .. } => Field::Classes,
             Self::NearChance { .. } | Self::LargeSigma { .. } => Field::Sigma,
             Self::Unchanged { .. } | Self::GivenAgain { .. } => Field::Model,
             Self::SeedUsed { .. } => Field::Seed,
@@ -212,8 +272,16 @@ impl fmt::Display for Remark {
     )]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EngineChosen { network, engine } => {
-                write!(f, "{network} is computed by {engine}")
+            Self::EngineChosen {
+                network,
+                engine,
+                quantized,
+            } => {
+                write!(f, "{network} is computed by {engine}")?;
+                if *quantized {
+                    write!(f, " (its quantized layers: {QUANTIZED})")?;
+                }
+                Ok(())
             }
             Self::EngineRefused { engine, why } => {
                 write!(f, "{engine} is passed over: {why}")
@@ -287,8 +355,8 @@ impl fmt::Display for Remark {
                 target,
             } => write!(
                 f,
-                "{network}: the average radius of {inputs} inputs is {}, below the {target} that was \
-                 aimed at: a budget is chosen by what it is expected to give",
+                "{network}: the average radius of {inputs} inputs, of any class, is {}, below the \
+                 {target} that was aimed at: a budget is chosen by what it is expected to give",
                 format_down(*mean, 3),
             ),
             Self::NearChance { look, noisy_only } => {
@@ -299,6 +367,7 @@ impl fmt::Display for Remark {
                     clean,
                     noisy,
                     sigma,
+                    ..
                 } = look;
                 if *noisy_only {
                     write!(
@@ -381,6 +450,81 @@ impl fmt::Display for Remark {
                      with the largest radius does not (SOUNDNESS.md, section 6)"
                 )
             }
+            Self::BelowOriginal { look } => {
+                let FirstLook {
+                    network,
+                    inputs,
+                    noisy,
+                    sigma,
+                    ..
+                } = look;
+                write!(
+                    f,
+                    "under noise of sigma {sigma}, {network} classifies {noisy} of {inputs} inputs as \
+                     their labels, less than half as many above guessing as the original"
+                )?;
+                let Some(original) = &look.original else {
+                    return Ok(());
+                };
+                let [given, recorded] = &original.preprocessing;
+                let name = &original.network;
+                write!(
+                    f,
+                    ": {name} classifies {:.0}. Is it normalised as it was trained (outside of the \
+                     file, {network}: {given}; {name} in the ledger: {recorded})?",
+                    original.noisy
+                )
+            }
+            Self::OtherPreprocessing {
+                network,
+                given,
+                original,
+                recorded,
+            } => write!(
+                f,
+                "{network} is normalised otherwise (outside of the file: {given}) than {original} in the \
+                 ledger ({recorded}): right only where its file holds the difference"
+            ),
+            Self::TooFewSamples { n, least, alpha } => write!(
+                f,
+                "n = {n} estimation samples certify nothing at alpha = {alpha}, even if all are \
+                 answered alike: that takes n = {least} or more"
+            ),
+            Self::ClassesByName {
+                ends: [first, last],
+                folders,
+                classes,
+            } => {
+                write!(
+                    f,
+                    "labels are the positions of the {folders} folders in the order of their names, as \
+                     torchvision's ImageFolder numbers them: 0 is '{first}', {} is '{last}'",
+                    folders - 1
+                )?;
+                if *folders == *classes as usize {
+                    return f.write_str(
+                        ". Of a network that numbers its classes otherwise, list their names in its \
+                         order",
+                    );
+                }
+                write!(
+                    f,
+                    ". The network has {classes} classes, so that these are likely not its numbers: \
+                     list the names of all of its classes in its order"
+                )
+            }
+            Self::CalibratedOnInputs {
+                network,
+                shared,
+                inputs,
+            } => write!(
+                f,
+                "{network} was quantized by the ranges of its activations on {shared} of the {inputs} \
+                 inputs that are certified: the certificates hold, but how well the network does on \
+                 these inputs says less of others. Calibrate on images of the training set"
+            ),
+            Self::NetworkDrive(drive) => drive.fmt(f),
+            Self::WithOriginal(compared) => compared.fmt(f),
             Self::OneByOne { networks } => write!(
                 f,
                 "{networks} modified networks have certificates that are not corrected for a choice \

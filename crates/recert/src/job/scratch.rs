@@ -7,7 +7,9 @@ use recert_engine::EngineOptions;
 use recert_ledger::{Glance, Header, Ledger, Task};
 use recert_noise::Law;
 use recert_num::{Alpha, Radius, Sigma, clopper_pearson_lower};
+use recert_smooth::Sides;
 use recert_smooth::baseline::SELECTION;
+use recert_smooth::bound::Shares;
 use recert_smooth::run::seconds_an_image;
 
 use super::collect::Work;
@@ -72,15 +74,21 @@ fn certify_with_rows<'a>(
 ) -> Result<Session<'a>> {
     config.validate()?;
     let mut remarks = network.engine_remarks();
-    let work = match config.radius()? {
-        Some(radius) => {
-            let alpha = Alpha::new(config.alpha)?;
-            let sigma = Sigma::new(config.sigma)?;
-            remarks.extend(out_of_reach(sigma, config.n, alpha, radius)?);
-            Work::Until(radius)
+    let work = if let Some(radius) = config.radius()? {
+        let alpha = Alpha::new(config.alpha)?;
+        let sigma = Sigma::new(config.sigma)?;
+        remarks.extend(out_of_reach(sigma, config.n, alpha, radius)?);
+        Work::Until(radius)
+    } else {
+        let dims = data.shape().len() as u64;
+        // A charge that leaves nothing of alpha is refused below.
+        let alpha = config.noise.charged_alpha(config.alpha, config.n, dims);
+        if let Some(alpha) = alpha.ok().and_then(|alpha| Alpha::new(alpha).ok()) {
+            remarks.extend(too_few(config, alpha)?);
         }
-        None => Work::Certify(config.sides),
+        Work::Certify(config.sides)
     };
+    remarks.extend(data.numbered_by_name(network.classes() as u32));
     let header = Header {
         task: Task::Certify,
         sigma: config.sigma,
@@ -273,6 +281,32 @@ pub(super) fn out_of_reach(
     }))
 }
 
+/// Where n samples certify nothing even if all, and all selection samples, are answered alike:
+/// the least number that does.
+fn too_few(config: &CertifyConfig, alpha: Alpha) -> Result<Option<Remark>> {
+    let share = match config.sides {
+        Sides::One => alpha,
+        // Where nothing was answered otherwise, the class's bound decides.
+        Sides::Two => Shares::from_votes(config.n0, 0, alpha)?.class,
+    };
+    let certifies =
+        |n: u64| -> Result<bool> { Ok(clopper_pearson_lower(n, n, share)?.get() > 0.5) };
+    if certifies(config.n)? {
+        return Ok(None);
+    }
+    let mut least = config.n + 1;
+    // A power of one half falls below any share that there is within as many steps as it has
+    // binary digits.
+    while !certifies(least)? {
+        least += 1;
+    }
+    Ok(Some(Remark::TooFewSamples {
+        n: config.n,
+        least,
+        alpha: config.alpha,
+    }))
+}
+
 /// How to run a network and its faster version, of which `network` states what
 /// they have in common and `faster` what is other for the faster one.
 pub fn via_configs(
@@ -360,7 +394,9 @@ pub fn certify_via<'a>(
     };
     let job = Job::new(first.remarking(remark)).and_then(move || {
         let recertification = Recertification::open(ledger, &second, 1)?;
-        recertification.session(data, vec![network])
+        let mut session = recertification.session(data, vec![network])?;
+        session.through = true;
+        Ok(session)
     });
     Ok(job)
 }
@@ -433,6 +469,31 @@ mod tests {
         std::fs::remove_file(lone).unwrap();
         assert_eq!(remarks("again", 0.5, 0), []);
         assert_eq!(remarks("fresh", 0.51, 7), []);
+    }
+
+    #[test]
+    fn too_few_samples_are_remarked_on_with_the_least_that_certify() {
+        // Where one half to the power of n falls below alpha: 2^-9 > 0.001 > 2^-10 = 0.000977.
+        // Two-sided, the class has 15/16 of it, 0.0009375, which 2^-11 alone is below.
+        for (sides, n, least) in [
+            (Sides::One, 2, Some(10)),
+            (Sides::One, 10, None),
+            (Sides::Two, 2, Some(11)),
+            (Sides::Two, 11, None),
+        ] {
+            let config = CertifyConfig {
+                n,
+                sides,
+                ..CertifyConfig::new(0.5)
+            };
+            let found = too_few(&config, Alpha::new(0.001).unwrap()).unwrap();
+            let expected = least.map(|least| Remark::TooFewSamples {
+                n,
+                least,
+                alpha: 0.001,
+            });
+            assert_eq!(found, expected, "{sides:?} {n}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A job that is checked and loaded, and its run into a ledger.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use recert_engine::{Classifier, Network as Loaded};
-use recert_ledger::{Header, Ledger, NetworkId};
+use recert_ledger::{Header, JournalEvent, Ledger, NetworkId};
 use recert_smooth::Outcome;
 use recert_smooth::run::{BATCH, measured_batch};
 
@@ -13,6 +15,7 @@ use super::data::Data;
 use super::event::{Event, Events, Pass, PassKind};
 use super::first_look::FirstLook;
 use super::network::Network;
+use super::place::{NetworkDrive, check_ledger_place};
 use super::remark::Remark;
 use crate::{Error, Field, Result};
 
@@ -109,6 +112,8 @@ pub(super) struct Session<'a> {
     /// Images in one call of each.
     batch: usize,
     remarks: Vec<Remark>,
+    /// Whether the network is certified through the ledger's own, a faster version of it.
+    pub(super) through: bool,
     /// What to remark on once all is done.
     pub(super) afterwards: Option<Afterwards<'a>>,
 }
@@ -125,6 +130,8 @@ impl<'a> Session<'a> {
         mut remarks: Vec<Remark>,
     ) -> Result<Self> {
         run.validate()?;
+        check_ledger_place(ledger)?;
+        remarks.extend(NetworkDrive::of(ledger).map(Remark::NetworkDrive));
         if noise.0 > LARGE_SIGMA {
             remarks.insert(0, Remark::LargeSigma { sigma: noise.0 });
         }
@@ -178,6 +185,7 @@ impl<'a> Session<'a> {
             workers,
             batch,
             remarks,
+            through: false,
             afterwards: None,
         })
     }
@@ -190,16 +198,20 @@ impl<'a> Session<'a> {
 
     fn first_look(&mut self) -> Result<Vec<FirstLook>> {
         let subject = (self.data, self.inputs.as_slice());
+        // The original is in the ledger where that has to be there.
+        let original = match self.header {
+            None => Some(Ledger::open_read_only(&self.ledger)?),
+            Some(_) => None,
+        };
         let mut looks = Vec::new();
         for (network, workers) in self.networks.iter().zip(&mut self.workers) {
-            let identity = network.identity();
-            let network = (identity.file.as_str(), identity.classes);
             if let Some(worker) = workers.first_mut() {
                 looks.extend(FirstLook::new(
-                    network,
+                    network.identity(),
                     worker.as_mut(),
                     subject,
                     self.noise,
+                    original.as_ref(),
                 )?);
             }
         }
@@ -231,6 +243,18 @@ impl<'a> Session<'a> {
                 held.note(&ledger, id)?;
             }
         }
+        // A new ledger has its inputs only afterwards.
+        let is_new = self.header.is_some();
+        if !is_new {
+            for remark in calibrated_on(&ledger, &self.networks, &self.inputs)? {
+                events.event(Event::Remark(remark));
+            }
+        }
+        let clock = Clock::start(
+            &ledger,
+            &networks,
+            (self.work.methods(), self.inputs.len(), self.through),
+        )?;
         events.event(Event::PassStarted(Pass {
             kind,
             inputs: self.inputs.len(),
@@ -247,20 +271,125 @@ impl<'a> Session<'a> {
             batch: self.batch,
             rows: self.rows,
         };
-        let outcome = self.work.run(pass, events);
+        let mut counted = Counted {
+            events,
+            evaluations: 0,
+        };
+        let outcome = self.work.run(pass, &mut counted);
         let finished = matches!(outcome, Ok(Outcome::Finished));
+        let evaluations = counted.evaluations;
+        let clocked = clock.stop(&ledger, &networks, evaluations);
         events.event(Event::PassEnded { finished });
         let remarks = self.afterwards.filter(|_| finished);
         let remarks = remarks.map(|remarks| remarks(&ledger, &networks));
+        let calibrated =
+            (finished && is_new).then(|| calibrated_on(&ledger, &self.networks, &self.inputs));
         // A failure to close comes last: what went wrong before explains it.
         let closed = ledger.close();
         let outcome = outcome?;
+        clocked?;
         closed?;
-        for remark in remarks.transpose()?.into_iter().flatten() {
-            events.event(Event::Remark(remark));
+        for remarks in [remarks, calibrated] {
+            for remark in remarks.transpose()?.into_iter().flatten() {
+                events.event(Event::Remark(remark));
+            }
         }
         Ok(outcome)
     }
+}
+
+/// Measures how long a run takes, for the ledger's journal, which says before what was to come.
+struct Clock {
+    methods: String,
+    started: Instant,
+}
+
+impl Clock {
+    /// Records that a run of `networks` begins, where the last one of a network was not the same.
+    fn start(
+        ledger: &Ledger,
+        networks: &[NetworkId],
+        (methods, inputs, through): (String, usize, bool),
+    ) -> Result<Self> {
+        let begun = JournalEvent::Begun {
+            methods: methods.clone(),
+            inputs: inputs as u64,
+            through,
+        };
+        let journal = ledger.journal()?;
+        for (i, &network) in networks.iter().enumerate() {
+            let last = journal.iter().rev().find(|entry| {
+                let begins = matches!(entry.event, JournalEvent::Begun { .. });
+                begins && entry.network == Some(network)
+            });
+            if last.is_none_or(|last| last.event != begun) && !networks[..i].contains(&network) {
+                ledger.note(Some(network), &begun)?;
+            }
+        }
+        Ok(Self {
+            methods,
+            started: Instant::now(),
+        })
+    }
+
+    /// Records how long the run took, if there was anything to do.
+    fn stop(self, ledger: &Ledger, networks: &[NetworkId], evaluations: u64) -> Result<()> {
+        let milliseconds = self.started.elapsed().as_millis();
+        let ended = JournalEvent::Ended {
+            methods: self.methods,
+            milliseconds: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+        };
+        for (i, &network) in networks.iter().enumerate() {
+            if evaluations > 0 && !networks[..i].contains(&network) {
+                ledger.note(Some(network), &ended)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts the evaluations of a pass.
+struct Counted<'a> {
+    events: &'a mut dyn Events,
+    evaluations: u64,
+}
+
+impl Events for Counted<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        if let Event::Evaluated { evaluations } = event {
+            self.evaluations += evaluations;
+        }
+        self.events.event(event);
+    }
+
+    fn stop(&self) -> bool {
+        self.events.stop()
+    }
+}
+
+/// Remarks on the networks that were calibrated on some of these inputs of the ledger, as far
+/// as their files and the ledger say it.
+fn calibrated_on(ledger: &Ledger, networks: &[&Network], inputs: &[u32]) -> Result<Vec<Remark>> {
+    let lists: Vec<_> = (networks.iter())
+        .map(|network| (network, network.calibrated_on()))
+        .filter(|(_, list)| !list.is_empty())
+        .collect();
+    if lists.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut known = ledger.inputs()?;
+    let inputs: BTreeSet<u32> = inputs.iter().copied().collect();
+    known.retain(|input| inputs.contains(&input.idx));
+    let shared = lists.into_iter().filter_map(|(network, list)| {
+        let shared = known.iter().filter(|input| list.contains(&input.sha256));
+        let shared = shared.count();
+        (shared > 0).then(|| Remark::CalibratedOnInputs {
+            network: network.identity().file.clone(),
+            shared,
+            inputs: inputs.len(),
+        })
+    });
+    Ok(shared.collect())
 }
 
 /// Where networks begin with the same layers and their engine can compute these
