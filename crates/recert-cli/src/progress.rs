@@ -45,6 +45,8 @@ struct Tally {
     /// The radii of the rows that count: of certificates, and of the right class where
     /// there is a label.
     radii: Vec<f64>,
+    /// The sum of all radii, of right and of wrong classes.
+    of_any_class: f64,
 }
 
 impl Tally {
@@ -52,13 +54,15 @@ impl Tally {
         self.rows += 1;
         self.certified += usize::from(row.predict.is_some());
         self.labelled += usize::from(row.label.is_some());
+        self.of_any_class += row.predict.map_or(0.0, |_| row.radius);
         if row.predict.is_some() && (row.label.is_none() || row.label == row.predict) {
             self.radii.push(row.radius);
         }
     }
 
-    /// The average radius, and the share of rows with at least three radii.
-    fn line(&self, sigma: f64) -> String {
+    /// The average radius, and the share of rows with at least three radii. Where the run had a
+    /// target, in units of sigma, the average that it is one of comes first.
+    fn line(&self, sigma: f64, target: Option<f64>) -> String {
         let all = self.rows.max(1);
         let share = |radius: f64| {
             let reach = self.radii.iter().filter(|r| **r >= radius).count();
@@ -70,7 +74,16 @@ impl Tally {
         let mean = format_down(self.radii.iter().sum::<f64>() / all as f64, 3);
         // With a few labels missing, no figure would be what it is called.
         if self.labelled == self.rows {
-            format!("average certified radius {mean}; certified accuracy {shares}")
+            let aimed_at = target.map(|target| {
+                let reached = format_down(self.of_any_class / all as f64, 3);
+                // From a product with sigma: digits beyond these are rounding.
+                let target = (target * sigma * 1e6).round() / 1e6;
+                format!("average radius of any class {reached}, of which {target} was the target; ")
+            });
+            format!(
+                "{}average certified radius {mean}; certified accuracy {shares}",
+                aimed_at.unwrap_or_default()
+            )
         } else {
             format!("average radius, whatever the labels, {mean}; share certified {shares}")
         }
@@ -234,7 +247,8 @@ impl<'a> Progress<'a> {
                 } else {
                     String::new()
                 };
-                terminal::say!("{name}{}", tally.line(pass.sigma));
+                let target = pass.rows.and_then(|rows| rows.target);
+                terminal::say!("{name}{}", tally.line(pass.sigma, target));
             }
         }
         if let Some(next) = self.next(pass).filter(|_| self.show.rows) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, Args as ClapArgs};
 use recert::job::Fraction;
 
-use super::shared::count;
+use super::shared::{count, probability};
 use super::{DataArgs, NetworkArgs};
 
 /// What the engine's flags are for, and their defaults, where there is no ledger.
@@ -265,7 +265,7 @@ pub(crate) struct Samples {
     pub(crate) error: Vec<Fraction>,
     /// Failure probability: of a radius [default: 0.001], or on either side of the interval
     /// [default: 0.01]
-    #[arg(long, value_name = "A")]
+    #[arg(long, value_name = "A", value_parser = probability, allow_hyphen_values = true)]
     pub(crate) alpha: Option<f64>,
     /// Print JSON instead of a table
     #[arg(long)]

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use recert::engine::Precision;
 use recert::job::{Amount, Method};
 
-use super::shared::{Named, STATEMENT, count, named};
+use super::shared::{Named, STATEMENT, count, named, probability};
 use super::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs};
 
 /// Ends the help of `certify`.
@@ -161,8 +161,9 @@ pub(crate) struct Recertify {
         value_name = "B,.."
     )]
     pub(crate) budget: Vec<Amount>,
-    /// auto: as few evaluations as are expected to reach this average certified radius over all
-    /// inputs, whatever their labels
+    /// auto: as few evaluations as are expected to reach this average radius over all inputs.
+    /// Certificates of any class count, as no plan sees a label; the ACR of summaries and reports
+    /// counts the right class alone
     #[arg(long, value_name = "R", conflicts_with = "budget")]
     pub(crate) target_acr: Option<f64>,
     /// auto: stop each input once it is certified at this radius, or is unlikely to be
@@ -170,11 +171,11 @@ pub(crate) struct Recertify {
         long,
         visible_alias = "target-radius",
         value_name = "R",
-        conflicts_with_all = ["budget", "target_acr", "plan"]
+        conflicts_with_all = ["budget", "target_acr"]
     )]
     pub(crate) until_radius: Option<f64>,
     /// Run nothing: print the average certified radius to expect of budgets, and of certifying
-    /// from scratch. The plan reads the original's answers: a budget chosen by it is outside of
+    /// from scratch, or the evaluations that --until-radius is planned to take. The plan reads the original's answers: a budget chosen by it is outside of
     /// what is proved where the inputs are few (SOUNDNESS.md, section 6)
     #[arg(long)]
     pub(crate) plan: bool,
@@ -205,7 +206,13 @@ pub(crate) struct Recertify {
     pub(crate) sides: SidesArgs,
     /// Failure probability of one new certificate [default: twice the ledger's alpha,
     /// 0.5 at most: compare with certificates from scratch at the same alpha]
-    #[arg(long, value_name = "A", help_heading = STATEMENT)]
+    #[arg(
+        long,
+        value_name = "A",
+        value_parser = probability,
+        allow_hyphen_values = true,
+        help_heading = STATEMENT
+    )]
     pub(crate) alpha: Option<f64>,
     /// The inputs, where they are no longer at the path that the ledger records
     #[arg(long, value_name = "SPEC", help_heading = "Data")]

@@ -175,7 +175,13 @@ pub(crate) struct SubjectArgs {
     #[arg(long, value_name = "S")]
     pub(crate) sigma: f64,
     /// Failure probability of one certificate or prediction
-    #[arg(long, value_name = "A", default_value_t = 0.001)]
+    #[arg(
+        long,
+        value_name = "A",
+        value_parser = probability,
+        allow_hyphen_values = true,
+        default_value_t = 0.001
+    )]
     pub(crate) alpha: f64,
 }
 
@@ -270,6 +276,22 @@ impl SidesArgs {
 pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = whole(text).map_err(|error| error.to_string())?;
     T::try_from(number).map_err(|_| format!("{text} is too large"))
+}
+
+/// Parses a failure probability. A percentage is refused with the number that it is: of two
+/// notations for one thing that small, one would be misread.
+pub(crate) fn probability(text: &str) -> Result<f64, String> {
+    if let Some(percent) = text.trim().strip_suffix('%') {
+        let number: Option<f64> = percent.trim().parse().ok();
+        let number = number.map(|percent| format!(": write {} for {text}", percent / 100.0));
+        return Err(format!(
+            "alpha is a probability, not a percentage{}",
+            number.unwrap_or_default()
+        ));
+    }
+    text.trim()
+        .parse()
+        .map_err(|_| "alpha is a probability, a number between 0 and 1 such as 0.001".to_owned())
 }
 
 /// A value of a flag, with its name and its text in the help.

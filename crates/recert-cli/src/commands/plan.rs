@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use recert::job::{Expected, Forecast};
+use recert::job::{Expected, ExpectedUntil, Forecast};
 use recert::num::format_down;
 use recert::report::csv::line;
 use recert::report::speed_up::Ratio;
@@ -36,7 +36,28 @@ fn basis(forecast: &Forecast) -> String {
     }
 }
 
+/// What a run that stops at a radius is planned to take, and how far that may be off.
+fn until_as_text(forecast: &Forecast, until: &ExpectedUntil) -> String {
+    let inputs = count(forecast.inputs as usize, "input");
+    let [least, most] = until.range;
+    format!(
+        "Expected of stopping each of {inputs} at radius {} under {}, from {}\n\n\
+         {:>12} evaluations planned, for {} that promise the radius; the others get a pilot at most\n\n\
+         The plan is an expectation. An input ends when its answers certify the radius or show it\n\
+         out of reach, after {least} to {most} times its plan, and a run may take as much of the whole\n\
+         (of the demo's networks: 0.9 to 3.0 times, bench/budgets).\n",
+        until.radius,
+        forecast.network,
+        basis(forecast),
+        until.evaluations,
+        count(until.promising as usize, "input"),
+    )
+}
+
 fn as_text(forecast: &Forecast) -> String {
+    if let Some(until) = &forecast.until {
+        return until_as_text(forecast, until);
+    }
     let Forecast {
         network,
         inputs,
@@ -93,8 +114,32 @@ fn as_text(forecast: &Forecast) -> String {
     text
 }
 
-/// A line per network and budget; a speed-up that is only bounded is left out.
+/// A line per network and budget; a speed-up that is only bounded is left out. With a radius to
+/// stop at, a line per network.
 fn as_csv(forecasts: &[Forecast]) -> String {
+    let until = |forecast: &Forecast| {
+        let until = forecast.until?;
+        Some(line(&[
+            forecast.network.clone(),
+            forecast.inputs.to_string(),
+            forecast.n.to_string(),
+            until.radius.to_string(),
+            until.evaluations.to_string(),
+            until.promising.to_string(),
+        ]))
+    };
+    let untils: Vec<String> = forecasts.iter().filter_map(until).collect();
+    if !untils.is_empty() {
+        let heads = [
+            "network",
+            "inputs",
+            "n",
+            "until_radius",
+            "evaluations",
+            "promising",
+        ];
+        return line(&heads) + &untils.concat();
+    }
     let mut text = line(&[
         "network",
         "inputs",
@@ -139,5 +184,13 @@ fn as_json(forecast: &Forecast) -> Value {
         })
     };
     let lines: Vec<_> = forecast.budgets.iter().map(line).collect();
-    json!({"network": forecast.network, "basis": basis(forecast), "budgets": lines})
+    let mut document =
+        json!({"network": forecast.network, "basis": basis(forecast), "budgets": lines});
+    if let Some(until) = &forecast.until {
+        document["until"] = json!({
+            "radius": until.radius, "evaluations": until.evaluations,
+            "promising": until.promising, "range": until.range,
+        });
+    }
+    document
 }

@@ -1,6 +1,7 @@
 //! The command, run as its users run it. One program, so that it is linked once.
 
 mod accounting;
+mod advice;
 mod approximate;
 mod auto;
 mod bad_input;

@@ -341,7 +341,7 @@ fn wrong_flags_are_named_and_leave_nothing_behind() {
         }
     }
     let with_model = ["--model", &model];
-    let together: [(&[&str], &[&str]); 11] = [
+    let together: [(&[&str], &[&str]); 10] = [
         (
             &["--among", "1", with_model[0], with_model[1]],
             &["--among", "2 candidates"],
@@ -374,10 +374,6 @@ fn wrong_flags_are_named_and_leave_nothing_behind() {
         (
             &["--budget", "5%", "--until-radius", "1"],
             &["--budget", "--until-radius"],
-        ),
-        (
-            &["--plan", "--until-radius", "1"],
-            &["--plan", "--until-radius"],
         ),
         (&["--method", "automatic"], &["--method", "auto"]),
     ];
