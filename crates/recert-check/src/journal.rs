@@ -141,6 +141,7 @@ impl Journal {
         let event = JournalEvent::read(kind, body);
         if matches!(event, JournalEvent::Foreign { .. }) {
             let kinds = [
+                "header",
                 "named",
                 "concluded",
                 "held",

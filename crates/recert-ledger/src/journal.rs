@@ -112,7 +112,7 @@ pub enum JournalEvent {
         /// What the run concludes by: the methods' names, with commas between.
         methods: String,
         /// The number of inputs that it is over.
-        inputs: u64,
+        planned: u64,
         /// Whether the network is certified through the ledger's own, a faster version of it.
         through: bool,
     },
@@ -404,8 +404,20 @@ mod tests {
                 ),
             ),
             (
+                "concluded",
+                format!(
+                    r#"{{"alpha":0.001,"images_sha256":"{hash}","inputs":3,"inputs_sha256":"{hash}","method":"certify","parameters":"{{}}","positions":[[0,2,20],[25,1,0]],"samples":100}}"#
+                ),
+            ),
+            (
+                "header",
+                format!(
+                    r#"{{"alpha":0.001,"channels":3,"generator":"g","height":32,"n":100,"n0":4,"network":{name},"seed":"18446744073709551615","sigma":0.25,"task":"certify","width":32}}"#
+                ),
+            ),
+            (
                 "begun",
-                r#"{"inputs":12,"methods":"irs,auto","through":false}"#.to_owned(),
+                r#"{"methods":"irs,auto","planned":12,"through":false}"#.to_owned(),
             ),
             (
                 "ended",

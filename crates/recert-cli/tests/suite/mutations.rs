@@ -165,7 +165,7 @@ fn changes(column: &str, stored: &Value) -> Vec<(String, Value)> {
 /// What nothing can be derived from, or which cannot be told from what it might
 /// have been: here the seal is all there is (`docs/checking.md`). Any change of
 /// anything else is found by derivation.
-const UNDERIVED: [&str; 32] = [
+const UNDERIVED: [&str; 35] = [
     // Where a run is from, and on what: `--rerun` looks at these.
     "run.data",
     "run.tool",
@@ -194,6 +194,10 @@ const UNDERIVED: [&str; 32] = [
     "journal.body.largest_difference",
     "journal.body.reference",
     "journal.body.tolerance",
+    // What was to come, and how long it took.
+    "journal.body.methods",
+    "journal.body.milliseconds",
+    "journal.body.planned",
     "journal.network",
     // A pilot may have been any that h has answered, where the samples that count
     // are those of a larger one too.

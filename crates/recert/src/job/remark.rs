@@ -244,7 +244,8 @@ impl Remark {
             | Self::CalibratedOnInputs { .. }
             | Self::NetworkDrive(_)
             | Self::WithOriginal(_)
-            | Self::OneByOne { .. } => return None,
+            | Self::OneByOne { .. }
+            | Self::ResultsKnown { .. } => return None,
             Self::NearChance {
                 noisy_only: false, ..
             }

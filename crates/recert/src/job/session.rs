@@ -313,7 +313,7 @@ impl Clock {
     ) -> Result<Self> {
         let begun = JournalEvent::Begun {
             methods: methods.clone(),
-            inputs: inputs as u64,
+            planned: inputs as u64,
             through,
         };
         let journal = ledger.journal()?;

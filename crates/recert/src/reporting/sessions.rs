@@ -44,12 +44,12 @@ impl Sessions {
             match entry.event {
                 JournalEvent::Begun {
                     methods,
-                    inputs,
+                    planned,
                     through,
                 } => sessions.begun.push(Begun {
                     network,
                     methods: names(&methods),
-                    inputs,
+                    inputs: planned,
                     through,
                 }),
                 JournalEvent::Ended {
