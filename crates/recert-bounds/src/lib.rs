@@ -9,12 +9,31 @@
 //! This crate knows no inference engine, noise, ledger, data format or command line.
 #![forbid(unsafe_code)]
 
+mod backward;
+mod block;
+mod bounds;
+mod crown;
 mod error;
+mod gemm;
+mod ground;
+mod layout;
+mod network;
 mod options;
 mod property;
 mod region;
+mod relax;
+mod relaxation;
+mod rounding;
+mod slopes;
+mod split;
+mod step;
 
+pub use bounds::Bounds;
+pub use crown::{crown, interval, lower, lower_interval};
 pub use error::{Error, ErrorKind, Result};
+pub use network::{Activation, Network};
 pub use options::Options;
 pub use property::{Constraint, Property, Rows};
 pub use region::{Linear, Region};
+pub use slopes::{ActivationSlopes, Slopes};
+pub use split::Split;

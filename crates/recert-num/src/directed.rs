@@ -1,4 +1,4 @@
-//! The four operations and the logarithm on `f64`, rounded down or up instead of to nearest.
+//! The four operations, the logarithm and the exponential on `f64`, rounded down or up instead of to nearest.
 //!
 //! Every `*_down` is at most the exact result and every `*_up` at least it, both
 //! by at most one ulp; exact results come back unchanged where exactness can be
@@ -15,7 +15,7 @@
 //! ```
 
 use crate::dd::{Dd, two_prod, two_sum};
-use crate::elementary::{LN_ERROR, ln};
+use crate::elementary::{EXP_ERROR, LN_ERROR, exp, ln};
 
 /// `a + b`, rounded down.
 pub fn add_down(a: f64, b: f64) -> f64 {
@@ -116,6 +116,49 @@ pub fn ln_up(x: f64) -> f64 {
     }
 }
 
+/// `e^x`, rounded down, by a relative `2^-50` at most for `-708 <= x <= 708`; 0 below, the value
+/// at 708 above. NaN for NaN.
+///
+/// ```
+/// use recert_num::directed::{exp_down, exp_up};
+/// assert!(exp_down(1.0) <= std::f64::consts::E && std::f64::consts::E <= exp_up(1.0));
+/// assert_eq!((exp_down(0.0), exp_up(0.0)), (1.0, 1.0));
+/// ```
+pub fn exp_down(x: f64) -> f64 {
+    if x.is_nan() {
+        x
+    } else if x < -LARGEST_EXPONENT {
+        0.0
+    } else {
+        enclosed_exp(x.min(LARGEST_EXPONENT)).0
+    }
+}
+
+/// `e^x`, rounded up, by a relative `2^-50` at most for `-708 <= x <= 708`; infinite above, the
+/// value at -708 below. NaN for NaN.
+pub fn exp_up(x: f64) -> f64 {
+    if x.is_nan() {
+        x
+    } else if x > LARGEST_EXPONENT {
+        f64::INFINITY
+    } else {
+        enclosed_exp(x.max(-LARGEST_EXPONENT)).1
+    }
+}
+
+/// The largest magnitude of an argument that the exponential is computed for.
+const LARGEST_EXPONENT: f64 = 708.0;
+
+/// Encloses `e^x` for `|x| <= 708`: the value has a relative error of at most `EXP_ERROR`.
+fn enclosed_exp(x: f64) -> (f64, f64) {
+    if x == 0.0 {
+        return (1.0, 1.0);
+    }
+    let value = exp(Dd::from_f64(x));
+    let error = mul_up(value, 2.0 * EXP_ERROR);
+    (sub_down(value, error), add_up(value, error))
+}
+
 /// `2^-300`, the least argument that the logarithm is computed for.
 const SMALLEST_LN: f64 = f64::from_bits((1023 - 300) << 52);
 
@@ -184,6 +227,17 @@ mod tests {
         assert!(add_down(f64::NAN, 1.0).is_nan());
         assert!(mul_up(f64::NAN, 1.0).is_nan());
         assert!(add_down(f64::INFINITY, f64::NEG_INFINITY).is_nan());
+    }
+
+    #[test]
+    fn exponentials_at_the_ends() {
+        assert!(exp_down(f64::NAN).is_nan() && exp_up(f64::NAN).is_nan());
+        assert_eq!((exp_down(-709.0), exp_up(709.0)), (0.0, f64::INFINITY));
+        assert!(exp_up(f64::NEG_INFINITY) > 0.0 && exp_down(f64::INFINITY) > 1e307);
+        for x in [-708.0, -1.5, -1e-300, 1e-17, 0.3, 708.0] {
+            let (low, high) = (exp_down(x), exp_up(x));
+            assert!(low < high && high - low <= low * 2.0_f64.powi(-50), "{x}");
+        }
     }
 
     /// Compares `a op b` with `c` exactly for integers of up to 53 bits.

@@ -1,0 +1,135 @@
+//! The steps that a network is lowered to: linear ones, and those that need a relaxation.
+
+pub(crate) mod affine;
+pub(crate) mod conv;
+pub(crate) mod dense;
+pub(crate) mod depthwise;
+pub(crate) mod rearrange;
+pub(crate) mod window;
+
+use crate::block::Block;
+use crate::layout::Layout;
+use crate::relax::{MaxPool, Nonlinearity};
+
+pub(crate) use affine::Affine;
+pub(crate) use conv::Conv;
+pub(crate) use dense::Dense;
+pub(crate) use depthwise::Depthwise;
+pub(crate) use rearrange::Rearrange;
+pub(crate) use window::Window;
+
+/// The value of a step or the network's input, by its number.
+pub(crate) type Id = usize;
+
+/// One step: what it computes of which values.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// The name of the node that it was lowered from.
+    pub(crate) name: String,
+    pub(crate) inputs: Vec<Id>,
+    pub(crate) output: Id,
+    pub(crate) kind: Kind,
+}
+
+/// What a step computes.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    Linear(Linear),
+    /// The sum of the inputs, each times 1 or -1.
+    Sum(Vec<f64>),
+    Rearrange(Rearrange),
+    /// A function of each element.
+    Elementwise(Nonlinearity),
+    MaxPool(MaxPool),
+}
+
+/// A step `W x + b` of one input.
+#[derive(Debug, Clone)]
+pub(crate) enum Linear {
+    Dense(Dense),
+    Conv(Conv),
+    Depthwise(Depthwise),
+    Affine(Affine),
+}
+
+/// Which of a step's two matrices is multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The weights, and the bias added.
+    Whole,
+    /// The weights without the bias.
+    Weights,
+    /// The weights' magnitudes, without the bias.
+    Magnitudes,
+}
+
+impl Linear {
+    /// `W x + b`, `W x` or `|W| x` for each row `x`.
+    pub(crate) fn forward(&self, x: &[f64], part: Part) -> Vec<f64> {
+        match self {
+            Self::Dense(dense) => dense.forward(x, part),
+            Self::Conv(conv) => conv.forward(x, part),
+            Self::Depthwise(depthwise) => depthwise.forward(x, part),
+            Self::Affine(affine) => affine.forward(x, part),
+        }
+    }
+
+    /// `A W` for rows `A` over the output.
+    pub(crate) fn backward(&self, block: Block) -> Block {
+        match self {
+            Self::Dense(dense) => dense.backward(&block),
+            Self::Conv(conv) => conv.backward(&block),
+            Self::Depthwise(depthwise) => depthwise.backward(&block),
+            Self::Affine(affine) => affine.backward(block),
+        }
+    }
+
+    /// `A W` for rows `A` that are each one element of the output, times 1 or -1; `None`
+    /// where that is not simply rows of W.
+    pub(crate) fn unit_rows(&self, units: &[(usize, f64)]) -> Option<Block> {
+        match self {
+            Self::Dense(dense) => Some(dense.unit_rows(units)),
+            Self::Conv(conv) => conv.unit_rows(units),
+            Self::Depthwise(_) | Self::Affine(_) => None,
+        }
+    }
+
+    /// `b`, one number an element of the output.
+    pub(crate) fn bias(&self) -> &[f64] {
+        match self {
+            Self::Dense(dense) => &dense.bias,
+            Self::Conv(conv) => &conv.bias,
+            Self::Depthwise(depthwise) => &depthwise.bias,
+            Self::Affine(affine) => &affine.shift,
+        }
+    }
+
+    /// How many products at most are summed in an element of `W x + b` and of `A W`.
+    pub(crate) fn terms(&self) -> usize {
+        match self {
+            Self::Dense(dense) => dense.inputs().max(dense.outputs()) + 1,
+            Self::Conv(conv) => conv.terms(),
+            Self::Depthwise(depthwise) => depthwise.window.taps() + 1,
+            Self::Affine(_) => 2,
+        }
+    }
+
+    /// What the file's constants differ from `W` and `b` as stored here, for `|x| <= size`:
+    /// `|(W' - W) x + (b' - b)|` is at most this, an element. `None` for none.
+    pub(crate) fn deviation(&self, size: &[f64]) -> Option<Vec<f64>> {
+        match self {
+            Self::Affine(affine) => affine.deviation(size),
+            _ => None,
+        }
+    }
+
+    /// The number of coefficients that an element of the output depends on, and their layout.
+    pub(crate) fn input_layout(&self) -> Layout {
+        match self {
+            Self::Dense(dense) => Layout::flat(dense.inputs()),
+            Self::Conv(conv) => conv.window.input,
+            Self::Depthwise(depthwise) => depthwise.window.input,
+            Self::Affine(affine) => affine.layout,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A fully connected layer.
+
+use super::Part;
+use crate::block::Block;
+use crate::gemm;
+use crate::layout::Layout;
+use crate::rounding::{abs_dot, dot};
+
+/// `W x + b`.
+#[derive(Debug, Clone)]
+pub(crate) struct Dense {
+    /// `[outputs, inputs]`.
+    pub(crate) weights: Vec<f64>,
+    pub(crate) bias: Vec<f64>,
+    pub(crate) inputs: usize,
+}
+
+impl Dense {
+    pub(crate) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        self.bias.len()
+    }
+
+    pub(crate) fn forward(&self, x: &[f64], part: Part) -> Vec<f64> {
+        let rows = x.len().checked_div(self.inputs).unwrap_or(0);
+        let mut y = vec![0.0; rows * self.outputs()];
+        if rows > 2 && part != Part::Magnitudes {
+            let shape = [self.outputs(), self.inputs];
+            gemm::product_transposed(x, &self.weights, shape, &mut y);
+        } else {
+            let sum = if part == Part::Magnitudes { abs_dot } else { dot };
+            for (x, y) in x.chunks_exact(self.inputs).zip(y.chunks_exact_mut(self.outputs())) {
+                for (y, weights) in y.iter_mut().zip(self.weights.chunks_exact(self.inputs)) {
+                    *y = sum(weights, x);
+                }
+            }
+        }
+        if part == Part::Whole {
+            for y in y.chunks_exact_mut(self.outputs()) {
+                for (y, b) in y.iter_mut().zip(&self.bias) {
+                    *y += b;
+                }
+            }
+        }
+        y
+    }
+
+    pub(crate) fn backward(&self, block: &Block) -> Block {
+        let mut data = vec![0.0; block.rows() * self.inputs];
+        let shape = [self.outputs(), self.inputs];
+        gemm::product(&block.data, &self.weights, shape, &mut data);
+        Block::dense(Layout::flat(self.inputs), data)
+    }
+
+    pub(crate) fn unit_rows(&self, units: &[(usize, f64)]) -> Block {
+        let mut data = Vec::with_capacity(units.len() * self.inputs);
+        for &(index, factor) in units {
+            let row = &self.weights[index * self.inputs..(index + 1) * self.inputs];
+            data.extend(row.iter().map(|w| w * factor));
+        }
+        Block::dense(Layout::flat(self.inputs), data)
+    }
+}
