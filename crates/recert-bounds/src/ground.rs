@@ -1,6 +1,6 @@
 //! The end of a backward pass: the least value of a linear function on a region.
 
-use recert_num::directed::{add_down, add_up, mul_down, mul_up, sub_down};
+use recert_num::directed::{add_down, add_up, mul_up, sub_down};
 
 use crate::region::{Linear, Region, least};
 use crate::relaxation::size;

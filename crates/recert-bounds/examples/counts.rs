@@ -1,0 +1,147 @@
+//! Verifies images of a data set and prints a row each, tab-separated, as `bench/bounds` compares.
+//!
+//! ```sh
+//! cargo run --release -p recert-bounds --example counts -- \
+//!     NETWORK DATA EPS METHOD [images=N] [start=N] [relu] [mean=.,.,.] [std=.,.,.] [threads=N]
+//! ```
+//!
+//! METHOD is `ibp` (with elision), `crown` or `alpha-crown`; EPS a number or a fraction, the radius
+//! of an L-inf ball in units of pixels in [0, 1]; `relu` appends a ReLU to the network. The columns
+//! are image, label, answer, method, verdict, seconds, and the lower bound of each margin.
+
+use std::error::Error;
+use std::time::Instant;
+
+use recert_bounds::{
+    Network, Options, Property, Region, Slopes, crown, interval, lower, lower_interval,
+};
+use recert_data::{DataSpec, Dataset};
+use recert_graph::{Builder, Model};
+
+struct Arguments {
+    network: Network,
+    data: Dataset,
+    epsilon: f64,
+    method: String,
+    images: u32,
+    start: u32,
+    options: Options,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = arguments()?;
+    let network = &arguments.network;
+    let classes = network.outputs();
+    let margins: Vec<String> = (0..classes).map(|class| format!("m{class}")).collect();
+    println!(
+        "image\tlabel\tanswer\tmethod\tverdict\tseconds\t{}",
+        margins.join("\t")
+    );
+    let mut counts = [0; 3];
+    for i in arguments.start..arguments.start + arguments.images {
+        let image = arguments.data.image(i)?;
+        let pixels: Vec<f64> = image.pixels.iter().map(|&pixel| pixel.into()).collect();
+        let label = arguments.data.label(i).ok_or("an image without a label")? as usize;
+        let outputs = network.evaluate(&pixels);
+        let largest = outputs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let answer = outputs.iter().position(|&y| y == largest).unwrap_or(0);
+        print!("{i}\t{label}\t{answer}\t{}", arguments.method);
+        if answer != label {
+            println!("\twrong\t0{}", "\t".repeat(classes));
+            continue;
+        }
+        counts[0] += 1;
+        let property = Property::label(classes, label)?;
+        let begun = Instant::now();
+        let bounds = bounded(&arguments, &pixels, &property)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let verified = property.verified(&bounds);
+        counts[if verified { 1 } else { 2 }] += 1;
+        let verdict = if verified { "verified" } else { "unknown" };
+        print!("\t{verdict}\t{seconds:.6}");
+        let mut bounds = bounds.iter();
+        for class in 0..classes {
+            // There is no margin of the label over itself.
+            match (class != label).then(|| bounds.next()).flatten() {
+                Some(bound) => print!("\t{bound:.9}"),
+                None => print!("\t"),
+            }
+        }
+        println!();
+    }
+    let [right, verified, unknown] = counts;
+    eprintln!("{right} classified rightly, {verified} verified, {unknown} unknown");
+    Ok(())
+}
+
+/// Lower bounds of the margins.
+fn bounded(
+    arguments: &Arguments,
+    pixels: &[f64],
+    property: &Property,
+) -> Result<Vec<f64>, recert_bounds::Error> {
+    let network = &arguments.network;
+    let options = arguments.options;
+    let region = Region::linf(pixels, arguments.epsilon)?;
+    let rows = property.rows();
+    if arguments.method == "ibp" {
+        let bounds = interval(network, &region)?;
+        return lower_interval(network, &region, &bounds, &rows, options);
+    }
+    let bounds = crown(network, &region, options)?;
+    lower(network, &region, &bounds, &rows, &Slopes::default(), options)
+}
+
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
+    let mut given = std::env::args().skip(1);
+    let mut next = |name: &str| given.next().ok_or(format!("{name} is missing"));
+    let model = Model::read(next("NETWORK")?)?;
+    let spec: DataSpec = next("DATA")?.parse()?;
+    let epsilon = number(&next("EPS")?)?;
+    let method = next("METHOD")?;
+    if !["ibp", "crown"].contains(&method.as_str()) {
+        return Err(format!("there is no method {method}").into());
+    }
+    let data = Dataset::open(&spec, &recert_data::Options::default())?;
+    let mut network = Network::new(&Builder::new(&model).build()?)?;
+    let mut options = Options::default();
+    let [mut images, mut start] = [data.len(), 0];
+    let [mut mean, mut std] = [Vec::new(), Vec::new()];
+    for argument in given {
+        let (name, value) = argument.split_once('=').unwrap_or((&argument, ""));
+        match name {
+            "images" => images = value.parse()?,
+            "start" => start = value.parse()?,
+            "threads" => options.threads = value.parse()?,
+            "memory" => options.memory = value.parse()?,
+            "relu" => network = network.then_relu(),
+            "mean" => mean = numbers(value)?,
+            "std" => std = numbers(value)?,
+            _ => return Err(format!("there is no argument {argument}").into()),
+        }
+    }
+    if !mean.is_empty() || !std.is_empty() {
+        network = network.normalized(&mean, &std, None)?;
+    }
+    Ok(Arguments {
+        network,
+        images: images.min(data.len() - start),
+        start,
+        data,
+        epsilon,
+        method,
+        options,
+    })
+}
+
+/// A number, or a quotient of two.
+fn number(text: &str) -> Result<f64, Box<dyn Error>> {
+    Ok(match text.split_once('/') {
+        Some((a, b)) => a.parse::<f64>()? / b.parse::<f64>()?,
+        None => text.parse()?,
+    })
+}
+
+fn numbers(text: &str) -> Result<Vec<f32>, Box<dyn Error>> {
+    Ok(text.split(',').map(str::parse).collect::<Result<_, _>>()?)
+}
