@@ -105,7 +105,8 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let data = Dataset::open(&spec, &recert_data::Options::default())?;
     let mut network = Network::new(&Builder::new(&model).build()?)?;
     let mut options = Options::default();
-    let [mut images, mut start] = [data.len(), 0];
+    let total = data.len() as u32;
+    let [mut images, mut start] = [total, 0_u32];
     let [mut mean, mut std] = [Vec::new(), Vec::new()];
     for argument in given {
         let (name, value) = argument.split_once('=').unwrap_or((&argument, ""));
@@ -125,7 +126,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     }
     Ok(Arguments {
         network,
-        images: images.min(data.len() - start),
+        images: images.min(total.saturating_sub(start)),
         start,
         data,
         epsilon,

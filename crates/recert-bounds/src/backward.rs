@@ -8,16 +8,21 @@ use crate::block::Block;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ground::{Carried, Ground};
 use crate::layout::Layout;
+use crate::network::Network;
 use crate::options::Options;
 use crate::property::Rows;
-use crate::relax::{Lines, MaxPool, PoolLines};
+use crate::relax::{MaxPool, PoolLines};
 use crate::relaxation::{Relaxation, Relaxed, size};
 use crate::rounding::{INFLATE, U, abs_dot, dot};
+use crate::row_lines::RowLines;
 use crate::slopes::Slopes;
-use crate::split::Splits;
+use crate::split::Constrained;
 use crate::step::{Kind, Linear, Step};
 
-/// More rows than this are not carried at a time: a block should fit a cache.
+/// A block of more bytes than this is not carried at a time: it should fit a cache.
+const CACHED: usize = 2 << 20;
+
+/// Nor is one of more rows than this.
 const MOST_ROWS: usize = 256;
 
 /// How many blocks of the widest value exist at a time: a step's output and input, and what
@@ -49,7 +54,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) relaxation: &'a Relaxation<'a>,
     pub(crate) ground: &'a Ground<'a>,
     pub(crate) slopes: &'a Slopes,
-    pub(crate) splits: Option<&'a Splits<'a>>,
+    /// For each row, the splits that it is bounded within.
+    pub(crate) splits: Option<&'a [Vec<Constrained>]>,
     pub(crate) stop: Stop,
 }
 
@@ -60,6 +66,16 @@ pub(crate) struct Tape {
     pub(crate) outputs: Vec<Option<Block>>,
     /// The coefficients on the input.
     pub(crate) input: Vec<f64>,
+}
+
+impl Tape {
+    /// An empty tape.
+    pub(crate) fn for_network(network: &Network) -> Self {
+        Self {
+            outputs: vec![None; network.activations().len()],
+            input: Vec::new(),
+        }
+    }
 }
 
 /// What has been added up of each row.
@@ -149,7 +165,10 @@ impl Pass<'_> {
                      allow more memory, or take fewer threads"
                 ),
             )),
-            rows => Ok(rows.min(MOST_ROWS)),
+            rows => {
+                let cached = CACHED / (widest * size_of::<f64>());
+                Ok(rows.min(cached.clamp(16, MOST_ROWS)))
+            }
         }
     }
 
@@ -304,15 +323,8 @@ impl Pass<'_> {
             }
             (Kind::Elementwise(function), Relaxed::Lines(lines)) => {
                 let number = network.numbers[position].unwrap_or(0);
-                let range = function.free_slopes();
-                self.replace(lines, number, range, layout, &mut block, first_row, sums);
-                if let Some(splits) = self.splits {
-                    let value = step.inputs[0];
-                    splits.subtract(number, self.relaxation, value, &mut block, first_row, |row, charge| {
-                        sums.charges[row] += charge;
-                    });
-                }
-                vec![block]
+                let rows = RowLines::new(lines, function, number, self.slopes, self.splits);
+                vec![self.replaced(rows, &lines.slack, step.inputs[0], block, first_row, sums)]
             }
             (Kind::MaxPool(pool), Relaxed::Pool(lines)) => {
                 vec![pooled(pool, lines, block.into_dense(layout), sums)]
@@ -321,48 +333,47 @@ impl Pass<'_> {
         }
     }
 
-    /// Puts lines in place of a function of each element: below where a coefficient is not
-    /// negative, above elsewhere.
-    #[expect(clippy::too_many_arguments, reason = "parts of one step, taken apart for borrowing")]
-    fn replace(
+    /// Puts lines in place of a function of each element of a value: below where a coefficient is
+    /// not negative, above elsewhere. Then the constraints of splits are taken.
+    fn replaced(
         &self,
-        lines: &Lines,
-        number: usize,
-        range: Option<[f64; 2]>,
-        layout: Layout,
-        block: &mut Block,
+        mut lines: RowLines<'_>,
+        slack: &[f64],
+        value: usize,
+        mut block: Block,
         first_row: usize,
         sums: &mut Sums,
-    ) {
-        let chosen = range.filter(|_| self.slopes.of(number, first_row).is_some());
-        let mut below = lines.lower_slope.clone();
-        let mut current = usize::MAX;
-        let differ = self.slopes.differ(number);
+    ) -> Block {
+        let layout = self.relaxation.network.layouts[value];
         let mut data = std::mem::take(&mut block.data);
         block.runs(layout, |row, from, to| {
-            if let Some([least, most]) = chosen
-                && (current == usize::MAX || (differ && current != row))
-            {
-                current = row;
-                if let Some((neurons, slopes)) = self.slopes.of(number, first_row + row) {
-                    for (&neuron, &slope) in neurons.iter().zip(slopes) {
-                        // Stable neurons keep their exact line.
-                        if lines.lower_slope[neuron] != lines.upper_slope[neuron] {
-                            below[neuron] = slope.clamp(least, most);
-                        }
-                    }
-                }
-            }
+            lines.turn_to(first_row + row);
             let data = &mut data[from];
-            sums.charges[row] += abs_dot(data, &lines.slack[to.clone()]);
-            let offsets = [&lines.lower_offset[to.clone()], &lines.upper_offset[to.clone()]];
+            sums.charges[row] += abs_dot(data, &slack[to.clone()]);
+            let offsets = [&lines.below_offset[to.clone()], &lines.above_offset[to.clone()]];
             sums.add(row, signed_dot(data, offsets));
-            let slopes = below[to.clone()].iter().zip(&lines.upper_slope[to]);
+            let slopes = lines.below[to.clone()].iter().zip(&lines.above[to]);
             for (a, (below, above)) in data.iter_mut().zip(slopes) {
                 *a *= if *a >= 0.0 { *below } else { *above };
             }
         });
         block.data = data;
+        if (0..block.rows()).all(|row| lines.splits(first_row + row).next().is_none()) {
+            return block;
+        }
+        let mut block = block.into_dense(layout);
+        let bounds = &self.relaxation.bounds;
+        for (row, coefficients) in block.data.chunks_exact_mut(layout.len()).enumerate() {
+            for constrained in lines.splits(first_row + row) {
+                let neuron = constrained.split.neuron;
+                let sum = coefficients[neuron] - constrained.taken();
+                coefficients[neuron] = sum;
+                let ends = [bounds.lower[value][neuron], bounds.upper[value][neuron]];
+                let size = ends[0].abs().max(ends[1].abs());
+                sums.charges[row] += 2.0 * U * sum.abs() * size * INFLATE;
+            }
+        }
+        block
     }
 }
 

@@ -125,7 +125,7 @@ enum Exact {
 }
 
 /// The neurons whose tighter bounds would change an activation's relaxation.
-fn unstable(relaxation: &Relaxation<'_>, kind: &Kind, value: usize) -> Vec<usize> {
+pub(crate) fn unstable(relaxation: &Relaxation<'_>, kind: &Kind, value: usize) -> Vec<usize> {
     let (lower, upper) = (&relaxation.bounds.lower[value], &relaxation.bounds.upper[value]);
     match kind {
         Kind::Elementwise(function) => {

@@ -9,9 +9,11 @@
 //! This crate knows no inference engine, noise, ledger, data format or command line.
 #![forbid(unsafe_code)]
 
+mod alpha;
 mod backward;
 mod block;
 mod bounds;
+mod branch;
 mod crown;
 mod error;
 mod gemm;
@@ -24,11 +26,14 @@ mod region;
 mod relax;
 mod relaxation;
 mod rounding;
+mod row_lines;
 mod slopes;
 mod split;
 mod step;
 
+pub use alpha::{Ascent, Optimized, optimized, tightened};
 pub use bounds::Bounds;
+pub use branch::{Leaf, Outcome, Search, branch_and_bound};
 pub use crown::{crown, interval, lower, lower_interval};
 pub use error::{Error, ErrorKind, Result};
 pub use network::{Activation, Network};
@@ -36,4 +41,4 @@ pub use options::Options;
 pub use property::{Constraint, Property, Rows};
 pub use region::{Linear, Region};
 pub use slopes::{ActivationSlopes, Slopes};
-pub use split::Split;
+pub use split::{Constrained, Split};

@@ -52,6 +52,14 @@ pub struct Rows {
     pub constants: Vec<f64>,
 }
 
+impl Constraint {
+    /// `coefficients . y - bound`, computed in f64.
+    fn excess(&self, outputs: &[f64]) -> f64 {
+        let terms = self.coefficients.iter();
+        terms.map(|&(i, a)| a * outputs[i]).sum::<f64>() - self.bound
+    }
+}
+
 impl Property {
     /// Class `label` has a larger output than every other of `classes` classes.
     ///
@@ -165,14 +173,31 @@ impl Property {
         self.worst(outputs) <= 0.0
     }
 
+    /// The constraint that [`Property::worst`] is the excess of: making it smaller leads towards the
+    /// unsafe set. `None` where that is empty.
+    ///
+    /// ```
+    /// use recert_bounds::Property;
+    ///
+    /// let property = Property::label(3, 1)?;
+    /// let constraint = property.worst_constraint(&[0.5, 0.9, 0.7]).expect("there are other classes");
+    /// assert_eq!(constraint.coefficients, [(1, 1.0), (2, -1.0)]);
+    /// # Ok::<(), recert_bounds::Error>(())
+    /// ```
+    pub fn worst_constraint(&self, outputs: &[f64]) -> Option<&Constraint> {
+        let excess = |constraint: &Constraint| constraint.excess(outputs);
+        let most = |all: &'_ Vec<Constraint>| -> Option<usize> {
+            (0..all.len()).max_by(|&a, &b| excess(&all[a]).total_cmp(&excess(&all[b])))
+        };
+        let worst = self.unsafe_set.iter().filter_map(|all| Some(&all[most(all)?]));
+        worst.min_by(|a, b| excess(a).total_cmp(&excess(b)))
+    }
+
     /// How far these outputs are from the unsafe set: over the conjunctions, the least of their
     /// most violated constraint's excess `coefficients . y - bound`. At most 0 inside the
     /// set, and infinite where that is empty. For a label, the smallest margin.
     pub fn worst(&self, outputs: &[f64]) -> f64 {
-        let excess = |constraint: &Constraint| {
-            let terms = constraint.coefficients.iter();
-            terms.map(|&(i, a)| a * outputs[i]).sum::<f64>() - constraint.bound
-        };
+        let excess = |constraint: &Constraint| constraint.excess(outputs);
         let conjunctions = self.unsafe_set.iter();
         conjunctions
             .map(|all| all.iter().map(excess).fold(f64::NEG_INFINITY, f64::max))

@@ -167,6 +167,27 @@ impl Region {
             Self::Parametric { .. } => false,
         }
     }
+
+    /// A point of the region near `x`, if that can be told: for a box the nearest one, for a ball
+    /// one towards its centre; for pixels linear in parameters none.
+    pub(crate) fn point_near(&self, x: &[f64]) -> Option<Vec<f64>> {
+        let (lower, upper) = self.bounding_box();
+        let clamped = |x: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
+            let ends = lower.iter().zip(upper);
+            x.zip(ends).map(|(x, (&l, &u))| x.clamp(l, u)).collect()
+        };
+        let mut point = clamped(&mut x.iter().copied());
+        if let Self::Ball { centre, radius, .. } = self {
+            let differences = point.iter().zip(centre).map(|(x, c)| (x - c) * (x - c));
+            let norm = differences.sum::<f64>().sqrt();
+            if norm > radius * (1.0 - 1e-9) {
+                let factor = radius / norm * (1.0 - 1e-9);
+                let mut moved = point.iter().zip(centre).map(|(x, c)| c + (x - c) * factor);
+                point = clamped(&mut moved);
+            }
+        }
+        self.contains(&point).then_some(point)
+    }
 }
 
 /// `[image - epsilon, image + epsilon]`, rounded outward and cut to `[0, 1]`.

@@ -130,16 +130,6 @@ impl Lines {
         }
         lines
     }
-
-    /// Puts the lines of one element anew, after its interval was tightened.
-    pub(crate) fn set(&mut self, function: &Nonlinearity, index: usize, [l, u]: [f64; 2]) {
-        let pair = function.pair(l, u);
-        self.lower_slope[index] = pair.lower.slope;
-        self.lower_offset[index] = pair.lower.offset;
-        self.upper_slope[index] = pair.upper.slope;
-        self.upper_offset[index] = pair.upper.offset;
-        self.slack[index] = slack(function, pair, [l, u], self.slack.len());
-    }
 }
 
 /// What is charged a unit of coefficient on an element: the coefficient times a slope is

@@ -1,9 +1,5 @@
 //! Splits of branch and bound: activations' arguments that are known to have one sign.
 
-use crate::block::Block;
-use crate::relaxation::Relaxation;
-use crate::rounding::{INFLATE, U};
-
 /// A neuron whose argument is at least 0 in one half of a split and at most 0 in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Split {
@@ -15,52 +11,23 @@ pub struct Split {
     pub positive: bool,
 }
 
-/// Splits with their multipliers: `multiplier z` is taken from a row where `z >= 0` is known, and
-/// added where `z <= 0` is, which makes nothing smaller but what is outside the half.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Splits<'a> {
-    pub(crate) splits: &'a [Split],
-    /// Row-major, one a row and split, not negative.
-    pub(crate) multipliers: &'a [f64],
+/// A split with the multiplier of its constraint.
+///
+/// Where `z >= 0` is known, `multiplier z` is taken from a row's lower bound, and added where `z <= 0`
+/// is: nothing becomes larger within the half, whatever the multiplier, as long as it is not
+/// negative (Wang et al., *Beta-CROWN*, `NeurIPS` 2021).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Constrained {
+    /// The split.
+    pub split: Split,
+    /// The multiplier; one that is negative or no number counts as 0.
+    pub multiplier: f64,
 }
 
-impl Splits<'_> {
-    /// Takes the multipliers of an activation from coefficients on its argument, and charges
-    /// what that rounds.
-    pub(crate) fn subtract(
-        &self,
-        activation: usize,
-        relaxation: &Relaxation<'_>,
-        value: usize,
-        block: &mut Block,
-        first_row: usize,
-        mut charge: impl FnMut(usize, f64),
-    ) {
-        let count = self.splits.len();
-        if !self.splits.iter().any(|split| split.activation == activation) {
-            return;
-        }
-        let bounds = &relaxation.bounds;
-        let layout = relaxation.network.layouts[value];
-        let whole = std::mem::replace(block, Block::zeros([0, 0], 0, Vec::new()));
-        *block = whole.into_dense(layout);
-        let length = layout.len();
-        for (row, coefficients) in block.data.chunks_exact_mut(length).enumerate() {
-            let start = (first_row + row) * count;
-            let multipliers = &self.multipliers[start..start + count];
-            for (split, &multiplier) in self.splits.iter().zip(multipliers) {
-                if split.activation != activation || multiplier == 0.0 {
-                    continue;
-                }
-                // A multiplier that is negative, or no number, must not count.
-                let multiplier = if multiplier > 0.0 { multiplier } else { 0.0 };
-                let signed = if split.positive { multiplier } else { -multiplier };
-                let sum = coefficients[split.neuron] - signed;
-                coefficients[split.neuron] = sum;
-                let i = split.neuron;
-                let size = bounds.lower[value][i].abs().max(bounds.upper[value][i].abs());
-                charge(row, 2.0 * U * sum.abs() * size * INFLATE);
-            }
-        }
+impl Constrained {
+    /// What is taken from the coefficient on the neuron's argument.
+    pub(crate) fn taken(&self) -> f64 {
+        let multiplier = if self.multiplier > 0.0 { self.multiplier } else { 0.0 };
+        if self.split.positive { multiplier } else { -multiplier }
     }
 }

@@ -8,7 +8,6 @@ pub(crate) mod rearrange;
 pub(crate) mod window;
 
 use crate::block::Block;
-use crate::layout::Layout;
 use crate::relax::{MaxPool, Nonlinearity};
 
 pub(crate) use affine::Affine;
@@ -57,14 +56,15 @@ pub(crate) enum Linear {
 pub(crate) enum Part {
     /// The weights, and the bias added.
     Whole,
-    /// The weights without the bias.
-    Weights,
+    /// As `Whole`, by one kernel whatever the number of rows, so that a row's bits do not depend
+    /// on it.
+    Rows,
     /// The weights' magnitudes, without the bias.
     Magnitudes,
 }
 
 impl Linear {
-    /// `W x + b`, `W x` or `|W| x` for each row `x`.
+    /// `W x + b` or `|W| x` for each row `x`.
     pub(crate) fn forward(&self, x: &[f64], part: Part) -> Vec<f64> {
         match self {
             Self::Dense(dense) => dense.forward(x, part),
@@ -120,16 +120,6 @@ impl Linear {
         match self {
             Self::Affine(affine) => affine.deviation(size),
             _ => None,
-        }
-    }
-
-    /// The number of coefficients that an element of the output depends on, and their layout.
-    pub(crate) fn input_layout(&self) -> Layout {
-        match self {
-            Self::Dense(dense) => Layout::flat(dense.inputs()),
-            Self::Conv(conv) => conv.window.input,
-            Self::Depthwise(depthwise) => depthwise.window.input,
-            Self::Affine(affine) => affine.layout,
         }
     }
 }

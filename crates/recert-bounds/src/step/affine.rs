@@ -25,8 +25,7 @@ impl Affine {
             let constants = self.factor.iter().zip(&self.shift);
             let elements = x.iter().zip(constants);
             match part {
-                Part::Whole => y.extend(elements.map(|(x, (a, b))| a * x + b)),
-                Part::Weights => y.extend(elements.map(|(x, (a, _))| a * x)),
+                Part::Whole | Part::Rows => y.extend(elements.map(|(x, (a, b))| a * x + b)),
                 Part::Magnitudes => y.extend(elements.map(|(x, (a, _))| a.abs() * x)),
             }
         }

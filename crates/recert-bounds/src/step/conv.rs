@@ -76,7 +76,7 @@ impl Conv {
                     }
                 }
             }
-            if part == Part::Whole {
+            if part != Part::Magnitudes {
                 for (y, b) in y.iter_mut().zip(&self.bias) {
                     *y += b;
                 }
@@ -94,28 +94,28 @@ impl Conv {
         let mut result = Block::zeros(size, window.input.channels, origins);
         let positions = block.size[0] * block.size[1];
         let columns = window.taps() * from;
-        let rows_at_once = (CHUNK / (positions * columns).max(1)).max(1);
-        let length = block.row_len();
-        let mut made = Vec::new();
+        let places_at_once = (CHUNK / columns).max(1);
+        // Positions without a coefficient (stable activations, padding) make nothing.
+        let coefficients = block.data.chunks_exact(block.channels).enumerate();
+        let mut places = coefficients
+            .filter(|(_, a)| a.iter().any(|a| *a != 0.0))
+            .peekable();
+        let mut chosen = Vec::new();
         let mut parts = Vec::new();
-        for (chunk, rows) in block.data.chunks(rows_at_once * length).enumerate() {
-            let first_row = chunk * rows_at_once;
-            let count = rows.len() / length * positions;
-            made.resize(count * columns, 0.0);
+        let mut made = Vec::new();
+        while places.peek().is_some() {
+            chosen.clear();
+            chosen.extend(places.by_ref().take(places_at_once));
             for group in 0..self.groups {
                 let (weights, shape) = self.group(&self.weights, group);
-                if self.groups == 1 {
-                    gemm::product(rows, weights, shape, &mut made);
-                } else {
-                    parts.clear();
-                    for position in rows.chunks_exact(block.channels) {
-                        parts.extend_from_slice(&position[group * to..(group + 1) * to]);
-                    }
-                    gemm::product(&parts, weights, shape, &mut made);
+                parts.clear();
+                for (_, a) in &chosen {
+                    parts.extend_from_slice(&a[group * to..(group + 1) * to]);
                 }
-                for (place, made) in made.chunks_exact(columns).enumerate() {
-                    let row = first_row + place / positions;
-                    let position = place % positions;
+                made.resize(chosen.len() * columns, 0.0);
+                gemm::product(&parts, weights, shape, &mut made);
+                for ((place, _), made) in chosen.iter().zip(made.chunks_exact(columns)) {
+                    let (row, position) = (place / positions, place % positions);
                     let within = [position / block.size[1], position % block.size[1]];
                     self.scatter(block.origins[row], within, made, group, row, &mut result);
                 }

@@ -27,7 +27,7 @@ impl Dense {
     pub(crate) fn forward(&self, x: &[f64], part: Part) -> Vec<f64> {
         let rows = x.len().checked_div(self.inputs).unwrap_or(0);
         let mut y = vec![0.0; rows * self.outputs()];
-        if rows > 2 && part != Part::Magnitudes {
+        if part == Part::Rows {
             let shape = [self.outputs(), self.inputs];
             gemm::product_transposed(x, &self.weights, shape, &mut y);
         } else {
@@ -38,7 +38,7 @@ impl Dense {
                 }
             }
         }
-        if part == Part::Whole {
+        if part != Part::Magnitudes {
             for y in y.chunks_exact_mut(self.outputs()) {
                 for (y, b) in y.iter_mut().zip(&self.bias) {
                     *y += b;

@@ -32,7 +32,7 @@ impl Depthwise {
                     }
                 });
             }
-            if part == Part::Whole {
+            if part != Part::Magnitudes {
                 for (y, b) in y.iter_mut().zip(&self.bias) {
                     *y += b;
                 }

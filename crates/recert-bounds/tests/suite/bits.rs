@@ -1,0 +1,126 @@
+//! What bounds do not depend on, and how they change with the region.
+
+use recert_bounds::{Network, Options, Region, Slopes, crown, interval, lower};
+use recert_graph::testing::{Net, ints};
+use recert_testing::test;
+
+use crate::made::{Random, both, graph, layers, network};
+
+/// A small residual network with strides, padding and a normalization.
+pub fn residual() -> Network {
+    let net = Net::new(13)
+        .input("x", &[1, 2, 7, 7])
+        .noise("w1", &[6, 2, 3, 3])
+        .noise("w2", &[6, 6, 3, 3])
+        .noise("w3", &[6, 6, 1, 1])
+        .noise("w4", &[96, 5])
+        .noise("b1", &[6])
+        .noise("b4", &[5])
+        .noise("scale", &[6])
+        .floats("variance", &[6], &[0.5, 1.0, 2.0, 0.25, 3.0, 1.5])
+        .node_with("Conv", &["x", "w1", "b1"], "c1", vec![ints("pads", &[1, 1, 1, 1])])
+        .node("BatchNormalization", &["c1", "scale", "b1", "scale", "variance"], "n1")
+        .node("Relu", &["n1"], "r1")
+        .node_with(
+            "Conv",
+            &["r1", "w2"],
+            "c2",
+            vec![ints("pads", &[1, 1, 1, 1]), ints("strides", &[2, 2])],
+        )
+        .node_with("Conv", &["r1", "w3"], "c3", vec![ints("strides", &[2, 2])])
+        .node("Add", &["c2", "c3"], "s")
+        .node("Relu", &["s"], "r2")
+        .node("Flatten", &["r2"], "f")
+        .node("Gemm", &["f", "w4", "b4"], "y")
+        .output("y", &[1, 5]);
+    Network::new(&graph(&net)).unwrap()
+}
+
+pub fn ball(network: &Network, seed: u64, radius: f64) -> Region {
+    let mut random = Random::new(seed);
+    let image: Vec<f64> = (0..network.inputs()).map(|_| random.unit()).collect();
+    Region::linf(&image, radius).unwrap()
+}
+
+test!(blocks_and_threads_change_no_bit);
+fn blocks_and_threads_change_no_bit() {
+    let network = residual();
+    let region = ball(&network, 4, 0.05);
+    let rows = both(network.outputs());
+    let whole = Options::default();
+    let bounds = crown(&network, &region, whole).unwrap();
+    let slopes = Slopes::default();
+    let margins = lower(&network, &region, &bounds, &rows, &slopes, whole).unwrap();
+    // A row of the widest value takes 6 * 49 * 4 numbers.
+    for (rows_at_once, threads) in [(1, 1), (2, 1), (3, 2), (7, 3), (50, 2)] {
+        let options = Options {
+            memory: 6 * 49 * 4 * 8 * rows_at_once * threads,
+            threads,
+        };
+        assert_eq!(crown(&network, &region, options).unwrap(), bounds);
+        let again = lower(&network, &region, &bounds, &rows, &slopes, options).unwrap();
+        assert_eq!(again, margins);
+    }
+}
+
+test!(crown_is_tighter_than_intervals_here);
+fn crown_is_tighter_than_intervals_here() {
+    let network = residual();
+    let region = ball(&network, 5, 0.01);
+    let rows = both(network.outputs());
+    let by_interval = interval(&network, &region).unwrap();
+    let by_crown = crown(&network, &region, Options::default()).unwrap();
+    for value in 0..network.values() {
+        let pairs = by_crown.lower[value].iter().zip(&by_interval.lower[value]);
+        assert!(pairs.into_iter().all(|(crown, interval)| crown >= interval));
+    }
+    let slopes = Slopes::default();
+    let options = Options::default();
+    let margins = lower(&network, &region, &by_crown, &rows, &slopes, options).unwrap();
+    let (low, high) = by_interval.outputs(&network);
+    for (i, pair) in margins.chunks(2).enumerate() {
+        assert!(-pair[1] - pair[0] < 0.5 * (high[i] - low[i]));
+    }
+}
+
+test!(a_larger_box_contains_the_bounds_of_a_smaller);
+fn a_larger_box_contains_the_bounds_of_a_smaller() {
+    let network = residual();
+    let radii = [0.001, 0.004, 0.02, 0.1];
+    let bounds = radii.map(|radius| interval(&network, &ball(&network, 6, radius)).unwrap());
+    for pair in bounds.windows(2) {
+        for value in 0..network.values() {
+            let lower = pair[0].lower[value].iter().zip(&pair[1].lower[value]);
+            assert!(lower.into_iter().all(|(small, large)| large <= small));
+            let upper = pair[0].upper[value].iter().zip(&pair[1].upper[value]);
+            assert!(upper.into_iter().all(|(small, large)| large >= small));
+        }
+    }
+}
+
+test!(a_ball_within_a_box_has_tighter_bounds);
+fn a_ball_within_a_box_has_tighter_bounds() {
+    let mut random = Random::new(7);
+    let layers = layers(&mut random, &[6, 10, 10, 3], 1 << 23);
+    let network = network(&layers, 23);
+    let centre = vec![0.5; 6];
+    let rows = both(3);
+    let margins = |region: &Region| {
+        let options = Options::default();
+        let bounds = crown(&network, region, options).unwrap();
+        lower(&network, region, &bounds, &rows, &Slopes::default(), options).unwrap()
+    };
+    let in_box = margins(&Region::linf(&centre, 0.1).unwrap());
+    let in_ball = margins(&Region::l2(&centre, 0.1).unwrap());
+    assert!(in_box.iter().zip(&in_ball).all(|(a, b)| b > a));
+    // Points of the ball.
+    for _ in 0..200 {
+        let mut step: Vec<f64> = (0..6).map(|_| random.unit() - 0.5).collect();
+        let norm = step.iter().map(|s| s * s).sum::<f64>().sqrt();
+        step.iter_mut().for_each(|s| *s *= 0.0999 / norm);
+        let x: Vec<f64> = centre.iter().zip(&step).map(|(c, s)| c + s).collect();
+        for (i, y) in network.evaluate(&x).into_iter().enumerate() {
+            assert!(in_ball[2 * i] <= y && in_ball[2 * i + 1] <= -y);
+        }
+    }
+}
