@@ -2,18 +2,20 @@
 //!
 //! ```sh
 //! cargo run --release -p recert-bounds --example counts -- \
-//!     NETWORK DATA EPS METHOD [images=N] [start=N] [relu] [mean=.,.,.] [std=.,.,.] [threads=N]
+//!     NETWORK DATA EPS METHOD [images=N] [start=N] [relu] [mean=.,.,.] [std=.,.,.] [threads=N] [steps=N]
 //! ```
 //!
-//! METHOD is `ibp` (with elision), `crown` or `alpha-crown`; EPS a number or a fraction, the radius
+//! METHOD is `ibp` (with elision), `crown`, `alpha-crown` (slopes of the margins alone), `alpha-crown-all`
+//! (intermediate bounds too) or `complete` (branch and bound, 60 seconds an image); EPS a number or a fraction, the radius
 //! of an L-inf ball in units of pixels in [0, 1]; `relu` appends a ReLU to the network. The columns
 //! are image, label, answer, method, verdict, seconds, and the lower bound of each margin.
 
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use recert_bounds::{
-    Network, Options, Property, Region, Slopes, crown, interval, lower, lower_interval,
+    Ascent, Network, Options, Outcome, Property, Region, Search, Slopes, branch_and_bound, crown,
+    interval, lower, lower_interval, optimized, tightened,
 };
 use recert_data::{DataSpec, Dataset};
 use recert_graph::{Builder, Model};
@@ -26,6 +28,7 @@ struct Arguments {
     images: u32,
     start: u32,
     options: Options,
+    steps: usize,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -88,8 +91,60 @@ fn bounded(
         let bounds = interval(network, &region)?;
         return lower_interval(network, &region, &bounds, &rows, options);
     }
-    let bounds = crown(network, &region, options)?;
-    lower(network, &region, &bounds, &rows, &Slopes::default(), options)
+    let mut bounds = crown(network, &region, options)?;
+    let slopes = Slopes::default();
+    if arguments.method != "crown" {
+        let margins = lower(network, &region, &bounds, &rows, &slopes, options)?;
+        if property.verified(&margins) {
+            return Ok(margins);
+        }
+        let ascent = Ascent {
+            steps: arguments.steps,
+            ..Ascent::default()
+        };
+        if arguments.method != "alpha-crown" {
+            bounds = tightened(network, &region, &bounds, ascent, options)?;
+        }
+        let best = optimized(network, &region, &bounds, &rows, &slopes, ascent, options)?;
+        if arguments.method != "complete" || property.verified(&best.bounds) {
+            return Ok(best.bounds);
+        }
+        let search = Search {
+            deadline: Some(Instant::now() + Duration::from_secs(60)),
+            nodes: usize::MAX,
+            ..Search::default()
+        };
+        let slopes = &best.slopes;
+        let outcome =
+            branch_and_bound(network, &region, &bounds, property, slopes, search, options)?;
+        let one = |value: f64| vec![value; rows.len()];
+        return Ok(match outcome {
+            Outcome::Verified { nodes, leaves } => {
+                eprintln!(
+                    "verified in {nodes} nodes, {} leaves",
+                    leaves.iter().map(Vec::len).sum::<usize>()
+                );
+                leaves
+                    .iter()
+                    .map(|leaves| {
+                        leaves
+                            .iter()
+                            .fold(f64::INFINITY, |least, leaf| least.min(leaf.bound))
+                    })
+                    .collect()
+            }
+            Outcome::Candidate { nodes, .. } => {
+                eprintln!("candidate after {nodes} nodes");
+                one(f64::NEG_INFINITY)
+            }
+            Outcome::Unknown { nodes, bound } => {
+                eprintln!("unknown after {nodes} nodes: {bound}");
+                one(bound)
+            }
+            _ => one(f64::NEG_INFINITY),
+        });
+    }
+    lower(network, &region, &bounds, &rows, &slopes, options)
 }
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
@@ -99,7 +154,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let spec: DataSpec = next("DATA")?.parse()?;
     let epsilon = number(&next("EPS")?)?;
     let method = next("METHOD")?;
-    if !["ibp", "crown"].contains(&method.as_str()) {
+    if !["ibp", "crown", "alpha-crown", "alpha-crown-all", "complete"].contains(&method.as_str()) {
         return Err(format!("there is no method {method}").into());
     }
     let data = Dataset::open(&spec, &recert_data::Options::default())?;
@@ -107,6 +162,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let mut options = Options::default();
     let total = data.len() as u32;
     let [mut images, mut start] = [total, 0_u32];
+    let mut steps = Ascent::default().steps;
     let [mut mean, mut std] = [Vec::new(), Vec::new()];
     for argument in given {
         let (name, value) = argument.split_once('=').unwrap_or((&argument, ""));
@@ -115,6 +171,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "start" => start = value.parse()?,
             "threads" => options.threads = value.parse()?,
             "memory" => options.memory = value.parse()?,
+            "steps" => steps = value.parse()?,
             "relu" => network = network.then_relu(),
             "mean" => mean = numbers(value)?,
             "std" => std = numbers(value)?,
@@ -132,6 +189,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         epsilon,
         method,
         options,
+        steps,
     })
 }
 

@@ -179,9 +179,11 @@ impl State {
         let network = problem.relaxation.network;
         let mut slopes = Slopes::default();
         for (position, relaxed) in problem.relaxation.steps.iter().enumerate() {
-            let (Relaxed::Lines(lines), Kind::Elementwise(function), Some(number)) =
-                (relaxed, &network.steps[position].kind, network.numbers[position])
-            else {
+            let (Relaxed::Lines(lines), Kind::Elementwise(function), Some(number)) = (
+                relaxed,
+                &network.steps[position].kind,
+                network.numbers[position],
+            ) else {
                 if network.numbers[position].is_some() {
                     slopes.activations.push(ActivationSlopes::default());
                 }
@@ -214,13 +216,16 @@ impl State {
     fn of(&self, rows: &[usize]) -> Self {
         let activations = self.slopes.activations.iter().map(|chosen| {
             let count = chosen.neurons.len();
-            let slopes = rows.iter().flat_map(|&row| &chosen.slopes[row * count..(row + 1) * count]);
+            let slopes = rows
+                .iter()
+                .flat_map(|&row| &chosen.slopes[row * count..(row + 1) * count]);
             ActivationSlopes {
                 neurons: chosen.neurons.clone(),
                 slopes: slopes.copied().collect(),
             }
         });
-        let of_rows = |splits: &Vec<Vec<Constrained>>| rows.iter().map(|&row| splits[row].clone()).collect();
+        let of_rows =
+            |splits: &Vec<Vec<Constrained>>| rows.iter().map(|&row| splits[row].clone()).collect();
         Self {
             slopes: Slopes {
                 activations: activations.collect(),
@@ -231,7 +236,12 @@ impl State {
 
     /// Puts the state of another's row in place of a row.
     fn set(&mut self, row: usize, other: &Self, from: usize) {
-        for (chosen, other) in self.slopes.activations.iter_mut().zip(&other.slopes.activations) {
+        for (chosen, other) in self
+            .slopes
+            .activations
+            .iter_mut()
+            .zip(&other.slopes.activations)
+        {
             let count = chosen.neurons.len();
             chosen.slopes[row * count..(row + 1) * count]
                 .copy_from_slice(&other.slopes[from * count..(from + 1) * count]);
@@ -262,7 +272,11 @@ impl Moments {
         *second = 0.999 * *second + 0.001 * gradient * gradient;
         let mean = *first / (1.0 - 0.9_f64.powi(count));
         let square = *second / (1.0 - 0.999_f64.powi(count));
-        if square > 0.0 { mean / (square.sqrt() + 1e-12) } else { 0.0 }
+        if square > 0.0 {
+            mean / (square.sqrt() + 1e-12)
+        } else {
+            0.0
+        }
     }
 }
 
@@ -369,7 +383,9 @@ impl Ascending<'_> {
                     open.push(i);
                 }
             }
-            let late = ascent.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let late = ascent
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline);
             if count == ascent.steps || open.is_empty() || late || size == 0 {
                 break;
             }
@@ -404,7 +420,9 @@ impl Ascending<'_> {
         self.current = self.current.of(open);
         self.rows = open.iter().map(|&i| self.rows[i]).collect();
         for moments in [&mut self.moments.first, &mut self.moments.second] {
-            let rows = open.iter().flat_map(|&i| &moments[i * parameters..(i + 1) * parameters]);
+            let rows = open
+                .iter()
+                .flat_map(|&i| &moments[i * parameters..(i + 1) * parameters]);
             *moments = rows.copied().collect();
         }
     }
@@ -436,7 +454,8 @@ impl Ascending<'_> {
                 let of_row = row * length..(row + 1) * length;
                 let (a, z) = (&outputs.data[of_row.clone()], &z[of_row]);
                 let chosen_row = &mut chosen.slopes[row * neurons..(row + 1) * neurons];
-                for (i, (slope, &neuron)) in chosen_row.iter_mut().zip(&chosen.neurons).enumerate() {
+                for (i, (slope, &neuron)) in chosen_row.iter_mut().zip(&chosen.neurons).enumerate()
+                {
                     let gradient = a[neuron].max(0.0) * z[neuron];
                     let at = row * parameters + before + i;
                     let step = self.moments.step(at, gradient, count);
@@ -481,7 +500,9 @@ impl Ascending<'_> {
         let mut arguments: Vec<Option<Vec<f64>>> = vec![None; network.activations().len()];
         let mut values: Vec<Vec<f64>> = vec![Vec::new(); network.layouts.len()];
         let starts = tape.input.chunks_exact(network.inputs());
-        values[0] = starts.flat_map(|a| self.problem.ground.minimizer(a)).collect();
+        values[0] = starts
+            .flat_map(|a| self.problem.ground.minimizer(a))
+            .collect();
         let last = network.producers[self.problem.value].unwrap_or(0);
         for (position, step) in network.steps[..last].iter().enumerate() {
             let x = &values[step.inputs[0]];
@@ -505,7 +526,8 @@ impl Ascending<'_> {
                     let number = network.numbers[position].unwrap_or(0);
                     arguments[number] = Some(x.clone());
                     let splits = self.current.splits.as_deref();
-                    let mut of_row = RowLines::new(lines, function, number, &self.current.slopes, splits);
+                    let mut of_row =
+                        RowLines::new(lines, function, number, &self.current.slopes, splits);
                     let mut made = vec![0.0; rows * length];
                     if let Some(a) = &tape.outputs[number] {
                         for row in 0..rows {
@@ -553,6 +575,10 @@ const MULTIPLIER_RATE: f64 = 0.5;
 /// The minimizer of each row on the input, of coefficients on a tape.
 pub(crate) fn minimizers(problem: &Problem<'_>, tape: &Tape, rows: Range<usize>) -> Vec<Vec<f64>> {
     let inputs = problem.relaxation.network.inputs();
-    let row = |row: usize| problem.ground.minimizer(&tape.input[row * inputs..(row + 1) * inputs]);
+    let row = |row: usize| {
+        problem
+            .ground
+            .minimizer(&tape.input[row * inputs..(row + 1) * inputs])
+    };
     rows.map(row).collect()
 }

@@ -109,7 +109,12 @@ impl Sums {
 
 impl Pass<'_> {
     /// Lower bounds of all rows of a start at `value`, block by block.
-    pub(crate) fn bounds(&self, value: usize, start: Start<'_>, options: Options) -> Result<Vec<f64>> {
+    pub(crate) fn bounds(
+        &self,
+        value: usize,
+        start: Start<'_>,
+        options: Options,
+    ) -> Result<Vec<f64>> {
         let count = match start {
             Start::Units(units) => units.len(),
             Start::Rows(rows) => rows.len(),
@@ -202,7 +207,8 @@ impl Pass<'_> {
             Start::Rows(rows) => {
                 let outputs = rows.outputs;
                 let data = rows.coefficients[range.start * outputs..range.end * outputs].to_vec();
-                sums.constants.copy_from_slice(&rows.constants[range.clone()]);
+                sums.constants
+                    .copy_from_slice(&rows.constants[range.clone()]);
                 states[value] = Some(Block::dense(network.layouts[value], data));
             }
         }
@@ -239,13 +245,15 @@ impl Pass<'_> {
             None => vec![0.0; count * network.inputs()],
         };
         let rows = input.chunks_exact(network.inputs()).zip(&sums.constants);
-        let bounds = rows.zip(&sums.charges).map(|((coefficients, &constant), &charge)| {
-            self.ground.least(Carried {
-                coefficients,
-                constant,
-                charge,
-            })
-        });
+        let bounds = rows
+            .zip(&sums.charges)
+            .map(|((coefficients, &constant), &charge)| {
+                self.ground.least(Carried {
+                    coefficients,
+                    constant,
+                    charge,
+                })
+            });
         let bounds = bounds.collect();
         if let Some(tape) = tape {
             tape.input = input;
@@ -254,7 +262,12 @@ impl Pass<'_> {
     }
 
     /// The rows of the weights that single elements are, where a linear step makes the value.
-    fn unit_rows(&self, value: usize, units: &[(usize, f64)], sums: &mut Sums) -> Option<(Block, &Step)> {
+    fn unit_rows(
+        &self,
+        value: usize,
+        units: &[(usize, f64)],
+        sums: &mut Sums,
+    ) -> Option<(Block, &Step)> {
         let network = self.relaxation.network;
         let step = &network.steps[network.producers[value]?];
         let Kind::Linear(linear) = &step.kind else {
@@ -350,7 +363,10 @@ impl Pass<'_> {
             lines.turn_to(first_row + row);
             let data = &mut data[from];
             sums.charges[row] += abs_dot(data, &slack[to.clone()]);
-            let offsets = [&lines.below_offset[to.clone()], &lines.above_offset[to.clone()]];
+            let offsets = [
+                &lines.below_offset[to.clone()],
+                &lines.above_offset[to.clone()],
+            ];
             sums.add(row, signed_dot(data, offsets));
             let slopes = lines.below[to.clone()].iter().zip(&lines.above[to]);
             for (a, (below, above)) in data.iter_mut().zip(slopes) {
@@ -393,7 +409,10 @@ fn pooled(pool: &MaxPool, lines: &PoolLines, block: Block, sums: &mut Sums) -> B
     let length = pool.output.len();
     let zeros = vec![0.0; length];
     let mut data = vec![0.0; block.rows() * pool.input.len()];
-    let rows = block.data.chunks_exact(length).zip(data.chunks_exact_mut(pool.input.len()));
+    let rows = block
+        .data
+        .chunks_exact(length)
+        .zip(data.chunks_exact_mut(pool.input.len()));
     for (row, (coefficients, made)) in rows.enumerate() {
         sums.charges[row] += abs_dot(coefficients, &lines.slack);
         sums.add(row, signed_dot(coefficients, [&zeros, &lines.offset]));

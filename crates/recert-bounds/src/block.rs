@@ -142,14 +142,18 @@ impl Block {
         let mut size = [0, 0];
         for axis in 0..2 {
             let needed = pairs().map(|(a, b)| {
-                let end = (a[axis] + self.size[axis] as isize)
-                    .max(b[axis] + other.size[axis] as isize);
+                let end =
+                    (a[axis] + self.size[axis] as isize).max(b[axis] + other.size[axis] as isize);
                 (end - a[axis].min(b[axis])) as usize
             });
             size[axis] = needed.max().unwrap_or(0).min(extents[axis]);
         }
         let origin = |axis: usize, a: isize, b: isize| {
-            if size[axis] == extents[axis] { 0 } else { a.min(b) }
+            if size[axis] == extents[axis] {
+                0
+            } else {
+                a.min(b)
+            }
         };
         let origins = pairs().map(|(a, b)| [origin(0, a[0], b[0]), origin(1, a[1], b[1])]);
         let zeros = Self::zeros(size, self.channels, origins.collect());

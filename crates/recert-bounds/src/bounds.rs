@@ -51,7 +51,9 @@ impl Bounds {
         if fits(&self.lower) && fits(&self.upper) {
             return Ok(());
         }
-        Err(Error::argument("the bounds are not of this network's values"))
+        Err(Error::argument(
+            "the bounds are not of this network's values",
+        ))
     }
 }
 

@@ -140,7 +140,10 @@ impl PartialOrd for Part {
 
 impl Ord for Part {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        other.bound.total_cmp(&self.bound).then(other.number.cmp(&self.number))
+        other
+            .bound
+            .total_cmp(&self.bound)
+            .then(other.number.cmp(&self.number))
     }
 }
 
@@ -238,7 +241,10 @@ impl Tree<'_> {
         }
         open.push(root);
         while let Some(least) = open.peek().map(|part| part.bound) {
-            let late = self.search.deadline.is_some_and(|end| Instant::now() >= end);
+            let late = self
+                .search
+                .deadline
+                .is_some_and(|end| Instant::now() >= end);
             if self.candidate.is_some() || late || self.nodes >= self.search.nodes {
                 return Ok(Err(least));
             }
@@ -333,7 +339,11 @@ impl Tree<'_> {
             for (i, row) in range.clone().enumerate() {
                 let part = &mut parts[row];
                 // What its parent's bound was holds for a part too.
-                part.bound = if bounds[row] > part.bound { bounds[row] } else { part.bound };
+                part.bound = if bounds[row] > part.bound {
+                    bounds[row]
+                } else {
+                    part.bound
+                };
                 part.slopes = of_row(&state.slopes, row);
                 if let Some(splits) = &state.splits {
                     part.splits.clone_from(&splits[row]);
@@ -343,7 +353,11 @@ impl Tree<'_> {
                 }
                 part.next = self.choice(&tape, i, part);
                 if self.candidate.is_none() {
-                    let steps = if part.splits.is_empty() || part.next.is_none() { DESCENT } else { 0 };
+                    let steps = if part.splits.is_empty() || part.next.is_none() {
+                        DESCENT
+                    } else {
+                        0
+                    };
                     self.candidate = self.descend(&points[i], steps);
                 }
             }
@@ -392,9 +406,11 @@ impl Tree<'_> {
         let mut best = None;
         let mut most = -1.0;
         for (position, step) in network.steps.iter().enumerate() {
-            let (Kind::Elementwise(function), Relaxed::Lines(lines), Some(number)) =
-                (&step.kind, &self.relaxation.steps[position], network.numbers[position])
-            else {
+            let (Kind::Elementwise(function), Relaxed::Lines(lines), Some(number)) = (
+                &step.kind,
+                &self.relaxation.steps[position],
+                network.numbers[position],
+            ) else {
                 continue;
             };
             let (Some([least_slope, most_slope]), Some(outputs)) =

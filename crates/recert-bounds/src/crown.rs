@@ -126,7 +126,10 @@ enum Exact {
 
 /// The neurons whose tighter bounds would change an activation's relaxation.
 pub(crate) fn unstable(relaxation: &Relaxation<'_>, kind: &Kind, value: usize) -> Vec<usize> {
-    let (lower, upper) = (&relaxation.bounds.lower[value], &relaxation.bounds.upper[value]);
+    let (lower, upper) = (
+        &relaxation.bounds.lower[value],
+        &relaxation.bounds.upper[value],
+    );
     match kind {
         Kind::Elementwise(function) => {
             let intervals = lower.iter().zip(upper).enumerate();
@@ -173,7 +176,15 @@ pub fn lower_interval(
     options: Options,
 ) -> Result<Vec<f64>> {
     let slopes = Slopes::default();
-    passed(network, region, bounds, rows, &slopes, Stop::Activations, options)
+    passed(
+        network,
+        region,
+        bounds,
+        rows,
+        &slopes,
+        Stop::Activations,
+        options,
+    )
 }
 
 fn passed(
@@ -200,8 +211,8 @@ fn passed(
 
 /// Checks that rows are of the network's outputs.
 pub(crate) fn check_rows(network: &Network, rows: &Rows) -> Result<()> {
-    let fits = rows.outputs == network.outputs()
-        && rows.coefficients.len() == rows.len() * rows.outputs;
+    let fits =
+        rows.outputs == network.outputs() && rows.coefficients.len() == rows.len() * rows.outputs;
     if !fits {
         return Err(Error::argument(format!(
             "rows of {} outputs, where the network has {}",

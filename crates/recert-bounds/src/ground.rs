@@ -209,7 +209,10 @@ mod tests {
             let x = ground.minimizer(&a);
             assert!((dot(&a, &x) + 1.0 - want).abs() < 1e-12);
             assert_eq!(ground.least(carried(&[f64::NAN, 0.0])), f64::NEG_INFINITY);
-            assert_eq!(ground.least(carried(&[f64::INFINITY, 0.0])), f64::NEG_INFINITY);
+            assert_eq!(
+                ground.least(carried(&[f64::INFINITY, 0.0])),
+                f64::NEG_INFINITY
+            );
         }
     }
 }

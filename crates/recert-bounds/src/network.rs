@@ -230,7 +230,11 @@ impl Network {
             let factor = scale / std;
             let shift = -(mean * factor);
             let exact = factor * std == scale && std.log2().fract() == 0.0;
-            let factor_error = if exact { 0.0 } else { factor.abs() * f64::EPSILON };
+            let factor_error = if exact {
+                0.0
+            } else {
+                factor.abs() * f64::EPSILON
+            };
             let shift_error = if mean == 0.0 {
                 0.0
             } else {

@@ -189,7 +189,10 @@ impl Property {
         let most = |all: &'_ Vec<Constraint>| -> Option<usize> {
             (0..all.len()).max_by(|&a, &b| excess(&all[a]).total_cmp(&excess(&all[b])))
         };
-        let worst = self.unsafe_set.iter().filter_map(|all| Some(&all[most(all)?]));
+        let worst = self
+            .unsafe_set
+            .iter()
+            .filter_map(|all| Some(&all[most(all)?]));
         worst.min_by(|a, b| excess(a).total_cmp(&excess(b)))
     }
 

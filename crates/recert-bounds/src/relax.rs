@@ -153,7 +153,11 @@ fn slack(function: &Nonlinearity, pair: Pair, [l, u]: [f64; 2], count: usize) ->
     let slack = (products + gamma(count + 8) * offset) * INFLATE;
     // A NaN in a line must not be lost to `max`.
     let lines = pair.lower.slope + pair.lower.offset + pair.upper.slope + pair.upper.offset;
-    if lines.is_finite() { slack + TINY } else { f64::NAN }
+    if lines.is_finite() {
+        slack + TINY
+    } else {
+        f64::NAN
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +166,12 @@ pub(crate) mod tests {
     use recert_num::directed::{add_down, add_up, mul_down, mul_up};
 
     /// Checks that lines enclose a function, given bounds of its values, at points of an interval.
-    pub(crate) fn check(function: &Nonlinearity, l: f64, u: f64, enclosed: impl Fn(f64) -> (f64, f64)) {
+    pub(crate) fn check(
+        function: &Nonlinearity,
+        l: f64,
+        u: f64,
+        enclosed: impl Fn(f64) -> (f64, f64),
+    ) {
         let pair = function.pair(l, u);
         let (low, high) = function.range(l, u);
         for i in 0..=64 {
@@ -170,9 +179,18 @@ pub(crate) mod tests {
             let (least, largest) = enclosed(x);
             let below = add_down(mul_down(pair.lower.slope, x), pair.lower.offset);
             let above = add_up(mul_up(pair.upper.slope, x), pair.upper.offset);
-            assert!(below <= largest, "{function:?} on [{l}, {u}] at {x}: {below} > {largest}");
-            assert!(above >= least, "{function:?} on [{l}, {u}] at {x}: {above} < {least}");
-            assert!(low <= largest && least <= high, "{function:?} on [{l}, {u}] at {x}");
+            assert!(
+                below <= largest,
+                "{function:?} on [{l}, {u}] at {x}: {below} > {largest}"
+            );
+            assert!(
+                above >= least,
+                "{function:?} on [{l}, {u}] at {x}: {above} < {least}"
+            );
+            assert!(
+                low <= largest && least <= high,
+                "{function:?} on [{l}, {u}] at {x}"
+            );
         }
     }
 

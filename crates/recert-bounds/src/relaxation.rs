@@ -59,7 +59,11 @@ impl<'n> Relaxation<'n> {
 
     /// Of all steps, with these bounds. They are taken as they are: what follows holds where
     /// they do.
-    pub(crate) fn of_bounds(network: &'n Network, region: &Region, bounds: &Bounds) -> Result<Self> {
+    pub(crate) fn of_bounds(
+        network: &'n Network,
+        region: &Region,
+        bounds: &Bounds,
+    ) -> Result<Self> {
         bounds.check(network)?;
         let mut relaxation = Self::begun(network, region)?;
         for position in 0..network.steps.len() {
@@ -148,7 +152,12 @@ impl<'n> Relaxation<'n> {
             Kind::Linear(linear) => linear.terms(),
             _ => 4,
         };
-        let elements = made.lower.len() + step.inputs.iter().map(|&id| self.bounds.lower[id].len()).sum::<usize>();
+        let elements = made.lower.len()
+            + step
+                .inputs
+                .iter()
+                .map(|&id| self.bounds.lower[id].len())
+                .sum::<usize>();
         let sizes: f64 = step.inputs.iter().flat_map(|&id| self.size(id)).sum();
         self.floor += TINY * (terms + 8) as f64 * elements as f64 * (1.0 + sizes) * INFLATE;
         self.bounds.lower[step.output] = made.lower;
@@ -178,7 +187,11 @@ fn linear_interval(linear: &Linear, lower: &[f64], upper: &[f64]) -> Made {
     let radius: Vec<f64> = (lower.iter().zip(upper).zip(&centre))
         .map(|((&l, &u), &c)| {
             let (below, above) = (sub_up(c, l), sub_up(u, c));
-            if below > above || below.is_nan() { below } else { above }
+            if below > above || below.is_nan() {
+                below
+            } else {
+                above
+            }
         })
         .collect();
     let size = size(lower, upper);

@@ -87,7 +87,11 @@ impl<'a> RowLines<'a> {
             if self.lines.lower_slope[neuron] == self.lines.upper_slope[neuron] {
                 continue;
             }
-            let slope = if constrained.split.positive { most } else { least };
+            let slope = if constrained.split.positive {
+                most
+            } else {
+                least
+            };
             self.below[neuron] = slope;
             self.above[neuron] = slope;
             self.below_offset[neuron] = 0.0;

@@ -27,7 +27,15 @@ pub struct Constrained {
 impl Constrained {
     /// What is taken from the coefficient on the neuron's argument.
     pub(crate) fn taken(&self) -> f64 {
-        let multiplier = if self.multiplier > 0.0 { self.multiplier } else { 0.0 };
-        if self.split.positive { multiplier } else { -multiplier }
+        let multiplier = if self.multiplier > 0.0 {
+            self.multiplier
+        } else {
+            0.0
+        };
+        if self.split.positive {
+            multiplier
+        } else {
+            -multiplier
+        }
     }
 }

@@ -260,7 +260,11 @@ impl Lowering<'_> {
             } => {
                 let from_shape = self.input_shape(node, 0);
                 let count: usize = axes.iter().map(|&axis| from_shape[axis]).product();
-                let divisor = if *reduction == Reduction::Mean { count } else { 1 };
+                let divisor = if *reduction == Reduction::Mean {
+                    count
+                } else {
+                    1
+                };
                 // The reduced axes become positions of an image, the others its channels.
                 let order = (0..from_shape.len()).filter(|axis| axes.contains(axis));
                 let kept = (0..from_shape.len()).filter(|axis| !axes.contains(axis));
@@ -303,7 +307,13 @@ impl Lowering<'_> {
         // One number for all positions, or one each.
         let of = |i: usize| counts[(i / layout.channels).min(counts.len() - 1)] as f64;
         let factor: Vec<f64> = (0..layout.len()).map(|i| 1.0 / of(i)).collect();
-        let error = |i: usize| if (of(i) as usize).is_power_of_two() { 0.0 } else { factor[i] * f64::EPSILON };
+        let error = |i: usize| {
+            if (of(i) as usize).is_power_of_two() {
+                0.0
+            } else {
+                factor[i] * f64::EPSILON
+            }
+        };
         let affine = Affine {
             layout,
             shift: vec![0.0; layout.len()],
@@ -323,7 +333,9 @@ impl Lowering<'_> {
                 let mut positions = Vec::new();
                 window.taps_at(y, x, |_, position| positions.push(position));
                 if positions.is_empty() {
-                    return Err(Error::unsupported("a window that holds nothing but padding"));
+                    return Err(Error::unsupported(
+                        "a window that holds nothing but padding",
+                    ));
                 }
                 for channel in 0..layout.channels {
                     let places = positions.iter();
@@ -355,8 +367,8 @@ fn counts(window: &Window, after: &[usize], count_padding: bool) -> Vec<usize> {
         let counted = taps.filter(|&tap| allowed.contains(&window.source(axis, out as isize, tap)));
         counted.count().max(1)
     };
-    let positions = (0..window.output.height)
-        .flat_map(|y| (0..window.output.width).map(move |x| (y, x)));
+    let positions =
+        (0..window.output.height).flat_map(|y| (0..window.output.width).map(move |x| (y, x)));
     positions.map(|(y, x)| along(0, y) * along(1, x)).collect()
 }
 

@@ -72,7 +72,13 @@ impl Lowering<'_> {
             None => Rearrange::CONSTANT,
         };
         let sources: Vec<u32> = (0..layout.len()).map(source).collect();
-        let constant = |&source: &u32| if source == Rearrange::CONSTANT { fill } else { 0.0 };
+        let constant = |&source: &u32| {
+            if source == Rearrange::CONSTANT {
+                fill
+            } else {
+                0.0
+            }
+        };
         let constants = sources.iter().map(constant).collect();
         self.rearranged(&[input], layout, sources, Some(constants))
     }
@@ -155,7 +161,8 @@ impl Lowering<'_> {
             }
             _ => return Err(Error::unsupported("the operator has no relaxation here")),
         };
-        if map.sources.len() != layout.len() || map.shape.iter().product::<usize>() != layout.len() {
+        if map.sources.len() != layout.len() || map.shape.iter().product::<usize>() != layout.len()
+        {
             return Err(Error::unsupported("shapes that do not fit"));
         }
         Ok(self.mapped(input, layout, &map, fill))
@@ -170,7 +177,11 @@ impl Lowering<'_> {
         };
         let size = extent as i64;
         let front = indices.iter().map(|&index| {
-            let counted = if index < 0 { index.saturating_add(size) } else { index };
+            let counted = if index < 0 {
+                index.saturating_add(size)
+            } else {
+                index
+            };
             if (0..size).contains(&counted) {
                 Ok(counted as usize)
             } else {
@@ -276,8 +287,14 @@ pub(super) fn broadcast_strides(from: &[usize], to: &[usize]) -> Result<Vec<usiz
 /// The elements of a constant, broadcast to a shape, in the file's order.
 pub(super) fn broadcast(values: &[f64], from: &[usize], to: &[usize]) -> Result<Vec<f64>> {
     let along = broadcast_strides(from, to)?;
-    let map = Map::new(to.to_vec(), |index| Some(place(index.iter().copied(), &along)));
-    let values = map.sources.into_iter().flatten().map(|source| values[source]);
+    let map = Map::new(to.to_vec(), |index| {
+        Some(place(index.iter().copied(), &along))
+    });
+    let values = map
+        .sources
+        .into_iter()
+        .flatten()
+        .map(|source| values[source]);
     Ok(values.collect())
 }
 

@@ -180,7 +180,11 @@ impl Lowering<'_> {
 
     /// The elements of a constant input, in the file's order; `None` where the input is left out
     /// or is no constant.
-    pub(super) fn constant(&self, node: &Node, position: usize) -> Result<Option<(Vec<usize>, Vec<f64>)>> {
+    pub(super) fn constant(
+        &self,
+        node: &Node,
+        position: usize,
+    ) -> Result<Option<(Vec<usize>, Vec<f64>)>> {
         let Some(tensor) = node.input(position).and_then(|id| self.graph.constant(id)) else {
             return Ok(None);
         };
@@ -189,9 +193,8 @@ impl Lowering<'_> {
 
     /// A constant input that must be there.
     pub(super) fn needed(&self, node: &Node, position: usize) -> Result<(Vec<usize>, Vec<f64>)> {
-        self.constant(node, position)?.ok_or_else(|| {
-            Error::unsupported(format!("input {position} must be a constant"))
-        })
+        self.constant(node, position)?
+            .ok_or_else(|| Error::unsupported(format!("input {position} must be a constant")))
     }
 
     /// Whether a node is a softmax over all that is not of extent 1.
@@ -200,7 +203,10 @@ impl Lowering<'_> {
             return false;
         };
         let shape = self.graph.value(node.output()).shape.at(1);
-        let mut others = shape.iter().enumerate().filter(|(axis, _)| !axes.contains(axis));
+        let mut others = shape
+            .iter()
+            .enumerate()
+            .filter(|(axis, _)| !axes.contains(axis));
         others.all(|(_, &extent)| extent == 1)
     }
 

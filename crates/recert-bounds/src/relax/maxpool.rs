@@ -30,7 +30,9 @@ pub(crate) struct PoolLines {
 impl MaxPool {
     /// The elements of each output.
     pub(crate) fn windows(&self) -> impl Iterator<Item = &[u32]> {
-        self.starts.windows(2).map(|ends| &self.elements[ends[0]..ends[1]])
+        self.starts
+            .windows(2)
+            .map(|ends| &self.elements[ends[0]..ends[1]])
     }
 
     /// The element with the largest value, the first of several; NaN wins.
@@ -57,7 +59,9 @@ impl MaxPool {
 
     /// Which element of the input each element of the output is.
     pub(crate) fn winners(&self, x: &[f64]) -> Vec<u32> {
-        self.windows().map(|window| Self::largest(window, x)).collect()
+        self.windows()
+            .map(|window| Self::largest(window, x))
+            .collect()
     }
 
     /// The elements of windows in which more than one element may win, ascending.
@@ -101,7 +105,11 @@ impl MaxPool {
                 let at_left = sub_up(m, mul_down(slope, l));
                 let at_right = sub_up(u, mul_down(slope, u));
                 let known = m.is_finite() && l.is_finite() && u.is_finite();
-                let offset = if known { at_left.max(at_right) } else { f64::NAN };
+                let offset = if known {
+                    at_left.max(at_right)
+                } else {
+                    f64::NAN
+                };
                 (slope, offset)
             };
             lines.lower.push(below);
@@ -114,7 +122,9 @@ impl MaxPool {
                 size.max(lower[i].abs()).max(upper[i].abs())
             });
             let product = (2.0 * U * slope.abs() + gamma(count + 8)) * size;
-            lines.slack.push((product + gamma(count + 8) * offset.abs()) * INFLATE + TINY);
+            lines
+                .slack
+                .push((product + gamma(count + 8) * offset.abs()) * INFLATE + TINY);
         }
         lines
     }

@@ -114,7 +114,10 @@ impl Piecewise {
         }
         let points = self.points(l, u);
         let low = points.iter().map(|p| p[1]).fold(f64::INFINITY, f64::min);
-        let high = points.iter().map(|p| p[2]).fold(f64::NEG_INFINITY, f64::max);
+        let high = points
+            .iter()
+            .map(|p| p[2])
+            .fold(f64::NEG_INFINITY, f64::max);
         (low, high)
     }
 
@@ -217,7 +220,13 @@ mod tests {
         assert_eq!(Piecewise::clip(2.0, 1.0).value(5.0), 1.0);
         assert_eq!(Piecewise::leaky(0.5).value(-4.0), -2.0);
         assert_eq!(Piecewise::abs().value(-4.0), 4.0);
-        assert_eq!(clip.pair(0.0, 1.0).lower, Line { slope: 1.0, offset: 0.0 });
+        assert_eq!(
+            clip.pair(0.0, 1.0).lower,
+            Line {
+                slope: 1.0,
+                offset: 0.0
+            }
+        );
         assert_eq!(Piecewise::leaky(0.1).free_slopes(), Some([0.1, 1.0]));
         assert_eq!(Piecewise::leaky(2.0).free_slopes(), None);
     }

@@ -49,7 +49,19 @@ mod tests {
             check(&Nonlinearity::Relu, l, u, |x| (value(x), value(x)));
         }
         let pair = pair(-1.0, 3.0);
-        assert_eq!(pair.upper, Line { slope: 0.75, offset: 0.75 });
-        assert_eq!(pair.lower, Line { slope: 1.0, offset: 0.0 });
+        assert_eq!(
+            pair.upper,
+            Line {
+                slope: 0.75,
+                offset: 0.75
+            }
+        );
+        assert_eq!(
+            pair.lower,
+            Line {
+                slope: 1.0,
+                offset: 0.0
+            }
+        );
     }
 }

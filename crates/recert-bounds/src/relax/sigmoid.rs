@@ -63,7 +63,11 @@ impl SShaped {
                 // (1 - e) / (1 + e) falls with e.
                 let least = div_down(sub_down(1.0, high), add_up(1.0, high)).max(0.0);
                 let most = div_up(sub_up(1.0, low), add_down(1.0, low)).min(1.0);
-                if x >= 0.0 { (least, most) } else { (-most, -least) }
+                if x >= 0.0 {
+                    (least, most)
+                } else {
+                    (-most, -least)
+                }
             }
         }
     }
@@ -228,7 +232,10 @@ mod tests {
             ] {
                 let (low, high) = shape.enclosed(x);
                 let slack = 4.0 * f64::EPSILON * want.abs().max(1e-16);
-                assert!(low <= want + slack && want - slack <= high, "{shape:?} at {x}");
+                assert!(
+                    low <= want + slack && want - slack <= high,
+                    "{shape:?} at {x}"
+                );
                 assert!(high - low <= 1e-15, "{shape:?} at {x}");
             }
         }

@@ -177,7 +177,10 @@ impl Conv {
         let size = window.reached([1, 1]);
         let places = units.iter().map(|&(index, _)| {
             let position = index / channels;
-            let (y, x) = (position / window.output.width, position % window.output.width);
+            let (y, x) = (
+                position / window.output.width,
+                position % window.output.width,
+            );
             [y as isize, x as isize]
         });
         let places: Vec<[isize; 2]> = places.collect();

@@ -31,8 +31,15 @@ impl Dense {
             let shape = [self.outputs(), self.inputs];
             gemm::product_transposed(x, &self.weights, shape, &mut y);
         } else {
-            let sum = if part == Part::Magnitudes { abs_dot } else { dot };
-            for (x, y) in x.chunks_exact(self.inputs).zip(y.chunks_exact_mut(self.outputs())) {
+            let sum = if part == Part::Magnitudes {
+                abs_dot
+            } else {
+                dot
+            };
+            for (x, y) in x
+                .chunks_exact(self.inputs)
+                .zip(y.chunks_exact_mut(self.outputs()))
+            {
                 for (y, weights) in y.iter_mut().zip(self.weights.chunks_exact(self.inputs)) {
                     *y = sum(weights, x);
                 }

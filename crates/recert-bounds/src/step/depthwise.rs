@@ -27,7 +27,11 @@ impl Depthwise {
                     let weights = &self.weights[tap * channels..(tap + 1) * channels];
                     let x = &x[from * channels..(from + 1) * channels];
                     for ((y, w), x) in y.iter_mut().zip(weights).zip(x) {
-                        let weight = if part == Part::Magnitudes { w.abs() } else { *w };
+                        let weight = if part == Part::Magnitudes {
+                            w.abs()
+                        } else {
+                            *w
+                        };
                         *y += weight * x;
                     }
                 });

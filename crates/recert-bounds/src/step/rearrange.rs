@@ -69,7 +69,11 @@ impl Rearrange {
             .map(|&layout| Block::dense(layout, vec![0.0; rows * layout.len()]))
             .collect();
         let mut whole = vec![0.0; total];
-        for (row, coefficients) in block.data.chunks_exact(self.output.len().max(1)).enumerate() {
+        for (row, coefficients) in block
+            .data
+            .chunks_exact(self.output.len().max(1))
+            .enumerate()
+        {
             whole.fill(0.0);
             for (&source, a) in self.sources.iter().zip(coefficients) {
                 if source != Self::CONSTANT {

@@ -7,7 +7,7 @@ use recert_testing::test;
 use crate::made::{Random, both, graph, layers, network};
 
 /// A small residual network with strides, padding and a normalization.
-pub fn residual() -> Network {
+pub(crate) fn residual() -> Network {
     let net = Net::new(13)
         .input("x", &[1, 2, 7, 7])
         .noise("w1", &[6, 2, 3, 3])
@@ -18,8 +18,17 @@ pub fn residual() -> Network {
         .noise("b4", &[5])
         .noise("scale", &[6])
         .floats("variance", &[6], &[0.5, 1.0, 2.0, 0.25, 3.0, 1.5])
-        .node_with("Conv", &["x", "w1", "b1"], "c1", vec![ints("pads", &[1, 1, 1, 1])])
-        .node("BatchNormalization", &["c1", "scale", "b1", "scale", "variance"], "n1")
+        .node_with(
+            "Conv",
+            &["x", "w1", "b1"],
+            "c1",
+            vec![ints("pads", &[1, 1, 1, 1])],
+        )
+        .node(
+            "BatchNormalization",
+            &["c1", "scale", "b1", "scale", "variance"],
+            "n1",
+        )
         .node("Relu", &["n1"], "r1")
         .node_with(
             "Conv",
@@ -36,7 +45,7 @@ pub fn residual() -> Network {
     Network::new(&graph(&net)).unwrap()
 }
 
-pub fn ball(network: &Network, seed: u64, radius: f64) -> Region {
+pub(crate) fn ball(network: &Network, seed: u64, radius: f64) -> Region {
     let mut random = Random::new(seed);
     let image: Vec<f64> = (0..network.inputs()).map(|_| random.unit()).collect();
     Region::linf(&image, radius).unwrap()
@@ -108,7 +117,15 @@ fn a_ball_within_a_box_has_tighter_bounds() {
     let margins = |region: &Region| {
         let options = Options::default();
         let bounds = crown(&network, region, options).unwrap();
-        lower(&network, region, &bounds, &rows, &Slopes::default(), options).unwrap()
+        lower(
+            &network,
+            region,
+            &bounds,
+            &rows,
+            &Slopes::default(),
+            options,
+        )
+        .unwrap()
     };
     let in_box = margins(&Region::linf(&centre, 0.1).unwrap());
     let in_ball = margins(&Region::l2(&centre, 0.1).unwrap());

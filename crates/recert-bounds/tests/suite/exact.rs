@@ -41,7 +41,11 @@ fn all_bounds(network: &Network, region: &Region) -> Vec<(&'static str, Vec<f64>
     let by_interval = interval(network, region).unwrap();
     let by_crown = crown(network, region, options).unwrap();
     let ends = |(lower, upper): (&[f64], &[f64])| -> Vec<f64> {
-        lower.iter().zip(upper).flat_map(|(&l, &u)| [l, -u]).collect()
+        lower
+            .iter()
+            .zip(upper)
+            .flat_map(|(&l, &u)| [l, -u])
+            .collect()
     };
     vec![
         ("interval", ends(by_interval.outputs(network))),
@@ -117,7 +121,7 @@ type Fraction = (i128, i128);
 
 /// The least value on `t` in `[0, 1]` of each output of integer layers at `start + t direction`,
 /// by enumeration of all pieces on which the network is linear.
-pub fn least_on_line(layers: &[Layer], start: &[i64], direction: &[i64]) -> Vec<Fraction> {
+pub(crate) fn least_on_line(layers: &[Layer], start: &[i64], direction: &[i64]) -> Vec<Fraction> {
     let mut pieces: Vec<[Fraction; 2]> = vec![[(0, 1), (1, 1)]];
     let mut least: Vec<Fraction> = Vec::new();
     while let Some([from, to]) = pieces.pop() {
@@ -191,14 +195,23 @@ fn enumeration_is_never_beaten() {
         for (method, bounds) in all_bounds(&network, &region) {
             for line in 0..4 {
                 let direction: Vec<i64> = (0..inputs)
-                    .map(|_| if line == 0 { width } else { random.integer(width).abs() })
+                    .map(|_| {
+                        if line == 0 {
+                            width
+                        } else {
+                            random.integer(width).abs()
+                        }
+                    })
                     .collect();
                 let least = least_on_line(&layers, &start, &direction);
                 for (pair, (n, d)) in bounds.chunks(2).zip(least) {
                     // bound <= n / d, exactly: both sides are far below 2^53 d.
                     let truth = n as f64 / d as f64;
                     let below = pair[0] <= truth.next_up();
-                    assert!(below && (pair[0] * d as f64).floor() as i128 <= n, "{method}");
+                    assert!(
+                        below && (pair[0] * d as f64).floor() as i128 <= n,
+                        "{method}"
+                    );
                     if inputs == 1 && line == 0 && method == "crown" {
                         slack.push((truth - pair[0]) / (1.0 + truth.abs()));
                     }

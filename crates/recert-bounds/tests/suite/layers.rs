@@ -54,12 +54,21 @@ fn cases() -> Vec<(&'static str, Net)> {
             .noise("v", &[2, shape[0], 2, 2])
             .node("Conv", &["x", "u"], "a")
             .node("Relu", &["a"], "q")
-            .node_with("Conv", &["q", "w"], "c", vec![attribute("group", groups), pads(1)])
+            .node_with(
+                "Conv",
+                &["q", "w"],
+                "c",
+                vec![attribute("group", groups), pads(1)],
+            )
             .node("Relu", &["c"], "r")
             .node("Conv", &["r", "v"], "d")
             .node("Relu", &["d"], "y")
     };
-    let strides = vec![pads(2), ints("strides", &[2, 1]), ints("dilations", &[1, 2])];
+    let strides = vec![
+        pads(2),
+        ints("strides", &[2, 1]),
+        ints("dilations", &[1, 2]),
+    ];
     let kernel = |size: i64| ints("kernel_shape", &[size; 2]);
     let cases = vec![
         ("conv", conv(vec![pads(1)], &[4, 3, 3, 3])),
@@ -85,7 +94,12 @@ fn cases() -> Vec<(&'static str, Net)> {
                 .node_with("MaxPool", &["c"], "p", vec![kernel(3), pads(1)])
                 .node("Relu", &["p"], "r")
                 .node("Conv", &["r", "v"], "d")
-                .node_with("MaxPool", &["d"], "y", vec![kernel(2), ints("strides", &[2, 2])]),
+                .node_with(
+                    "MaxPool",
+                    &["d"],
+                    "y",
+                    vec![kernel(2), ints("strides", &[2, 2])],
+                ),
         ),
         (
             "average pool",
@@ -112,7 +126,11 @@ fn cases() -> Vec<(&'static str, Net)> {
                 .noise("scale", &[3])
                 .noise("shift", &[3])
                 .floats("variance", &[3], &[0.3, 1.0, 7.0])
-                .node("BatchNormalization", &["x", "scale", "shift", "shift", "variance"], "n")
+                .node(
+                    "BatchNormalization",
+                    &["x", "scale", "shift", "shift", "variance"],
+                    "n",
+                )
                 .node("Relu", &["n"], "y"),
         ),
         (
@@ -174,7 +192,9 @@ fn networks_are_the_files() {
         let network = Network::new(&graph).unwrap_or_else(|error| panic!("{name}: {error}"));
         let interpreter = Interpreter::new(&graph, Limits::default()).unwrap();
         let mut random = Random::new(11);
-        let x: Vec<f32> = (0..network.inputs()).map(|_| random.unit() as f32 - 0.4).collect();
+        let x: Vec<f32> = (0..network.inputs())
+            .map(|_| random.unit() as f32 - 0.4)
+            .collect();
         let shape = graph.value(graph.inputs()[0]).shape.at(1);
         let image = Tensor::new(shape, Data::Float32(x.clone())).unwrap();
         let want = interpreter.run(&[image]).unwrap().remove(0);
@@ -190,7 +210,10 @@ fn networks_are_the_files() {
         for (i, &want) in want.as_f32().unwrap().iter().enumerate() {
             let tolerance = 1e-5 * (1.0 + f64::from(want.abs()));
             assert!((made[i] - f64::from(want)).abs() < tolerance, "{name}: {i}");
-            assert!(low[i] <= made[i] + 1e-12 && made[i] - 1e-12 <= high[i], "{name}: {i}");
+            assert!(
+                low[i] <= made[i] + 1e-12 && made[i] - 1e-12 <= high[i],
+                "{name}: {i}"
+            );
             assert!(high[i] - low[i] < 1e-9, "{name}: {i}");
         }
     }
@@ -206,7 +229,8 @@ fn sampled_points_lie_within_all_bounds() {
                 let x = random.unit() - 0.4;
                 (x - radius, x + radius * random.unit())
             });
-            let (least, largest): (Vec<f64>, Vec<f64>) = ends.collect::<Vec<_>>().into_iter().unzip();
+            let (least, largest): (Vec<f64>, Vec<f64>) =
+                ends.collect::<Vec<_>>().into_iter().unzip();
             let region = Region::Box {
                 lower: least.clone(),
                 upper: largest.clone(),
@@ -238,21 +262,32 @@ fn gradients_are_slopes() {
     for (name, net) in cases() {
         let network = Network::new(&graph(&net)).unwrap();
         let mut random = Random::new(13);
-        let mut numbers = |count: usize| -> Vec<f64> {
-            (0..count).map(|_| random.unit() - 0.4).collect()
-        };
+        let mut numbers =
+            |count: usize| -> Vec<f64> { (0..count).map(|_| random.unit() - 0.4).collect() };
         let x = numbers(network.inputs());
         let cotangent = numbers(network.outputs());
         let direction = numbers(network.inputs());
         let gradient = network.gradient(&x, &cotangent);
         let along = |step: f64| -> f64 {
-            let x: Vec<f64> = x.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
-            network.evaluate(&x).iter().zip(&cotangent).map(|(y, c)| y * c).sum()
+            let x: Vec<f64> = x
+                .iter()
+                .zip(&direction)
+                .map(|(x, d)| x + step * d)
+                .collect();
+            network
+                .evaluate(&x)
+                .iter()
+                .zip(&cotangent)
+                .map(|(y, c)| y * c)
+                .sum()
         };
         let step = 1e-7;
         let measured = (along(step) - along(-step)) / (2.0 * step);
         let computed: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
         let tolerance = 1e-5 * (1.0 + computed.abs());
-        assert!((measured - computed).abs() < tolerance, "{name}: {measured} {computed}");
+        assert!(
+            (measured - computed).abs() < tolerance,
+            "{name}: {measured} {computed}"
+        );
     }
 }

@@ -7,14 +7,14 @@ use recert_graph::testing::Net;
 use recert_graph::{Builder, Graph};
 
 /// A generator of numbers without a pattern, the same every time.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -22,25 +22,25 @@ impl Random {
     }
 
     /// An integer in `[-most, most]`.
-    pub fn integer(&mut self, most: i64) -> i64 {
+    pub(crate) fn integer(&mut self, most: i64) -> i64 {
         (self.next() % (2 * most as u64 + 1)) as i64 - most
     }
 
     /// A number in `[0, 1)`.
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         self.next() as f64 / (1_u64 << 53) as f64
     }
 }
 
 /// A fully connected layer: `[outputs][inputs]` and a bias.
 #[derive(Debug, Clone)]
-pub struct Layer {
-    pub weights: Vec<Vec<i64>>,
-    pub bias: Vec<i64>,
+pub(crate) struct Layer {
+    pub(crate) weights: Vec<Vec<i64>>,
+    pub(crate) bias: Vec<i64>,
 }
 
 /// Layers of these sizes, with weights in `[-most, most]`.
-pub fn layers(random: &mut Random, sizes: &[usize], most: i64) -> Vec<Layer> {
+pub(crate) fn layers(random: &mut Random, sizes: &[usize], most: i64) -> Vec<Layer> {
     let pairs = sizes.windows(2);
     let layer = pairs.map(|pair| Layer {
         weights: (0..pair[1])
@@ -53,7 +53,7 @@ pub fn layers(random: &mut Random, sizes: &[usize], most: i64) -> Vec<Layer> {
 
 /// The network of layers with ReLU between them. Weights are integers times `2^-scale`, the
 /// bias of each layer likewise times that of the layers before.
-pub fn network(layers: &[Layer], scale: u32) -> Network {
+pub(crate) fn network(layers: &[Layer], scale: u32) -> Network {
     let unit = (0.5_f32).powi(scale as i32);
     let inputs = layers[0].weights[0].len();
     let mut net = Net::new(13).input("x", &[1, inputs as i64]);
@@ -64,7 +64,11 @@ pub fn network(layers: &[Layer], scale: u32) -> Network {
         let bias: Vec<f32> = layer.bias.iter().map(|&b| b as f32 * unit).collect();
         let [w, b, y, r] = ["w", "b", "y", "r"].map(|name| format!("{name}{i}"));
         net = net
-            .floats(&w, &[columns, rows], &transposed(weights.collect(), rows, columns))
+            .floats(
+                &w,
+                &[columns, rows],
+                &transposed(weights.collect(), rows, columns),
+            )
             .floats(&b, &[rows], &bias)
             .node("Gemm", &[&last, &w, &b], &y);
         last = y;
@@ -83,12 +87,14 @@ fn transposed(matrix: Vec<f32>, rows: usize, columns: usize) -> Vec<f32> {
     (0..matrix.len()).map(element).collect()
 }
 
-pub fn graph(net: &Net) -> Graph {
-    Builder::new(&net.model()).build().expect("the net is a graph")
+pub(crate) fn graph(net: &Net) -> Graph {
+    Builder::new(&net.model())
+        .build()
+        .expect("the net is a graph")
 }
 
 /// Every output and its negative: lower bounds of both are both bounds.
-pub fn both(outputs: usize) -> Rows {
+pub(crate) fn both(outputs: usize) -> Rows {
     let row = |i: usize| {
         let mut row = vec![0.0; outputs];
         row[i / 2] = if i % 2 == 0 { 1.0 } else { -1.0 };
@@ -102,7 +108,7 @@ pub fn both(outputs: usize) -> Rows {
 }
 
 /// A point of a box.
-pub fn point(random: &mut Random, lower: &[f64], upper: &[f64]) -> Vec<f64> {
+pub(crate) fn point(random: &mut Random, lower: &[f64], upper: &[f64]) -> Vec<f64> {
     let ends = lower.iter().zip(upper);
     let element = ends.map(|(&l, &u)| match random.next() % 4 {
         0 => l,
@@ -113,7 +119,7 @@ pub fn point(random: &mut Random, lower: &[f64], upper: &[f64]) -> Vec<f64> {
 }
 
 /// An attribute that is an integer.
-pub fn attribute(name: &str, value: i64) -> AttributeProto {
+pub(crate) fn attribute(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
         r#type: Some(AttributeType::Int.into()),

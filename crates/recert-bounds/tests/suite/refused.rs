@@ -23,7 +23,11 @@ fn operators_without_a_relaxation_are_named() {
         error.to_string()
     };
     for (op, inputs, want) in [
-        ("Sin", &["x"][..], "node `make_y` (Sin): the function has no relaxation here"),
+        (
+            "Sin",
+            &["x"][..],
+            "node `make_y` (Sin): the function has no relaxation here",
+        ),
         (
             "Mul",
             &["x", "x"],
@@ -77,11 +81,21 @@ fn arguments_that_do_not_fit_are_errors() {
     let label = Property::label(4, 0).unwrap().rows();
     for (bounds, rows) in [(&bounds, label), (&fewer, both(5))] {
         let slopes = Slopes::default();
-        let made = lower(&network, &region, bounds, &rows, &slopes, Options::default());
+        let made = lower(
+            &network,
+            &region,
+            bounds,
+            &rows,
+            &slopes,
+            Options::default(),
+        );
         assert_eq!(made.unwrap_err().kind(), ErrorKind::Argument);
     }
     let short = Region::linf(&[0.5; 3], 0.1).unwrap();
-    assert_eq!(interval(&network, &short).unwrap_err().kind(), ErrorKind::Argument);
+    assert_eq!(
+        interval(&network, &short).unwrap_err().kind(),
+        ErrorKind::Argument
+    );
 }
 
 test!(overflow_proves_nothing);
@@ -100,7 +114,15 @@ fn overflow_proves_nothing() {
     let (options, slopes) = (Options::default(), Slopes::default());
     let bounds = crown(&network, &region, options).unwrap();
     let property = Property::label(2, 1).unwrap();
-    let margins = lower(&network, &region, &bounds, &property.rows(), &slopes, options).unwrap();
+    let margins = lower(
+        &network,
+        &region,
+        &bounds,
+        &property.rows(),
+        &slopes,
+        options,
+    )
+    .unwrap();
     assert_eq!(margins, [f64::NEG_INFINITY]);
     assert!(!property.verified(&margins));
 }

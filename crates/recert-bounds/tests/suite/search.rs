@@ -80,7 +80,9 @@ fn branch_and_bound_decides_as_enumeration_does() {
                 Outcome::Verified { leaves, .. } => {
                     assert!(holds, "round {round}: {least} {bound}");
                     // The leaves are those of a binary tree.
-                    let share = leaves[0].iter().map(|leaf| 0.5_f64.powi(leaf.splits.len() as i32));
+                    let share = leaves[0]
+                        .iter()
+                        .map(|leaf| 0.5_f64.powi(leaf.splits.len() as i32));
                     assert_eq!(share.sum::<f64>(), 1.0);
                     split += usize::from(leaves[0].len() > 1);
                 }
@@ -124,13 +126,22 @@ fn conjunctions_are_avoided_by_one_constraint() {
         bound,
     };
     // Never y0 <= -0.5 at all, so not with y1 <= 1 either.
-    let holds = vec![vec![at_most(0, -0.5), at_most(1, 1.0)], vec![at_most(1, -1.5)]];
+    let holds = vec![
+        vec![at_most(0, -0.5), at_most(1, 1.0)],
+        vec![at_most(1, -1.5)],
+    ];
     let property = Property::avoiding(2, holds).unwrap();
-    assert!(matches!(search(&network, &region, &property), Outcome::Verified { .. }));
+    assert!(matches!(
+        search(&network, &region, &property),
+        Outcome::Verified { .. }
+    ));
     // y0 <= 0.25 and y1 <= 1 occurs at 0.
     let violated = vec![vec![at_most(0, 0.25), at_most(1, 1.0)]];
     let property = Property::avoiding(2, violated).unwrap();
-    assert!(matches!(search(&network, &region, &property), Outcome::Candidate { .. }));
+    assert!(matches!(
+        search(&network, &region, &property),
+        Outcome::Candidate { .. }
+    ));
 }
 
 test!(improved_bounds_hold_on_a_convolutional_network);
@@ -140,25 +151,62 @@ fn improved_bounds_hold_on_a_convolutional_network() {
     let options = Options::default();
     let rows = both(5);
     let bounds = crown(&network, &region, options).unwrap();
-    let plain = lower(&network, &region, &bounds, &rows, &Slopes::default(), options).unwrap();
+    let plain = lower(
+        &network,
+        &region,
+        &bounds,
+        &rows,
+        &Slopes::default(),
+        options,
+    )
+    .unwrap();
     let ascent = Ascent {
         target: f64::INFINITY,
         ..Ascent::default()
     };
-    let alone = optimized(&network, &region, &bounds, &rows, &Slopes::default(), ascent, options);
+    let alone = optimized(
+        &network,
+        &region,
+        &bounds,
+        &rows,
+        &Slopes::default(),
+        ascent,
+        options,
+    );
     let alone = alone.unwrap();
     // Rows do not depend on each other, nor on how many fit.
     let fewer = Options {
         memory: options.memory / 200,
         ..options
     };
-    let again = optimized(&network, &region, &bounds, &rows, &Slopes::default(), ascent, fewer);
+    let again = optimized(
+        &network,
+        &region,
+        &bounds,
+        &rows,
+        &Slopes::default(),
+        ascent,
+        fewer,
+    );
     assert_eq!(again.unwrap(), alone);
     let tight = tightened(&network, &region, &bounds, ascent, options).unwrap();
-    let both = optimized(&network, &region, &tight, &rows, &Slopes::default(), ascent, options);
+    let both = optimized(
+        &network,
+        &region,
+        &tight,
+        &rows,
+        &Slopes::default(),
+        ascent,
+        options,
+    );
     let both = both.unwrap();
     let gained = |better: &[f64], worse: &[f64]| {
-        assert!(better.iter().zip(worse).all(|(better, worse)| better >= worse));
+        assert!(
+            better
+                .iter()
+                .zip(worse)
+                .all(|(better, worse)| better >= worse)
+        );
         better.iter().zip(worse).map(|(b, w)| b - w).sum::<f64>()
     };
     assert!(gained(&alone.bounds, &plain) > 0.1);
@@ -180,7 +228,9 @@ fn a_property_is_decided_on_a_convolutional_network() {
     let (low, high) = region.bounding_box();
     let middle: Vec<f64> = low.iter().zip(high).map(|(l, h)| (l + h) / 2.0).collect();
     let outputs = network.evaluate(&middle);
-    let best = (0..5).max_by(|&a, &b| outputs[a].total_cmp(&outputs[b])).unwrap();
+    let best = (0..5)
+        .max_by(|&a, &b| outputs[a].total_cmp(&outputs[b]))
+        .unwrap();
     let bounds = interval(&network, &region).unwrap();
     assert!(bounds.outputs(&network).0.len() == 5);
     let property = Property::label(5, best).unwrap();
