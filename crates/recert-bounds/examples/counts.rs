@@ -5,7 +5,8 @@
 //!     NETWORK DATA EPS METHOD [images=N] [start=N] [relu] [mean=.,.,.] [std=.,.,.] [threads=N] [steps=N]
 //! ```
 //!
-//! METHOD is `ibp` (with elision), `crown`, `alpha-crown` (slopes of the margins alone), `alpha-crown-all`
+//! METHOD is `ibp` (with elision), `crown`, `crown-plain` (not intersected with
+//! intervals), `alpha-crown` (slopes of the margins alone), `alpha-crown-all`
 //! (intermediate bounds too) or `complete` (branch and bound, 60 seconds an image); EPS a number or a fraction, the radius
 //! of an L-inf ball in units of pixels in [0, 1]; `relu` appends a ReLU to the network. The columns
 //! are image, label, answer, method, verdict, seconds, and the lower bound of each margin.
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use recert_bounds::{
     Ascent, Network, Options, Outcome, Property, Region, Search, Slopes, branch_and_bound, crown,
-    interval, lower, lower_interval, optimized, tightened,
+    crown_without_intersection, interval, lower, lower_interval, optimized, tightened,
 };
 use recert_data::{DataSpec, Dataset};
 use recert_graph::{Builder, Model};
@@ -91,9 +92,13 @@ fn bounded(
         let bounds = interval(network, &region)?;
         return lower_interval(network, &region, &bounds, &rows, options);
     }
-    let mut bounds = crown(network, &region, options)?;
+    let mut bounds = if arguments.method == "crown-plain" {
+        crown_without_intersection(network, &region, options)?
+    } else {
+        crown(network, &region, options)?
+    };
     let slopes = Slopes::default();
-    if arguments.method != "crown" {
+    if !arguments.method.starts_with("crown") {
         let margins = lower(network, &region, &bounds, &rows, &slopes, options)?;
         if property.verified(&margins) {
             return Ok(margins);
@@ -154,7 +159,16 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     let spec: DataSpec = next("DATA")?.parse()?;
     let epsilon = number(&next("EPS")?)?;
     let method = next("METHOD")?;
-    if !["ibp", "crown", "alpha-crown", "alpha-crown-all", "complete"].contains(&method.as_str()) {
+    if ![
+        "ibp",
+        "crown",
+        "crown-plain",
+        "alpha-crown",
+        "alpha-crown-all",
+        "complete",
+    ]
+    .contains(&method.as_str())
+    {
         return Err(format!("there is no method {method}").into());
     }
     let data = Dataset::open(&spec, &recert_data::Options::default())?;

@@ -13,7 +13,7 @@ use crate::options::Options;
 use crate::property::Rows;
 use crate::relax::{MaxPool, PoolLines};
 use crate::relaxation::{Relaxation, Relaxed, size};
-use crate::rounding::{INFLATE, U, abs_dot, dot};
+use crate::rounding::{INFLATE, U, abs_dot, dot, gamma, signed_dot, signed_scale};
 use crate::row_lines::RowLines;
 use crate::slopes::Slopes;
 use crate::split::Constrained;
@@ -285,13 +285,12 @@ impl Pass<'_> {
     fn conclude(&self, value: usize, block: &Block, layout: Layout, sums: &mut Sums) {
         let bounds = &self.relaxation.bounds;
         let (lower, upper) = (&bounds.lower[value], &bounds.upper[value]);
-        let terms = crate::rounding::gamma(layout.len() + 16);
+        let terms = gamma(layout.len() + 16);
         let mut slack = size(lower, upper);
         slack.iter_mut().for_each(|size| *size *= terms * INFLATE);
         block.runs(layout, |row, from, to| {
-            let elements = block.data[from].iter().zip(to);
-            let least = elements.map(|(a, i)| a * if *a >= 0.0 { lower[i] } else { upper[i] });
-            sums.add(row, least.sum());
+            let least = signed_dot(&block.data[from], &lower[to.clone()], &upper[to]);
+            sums.add(row, least);
         });
         sums.take(block, layout, None, &slack);
     }
@@ -363,15 +362,10 @@ impl Pass<'_> {
             lines.turn_to(first_row + row);
             let data = &mut data[from];
             sums.charges[row] += abs_dot(data, &slack[to.clone()]);
-            let offsets = [
-                &lines.below_offset[to.clone()],
-                &lines.above_offset[to.clone()],
-            ];
-            sums.add(row, signed_dot(data, offsets));
-            let slopes = lines.below[to.clone()].iter().zip(&lines.above[to]);
-            for (a, (below, above)) in data.iter_mut().zip(slopes) {
-                *a *= if *a >= 0.0 { *below } else { *above };
-            }
+            let offsets = [&lines.below_offset, &lines.above_offset];
+            let [below, above] = offsets.map(|offsets| &offsets[to.clone()]);
+            sums.add(row, signed_dot(data, below, above));
+            signed_scale(data, &lines.below[to.clone()], &lines.above[to]);
         });
         block.data = data;
         if (0..block.rows()).all(|row| lines.splits(first_row + row).next().is_none()) {
@@ -393,17 +387,6 @@ impl Pass<'_> {
     }
 }
 
-/// The sum of coefficients times the first vector's elements where they are not negative, the
-/// second's elsewhere, in eight partial sums.
-fn signed_dot(a: &[f64], [positive, negative]: [&[f64]; 2]) -> f64 {
-    let mut sums = [0.0; 8];
-    let elements = a.iter().zip(positive.iter().zip(negative)).enumerate();
-    for (i, (a, (p, n))) in elements {
-        sums[i % 8] += a * if *a >= 0.0 { p } else { n };
-    }
-    sums.iter().sum()
-}
-
 /// Carries rows over the output of a pooling to its input.
 fn pooled(pool: &MaxPool, lines: &PoolLines, block: Block, sums: &mut Sums) -> Block {
     let length = pool.output.len();
@@ -415,7 +398,7 @@ fn pooled(pool: &MaxPool, lines: &PoolLines, block: Block, sums: &mut Sums) -> B
         .zip(data.chunks_exact_mut(pool.input.len()));
     for (row, (coefficients, made)) in rows.enumerate() {
         sums.charges[row] += abs_dot(coefficients, &lines.slack);
-        sums.add(row, signed_dot(coefficients, [&zeros, &lines.offset]));
+        sums.add(row, signed_dot(coefficients, &zeros, &lines.offset));
         for (i, &a) in coefficients.iter().enumerate() {
             if a >= 0.0 {
                 made[lines.lower[i] as usize] += a;

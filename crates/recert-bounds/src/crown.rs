@@ -54,13 +54,29 @@ pub fn interval(network: &Network, region: &Region) -> Result<Bounds> {
 /// As [`interval`]; [`crate::ErrorKind::Memory`] where a single row of coefficients does not fit the
 /// memory allowed.
 pub fn crown(network: &Network, region: &Region, options: Options) -> Result<Bounds> {
-    Ok(crown_relaxation(network, region, options)?.bounds)
+    Ok(crown_relaxation(network, region, true, options)?.bounds)
+}
+
+/// As [`crown`], but that the linear bounds of neurons that are not stable replace the intervals,
+/// even where these are tighter: the bounds that other verifiers, and what was published with them,
+/// are based on. They hold, but prove less.
+///
+/// # Errors
+///
+/// As [`crown`].
+pub fn crown_without_intersection(
+    network: &Network,
+    region: &Region,
+    options: Options,
+) -> Result<Bounds> {
+    Ok(crown_relaxation(network, region, false, options)?.bounds)
 }
 
 /// As [`crown`], with the relaxation that belongs to the bounds.
 pub(crate) fn crown_relaxation<'n>(
     network: &'n Network,
     region: &Region,
+    intersect: bool,
     options: Options,
 ) -> Result<Relaxation<'n>> {
     let mut relaxation = Relaxation::begun(network, region)?;
@@ -96,7 +112,12 @@ pub(crate) fn crown_relaxation<'n>(
                 lower[neuron] = pair[0];
                 upper[neuron] = -pair[1];
             }
-            relaxation.tighten(value, &lower, &upper);
+            if intersect {
+                relaxation.tighten(value, &lower, &upper);
+            } else {
+                relaxation.bounds.lower[value] = lower;
+                relaxation.bounds.upper[value] = upper;
+            }
         }
         relaxation.push(position);
         exact[step.output] = match (&step.kind, exact[value]) {

@@ -4,7 +4,7 @@ use recert_num::directed::{add_down, add_up, mul_up, sub_down};
 
 use crate::region::{Linear, Region, least};
 use crate::relaxation::size;
-use crate::rounding::{INFLATE, TINY, abs_dot, dot, gamma};
+use crate::rounding::{INFLATE, TINY, abs_dot, dot, gamma, signed_dot};
 
 /// A region with what is charged for rounding, a unit of coefficient.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ impl<'r> Ground<'r> {
         let a = carried.coefficients;
         let charge = (carried.charge + abs_dot(a, &self.slack) + self.floor) * INFLATE * INFLATE;
         let (lower, upper) = self.region.bounding_box();
-        let in_box = ends(a, lower, upper);
+        let in_box = signed_dot(a, lower, upper);
         let of_region = match self.region {
             Region::Box { .. } => in_box,
             Region::Ball { centre, radius, .. } => {
@@ -106,7 +106,7 @@ impl<'r> Ground<'r> {
                     return centre.clone();
                 }
                 let in_ball = sub_down(dot(a, centre), radius * norm);
-                if in_ball >= ends(a, lower, upper) {
+                if in_ball >= signed_dot(a, lower, upper) {
                     let point = a.iter().zip(centre).map(|(a, c)| c - radius * a / norm);
                     return point.collect();
                 }
@@ -118,7 +118,7 @@ impl<'r> Ground<'r> {
                 ..
             } => {
                 let (offset, slope) = in_parameters(a, below, above, parameters[0].len());
-                if least(offset, &slope, parameters) >= ends(a, lower, upper) {
+                if least(offset, &slope, parameters) >= signed_dot(a, lower, upper) {
                     let corners = slope.iter().zip(parameters[0].iter().zip(&parameters[1]));
                     let t: Vec<f64> = corners.map(|(&s, (&l, &u))| corner(s, l, u)).collect();
                     let point = a.iter().enumerate().map(|(i, &a)| {
@@ -133,15 +133,6 @@ impl<'r> Ground<'r> {
         let corners = a.iter().zip(lower.iter().zip(upper));
         corners.map(|(&a, (&l, &u))| corner(a, l, u)).collect()
     }
-}
-
-/// The sum of `a[i]` times the end of an interval that makes it least, in eight partial sums.
-fn ends(a: &[f64], lower: &[f64], upper: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    for (i, (a, (l, u))) in a.iter().zip(lower.iter().zip(upper)).enumerate() {
-        sums[i % 8] += a * if *a >= 0.0 { l } else { u };
-    }
-    sums.iter().sum()
 }
 
 /// A function of the input as one of the parameters below it, `(offset, slope)`.

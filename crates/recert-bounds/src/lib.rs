@@ -34,7 +34,7 @@ mod step;
 pub use alpha::{Ascent, Optimized, optimized, tightened};
 pub use bounds::Bounds;
 pub use branch::{Leaf, Outcome, Search, branch_and_bound};
-pub use crown::{crown, interval, lower, lower_interval};
+pub use crown::{crown, crown_without_intersection, interval, lower, lower_interval};
 pub use error::{Error, ErrorKind, Result};
 pub use network::{Activation, Network};
 pub use options::Options;

@@ -69,7 +69,8 @@ impl<'n> Relaxation<'n> {
         for position in 0..network.steps.len() {
             relaxation.push(position);
             let value = network.steps[position].output;
-            relaxation.tighten(value, &bounds.lower[value], &bounds.upper[value]);
+            relaxation.bounds.lower[value].clone_from(&bounds.lower[value]);
+            relaxation.bounds.upper[value].clone_from(&bounds.upper[value]);
         }
         Ok(relaxation)
     }

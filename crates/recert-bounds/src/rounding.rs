@@ -35,6 +35,32 @@ pub(crate) fn abs_dot(a: &[f64], b: &[f64]) -> f64 {
     lanes(a, b, |a, b| a.abs() * b)
 }
 
+/// The sum of `a[i]` times the first vector's element where it is not negative, else the second's,
+/// in eight partial sums.
+pub(crate) fn signed_dot(a: &[f64], positive: &[f64], negative: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a, a_rest) = a.as_chunks::<8>();
+    let (p, p_rest) = positive.as_chunks::<8>();
+    let (n, n_rest) = negative.as_chunks::<8>();
+    let term = |a: f64, p: f64, n: f64| a * if a >= 0.0 { p } else { n };
+    for (a, (p, n)) in a.iter().zip(p.iter().zip(n)) {
+        for lane in 0..8 {
+            sums[lane] += term(a[lane], p[lane], n[lane]);
+        }
+    }
+    let rest = a_rest.iter().zip(p_rest.iter().zip(n_rest));
+    let rest: f64 = rest.map(|(&a, (&p, &n))| term(a, p, n)).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+/// Multiplies each `a[i]` by the first vector's element where it is not negative, else the
+/// second's.
+pub(crate) fn signed_scale(a: &mut [f64], positive: &[f64], negative: &[f64]) {
+    for (a, (p, n)) in a.iter_mut().zip(positive.iter().zip(negative)) {
+        *a *= if *a >= 0.0 { *p } else { *n };
+    }
+}
+
 #[inline(always)]
 fn lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut sums = [0.0; 8];

@@ -135,17 +135,10 @@ fn bounds_that_are_no_numbers_prove_nothing() {
     let value = network.activations()[0].input;
     for bad in [f64::NAN, f64::INFINITY] {
         let mut bounds = bounds.clone();
-        for (lower, upper) in bounds.lower[value].iter_mut().zip(&mut bounds.upper[value]) {
-            (*lower, *upper) = (-bad, bad);
-        }
-        // Intersected with the intervals, they are as if not given.
+        bounds.lower[value][7] = -bad;
+        bounds.upper[value][7] = bad;
         let (options, slopes) = (Options::default(), Slopes::default());
-        let given = lower(&network, &region, &bounds, &both(5), &slopes, options).unwrap();
-        let mut without = bounds.clone();
-        without.lower[value].fill(f64::NEG_INFINITY);
-        without.upper[value].fill(f64::INFINITY);
-        let want = lower(&network, &region, &without, &both(5), &slopes, options).unwrap();
-        assert_eq!(given, want);
-        assert!(given.iter().all(|bound| bound.is_finite()));
+        let made = lower(&network, &region, &bounds, &both(5), &slopes, options).unwrap();
+        assert_eq!(made, [f64::NEG_INFINITY; 10]);
     }
 }
