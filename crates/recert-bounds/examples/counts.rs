@@ -115,7 +115,7 @@ fn bounded(
             return Ok(best.bounds);
         }
         let search = Search {
-            deadline: Some(Instant::now() + Duration::from_secs(60)),
+            deadline: Some(Instant::now() + Duration::from_mins(1)),
             nodes: usize::MAX,
             ..Search::default()
         };

@@ -379,7 +379,7 @@ impl Ascending<'_> {
                     bounds[row] = bound;
                     best.set(row, &self.current, i);
                 }
-                if !(bounds[row] > ascent.target) {
+                if bounds[row] <= ascent.target {
                     open.push(i);
                 }
             }

@@ -230,10 +230,12 @@ impl Pass<'_> {
                 states[input] = Some(match states[input].take() {
                     None => block,
                     Some(other) => {
-                        let sum = other.plus(block, layout);
+                        let sum = other.plus(&block, layout);
                         // Each coefficient was rounded once.
                         let mut slack = self.relaxation.size(input);
-                        slack.iter_mut().for_each(|size| *size *= 2.0 * U * INFLATE);
+                        for size in &mut slack {
+                            *size *= 2.0 * U * INFLATE;
+                        }
                         sums.take(&sum, layout, None, &slack);
                         sum
                     }
@@ -287,7 +289,9 @@ impl Pass<'_> {
         let (lower, upper) = (&bounds.lower[value], &bounds.upper[value]);
         let terms = gamma(layout.len() + 16);
         let mut slack = size(lower, upper);
-        slack.iter_mut().for_each(|size| *size *= terms * INFLATE);
+        for size in &mut slack {
+            *size *= terms * INFLATE;
+        }
         block.runs(layout, |row, from, to| {
             let least = signed_dot(&block.data[from], &lower[to.clone()], &upper[to]);
             sums.add(row, least);
@@ -339,7 +343,7 @@ impl Pass<'_> {
                 vec![self.replaced(rows, &lines.slack, step.inputs[0], block, first_row, sums)]
             }
             (Kind::MaxPool(pool), Relaxed::Pool(lines)) => {
-                vec![pooled(pool, lines, block.into_dense(layout), sums)]
+                vec![pooled(pool, lines, &block.into_dense(layout), sums)]
             }
             _ => unreachable!("every step is relaxed as what it is"),
         }
@@ -388,7 +392,7 @@ impl Pass<'_> {
 }
 
 /// Carries rows over the output of a pooling to its input.
-fn pooled(pool: &MaxPool, lines: &PoolLines, block: Block, sums: &mut Sums) -> Block {
+fn pooled(pool: &MaxPool, lines: &PoolLines, block: &Block, sums: &mut Sums) -> Block {
     let length = pool.output.len();
     let zeros = vec![0.0; length];
     let mut data = vec![0.0; block.rows() * pool.input.len()];

@@ -121,10 +121,10 @@ impl Block {
     }
 
     /// The sum of two blocks of rows over the same value.
-    pub(crate) fn plus(self, other: Self, layout: Layout) -> Self {
+    pub(crate) fn plus(self, other: &Self, layout: Layout) -> Self {
         let mut sum = self;
         if sum.size != other.size || sum.origins != other.origins {
-            sum = sum.widened_for(&other, layout);
+            sum = sum.widened_for(other, layout);
         }
         if sum.size == other.size && sum.origins == other.origins {
             for (sum, other) in sum.data.iter_mut().zip(&other.data) {
@@ -132,7 +132,7 @@ impl Block {
             }
             return sum;
         }
-        sum.plus_within(&other, layout)
+        sum.plus_within(other, layout)
     }
 
     /// The same rows over windows that hold those of `other` too.
@@ -227,7 +227,7 @@ mod tests {
                 let b = numbered(*other_size, other_origins);
                 let (x, y) = (a.clone().into_dense(LAYOUT), b.clone().into_dense(LAYOUT));
                 let want: Vec<f64> = x.data.iter().zip(&y.data).map(|(x, y)| x + y).collect();
-                let sum = a.plus(b, LAYOUT);
+                let sum = a.plus(&b, LAYOUT);
                 assert!(sum.size[0] <= 4 && sum.size[1] <= 5);
                 assert_eq!(sum.into_dense(LAYOUT).data, want);
             }

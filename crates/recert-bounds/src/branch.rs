@@ -4,7 +4,7 @@
 //! the other, where it is linear. Both halves are bounded with slopes and multipliers of their
 //! own (alpha-beta-CROWN), and split again until every part is proved, a point is found that
 //! violates the property, or time or nodes are used up. Bunel et al., *Branch and bound for
-//! piecewise linear neural network verification*, JMLR 2020; Wang et al., *Beta-CROWN*, `NeurIPS`
+//! piecewise linear neural network verification*, JMLR 2020; Wang et al., *Beta-CROWN*, NeurIPS
 //! 2021.
 
 use std::collections::BinaryHeap;
@@ -150,7 +150,7 @@ impl Ord for Part {
 /// Proves a property on a region, given bounds of all values there, or finds a point that
 /// violates it.
 ///
-/// Complete for networks whose only activations are ReLUs (of any slope before 0), given time; those
+/// Complete for networks whose only activations are ReLU (of any slope before 0), given time; those
 /// of other activations are relaxed, and not split.
 ///
 /// # Errors

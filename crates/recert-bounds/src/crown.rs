@@ -2,7 +2,7 @@
 //!
 //! Intervals: Gowal et al., *On the effectiveness of interval bound propagation for training
 //! verifiably robust models*, 2018. CROWN: Zhang, Weng, Chen, Hsieh, Daniel, *Efficient neural
-//! network robustness certification with general activation functions*, `NeurIPS` 2018, with
+//! network robustness certification with general activation functions*, NeurIPS 2018, with
 //! intermediate bounds by CROWN itself, of the neurons that intervals leave unstable.
 
 use crate::backward::{Pass, Start, Stop};

@@ -13,7 +13,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 /// If the lengths of the slices are not those of the matrices.
 pub(crate) fn product(a: &[f64], b: &[f64], [k, n]: [usize; 2], c: &mut [f64]) {
     let right = ArrayView2::from_shape((k, n), b).expect("b is k by n");
-    multiply(a, right, c);
+    multiply(a, &right, c);
 }
 
 /// `a b^T` for `a` of `m` rows and `b` of `shape` `[n, k]`, into `c`.
@@ -23,10 +23,10 @@ pub(crate) fn product(a: &[f64], b: &[f64], [k, n]: [usize; 2], c: &mut [f64]) {
 /// As [`product`].
 pub(crate) fn product_transposed(a: &[f64], b: &[f64], [n, k]: [usize; 2], c: &mut [f64]) {
     let right = ArrayView2::from_shape((n, k), b).expect("b is n by k");
-    multiply(a, right.reversed_axes(), c);
+    multiply(a, &right.reversed_axes(), c);
 }
 
-fn multiply(a: &[f64], right: ArrayView2<'_, f64>, c: &mut [f64]) {
+fn multiply(a: &[f64], right: &ArrayView2<'_, f64>, c: &mut [f64]) {
     let (k, n) = right.dim();
     if k == 0 || n == 0 {
         c.fill(0.0);
@@ -35,7 +35,7 @@ fn multiply(a: &[f64], right: ArrayView2<'_, f64>, c: &mut [f64]) {
     let m = a.len() / k;
     let left = ArrayView2::from_shape((m, k), a).expect("a has k columns");
     let mut out = ArrayViewMut2::from_shape((m, n), c).expect("c is m by n");
-    general_mat_mul(1.0, &left, &right, 0.0, &mut out);
+    general_mat_mul(1.0, &left, right, 0.0, &mut out);
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! The end of a backward pass: the least value of a linear function on a region.
 
-use recert_num::directed::{add_down, add_up, mul_up, sub_down};
+mod ball;
 
+use recert_num::directed::{add_down, sub_down};
+
+use self::ball::Cut;
 use crate::region::{Linear, Region, least};
 use crate::relaxation::size;
 use crate::rounding::{INFLATE, TINY, abs_dot, dot, gamma, signed_dot};
@@ -64,6 +67,24 @@ impl<'r> Ground<'r> {
         }
     }
 
+    /// The ball and its box, where the region is one.
+    fn cut(&self) -> Option<Cut<'r>> {
+        match self.region {
+            Region::Ball {
+                centre,
+                radius,
+                lower,
+                upper,
+            } => Some(Cut {
+                centre,
+                radius: *radius,
+                lower,
+                upper,
+            }),
+            _ => None,
+        }
+    }
+
     /// A lower bound of the function on the region, minus infinity where anything is not finite.
     pub(crate) fn least(&self, carried: Carried<'_>) -> f64 {
         let a = carried.coefficients;
@@ -72,13 +93,11 @@ impl<'r> Ground<'r> {
         let in_box = signed_dot(a, lower, upper);
         let of_region = match self.region {
             Region::Box { .. } => in_box,
-            Region::Ball { centre, radius, .. } => {
-                let square = mul_up(dot(a, a), 1.0 + 2.0 * gamma(a.len() + 8));
-                let square = add_up(square, TINY * a.len() as f64);
-                let norm = square.sqrt().next_up();
-                let in_ball = sub_down(dot(a, centre), mul_up(*radius, norm));
-                in_box.max(in_ball)
-            }
+            Region::Ball { .. } => match self.cut().and_then(|cut| Some((cut, cut.multiplier(a)?)))
+            {
+                Some((cut, multiplier)) => in_box.max(cut.least(a, multiplier)),
+                None => in_box,
+            },
             Region::Parametric {
                 parameters,
                 lower,
@@ -100,15 +119,11 @@ impl<'r> Ground<'r> {
         let (lower, upper) = self.region.bounding_box();
         let corner = |a: f64, l: f64, u: f64| if a >= 0.0 { l } else { u };
         match self.region {
-            Region::Ball { centre, radius, .. } => {
-                let norm = dot(a, a).sqrt();
-                if !(norm > 0.0) {
-                    return centre.clone();
-                }
-                let in_ball = sub_down(dot(a, centre), radius * norm);
-                if in_ball >= signed_dot(a, lower, upper) {
-                    let point = a.iter().zip(centre).map(|(a, c)| c - radius * a / norm);
-                    return point.collect();
+            Region::Ball { .. } => {
+                if let Some((cut, multiplier)) =
+                    self.cut().and_then(|cut| Some((cut, cut.multiplier(a)?)))
+                {
+                    return cut.minimizer(a, multiplier);
                 }
             }
             Region::Parametric {

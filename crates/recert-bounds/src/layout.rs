@@ -53,7 +53,7 @@ impl Layout {
     }
 
     /// Elements in the file's order, put in memory order.
-    pub(crate) fn from_file(self, values: &[f64]) -> Vec<f64> {
+    pub(crate) fn in_memory(self, values: &[f64]) -> Vec<f64> {
         (0..self.len()).map(|i| values[self.file(i)]).collect()
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     fn images_lie_with_their_channels_last() {
         let layout = Layout::of(&[1, 2, 2, 3]);
         let file: Vec<f64> = (0..12).map(f64::from).collect();
-        let inner = layout.from_file(&file);
+        let inner = layout.in_memory(&file);
         assert_eq!(inner[..4], [0.0, 6.0, 1.0, 7.0]);
         for i in 0..12 {
             assert_eq!(layout.inner(layout.file(i)), i);

@@ -11,7 +11,7 @@ use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::relax::Nonlinearity;
-use crate::step::{Affine, Dense, Id, Kind, Linear, Part, Step};
+use crate::step::{Affine, Id, Kind, Linear, Part, Step};
 
 /// A network as a function on real numbers, one image to a vector of outputs, with the file's
 /// weights.
@@ -223,7 +223,7 @@ impl Network {
         let scale = f64::from(scale.unwrap_or(1.0));
         let mut parts: [Vec<f64>; 4] = Default::default();
         for (mean, std) in mean.into_iter().zip(std) {
-            if !(std > 0.0) {
+            if std.is_nan() || std <= 0.0 {
                 return Err(Error::argument(format!("std must be positive, not {std}")));
             }
             // The quotient rounds once, and so does the shift, a product.
@@ -380,7 +380,7 @@ impl Network {
                 let block = block.into_dense(self.layouts[input]);
                 let layout = self.layouts[input];
                 states[input] = Some(match states[input].take() {
-                    Some(other) => other.plus(block, layout),
+                    Some(other) => other.plus(&block, layout),
                     None => block,
                 });
             }
@@ -388,15 +388,6 @@ impl Network {
         match states[0].take() {
             Some(block) => block.data,
             None => vec![0.0; self.inputs()],
-        }
-    }
-
-    /// The fully connected layer that makes the outputs, where one does, and its step.
-    pub(crate) fn last_dense(&self) -> Option<(usize, &Dense)> {
-        let position = self.producers[self.output]?;
-        match &self.steps[position].kind {
-            Kind::Linear(Linear::Dense(dense)) => Some((position, dense)),
-            _ => None,
         }
     }
 }

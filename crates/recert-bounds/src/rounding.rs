@@ -61,7 +61,7 @@ pub(crate) fn signed_scale(a: &mut [f64], positive: &[f64], negative: &[f64]) {
     }
 }
 
-#[inline(always)]
+#[inline]
 fn lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut sums = [0.0; 8];
     let (a, a_rest) = a.as_chunks::<8>();

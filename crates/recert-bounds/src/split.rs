@@ -15,7 +15,7 @@ pub struct Split {
 ///
 /// Where `z >= 0` is known, `multiplier z` is taken from a row's lower bound, and added where `z <= 0`
 /// is: nothing becomes larger within the half, whatever the multiplier, as long as it is not
-/// negative (Wang et al., *Beta-CROWN*, `NeurIPS` 2021).
+/// negative (Wang et al., *Beta-CROWN*, NeurIPS 2021).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constrained {
     /// The split.

@@ -24,10 +24,10 @@ impl Lowering<'_> {
         let count = layout.len();
         let affine = Affine {
             layout,
-            factor: layout.from_file(&factor),
-            shift: layout.from_file(&shift),
+            factor: layout.in_memory(&factor),
+            shift: layout.in_memory(&shift),
             factor_error: match factor_error {
-                Some(error) => layout.from_file(&error),
+                Some(error) => layout.in_memory(&error),
                 None => vec![0.0; count],
             },
             shift_error: vec![0.0; count],

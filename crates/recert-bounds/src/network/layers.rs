@@ -115,11 +115,6 @@ impl Lowering<'_> {
     /// Where windows of two spatial axes lie.
     fn window(&self, node: &Node, window: &GraphWindow, channels: usize) -> Result<Window> {
         let input = self.layouts[self.input(node, 0)?];
-        fn pair(values: &[usize]) -> Result<[usize; 2]> {
-            values
-                .try_into()
-                .map_err(|_| Error::unsupported("windows that do not have two spatial axes"))
-        }
         let [height, width] = pair(&window.output)?;
         Ok(Window {
             input,
@@ -352,6 +347,13 @@ impl Lowering<'_> {
         };
         Ok(self.step(vec![input], layout, Kind::MaxPool(pool)))
     }
+}
+
+/// The numbers of two spatial axes.
+fn pair(values: &[usize]) -> Result<[usize; 2]> {
+    values
+        .try_into()
+        .map_err(|_| Error::unsupported("windows that do not have two spatial axes"))
 }
 
 /// How many elements each window of an average pooling counts.

@@ -209,19 +209,17 @@ impl Lowering<'_> {
                 Some(_) => None,
                 None => Some(self.input(node, position)?),
             };
-            let mut next = 0;
             let map = Map::new(part.clone(), |index| {
                 let mut index = index.to_vec();
                 index[axis] += start;
                 Some(place(index, &along))
             });
-            for to in map.sources.into_iter().flatten() {
+            for (next, to) in map.sources.into_iter().flatten().enumerate() {
                 sources[to] = match (&constant, id) {
                     (Some((_, values)), _) => Err(values[next]),
                     (None, Some(id)) => Ok((total + self.layouts[id].inner(next)) as u32),
                     (None, None) => Err(0.0),
                 };
-                next += 1;
             }
             if let Some(id) = id {
                 total += self.layouts[id].len();

@@ -134,7 +134,9 @@ fn a_ball_within_a_box_has_tighter_bounds() {
     for _ in 0..200 {
         let mut step: Vec<f64> = (0..6).map(|_| random.unit() - 0.5).collect();
         let norm = step.iter().map(|s| s * s).sum::<f64>().sqrt();
-        step.iter_mut().for_each(|s| *s *= 0.0999 / norm);
+        for s in &mut step {
+            *s *= 0.0999 / norm;
+        }
         let x: Vec<f64> = centre.iter().zip(&step).map(|(c, s)| c + s).collect();
         for (i, y) in network.evaluate(&x).into_iter().enumerate() {
             assert!(in_ball[2 * i] <= y && in_ball[2 * i + 1] <= -y);

@@ -19,7 +19,9 @@ fn outputs(layers: &[Layer], x: &[i64], scale: u32, inputs: u32) -> Vec<i128> {
         x = y.collect();
         unit += scale;
         if i + 1 < layers.len() {
-            x.iter_mut().for_each(|x| *x = (*x).max(0));
+            for x in &mut x {
+                *x = (*x).max(0);
+            }
         }
     }
     x

@@ -18,6 +18,7 @@ fn pads(size: i64) -> AttributeProto {
 }
 
 /// Networks by what they are about; each has the input `x` and the output `y`.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, Net)> {
     let conv = |attributes: Vec<AttributeProto>, shape: &[usize]| {
         image()

@@ -60,15 +60,16 @@ pub(crate) fn network(layers: &[Layer], scale: u32) -> Network {
     let mut last = "x".to_owned();
     for (i, layer) in layers.iter().enumerate() {
         let (rows, columns) = (layer.bias.len(), layer.weights[0].len());
-        let weights = layer.weights.iter().flatten().map(|&w| w as f32 * unit);
+        let weights: Vec<f32> = layer
+            .weights
+            .iter()
+            .flatten()
+            .map(|&w| w as f32 * unit)
+            .collect();
         let bias: Vec<f32> = layer.bias.iter().map(|&b| b as f32 * unit).collect();
         let [w, b, y, r] = ["w", "b", "y", "r"].map(|name| format!("{name}{i}"));
         net = net
-            .floats(
-                &w,
-                &[columns, rows],
-                &transposed(weights.collect(), rows, columns),
-            )
+            .floats(&w, &[columns, rows], &transposed(&weights, rows, columns))
             .floats(&b, &[rows], &bias)
             .node("Gemm", &[&last, &w, &b], &y);
         last = y;
@@ -82,7 +83,7 @@ pub(crate) fn network(layers: &[Layer], scale: u32) -> Network {
     Network::new(&graph(&net)).expect("layers have bounds")
 }
 
-fn transposed(matrix: Vec<f32>, rows: usize, columns: usize) -> Vec<f32> {
+fn transposed(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let element = |i: usize| matrix[i % rows * columns + i / rows];
     (0..matrix.len()).map(element).collect()
 }
@@ -97,7 +98,7 @@ pub(crate) fn graph(net: &Net) -> Graph {
 pub(crate) fn both(outputs: usize) -> Rows {
     let row = |i: usize| {
         let mut row = vec![0.0; outputs];
-        row[i / 2] = if i % 2 == 0 { 1.0 } else { -1.0 };
+        row[i / 2] = if i.is_multiple_of(2) { 1.0 } else { -1.0 };
         row
     };
     Rows {
