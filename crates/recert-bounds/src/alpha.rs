@@ -65,7 +65,28 @@ pub struct Optimized {
 }
 
 /// Lower bounds of functions of the outputs as [`crate::lower`], with slopes that are chosen for
-/// each of them, from `start` on.
+/// each of them, from `start` on. The first step is the bound with those of `start`, so that none is
+/// looser. No bit depends on the memory.
+///
+/// ```
+/// use recert_bounds::{Ascent, Network, Options, Property, Region, Slopes, crown, lower, optimized};
+/// use recert_graph::{Builder, Model};
+///
+/// # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../recert-net/tests/golden/residual.onnx");
+/// let network = Network::for_labels(&Builder::new(&Model::read(path)?).build()?)?;
+/// let region = Region::linf(&vec![0.5; network.inputs()], 0.01)?;
+/// let rows = Property::label(network.outputs(), 0)?.rows();
+/// let (slopes, options) = (Slopes::default(), Options::default());
+/// let bounds = crown(&network, &region, options)?;
+/// let plain = lower(&network, &region, &bounds, &rows, &slopes, options)?;
+/// let ascent = Ascent { steps: 5, target: f64::INFINITY, ..Ascent::default() };
+/// let found = optimized(&network, &region, &bounds, &rows, &slopes, ascent, options)?;
+/// assert!(found.bounds.iter().zip(&plain).all(|(found, plain)| found >= plain));
+/// // The slopes prove the bounds.
+/// let again = lower(&network, &region, &bounds, &rows, &found.slopes, options)?;
+/// assert_eq!(again, found.bounds);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -101,6 +122,11 @@ pub fn optimized(
 /// The bounds of values before activations, tightened one activation after the other: each bound
 /// that [`crate::crown`] leaves unstable is improved with slopes of its own, until the neuron is
 /// stable or the steps are used up.
+///
+/// Each bound is at least as tight, yet a row that is carried back through them need not have a
+/// larger bound: the line above a ReLU on a shorter interval is higher beyond it, and a linear
+/// bound does not know that the argument never gets there. Where that matters, take the better of
+/// both.
 ///
 /// # Errors
 ///

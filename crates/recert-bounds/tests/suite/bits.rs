@@ -1,6 +1,6 @@
 //! What bounds do not depend on, and how they change with the region.
 
-use recert_bounds::{Network, Options, Region, Slopes, crown, interval, lower};
+use recert_bounds::{Linear, Network, Options, Region, Slopes, crown, interval, lower};
 use recert_graph::testing::{Net, ints};
 use recert_testing::test;
 
@@ -142,4 +142,96 @@ fn a_ball_within_a_box_has_tighter_bounds() {
             assert!(in_ball[2 * i] <= y && in_ball[2 * i + 1] <= -y);
         }
     }
+}
+
+/// Lower bounds of all outputs and their negatives by CROWN.
+fn ends(network: &Network, region: &Region) -> Vec<f64> {
+    let options = Options::default();
+    let bounds = crown(network, region, options).unwrap();
+    let rows = both(network.outputs());
+    lower(network, region, &bounds, &rows, &Slopes::default(), options).unwrap()
+}
+
+test!(inputs_linear_in_a_parameter_have_tighter_bounds);
+/// All pixels move along one direction, each with a little slack.
+fn inputs_linear_in_a_parameter_have_tighter_bounds() {
+    let network = residual();
+    let count = network.inputs();
+    let mut random = Random::new(31);
+    let start: Vec<f64> = (0..count).map(|_| random.unit()).collect();
+    let slope: Vec<f64> = (0..count).map(|_| 0.2 * random.unit() - 0.1).collect();
+    let slack = 1e-3;
+    let function = |by: f64| Linear {
+        offset: start.iter().map(|x| x + by).collect(),
+        slope: slope.clone(),
+    };
+    let at = |t: f64, by: f64| -> Vec<f64> {
+        start
+            .iter()
+            .zip(&slope)
+            .map(|(x, s)| x + s * t + by)
+            .collect()
+    };
+    let [first, last] = [at(-1.0, 0.0), at(1.0, 0.0)];
+    let pixel = |end: fn(f64, f64) -> f64, by: f64| {
+        first
+            .iter()
+            .zip(&last)
+            .map(|(&a, &b)| end(a, b) + by)
+            .collect::<Vec<f64>>()
+    };
+    let pixels = [pixel(f64::min, -slack), pixel(f64::max, slack)];
+    let in_box = ends(
+        &network,
+        &Region::Box {
+            lower: pixels[0].clone(),
+            upper: pixels[1].clone(),
+        },
+    );
+    let region = Region::Parametric {
+        parameters: [vec![-1.0], vec![1.0]],
+        lower: function(-slack),
+        upper: function(slack),
+        pixels,
+    };
+    let linear = ends(&network, &region);
+    assert!(in_box.iter().zip(&linear).all(|(a, b)| b > a));
+    for i in 0..=200 {
+        let t = f64::from(i) / 100.0 - 1.0;
+        let moved = at(t, 0.0)
+            .into_iter()
+            .map(|x| x + slack * (1.98 * random.unit() - 0.99));
+        let outputs = network.evaluate(&moved.collect::<Vec<_>>());
+        for (i, y) in outputs.into_iter().enumerate() {
+            assert!(linear[2 * i] <= y && linear[2 * i + 1] <= -y);
+        }
+    }
+}
+
+test!(normalization_before_the_network_is_part_of_it);
+fn normalization_before_the_network_is_part_of_it() {
+    let plain = residual();
+    let (mean, std) = ([0.25_f32, 0.5], [0.3_f32, 0.5]);
+    let network = plain.clone().normalized(&mean, &std, Some(2.0)).unwrap();
+    let mut random = Random::new(32);
+    let image: Vec<f64> = (0..network.inputs()).map(|_| random.unit()).collect();
+    let normalized = image.iter().enumerate().map(|(i, x)| {
+        let channel = i / 49;
+        2.0 * (x - f64::from(mean[channel])) / f64::from(std[channel])
+    });
+    let normalized: Vec<f64> = normalized.collect();
+    let want = plain.evaluate(&normalized);
+    let made = network.evaluate(&image);
+    let point = |x: &[f64]| Region::Box {
+        lower: x.to_vec(),
+        upper: x.to_vec(),
+    };
+    let bounds = ends(&network, &point(&image));
+    for (i, (want, made)) in want.into_iter().zip(made).enumerate() {
+        assert!((want - made).abs() < 1e-12);
+        assert!(bounds[2 * i] <= want && bounds[2 * i + 1] <= -want);
+        assert!(want - bounds[2 * i] < 1e-9);
+    }
+    assert!(plain.clone().normalized(&[0.5; 3], &[], None).is_err());
+    assert!(plain.normalized(&[], &[0.0], None).is_err());
 }
