@@ -20,7 +20,7 @@ use crate::split::Constrained;
 use crate::step::{Kind, Linear, Step};
 
 /// A block of more bytes than this is not carried at a time: it should fit a cache.
-const CACHED: usize = 2 << 20;
+const CACHED: usize = 1 << 19;
 
 /// Nor is one of more rows than this.
 const MOST_ROWS: usize = 256;

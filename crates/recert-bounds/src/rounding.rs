@@ -35,14 +35,25 @@ pub(crate) fn abs_dot(a: &[f64], b: &[f64]) -> f64 {
     lanes(a, b, |a, b| a.abs() * b)
 }
 
+/// The positive and the negative part of a number, one of which is 0; both NaN of NaN. Exact, and no
+/// branch.
+#[inline]
+fn parts(a: f64) -> (f64, f64) {
+    let size = a.abs();
+    (0.5 * (a + size), 0.5 * (a - size))
+}
+
 /// The sum of `a[i]` times the first vector's element where it is not negative, else the second's,
-/// in eight partial sums.
+/// in eight partial sums. A factor that is not finite makes it NaN.
 pub(crate) fn signed_dot(a: &[f64], positive: &[f64], negative: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a, a_rest) = a.as_chunks::<8>();
     let (p, p_rest) = positive.as_chunks::<8>();
     let (n, n_rest) = negative.as_chunks::<8>();
-    let term = |a: f64, p: f64, n: f64| a * if a >= 0.0 { p } else { n };
+    let term = |a: f64, p: f64, n: f64| {
+        let (above, below) = parts(a);
+        above * p + below * n
+    };
     for (a, (p, n)) in a.iter().zip(p.iter().zip(n)) {
         for lane in 0..8 {
             sums[lane] += term(a[lane], p[lane], n[lane]);
@@ -54,10 +65,12 @@ pub(crate) fn signed_dot(a: &[f64], positive: &[f64], negative: &[f64]) -> f64 {
 }
 
 /// Multiplies each `a[i]` by the first vector's element where it is not negative, else the
-/// second's.
+/// second's. A factor that is not finite makes it NaN.
 pub(crate) fn signed_scale(a: &mut [f64], positive: &[f64], negative: &[f64]) {
     for (a, (p, n)) in a.iter_mut().zip(positive.iter().zip(negative)) {
-        *a *= if *a >= 0.0 { *p } else { *n };
+        let (above, below) = parts(*a);
+        // One of the products is 0.
+        *a = above * p + below * n;
     }
 }
 
@@ -79,6 +92,24 @@ fn lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signs_choose_factors() {
+        let a = [1.5, -2.0, 0.0, -0.0, 3.0, -1.0, 0.1, -0.7, 5.0];
+        let (p, n) = ([2.0; 9], [3.0; 9]);
+        let want = a.map(|a| a * if a >= 0.0 { 2.0 } else { 3.0 });
+        let mut scaled = a;
+        signed_scale(&mut scaled, &p, &n);
+        assert_eq!(scaled, want);
+        assert!((signed_dot(&a, &p, &n) - want.iter().sum::<f64>()).abs() < 1e-14);
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut scaled = [bad, 1.0];
+            signed_scale(&mut scaled, &[1.0, bad], &[1.0; 2]);
+            assert!(scaled.iter().all(|a| !a.is_finite()));
+            assert!(!signed_dot(&[bad], &[1.0], &[1.0]).is_finite());
+            assert!(!signed_dot(&[1.0], &[bad], &[1.0]).is_finite());
+        }
+    }
 
     #[test]
     fn sums_keep_their_bounds() {

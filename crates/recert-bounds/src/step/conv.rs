@@ -5,7 +5,7 @@ use crate::block::Block;
 use crate::gemm;
 
 /// Coefficients of one product that exist at a time.
-const CHUNK: usize = 1 << 17;
+const CHUNK: usize = 1 << 16;
 
 /// A convolution. Element `[m, i, j, c]` of the weights lies at `[m][i][j][c]`, c counted
 /// within the group.
