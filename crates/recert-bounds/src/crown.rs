@@ -218,6 +218,7 @@ fn passed(
     options: Options,
 ) -> Result<Vec<f64>> {
     check_rows(network, rows)?;
+    slopes.check(network)?;
     let relaxation = Relaxation::of_bounds(network, region, bounds)?;
     let ground = Ground::new(region);
     let pass = Pass {

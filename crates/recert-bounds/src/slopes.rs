@@ -1,5 +1,8 @@
 //! The slopes of lower lines, which are free to choose.
 
+use crate::error::{Error, Result};
+use crate::network::Network;
+
 /// The slopes of the lines below activations that are not stable.
 ///
 /// A line through the origin lies below a ReLU with any slope in `[0, 1]`. By default, the slope is
@@ -23,6 +26,26 @@ pub struct ActivationSlopes {
 }
 
 impl Slopes {
+    /// Checks that the slopes are of neurons that a network has.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Argument`] with the activation at fault.
+    pub fn check(&self, network: &Network) -> Result<()> {
+        let activations = network.activations();
+        for (number, given) in self.activations.iter().enumerate() {
+            let neurons = activations
+                .get(number)
+                .map_or(0, |activation| activation.neurons);
+            if given.neurons.iter().any(|&neuron| neuron >= neurons) {
+                return Err(Error::argument(format!(
+                    "slopes of a neuron that activation {number} of the network does not have"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The slopes of an activation for a row: neurons and theirs, or nothing.
     pub(crate) fn of(&self, activation: usize, row: usize) -> Option<(&[usize], &[f64])> {
         let given = self.activations.get(activation)?;

@@ -1,7 +1,7 @@
 //! What is refused, and by which words; what cannot be computed proves nothing.
 
 use recert_bounds::{
-    ErrorKind, Network, Options, Property, Region, Slopes, crown, interval, lower,
+    ActivationSlopes, ErrorKind, Network, Options, Property, Region, Slopes, crown, interval, lower,
 };
 use recert_graph::stored::from_i64;
 use recert_graph::testing::Net;
@@ -91,6 +91,21 @@ fn arguments_that_do_not_fit_are_errors() {
         );
         assert_eq!(made.unwrap_err().kind(), ErrorKind::Argument);
     }
+    let beyond = Slopes {
+        activations: vec![ActivationSlopes {
+            neurons: vec![1_000_000],
+            slopes: vec![0.5],
+        }],
+    };
+    let made = lower(
+        &network,
+        &region,
+        &bounds,
+        &both(5),
+        &beyond,
+        Options::default(),
+    );
+    assert_eq!(made.unwrap_err().kind(), ErrorKind::Argument);
     let short = Region::linf(&[0.5; 3], 0.1).unwrap();
     assert_eq!(
         interval(&network, &short).unwrap_err().kind(),
