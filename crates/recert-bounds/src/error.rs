@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Argument,
     /// The memory allowed is less than a single row takes.
     Memory,
+    /// A file that cannot be read.
+    Io,
     /// A text that is no valid property, transformation or list of instances.
     Syntax,
 }

@@ -72,13 +72,7 @@ mod network;
 mod options;
 mod property;
 mod region;
-mod relax;
-mod relaxation;
-mod rounding;
-mod row_lines;
-mod slopes;
-mod split;
-mod step;
+pub mod vnnlib;
 
 pub use alpha::{Ascent, Optimized, optimized, tightened};
 pub use bounds::Bounds;
