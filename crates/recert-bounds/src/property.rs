@@ -198,13 +198,24 @@ impl Property {
 
     /// How far these outputs are from the unsafe set: over the conjunctions, the least of their
     /// most violated constraint's excess `coefficients . y - bound`. At most 0 inside the
-    /// set, and infinite where that is empty. For a label, the smallest margin.
+    /// set, and infinite where that is empty. For a label, the smallest margin. NaN where an
+    /// output that matters is NaN: such outputs are neither safe nor a counterexample.
     pub fn worst(&self, outputs: &[f64]) -> f64 {
-        let excess = |constraint: &Constraint| constraint.excess(outputs);
-        let conjunctions = self.unsafe_set.iter();
-        conjunctions
-            .map(|all| all.iter().map(excess).fold(f64::NEG_INFINITY, f64::max))
-            .fold(f64::INFINITY, f64::min)
+        // `f64::max` and `f64::min` would drop a NaN.
+        let pick = |a: f64, b: f64, second: bool| if second || b.is_nan() { b } else { a };
+        let conjunctions = self.unsafe_set.iter().map(|all| {
+            let excesses = all.iter().map(|constraint| constraint.excess(outputs));
+            excesses.fold(f64::NEG_INFINITY, |a, b| pick(a, b, b > a))
+        });
+        conjunctions.fold(f64::INFINITY, |a, b| pick(a, b, b < a))
+    }
+}
+
+impl Constraint {
+    /// `coefficients . y - bound`, computed in f64: at most 0 where the constraint holds.
+    pub fn excess(&self, outputs: &[f64]) -> f64 {
+        let terms = self.coefficients.iter();
+        terms.map(|&(i, a)| a * outputs[i]).sum::<f64>() - self.bound
     }
 }
 
@@ -260,6 +271,8 @@ mod tests {
         assert!(!property.verified(&[f64::NAN, f64::NAN, 1.0]));
         assert!(property.violated(&[1.0, 2.0]) && property.violated(&[9.0, -1.0]));
         assert!(!property.violated(&[1.0, 2.5]));
+        assert!(property.worst(&[f64::NAN, 9.0]).is_nan());
+        assert!(!property.violated(&[9.0, f64::NAN]));
         assert_eq!(rows.select(&[2]).coefficients, [0.0, 1.0]);
     }
 
