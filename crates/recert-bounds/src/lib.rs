@@ -58,7 +58,7 @@
 //! `tests/suite/layers.rs` then holds it to the reference interpreter.
 #![forbid(unsafe_code)]
 
-mod alpha;
+pub mod attack;
 mod backward;
 mod block;
 mod bounds;
