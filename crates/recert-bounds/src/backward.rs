@@ -312,7 +312,7 @@ impl Pass<'_> {
         let layout = network.layouts[step.output];
         match (&step.kind, &self.relaxation.steps[position]) {
             (Kind::Linear(linear), Relaxed::Linear(slack)) => {
-                if let Linear::Dense(_) = linear {
+                if let Linear::Dense(_) = linear.centre() {
                     block = block.into_dense(layout);
                 }
                 sums.take(&block, layout, Some(linear.bias()), slack);

@@ -54,31 +54,33 @@ pub fn interval(network: &Network, region: &Region) -> Result<Bounds> {
 /// As [`interval`]; [`crate::ErrorKind::Memory`] where a single row of coefficients does not fit the
 /// memory allowed.
 pub fn crown(network: &Network, region: &Region, options: Options) -> Result<Bounds> {
-    Ok(crown_relaxation(network, region, true, options)?.bounds)
+    Ok(crown_counted(network, region, options)?.0)
 }
 
-/// As [`crown`], but that the linear bounds of neurons that are not stable replace the intervals,
-/// even where these are tighter: the bounds that other verifiers, and what was published with them,
-/// are based on. They hold, but prove less.
+/// As [`crown`], with the number of rows that were carried backwards, over all layers: what the
+/// bounds cost, independent of the machine.
 ///
 /// # Errors
 ///
 /// As [`crown`].
-pub fn crown_without_intersection(
+pub fn crown_counted(
     network: &Network,
     region: &Region,
     options: Options,
-) -> Result<Bounds> {
-    Ok(crown_relaxation(network, region, false, options)?.bounds)
+) -> Result<(Bounds, usize)> {
+    let (relaxation, rows) = crown_relaxation(network, region, None, options)?;
+    Ok((relaxation.bounds, rows))
 }
 
-/// As [`crown`], with the relaxation that belongs to the bounds.
+/// As [`crown`], with the relaxation that belongs to the bounds, and the number of rows that were
+/// carried backwards. Bounds of values that are known already, and hold, are intersected with.
 pub(crate) fn crown_relaxation<'n>(
     network: &'n Network,
     region: &Region,
-    intersect: bool,
+    known: Option<&Bounds>,
     options: Options,
-) -> Result<Relaxation<'n>> {
+) -> Result<(Relaxation<'n>, usize)> {
+    let mut rows = 0;
     let mut relaxation = Relaxation::begun(network, region)?;
     let ground = Ground::new(region);
     let slopes = Slopes::default();
@@ -105,6 +107,7 @@ pub(crate) fn crown_relaxation<'n>(
                 splits: None,
                 stop: Stop::Input,
             };
+            rows += units.len();
             let found = pass.bounds(value, Start::Units(&units), options)?;
             let mut lower = relaxation.bounds.lower[value].clone();
             let mut upper = relaxation.bounds.upper[value].clone();
@@ -120,6 +123,9 @@ pub(crate) fn crown_relaxation<'n>(
             }
         }
         relaxation.push(position);
+        if let Some(known) = known {
+            relaxation.tighten(step.output, &known.lower[step.output], &known.upper[step.output]);
+        }
         exact[step.output] = match (&step.kind, exact[value]) {
             (Kind::Linear(Linear::Affine(_)), exact) => exact,
             (Kind::Linear(_), Exact::Box) => Exact::Bounds,
@@ -131,7 +137,7 @@ pub(crate) fn crown_relaxation<'n>(
             _ => Exact::No,
         };
     }
-    Ok(relaxation)
+    Ok((relaxation, rows))
 }
 
 /// What is known of a value's intervals.

@@ -47,6 +47,8 @@ pub struct Network {
     pub(crate) numbers: Vec<Option<usize>>,
     /// The step that makes each value.
     pub(crate) producers: Vec<Option<usize>>,
+    /// The first `Gemm` whose weights here are the file's times a number, where there is one.
+    pub(crate) scaled: Option<String>,
 }
 
 /// A non-linear step of a network.
@@ -108,6 +110,7 @@ impl Network {
             activations: Vec::new(),
             numbers: Vec::new(),
             producers: Vec::new(),
+            scaled: None,
         };
         network.index();
         network

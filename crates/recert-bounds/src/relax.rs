@@ -65,6 +65,15 @@ impl Nonlinearity {
         }
     }
 
+    /// The least and the largest slope between any two points of the function.
+    pub(crate) fn slopes(&self) -> [f64; 2] {
+        match self {
+            Self::Relu | Self::SShaped(SShaped::Tanh) => [0.0, 1.0],
+            Self::Piecewise(piecewise) => piecewise.slope_range(),
+            Self::SShaped(SShaped::Sigmoid) => [0.0, 0.25],
+        }
+    }
+
     /// Bounds of the function on `[l, u]`.
     pub(crate) fn range(&self, l: f64, u: f64) -> (f64, f64) {
         match self {

@@ -5,6 +5,7 @@ pub(crate) mod conv;
 pub(crate) mod dense;
 pub(crate) mod depthwise;
 pub(crate) mod rearrange;
+pub(crate) mod spread;
 pub(crate) mod window;
 
 use crate::block::Block;
@@ -15,6 +16,7 @@ pub(crate) use conv::Conv;
 pub(crate) use dense::Dense;
 pub(crate) use depthwise::Depthwise;
 pub(crate) use rearrange::Rearrange;
+pub(crate) use spread::Spread;
 pub(crate) use window::Window;
 
 /// The value of a step or the network's input, by its number.
@@ -49,6 +51,8 @@ pub(crate) enum Linear {
     Conv(Conv),
     Depthwise(Depthwise),
     Affine(Affine),
+    /// Any layer near one.
+    Spread(Box<Spread>),
 }
 
 /// Which of a step's two matrices is multiplied by.
@@ -64,13 +68,22 @@ pub(crate) enum Part {
 }
 
 impl Linear {
-    /// `W x + b` or `|W| x` for each row `x`.
+    /// The layer itself, and of a family the one in its middle.
+    pub(crate) fn centre(&self) -> &Self {
+        match self {
+            Self::Spread(spread) => &spread.centre,
+            linear => linear,
+        }
+    }
+
+    /// `W x + b`, `W x` or `|W| x` for each row `x`.
     pub(crate) fn forward(&self, x: &[f64], part: Part) -> Vec<f64> {
         match self {
             Self::Dense(dense) => dense.forward(x, part),
             Self::Conv(conv) => conv.forward(x, part),
             Self::Depthwise(depthwise) => depthwise.forward(x, part),
             Self::Affine(affine) => affine.forward(x, part),
+            Self::Spread(spread) => spread.centre.forward(x, part),
         }
     }
 
@@ -81,6 +94,7 @@ impl Linear {
             Self::Conv(conv) => conv.backward(&block),
             Self::Depthwise(depthwise) => depthwise.backward(&block),
             Self::Affine(affine) => affine.backward(block),
+            Self::Spread(spread) => spread.centre.backward(block),
         }
     }
 
@@ -90,7 +104,8 @@ impl Linear {
         match self {
             Self::Dense(dense) => Some(dense.unit_rows(units)),
             Self::Conv(conv) => conv.unit_rows(units),
-            Self::Depthwise(_) | Self::Affine(_) => None,
+            // Of a family, no row of W is exact.
+            Self::Depthwise(_) | Self::Affine(_) | Self::Spread(_) => None,
         }
     }
 
@@ -101,6 +116,7 @@ impl Linear {
             Self::Conv(conv) => &conv.bias,
             Self::Depthwise(depthwise) => &depthwise.bias,
             Self::Affine(affine) => &affine.shift,
+            Self::Spread(spread) => spread.centre.bias(),
         }
     }
 
@@ -111,6 +127,7 @@ impl Linear {
             Self::Conv(conv) => conv.terms(),
             Self::Depthwise(depthwise) => depthwise.window.taps() + 1,
             Self::Affine(_) => 2,
+            Self::Spread(spread) => spread.centre.terms(),
         }
     }
 
@@ -119,7 +136,19 @@ impl Linear {
     pub(crate) fn deviation(&self, size: &[f64]) -> Option<Vec<f64>> {
         match self {
             Self::Affine(affine) => affine.deviation(size),
+            Self::Spread(spread) => Some(spread.deviation(size)),
             _ => None,
+        }
+    }
+
+    /// The number of coefficients that an element of the output depends on, and their layout.
+    pub(crate) fn input_layout(&self) -> Layout {
+        match self {
+            Self::Dense(dense) => Layout::flat(dense.inputs()),
+            Self::Conv(conv) => conv.window.input,
+            Self::Depthwise(depthwise) => depthwise.window.input,
+            Self::Affine(affine) => affine.layout,
+            Self::Spread(spread) => spread.centre.input_layout(),
         }
     }
 }

@@ -25,6 +25,9 @@ impl Lowering<'_> {
                 let &[rows, columns] = &shape[..] else {
                     return Err(Error::unsupported("weights that are no matrix"));
                 };
+                if *alpha != 1.0 || *beta != 1.0 {
+                    self.scaled.get_or_insert_with(|| node.name.clone());
+                }
                 // Products of two float32 are exact in f64.
                 let alpha = f64::from(*alpha);
                 let weights = weights.into_iter().map(|w| w * alpha).collect();
@@ -159,6 +162,7 @@ impl Lowering<'_> {
                 window,
                 weights,
                 bias,
+                of_file: true,
             };
             return Ok(self.linear(input, made, Linear::Depthwise(depthwise)));
         }
@@ -293,6 +297,7 @@ impl Lowering<'_> {
         let sum = Depthwise {
             weights: vec![1.0; window.taps() * layout.channels],
             bias: vec![0.0; layout.len()],
+            of_file: false,
             window,
         };
         let sum = self.linear(input, layout, Linear::Depthwise(sum));

@@ -28,6 +28,7 @@ pub(super) fn lowered(graph: &Graph, drop_softmax: bool) -> Result<Network> {
         layouts: Vec::new(),
         steps: Vec::new(),
         name: String::new(),
+        scaled: None,
     };
     let shape = graph.value(input).shape.at(1);
     let layout = checked_layout(&shape).map_err(|error| error.at("the input"))?;
@@ -59,12 +60,9 @@ pub(super) fn lowered(graph: &Graph, drop_softmax: bool) -> Result<Network> {
     };
     "output".clone_into(&mut lowering.name);
     let made = lowering.in_file_order(made);
-    Ok(Network::assembled(
-        shape,
-        lowering.layouts,
-        lowering.steps,
-        made,
-    ))
+    let mut network = Network::assembled(shape, lowering.layouts, lowering.steps, made);
+    network.scaled = lowering.scaled;
+    Ok(network)
 }
 
 /// The layout of a tensor of this shape, if it is of a size that is computed here.
@@ -86,6 +84,8 @@ pub(super) struct Lowering<'g> {
     pub(super) steps: Vec<Step>,
     /// The node that is lowered.
     pub(super) name: String,
+    /// The first `Gemm` whose weights are not the file's, but multiplied by a number.
+    pub(super) scaled: Option<String>,
 }
 
 impl Lowering<'_> {

@@ -52,6 +52,15 @@ impl Piecewise {
         }
     }
 
+    /// The least and the largest slope.
+    pub(crate) fn slope_range(&self) -> [f64; 2] {
+        let slopes = || self.slopes.iter().copied();
+        [
+            slopes().fold(f64::INFINITY, f64::min),
+            slopes().fold(f64::NEG_INFINITY, f64::max),
+        ]
+    }
+
     /// Which piece `x` lies in.
     fn piece(&self, x: f64) -> usize {
         self.vertices.partition_point(|[vertex, _]| *vertex <= x)

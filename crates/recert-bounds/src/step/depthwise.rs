@@ -10,6 +10,8 @@ pub(crate) struct Depthwise {
     pub(crate) weights: Vec<f64>,
     /// One number an element of the output.
     pub(crate) bias: Vec<f64>,
+    /// Whether these are weights of the file, rather than those of a sum.
+    pub(crate) of_file: bool,
 }
 
 impl Depthwise {
