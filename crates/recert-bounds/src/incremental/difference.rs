@@ -174,14 +174,17 @@ fn linear(of_f: &Linear, of_h: &Linear, e: &Around, x: &Around) -> Result<[Vec<f
         let parts = around.centre.iter().zip(&around.radius);
         parts.map(|(c, r)| r + share * (c.abs() + r)).collect()
     };
-    let mut centre = of_h.forward(&e.centre, Part::Weights);
+    // `W_h e` is what the layer makes of e, less its bias.
+    let mut centre = of_h.forward(&e.centre, Part::Whole);
     let mut radius = of_h.forward(&charged(e), Part::Magnitudes);
     let moved = change.forward(&x.centre, Part::Whole);
     let spread = change.forward(&charged(x), Part::Magnitudes);
     let terms = of_h.terms() as f64;
     for i in 0..centre.len() {
-        centre[i] += moved[i];
-        radius[i] += spread[i] + share * (change.bias()[i].abs() + centre[i].abs());
+        let bias = of_h.bias()[i];
+        centre[i] = (centre[i] - bias) + moved[i];
+        let added = change.bias()[i].abs() + centre[i].abs() + 2.0 * bias.abs();
+        radius[i] += spread[i] + share * added;
         radius[i] = radius[i] * INFLATE + 4.0 * terms * TINY;
     }
     let x_size = x.magnitudes();
