@@ -3,7 +3,8 @@
 //!
 //! ```sh
 //! cargo run --release -p recert-bounds --example incremental -- \
-//!     NETWORK DATA EPS CHANGED[,CHANGED..] [images=N] [start=N] [mean=.,.,.] [std=.,.,.]
+//!     NETWORK DATA EPS CHANGED[,CHANGED..] \
+//!     [images=N] [start=N] [mean=.,.,.] [std=.,.,.] [search=NODES]
 //! ```
 //!
 //! EPS is the radius of an L-inf ball in units of pixels in [0, 1], a number or a fraction. CHANGED is
@@ -16,13 +17,18 @@
 //! - `scratch`: CROWN of the changed network or family;
 //! - `margins`, `values`, `layers`: a transfer up to that step, time and rows of the steps
 //!   before included.
+//!
+//! With `search=NODES`, images that CROWN does not verify for NETWORK are searched by branch and bound
+//! of at most that many parts, and where that verifies them, the changed networks are too: from the
+//! whole region (`search`), and from the parts of NETWORK's proof (`parts`). The last column then
+//! counts parts, and the seconds are of one run without the bounds of values.
 
 use std::error::Error;
 use std::time::Instant;
 
 use recert_bounds::{
-    Bounds, Known, Network, Options, Property, Region, Reuse, Slopes, Within, crown_counted, lower,
-    transfer,
+    Bounds, Known, Leaf, Network, Options, Outcome, Property, Region, Reuse, Search, Slopes,
+    Within, branch_and_bound_from, crown_counted, lower, transfer,
 };
 use recert_data::{DataSpec, Dataset};
 use recert_graph::{Builder, Model};
@@ -45,6 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let changed = next("CHANGED")?;
     let [mut images, mut start] = [data.len() as u32, 0];
     let [mut mean, mut std] = [Vec::new(), Vec::new()];
+    let mut nodes = 0;
     for argument in given {
         let (name, value) = argument.split_once('=').unwrap_or((&argument, ""));
         match name {
@@ -52,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "start" => start = value.parse()?,
             "mean" => mean = numbers(value)?,
             "std" => std = numbers(value)?,
+            "search" => nodes = value.parse()?,
             _ => return Err(format!("there is no argument {argument}").into()),
         }
     }
@@ -88,28 +96,42 @@ fn main() -> Result<(), Box<dyn Error>> {
         let label = data.label(i).ok_or("an image without a label")? as usize;
         let property = Property::label(network.outputs(), label)?;
         let region = Region::linf(&pixels, epsilon)?;
-        image_rows(
-            &network,
-            &others,
-            &region,
-            &property,
-            &pixels,
-            &format!("{i}\t{label}"),
-        )?;
+        let problem = Problem {
+            region,
+            property,
+            pixels,
+            nodes,
+            start: format!("{i}\t{label}"),
+        };
+        image_rows(&network, &others, &problem)?;
     }
     Ok(())
+}
+
+/// What is to be verified, and how far.
+struct Problem {
+    region: Region,
+    property: Property,
+    pixels: Vec<f64>,
+    /// The most parts of a search; 0 for none.
+    nodes: usize,
+    /// The first columns of its rows.
+    start: String,
 }
 
 /// Prints the rows of an image that the network classifies rightly.
 fn image_rows(
     network: &Network,
     others: &[Changed],
-    region: &Region,
-    property: &Property,
-    pixels: &[f64],
-    start: &str,
+    problem: &Problem,
 ) -> Result<(), Box<dyn Error>> {
-    let right = |network: &Network| !property.violated(&network.evaluate(pixels));
+    let Problem {
+        region,
+        property,
+        start,
+        ..
+    } = problem;
+    let right = |network: &Network| !property.violated(&network.evaluate(&problem.pixels));
     if !right(network) {
         println!("{start}\t-\tknown\twrong\t\t0\t0");
         return Ok(());
@@ -117,14 +139,24 @@ fn image_rows(
     let (slopes, options) = (Slopes::default(), Options::default());
     let (known, bounds) = from_scratch(network, region, property)?;
     print_row(&format!("{start}\t-\tknown"), property, &known);
+    let mut leaves = None;
+    if problem.nodes > 0 && !property.verified(&known.lower) {
+        leaves = searched(network, &bounds, problem, &[], "-\tsearch")?;
+    }
     for other in others {
         let start = format!("{start}\t{}", other.name);
         if !right(&other.network) {
             println!("{start}\tscratch\twrong\t\t0\t0");
             continue;
         }
-        let (found, _) = from_scratch(&other.network, region, property)?;
+        let (found, of_other) = from_scratch(&other.network, region, property)?;
         print_row(&format!("{start}\tscratch"), property, &found);
+        if let Some(leaves) = &leaves {
+            for (way, leaves) in [("search", &[][..]), ("parts", &leaves[..])] {
+                let columns = format!("{}\t{way}", other.name);
+                searched(&other.network, &of_other, problem, leaves, &columns)?;
+            }
+        }
         if other.family {
             continue;
         }
@@ -151,6 +183,43 @@ fn image_rows(
         }
     }
     Ok(())
+}
+
+/// Prints the row of a search, and returns the parts of its proof.
+fn searched(
+    network: &Network,
+    bounds: &Bounds,
+    problem: &Problem,
+    leaves: &[Vec<Leaf>],
+    columns: &str,
+) -> Result<Option<Vec<Vec<Leaf>>>, Box<dyn Error>> {
+    let search = Search {
+        nodes: problem.nodes,
+        ..Search::default()
+    };
+    let begun = Clock::start();
+    let outcome = branch_and_bound_from(
+        network,
+        &problem.region,
+        bounds,
+        &problem.property,
+        &Slopes::default(),
+        leaves,
+        search,
+        Options::default(),
+    )?;
+    let seconds = begun.seconds();
+    let (verdict, nodes, found) = match outcome {
+        Outcome::Verified { leaves, nodes } => ("verified", nodes, Some(leaves)),
+        Outcome::Candidate { nodes, .. } => ("falsified", nodes, None),
+        Outcome::Unknown { nodes, .. } => ("unknown", nodes, None),
+        _ => ("unknown", 0, None),
+    };
+    println!(
+        "{}\t{columns}\t{verdict}\t\t{seconds:.6}\t{nodes}",
+        problem.start
+    );
+    Ok(found)
 }
 
 /// What a way found, and what it took.

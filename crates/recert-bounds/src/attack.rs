@@ -68,6 +68,9 @@ const CLEAR: f64 = 1e-4;
 /// The length of the first step, as a share of the region's half-width or radius.
 const FIRST_STEP: f64 = 0.5;
 
+/// The gradient of `cotangent . f` at a point, given both.
+type Gradient<'f> = dyn Fn(&[f64], &[f64]) -> Vec<f64> + 'f;
+
 impl Attack {
     /// Searches a region for an input with outputs in the property's unsafe set, and returns the
     /// first that is clearly in it, or the one deepest in it where none is.
@@ -100,7 +103,7 @@ impl Attack {
     fn search_in(
         &self,
         evaluate: &dyn Fn(&[f64]) -> Vec<f64>,
-        gradient: &dyn Fn(&[f64], &[f64]) -> Vec<f64>,
+        gradient: &Gradient<'_>,
         region: &Region,
         property: &Property,
     ) -> Result<Option<Counterexample>> {

@@ -222,7 +222,9 @@ fn radius(linear: &Linear, within: Within) -> Linear {
         *weights = within.weight_radii(weights, linear.bias().len(), &|i| linear.channel(i));
     }
     if let Some(bias) = radius.bias_mut() {
-        bias.iter_mut().for_each(|b| *b = within.float_radius(*b));
+        for bias in bias {
+            *bias = within.float_radius(*bias);
+        }
     }
     if let Linear::Affine(affine) = &mut radius {
         for zeros in [

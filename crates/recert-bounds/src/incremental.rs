@@ -26,7 +26,7 @@ use crate::crown::{check_rows, crown_relaxation, lower};
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::options::Options;
-use crate::property::{Property, Rows};
+use crate::property::Property;
 use crate::region::Region;
 use crate::slopes::Slopes;
 

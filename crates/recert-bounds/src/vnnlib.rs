@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Source: Demarchi, Guidotti, Pulina and Tacchella, "Supporting standardization of neural networks
-//! verification with VNN-LIB and CoCoNet", FoMLAS 2023, and the competition's rules.
+//! verification with VNN-LIB and `CoCoNet`", `FoMLAS` 2023, and the competition's rules.
 
 mod cases;
 mod decimal;

@@ -87,8 +87,8 @@ impl<'r> Place<'r> {
 
     /// Moves against the direction, by a share of the region's half-width (a box, each element by
     /// the sign) or radius (a ball). Whether the point moved.
-    pub(super) fn descend(&self, x: &mut Vec<f64>, direction: &[f64], share: f64) -> bool {
-        let before = x.clone();
+    pub(super) fn descend(&self, x: &mut [f64], direction: &[f64], share: f64) -> bool {
+        let before = x.to_vec();
         if let Region::Ball { radius, .. } = self.region {
             let length = norm(direction);
             if !(length > 0.0 && length.is_finite()) {
@@ -107,11 +107,11 @@ impl<'r> Place<'r> {
             }
         }
         self.settle(x);
-        *x != before
+        *x != before[..]
     }
 
     /// Moves a point to a near one that float32 holds and that lies in the region.
-    fn settle(&self, x: &mut Vec<f64>) {
+    fn settle(&self, x: &mut [f64]) {
         self.round(x);
         let Region::Ball { centre, radius, .. } = self.region else {
             return;
@@ -161,7 +161,7 @@ fn norm_between(x: &[f64], y: &[f64]) -> f64 {
     squares.sum::<f64>().sqrt()
 }
 
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): enough for starts that differ.
+/// `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014): enough for starts that differ.
 #[derive(Debug)]
 pub(super) struct Random(u64);
 

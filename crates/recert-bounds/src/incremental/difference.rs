@@ -6,11 +6,11 @@
 //! - `W_h e + (W_h - W_f) x + (b_h - b_f)` for a linear layer, by interval arithmetic from bounds
 //!   of `e` and of `x`;
 //! - `s e` for a function of each element, with a slope `s` between its least and its largest; for
-//!   a ReLU 0 where both are inactive, `e` where both are active, and no more than either can be;
+//!   a `Relu` 0 where both are inactive, `e` where both are active, and no more than either can be;
 //! - between the least and the largest `e` of a window for a maximum.
 //!
 //! That takes one forward pass, where bounds of h from scratch take a backward pass for every
-//! layer. Source: Paulsen, Wang and Wang, "ReluDiff: differential verification of deep neural
+//! layer. Source: Paulsen, Wang and Wang, "`ReluDiff`: differential verification of deep neural
 //! networks", ICSE 2020, with the linear layers of two different weights taken as one.
 
 use recert_num::directed::{add_down, add_up, mul_down, mul_up};

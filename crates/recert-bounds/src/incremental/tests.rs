@@ -5,7 +5,7 @@ use recert_graph::testing::noise;
 use super::*;
 use crate::family::Within;
 use crate::family::tests::networks;
-use crate::{ErrorKind, crown, interval};
+use crate::{ErrorKind, Rows, crown, interval};
 
 const OPTIONS: Options = Options {
     memory: 64 << 20,

@@ -166,10 +166,14 @@ fn expanded<'a>(formula: &'a Formula, tokens: &Tokens<'_>) -> Result<Vec<Alterna
                 match part {
                     // The common case: no copies.
                     Formula::Atom(Atom::Input { index, bound }) => {
-                        all.iter_mut().for_each(|a| a.inputs.push((*index, *bound)));
+                        for alternative in &mut all {
+                            alternative.inputs.push((*index, *bound));
+                        }
                     }
                     Formula::Atom(Atom::Outputs(row)) => {
-                        all.iter_mut().for_each(|a| a.rows.push(row));
+                        for alternative in &mut all {
+                            alternative.rows.push(row);
+                        }
                     }
                     _ => all = product(&all, &expanded(part, tokens)?, tokens)?,
                 }
