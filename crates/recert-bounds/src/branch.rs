@@ -13,7 +13,8 @@ use std::time::Instant;
 use crate::alpha::{Ascent, Problem, State, minimizers};
 use crate::backward::{Pass, Start, Stop, Tape};
 use crate::bounds::Bounds;
-use crate::error::Result;
+use crate::cover::covers;
+use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::network::Network;
 use crate::options::Options;
@@ -165,6 +166,36 @@ pub fn branch_and_bound(
     search: Search,
     options: Options,
 ) -> Result<Outcome> {
+    branch_and_bound_from(network, region, bounds, property, start, &[], search, options)
+}
+
+/// The same, where parts are known into which the region had to be split for another network: for
+/// each conjunction that has several, the search begins with these, their slopes and their
+/// multipliers, rather than with the whole region. What was proved of the other network does not
+/// matter for what is proved of this one.
+///
+/// Source: Ugare, Banerjee, Misailovic and Singh, *Incremental verification of neural networks*,
+/// PLDI 2023 (IVAN).
+///
+/// # Errors
+///
+/// As [`branch_and_bound`]; [`crate::ErrorKind::Argument`] where leaves are not of this property and
+/// network, or do not cover the region.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a problem, where to begin, and what a search may take"
+)]
+pub fn branch_and_bound_from(
+    network: &Network,
+    region: &Region,
+    bounds: &Bounds,
+    property: &Property,
+    start: &Slopes,
+    leaves: &[Vec<Leaf>],
+    search: Search,
+    options: Options,
+) -> Result<Outcome> {
+    check_leaves(network, property, leaves)?;
     let rows = property.rows();
     crate::crown::check_rows(network, &rows)?;
     let relaxation = Relaxation::of_bounds(network, region, bounds)?;
@@ -180,13 +211,14 @@ pub fn branch_and_bound(
         nodes: 0,
         candidate: None,
     };
-    let mut leaves = Vec::new();
+    let mut proved_parts = Vec::new();
     let mut first = 0;
-    for conjunction in property.unsafe_set() {
+    for (number, conjunction) in property.unsafe_set().iter().enumerate() {
         let range = first..first + conjunction.len();
         first = range.end;
-        match tree.conjunction(range)? {
-            Ok(proved) => leaves.push(proved),
+        let known = leaves.get(number).map_or(&[][..], |leaves| &leaves[..]);
+        match tree.conjunction(range, known)? {
+            Ok(proved) => proved_parts.push(proved),
             Err(bound) => {
                 let nodes = tree.nodes;
                 return Ok(match tree.candidate {
@@ -197,9 +229,59 @@ pub fn branch_and_bound(
         }
     }
     Ok(Outcome::Verified {
-        leaves,
+        leaves: proved_parts,
         nodes: tree.nodes,
     })
+}
+
+/// Checks that leaves are of a property and a network, and cover the region.
+fn check_leaves(network: &Network, property: &Property, leaves: &[Vec<Leaf>]) -> Result<()> {
+    // The neurons of each activation that may be split: none where 0 does not part it into lines.
+    let splittable: Vec<usize> = (network.steps.iter())
+        .filter_map(|step| match &step.kind {
+            Kind::Elementwise(function) => Some(match function.free_slopes() {
+                Some(_) => network.layouts[step.output].len(),
+                None => 0,
+            }),
+            Kind::MaxPool(_) => Some(0),
+            _ => None,
+        })
+        .collect();
+    let mut first = 0;
+    for (number, conjunction) in property.unsafe_set().iter().enumerate() {
+        let rows = first..first + conjunction.len();
+        first = rows.end;
+        let Some(parts) = leaves.get(number).filter(|parts| !parts.is_empty()) else {
+            continue;
+        };
+        let fits = |leaf: &Leaf| {
+            let split = |constrained: &Constrained| {
+                let Split {
+                    activation, neuron, ..
+                } = constrained.split;
+                splittable.get(activation).is_some_and(|&count| neuron < count)
+            };
+            let chosen = leaf.slopes.activations.iter().enumerate();
+            rows.contains(&leaf.row)
+                && leaf.splits.iter().all(split)
+                && chosen.into_iter().all(|(i, slopes)| {
+                    let count = splittable.get(i).copied().unwrap_or(0);
+                    slopes.slopes.len() == slopes.neurons.len()
+                        && slopes.neurons.iter().all(|neuron| *neuron < count)
+                })
+        };
+        if !parts.iter().all(fits) {
+            return Err(Error::argument(format!(
+                "the known parts of conjunction {number} are not of this network and property"
+            )));
+        }
+        if !covers(parts) {
+            return Err(Error::argument(format!(
+                "the known parts of conjunction {number} do not cover the region"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A search, over all conjunctions.
@@ -218,10 +300,42 @@ struct Tree<'a> {
 impl Tree<'_> {
     /// Proves that one of some rows is positive everywhere: the leaves, or the least bound of what
     /// is open.
-    fn conjunction(&mut self, rows: std::ops::Range<usize>) -> Result<Result<Vec<Leaf>, f64>> {
+    fn conjunction(
+        &mut self,
+        rows: std::ops::Range<usize>,
+        known: &[Leaf],
+    ) -> Result<Result<Vec<Leaf>, f64>> {
         let mut leaves = Vec::new();
         let mut open: BinaryHeap<Part> = BinaryHeap::new();
         let mut made = 0;
+        if known.len() > 1 {
+            for some in known.chunks(self.search.batch.max(1)) {
+                let late = self.search.deadline.is_some_and(|end| Instant::now() >= end);
+                if self.candidate.is_some() || late || self.nodes >= self.search.nodes {
+                    return Ok(Err(f64::NEG_INFINITY));
+                }
+                let parts = some.iter().map(|leaf| {
+                    made += 1;
+                    Part {
+                        bound: f64::NEG_INFINITY,
+                        number: made,
+                        splits: leaf.splits.clone(),
+                        slopes: leaf.slopes.clone(),
+                        row: leaf.row,
+                        next: None,
+                    }
+                });
+                let parts = parts.collect();
+                for part in self.bounded(parts, self.search.part)? {
+                    if part.bound > 0.0 {
+                        leaves.push(leaf(part));
+                    } else {
+                        open.push(part);
+                    }
+                }
+            }
+            return self.pursued(open, leaves, made);
+        }
         // Each row on the whole region; the most promising is pursued.
         let roots = rows.clone().map(|row| Part {
             bound: f64::NEG_INFINITY,
@@ -240,6 +354,16 @@ impl Tree<'_> {
             return Ok(Ok(vec![leaf(root)]));
         }
         open.push(root);
+        self.pursued(open, leaves, made)
+    }
+
+    /// Splits open parts until all are proved: the leaves, or the least bound of what is open.
+    fn pursued(
+        &mut self,
+        mut open: BinaryHeap<Part>,
+        mut leaves: Vec<Leaf>,
+        mut made: usize,
+    ) -> Result<Result<Vec<Leaf>, f64>> {
         while let Some(least) = open.peek().map(|part| part.bound) {
             let late = self
                 .search

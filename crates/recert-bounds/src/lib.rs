@@ -63,6 +63,7 @@ mod backward;
 mod block;
 mod bounds;
 mod branch;
+mod cover;
 mod crown;
 mod error;
 mod family;
@@ -78,6 +79,7 @@ pub mod vnnlib;
 
 pub use alpha::{Ascent, Optimized, optimized, tightened};
 pub use bounds::Bounds;
+pub use branch::{Leaf, Outcome, Search, branch_and_bound, branch_and_bound_from};
 pub use crown::{crown, crown_counted, interval, lower, lower_interval};
 pub use error::{Error, ErrorKind, Result};
 pub use family::Within;

@@ -7,6 +7,7 @@ mod layers;
 mod made;
 mod published;
 mod refused;
+mod resumed;
 mod search;
 
 fn main() -> std::process::ExitCode {
