@@ -135,6 +135,7 @@ pub fn transfer(
     if most == Reuse::Margins || property.verified(&result.lower) {
         return Ok(result);
     }
+    result.bounds = intersected(changed, region, &result.bounds)?;
     if found.is_some() {
         result.by = Reuse::Values;
         result.rows += rows.len();
@@ -152,7 +153,8 @@ pub fn transfer(
         }
     }
     result.by = Reuse::Layers;
-    let (relaxation, carried) = crown_relaxation(changed, region, Some(&result.bounds), options)?;
+    let (relaxation, carried) =
+        crown_relaxation(changed, region, Some(&result.bounds), true, options)?;
     result.bounds = relaxation.bounds;
     result.rows += carried + rows.len();
     let again = lower(
