@@ -326,7 +326,7 @@ impl Tree<'_> {
                     }
                 });
                 let parts = parts.collect();
-                for part in self.bounded(parts, self.search.part)? {
+                for part in self.bounded(parts, self.search.root)? {
                     if part.bound > 0.0 {
                         leaves.push(leaf(part));
                     } else {
