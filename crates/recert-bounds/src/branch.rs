@@ -166,7 +166,16 @@ pub fn branch_and_bound(
     search: Search,
     options: Options,
 ) -> Result<Outcome> {
-    branch_and_bound_from(network, region, bounds, property, start, &[], search, options)
+    branch_and_bound_from(
+        network,
+        region,
+        bounds,
+        property,
+        start,
+        &[],
+        search,
+        options,
+    )
 }
 
 /// The same, where parts are known into which the region had to be split for another network: for
@@ -259,7 +268,9 @@ fn check_leaves(network: &Network, property: &Property, leaves: &[Vec<Leaf>]) ->
                 let Split {
                     activation, neuron, ..
                 } = constrained.split;
-                splittable.get(activation).is_some_and(|&count| neuron < count)
+                splittable
+                    .get(activation)
+                    .is_some_and(|&count| neuron < count)
             };
             let chosen = leaf.slopes.activations.iter().enumerate();
             rows.contains(&leaf.row)
@@ -310,7 +321,10 @@ impl Tree<'_> {
         let mut made = 0;
         if known.len() > 1 {
             for some in known.chunks(self.search.batch.max(1)) {
-                let late = self.search.deadline.is_some_and(|end| Instant::now() >= end);
+                let late = self
+                    .search
+                    .deadline
+                    .is_some_and(|end| Instant::now() >= end);
                 if self.candidate.is_some() || late || self.nodes >= self.search.nodes {
                     return Ok(Err(f64::NEG_INFINITY));
                 }

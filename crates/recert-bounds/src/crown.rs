@@ -124,7 +124,11 @@ pub(crate) fn crown_relaxation<'n>(
         }
         relaxation.push(position);
         if let Some(known) = known {
-            relaxation.tighten(step.output, &known.lower[step.output], &known.upper[step.output]);
+            relaxation.tighten(
+                step.output,
+                &known.lower[step.output],
+                &known.upper[step.output],
+            );
         }
         exact[step.output] = match (&step.kind, exact[value]) {
             (Kind::Linear(Linear::Affine(_)), exact) => exact,

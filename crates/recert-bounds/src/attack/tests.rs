@@ -5,30 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ErrorKind;
 
-/// `y = W x + b` with gradients, row-major.
-fn linear<'w>(
-    weights: &'w [f64],
-    bias: &'w [f64],
-) -> (
-    impl Fn(&[f64]) -> Vec<f64> + 'w,
-    impl Fn(&[f64], &[f64]) -> Vec<f64> + 'w,
-) {
-    let inputs = weights.len() / bias.len();
-    let evaluate = move |x: &[f64]| {
-        let rows = weights.chunks(inputs).zip(bias);
-        rows.map(|(row, b)| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + b)
-            .collect()
-    };
-    let gradient = move |_: &[f64], cotangent: &[f64]| {
-        let column = |i| {
-            let rows = weights.chunks(inputs).zip(cotangent);
-            rows.map(|(row, c)| row[i] * c).sum()
-        };
-        (0..inputs).map(column).collect()
-    };
-    (evaluate, gradient)
-}
-
+/// Searches with `y = W x + b`, row-major.
 fn search(
     attack: Attack,
     weights: &[f64],
@@ -36,7 +13,19 @@ fn search(
     region: &Region,
     property: &Property,
 ) -> Option<Counterexample> {
-    let (evaluate, gradient) = linear(weights, bias);
+    let inputs = weights.len() / bias.len();
+    let evaluate = |x: &[f64]| {
+        let rows = weights.chunks(inputs).zip(bias);
+        rows.map(|(row, b)| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + b)
+            .collect()
+    };
+    let gradient = |_: &[f64], cotangent: &[f64]| {
+        let column = |i| {
+            let rows = weights.chunks(inputs).zip(cotangent);
+            rows.map(|(row, c)| row[i] * c).sum()
+        };
+        (0..inputs).map(column).collect()
+    };
     let found = attack.search_in(&evaluate, &gradient, region, property);
     found.unwrap()
 }

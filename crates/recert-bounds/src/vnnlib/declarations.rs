@@ -50,12 +50,18 @@ impl Declarations {
                 Variable::Output(_) => counts[1] += 1,
             }
         }
-        let made: [(char, fn(usize) -> Variable); 2] =
-            [('X', Variable::Input), ('Y', Variable::Output)];
-        for ((letter, make), count) in made.into_iter().zip(counts) {
+        let letters = [('X', true), ('Y', false)];
+        for ((letter, is_input), count) in letters.into_iter().zip(counts) {
             if count == 0 {
                 return Err(tokens.error(format_args!("declares no variable {letter}_0")));
             }
+            let make = |index| {
+                if is_input {
+                    Variable::Input(index)
+                } else {
+                    Variable::Output(index)
+                }
+            };
             // As many as there are, below that number and without one of them: a gap.
             if let Some(gap) = (0..count).find(|&index| !self.declared.contains(&make(index))) {
                 return Err(tokens.error(format_args!(

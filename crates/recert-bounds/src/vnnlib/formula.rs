@@ -317,8 +317,8 @@ impl Reader<'_, '_> {
 
 /// Enclosure of the quotients of two intervals, of which the second is positive.
 fn quotient(numerator: [f64; 2], denominator: [f64; 2]) -> [f64; 2] {
-    let down = if numerator[0] >= 0.0 { 1 } else { 0 };
-    let up = if numerator[1] >= 0.0 { 0 } else { 1 };
+    let down = usize::from(numerator[0] >= 0.0);
+    let up = usize::from(numerator[1] < 0.0);
     [
         div_down(numerator[0], denominator[down]),
         div_up(numerator[1], denominator[up]),

@@ -115,7 +115,7 @@ mod tests {
         assert!(found[0].network.ends_with("a.onnx"));
         assert_eq!(found[0].property, folder.path().join("p.vnnlib.gz"));
         assert_eq!(found[0].timeout, Duration::from_millis(2500));
-        assert_eq!(found[1].timeout, Duration::from_secs(60));
+        assert_eq!(found[1].timeout, Duration::from_mins(1));
 
         for (text, message) in [
             ("a.onnx,p.vnnlib\n", "line 1: has 2 fields"),

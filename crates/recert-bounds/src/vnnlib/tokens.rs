@@ -15,7 +15,8 @@ pub(super) enum Token<'a> {
 pub(super) struct Tokens<'a> {
     rest: &'a str,
     line: usize,
-    peeked: Option<Option<Token<'a>>>,
+    /// The next token, where it was looked at already.
+    peeked: Option<Token<'a>>,
 }
 
 impl<'a> Tokens<'a> {
@@ -30,18 +31,15 @@ impl<'a> Tokens<'a> {
 
     /// The next token, or `None` at the end.
     pub(super) fn next(&mut self) -> Option<Token<'a>> {
-        match self.peeked.take() {
-            Some(token) => token,
-            None => self.read(),
-        }
+        self.peeked.take().or_else(|| self.read())
     }
 
     /// The next token, which stays the next one.
     pub(super) fn peek(&mut self) -> Option<Token<'a>> {
         if self.peeked.is_none() {
-            self.peeked = Some(self.read());
+            self.peeked = self.read();
         }
-        self.peeked.flatten()
+        self.peeked
     }
 
     /// The next token, which has to be a word; `what` says which.
@@ -66,7 +64,7 @@ impl<'a> Tokens<'a> {
     }
 
     pub(super) fn unexpected(&self, found: Option<Token<'_>>, expected: &str) -> Error {
-        let found = found.map_or_else(|| "the end of the file".to_owned(), |token| token.name());
+        let found = found.map_or_else(|| "the end of the file".to_owned(), Token::name);
         self.error(format_args!("expected {expected}, found {found}"))
     }
 
