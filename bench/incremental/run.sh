@@ -44,5 +44,6 @@ measure fcnn7 mnist/fcnn7.onnx "$mnist" 0.02 \
   "mnist/fcnn7_float16.onnx mnist/fcnn7_quant8.onnx mnist/fcnn7_prune_tune3.onnx"
 measure cnn_crown_ibp mnist/cnn_crown_ibp.onnx "$mnist" 0.1 ""
 measure profit_colt mnist/profit_colt.onnx "$mnist" 0.1 ""
+measure profit_colt_search mnist/profit_colt.onnx "$mnist" 0.1 "" search=600
 measure resnet_2b cifar10/resnet_2b.onnx "$cifar" 1/255 "" \
   mean=0.4914,0.4822,0.4465 std=0.2470,0.2435,0.2616
