@@ -1,13 +1,73 @@
 //! Whether parts of a region cover it, by their splits.
 
 use crate::branch::Leaf;
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::property::Property;
 use crate::split::{Constrained, Split};
+use crate::step::Kind;
+
+/// Checks that leaves are of a property and a network, and cover the region.
+pub(crate) fn check_leaves(
+    network: &Network,
+    property: &Property,
+    leaves: &[Vec<Leaf>],
+) -> Result<()> {
+    // The neurons of each activation that may be split: none where 0 does not part it into lines.
+    let splittable: Vec<usize> = (network.steps.iter())
+        .filter_map(|step| match &step.kind {
+            Kind::Elementwise(function) => Some(match function.free_slopes() {
+                Some(_) => network.layouts[step.output].len(),
+                None => 0,
+            }),
+            Kind::MaxPool(_) => Some(0),
+            _ => None,
+        })
+        .collect();
+    let mut first = 0;
+    for (number, conjunction) in property.unsafe_set().iter().enumerate() {
+        let rows = first..first + conjunction.len();
+        first = rows.end;
+        let Some(parts) = leaves.get(number).filter(|parts| !parts.is_empty()) else {
+            continue;
+        };
+        let fits = |leaf: &Leaf| {
+            let split = |constrained: &Constrained| {
+                let Split {
+                    activation, neuron, ..
+                } = constrained.split;
+                splittable
+                    .get(activation)
+                    .is_some_and(|&count| neuron < count)
+            };
+            let chosen = leaf.slopes.activations.iter().enumerate();
+            rows.contains(&leaf.row)
+                && leaf.splits.iter().all(split)
+                && chosen.into_iter().all(|(i, slopes)| {
+                    let count = splittable.get(i).copied().unwrap_or(0);
+                    slopes.slopes.len() == slopes.neurons.len()
+                        && slopes.neurons.iter().all(|neuron| *neuron < count)
+                })
+        };
+        if !parts.iter().all(fits) {
+            return Err(Error::argument(format!(
+                "the known parts of conjunction {number} are not of this network and property"
+            )));
+        }
+        if !covers(parts) {
+            return Err(Error::argument(format!(
+                "the known parts of conjunction {number} do not cover the region"
+            )));
+        }
+    }
+    Ok(())
+}
 
 /// Whether parts are the leaves of a binary tree in which both halves of every split occur, each
 /// part's splits listed from the root on: then every input of the region is in one of them.
 ///
 /// Leaves of any other origin may cover the region without being found to.
-pub(crate) fn covers(parts: &[Leaf]) -> bool {
+fn covers(parts: &[Leaf]) -> bool {
     let split = |part: usize, depth: usize| -> Option<Split> {
         let constrained: Option<&Constrained> = parts[part].splits.get(depth);
         constrained.map(|constrained| constrained.split)
