@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use recert_ledger::{
-    Certificate, Claim, Codes, Engine, Error, Evidence, Header, Images, Input, Ledger, Network, Parameters,
-    ScratchParameters, Selection, Series, Sides, Stream, Task,
+    Certificate, Claim, Codes, Distance, Effort, Engine, Error, Evidence, Header, Images, Input, Ledger,
+    Network, Parameters, ScratchParameters, Selection, Series, Sides, Specification, Stream, Task, Verdict,
+    Verification, VerificationResult,
 };
 
 fn network(file: &str) -> Network {
@@ -107,5 +108,38 @@ fn abstention(k: u64) -> Certificate {
         },
         evaluations: 104,
         micros: 2080,
+    }
+}
+
+/// Images within 2/255 of the input in every pixel, by bounds.
+fn verification() -> Verification {
+    let distance = Distance {
+        eps: "2/255".into(),
+        radius: 2.0 / 255.0,
+    };
+    let effort = Effort {
+        attack_steps: 0,
+        attack_starts: 0,
+        attack_seed: 0,
+        slope_steps: 0,
+        complete: false,
+        timeout: None,
+    };
+    Verification::new(Specification::Linf(distance), "crown", effort)
+}
+
+/// A proof of class 3 around input `idx`.
+fn verified(idx: u32) -> VerificationResult {
+    VerificationResult {
+        idx: Some(idx),
+        verdict: Verdict::Verified,
+        class: Some(3),
+        answer: Some(3),
+        margin: Some(0.25),
+        decided_by: "crown".into(),
+        branches: 0,
+        proof: None,
+        counterexample: None,
+        micros: 1500,
     }
 }

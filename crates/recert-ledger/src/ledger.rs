@@ -11,6 +11,7 @@ pub mod raw;
 mod rows;
 mod seal;
 mod snapshot;
+mod verifications;
 
 pub use answers::{NewAnswers, StoredBytes};
 pub use blocks::{Block, Blocks};
@@ -28,7 +29,7 @@ use self::journal::{name_networks, note_header, note_upgrade};
 use self::networks::read_header;
 use crate::lock::Lock;
 use crate::records::{Header, NetworkId, Stream, hex};
-use crate::schema::{APPLICATION_ID, READ_OLDER, SCHEMA_VERSION, VERSIONS};
+use crate::schema::{APPLICATION_ID, FIRST_WITH_JOURNAL, READ_OLDER, SCHEMA_VERSION, VERSIONS};
 use crate::{Error, ErrorKind};
 
 /// An open ledger.
@@ -53,7 +54,8 @@ pub struct Series {
 }
 
 impl Ledger {
-    /// Creates the ledger of a new run, or opens an existing one to resume it.
+    /// Creates the ledger of a new run, or opens an existing one to resume it. A ledger of
+    /// verifications alone gets the run's header.
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`] if the file is the ledger of another run; the message
@@ -79,7 +81,16 @@ impl Ledger {
         if !path.exists() || is_unborn(path) {
             return Self::make(path, header);
         }
-        Self::open_checked(path, |ledger| ledger.check(header))
+        let mut ledger = Self::open_checked(path, |ledger| {
+            if ledger.is_without_noise() {
+                return ledger.check_shape(header.shape);
+            }
+            ledger.check(header)
+        })?;
+        if ledger.is_without_noise() {
+            ledger.begin_smoothing(header)?;
+        }
+        Ok(ledger)
     }
 
     /// Fails where no ledger could be written at `path`, new or to be resumed. Nothing is left
@@ -222,7 +233,9 @@ impl Ledger {
                 // Before the upgrade adds to what a seal covers.
                 seal::unseal(&transaction)?;
                 upgrade(&transaction, version)?;
-                note_upgrade(&transaction, version)?;
+                if version < FIRST_WITH_JOURNAL {
+                    note_upgrade(&transaction, version)?;
+                }
                 restate_claims(&transaction)?;
                 transaction.commit()
             };

@@ -6,7 +6,8 @@
 //! every input, to sigma, n0, n and alpha, and to the noise generator and its
 //! seed; it keeps a network's class on every noisy sample that it was shown and a
 //! coarse code of the margin, entropy-coded, and the certificates computed
-//! from them. The samples may be the first m of a noise stream or any chosen ones.
+//! from them. The samples may be the first m of a noise stream or any chosen ones. It also keeps
+//! [verifications](Verification) by bounds, which rest on no samples.
 //!
 //! Every write is one transaction in write-ahead mode: a process killed at any
 //! moment loses only what it had not written yet. Closing a ledger [seals](Seal) it.
@@ -53,8 +54,10 @@ mod ledger;
 mod lock;
 mod numbers;
 mod positions;
+mod proof;
 mod records;
 mod schema;
+mod verification;
 
 pub use claims::{
     Claim, ClassOf, Goal, Images, InputsHash, Parameters, Rule, ScratchParameters, Sides, Statement,
@@ -70,7 +73,11 @@ pub use ledger::{
     Block, Blocks, Forgotten, Glance, Ledger, NewAnswers, Seal, Series, Snapshot, StoredBytes, raw,
 };
 pub use positions::Positions;
+pub use proof::{NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit};
 pub use records::{
     Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 pub use schema::SCHEMA_VERSION;
+pub use verification::{
+    Distance, Effort, Specification, Verdict, Verification, VerificationId, VerificationResult,
+};

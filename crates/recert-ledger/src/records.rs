@@ -17,6 +17,8 @@ pub enum Task {
     Certify,
     /// The smoothed classifier's class alone.
     Predict,
+    /// Bounds, without noise. The first smoothing run into such a ledger replaces its header.
+    Verify,
 }
 
 impl Task {
@@ -25,6 +27,7 @@ impl Task {
         match self {
             Self::Certify => "certify",
             Self::Predict => "predict",
+            Self::Verify => "verify",
         }
     }
 }
@@ -124,6 +127,25 @@ pub struct Header {
     pub data: String,
     /// Channels, height and width of an input.
     pub shape: [u32; 3],
+}
+
+impl Header {
+    /// The header of a ledger that has no smoothing run, only verifications: sigma, n0, n,
+    /// alpha and the seed are 0 and mean nothing.
+    pub fn without_noise(network: Network, data: &str, shape: [u32; 3]) -> Self {
+        Self {
+            task: Task::Verify,
+            sigma: 0.0,
+            n0: 0,
+            n: 0,
+            alpha: 0.0,
+            generator: "none".to_owned(),
+            seed: 0,
+            network,
+            data: data.to_owned(),
+            shape,
+        }
+    }
 }
 
 /// One input of the data set.

@@ -4,18 +4,21 @@
 /// upgraded on opening for writing; newer ones are refused.
 pub const SCHEMA_VERSION: i64 = VERSIONS.len() as i64;
 
+/// The version from which on there is a journal. Upgrades before it are recorded there.
+pub(crate) const FIRST_WITH_JOURNAL: i64 = 3;
+
 /// `RCRT` in ASCII: marks the file as a ledger (`PRAGMA application_id`).
 pub(crate) const APPLICATION_ID: i64 = 0x5243_5254;
 
 /// The statements that create each version from the one before; the first starts from an
 /// empty database.
-pub(crate) const VERSIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+pub(crate) const VERSIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// The statements that a reader of an older version runs in place of those that create the
 /// versions after it; the first is for version 1. They create the new tables, empty, outside
 /// the file. A temporary table hides one of the same name in the file, so the reader sees the
 /// older version even if a writer upgrades the file meanwhile.
-pub(crate) const READ_OLDER: [&str; 2] = [READ_VERSION_1, READ_VERSION_2];
+pub(crate) const READ_OLDER: [&str; 3] = [READ_VERSION_1, READ_VERSION_2, READ_VERSION_3];
 
 const READ_VERSION_1: &str = "
 PRAGMA temp_store = MEMORY;
@@ -27,6 +30,15 @@ CREATE TEMP TABLE chosen (
 const READ_VERSION_2: &str = "
 PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE journal (id, seconds, kind, network, body);
+";
+
+const READ_VERSION_3: &str = "
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE verification (id, network, kind, specification, method, effort, statement);
+CREATE TEMP TABLE result (
+    verification, idx, verdict, class, answer, margin, decided_by, branches, proof,
+    counterexample, micros
+);
 ";
 
 /// Times are microseconds, hashes lower-case hexadecimal, the seed decimal text
@@ -146,4 +158,34 @@ CREATE TABLE journal (
     network INTEGER REFERENCES network (id) ON DELETE SET NULL,
     body TEXT NOT NULL
 );
+";
+
+/// Verifications by bounds, and their results (`verification.rs`). A VNN-LIB file has one
+/// result, which is of no input.
+const VERSION_4: &str = "
+CREATE TABLE verification (
+    id INTEGER PRIMARY KEY,
+    network INTEGER NOT NULL REFERENCES network (id),
+    kind TEXT NOT NULL,
+    specification TEXT NOT NULL,
+    method TEXT NOT NULL,
+    effort TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    UNIQUE (network, kind, specification, method, effort, statement)
+);
+CREATE TABLE result (
+    verification INTEGER NOT NULL REFERENCES verification (id),
+    idx INTEGER REFERENCES input (idx),
+    verdict TEXT NOT NULL,
+    class INTEGER,
+    answer INTEGER,
+    margin REAL,
+    decided_by TEXT NOT NULL,
+    branches INTEGER NOT NULL,
+    proof BLOB,
+    counterexample BLOB,
+    micros INTEGER NOT NULL,
+    UNIQUE (verification, idx)
+);
+CREATE UNIQUE INDEX result_without_input ON result (verification) WHERE idx IS NULL;
 ";

@@ -65,8 +65,8 @@ impl Ledger {
         forget().map_err(|e| self.sql(e))
     }
 
-    /// Removes a modified network with all its answers, claims and certificates, and records
-    /// that in the [journal](JournalEvent::Forgotten).
+    /// Removes a modified network with all its answers, claims, certificates and verifications,
+    /// and records that in the [journal](JournalEvent::Forgotten).
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`] for the network that the ledger is of, which everything in it
@@ -93,7 +93,8 @@ impl Ledger {
         let name = self.name_of(network)?;
         let forget = || {
             let transaction = self.connection.unchecked_transaction()?;
-            let claims = forget_claims(&transaction, network, |_| true)?;
+            let mut claims = forget_claims(&transaction, network, |_| true)?;
+            claims.extend(forget_verifications(&transaction, network)?);
             let answers = transaction.query_row(
                 "SELECT coalesce(sum(copies), 0) AS answers FROM
                  (SELECT copies FROM answers WHERE network = ?1
@@ -143,6 +144,37 @@ fn sums(claims: &[ForgottenClaim], answers: u64) -> Forgotten {
         certificates: claims.iter().map(|claim| claim.certificates).sum(),
         answers,
     }
+}
+
+/// Removes the verifications of a network, with their results: what the journal keeps of one
+/// has the form of a claim on no samples.
+fn forget_verifications(
+    connection: &Connection,
+    network: NetworkId,
+) -> rusqlite::Result<Vec<ForgottenClaim>> {
+    let mut query = connection.prepare(
+        "SELECT id, kind || ' ' || method, specification, statement FROM verification
+         WHERE network = ?1 ORDER BY id",
+    )?;
+    let found = query.query_map([network.0], |row| {
+        let forgotten = ForgottenClaim {
+            method: row.get(1)?,
+            samples: 0,
+            alpha: 0.0,
+            parameters: row.get(2)?,
+            statement: row.get(3)?,
+            certificates: 0,
+        };
+        Ok((row.get::<_, i64>(0)?, forgotten))
+    })?;
+    let mut forgotten = Vec::new();
+    for (id, mut verification) in found.collect::<rusqlite::Result<Vec<_>>>()? {
+        let delete = "DELETE FROM result WHERE verification = ?1";
+        verification.certificates = connection.execute(delete, [id])? as u64;
+        connection.execute("DELETE FROM verification WHERE id = ?1", [id])?;
+        forgotten.push(verification);
+    }
+    Ok(forgotten)
 }
 
 /// Removes the claims that `which` chooses, with their certificates.

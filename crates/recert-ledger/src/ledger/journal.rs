@@ -9,7 +9,7 @@ use super::conclusions::read_claim;
 use super::networks::{insert_network, read_network};
 use super::{Ledger, unsigned};
 use crate::journal::{Answered, FileHash, HeaderRecord, JournalEntry, JournalEvent, NetworkName};
-use crate::records::{Header, Network, NetworkId, Stream};
+use crate::records::{Header, Network, NetworkId, Stream, Task};
 use crate::{Error, InputsHash, Positions};
 
 impl Ledger {
@@ -122,8 +122,11 @@ pub(super) fn note_upgrade(connection: &Connection, from: i64) -> rusqlite::Resu
     note(connection, None, &event).map(|_| ())
 }
 
-/// Records the header, where that is not recorded.
+/// Records the header, where that is not recorded. One without noise has nothing to record.
 pub(super) fn note_header(connection: &Connection, header: &Header) -> rusqlite::Result<()> {
+    if header.task == Task::Verify {
+        return Ok(());
+    }
     let recorded = "SELECT EXISTS (SELECT 1 FROM journal WHERE kind = 'header')";
     if connection.query_row(recorded, [], |row| row.get(0))? {
         return Ok(());

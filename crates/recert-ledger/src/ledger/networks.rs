@@ -162,6 +162,7 @@ pub(super) fn read_header(
             let task = match task.as_str() {
                 "certify" => Some(Task::Certify),
                 "predict" => Some(Task::Predict),
+                "verify" => Some(Task::Verify),
                 _ => None,
             };
             let (Some(task), Ok(seed)) = (task, seed.parse()) else {
@@ -262,7 +263,7 @@ fn hash(row: &Row<'_>, column: &str) -> rusqlite::Result<[u8; 32]> {
     parse_hex(&text).ok_or_else(|| malformed(format!("'{text}' is not a SHA-256")))
 }
 
-fn read_plain<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+pub(super) fn read_plain<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
     json::read_plain(text).map_err(malformed)
 }
 

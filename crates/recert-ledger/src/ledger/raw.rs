@@ -9,7 +9,7 @@ use rusqlite::{Connection, Params, params};
 use super::rows::decode;
 use super::{Ledger, rows};
 use crate::codes::Codes;
-use crate::schema::VERSIONS;
+use crate::schema::{FIRST_WITH_JOURNAL, VERSIONS};
 use crate::{Error, numbers};
 
 /// A table of a ledger.
@@ -33,11 +33,15 @@ pub enum Table {
     Certificate,
     /// What happened to the ledger beside answers and certificates.
     Journal,
+    /// What was verified by bounds.
+    Verification,
+    /// Verdicts.
+    Result,
 }
 
 impl Table {
     /// Every table but that of the seal.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Run,
         Self::Network,
         Self::Input,
@@ -47,6 +51,8 @@ impl Table {
         Self::Claim,
         Self::Certificate,
         Self::Journal,
+        Self::Verification,
+        Self::Result,
     ];
 
     /// The table's name in the file.
@@ -61,13 +67,16 @@ impl Table {
             Self::Claim => "claim",
             Self::Certificate => "certificate",
             Self::Journal => "journal",
+            Self::Verification => "verification",
+            Self::Result => "result",
         }
     }
 
     /// The version of the schema that the table is from.
     pub(super) fn since(self) -> i64 {
         match self {
-            Self::Journal => 3,
+            Self::Verification | Self::Result => 4,
+            Self::Journal => FIRST_WITH_JOURNAL,
             Self::Chosen => 2,
             _ => 1,
         }
@@ -76,11 +85,12 @@ impl Table {
     /// The columns of the table's key, by which its rows are ordered.
     pub fn key(self) -> &'static [&'static str] {
         match self {
-            Self::Run | Self::Network | Self::Claim | Self::Journal => &["id"],
+            Self::Run | Self::Network | Self::Claim | Self::Journal | Self::Verification => &["id"],
             Self::Input => &["idx"],
             Self::Selection => &["network", "idx"],
             Self::Answers | Self::Chosen => &["network", "idx", "stream", "first"],
             Self::Certificate => &["claim", "idx"],
+            Self::Result => &["verification", "idx"],
         }
     }
 }

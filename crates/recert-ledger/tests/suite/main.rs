@@ -6,4 +6,5 @@ mod copies;
 mod journal;
 mod ledger;
 mod seal;
+mod verifications;
 mod versions;

@@ -23,6 +23,15 @@ fn version_2(path: &Path) {
     connection.close().unwrap();
 }
 
+/// Makes the ledger of version 3 that `data/README.md` describes.
+fn version_3(path: &Path) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .execute_batch(include_str!("../data/version-3.sql"))
+        .unwrap();
+    connection.close().unwrap();
+}
+
 fn version(path: &Path) -> i64 {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection
@@ -196,6 +205,30 @@ fn an_upgrade_starts_the_journal_with_the_answers_that_there_are() {
         let ledger = Ledger::open_read_only(&path).unwrap();
         assert_eq!(ledger.seal().unwrap(), Seal::Holds);
     }
+}
+
+#[test]
+fn version_3_is_read_as_it_is_and_upgraded_without_a_word_in_its_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.recert");
+    version_3(&path);
+    let ledger = Ledger::open_read_only(&path).unwrap();
+    check(&ledger);
+    assert_eq!(ledger.seal().unwrap(), Seal::Holds);
+    assert_eq!(ledger.faults().unwrap(), []);
+    assert!(ledger.verifications().unwrap().is_empty());
+    drop(ledger);
+
+    Ledger::open(&path).unwrap().close().unwrap();
+    assert_eq!(version(&path), SCHEMA_VERSION);
+    let ledger = Ledger::open_read_only(&path).unwrap();
+    check(&ledger);
+    assert_eq!(ledger.seal().unwrap(), Seal::Holds);
+    assert_eq!(ledger.faults().unwrap(), []);
+    // The journal was there before, so that nothing happened unrecorded.
+    let journal = ledger.journal().unwrap();
+    let kinds: Vec<&str> = journal.iter().map(|entry| entry.event.kind()).collect();
+    assert_eq!(kinds, ["held", "header", "concluded"]);
 }
 
 #[test]

@@ -1,0 +1,126 @@
+-- A ledger of schema version 3 with its journal and seal (`README.md` here says how).
+PRAGMA application_id = 1380143700;
+PRAGMA user_version = 3;
+PRAGMA foreign_keys = OFF;
+BEGIN TRANSACTION;
+CREATE TABLE answers (
+    network INTEGER NOT NULL REFERENCES network (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
+    stream INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    copies INTEGER NOT NULL,
+    classes BLOB NOT NULL,
+    margins BLOB,
+    micros INTEGER NOT NULL,
+    PRIMARY KEY (network, idx, stream, first)
+);
+INSERT INTO "answers" VALUES(1,0,1,0,120,X'017803020C0369FFFF03036F3616BAB0590897CB15FD6805000000DA8076B9',X'0178080002010102020302040305020602070108000D010E020D030D040C050D060D070EA68E442B61EAFDF182C6B7043DA5566DD35BED75E960B5EEEA65544701E9E605BD2D9A9EAD115336FA1D020F58B8380D61E884F2',1000);
+INSERT INTO "answers" VALUES(1,20,1,0,40,X'01280302040323FFFF0301DED1FD2F8AF00000A2F09E78',X'01280500010101020103010401080004010402040304040405050605070558BD406F2E2F0C0762EFB3C8EE4900FABE02000055962BA0',400);
+INSERT INTO "answers" VALUES(1,20,1,80,40,X'01280302040323FFFF03011E1AD1A889D40000F9947B92',X'012805000104010501060107010800040105020503050404050406040704376F49D4BA8FE05EA0D29892847402F30702000014F88FB0',400);
+INSERT INTO "answers" VALUES(2,0,1,0,50,X'0132030204032DFFFF0301A367FE357CFC02004EB44BFE',NULL,100);
+CREATE TABLE certificate (
+    claim INTEGER NOT NULL REFERENCES claim (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
+    class INTEGER,
+    radius REAL NOT NULL,
+    p_lower REAL,
+    bound TEXT,
+    counts TEXT NOT NULL,
+    evaluations INTEGER NOT NULL,
+    micros INTEGER NOT NULL,
+    PRIMARY KEY (claim, idx)
+) WITHOUT ROWID;
+INSERT INTO "certificate" VALUES(1,0,3,0.1,0.75,'direct','{"k":105}',220,1011);
+CREATE TABLE chosen (
+    network INTEGER NOT NULL REFERENCES network (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
+    stream INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    copies INTEGER NOT NULL,
+    numbers BLOB NOT NULL,
+    classes BLOB NOT NULL,
+    margins BLOB,
+    micros INTEGER NOT NULL,
+    PRIMARY KEY (network, idx, stream, first)
+);
+CREATE TABLE claim (
+    id INTEGER PRIMARY KEY,
+    network INTEGER NOT NULL REFERENCES network (id),
+    method TEXT NOT NULL,
+    copies INTEGER NOT NULL,
+    alpha REAL NOT NULL,
+    parameters TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    UNIQUE (network, method, copies, alpha, parameters, statement)
+);
+INSERT INTO "claim" VALUES(1,1,'certify',120,0.001,'{}','for this network and this input, named in advance: the radius is wrong with probability at most 0.001');
+CREATE TABLE input (
+    idx INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    label INTEGER,
+    name TEXT
+);
+INSERT INTO "input" VALUES(0,'0000000000000000000000000000000000000000000000000000000000000000',3,NULL);
+INSERT INTO "input" VALUES(20,'1414141414141414141414141414141414141414141414141414141414141414',NULL,NULL);
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY,
+    seconds INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    network INTEGER REFERENCES network (id) ON DELETE SET NULL,
+    body TEXT NOT NULL
+);
+INSERT INTO "journal" VALUES(1,1767225600,'held',1,'{"details":"made by hand","engine":"rten 0.27.0, float32","images":4,"largest_difference":2.5e-6,"reference":"reference interpreter 1","tolerance":0.001}');
+CREATE TABLE network (
+    id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    file TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    engine TEXT NOT NULL,
+    engine_version TEXT NOT NULL,
+    precision TEXT NOT NULL,
+    batch_invariant INTEGER NOT NULL,
+    preprocess TEXT NOT NULL,
+    output TEXT NOT NULL,
+    classes INTEGER NOT NULL,
+    note TEXT,
+    UNIQUE (sha256, engine, engine_version, precision, preprocess, output)
+);
+INSERT INTO "network" VALUES(1,'0707070707070707070707070707070707070707070707070707070707070707','net7.onnx',1234,'rten','0.27.0','float32',1,'none','logits',10,NULL);
+INSERT INTO "network" VALUES(2,'0808080808080808080808080808080808080808080808080808080808080808','net8.onnx',1234,'rten','0.27.0','float32',1,'none','logits',10,NULL);
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    task TEXT NOT NULL,
+    sigma REAL NOT NULL,
+    n0 INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    alpha REAL NOT NULL,
+    generator TEXT NOT NULL,
+    seed TEXT NOT NULL,
+    network INTEGER NOT NULL REFERENCES network (id),
+    data TEXT NOT NULL,
+    channels INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    tool TEXT NOT NULL
+);
+INSERT INTO "run" VALUES(1,'certify',0.25,100,120,0.001,'test/v1','18446744073709551615',1,'made here',3,32,32,'recert 0.1.0');
+CREATE TABLE seal (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    sha256 TEXT NOT NULL
+);
+INSERT INTO "seal" VALUES(1,'75756d698e50bd46c7d82b45c179ccbc883537ce139f4e15b68a72d6af73a373');
+CREATE TABLE selection (
+    network INTEGER NOT NULL REFERENCES network (id),
+    idx INTEGER NOT NULL REFERENCES input (idx),
+    copies INTEGER NOT NULL,
+    counts TEXT NOT NULL,
+    invalid INTEGER NOT NULL,
+    class INTEGER NOT NULL,
+    edges TEXT,
+    micros INTEGER NOT NULL,
+    PRIMARY KEY (network, idx)
+);
+INSERT INTO "selection" VALUES(1,0,100,'{"2":2,"3":97}',1,3,'[0.25,0.5]',11);
+INSERT INTO "selection" VALUES(1,20,100,'{"2":2,"3":97}',1,3,'[0.25,0.5]',11);
+COMMIT;
