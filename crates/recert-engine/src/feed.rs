@@ -152,6 +152,11 @@ impl Feed {
         self.layout.shape(self.fixed_batch)
     }
 
+    /// Whether the network takes the channels of each pixel together.
+    pub(crate) fn is_channels_last(&self) -> bool {
+        self.layout.nhwc
+    }
+
     /// By how much a score is rounded to what the output holds, relatively.
     pub(crate) fn score_rounding(&self) -> f64 {
         match self.scores {
