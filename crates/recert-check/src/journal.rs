@@ -179,7 +179,11 @@ impl Journal {
                         .run
                         .as_ref()
                         .and_then(|run| tables.names.get(&run.base));
+                    // A ledger of verifications gets the network of its first smoothing run later.
+                    let verified = tables.verified.iter();
+                    let mut verified = verified.filter_map(|id| tables.names.get(id));
                     base.is_none_or(|base| networks.contains(base))
+                        || verified.any(|name| networks.contains(name))
                 }
                 _ => false,
             };

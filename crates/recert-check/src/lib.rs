@@ -25,6 +25,7 @@
 //! | `free` | the free parameters of a certificate |
 //! | `certificate` | comparing stored certificates with derived ones |
 //! | `journal`, `journal/` | whether the journal is whole, and what it records is still there |
+//! | `verification` | verdicts by bounds |
 //! | `summary` | what the ledger is of, for people |
 //! | `method/` | deriving certificates, one family of methods a file |
 //! | `arithmetic/` | the checker's own arithmetic |
@@ -45,6 +46,7 @@ mod report;
 mod summary;
 mod tables;
 mod unchecked;
+mod verification;
 
 use std::path::Path;
 
@@ -58,6 +60,7 @@ use tables::Tables;
 pub use report::{Report, SCHEMA, SealState, Tally, Violation};
 pub use summary::{ClaimSummary, NetworkSummary, RunSummary};
 pub use unchecked::Unchecked;
+pub use verification::VerificationSummary;
 
 /// Checks the ledger at `path` as it is now; a run may be writing to it meanwhile.
 ///
@@ -110,6 +113,7 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
         );
     }
     compare_inputs(&claims, &mut report);
+    report.verifications = verification::check(ledger, &tables, &mut report)?;
     let journal = journal::check(ledger, &tables, &claims, &totals, &mut report)?;
     report.claims = claims.values().map(summary::claim).collect();
     report.unchecked = left_open(&report, &tables, &claims, journal);
@@ -176,8 +180,13 @@ fn left_open(
     if claims.values().any(Claim::has_priors) {
         open.push(Unchecked::Priors);
     }
-    open.push(Unchecked::Choices);
-    open.push(Unchecked::Answers);
+    if !report.verifications.is_empty() {
+        open.push(Unchecked::Bounds);
+    }
+    if tables.run.is_some() || report.verifications.is_empty() {
+        open.push(Unchecked::Choices);
+        open.push(Unchecked::Answers);
+    }
     open
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::summary::{ClaimSummary, NetworkSummary, RunSummary};
 use crate::unchecked::Unchecked;
+use crate::verification::VerificationSummary;
 
 /// The schema of a report as JSON.
 pub const SCHEMA: &str = "recert-check/2";
@@ -81,6 +82,8 @@ pub struct Report {
     pub networks: Vec<NetworkSummary>,
     /// The valid claims, in the order of their numbers.
     pub claims: Vec<ClaimSummary>,
+    /// The valid verifications by bounds, in the order of their numbers.
+    pub verifications: Vec<VerificationSummary>,
     /// All violations.
     pub violations: Vec<Violation>,
     /// What was not checked, and why.
@@ -98,6 +101,7 @@ impl Report {
             run: None,
             networks: Vec::new(),
             claims: Vec::new(),
+            verifications: Vec::new(),
             violations: Vec::new(),
             unchecked: Vec::new(),
         }

@@ -80,7 +80,7 @@ fn words(row: &Row, column: &str) -> String {
 pub(crate) fn run(row: &Row) -> RunSummary {
     let words = |column| words(row, column);
     let is_exact = Law::of_generator(&words("generator")) == Some(Law::Integer);
-    let has_radii = words("task") != "predict";
+    let has_radii = words("task") == "certify";
     RunSummary {
         proviso: (has_radii && !is_exact).then_some(FLOAT_PROVISO),
         task: words("task"),

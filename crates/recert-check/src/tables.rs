@@ -1,6 +1,6 @@
 //! The run, the networks, the inputs and the selections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use recert_ledger::raw::{Row, Table, Value};
 use recert_ledger::{Error, FileHash, INVALID, Ledger, NetworkName};
@@ -9,6 +9,9 @@ use crate::fields::Fields;
 use crate::noise::Law;
 use crate::report::Report;
 use crate::summary;
+
+/// The version of the schema from which on there are verifications.
+pub(crate) const FIRST_WITH_VERIFICATIONS: i64 = 4;
 
 /// The run's header.
 #[derive(Debug, Clone)]
@@ -45,13 +48,20 @@ pub(crate) struct Selection {
 /// The valid rows of the tables that certificates refer to.
 #[derive(Debug)]
 pub(crate) struct Tables {
-    /// `None` if the header is invalid; no certificate can be derived then.
+    /// `None` if the header is invalid, or that of a ledger without a smoothing run; no
+    /// certificate can be derived then.
     pub(crate) run: Option<Run>,
     pub(crate) networks: BTreeMap<i64, Network>,
     /// What identifies each network, by its number.
     pub(crate) names: BTreeMap<i64, NetworkName>,
     /// The stored hash of each input's image, by the input's position.
     pub(crate) inputs: BTreeMap<u32, String>,
+    /// The number of values of an image, if the header has one.
+    pub(crate) dims: Option<u64>,
+    /// Whether the header is that of a ledger without a smoothing run.
+    pub(crate) without_noise: bool,
+    /// Networks that were verified by bounds.
+    pub(crate) verified: BTreeSet<i64>,
     pub(crate) selections: BTreeMap<(i64, u32), Selection>,
 }
 
@@ -62,6 +72,9 @@ impl Tables {
             networks: BTreeMap::new(),
             names: BTreeMap::new(),
             inputs: BTreeMap::new(),
+            dims: None,
+            without_noise: false,
+            verified: BTreeSet::new(),
             selections: BTreeMap::new(),
         };
         for row in ledger.raw_rows(Table::Network)? {
@@ -72,8 +85,18 @@ impl Tables {
             }
         }
         for row in ledger.raw_rows(Table::Run)? {
-            tables.run = run(&mut Fields::new(&row, report), &tables.networks);
+            tables.without_noise = *row.get("task") == Value::Text("verify".to_owned());
+            let fields = &mut Fields::new(&row, report);
+            tables.dims = dims(fields);
+            tables.run = run(fields, &tables.networks, tables.dims);
             report.run = Some(summary::run(&row));
+        }
+        if ledger.version()? >= FIRST_WITH_VERIFICATIONS {
+            for row in ledger.raw_rows(Table::Verification)? {
+                if let Value::Integer(network) = row.get("network") {
+                    tables.verified.insert(*network);
+                }
+            }
         }
         for row in ledger.raw_rows(Table::Input)? {
             tables.inputs.extend(input(&mut Fields::new(&row, report)));
@@ -166,14 +189,53 @@ fn edges(fields: &mut Fields<'_>) -> Option<bool> {
     good.map(|_| true)
 }
 
-fn run(fields: &mut Fields<'_>, networks: &BTreeMap<i64, Network>) -> Option<Run> {
+/// The number of values of an image.
+fn dims(fields: &mut Fields<'_>) -> Option<u64> {
+    let mut dims = Some(1_u64);
+    for side in ["channels", "height", "width"] {
+        let size = fields.integer(side, 1..=u64::from(u32::MAX));
+        dims = dims
+            .zip(size)
+            .and_then(|(dims, size)| dims.checked_mul(size));
+    }
+    dims
+}
+
+/// Checks the header of a ledger that has no smoothing run: its numbers are 0.
+fn without_noise(fields: &mut Fields<'_>) {
+    for column in ["n0", "n"] {
+        fields.integer(column, 0..=0);
+    }
+    for column in ["sigma", "alpha"] {
+        fields.real(column, "0 in a ledger without a smoothing run", |value| {
+            value == 0.0
+        });
+    }
+    for (column, expected) in [("generator", "none"), ("seed", "0")] {
+        if let Some(text) = fields.text(column).filter(|text| *text != expected) {
+            fields.wrong(column, text, expected);
+        }
+    }
+}
+
+fn run(
+    fields: &mut Fields<'_>,
+    networks: &BTreeMap<i64, Network>,
+    dims: Option<u64>,
+) -> Option<Run> {
     let id = fields.integer("id", 1..=1);
     let task = fields.text("task");
+    if task == Some("verify") {
+        without_noise(fields);
+        original(fields, networks);
+        return None;
+    }
     let predict = match task {
         Some("certify") => Some(false),
         Some("predict") => Some(true),
         other => {
-            fields.wrong("task", other.unwrap_or("nothing"), "certify or predict");
+            let known = "certify, predict or verify";
+            fields.wrong("task", other.unwrap_or("nothing"), known);
             None
         }
     };
@@ -204,19 +266,7 @@ fn run(fields: &mut Fields<'_>, networks: &BTreeMap<i64, Network>) -> Option<Run
     {
         fields.wrong("seed", seed, "a whole number below 2^64");
     }
-    fields.text("data");
-    fields.nonempty_text("tool");
-    let mut dims = Some(1_u64);
-    for side in ["channels", "height", "width"] {
-        let size = fields.integer(side, 1..=u64::from(u32::MAX));
-        dims = dims
-            .zip(size)
-            .and_then(|(dims, size)| dims.checked_mul(size));
-    }
-    let network = fields.integer("network", 1..=i64::MAX as u64)? as i64;
-    if !networks.contains_key(&network) {
-        fields.wrong("network", network, "a network of the ledger");
-    }
+    let network = original(fields, networks)?;
     id?;
     Some(Run {
         predict: predict?,
@@ -228,6 +278,17 @@ fn run(fields: &mut Fields<'_>, networks: &BTreeMap<i64, Network>) -> Option<Run
         dims: dims?,
         base: network,
     })
+}
+
+/// The number of the network that the ledger is of.
+fn original(fields: &mut Fields<'_>, networks: &BTreeMap<i64, Network>) -> Option<i64> {
+    fields.text("data");
+    fields.nonempty_text("tool");
+    let network = fields.integer("network", 1..=i64::MAX as u64)? as i64;
+    if !networks.contains_key(&network) {
+        fields.wrong("network", network, "a network of the ledger");
+    }
+    Some(network)
 }
 
 fn network(fields: &mut Fields<'_>) -> Option<(i64, Network)> {

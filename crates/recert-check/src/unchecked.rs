@@ -123,6 +123,9 @@ pub enum Unchecked {
     Choices,
     /// That priors, tilts and samples were chosen before the answers were seen.
     Priors,
+    /// That bounds by which results are verified are bounds, and that counterexamples lie near
+    /// their inputs and are answered as they are said to be.
+    Bounds,
     /// That the answers are the networks', if none was run again.
     Answers,
     /// That the answers not run again are the networks'.
@@ -309,6 +312,7 @@ impl Unchecked {
         matches!(
             self,
             Self::Priors
+                | Self::Bounds
                 | Self::Choices
                 | Self::Answers
                 | Self::OtherAnswers { .. }
@@ -350,6 +354,10 @@ impl fmt::Display for Unchecked {
             Self::Priors => f.write_str(
                 "that the tuning parameters of the bounds, and the samples of auto, were chosen \
                  before the answers that they are applied to were seen",
+            ),
+            Self::Bounds => f.write_str(
+                "that margins are below the network's and that counterexamples lie near their \
+                 inputs and are answered otherwise: verifying again with the network would show it",
             ),
             Self::Answers => f.write_str(
                 "that answers, margins and selections are what the recorded networks answer on \

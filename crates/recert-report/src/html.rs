@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::model::Report;
 use crate::summary::{STATEMENT, Summary};
 use crate::terms::{TERMS, Term};
+use crate::verified;
 use page::{Page, breakable};
 
 /// Nothing from outside the page is loaded, and nothing is sent.
@@ -63,6 +64,17 @@ pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
     Ok(page.render().into_string())
 }
 
+/// What kinds of certificates a report has.
+fn eyebrow(report: &Report) -> &'static str {
+    match (report.runs.is_empty(), report.verifications.is_empty()) {
+        (true, false) => "Robustness certificates by deterministic bounds",
+        (false, false) => {
+            "Robustness certificates by randomized smoothing and deterministic bounds"
+        }
+        (_, true) => "Robustness certificates by randomized smoothing",
+    }
+}
+
 impl Page<'_> {
     fn render(&self) -> Markup {
         let report = self.summary.report;
@@ -80,18 +92,19 @@ impl Page<'_> {
                 body {
                     main {
                         header {
-                            p.eyebrow { "Robustness certificates by randomized smoothing" }
+                            p.eyebrow { (eyebrow(report)) }
                             h1 { (report.title) }
                             p.muted { (report.generated) }
                             (self.overview())
                         }
-                        @if report.runs.is_empty() {
+                        @if report.runs.is_empty() && report.verifications.is_empty() {
                             p { "There is no run to report." }
-                        } @else {
+                        } @else if !report.runs.is_empty() {
                             (self.tables())
                             (self.figures())
                             (self.inputs())
                         }
+                        (verified::section(&report.verifications))
                         (self.notes())
                         footer {
                             (self.provenance())

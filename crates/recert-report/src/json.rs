@@ -7,6 +7,7 @@
 //! | `schema` | the text `recert-report/5` |
 //! | `title`, `generated`, `notes` | as in [`Report`] |
 //! | `runs` | the runs, in order; each has the fields of [`Run`] and `metrics` |
+//! | `verifications` | verdicts by bounds: [`Verified`]; absent where there are none |
 //!
 //! where a run's fields are named as in [`Run`] and [`Row`](crate::Row), with these rules:
 //!
@@ -39,6 +40,7 @@ use crate::error::{Error, ErrorKind};
 use crate::metrics::{Metrics, default_radii, share_at};
 use crate::model::{Report, Run};
 use crate::speed_up::{SpeedUp, speed_ups};
+use crate::verified::Verified;
 
 /// The schema that [`to_string`] writes.
 pub const SCHEMA: &str = "recert-report/5";
@@ -58,6 +60,8 @@ struct Document<'a> {
     generated: &'a str,
     notes: &'a [String],
     runs: Vec<RunOut<'a>>,
+    #[serde(skip_serializing_if = "<[Verified]>::is_empty")]
+    verifications: &'a [Verified],
 }
 
 #[derive(Serialize)]
@@ -115,6 +119,7 @@ pub fn to_string(report: &Report, radii: Option<&[f64]>) -> Result<String, Error
                 run,
             })
             .collect(),
+        verifications: &report.verifications,
     };
     serde_json::to_string_pretty(&document)
         .map_err(|e| Error::format("cannot write the report as JSON").with_source(e))

@@ -38,7 +38,9 @@ mod series;
 mod summary;
 mod terms;
 mod text;
+mod verified;
 
 pub use error::{Error, ErrorKind};
 pub use metrics::{Metrics, Share, certified_accuracy, certified_share, default_radii};
 pub use model::{Goal, Law, Method, Report, Row, Run};
+pub use verified::{Verdict, Verified};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::speed_up::{ByBaseline, Point};
 use crate::text;
+use crate::verified::Verified;
 
 /// Everything that one report shows.
 ///
@@ -45,6 +46,9 @@ pub struct Report {
     pub generated: String,
     /// The runs, in the order in which they are shown and numbered (from 1).
     pub runs: Vec<Run>,
+    /// Verdicts by deterministic bounds, which have no noise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifications: Vec<Verified>,
     /// Remarks to print with the report, a sentence or two each.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -489,6 +493,11 @@ impl Report {
             title: text(&self.title),
             generated: text(&self.generated),
             runs: self.runs.iter().map(|run| run.printable(text)).collect(),
+            verifications: self
+                .verifications
+                .iter()
+                .map(|one| one.printable(text))
+                .collect(),
             notes: self.notes.iter().map(text).collect(),
         }
     }

@@ -11,6 +11,7 @@ use crate::run_tables::{self, RunTable};
 use crate::summary::{STATEMENT, Summary};
 use crate::terms::Term;
 use crate::text;
+use crate::verified;
 
 /// Spaces after every column but the last.
 const PADDING: u16 = 2;
@@ -62,9 +63,12 @@ pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
     let mut out = vec![report.title.clone(), report.generated.clone()];
     out.retain(|line| !line.is_empty());
     if report.runs.is_empty() {
-        out.push("There is no run to report.".to_owned());
+        if report.verifications.is_empty() {
+            out.push("There is no run to report.".to_owned());
+        }
     } else if options.brief {
         out.extend(brief(&summary, options));
+        push_verdicts(report, options, &mut out);
         out.push(String::new());
         return Ok(out.join("\n"));
     } else {
@@ -90,6 +94,7 @@ pub fn render(report: &Report, options: &Options) -> Result<String, Error> {
             });
         }
     }
+    push_verdicts(report, options, &mut out);
     push_sections(&summary, options, &mut out);
     out.push(String::new());
     Ok(out.join("\n"))
@@ -172,6 +177,22 @@ fn push_table(
     // Of all columns only the method, if there is one, holds words.
     let words: Vec<usize> = (0..heads.len()).filter(|i| heads[*i] == "method").collect();
     out.extend(lines(&heads, rows, &words, options));
+}
+
+/// What was verified by bounds: a table, and what it states.
+fn push_verdicts(report: &Report, options: &Options, out: &mut Vec<String>) {
+    if report.verifications.is_empty() {
+        return;
+    }
+    out.push(String::new());
+    out.extend(text::wrapped(verified::CAPTION, options.width.into()));
+    let rows = verified::rows(&report.verifications);
+    out.extend(lines(&verified::HEADS, rows, &[0, 1, 2], options));
+    let width = usize::from(options.width).saturating_sub(2);
+    for words in verified::statements(&report.verifications) {
+        let lines = text::wrapped(&words, width);
+        out.extend(lines.into_iter().map(|line| format!("  {line}")));
+    }
 }
 
 /// The texts below the tables.

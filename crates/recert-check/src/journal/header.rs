@@ -18,11 +18,15 @@ impl Journal {
         report: &mut Report,
     ) -> Result<(), Error> {
         let Some((position, record)) = &self.header else {
-            self.open.push(Unchecked::HeaderUnrecorded { since: None });
+            // A ledger of verifications alone has none to record.
+            if !tables.without_noise {
+                self.open.push(Unchecked::HeaderUnrecorded { since: None });
+            }
             return Ok(());
         };
-        // The first entry names the network, or records the upgrade of an older ledger.
-        if *position > 1 {
+        // The first entry names the network, or records the upgrade of an older ledger; one that
+        // was begun by verifications has the header of its first smoothing run.
+        if *position > 1 && tables.verified.is_empty() {
             let since = Some(*position as u64 + 1);
             self.open.push(Unchecked::HeaderUnrecorded { since });
         }

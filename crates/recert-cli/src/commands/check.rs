@@ -169,9 +169,9 @@ fn as_text(checked: &Checked) -> Option<String> {
     for about in subject(report) {
         line(&format!("  {about}"));
     }
-    if report.methods.is_empty() {
+    if report.methods.is_empty() && report.verifications.is_empty() {
         line("  holds no certificates yet");
-    } else {
+    } else if !report.methods.is_empty() {
         line(&format!(
             "  {:<10}{:>14}{:>12}{:>33}",
             "method", "certificates", "certified", "samples used (all certificates)"
@@ -250,7 +250,7 @@ fn as_text(checked: &Checked) -> Option<String> {
 /// What the ledger is of: the run, its networks, and the statements of its claims.
 fn subject(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(run) = &report.run {
+    if let Some(run) = report.run.as_ref().filter(|run| run.task != "verify") {
         lines.push(format!(
             "{}: sigma {}, n0 {}, n {}, alpha {}, seed {}, noise {}",
             run.task, run.sigma, run.n0, run.n, run.alpha, run.seed, run.generator
@@ -276,5 +276,18 @@ fn subject(report: &Report) -> Vec<String> {
             .filter(|_| states)
             .map(|proviso| format!("provided {proviso}")),
     );
+    for v in &report.verifications {
+        lines.push(format!(
+            "network {}, {} {} by {}: {} verified, {} falsified, {} unknown; verified: {}",
+            v.network,
+            v.kind,
+            v.specification,
+            v.method,
+            v.verified,
+            v.falsified,
+            v.unknown,
+            v.statement
+        ));
+    }
     lines
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Goal, Method, Report, Row, Run};
 use crate::error::Error;
+use crate::verified::Verified;
 
 impl Report {
     /// Checks that every number is in its domain, that no input occurs twice in a
@@ -45,7 +46,7 @@ impl Report {
                     .ok_or_else(|| in_row("the evaluations add up to more than 2^64".to_owned()))?;
             }
         }
-        Ok(())
+        self.verifications.iter().try_for_each(Verified::check)
     }
 }
 

@@ -40,6 +40,9 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         networks: BTreeMap::new(),
         names: BTreeMap::new(),
         inputs: [(7, String::new())].into(),
+        dims: None,
+        without_noise: false,
+        verified: std::collections::BTreeSet::new(),
         selections: [((1, 7), selection)].into(),
     };
     let f = |sample: u32| match sample {

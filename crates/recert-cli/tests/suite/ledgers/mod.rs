@@ -77,6 +77,8 @@ pub(crate) fn seal_of(connection: &Connection) -> String {
         ("claim", "id"),
         ("certificate", "claim, idx"),
         ("journal", "id"),
+        ("verification", "id"),
+        ("result", "verification, idx"),
     ] {
         hasher.update(name);
         let sql = format!("SELECT * FROM {name} ORDER BY {key}");
