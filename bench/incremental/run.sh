@@ -34,13 +34,13 @@ measure() { # name, network, data, radius, further versions in shared, arguments
     changed+=,$shared/models/$other
   done
   changed+=,within:fp16,within:bf16,within:int8
-  nice -n "${NICE:-10}" "$example" "$network" "$data" "$eps" "$changed" "images=$images" "$@" \
+  nice -n 10 "$example" "$network" "$data" "$eps" "$changed" "images=$images" "$@" \
     > "$results/$name.tsv"
 }
 
 mnist=idx:$shared/data/mnist/t10k-images-idx3-ubyte.gz
 cifar=cifar10-bin:$shared/data/cifar10/test_every20.bin
-measure fcnn7 mnist/fcnn7.onnx "$mnist" 0.02 \
+measure fcnn7 mnist/fcnn7.onnx "$mnist" 0.01 \
   "mnist/fcnn7_float16.onnx mnist/fcnn7_quant8.onnx mnist/fcnn7_prune_tune3.onnx"
 measure cnn_crown_ibp mnist/cnn_crown_ibp.onnx "$mnist" 0.1 ""
 measure profit_colt mnist/profit_colt.onnx "$mnist" 0.1 ""

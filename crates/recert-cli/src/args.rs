@@ -3,6 +3,7 @@
 mod others;
 mod runs;
 mod shared;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -15,6 +16,7 @@ pub(crate) use runs::{Certify, Predict, Recertify};
 pub(crate) use shared::{
     DataArgs, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs,
 };
+pub(crate) use verify::Verify;
 
 /// Ends `recert --help`; `exit.rs` has the codes.
 const EXIT_CODES: &str = "\
@@ -24,14 +26,15 @@ Exit codes:
   2    wrong usage: a flag or its value
   3    a bad model, data or ledger file
   4    the ledger belongs to a different run or a newer version, or is in use
-  5    the engine is missing or cannot compute the network
+  5    the engine is missing or cannot compute the network, or verify has no bounds for an operator
   6    writing failed, such as on a full disk
   7    check: a certificate, or another field of a ledger, does not hold
   8    a worker could not be started or was lost: the same command again resumes
   130  interrupted: the same command again resumes";
 
-/// Certifies the L2 robustness of neural networks by randomized smoothing, and recertifies
-/// quantized, pruned or fine-tuned versions of them at a fraction of the cost.
+/// Certifies the robustness of neural networks, in L2 by randomized smoothing and in L-inf and L2 by
+/// deterministic bounds, and recertifies quantized, pruned or fine-tuned versions of them at a
+/// fraction of the cost.
 #[derive(Debug, Parser)]
 #[command(name = "recert", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
@@ -81,6 +84,8 @@ pub(crate) enum Command {
     Predict(Predict),
     /// Recertify a modified network from the ledger of the original
     Recertify(Recertify),
+    /// Verify by bounds, without noise: every image near an input has its class
+    Verify(Verify),
     /// Make a half-precision, int8 or pruned version of a network
     Approximate(Approximate),
     /// Report on ledgers: tables, JSON, an HTML page

@@ -59,6 +59,12 @@ impl Failure {
         Self::new(Code::Interrupted, message)
     }
 
+    /// The run was stopped from outside, and nothing was kept.
+    pub(crate) fn interrupted_without_ledger() -> Self {
+        let message = "interrupted; a run with --ledger can be resumed";
+        Self::new(Code::Interrupted, message)
+    }
+
     /// What could not be written, and why.
     pub(crate) fn output(target: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
         Self::new(Code::Output, format!("writing {target} failed: {why}"))

@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod progress;
 mod terminal;
+mod verdicts;
 
 fn main() -> std::process::ExitCode {
     // A panic of an engine that first meets a network becomes an error, which is printed.

@@ -135,7 +135,7 @@ macro_rules! from {
     };
 }
 
-from!(recert_data recert_engine recert_ledger recert_net recert_noise recert_num recert_report recert_smooth);
+from!(recert_bounds recert_data recert_engine recert_ledger recert_net recert_noise recert_num recert_report recert_smooth);
 
 /// An error and its causes, the innermost last.
 fn causes<'a>(
@@ -180,6 +180,14 @@ fn classify(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Option<Field
         return Some(match error.kind() {
             recert_net::ErrorKind::Argument => (ErrorKind::Parameter, None),
             recert_net::ErrorKind::Outputs => (ErrorKind::Input, Some(Field::Output)),
+            _ => (ErrorKind::Input, None),
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<recert_bounds::Error>() {
+        use recert_bounds::ErrorKind as K;
+        return Some(match error.kind() {
+            K::Unsupported => (ErrorKind::Engine, None),
+            K::Memory => (ErrorKind::Parameter, Some(Field::Memory)),
             _ => (ErrorKind::Input, None),
         });
     }

@@ -23,6 +23,7 @@
 //! | `place` | where a ledger is to be |
 //! | `candidates` | whether networks may be chosen among by their results |
 //! | `audit` | check a ledger, and run samples of it again |
+//! | `verify`, `verify/` | verify by bounds, without noise |
 //! | `whole` | whole numbers as people write them |
 //! | `approximate`, `report` | make approximate networks; report on ledgers |
 //! | `upkeep` | copy a ledger, remove runs from it |
@@ -46,6 +47,7 @@ mod report;
 mod scratch;
 mod session;
 mod upkeep;
+mod verify;
 mod whole;
 
 pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
@@ -53,8 +55,8 @@ pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, Reru
 pub use compared::Compared;
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
-pub use event::{Event, Events, Pass, PassKind, Rows};
-pub use first_look::{FirstLook, OriginalLook};
+pub use event::{Event, Events, Pass, PassKind, Rows, VerifyPass};
+pub use first_look::FirstLook;
 pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
 pub use place::{NetworkDrive, check_ledger_place};
@@ -66,9 +68,13 @@ pub use report::{Reported, report, report_on};
 pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
 pub use session::Job;
 pub use upkeep::{forget, snapshot};
+pub use verify::{
+    Epsilon, Norm, VerifyConfig, VerifyJob, VerifyMethod, VnnlibFile, images_of_network, verify,
+    verify_files,
+};
 pub use whole::whole;
 
 // What configurations and events contain, so that an embedder needs this module alone.
-pub use recert_ledger::{Certificate, Input};
+pub use recert_ledger::{Certificate, Input, Verdict, Verification, VerificationResult};
 pub use recert_noise::Law;
 pub use recert_smooth::{Outcome, Sides};

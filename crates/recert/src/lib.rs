@@ -64,6 +64,7 @@
 //! - [`data`]: the inputs; [`noise`]: the samples; [`num`]: the bounds.
 //! - [`samples`]: how many samples a radius, or an error, takes.
 //! - [`report`]: metrics, tables, HTML; [`reporting`] fills it from ledgers.
+//! - [`bounds`]: certificates without noise, by bound propagation; [`job::verify`] runs them.
 //! - [`check`]: independent re-verification of a ledger.
 //!
 //! Everything in [`job`] fails with one [`Error`] of a [kind](ErrorKind), which
@@ -71,6 +72,7 @@
 
 #![forbid(unsafe_code)]
 
+pub use recert_bounds as bounds;
 pub use recert_check as check;
 pub use recert_data as data;
 pub use recert_engine as engine;

@@ -55,6 +55,26 @@ pub fn write(out: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|why| Error::output(out.display(), why))
 }
 
+/// The bytes of an npy file of float32 in C order, format version 1.0.
+///
+/// ```
+/// let bytes = recert::output::npy(&[1, 2], &[0.5, 1.0]);
+/// assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
+/// assert_eq!(bytes.len(), 128 + 8);
+/// ```
+pub fn npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
+    let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let extents = extents.join(", ");
+    let head = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({extents},), }}");
+    // The head ends at a multiple of 64 bytes, of which magic, version and length are ten.
+    let length = (10 + head.len() + 1).next_multiple_of(64).max(128) - 10;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((length as u16).to_le_bytes());
+    bytes.extend(format!("{head:<width$}\n", width = length - 1).bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
 /// Whether two paths lead to one file, through links of either kind.
 fn same(a: &Path, b: &Path) -> bool {
     let (Ok(whole_a), Ok(whole_b)) = (fs::canonicalize(a), fs::canonicalize(b)) else {

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use recert_engine::{Arithmetic, Precision};
 use recert_ledger::{
-    Certificate, Claim, Input, JournalEvent, Ledger, Network, NetworkId, Parameters, Seal, hex,
+    Certificate, Input, JournalEvent, Ledger, Network, Parameters, Seal, VerificationResult, hex,
 };
 use recert_num::Alpha;
 use recert_report::speed_up::{ByBaseline, Point};
-use recert_report::{Goal, Law, Method, Report, Row, Run};
-use recert_smooth::baseline::{Baseline, FromScratch, SELECTION};
+use recert_report::{Goal, Law, Method, Report, Row, Run, Verdict, Verified};
+use recert_smooth::baseline::{Baseline, FromScratch};
 use recert_smooth::finished_inputs;
 use sha2::{Digest, Sha256};
 
@@ -44,10 +44,15 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
         let recorded = (compared.into_iter())
             .filter_map(|(network, found)| Some(format!("{network}: {}.", found?)));
         report.notes.extend(recorded);
+        let smoothed = if ledger.is_without_noise() {
+            Vec::new()
+        } else {
+            ledger.networks()?
+        };
         let mut expected = ExpectedCosts::new(ledger)?;
         let sessions = Sessions::read(ledger)?;
         let mut base = None;
-        for (id, network) in ledger.networks()? {
+        for (id, network) in smoothed {
             let first = report.runs.len();
             let mut groups = groups(ledger.certificates(id)?);
             groups.sort_by(|a, b| order(&a[0].claim, &b[0].claim));
@@ -70,6 +75,7 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
             let message = format!("ledger {}: is damaged: {why}", ledger.path().display());
             return Err(Error::new(ErrorKind::Input, message));
         }
+        report.verifications.extend(verifications(ledger, &inputs)?);
         add_forgotten(&mut report, ledger)?;
         let several = statements::several(ledger, None)?;
         let several = several.iter().map(|remark| match ledgers.len() {
@@ -387,6 +393,40 @@ fn row(c: &Certificate, input: Option<&Input>) -> Row {
         bound: c.bound.clone(),
         invalid: c.evidence.invalid(),
     }
+}
+
+/// What was verified by bounds.
+fn verifications(ledger: &Ledger, inputs: &BTreeMap<u32, Input>) -> Result<Vec<Verified>> {
+    let networks: BTreeMap<_, _> = ledger.networks()?.into_iter().collect();
+    let mut found = Vec::new();
+    for (id, network, verification) in ledger.verifications()? {
+        let results = ledger.results(id)?;
+        let Some(network) = networks.get(&network).filter(|_| !results.is_empty()) else {
+            continue;
+        };
+        let row = |result: VerificationResult| Verdict {
+            idx: result.idx,
+            label: (result.idx.and_then(|idx| inputs.get(&idx))).and_then(|input| input.label),
+            answer: result.answer.map(u32::from),
+            verdict: result.verdict.to_string(),
+            margin: result.margin.filter(|margin| margin.is_finite()),
+            decided_by: result.decided_by,
+            seconds: result.micros as f64 / 1e6,
+        };
+        let data = &ledger.header().data;
+        found.push(Verified {
+            network: network.file.clone(),
+            network_sha256: hex(&network.sha256),
+            engine: network.engine.to_string(),
+            preprocessing: network.preprocess.clone(),
+            data: DataConfig::from_record(data).map_or_else(|| data.clone(), |record| record.data),
+            specification: verification.specification.to_string(),
+            method: verification.method,
+            statement: verification.statement,
+            rows: results.into_iter().map(row).collect(),
+        });
+    }
+    Ok(found)
 }
 
 /// A remark on what was removed from a ledger, as its journal records.

@@ -11,6 +11,7 @@ mod recertify;
 mod report;
 mod samples;
 mod upkeep;
+mod verify;
 
 use crate::args::{Args, Command};
 use crate::exit::Result;
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Certify(args) => certify::certify(args),
         Command::Predict(args) => certify::predict(args),
         Command::Recertify(args) => recertify::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),

@@ -21,4 +21,5 @@ mod samples;
 mod together;
 mod until;
 mod upkeep;
+mod verify;
 mod words;

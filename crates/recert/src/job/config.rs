@@ -291,6 +291,13 @@ fn noise(law: Law, value: f64) -> Result<()> {
 
 /// The law of a ledger's noise, which could not be made again if it were unknown.
 pub(super) fn law(ledger: &Ledger) -> Result<Law> {
+    if ledger.is_without_noise() {
+        let message = format!(
+            "ledger {}: holds verifications by bounds alone, and no samples",
+            ledger.path().display()
+        );
+        return Err(Error::new(ErrorKind::Parameter, message));
+    }
     Law::of_generator(&ledger.header().generator).map_err(|error| {
         let message = format!("ledger {}: {error}", ledger.path().display());
         Error::new(ErrorKind::Ledger, message)

@@ -1,6 +1,6 @@
 //! What a running job reports to whoever started it.
 
-use recert_ledger::{Certificate, Input, Task};
+use recert_ledger::{Certificate, Input, Network, Task, Verification, VerificationResult};
 
 use super::remark::Remark;
 
@@ -64,6 +64,37 @@ pub enum Event<'a> {
         /// Whether every input is concluded.
         finished: bool,
     },
+    /// A verification by bounds begins; its ledger is open.
+    VerifyStarted(VerifyPass<'a>),
+    /// There is a verdict. Those that the ledger had come first, the others as they are done.
+    Verified {
+        /// What was to hold.
+        verification: &'a Verification,
+        /// The input; `None` for a VNN-LIB file.
+        input: Option<&'a Input>,
+        /// The verdict, and what it rests on.
+        result: &'a VerificationResult,
+    },
+    /// A verification by bounds ended, whether it is complete, was stopped or failed.
+    VerifyEnded {
+        /// Whether there is a verdict on everything.
+        finished: bool,
+    },
+}
+
+/// A verification by bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct VerifyPass<'a> {
+    /// What is to hold of each input, or of the first file.
+    pub verification: &'a Verification,
+    /// The network.
+    pub network: &'a Network,
+    /// Channels, height and width of its images, and of counterexamples.
+    pub shape: [usize; 3],
+    /// How many inputs or files there are.
+    pub tasks: usize,
+    /// How many of them have a verdict in the ledger.
+    pub done: usize,
 }
 
 /// A pass over the inputs.

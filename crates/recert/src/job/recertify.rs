@@ -186,14 +186,18 @@ impl Recertification {
         let among = candidates(config, networks)?;
         let opened = Ledger::open_read_only(ledger)?;
         let header = opened.header().clone();
-        config::law(&opened)?;
         if header.task != Task::Certify {
+            let holds = match header.task {
+                Task::Predict => "predictions",
+                _ => "verifications by bounds and no samples",
+            };
             let message = format!(
-                "{} holds predictions: recertifying starts from a ledger of certificates",
+                "{} holds {holds}: recertifying starts from a ledger of certificates by smoothing",
                 ledger.display()
             );
             return Err(Error::new(ErrorKind::Parameter, message));
         }
+        config::law(&opened)?;
         config.check_used()?;
         // Inputs on which the original's answers decided how many samples there are: those that
         // ran to n are selected by their answers, so all of them are rows, or none.

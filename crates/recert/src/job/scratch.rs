@@ -187,7 +187,10 @@ pub fn predict<'a>(
 pub fn fresh_seed(ledger: &Path) -> Result<u64> {
     let is_empty = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.len() == 0);
     if ledger.exists() && !is_empty(ledger) {
-        return Ok(Ledger::open_read_only(ledger)?.header().seed);
+        let ledger = Ledger::open_read_only(ledger)?;
+        if !ledger.is_without_noise() {
+            return Ok(ledger.header().seed);
+        }
     }
     // Its keys are random, and differ from call to call.
     Ok(RandomState::new().build_hasher().finish())

@@ -1,0 +1,171 @@
+//! The flags of `recert verify`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use recert::job::{Epsilon, Norm, VerifyMethod};
+
+use super::shared::{Named, SubsetArgs, bytes, named};
+use super::{DataArgs, NetworkArgs};
+
+/// Ends the help of `verify`.
+const VERIFY: &str = "\
+Examples:
+  recert verify --model net.onnx --data cifar-10-batches-py --norm linf --eps 2/255 --limit 100
+  recert verify --model net.onnx --data t10k-images-idx3-ubyte.gz --eps 0.1 --method crown
+  recert verify --model net.onnx --data images.npz --norm l2 --eps 0.5 --complete --timeout 60s \\
+      --ledger run.recert --counterexamples found/
+  recert verify --model net.onnx --vnnlib prop_1.vnnlib --complete --timeout 2m
+  recert verify --vnnlib benchmark/ --ledger benchmark.recert
+
+Rows are on stdout as they are done. `verified` states that every image in [0, 1] within eps has the
+input's label (without one, the network's answer), for the network on real numbers with its file's
+weights (SOUNDNESS.md, \"Deterministic bounds\"); `falsified` that the engine answers the image
+itself, or a counterexample, otherwise.";
+
+const NORMS: [Named<Norm>; 2] = [
+    Named(Norm::Linf, "linf", "The largest difference of two pixels"),
+    Named(Norm::L2, "l2", "The Euclidean distance"),
+];
+
+const METHODS: [Named<VerifyMethod>; 6] = [
+    Named(
+        VerifyMethod::Cascade,
+        "cascade",
+        "The others one after the other until one decides; branch and bound with --complete alone",
+    ),
+    Named(
+        VerifyMethod::Attack,
+        "attack",
+        "Projected gradient descent: finds counterexamples and proves nothing",
+    ),
+    Named(VerifyMethod::Ibp, "ibp", "Interval bound propagation"),
+    Named(
+        VerifyMethod::Crown,
+        "crown",
+        "Linear bounds backward through the network (CROWN), intersected with intervals",
+    ),
+    Named(
+        VerifyMethod::AlphaCrown,
+        "alpha-crown",
+        "CROWN with slopes optimised for each margin",
+    ),
+    Named(
+        VerifyMethod::BranchAndBound,
+        "branch-and-bound",
+        "Splits neurons until every part is decided; needs --timeout",
+    ),
+];
+
+/// How the flags that decide what is stated are headed.
+const SPECIFICATION: &str = "Specification";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = VERIFY)]
+pub(crate) struct Verify {
+    /// The network, an ONNX file; with a folder of --vnnlib, only the instances of this one
+    #[arg(long, value_name = "FILE", required_unless_present = "vnnlib")]
+    pub(crate) model: Option<PathBuf>,
+    /// The inputs: a path, or FORMAT:PATH (cifar10, cifar10-bin, idx, folder, npy, npz)
+    #[arg(long, value_name = "SPEC", required_unless_present = "vnnlib")]
+    pub(crate) data: Option<String>,
+    /// The distance that images are near an input by
+    #[arg(long, value_parser = named(&NORMS), default_value = "linf", help_heading = SPECIFICATION)]
+    pub(crate) norm: Norm,
+    /// How near, in units of pixels in [0, 1] before any normalisation: a fraction or a decimal
+    /// number, exactly as written
+    #[arg(
+        long,
+        value_name = "E",
+        allow_hyphen_values = true,
+        required_unless_present = "vnnlib",
+        help_heading = SPECIFICATION
+    )]
+    pub(crate) eps: Option<Epsilon>,
+    /// Verify a VNN-LIB file (.vnnlib, .vnnlib.gz) instead, or the instances of a folder with an
+    /// instances.csv
+    #[arg(
+        long,
+        value_name = "FILE|FOLDER",
+        conflicts_with_all = ["data", "eps"],
+        help_heading = SPECIFICATION
+    )]
+    pub(crate) vnnlib: Option<PathBuf>,
+    /// How a verdict is looked for
+    #[arg(long, value_parser = named(&METHODS), default_value = "cascade", help_heading = "Method")]
+    pub(crate) method: VerifyMethod,
+    /// Decide by branch and bound what bounds leave open; needs --timeout
+    #[arg(long, help_heading = "Method")]
+    pub(crate) complete: bool,
+    /// The time for one input, as in 60s, 500ms or 2m; nothing further is begun after that
+    /// [default: none; of a VNN-LIB instance, the one that its list states]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Method")]
+    pub(crate) timeout: Option<Duration>,
+    /// The most memory for coefficients of bounds at a time, of all threads together; no bound
+    /// depends on it
+    #[arg(long, value_name = "SIZE", value_parser = bytes, default_value = "1GiB", help_heading = "Running")]
+    pub(crate) memory: u64,
+    /// Keep results in this ledger: a new one, one to resume, or that of a smoothing run on the
+    /// same images
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
+    /// Write each counterexample to this folder, as IDX.npy of [1, channels, height, width]
+    /// before any normalisation, which --data takes; an image that is answered wrongly itself is none
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) counterexamples: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) subset: SubsetArgs,
+    #[command(flatten)]
+    pub(crate) data_args: DataArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    /// Worker threads, an input each; results do not depend on their number [default: all cores]
+    #[arg(long, value_name = "N", help_heading = "Running")]
+    pub(crate) threads: Option<usize>,
+    /// Also write the rows to this file; one that is there is continued
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    pub(crate) log: Option<PathBuf>,
+    /// Print JSON, an object a line: what is verified, each result, and the sums
+    #[arg(long, help_heading = "Running")]
+    pub(crate) json: bool,
+    /// Print nothing on stderr but errors: no progress bar, remark or summary
+    #[arg(long, help_heading = "Running")]
+    pub(crate) quiet: bool,
+}
+
+/// Parses a time, such as `60s`; a number alone is of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("write a time as in 60s, 500ms, 2m or 1h".to_owned()),
+    };
+    let number: f64 = digits
+        .parse()
+        .map_err(|_| "write a time as in 60s, 500ms, 2m or 1h".to_owned())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        for (text, millis) in [
+            ("60s", 60_000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1.5", 1500),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "s", "-1s", "1y", "nan", "1e400h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `recert verify`: by bounds, without noise.
+
+use std::path::{Path, PathBuf};
+
+use recert::job::{
+    self, Data, DataConfig, Network, Outcome, RunConfig, Sampled, VerifyConfig, VnnlibFile,
+};
+
+use crate::args::Verify;
+use crate::exit::{Failure, Result, usage};
+use crate::terminal;
+use crate::verdicts::Verdicts;
+
+pub(crate) fn run(args: &Verify) -> Result<()> {
+    let config = VerifyConfig {
+        method: args.method,
+        complete: args.complete,
+        timeout: args.timeout,
+        memory: args.memory,
+        subset: args.subset.config(),
+        run: RunConfig {
+            threads: args.threads,
+            batch: None,
+        },
+        ..VerifyConfig::default()
+    };
+    match (&args.vnnlib, &args.model, &args.data, &args.eps) {
+        (Some(path), ..) => files(args, &config, path),
+        (None, Some(model), Some(data), Some(epsilon)) => {
+            config.validate()?;
+            let data = Data::open(&DataConfig {
+                data: data.clone(),
+                options: args.data_args.config(),
+            })?;
+            let samples = Sampled::new(&data, epsilon.up().min(1.0));
+            let network = load(args, model, samples)?;
+            let specification = (args.norm, epsilon);
+            let ledger = args.ledger.as_deref();
+            let job = job::verify(ledger, &config, specification, &data, &network)?;
+            let mut verdicts = Verdicts::new(args)?;
+            terminal::watch_for_stop()?;
+            let outcome = job.run(&mut verdicts);
+            verdicts.end(outcome)
+        }
+        _ => usage("--model, --data and --eps are needed, or --vnnlib"),
+    }
+}
+
+/// VNN-LIB files, with their networks one after the other.
+fn files(args: &Verify, config: &VerifyConfig, path: &Path) -> Result<()> {
+    let mut groups: Vec<(PathBuf, Vec<VnnlibFile>)> = Vec::new();
+    if path.is_dir() {
+        for (network, file) in VnnlibFile::of_folder(path)? {
+            let wanted = args.model.as_ref();
+            if wanted.is_some_and(|model| model.file_name() != network.file_name()) {
+                continue;
+            }
+            match groups.iter_mut().find(|(known, _)| *known == network) {
+                Some((_, files)) => files.push(file),
+                None => groups.push((network, vec![file])),
+            }
+        }
+        if groups.is_empty() {
+            return usage(format!(
+                "{}: its instances.csv lists nothing of that --model",
+                path.display()
+            ));
+        }
+        if let (Some(model), [(network, _)]) = (&args.model, groups.as_mut_slice()) {
+            network.clone_from(model);
+        }
+    } else {
+        let Some(model) = &args.model else {
+            return usage("--model is needed with a VNN-LIB file");
+        };
+        groups.push((model.clone(), vec![VnnlibFile::read(path, None)?]));
+    }
+    let mut verdicts = Verdicts::new(args)?;
+    terminal::watch_for_stop()?;
+    // What is wrong with a network is found before anything runs.
+    let mut loaded = Vec::new();
+    for (model, files) in groups {
+        let image = job::images_of_network(&model)?;
+        loaded.push((load(args, &model, image.into())?, files, image));
+    }
+    let ledger = args.ledger.as_deref();
+    let jobs = loaded.iter().map(|(network, files, image)| {
+        job::verify_files(ledger, config, files.clone(), network, *image)
+    });
+    let jobs = jobs.collect::<recert::Result<Vec<_>>>()?;
+    for job in jobs {
+        let outcome = job.run(&mut verdicts);
+        let stopped = !matches!(outcome, Ok(Outcome::Finished));
+        if stopped {
+            return verdicts.end(outcome);
+        }
+    }
+    verdicts.end(Ok(Outcome::Finished))
+}
+
+fn load(args: &Verify, model: &Path, samples: Sampled<'_>) -> Result<Network, Failure> {
+    let config = args.network.config();
+    Ok(match &args.ledger {
+        Some(ledger) => Network::open_for(ledger, model, &config, samples)?,
+        None => Network::open(model, &config, samples)?,
+    })
+}

@@ -1,0 +1,305 @@
+//! `recert verify`: rows, ledgers, logs, JSON, files, and what is refused.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::common::{Place, asset, certify_demo, command, fails, ok, with, words};
+use recert::ledger::{Ledger, Task, Verdict};
+
+/// `verify` of the demo network on the demo images.
+fn verify_demo(inputs: u32, more: &str) -> Vec<String> {
+    words(&format!(
+        "verify --model {} --data {} --limit {inputs} {more}",
+        asset("shapes.onnx"),
+        asset("shapes-test.npz"),
+    ))
+}
+
+/// The columns of each row but the time, by the first.
+fn rows(stdout: &str) -> BTreeMap<String, Vec<String>> {
+    let mut lines = stdout.lines();
+    assert_eq!(
+        lines.next(),
+        Some("input\tlabel\tanswer\tverdict\tmargin\tby\ttime")
+    );
+    let row = |line: &str| {
+        let mut columns: Vec<String> = line.split('\t').map(str::to_owned).collect();
+        assert_eq!(columns.len(), 7, "{line:?}");
+        columns.pop();
+        (columns.remove(0), columns)
+    };
+    lines.map(row).collect()
+}
+
+#[test]
+fn verdicts_are_kept_resumed_checked_and_reported() {
+    let place = Place::new();
+    let ledger = place.text("bounds.recert");
+    let words = verify_demo(6, "--norm linf --eps 1/2550 --method ibp");
+    let alone = ok(&words);
+    let calm = rows(&alone.stdout);
+    assert_eq!(calm.len(), 6);
+    for row in calm.values() {
+        let (answer, verdict, margin) = (&row[1], row[2].as_str(), &row[3]);
+        let positive = margin.parse::<f64>().is_ok_and(|margin| margin > 0.0);
+        assert_eq!(verdict == "verified", positive, "{row:?}");
+        assert_eq!(verdict == "falsified", *answer != row[0], "{row:?}");
+    }
+    assert!(alone.stderr.contains("6 inputs of"), "{}", alone.stderr);
+    assert!(
+        alone.stderr.contains("at linf 1/2550 by ibp: "),
+        "{}",
+        alone.stderr
+    );
+
+    // With a ledger, ended after two rows, and resumed on other threads.
+    let kept = with(&words, &["--ledger", &ledger, "--threads", "1"]);
+    let mut child = command(&kept)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let seen: Vec<String> = stdout.lines().take(3).map(Result::unwrap).collect();
+    // A process that is done already cannot be killed, and need not be.
+    let _ = child.kill();
+    child.wait().unwrap();
+    let resumed = ok(&with(&words, &["--ledger", &ledger, "--threads", "3"]));
+    assert_eq!(rows(&resumed.stdout), calm);
+    for row in &seen[1..] {
+        assert!(resumed.stdout.contains(row), "{row} is kept, with its time");
+    }
+    let again = ok(&with(&words, &["--ledger", &ledger]));
+    assert_eq!(rows(&again.stdout), calm);
+
+    let checked = ok(&crate::common::words(&format!("check {ledger} --strict"))).stdout;
+    assert!(checked.contains("linf 1/2550 by ibp: "), "{checked}");
+    assert!(checked.contains("all checks passed"), "{checked}");
+    let reported = ok(&crate::common::words(&format!("report {ledger}"))).stdout;
+    assert!(
+        reported.contains("Verified by deterministic bounds"),
+        "{reported}"
+    );
+    assert!(reported.contains("linf 1/2550"), "{reported}");
+    let page = place.text("report.html");
+    ok(&crate::common::words(&format!(
+        "report {ledger} --html {page}"
+    )));
+    assert!(
+        std::fs::read_to_string(&page)
+            .unwrap()
+            .contains("linf 1/2550")
+    );
+}
+
+#[test]
+fn one_ledger_holds_smoothing_and_bounds() {
+    let place = Place::new();
+    let ledger = place.text("both.recert");
+    let bounds = with(
+        &verify_demo(2, "--eps 1/25500 --method ibp"),
+        &["--ledger", &ledger],
+    );
+    ok(&bounds);
+    let samples = with(&certify_demo(60, 10, 2), &["--ledger", &ledger]);
+    ok(&samples);
+    ok(&bounds);
+    ok(&samples);
+    let opened = Ledger::open_read_only(&place.path("both.recert")).unwrap();
+    assert_eq!(opened.header().task, Task::Certify);
+    assert_eq!(opened.verifications().unwrap().len(), 1);
+    assert_eq!(opened.certificates(opened.base()).unwrap().len(), 2);
+    drop(opened);
+    let checked = ok(&words(&format!("check {ledger}"))).stdout;
+    assert!(checked.contains("all checks passed"), "{checked}");
+    let reported = ok(&words(&format!("report {ledger}"))).stdout;
+    for part in ["from scratch", "linf 1/25500", "sigma"] {
+        assert!(reported.contains(part), "{part}: {reported}");
+    }
+    // Before that there were no samples to recertify from.
+    let alone = place.text("alone.recert");
+    ok(&with(
+        &verify_demo(1, "--eps 1/25500 --method ibp"),
+        &["--ledger", &alone],
+    ));
+    let model = asset("shapes.onnx");
+    fails(2, &["verifications by bounds"])
+        .check(&words(&format!("recertify {alone} --model {model}")));
+}
+
+#[test]
+fn counterexamples_are_written_and_lie_near_their_images() {
+    let place = Place::new();
+    let (folder, ledger) = (place.text("found"), place.text("bounds.recert"));
+    let words = verify_demo(8, "--eps 8/255 --method attack");
+    let flags = ["--counterexamples", &folder, "--ledger", &ledger];
+    let said = ok(&with(&words, &flags));
+    let found = rows(&said.stdout);
+    let attacked: Vec<&String> = found
+        .iter()
+        .filter(|(_, row)| row[2] == "falsified" && row[4] == "attack")
+        .map(|(idx, _)| idx)
+        .collect();
+    assert!(!attacked.is_empty(), "{}", said.stdout);
+    let opened = Ledger::open_read_only(&place.path("bounds.recert")).unwrap();
+    let (id, _, _) = opened.verifications().unwrap().remove(0);
+    for result in opened.results(id).unwrap() {
+        let idx = result.idx.unwrap();
+        let file = place.path("found").join(format!("{idx}.npy"));
+        assert_eq!(file.exists(), result.counterexample.is_some());
+        assert_eq!(
+            result.counterexample.is_some(),
+            attacked.contains(&&idx.to_string())
+        );
+        let Some(pixels) = result.counterexample else {
+            continue;
+        };
+        assert_eq!(result.verdict, Verdict::Falsified);
+        let bytes = std::fs::read(&file).unwrap();
+        let head = String::from_utf8_lossy(&bytes[..128]);
+        assert!(head.contains("'shape': (1, 3, 32, 32,)"), "{head}");
+        let values = bytes[128..].chunks_exact(4);
+        let values = values.map(|four| f32::from_le_bytes(four.try_into().unwrap()));
+        assert!(values.eq(pixels.iter().copied()));
+        // They are data that the same command takes, and the network answers otherwise.
+        let model = asset("shapes.onnx");
+        let text = crate::common::text(&file);
+        let line = format!("verify --model {model} --data {text} --eps 0 --method ibp --quiet");
+        let answered = rows(&ok(&crate::common::words(&line)).stdout);
+        assert_ne!(answered["0"][1], found[&idx.to_string()][0]);
+    }
+}
+
+#[test]
+fn json_is_an_object_a_line_and_logs_are_continued() {
+    let place = Place::new();
+    let log = place.text("run.tsv");
+    let words = verify_demo(3, "--eps 1/25500 --method ibp");
+    let said = ok(&with(&words, &["--json", "--log", &log, "--quiet"]));
+    assert_eq!(said.stderr, "");
+    let objects = said
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let objects: Vec<serde_json::Value> = objects.collect();
+    assert_eq!(objects.len(), 5);
+    assert_eq!(objects[0]["schema"], "recert-verify/1");
+    assert_eq!(objects[0]["specification"], "linf 1/25500");
+    // Images that are answered as their labels are bounded.
+    let bounded = objects[1..4]
+        .iter()
+        .filter(|object| object["answer"] == object["label"]);
+    for object in bounded.clone() {
+        assert_eq!(object["by"], "ibp");
+        assert!(object["margin"].is_f64(), "{object}");
+    }
+    assert!(bounded.count() > 0, "{objects:?}");
+    assert_eq!(objects[4]["summary"]["inputs"], 3);
+    let first = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(rows(&first).len(), 3);
+    // Cut short, as by a process that was killed, and continued.
+    std::fs::write(&log, &first[..first.len() - 5]).unwrap();
+    ok(&with(&words, &["--log", &log]));
+    assert_eq!(rows(&std::fs::read_to_string(&log).unwrap()), rows(&first));
+    // Another file is left alone.
+    std::fs::write(&log, "something else\n").unwrap();
+    fails(2, &["is no log of `recert verify`"]).check(&with(&words, &["--log", &log]));
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "something else\n");
+}
+
+#[test]
+fn what_cannot_be_verified_is_refused_before_anything_runs() {
+    let place = Place::new();
+    for (more, code, part) in [
+        ("--eps 2/0", 2, "is no distance"),
+        ("--eps -0.1", 2, "is no distance"),
+        ("--eps 0.1 --complete", 2, "--timeout"),
+        ("--eps 0.1 --complete --timeout 5x", 2, "as in 60s"),
+        (
+            "--eps 0.1 --method ibp --complete --timeout 5s",
+            2,
+            "--method",
+        ),
+        ("--eps 0.1 --memory 0", 2, "--memory"),
+        ("--eps 0.1 --norm l1", 2, "linf"),
+        ("--eps 0.1 --vnnlib x.vnnlib", 2, "cannot be used"),
+        ("", 2, "--eps"),
+    ] {
+        let ledger = place.text("none.recert");
+        fails(code, &[part]).check(&with(&verify_demo(1, more), &["--ledger", &ledger]));
+        assert!(!place.path("none.recert").exists());
+    }
+}
+
+#[test]
+fn vnnlib_files_are_verified_one_by_one_and_in_folders() {
+    let place = Place::new();
+    let model = asset("shapes.onnx");
+    // A box of one point around grey: whatever class that is, some property holds and its
+    // opposite does not.
+    let inputs: String = (0..3072)
+        .map(|i| {
+            format!(
+                "(declare-const X_{i} Real)\n(assert (<= X_{i} 0.5))\n(assert (>= X_{i} 0.5))\n"
+            )
+        })
+        .collect();
+    let outputs: String = (0..10)
+        .map(|i| format!("(declare-const Y_{i} Real)\n"))
+        .collect();
+    let others = |class: usize, sign: &str| -> String {
+        let others = (0..10).filter(|other| *other != class);
+        let parts = others.map(|other| format!("(and ({sign} Y_{class} Y_{other}))"));
+        parts.collect::<Vec<_>>().join(" ")
+    };
+    let mut verdicts = BTreeMap::new();
+    let mut list = String::new();
+    for class in 0..10 {
+        let name = format!("class_{class}.vnnlib");
+        let text = format!("{inputs}{outputs}(assert (or {}))\n", others(class, "<="));
+        std::fs::write(place.path(&name), text).unwrap();
+        list.push_str(&format!("shapes.onnx,{name},20\n"));
+    }
+    std::fs::copy(&model, place.path("shapes.onnx")).unwrap();
+    std::fs::write(place.path("instances.csv"), list).unwrap();
+    let ledger = place.text("files.recert");
+    let folder = place.text("");
+    let line = format!("verify --vnnlib {folder} --ledger {ledger}");
+    let said = ok(&words(&line));
+    for (name, row) in rows(&said.stdout) {
+        verdicts.insert(name, row[2].clone());
+    }
+    // The class of the grey image is verified, and all others are falsified.
+    let count = |verdict: &str| verdicts.values().filter(|v| *v == verdict).count();
+    assert_eq!(
+        (count("verified"), count("falsified")),
+        (1, 9),
+        "{verdicts:?}"
+    );
+    // One by one the same.
+    for (name, verdict) in &verdicts {
+        let file = place.text(name);
+        let line = format!("verify --model {model} --vnnlib {file} --quiet");
+        let alone = rows(&ok(&words(&line)).stdout);
+        assert_eq!(alone[name][2], *verdict);
+    }
+    // And by the ledger.
+    let again = ok(&words(&line));
+    assert_eq!(rows(&again.stdout).len(), 10);
+    let checked = ok(&words(&format!("check {ledger} --strict"))).stdout;
+    assert!(
+        checked.contains("vnnlib class_0.vnnlib by cascade"),
+        "{checked}"
+    );
+    // A file of another network is refused.
+    std::fs::write(
+        place.path("other.vnnlib"),
+        "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n(assert (<= X_0 1))\n(assert (>= X_0 \
+         0))\n(assert (<= Y_0 0))\n",
+    )
+    .unwrap();
+    let file = place.text("other.vnnlib");
+    fails(3, &["1 inputs and 1 outputs"])
+        .check(&words(&format!("verify --model {model} --vnnlib {file}")));
+}

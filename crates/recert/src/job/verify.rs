@@ -1,0 +1,232 @@
+//! Verifying by bounds: whether every image near an input has its class, by a deterministic
+//! proof, or an image that has not.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `epsilon` | a distance as it is written |
+//! | `config` | what to verify, and how hard to try |
+//! | `cascade` | the verdict on one input |
+//! | `proof` | what of it makes checking cheap |
+//! | `files` | VNN-LIB files |
+//! | `run` | the workers, and the ledger |
+
+mod cascade;
+mod config;
+mod epsilon;
+mod files;
+mod proof;
+mod run;
+
+use std::path::{Path, PathBuf};
+
+use recert_bounds::{self as bounds, Region};
+use recert_engine::{ImageShape, NetworkOptions, pixel_graph};
+use recert_graph::Graph;
+use recert_ledger::{Header, Verification};
+use recert_num::directed::{add_down, sub_up};
+
+use super::data::Data;
+use super::network::Network;
+use super::remark::Remark;
+use crate::{Error, ErrorKind, Field, Result};
+
+pub use config::{Norm, VerifyConfig, VerifyMethod};
+pub use epsilon::Epsilon;
+pub use files::{VnnlibFile, images_of_network};
+
+/// A verification in which everything that can be wrong has been checked, and nothing has been
+/// written yet. Its makers are [`verify`] and [`verify_files`].
+pub struct VerifyJob<'a> {
+    ledger: Option<PathBuf>,
+    config: VerifyConfig,
+    network: &'a Network,
+    /// The same as a function of pixels, for bounds.
+    bounds: bounds::Network,
+    /// Whether the network's own input takes the channels of each pixel together.
+    channels_last: bool,
+    subject: Subject<'a>,
+    header: Header,
+    remarks: Vec<Remark>,
+}
+
+/// What is verified.
+enum Subject<'a> {
+    /// Neighbourhoods of images.
+    Images {
+        data: &'a Data,
+        inputs: Vec<u32>,
+        norm: Norm,
+        epsilon: Epsilon,
+        verification: Verification,
+    },
+    /// VNN-LIB files, each a verification of its own.
+    Files(Vec<(VnnlibFile, Verification)>),
+}
+
+/// A job that verifies, for inputs of `data`, that `network` gives every image with pixels in
+/// [0, 1] at a distance of at most `epsilon` the class of the input. With a path, results go to
+/// a ledger, which the job makes or resumes; a smoothing run's ledger takes them too.
+///
+/// Bounds are of the network on real numbers with its file's weights, normalisation included;
+/// counterexamples are answered by the engine.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`], naming the field of `config` that is out of range;
+/// [`ErrorKind::Engine`] for an operator that no bounds are known for; whatever looking at
+/// network and data fails with.
+///
+/// ```
+/// use recert::job::{Data, DataConfig, Event, Network, NetworkConfig, Norm, VerifyConfig, verify};
+///
+/// # let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
+/// let data = format!("npz:{demo}/shapes-test.npz");
+/// let data = Data::open(&DataConfig { data, options: Default::default() })?;
+/// let config = NetworkConfig { engine: Some("direct".into()), ..Default::default() };
+/// let network = Network::open(format!("{demo}/shapes.onnx").as_ref(), &config, data.shape())?;
+/// let mut config = VerifyConfig::default();
+/// config.subset.limit = Some(2);
+/// let job = verify(None, &config, (Norm::Linf, &"1/2550".parse()?), &data, &network)?;
+/// let mut verdicts = Vec::new();
+/// job.run(&mut |event: Event<'_>| {
+///     if let Event::Verified { result, .. } = event {
+///         verdicts.push(result.verdict);
+///     }
+/// })?;
+/// assert_eq!(verdicts.len(), 2);
+/// # Ok::<(), recert::Error>(())
+/// ```
+pub fn verify<'a>(
+    ledger: Option<&Path>,
+    config: &VerifyConfig,
+    (norm, epsilon): (Norm, &Epsilon),
+    data: &'a Data,
+    network: &'a Network,
+) -> Result<VerifyJob<'a>> {
+    config.validate()?;
+    let inputs = data.select(config.subset)?;
+    network.check_image(data.shape())?;
+    data.check_labels(&inputs, network.classes())?;
+    let (bounds, channels_last) = bounded(network, data.shape(), bounds::Network::for_labels)?;
+    let verification = Verification::new(
+        norm.specification(epsilon),
+        config.method.name(),
+        config.effort(),
+    );
+    Ok(VerifyJob {
+        ledger: ledger.map(Path::to_owned),
+        config: config.clone(),
+        network,
+        bounds,
+        channels_last,
+        subject: Subject::Images {
+            data,
+            inputs,
+            norm,
+            epsilon: epsilon.clone(),
+            verification,
+        },
+        header: header(network, data.record(), data.shape()),
+        remarks: network.engine_remarks(),
+    })
+}
+
+/// A job that verifies VNN-LIB files, with `network` loaded for the
+/// [images that it takes](images_of_network). Its inputs are the network's own, so that there is
+/// no normalisation.
+///
+/// # Errors
+/// As for [`verify`]; [`ErrorKind::Input`] for a file that is of networks with other inputs or
+/// outputs.
+pub fn verify_files<'a>(
+    ledger: Option<&Path>,
+    config: &VerifyConfig,
+    files: Vec<VnnlibFile>,
+    network: &'a Network,
+    image: ImageShape,
+) -> Result<VerifyJob<'a>> {
+    config.validate()?;
+    if network.identity().preprocess != "none" {
+        let message = "the inputs of a VNN-LIB file are the network's own: no normalisation comes \
+                       before";
+        return Err(Error::parameter(Field::Mean, message));
+    }
+    network.check_image(image)?;
+    let (bounds, channels_last) = bounded(network, image, bounds::Network::new)?;
+    let mut named = Vec::new();
+    for file in files {
+        file.check(&bounds)?;
+        let config = file.config(config);
+        config.validate()?;
+        let method = config.method.name();
+        let verification = Verification::new(file.specification(), method, config.effort());
+        named.push((file, verification));
+    }
+    Ok(VerifyJob {
+        ledger: ledger.map(Path::to_owned),
+        config: config.clone(),
+        network,
+        bounds,
+        channels_last,
+        subject: Subject::Files(named),
+        header: header(network, "", image),
+        remarks: network.engine_remarks(),
+    })
+}
+
+fn header(network: &Network, data: &str, image: ImageShape) -> Header {
+    let shape = [image.channels, image.height, image.width].map(|size| size as u32);
+    Header::without_noise(network.identity().clone(), data, shape)
+}
+
+/// The network as a function of pixels, for bounds; and whether its own input takes the channels
+/// of each pixel together.
+fn bounded(
+    network: &Network,
+    image: ImageShape,
+    lower: impl Fn(&Graph) -> bounds::Result<bounds::Network>,
+) -> Result<(bounds::Network, bool)> {
+    let identity = network.identity();
+    let Some((loaded, model)) = network.loaded() else {
+        let message = format!(
+            "{}: bounds need a network's operators: name an ONNX file, not a function",
+            identity.file
+        );
+        return Err(Error::parameter(Field::Model, message));
+    };
+    let options = NetworkOptions {
+        output: Some(loaded.output().to_owned()),
+        preprocess: loaded.preprocess().clone(),
+        // That was checked when it was loaded.
+        max_memory: Some(u64::MAX),
+    };
+    let pixels = pixel_graph(model, image, &options)?;
+    let bounded = lower(&pixels.graph).map_err(|error| error.at(&identity.file))?;
+    if bounded.outputs() != network.classes() {
+        let message = format!(
+            "{}: {} classes are read, but the output has {} values: bounds need one a class",
+            identity.file,
+            network.classes(),
+            bounded.outputs()
+        );
+        return Err(Error::new(ErrorKind::Input, message));
+    }
+    Ok((bounded, pixels.channels_last))
+}
+
+/// The region around an image that contains all that is at the distance, and one that contains
+/// nothing else; both within [0, 1].
+fn around(norm: Norm, epsilon: &Epsilon, image: &[f64]) -> Result<[Region; 2]> {
+    let (down, up) = (epsilon.down(), epsilon.up());
+    Ok(match norm {
+        Norm::Linf => {
+            let lower = image.iter().map(|&x| sub_up(x, down).clamp(0.0, x));
+            let upper = image.iter().map(|&x| add_down(x, down).clamp(x, 1.0));
+            let inner = Region::Box {
+                lower: lower.collect(),
+                upper: upper.collect(),
+            };
+            [Region::linf(image, up)?, inner]
+        }
+        Norm::L2 => [Region::l2(image, up)?, Region::l2(image, down)?],
+    })
+}

@@ -1,0 +1,413 @@
+//! One verdict: the engine's answer, the attack, and bounds one after the other.
+
+use std::time::Instant;
+
+use recert_bounds::attack::Attack;
+use recert_bounds::{
+    self as bounds, Ascent, Bounds, Options, Outcome, Property, Region, Search, Slopes,
+};
+use recert_engine::{Answers, Class, Classifier};
+use recert_ledger::{Verdict, VerificationResult};
+
+use super::config::{VerifyConfig, VerifyMethod};
+use super::proof::{self, Part};
+use crate::Result;
+
+/// What a worker has at hand.
+pub(super) struct Prover<'a> {
+    pub(super) config: &'a VerifyConfig,
+    /// The network as a function of pixels.
+    pub(super) network: &'a bounds::Network,
+    /// The engine's instance of it.
+    pub(super) classifier: &'a mut dyn Classifier,
+    /// What a bounding pass may take.
+    pub(super) options: Options,
+}
+
+/// A property on a region: one part of what is to be verified.
+#[derive(Debug, Clone)]
+pub(super) struct Query {
+    /// Contains everything that the specification allows: for proofs.
+    pub(super) outer: Region,
+    /// Contains nothing else: for counterexamples.
+    pub(super) inner: Region,
+    pub(super) property: Property,
+}
+
+/// What became of one query.
+struct Decided {
+    verdict: Verdict,
+    by: &'static str,
+    margin: Option<f64>,
+    branches: u64,
+    proof: Option<Vec<u8>>,
+    counterexample: Option<Vec<f32>>,
+}
+
+impl Prover<'_> {
+    /// The verdict on an image, which is to have its label or, without one, the class that the
+    /// engine answers. `around` makes the region of the image for proofs, and the one for
+    /// counterexamples.
+    pub(super) fn image(
+        &mut self,
+        (idx, label): (u32, Option<u32>),
+        pixels: &[f32],
+        around: impl FnOnce(&[f64]) -> Result<[Region; 2]>,
+    ) -> Result<VerificationResult> {
+        let begun = Instant::now();
+        let answers = self.classifier.classify(pixels)?;
+        let answer = answers.class(0);
+        // A label is a class of the network: that was checked before.
+        let class = label.map(|label| label as Class).or(answer);
+        let mut result = VerificationResult {
+            idx: Some(idx),
+            verdict: Verdict::Unknown,
+            class,
+            answer,
+            margin: None,
+            decided_by: "answer".to_owned(),
+            branches: 0,
+            proof: None,
+            counterexample: None,
+            micros: 0,
+        };
+        match class {
+            Some(class) if answer == Some(class) => {
+                let image: Vec<f64> = pixels.iter().map(|&pixel| pixel.into()).collect();
+                let [outer, inner] = around(&image)?;
+                let classes = self.network.outputs();
+                let query = Query {
+                    outer,
+                    inner,
+                    property: Property::label(classes, class.into())?,
+                };
+                self.decide(&[query], begun)?.write_to(&mut result);
+            }
+            // The image itself is not answered so.
+            Some(_) => result.verdict = Verdict::Falsified,
+            None => {}
+        }
+        result.micros = micros(begun);
+        Ok(result)
+    }
+
+    /// The verdict on a specification that holds where each of these queries does.
+    pub(super) fn file(&mut self, queries: &[Query]) -> Result<VerificationResult> {
+        let begun = Instant::now();
+        let mut result = VerificationResult {
+            idx: None,
+            verdict: Verdict::Unknown,
+            class: None,
+            answer: None,
+            margin: None,
+            decided_by: String::new(),
+            branches: 0,
+            proof: None,
+            counterexample: None,
+            micros: 0,
+        };
+        self.decide(queries, begun)?.write_to(&mut result);
+        result.micros = micros(begun);
+        Ok(result)
+    }
+
+    /// Decides queries of which all have to hold. The proof is that of a single one: of several
+    /// the whole would be large, and each is cheap.
+    fn decide(&mut self, queries: &[Query], begun: Instant) -> Result<Decided> {
+        let deadline = self.config.timeout.map(|timeout| begun + timeout);
+        let mut whole = Decided {
+            verdict: Verdict::Verified,
+            by: "answer",
+            margin: Some(f64::INFINITY),
+            branches: 0,
+            proof: None,
+            counterexample: None,
+        };
+        for query in queries {
+            let mut one = self.one(query, deadline)?;
+            one.branches += whole.branches;
+            match one.verdict {
+                Verdict::Falsified => return Ok(one),
+                Verdict::Unknown => whole.verdict = Verdict::Unknown,
+                Verdict::Verified => {}
+            }
+            whole.branches = one.branches;
+            whole.margin = whole.margin.zip(one.margin).map(|(a, b)| a.min(b));
+            whole.by = later(whole.by, one.by);
+            if queries.len() == 1 {
+                whole.proof = one.proof;
+            }
+        }
+        Ok(whole)
+    }
+
+    fn one(&mut self, query: &Query, deadline: Option<Instant>) -> Result<Decided> {
+        let mut open = Decided {
+            verdict: Verdict::Unknown,
+            by: "answer",
+            margin: None,
+            branches: 0,
+            proof: None,
+            counterexample: None,
+        };
+        if self.config.runs(VerifyMethod::Attack) {
+            open.by = VerifyMethod::Attack.name();
+            if let Some(found) = self.attack(query, deadline)? {
+                open.verdict = Verdict::Falsified;
+                open.counterexample = Some(found);
+                return Ok(open);
+            }
+        }
+        self.bound(query, deadline, &mut open)?;
+        Ok(open)
+    }
+
+    /// Bounds the rows of a query, by one method after the other, until they prove it.
+    fn bound(
+        &mut self,
+        query: &Query,
+        deadline: Option<Instant>,
+        found: &mut Decided,
+    ) -> Result<()> {
+        let late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let config = self.config;
+        let (network, region, property) = (self.network, &query.outer, &query.property);
+        let rows = property.rows();
+        let options = self.options;
+        let mut margins = vec![f64::NEG_INFINITY; rows.len()];
+        let default = Slopes::default();
+        if config.runs(VerifyMethod::Ibp) && !late() {
+            let bounds = bounds::interval(network, region)?;
+            let lower = bounds::lower_interval(network, region, &bounds, &rows, options)?;
+            if found.improve(VerifyMethod::Ibp, property, &mut margins, &lower) {
+                return Ok(());
+            }
+        }
+        let linear = [
+            VerifyMethod::Crown,
+            VerifyMethod::AlphaCrown,
+            VerifyMethod::BranchAndBound,
+        ];
+        if !linear.into_iter().any(|method| config.runs(method)) || late() {
+            return Ok(());
+        }
+        let bounds = bounds::crown(network, region, options)?;
+        if config.runs(VerifyMethod::Crown) {
+            let lower = bounds::lower(network, region, &bounds, &rows, &default, options)?;
+            if found.improve(VerifyMethod::Crown, property, &mut margins, &lower) {
+                let whole = Part {
+                    splits: &[],
+                    rows: Vec::new(),
+                    slopes: &default,
+                };
+                found.proof = proof::encoded(network, &bounds, &[whole]);
+                return Ok(());
+            }
+        }
+        if !(config.runs(VerifyMethod::AlphaCrown) || config.branches()) || late() {
+            return Ok(());
+        }
+        let ascent = Ascent {
+            steps: config.slope_steps as usize,
+            deadline,
+            ..Ascent::default()
+        };
+        let best = bounds::optimized(network, region, &bounds, &rows, &default, ascent, options)?;
+        if config.runs(VerifyMethod::AlphaCrown)
+            && found.improve(
+                VerifyMethod::AlphaCrown,
+                property,
+                &mut margins,
+                &best.bounds,
+            )
+        {
+            let whole = Part {
+                splits: &[],
+                rows: (0..rows.len()).map(|row| (row, row)).collect(),
+                slopes: &best.slopes,
+            };
+            found.proof = proof::encoded(network, &bounds, &[whole]);
+            return Ok(());
+        }
+        if config.branches() && !late() {
+            self.branch(query, (&bounds, &best.slopes), ascent, found)?;
+        }
+        Ok(())
+    }
+
+    /// Decides by branch and bound, from these bounds and slopes on.
+    fn branch(
+        &mut self,
+        query: &Query,
+        (crown, slopes): (&Bounds, &Slopes),
+        ascent: Ascent,
+        found: &mut Decided,
+    ) -> Result<()> {
+        found.by = VerifyMethod::BranchAndBound.name();
+        let (network, region, options) = (self.network, &query.outer, self.options);
+        // Tighter bounds of all neurons pay in every part, for a quarter of the time at most.
+        let now = Instant::now();
+        let quarter = |end: Instant| now + end.saturating_duration_since(now) / 4;
+        let first = Ascent {
+            deadline: ascent.deadline.map(quarter),
+            ..ascent
+        };
+        let bounds = bounds::tightened(network, region, crown, first, options)?;
+        let search = Search {
+            nodes: usize::MAX,
+            deadline: ascent.deadline,
+            root: ascent,
+            ..Search::default()
+        };
+        let property = &query.property;
+        let outcome =
+            bounds::branch_and_bound(network, region, &bounds, property, slopes, search, options)?;
+        match outcome {
+            Outcome::Verified { leaves, nodes } => {
+                found.branches = nodes as u64;
+                found.verdict = Verdict::Verified;
+                let all = || leaves.iter().flatten();
+                found.margin = Some(all().map(|leaf| leaf.bound).fold(f64::INFINITY, f64::min));
+                let parts: Vec<Part<'_>> = all()
+                    .map(|leaf| Part {
+                        splits: &leaf.splits,
+                        rows: vec![(leaf.row, 0)],
+                        slopes: &leaf.slopes,
+                    })
+                    .collect();
+                found.proof = proof::encoded(network, &bounds, &parts);
+            }
+            Outcome::Candidate { point, nodes } => {
+                found.branches = nodes as u64;
+                let point = in_floats(&point, &query.inner);
+                let inside: Vec<f64> = point.iter().map(|&x| x.into()).collect();
+                if query.inner.contains(&inside)
+                    && let Some(point) = self.answers_against(&point, property)?
+                {
+                    found.verdict = Verdict::Falsified;
+                    found.margin = None;
+                    found.counterexample = Some(point);
+                }
+            }
+            Outcome::Unknown { bound, nodes } => {
+                found.branches = nodes as u64;
+                if bound <= 0.0 && found.margin.is_none_or(|margin| bound > margin) {
+                    found.margin = Some(bound);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A point of the region that the engine answers against the property.
+    fn attack(&mut self, query: &Query, deadline: Option<Instant>) -> Result<Option<Vec<f32>>> {
+        let attack = Attack {
+            steps: self.config.attack_steps as usize,
+            restarts: self.config.attack_starts as usize,
+            seed: self.config.attack_seed,
+            deadline,
+        };
+        let found = attack.search(self.network, &query.inner, &query.property)?;
+        let Some(found) = found.filter(|found| found.inside) else {
+            return Ok(None);
+        };
+        self.answers_against(&found.input, &query.property)
+    }
+
+    /// The point, if the engine answers it against the property.
+    fn answers_against(&mut self, point: &[f32], property: &Property) -> Result<Option<Vec<f32>>> {
+        let answers = self.classifier.classify(point)?;
+        let against = match (property.class(), &answers) {
+            (Some(class), answers) => answers.class(0).is_some_and(|c| usize::from(c) != class),
+            (None, Answers::Logits { values, .. }) => {
+                let outputs: Vec<f64> = values.iter().map(|&value| value.into()).collect();
+                outputs.iter().all(|output| output.is_finite()) && property.violated(&outputs)
+            }
+            (None, Answers::Classes(_)) => false,
+        };
+        Ok(against.then(|| point.to_vec()))
+    }
+}
+
+impl Decided {
+    /// Takes lower bounds of the rows into account, and whether they prove the property.
+    fn improve(
+        &mut self,
+        by: VerifyMethod,
+        property: &Property,
+        margins: &mut [f64],
+        lower: &[f64],
+    ) -> bool {
+        self.by = by.name();
+        for (margin, &lower) in margins.iter_mut().zip(lower) {
+            // What is no number improves nothing.
+            if lower > *margin {
+                *margin = lower;
+            }
+        }
+        // Of conjunctions one row each is enough; a label's are of one row.
+        let least = worst(property, margins);
+        self.margin = Some(least);
+        if property.verified(margins) {
+            self.verdict = Verdict::Verified;
+            return true;
+        }
+        false
+    }
+
+    fn write_to(self, result: &mut VerificationResult) {
+        result.verdict = self.verdict;
+        self.by.clone_into(&mut result.decided_by);
+        result.margin = self.margin;
+        result.branches = self.branches;
+        result.proof = self.proof.filter(|_| self.verdict == Verdict::Verified);
+        result.counterexample = self.counterexample;
+    }
+}
+
+/// Over the conjunctions of the unsafe set, the least of their largest row.
+fn worst(property: &Property, margins: &[f64]) -> f64 {
+    let mut margins = margins.iter();
+    let conjunctions = property.unsafe_set().iter();
+    let largest = conjunctions.map(|conjunction| {
+        let rows = margins.by_ref().take(conjunction.len());
+        rows.copied().fold(f64::NEG_INFINITY, f64::max)
+    });
+    largest.fold(f64::INFINITY, f64::min)
+}
+
+/// The nearest float32 of each element that lies in the region's box, where there is one.
+fn in_floats(point: &[f64], region: &Region) -> Vec<f32> {
+    let (lower, upper) = region.bounding_box();
+    let nearest = |(&x, (&lower, &upper)): (&f64, (&f64, &f64))| {
+        let nearest = x.clamp(lower, upper) as f32;
+        if f64::from(nearest) < lower {
+            nearest.next_up()
+        } else if f64::from(nearest) > upper {
+            nearest.next_down()
+        } else {
+            nearest
+        }
+    };
+    let bounds = lower.iter().zip(upper);
+    point.iter().zip(bounds).map(nearest).collect()
+}
+
+/// Of two methods the one that is tried later.
+fn later(a: &'static str, b: &'static str) -> &'static str {
+    let order = [
+        "answer",
+        "attack",
+        "ibp",
+        "crown",
+        "alpha-crown",
+        "branch-and-bound",
+    ];
+    let place = |name| order.iter().position(|known| *known == name);
+    if place(b) > place(a) { b } else { a }
+}
+
+fn micros(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,329 @@
+//! Running a verification: workers that decide, and one writer.
+
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use recert_bounds::Options;
+use recert_engine::Classifier;
+use recert_ledger::{Input, Ledger, Verification, VerificationId, VerificationResult};
+use recert_smooth::Outcome;
+
+use super::cascade::Prover;
+use super::{Subject, VerifyJob, around};
+use crate::job::event::{Event, Events, VerifyPass};
+use crate::{Error, ErrorKind, Result};
+
+/// How often a run looks whether it is to stop.
+const WATCH: Duration = Duration::from_millis(200);
+
+/// A part of the work, which has one result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// The input at this position of the data.
+    Image(u32),
+    /// The file at this position.
+    File(usize),
+}
+
+/// A result, with the input that it is of, if it is of one.
+type Found = (Task, Result<(Option<Input>, VerificationResult)>);
+
+impl VerifyJob<'_> {
+    /// Runs the job and reports to `events`: results that a ledger has already come first, then
+    /// new ones as they are done. The ledger is closed and sealed afterwards, also where the job
+    /// fails or is stopped: the same job again goes on from there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Ledger`] if the ledger is of other images or in use; whatever reading
+    /// inputs, running the network, computing bounds and writing the ledger fails with.
+    pub fn run(self, events: &mut dyn Events) -> Result<Outcome> {
+        for remark in &self.remarks {
+            events.event(Event::Remark(remark.clone()));
+        }
+        let record = match &self.ledger {
+            Some(path) => Some(Record::open(path, &self)?),
+            None => None,
+        };
+        let outcome = self.decide(record.as_ref(), events);
+        let finished = matches!(outcome, Ok(Outcome::Finished));
+        events.event(Event::VerifyEnded { finished });
+        // A failure to close comes last: what went wrong before explains it.
+        let closed = record.map_or(Ok(()), |record| record.ledger.close());
+        let outcome = outcome?;
+        closed?;
+        Ok(outcome)
+    }
+
+    fn tasks(&self) -> Vec<Task> {
+        match &self.subject {
+            Subject::Images { inputs, .. } => inputs.iter().copied().map(Task::Image).collect(),
+            Subject::Files(files) => (0..files.len()).map(Task::File).collect(),
+        }
+    }
+
+    fn decide(&self, record: Option<&Record>, events: &mut dyn Events) -> Result<Outcome> {
+        let mut tasks = self.tasks();
+        let known = match record {
+            Some(record) => record.known(&tasks)?,
+            None => Vec::new(),
+        };
+        events.event(Event::VerifyStarted(VerifyPass {
+            verification: self.verification(tasks[0]),
+            network: self.network.identity(),
+            shape: self.header.shape.map(|size| size as usize),
+            tasks: tasks.len(),
+            done: known.len(),
+        }));
+        for (task, result) in &known {
+            let input = self.input(*task)?;
+            // The input has to be the one that the result is of.
+            if let (Some(record), Some(input)) = (record, &input) {
+                record.ledger.add_input(input)?;
+            }
+            events.event(self.verified(*task, input.as_ref(), result));
+        }
+        tasks.retain(|task| known.iter().all(|(known, _)| known != task));
+        if tasks.is_empty() {
+            return Ok(Outcome::Finished);
+        }
+        let threads = self.config.run.threads.unwrap_or_else(|| {
+            let cores = thread::available_parallelism();
+            cores.map_or(1, NonZero::get)
+        });
+        let workers = threads.min(tasks.len());
+        let options = Options {
+            memory: usize::try_from(self.config.memory).unwrap_or(usize::MAX) / workers,
+            threads: threads / workers,
+        };
+        let classifiers = (0..workers).map(|_| self.network.worker());
+        let classifiers = classifiers.collect::<Result<Vec<_>>>()?;
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (sender, results) = mpsc::channel();
+        thread::scope(|scope| {
+            for classifier in classifiers {
+                let (sender, tasks, next, stop) = (sender.clone(), &tasks, &next, &stop);
+                let work = move || self.work(classifier, options, (tasks, next, stop), &sender);
+                let worker = thread::Builder::new().name("verify".to_owned());
+                if let Err(why) = worker.spawn_scoped(scope, work) {
+                    stop.store(true, Ordering::Relaxed);
+                    let message = format!("a worker could not be started: {why}");
+                    return Err(Error::new(ErrorKind::Workers, message));
+                }
+            }
+            drop(sender);
+            let mut done = 0;
+            let mut failure = None;
+            loop {
+                if events.stop() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                let (task, result) = match results.recv_timeout(WATCH) {
+                    Ok(found) => found,
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
+                let kept = result.and_then(|(input, result)| {
+                    if let Some(record) = record {
+                        record.keep(task, input.as_ref(), &result)?;
+                    }
+                    events.event(self.verified(task, input.as_ref(), &result));
+                    Ok(())
+                });
+                match kept {
+                    Ok(()) => done += 1,
+                    Err(error) => {
+                        stop.store(true, Ordering::Relaxed);
+                        failure.get_or_insert(error);
+                    }
+                }
+            }
+            match failure {
+                Some(error) => Err(error),
+                None if done == tasks.len() => Ok(Outcome::Finished),
+                None if stop.load(Ordering::Relaxed) => Ok(Outcome::Stopped),
+                // A panic ends a worker without a result; the scope passes it on.
+                None => {
+                    let message = "a worker was lost";
+                    Err(Error::new(ErrorKind::Workers, message))
+                }
+            }
+        })
+    }
+
+    /// One worker: takes tasks until there are none, or the run stops.
+    fn work(
+        &self,
+        mut classifier: Box<dyn Classifier>,
+        options: Options,
+        (tasks, next, stop): (&[Task], &AtomicUsize, &AtomicBool),
+        results: &Sender<Found>,
+    ) {
+        while !stop.load(Ordering::Relaxed) {
+            let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                return;
+            };
+            let found = self.result(task, classifier.as_mut(), options);
+            if results.send((task, found)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn result(
+        &self,
+        task: Task,
+        classifier: &mut dyn Classifier,
+        options: Options,
+    ) -> Result<(Option<Input>, VerificationResult)> {
+        match (&self.subject, task) {
+            (
+                Subject::Images {
+                    data,
+                    norm,
+                    epsilon,
+                    ..
+                },
+                Task::Image(idx),
+            ) => {
+                let image = data.image(idx)?;
+                let input = data.input(idx, &image);
+                let mut prover = Prover {
+                    config: &self.config,
+                    network: &self.bounds,
+                    classifier,
+                    options,
+                };
+                let around = |image: &[f64]| around(*norm, epsilon, image);
+                let result = prover.image((idx, input.label), &image.pixels, around)?;
+                Ok((Some(input), result))
+            }
+            (Subject::Files(files), Task::File(position)) => {
+                let (file, _) = &files[position];
+                let config = file.config(&self.config);
+                let mut prover = Prover {
+                    config: &config,
+                    network: &self.bounds,
+                    classifier,
+                    options,
+                };
+                let order = self.order();
+                Ok((None, prover.file(&file.queries(order.as_deref()))?))
+            }
+            _ => unreachable!("tasks are made of the subject"),
+        }
+    }
+
+    /// For each pixel, in the order of channels, rows and columns, its position in the network's
+    /// input, where that has another order.
+    fn order(&self) -> Option<Vec<usize>> {
+        let [channels, height, width] = self.header.shape.map(|size| size as usize);
+        self.channels_last.then(|| {
+            let positions = (0..channels)
+                .flat_map(|c| (0..height * width).map(move |pixel| pixel * channels + c));
+            positions.collect()
+        })
+    }
+
+    fn input(&self, task: Task) -> Result<Option<Input>> {
+        match (&self.subject, task) {
+            (Subject::Images { data, .. }, Task::Image(idx)) => {
+                let image = data.image(idx)?;
+                Ok(Some(data.input(idx, &image)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn verification(&self, task: Task) -> &Verification {
+        match (&self.subject, task) {
+            (Subject::Images { verification, .. }, _) => verification,
+            (Subject::Files(files), Task::File(position)) => &files[position].1,
+            (Subject::Files(files), Task::Image(_)) => &files[0].1,
+        }
+    }
+
+    fn verified<'a>(
+        &'a self,
+        task: Task,
+        input: Option<&'a Input>,
+        result: &'a VerificationResult,
+    ) -> Event<'a> {
+        Event::Verified {
+            verification: self.verification(task),
+            input,
+            result,
+        }
+    }
+}
+
+/// The ledger of a run, and where its results belong.
+struct Record {
+    ledger: Ledger,
+    /// One for all images, or one a file.
+    verifications: Vec<VerificationId>,
+}
+
+impl Record {
+    fn open(path: &std::path::Path, job: &VerifyJob<'_>) -> Result<Self> {
+        let ledger = Ledger::resume_verification(path, &job.header)?;
+        let network = ledger.add_network(job.network.identity())?;
+        if let Some(held) = job.network.held() {
+            held.note(&ledger, network)?;
+        }
+        let verifications: Vec<&Verification> = match &job.subject {
+            Subject::Images { verification, .. } => vec![verification],
+            Subject::Files(files) => files.iter().map(|(_, verification)| verification).collect(),
+        };
+        let add = |verification: &&Verification| ledger.add_verification(network, verification);
+        let verifications = verifications.iter().map(add);
+        Ok(Self {
+            verifications: verifications.collect::<Result<_, _>>()?,
+            ledger,
+        })
+    }
+
+    fn of(&self, task: Task) -> VerificationId {
+        match task {
+            Task::Image(_) => self.verifications[0],
+            Task::File(position) => self.verifications[position],
+        }
+    }
+
+    /// The results of these tasks that the ledger has.
+    fn known(&self, tasks: &[Task]) -> Result<Vec<(Task, VerificationResult)>> {
+        let mut known = Vec::new();
+        let wanted: BTreeSet<u32> = tasks
+            .iter()
+            .filter_map(|task| match task {
+                Task::Image(idx) => Some(*idx),
+                Task::File(_) => None,
+            })
+            .collect();
+        if wanted.is_empty() {
+            for &task in tasks {
+                let results = self.ledger.results(self.of(task))?;
+                known.extend(results.into_iter().map(|result| (task, result)));
+            }
+        } else {
+            let results = self.ledger.results(self.verifications[0])?.into_iter();
+            let results = results.filter_map(|result| Some((Task::Image(result.idx?), result)));
+            known.extend(
+                results
+                    .filter(|(task, _)| matches!(task, Task::Image(idx) if wanted.contains(idx))),
+            );
+        }
+        Ok(known)
+    }
+
+    fn keep(&self, task: Task, input: Option<&Input>, result: &VerificationResult) -> Result<()> {
+        if let Some(input) = input {
+            self.ledger.add_input(input)?;
+        }
+        self.ledger.put_result(self.of(task), result)?;
+        Ok(())
+    }
+}
