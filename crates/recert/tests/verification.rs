@@ -62,7 +62,7 @@ fn results(job: VerifyJob<'_>) -> Vec<VerificationResult> {
 fn method(method: VerifyMethod) -> VerifyConfig {
     VerifyConfig {
         method,
-        timeout: (method == VerifyMethod::BranchAndBound).then_some(Duration::from_secs(60)),
+        timeout: (method == VerifyMethod::BranchAndBound).then_some(Duration::from_mins(1)),
         ..VerifyConfig::default()
     }
 }
@@ -190,7 +190,7 @@ fn wrong_answers_and_counterexamples_are_the_engines() {
     assert_eq!(found[2].counterexample, None);
 }
 
-/// `y0 = |x0 - 1/2| + 1/10`, as two ReLUs, against `y1 = 0`: linear bounds lose what branch and
+/// `y0 = |x0 - 1/2| + 1/10`, as two neurons, against `y1 = 0`: linear bounds lose what branch and
 /// bound over the two keeps.
 fn kinked(folder: &Path, offset: f32) -> Network {
     let net = Net::new(13)
