@@ -19,6 +19,7 @@
 //! | binomial tails, PREDICT's test | [`binomial_tail_lower`], [`binomial_tail_upper`], [`fair_coin_p_value_upper`] |
 //! | the normal distribution | [`normal_cdf_lower`] ..., [`normal_quantile_lower`] ... |
 //! | rounding with a direction | [`directed`], [`format_down`], [`format_up`] ... |
+//! | sine and cosine of degrees | [`degrees`] |
 //! | how many samples are needed | [`samples`] |
 //!
 //! ```
@@ -37,6 +38,7 @@
 mod binomial;
 mod dd;
 mod decimal;
+pub mod degrees;
 pub mod directed;
 mod elementary;
 mod error;
