@@ -70,6 +70,7 @@ mod family;
 mod gemm;
 pub mod geometric;
 mod ground;
+mod hybrid;
 mod interval;
 mod layout;
 mod network;

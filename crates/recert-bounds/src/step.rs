@@ -63,19 +63,20 @@ pub(crate) enum Part {
     /// As `Whole`, by one kernel whatever the number of rows, so that a row's bits do not depend
     /// on it.
     Rows,
+    /// The weights, without the bias.
+    Weights,
     /// The weights' magnitudes, without the bias.
     Magnitudes,
 }
 
-impl Linear {
-    /// The layer itself, and of a family the one in its middle.
-    pub(crate) fn centre(&self) -> &Self {
-        match self {
-            Self::Spread(spread) => &spread.centre,
-            linear => linear,
-        }
+impl Part {
+    /// Whether the bias is added.
+    pub(crate) fn has_bias(self) -> bool {
+        matches!(self, Self::Whole | Self::Rows)
     }
+}
 
+impl Linear {
     /// `W x + b`, `W x` or `|W| x` for each row `x`.
     pub(crate) fn forward(&self, x: &[f64], part: Part) -> Vec<f64> {
         match self {

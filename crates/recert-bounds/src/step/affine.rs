@@ -26,6 +26,7 @@ impl Affine {
             let elements = x.iter().zip(constants);
             match part {
                 Part::Whole | Part::Rows => y.extend(elements.map(|(x, (a, b))| a * x + b)),
+                Part::Weights => y.extend(elements.map(|(x, (a, _))| a * x)),
                 Part::Magnitudes => y.extend(elements.map(|(x, (a, _))| a.abs() * x)),
             }
         }

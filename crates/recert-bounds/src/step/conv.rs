@@ -76,7 +76,7 @@ impl Conv {
                     }
                 }
             }
-            if part != Part::Magnitudes {
+            if part.has_bias() {
                 for (y, b) in y.iter_mut().zip(&self.bias) {
                     *y += b;
                 }

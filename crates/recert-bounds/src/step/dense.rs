@@ -45,7 +45,7 @@ impl Dense {
                 }
             }
         }
-        if part != Part::Magnitudes {
+        if part.has_bias() {
             for y in y.chunks_exact_mut(self.outputs()) {
                 for (y, b) in y.iter_mut().zip(&self.bias) {
                     *y += b;

@@ -38,7 +38,7 @@ impl Depthwise {
                     }
                 });
             }
-            if part != Part::Magnitudes {
+            if part.has_bias() {
                 for (y, b) in y.iter_mut().zip(&self.bias) {
                     *y += b;
                 }
