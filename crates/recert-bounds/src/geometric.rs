@@ -11,17 +11,22 @@
 //! robustness of neural networks*, NeurIPS 2019), which finds them by linear programs and
 //! Lipschitz optimization. `SOUNDNESS.md`, "Geometric certificates", has the statement and the proofs.
 
+mod bounder;
 mod cell;
 mod coordinates;
 mod image;
 mod lines;
 mod pixels;
+mod search;
 #[cfg(test)]
 mod tests;
 mod transformation;
+mod verify;
 mod weights;
 
+pub use bounder::Method;
 pub use cell::Cell;
 pub use image::{Extents, Layout, MAX_PIXELS, apply};
 pub use pixels::{PixelBox, Transformed};
 pub use transformation::{Kind, MAX_STEPS, Step, Transformation};
+pub use verify::{Options, Outcome, Proved, Verdict, Work, verify};

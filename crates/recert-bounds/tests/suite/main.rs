@@ -3,6 +3,7 @@
 
 mod bits;
 mod exact;
+mod geometric;
 mod layers;
 mod made;
 mod published;
