@@ -66,7 +66,7 @@ mod branch;
 mod cover;
 mod crown;
 mod error;
-mod family;
+pub mod features;
 mod gemm;
 pub mod geometric;
 mod ground;

@@ -3,7 +3,7 @@
 
 mod bits;
 mod exact;
-mod geometric;
+mod features;
 mod layers;
 mod made;
 mod published;
