@@ -127,7 +127,7 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
         return None;
     }
     let centred = |values: &[f64]| -> Vec<f64> {
-        let mean = (values.len() as f64 + 1.0) / 2.0;
+        let mean = f64::midpoint(values.len() as f64, 1.0);
         ranks(values).iter().map(|rank| rank - mean).collect()
     };
     cosine(&centred(a), &centred(b))
@@ -142,7 +142,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     for equal in order.chunk_by(|&i, &j| values[i] == values[j]) {
         let count = equal.len() as f64;
         for &i in equal {
-            ranks[i] = before + (count + 1.0) / 2.0;
+            ranks[i] = before + f64::midpoint(count, 1.0);
         }
         before += count;
     }

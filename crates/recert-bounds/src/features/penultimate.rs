@@ -6,7 +6,7 @@ use super::Feature;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use crate::property::Rows;
-use crate::step::Dense;
+use crate::step::{Dense, Kind, Linear};
 
 /// A network in two parts: all up to the neurons that its last fully connected layer takes (the
 /// *penultimate layer*), and that layer.
@@ -23,7 +23,7 @@ impl Penultimate {
     ///
     /// [`crate::ErrorKind::Unsupported`] where no fully connected layer makes the outputs.
     pub fn of(network: &Network) -> Result<Self> {
-        let (position, last) = network.last_dense().ok_or_else(|| {
+        let (position, last) = last_dense(network).ok_or_else(|| {
             Error::unsupported(
                 "the network does not end in a fully connected layer, and proof features are \
                  what such a layer takes",
@@ -79,6 +79,15 @@ impl Penultimate {
             }
         }
         Ok(merged)
+    }
+}
+
+/// The fully connected layer that makes the outputs, where one does, and the position of its step.
+pub(super) fn last_dense(network: &Network) -> Option<(usize, &Dense)> {
+    let position = network.producers[network.output]?;
+    match &network.steps[position].kind {
+        Kind::Linear(Linear::Dense(dense)) => Some((position, dense)),
+        _ => None,
     }
 }
 

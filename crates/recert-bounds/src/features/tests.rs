@@ -166,7 +166,7 @@ fn no_pruned_network_falls_below_its_bounds() {
         .model();
     let network = Network::new(&Builder::new(&model).build().unwrap()).unwrap();
     let cut = Penultimate::of(&network).unwrap();
-    let (_, last) = network.last_dense().unwrap();
+    let (_, last) = penultimate::last_dense(&network).unwrap();
     let property = Property::label(3, 1).unwrap();
     let rows = property.rows();
     let mut random = fastrand::Rng::with_seed(3);
