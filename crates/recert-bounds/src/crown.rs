@@ -57,6 +57,22 @@ pub fn crown(network: &Network, region: &Region, options: Options) -> Result<Bou
     Ok(crown_counted(network, region, options)?.0)
 }
 
+/// As [`crown`], but that the linear bounds of neurons that are not stable replace the intervals,
+/// even where these are tighter: the bounds that other verifiers, and what was published with them,
+/// are based on. They hold, but prove less.
+///
+/// # Errors
+///
+/// As [`crown`].
+pub fn crown_without_intersection(
+    network: &Network,
+    region: &Region,
+    options: Options,
+) -> Result<Bounds> {
+    let (relaxation, _) = crown_relaxation(network, region, None, false, options)?;
+    Ok(relaxation.bounds)
+}
+
 /// As [`crown`], with the number of rows that were carried backwards, over all layers: what the
 /// bounds cost, independent of the machine.
 ///
@@ -68,7 +84,7 @@ pub fn crown_counted(
     region: &Region,
     options: Options,
 ) -> Result<(Bounds, usize)> {
-    let (relaxation, rows) = crown_relaxation(network, region, None, options)?;
+    let (relaxation, rows) = crown_relaxation(network, region, None, true, options)?;
     Ok((relaxation.bounds, rows))
 }
 
@@ -78,6 +94,7 @@ pub(crate) fn crown_relaxation<'n>(
     network: &'n Network,
     region: &Region,
     known: Option<&Bounds>,
+    intersect: bool,
     options: Options,
 ) -> Result<(Relaxation<'n>, usize)> {
     let mut rows = 0;

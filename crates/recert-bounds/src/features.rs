@@ -123,7 +123,7 @@ impl<'a> Proof<'a> {
         let hidden = network.hidden();
         let relaxation = match method {
             Method::Interval => Relaxation::of_bounds(hidden, region, &interval(hidden, region)?)?,
-            _ => crown_relaxation(hidden, region, method != Method::CrownAlone, options)?,
+            _ => crown_relaxation(hidden, region, None, method != Method::CrownAlone, options)?.0,
         };
         let mut proof = Self {
             relaxation,

@@ -28,6 +28,7 @@ use crate::network::Network;
 use crate::options::Options;
 use crate::property::Property;
 use crate::region::Region;
+use crate::relaxation::Relaxation;
 use crate::slopes::Slopes;
 
 /// What an earlier verification found out about a network on a region.
@@ -193,6 +194,17 @@ fn widened(known: &Bounds, found: Option<&Difference>, changed: &Network) -> Bou
             .map(|(a, b)| negated(&add_lower(&negated(a), &negated(b))))
             .collect(),
     }
+}
+
+/// Bounds of a network's values that hold, intersected with its intervals.
+fn intersected(network: &Network, region: &Region, bounds: &Bounds) -> Result<Bounds> {
+    let mut relaxation = Relaxation::begun(network, region)?;
+    for (position, step) in network.steps.iter().enumerate() {
+        relaxation.push(position);
+        let made = step.output;
+        relaxation.tighten(made, &bounds.lower[made], &bounds.upper[made]);
+    }
+    Ok(relaxation.bounds)
 }
 
 /// Sums of lower bounds, rounded down; minus infinity where one is no number.

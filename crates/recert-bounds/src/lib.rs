@@ -58,6 +58,7 @@
 //! `tests/suite/layers.rs` then holds it to the reference interpreter.
 #![forbid(unsafe_code)]
 
+mod alpha;
 pub mod attack;
 mod backward;
 mod block;
@@ -66,23 +67,34 @@ mod branch;
 mod cover;
 mod crown;
 mod error;
+mod family;
 pub mod features;
 mod gemm;
 pub mod geometric;
 mod ground;
 mod hybrid;
+mod incremental;
 mod interval;
 mod layout;
 mod network;
 mod options;
 mod property;
 mod region;
+mod relax;
+mod relaxation;
+mod rounding;
+mod row_lines;
+mod slopes;
+mod split;
+mod step;
 pub mod vnnlib;
 
 pub use alpha::{Ascent, Optimized, optimized, tightened};
 pub use bounds::Bounds;
 pub use branch::{Leaf, Outcome, Search, branch_and_bound, branch_and_bound_from};
-pub use crown::{crown, crown_counted, interval, lower, lower_interval};
+pub use crown::{
+    crown, crown_counted, crown_without_intersection, interval, lower, lower_interval,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use family::Within;
 pub use incremental::{Known, Reuse, Transferred, transfer};

@@ -53,8 +53,8 @@ pub struct Rows {
 }
 
 impl Constraint {
-    /// `coefficients . y - bound`, computed in f64.
-    fn excess(&self, outputs: &[f64]) -> f64 {
+    /// `coefficients . y - bound`, computed in f64: at most 0 where the constraint holds.
+    pub fn excess(&self, outputs: &[f64]) -> f64 {
         let terms = self.coefficients.iter();
         terms.map(|&(i, a)| a * outputs[i]).sum::<f64>() - self.bound
     }
@@ -208,14 +208,6 @@ impl Property {
             excesses.fold(f64::NEG_INFINITY, |a, b| pick(a, b, b > a))
         });
         conjunctions.fold(f64::INFINITY, |a, b| pick(a, b, b < a))
-    }
-}
-
-impl Constraint {
-    /// `coefficients . y - bound`, computed in f64: at most 0 where the constraint holds.
-    pub fn excess(&self, outputs: &[f64]) -> f64 {
-        let terms = self.coefficients.iter();
-        terms.map(|&(i, a)| a * outputs[i]).sum::<f64>() - self.bound
     }
 }
 

@@ -77,6 +77,14 @@ impl Part {
 }
 
 impl Linear {
+    /// The layer itself, and of a family the one in its middle.
+    pub(crate) fn centre(&self) -> &Self {
+        match self {
+            Self::Spread(spread) => &spread.centre,
+            linear => linear,
+        }
+    }
+
     /// `W x + b`, `W x` or `|W| x` for each row `x`.
     pub(crate) fn forward(&self, x: &[f64], part: Part) -> Vec<f64> {
         match self {
@@ -139,17 +147,6 @@ impl Linear {
             Self::Affine(affine) => affine.deviation(size),
             Self::Spread(spread) => Some(spread.deviation(size)),
             _ => None,
-        }
-    }
-
-    /// The number of coefficients that an element of the output depends on, and their layout.
-    pub(crate) fn input_layout(&self) -> Layout {
-        match self {
-            Self::Dense(dense) => Layout::flat(dense.inputs()),
-            Self::Conv(conv) => conv.window.input,
-            Self::Depthwise(depthwise) => depthwise.window.input,
-            Self::Affine(affine) => affine.layout,
-            Self::Spread(spread) => spread.centre.input_layout(),
         }
     }
 }

@@ -54,6 +54,7 @@ fn synthetic() -> Report {
         title: "Demonstration: synthetic data, nothing was certified".to_owned(),
         generated: "made by the example report_demo".to_owned(),
         runs,
+        verifications: Vec::new(),
         notes: vec![
             "All inputs of this page are synthetic: made-up class probabilities with a normal \
              approximation of the bounds. It shows the layout and nothing else."
@@ -169,6 +170,7 @@ fn from_logs(paths: &[String]) -> Result<Report, Box<dyn std::error::Error>> {
         title: "Published certification logs".to_owned(),
         generated: "made by the example report_demo".to_owned(),
         runs,
+        verifications: Vec::new(),
         notes: Vec::new(),
     })
 }

@@ -306,7 +306,7 @@ mod tests {
             "{page}"
         );
         assert_eq!(
-            json::from_str(&json::to_string(&report).unwrap()).unwrap(),
+            json::from_str(&json::to_string(&report, None).unwrap()).unwrap(),
             report
         );
     }

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use recert_engine::{Arithmetic, Precision};
 use recert_ledger::{
-    Certificate, Input, JournalEvent, Ledger, Network, Parameters, Seal, VerificationResult, hex,
+    Certificate, Claim, Input, JournalEvent, Ledger, Network, NetworkId, Parameters, Seal,
+    VerificationResult, hex,
 };
 use recert_num::Alpha;
 use recert_report::speed_up::{ByBaseline, Point};
 use recert_report::{Goal, Law, Method, Report, Row, Run, Verdict, Verified};
-use recert_smooth::baseline::{Baseline, FromScratch};
+use recert_smooth::baseline::{Baseline, FromScratch, SELECTION};
 use recert_smooth::finished_inputs;
 use sha2::{Digest, Sha256};
 

@@ -4,6 +4,7 @@
 mod bits;
 mod exact;
 mod features;
+mod geometric;
 mod layers;
 mod made;
 mod published;

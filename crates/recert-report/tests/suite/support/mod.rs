@@ -64,6 +64,7 @@ pub(crate) fn small() -> Report {
             recertify(500, [0.5, 0.5, 0.5, 0.0]),
             recertify(1_000, [1.0, 0.5, 0.5, 0.0]),
         ],
+        verifications: Vec::new(),
         notes: vec!["Made up, for tests.".to_owned()],
     }
 }
