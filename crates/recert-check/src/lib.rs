@@ -26,6 +26,7 @@
 //! | `certificate` | comparing stored certificates with derived ones |
 //! | `journal`, `journal/` | whether the journal is whole, and what it records is still there |
 //! | `verification` | verdicts by bounds |
+//! | `proof` | the structure of their proofs |
 //! | `summary` | what the ledger is of, for people |
 //! | `method/` | deriving certificates, one family of methods a file |
 //! | `arithmetic/` | the checker's own arithmetic |
@@ -42,6 +43,7 @@ mod free;
 mod journal;
 mod method;
 mod noise;
+mod proof;
 mod report;
 mod summary;
 mod tables;
@@ -57,6 +59,7 @@ use claim::{Claim, Claims};
 use journal::Totals;
 use tables::Tables;
 
+pub use proof::proof_fault;
 pub use report::{Report, SCHEMA, SealState, Tally, Violation};
 pub use summary::{ClaimSummary, NetworkSummary, RunSummary};
 pub use unchecked::Unchecked;

@@ -126,6 +126,22 @@ pub enum Unchecked {
     /// That bounds by which results are verified are bounds, and that counterexamples lie near
     /// their inputs and are answered as they are said to be.
     Bounds,
+    /// The same of results that were not verified again.
+    OtherBounds {
+        /// The number of results verified again.
+        again: u64,
+        /// The number of results in the ledger.
+        results: u64,
+    },
+    /// What results verified again would have to show, and could not here.
+    ResultsNotCompared {
+        /// The network's file.
+        network: String,
+        /// The number of results.
+        results: u64,
+        /// Why they were not compared.
+        why: String,
+    },
     /// That the answers are the networks', if none was run again.
     Answers,
     /// That the answers not run again are the networks'.
@@ -177,6 +193,7 @@ impl Unchecked {
                 | Self::Candidates { .. }
                 | Self::NamedTogether { .. }
                 | Self::NoModel { .. }
+                | Self::ResultsNotCompared { .. }
         )
     }
 
@@ -313,6 +330,7 @@ impl Unchecked {
             self,
             Self::Priors
                 | Self::Bounds
+                | Self::OtherBounds { .. }
                 | Self::Choices
                 | Self::Answers
                 | Self::OtherAnswers { .. }
@@ -357,8 +375,18 @@ impl fmt::Display for Unchecked {
             ),
             Self::Bounds => f.write_str(
                 "that margins are below the network's and that counterexamples lie near their \
-                 inputs and are answered otherwise: verifying again with the network would show it",
+                 inputs and are answered otherwise: running the network again would show it",
             ),
+            Self::OtherBounds { again, results } => write!(
+                f,
+                "that the margins and counterexamples of results not drawn are the network's \
+                 ({again} of {results} were drawn)"
+            ),
+            Self::ResultsNotCompared {
+                network,
+                results,
+                why,
+            } => write!(f, "{results} of the results of {network} drawn, not compared: {why}"),
             Self::Answers => f.write_str(
                 "that answers, margins and selections are what the recorded networks answer on \
                  the recorded inputs and noise; running the networks again would show it",

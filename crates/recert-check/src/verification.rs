@@ -1,8 +1,8 @@
 //! Verifications by bounds: whether their rows are valid and agree with one another.
 //!
 //! That a margin is what bounds give takes the network, which this crate does not know; what is
-//! derived here are statements, the forms of specification and effort, and that a verdict fits
-//! its margin, its proof and its counterexample.
+//! derived here are statements, the forms of specification and effort, that a verdict fits its
+//! margin, its proof and its counterexample, and that a proof leaves nothing out.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use recert_ledger::{Error, Ledger, Proof};
 use serde::{Deserialize, Serialize};
 
 use crate::fields::Fields;
+use crate::proof::proof_fault;
 use crate::report::Report;
 use crate::tables::{FIRST_WITH_VERIFICATIONS, Tables};
 
@@ -209,7 +210,7 @@ fn result<'a>(
         .integer_or_null("answer", 0..=classes.saturating_sub(1))
         .ok()?;
     fields.integer("micros", 0..=i64::MAX as u64);
-    let branches = fields.integer("branches", 0..=i64::MAX as u64)?;
+    fields.integer("branches", 0..=i64::MAX as u64)?;
     let decided_by = fields.nonempty_text("decided_by")?;
     let margin = match row.get("margin") {
         Value::Null => None,
@@ -220,8 +221,17 @@ fn result<'a>(
         }
     };
     let proof = fields.blob_or_null("proof").ok()?;
-    if let Some(Err(problem)) = proof.map(Proof::decode) {
-        fields.wrong("proof", problem, "a proof that decodes");
+    // A row of the specification for each other class; of a file they are not known here.
+    let rows = (!is_file).then_some(classes.saturating_sub(1) as usize);
+    match proof.map(Proof::decode) {
+        None => {}
+        Some(Err(problem)) => fields.wrong("proof", problem, "a proof that decodes"),
+        Some(Ok(proof)) => {
+            if let Some(fault) = proof_fault(&proof, rows) {
+                let derived = "parts that fit one another and leave nothing out";
+                fields.wrong("proof", fault, derived);
+            }
+        }
     }
     let counterexample = fields.blob_or_null("counterexample").ok()?;
     if let Some(bytes) = counterexample {
@@ -245,7 +255,7 @@ fn result<'a>(
         "verified" => {
             counterexample.is_none()
                 && (is_file || !unanswered)
-                && (margin.is_some_and(|margin| margin > 0.0) || branches > 0)
+                && margin.is_some_and(|margin| margin > 0.0)
         }
         "falsified" => {
             margin.is_none_or(|margin| margin <= 0.0)
@@ -257,6 +267,9 @@ fn result<'a>(
             return None;
         }
     };
+    if proof.is_some() && verdict != "verified" {
+        fields.wrong("proof", "a proof", "NULL where nothing is verified");
+    }
     if !fits {
         let derived = "the verdict that class, answer, margin and counterexample give";
         fields.wrong("verdict", verdict, derived);
