@@ -1,0 +1,37 @@
+//! Bounds of verified results computed again from their proofs, by code of its own.
+//!
+//! A result by bounds states a margin, and its proof holds what makes the margin cheap to
+//! check: bounds of neurons, slopes, splits, multipliers. [`recompute`] believes none of it. It
+//! bounds every neuron again, layer by layer, from the network and the region alone, takes
+//! slopes and multipliers as free parameters with which any bound holds, sees to it that the
+//! splits leave nothing out, and bounds the margins from that. [`Region`] decides whether a
+//! counterexample lies where it must.
+//!
+//! It shares no code with what makes proofs (`recert-bounds`) but the reading of networks
+//! (`recert-graph`), the proofs' format (`recert-ledger`) and directed rounding (`recert-num`).
+//! It is written to be read, not to be fast: one row at a time, in f64, every rounding charged
+//! where it happens (`SOUNDNESS.md`, "Deterministic bounds", "Checked again").
+//!
+//! | file | concern |
+//! |---|---|
+//! | `distance` | a distance as it is written, exactly |
+//! | `region` | where inputs are, and whether a point is among them |
+//! | `network`, `network/` | a graph as linear steps and curves |
+//! | `curve` | the range of a curve, and lines below and above it |
+//! | `row` | the lower bound of one linear function of a value |
+//! | `ranges` | bounds of all values |
+//! | `recompute` | the margins of a result, and what its proof claims |
+#![forbid(unsafe_code)]
+
+mod curve;
+mod distance;
+mod network;
+mod ranges;
+mod recompute;
+mod region;
+mod row;
+
+pub use distance::Distance;
+pub use network::{Network, Unsupported};
+pub use recompute::{MOST_TERMS, NotComputed, Recomputed, Tighter, recompute, slack};
+pub use region::{Membership, Region};
