@@ -51,8 +51,10 @@ mod verify;
 mod whole;
 
 pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
-pub use audit::{Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, check};
-pub use compared::Compared;
+pub use audit::{
+    Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, ResultDifference,
+    ResultsAgain, check,
+};
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Rows, VerifyPass};

@@ -181,7 +181,9 @@ compares. If a share q of a network's answers were others, one would be found wi
 of 1 - (1 - q)^N or more. --engine runs the networks in another engine than the ledger records:
 reference is ONNX's definitions in plain loops, and slow. Where answers differ then, or with an
 engine that depends on the batch, near ties (scores that are closer than rounding explains) are
-counted apart, and are no failure. docs/glossary.md explains the names of methods and bounds.";
+counted apart, and are no failure. Of results by bounds N are verified again: margins from their
+proofs, by code that shares nothing with the prover, and counterexamples by the network's answers.
+docs/glossary.md explains the names of methods and bounds.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = CHECK)]
@@ -191,10 +193,12 @@ pub(crate) struct Check {
     pub(crate) ledgers: Vec<PathBuf>,
     /// Fail also where nothing is wrong but something is missing: a seal, certificates or inputs
     /// that claims name, the journal or its header, the proof that candidates were named in time, a
-    /// candidate that was removed, or, with --rerun, a network that is not given
+    /// candidate that was removed, or, with --rerun, a network that is not given and results by
+    /// bounds that could not be compared
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Also run this many answers of each network again, drawn at random
+    /// Also run this many answers of each network again, drawn at random, and verify as many of its
+    /// results by bounds again
     #[arg(
         long,
         value_name = "N",

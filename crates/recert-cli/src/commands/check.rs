@@ -1,7 +1,7 @@
 //! `recert check`.
 
 use recert::check::{Report, SCHEMA, SealState};
-use recert::job::{Auditor, Checked, Findings, RerunConfig, RerunNetwork};
+use recert::job::{Auditor, Checked, Findings, RerunConfig, RerunNetwork, ResultsAgain};
 use recert::num::format_up_significant;
 use serde_json::{Value, json};
 
@@ -122,6 +122,24 @@ fn selected_again(network: &RerunNetwork) -> String {
     )
 }
 
+/// What came of verifying results by bounds again.
+fn verified_again(results: &ResultsAgain) -> String {
+    let less = match results.by_less {
+        0 => String::new(),
+        less => format!(" ({less} with a smaller margin than stored)"),
+    };
+    format!(
+        "{} of {}: {} proved from their proofs{less}, {} with counterexamples answered again, {} \
+         unknown; {}",
+        results.drawn,
+        count(results.results as usize, "result"),
+        results.proved,
+        results.refuted,
+        results.unknown,
+        count(results.differences.len(), "difference"),
+    )
+}
+
 /// The outcome of a check in which nothing is wrong: what passed, and how much is missing.
 fn outcome(report: &Report) -> String {
     let missing = report.missing().count();
@@ -216,14 +234,20 @@ fn as_text(checked: &Checked) -> Option<String> {
             }
         }
     }
+    if let Some(results) = rerun.as_ref().and_then(|rerun| rerun.results.as_ref()) {
+        line(&format!("  verified again: {}", verified_again(results)));
+    }
     for item in report.unchecked.iter().filter(|item| !item.is_limit()) {
         let kind = if item.is_missing() { "missing" } else { "note" };
         line(&format!("  {kind}: {item}"));
     }
     let violations = report.violations.iter().map(ToString::to_string);
     let differences = rerun.iter().flat_map(|rerun| &rerun.differences);
+    let results = rerun.iter().flat_map(|rerun| &rerun.results);
+    let results = results.flat_map(|results| &results.differences);
     let wrong: Vec<String> = violations
         .chain(differences.map(ToString::to_string))
+        .chain(results.map(ToString::to_string))
         .collect();
     for violation in wrong.iter().take(SHOWN) {
         line(&format!("  wrong: {violation}"));

@@ -4,6 +4,7 @@ mod compare;
 mod draw;
 mod found;
 mod rerun;
+mod results;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use recert_ledger::Ledger;
 
 pub use found::{Difference, Rerun, RerunNetwork};
 pub use rerun::{Auditor, RerunConfig};
+pub use results::{ResultDifference, ResultsAgain};
 
 use crate::{Error, Field, Result};
 
@@ -34,14 +36,14 @@ pub struct Findings {
 }
 
 impl Checked {
-    /// Violations, and samples answered otherwise that are no near ties; 0 where there was no
-    /// check.
+    /// Violations, samples answered otherwise that are no near ties, and results by bounds that
+    /// do not hold; 0 where there was no check.
     pub fn wrong(&self) -> usize {
         self.result.as_ref().map_or(0, |found| {
-            let differences = found
-                .rerun
-                .as_ref()
-                .map_or(0, |rerun| rerun.differences.len());
+            let differences = found.rerun.as_ref().map_or(0, |rerun| {
+                let results = rerun.results.as_ref();
+                rerun.differences.len() + results.map_or(0, |again| again.differences.len())
+            });
             found.report.violations.len() + differences
         })
     }
@@ -94,11 +96,17 @@ fn one(path: &Path, auditor: Option<&Auditor>) -> Result<Findings> {
         if rerun.batch_dependent {
             report.unchecked.push(Unchecked::BatchDependent);
         }
-        report.unchecked.retain(|item| *item != Unchecked::Answers);
-        report.unchecked.push(Unchecked::OtherAnswers {
-            rerun: rerun.samples,
-            answers: report.answers,
-        });
+        if report.unchecked.contains(&Unchecked::Answers) {
+            report.unchecked.retain(|item| *item != Unchecked::Answers);
+            report.unchecked.push(Unchecked::OtherAnswers {
+                rerun: rerun.samples,
+                answers: report.answers,
+            });
+        }
+        if let Some(results) = &rerun.results {
+            report.unchecked.retain(|item| *item != Unchecked::Bounds);
+            report.unchecked.extend(results.unchecked());
+        }
         report.unchecked.extend(rerun.unchecked.iter().cloned());
     }
     Ok(Findings { report, rerun })

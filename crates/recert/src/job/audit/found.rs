@@ -7,6 +7,8 @@ use recert_noise::Stream;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::results::ResultsAgain;
+
 /// What came of running samples again; its JSON is a part of the check's.
 #[derive(Debug, Serialize)]
 pub struct Rerun {
@@ -23,6 +25,8 @@ pub struct Rerun {
     /// Answers that are not those in the ledger, but would be if scores differed by no more
     /// than rounding makes them ([`RerunNetwork::tolerance`]), where there are few of them.
     pub near_ties: Vec<Difference>,
+    /// What came of verifying results by bounds again, if the ledger has any.
+    pub results: Option<ResultsAgain>,
     /// Whether answers differ that may depend on the batch.
     #[serde(skip)]
     pub(super) batch_dependent: bool,

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::compare::{Code, Kept, Watched, apart, gap, scores, selections_apart};
 use super::draw::{Drawn, draw, found_share};
 use super::found::{Difference, Rerun, RerunNetwork};
+use super::results::{ResultsAgain, Verifier};
 use crate::job::config;
 use crate::job::data::{Data, DataOptions};
 use crate::job::network::Network;
@@ -142,34 +143,34 @@ impl Auditor {
         unused.map(|position| &self.config.models[position])
     }
 
-    /// A network of a ledger, ready to run, if it was given.
-    fn given(
-        &self,
-        id: NetworkId,
-        recorded: ledger::Network,
+    /// A network of a ledger, if it was given; `opened` keeps it where it is opened for that.
+    fn network<'n>(
+        &'n self,
+        recorded: &ledger::Network,
         image: ImageShape,
-    ) -> Result<Option<Given>> {
-        let loaded = self.networks.iter().find(|n| *n.identity() == recorded);
-        let opened;
-        let network = if let Some(loaded) = loaded {
+        opened: &'n mut Option<Network>,
+    ) -> Result<Option<&'n Network>> {
+        if let Some(loaded) = self.networks.iter().find(|n| n.identity() == recorded) {
             loaded.check_image(image)?;
-            loaded
-        } else {
-            let model = self.models.iter().find(|m| m.sha256() == recorded.sha256);
-            let Some(model) = model else {
-                return Ok(None);
-            };
-            self.used.borrow_mut().insert(recorded.sha256);
-            opened = match &self.config.engine {
-                Some(engine) => Network::recorded_in(model.clone(), &recorded, image, engine)?,
-                None => Network::recorded(model.clone(), &recorded, image)?,
-            };
-            &opened
+            return Ok(Some(loaded));
+        }
+        let model = self.models.iter().find(|m| m.sha256() == recorded.sha256);
+        let Some(model) = model else {
+            return Ok(None);
         };
+        self.used.borrow_mut().insert(recorded.sha256);
+        let network = match &self.config.engine {
+            Some(engine) => Network::recorded_in(model.clone(), recorded, image, engine)?,
+            None => Network::recorded(model.clone(), recorded, image)?,
+        };
+        Ok(Some(opened.insert(network)))
+    }
+
+    /// The network of a ledger, ready to run.
+    fn given(id: NetworkId, recorded: ledger::Network, network: &Network) -> Result<Given> {
         let engine = network.identity().engine.clone();
-        // Whether the engine is exact is asked of it, not of the ledger, which may have been edited.
         let batch_invariant = network.identity().batch_invariant;
-        let exact = engine == recorded.engine && batch_invariant;
+        let exact = is_exact(network, &recorded);
         let of = |model: &Model, engine: &ledger::Engine| {
             rounding(model, &[&Arithmetic::from(engine.arithmetic.as_str())])
         };
@@ -183,7 +184,7 @@ impl Auditor {
             classifier: network.worker()?,
             kept: kept.clone(),
         };
-        Ok(Some(Given {
+        Ok(Given {
             id,
             recorded,
             engine,
@@ -192,22 +193,37 @@ impl Auditor {
             kept,
             rounding,
             coarser,
-        }))
+        })
     }
 
-    /// Runs samples of a ledger again: as many of each network that was given, drawn from all
-    /// of its answers.
+    /// Runs samples of a ledger again, and verifies results by bounds again: as many of each
+    /// network that was given, drawn from all that the ledger has of it.
     pub(super) fn rerun(&self, ledger: &Ledger) -> Result<Rerun> {
         let header = ledger.header();
-        config::law(ledger)?;
+        let sampled = !ledger.is_without_noise();
+        if sampled {
+            config::law(ledger)?;
+        }
         let reopened;
         let data = if let Some(data) = &self.data {
-            data
-        } else {
+            Some(data)
+        } else if sampled || !ledger.inputs()?.is_empty() {
             let given = self.config.data.as_deref();
             reopened = Data::reopen(&header.data, given, &self.config.options)?;
-            &reopened
+            Some(&reopened)
+        } else {
+            None
         };
+        let shape = header.shape.map(|size| size as usize);
+        let [channels, height, width] = shape;
+        let image = data.map_or(
+            ImageShape {
+                channels,
+                height,
+                width,
+            },
+            Data::shape,
+        );
         let mut rerun = Rerun {
             samples: 0,
             selections: 0,
@@ -215,24 +231,42 @@ impl Auditor {
             networks: Vec::new(),
             differences: Vec::new(),
             near_ties: Vec::new(),
+            results: (!ledger.verifications()?.is_empty()).then(ResultsAgain::default),
             batch_dependent: false,
             unchecked: Vec::new(),
         };
-        for (position, (id, network)) in ledger.networks()?.into_iter().enumerate() {
-            let file = network.file.clone();
-            let Some(given) = self.given(id, network, data.shape())? else {
+        for (position, (id, recorded)) in ledger.networks()?.into_iter().enumerate() {
+            let file = recorded.file.clone();
+            let mut opened = None;
+            let Some(network) = self.network(&recorded, image, &mut opened)? else {
+                if let Some(results) = &mut rerun.results {
+                    results.without_model(ledger, id)?;
+                }
                 rerun.unchecked.push(Unchecked::NoModel { file });
                 continue;
             };
-            let again = Again {
-                ledger,
-                data,
-                given,
-                seen: Seen::default(),
-            };
             // The choice for a network does not depend on which others are given.
             let seed = self.seed ^ (position as u64).wrapping_mul(MIX);
-            self.rerun_network(again, Rng::with_seed(seed), &mut rerun)?;
+            if let Some(results) = &mut rerun.results {
+                let verifier = Verifier {
+                    ledger,
+                    data,
+                    network,
+                    file,
+                    exact: is_exact(network, &recorded),
+                };
+                let mut random = Rng::with_seed(seed);
+                verifier.again(id, self.config.samples, &mut random, results)?;
+            }
+            if let Some(data) = data.filter(|_| sampled) {
+                let again = Again {
+                    ledger,
+                    data,
+                    given: Self::given(id, recorded, network)?,
+                    seen: Seen::default(),
+                };
+                self.rerun_network(again, Rng::with_seed(seed), &mut rerun)?;
+            }
         }
         Ok(rerun)
     }
@@ -314,6 +348,13 @@ impl Auditor {
         });
         Ok(())
     }
+}
+
+/// Whether a network has to answer as the ledger has it, to the bit: by the same engine, whose
+/// answers do not depend on the batch. That is asked of the engine, not of the ledger, which may
+/// have been edited.
+fn is_exact(network: &Network, recorded: &ledger::Network) -> bool {
+    network.identity().engine == recorded.engine && network.identity().batch_invariant
 }
 
 /// Whether so many near ties that are answered otherwise are more than rounding explains: it
@@ -497,7 +538,7 @@ fn answer(Code { class, bucket }: Code) -> Value {
 }
 
 /// An input, which has to be the ledger's.
-fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Image> {
+pub(super) fn image(data: &Data, ledger: &Ledger, idx: u32) -> Result<Image> {
     let image = data.image(idx).map_err(|error| {
         let error = error.during(format!("the data of {}", ledger.path().display()));
         error.about(Field::Data)
