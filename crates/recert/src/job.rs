@@ -55,6 +55,7 @@ pub use audit::{
     Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, ResultDifference,
     ResultsAgain, check,
 };
+pub use compared::Compared;
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Rows, VerifyPass};

@@ -1,7 +1,7 @@
 //! `recert check`.
 
 use recert::check::{Report, SCHEMA, SealState};
-use recert::job::{Auditor, Checked, Findings, RerunConfig, RerunNetwork, ResultsAgain};
+use recert::job::{Auditor, Checked, Findings, Rerun, RerunConfig, RerunNetwork, ResultsAgain};
 use recert::num::format_up_significant;
 use serde_json::{Value, json};
 
@@ -204,7 +204,9 @@ fn as_text(checked: &Checked) -> Option<String> {
     for found in recert::job::comparisons(&checked.ledger).unwrap_or_default() {
         line(&format!("  engine: {found}"));
     }
-    if let Some(rerun) = rerun {
+    // A ledger of verifications alone has no samples to speak of.
+    let sampled = |rerun: &&Rerun| rerun.results.is_none() || !rerun.networks.is_empty();
+    if let Some(rerun) = rerun.as_ref().filter(sampled) {
         line(&format!(
             "  run again: {} samples, and class selections recomputed of {} (--seed {}): {}",
             rerun.samples,

@@ -79,7 +79,10 @@ fn verdicts_are_kept_resumed_checked_and_reported() {
     let model = asset("shapes.onnx");
     let again = format!("check {ledger} --strict --rerun 6 --seed 1 --model {model}");
     let again = ok(&crate::common::words(&again)).stdout;
-    assert!(again.contains("verified again: 6 of 6 results: "), "{again}");
+    assert!(
+        again.contains("verified again: 6 of 6 results: "),
+        "{again}"
+    );
     assert!(again.contains("; 0 differences"), "{again}");
     assert!(again.contains("all checks passed"), "{again}");
     let reported = ok(&crate::common::words(&format!("report {ledger}"))).stdout;
