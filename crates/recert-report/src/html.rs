@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::model::Report;
 use crate::summary::{STATEMENT, Summary};
 use crate::terms::{TERMS, Term};
-use crate::verified;
+use crate::verified::page as verdicts;
 use page::{Page, breakable};
 
 /// Nothing from outside the page is loaded, and nothing is sent.
@@ -104,11 +104,11 @@ impl Page<'_> {
                             (self.figures())
                             (self.inputs())
                         }
-                        (verified::section(&report.verifications))
+                        (verdicts::section(&report.verifications, self.listed_inputs, !report.runs.is_empty()))
                         (self.notes())
                         footer {
                             (self.provenance())
-                            (self.terms())
+                            @if !report.runs.is_empty() || report.verifications.is_empty() { (self.terms()) }
                         }
                     }
                     script { (PreEscaped(include_str!("html/sort.js"))) }

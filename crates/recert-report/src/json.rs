@@ -7,7 +7,7 @@
 //! | `schema` | the text `recert-report/5` |
 //! | `title`, `generated`, `notes` | as in [`Report`] |
 //! | `runs` | the runs, in order; each has the fields of [`Run`] and `metrics` |
-//! | `verifications` | verdicts by bounds: [`Verified`]; absent where there are none |
+//! | `verifications` | verdicts by bounds: [`Verified`] and `metrics`; absent where there are none |
 //!
 //! where a run's fields are named as in [`Run`] and [`Row`](crate::Row), with these rules:
 //!
@@ -20,6 +20,7 @@
 //!   for their label where there are labels), and `speed_up` (a [`SpeedUp`], or
 //!   null for runs from scratch and where there is nothing to compare with). It is
 //!   for readers; [`from_str`] ignores it and derives it afresh;
+//! - a verification's `metrics` are [`VerifiedMetrics`], derived likewise;
 //! - `baselines` is an object with `from_scratch`, `planned` and `paper`, each a list of points
 //!   of a curve, `{"cost": evaluations, "quality": average radius}`
 //!   ([`ByBaseline`](crate::speed_up::ByBaseline)).
@@ -40,7 +41,7 @@ use crate::error::{Error, ErrorKind};
 use crate::metrics::{Metrics, default_radii, share_at};
 use crate::model::{Report, Run};
 use crate::speed_up::{SpeedUp, speed_ups};
-use crate::verified::Verified;
+use crate::verified::{Verified, VerifiedMetrics};
 
 /// The schema that [`to_string`] writes.
 pub const SCHEMA: &str = "recert-report/5";
@@ -60,8 +61,15 @@ struct Document<'a> {
     generated: &'a str,
     notes: &'a [String],
     runs: Vec<RunOut<'a>>,
-    #[serde(skip_serializing_if = "<[Verified]>::is_empty")]
-    verifications: &'a [Verified],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    verifications: Vec<VerifiedOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct VerifiedOut<'a> {
+    metrics: VerifiedMetrics,
+    #[serde(flatten)]
+    verified: &'a Verified,
 }
 
 #[derive(Serialize)]
@@ -119,7 +127,12 @@ pub fn to_string(report: &Report, radii: Option<&[f64]>) -> Result<String, Error
                 run,
             })
             .collect(),
-        verifications: &report.verifications,
+        verifications: (report.verifications.iter())
+            .map(|verified| VerifiedOut {
+                metrics: VerifiedMetrics::new(verified),
+                verified,
+            })
+            .collect(),
     };
     serde_json::to_string_pretty(&document)
         .map_err(|e| Error::format("cannot write the report as JSON").with_source(e))

@@ -43,4 +43,4 @@ mod verified;
 pub use error::{Error, ErrorKind};
 pub use metrics::{Metrics, Share, certified_accuracy, certified_share, default_radii};
 pub use model::{Goal, Law, Method, Report, Row, Run};
-pub use verified::{Verdict, Verified};
+pub use verified::{Verdict, Verified, VerifiedMetrics, VerifiedOutcome};

@@ -11,7 +11,7 @@ use crate::run_tables::{self, RunTable};
 use crate::summary::{STATEMENT, Summary};
 use crate::terms::Term;
 use crate::text;
-use crate::verified;
+use crate::verified::show;
 
 /// Spaces after every column but the last.
 const PADDING: u16 = 2;
@@ -181,16 +181,28 @@ fn push_table(
 
 /// What was verified by bounds: a table, and what it states.
 fn push_verdicts(report: &Report, options: &Options, out: &mut Vec<String>) {
-    if report.verifications.is_empty() {
+    let all = &report.verifications;
+    if all.is_empty() {
         return;
     }
+    let width = usize::from(options.width);
+    let caption = format!("{}. {}", show::TITLE, show::CAPTION);
     out.push(String::new());
-    out.extend(text::wrapped(verified::CAPTION, options.width.into()));
-    let rows = verified::rows(&report.verifications);
-    out.extend(lines(&verified::HEADS, rows, &[0, 1, 2], options));
-    let width = usize::from(options.width).saturating_sub(2);
-    for words in verified::statements(&report.verifications) {
-        let lines = text::wrapped(&words, width);
+    out.extend(text::wrapped(&caption, width));
+    let words: Vec<usize> = (0..show::WORDS).collect();
+    out.extend(lines(&show::HEADS, show::rows(all), &words, options));
+    let mut texts = vec![show::CONDITIONS.to_owned()];
+    texts.extend(show::statements(all));
+    if !report.runs.is_empty() {
+        texts.push(show::BOTH.to_owned());
+    }
+    texts.extend(show::subjects(all));
+    texts.extend(show::proved_by(all));
+    if options.brief {
+        texts.clear();
+    }
+    for words in texts {
+        let lines = text::wrapped(&words, width.saturating_sub(2));
         out.extend(lines.into_iter().map(|line| format!("  {line}")));
     }
 }

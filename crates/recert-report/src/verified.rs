@@ -1,18 +1,19 @@
-//! Verdicts by deterministic bounds: how a report holds them, and the tables of them.
+//! Verdicts by deterministic bounds: how a report holds them, and their figures.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `verified/show` | the table and the texts that every reader gets |
+//! | `verified/page` | the section of a page |
+
+pub(crate) mod page;
+pub(crate) mod show;
 
 use std::collections::BTreeMap;
 
-use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::text;
-
-/// What such statements are, for every reader.
-pub(crate) const CAPTION: &str = "Verified by deterministic bounds. Verified: proved, with no \
-     failure probability. Falsified: the engine answers an image within the specification \
-     otherwise, or the input itself. Accuracy: the share of inputs verified for their label, rounded down; \
-     clean: answered as their label.";
+use crate::metrics::Share;
 
 /// One network verified by one specification and method.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -56,54 +57,119 @@ pub struct Verdict {
     pub seconds: f64,
 }
 
-impl Verified {
-    /// The number of rows with this verdict.
-    fn count(&self, verdict: &str) -> usize {
-        self.rows
-            .iter()
-            .filter(|row| row.verdict == verdict)
-            .count()
-    }
+/// What became of an input: each has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VerifiedOutcome {
+    /// Proved.
+    Verified,
+    /// The input is answered as its label, and another image of the specification otherwise. Of
+    /// inputs without a label and of files: the specification does not hold.
+    Falsified,
+    /// Neither was found.
+    Unknown,
+    /// The engine answers the input itself otherwise than its label.
+    Misclassified,
+}
 
-    /// The columns after the network, the specification and the method.
-    fn figures(&self) -> Vec<String> {
-        let rows = self.rows.len();
-        let labelled = rows > 0 && self.rows.iter().all(|row| row.label.is_some());
-        let clean = self
-            .rows
-            .iter()
-            .filter(|row| row.answer == row.label)
-            .count();
-        let verified = self.count("verified");
-        let seconds: f64 = self.rows.iter().map(|row| row.seconds).sum();
-        let if_labelled = |figure: String| {
-            if labelled {
-                figure
-            } else {
-                text::NONE.to_owned()
+impl Verdict {
+    /// What became of the input.
+    ///
+    /// ```
+    /// use recert_report::{Verdict, VerifiedOutcome};
+    ///
+    /// let verdict = "falsified".to_owned();
+    /// let row = Verdict { label: Some(3), answer: Some(5), verdict, ..Verdict::default() };
+    /// assert_eq!(row.outcome(), VerifiedOutcome::Misclassified);
+    /// assert_eq!(Verdict { label: None, ..row }.outcome(), VerifiedOutcome::Falsified);
+    /// ```
+    pub fn outcome(&self) -> VerifiedOutcome {
+        match self.verdict.as_str() {
+            _ if self.label.is_some() && self.answer != self.label => {
+                VerifiedOutcome::Misclassified
             }
-        };
-        vec![
-            text::grouped(rows as u64),
-            if_labelled(text::grouped(clean as u64)),
-            text::grouped(verified as u64),
-            text::grouped(self.count("falsified") as u64),
-            text::grouped(self.count("unknown") as u64),
-            if_labelled(share(verified, rows)),
-            text::duration(seconds / rows.max(1) as f64),
-        ]
-    }
-
-    /// How many verdicts what decided, the verified ones: `ibp 3, crown 20`.
-    fn verified_by(&self) -> String {
-        let mut by: BTreeMap<&str, usize> = BTreeMap::new();
-        for row in self.rows.iter().filter(|row| row.verdict == "verified") {
-            *by.entry(&row.decided_by).or_default() += 1;
+            "verified" => VerifiedOutcome::Verified,
+            "falsified" => VerifiedOutcome::Falsified,
+            _ => VerifiedOutcome::Unknown,
         }
-        let parts = by.iter().map(|(method, count)| format!("{method} {count}"));
-        parts.collect::<Vec<_>>().join(", ")
     }
+}
 
+/// The figures of one network verified by one specification and method.
+///
+/// ```
+/// use recert_report::{Verdict, Verified, VerifiedMetrics};
+///
+/// let row = |answer, verdict: &str| Verdict {
+///     label: Some(3),
+///     answer: Some(answer),
+///     verdict: verdict.to_owned(),
+///     ..Verdict::default()
+/// };
+/// let rows = vec![row(3, "verified"), row(3, "unknown"), row(5, "falsified")];
+/// let metrics = VerifiedMetrics::new(&Verified { rows, ..Verified::default() });
+/// assert_eq!((metrics.verified, metrics.falsified, metrics.misclassified), (1, 0, 1));
+/// assert_eq!(metrics.certified_accuracy.unwrap().percent_down(), "33.3");
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct VerifiedMetrics {
+    /// Inputs, or files.
+    pub inputs: u64,
+    /// Inputs that are proved: for their label where they have one, else for the engine's answer.
+    pub verified: u64,
+    /// Inputs that are answered as their label, with a counterexample.
+    pub falsified: u64,
+    /// Inputs that are answered as their label, with neither a proof nor a counterexample.
+    pub unknown: u64,
+    /// Inputs that are answered otherwise than their label.
+    pub misclassified: u64,
+    /// The share of all inputs that are proved for their label; `None` where an input has no
+    /// label.
+    pub certified_accuracy: Option<Share>,
+    /// The share of all inputs that are answered as their label; `None` likewise.
+    pub clean_accuracy: Option<Share>,
+    /// Seconds of worker time of all inputs together, summed over threads.
+    pub seconds: f64,
+    /// The proved inputs by what proved them.
+    pub methods: BTreeMap<String, u64>,
+}
+
+impl VerifiedMetrics {
+    /// Computes the figures.
+    pub fn new(verified: &Verified) -> Self {
+        let rows = &verified.rows;
+        let count = |outcome| rows.iter().filter(|row| row.outcome() == outcome).count() as u64;
+        let labelled = !rows.is_empty() && rows.iter().all(|row| row.label.is_some());
+        let inputs = rows.len() as u64;
+        let share = |count| {
+            labelled.then_some(Share {
+                count,
+                total: inputs,
+            })
+        };
+        let proved = count(VerifiedOutcome::Verified);
+        let misclassified = count(VerifiedOutcome::Misclassified);
+        let mut methods = BTreeMap::new();
+        for row in (rows.iter()).filter(|row| row.outcome() == VerifiedOutcome::Verified) {
+            *methods.entry(row.decided_by.clone()).or_insert(0) += 1;
+        }
+        Self {
+            inputs,
+            verified: proved,
+            falsified: count(VerifiedOutcome::Falsified),
+            unknown: count(VerifiedOutcome::Unknown),
+            misclassified,
+            certified_accuracy: share(proved),
+            clean_accuracy: share(inputs - misclassified),
+            seconds: rows.iter().map(|row| row.seconds).sum(),
+            methods,
+        }
+    }
+}
+
+impl Verified {
     pub(crate) fn printable(&self, text: impl Fn(&String) -> String) -> Self {
         let row = |row: &Verdict| Verdict {
             verdict: text(&row.verdict),
@@ -145,102 +211,10 @@ impl Verified {
     }
 }
 
-/// A share with three decimals, rounded down exactly.
-fn share(part: usize, all: usize) -> String {
-    let thousandths = 1000 * part / all.max(1);
-    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
-}
-
-/// The heads of the table's columns.
-pub(crate) const HEADS: [&str; 10] = [
-    "network",
-    "specification",
-    "method",
-    "inputs",
-    "clean",
-    "verified",
-    "falsified",
-    "unknown",
-    "accuracy",
-    "time an input",
-];
-
-/// The rows of the table.
-pub(crate) fn rows(all: &[Verified]) -> impl Iterator<Item = Vec<String>> + '_ {
-    all.iter().map(|one| {
-        let mut row = vec![
-            one.network.clone(),
-            one.specification.clone(),
-            one.method.clone(),
-        ];
-        row.extend(one.figures());
-        row
-    })
-}
-
-/// What the verdicts state, each statement once; then what verified how many.
-pub(crate) fn statements(all: &[Verified]) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for one in all {
-        let words = format!("Verified, {}: {}.", one.specification, one.statement);
-        if !found.contains(&words) {
-            found.push(words);
-        }
-    }
-    let by = all.iter().filter(|one| one.count("verified") > 0);
-    found.extend(by.map(|one| {
-        let Verified {
-            network,
-            specification,
-            ..
-        } = one;
-        format!(
-            "{network}, {specification}: verified by {}.",
-            one.verified_by()
-        )
-    }));
-    found
-}
-
-/// The section of a page.
-pub(crate) fn section(all: &[Verified]) -> Markup {
-    html! {
-        @if !all.is_empty() {
-            section {
-                h2 { "Verified by deterministic bounds" }
-                p.muted { (CAPTION.split_once(". ").map_or(CAPTION, |(_, rest)| rest)) }
-                div.scroll {
-                    table {
-                        thead {
-                            tr {
-                                @for (position, head) in HEADS.iter().enumerate() {
-                                    @if position < 3 { th scope="col" { (head) } }
-                                    @else { th.n scope="col" { (head) } }
-                                }
-                            }
-                        }
-                        tbody {
-                            @for row in rows(all) {
-                                tr {
-                                    @for (position, cell) in row.iter().enumerate() {
-                                        @if position < 3 { td.word { (cell) } }
-                                        @else { td.n { (cell) } }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-                @for words in statements(all) { p { (words) } }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Report, html, json, table};
+    use crate::{Report, Run, csv, html, json, table};
 
     fn report() -> Report {
         let row = |idx, label, answer, verdict: &str, margin| Verdict {
@@ -290,25 +264,85 @@ mod tests {
             "linf",
             "2/255",
             "cascade",
+            "33.3",
+            "1",
+            "of",
             "3",
-            "2",
+            "0",
             "1",
             "1",
-            "1",
-            "0.333",
         ];
-        assert_eq!(cells[..10], expected, "{text}");
+        assert_eq!(cells[..expected.len()], expected, "{text}");
         assert!(text.contains("every image is right"), "{text}");
-        assert!(text.contains("verified by crown 1"), "{text}");
+        assert!(text.contains("proved by crown 1"), "{text}");
         let page = html::render(&report, &html::Options::default()).unwrap();
         assert!(
-            page.contains("net&lt;1&gt;.onnx") && page.contains("0.333"),
+            page.contains("net&lt;1&gt;.onnx") && page.contains("33.3"),
             "{page}"
         );
         assert_eq!(
             json::from_str(&json::to_string(&report, None).unwrap()).unwrap(),
             report
         );
+    }
+
+    #[test]
+    fn the_figures_are_those_counted_by_hand() {
+        let mut one = report().verifications.remove(0);
+        let metrics = VerifiedMetrics::new(&one);
+        let third = |count| Some(Share { count, total: 3 });
+        assert_eq!(metrics.certified_accuracy, third(1));
+        assert_eq!(metrics.clean_accuracy, third(2));
+        assert_eq!(metrics.seconds, 1.5);
+        assert_eq!(metrics.methods, BTreeMap::from([("crown".to_owned(), 1)]));
+        // Without its label an input cannot be misclassified, and there is no accuracy.
+        one.rows[2].label = None;
+        let metrics = VerifiedMetrics::new(&one);
+        assert_eq!((metrics.falsified, metrics.misclassified), (1, 0));
+        assert_eq!(metrics.certified_accuracy, None);
+    }
+
+    #[test]
+    fn both_kinds_of_certificates_stand_side_by_side() {
+        let mut report = report();
+        report.runs.push(Run {
+            network: "net<1>.onnx".to_owned(),
+            sigma: 0.5,
+            alpha: 0.001,
+            statement: "the smoothed class is right".to_owned(),
+            ..Run::default()
+        });
+        let text = table::render(&report, &table::Options::default()).unwrap();
+        let page = html::render(&report, &html::Options::default()).unwrap();
+        for shown in [
+            "the smoothed class is right",
+            "every image is right",
+            "about the smoothed",
+            "no failure probability",
+        ] {
+            let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(unwrapped.contains(shown), "{shown}: {text}");
+            assert!(page.contains(shown), "{shown}: {page}");
+        }
+        let csv = csv::render(&report, Some(&[0.5])).unwrap();
+        let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(lines.len(), 3);
+        assert!(
+            lines.iter().all(|line| line.len() == lines[0].len()),
+            "{csv}"
+        );
+        let cell = |line: usize, head: &str| {
+            let column = lines[0].iter().position(|&found| found == head);
+            lines[line][column.expect(head)]
+        };
+        assert_eq!((cell(1, "sigma"), cell(1, "specification")), ("0.5", ""));
+        assert_eq!(
+            (cell(2, "sigma"), cell(2, "specification")),
+            ("", "linf 2/255")
+        );
+        assert_eq!((cell(2, "verified"), cell(2, "misclassified")), ("1", "1"));
+        assert!(cell(2, "certified_accuracy").starts_with("0.333"), "{csv}");
+        assert_eq!(cell(2, "certified_at_0.5"), "");
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub(crate) struct Report {
     /// Print JSON instead of tables
     #[arg(long)]
     pub(crate) json: bool,
-    /// Print comma-separated values, a line per run, instead of tables
+    /// Print comma-separated values, a line per run or verification, instead of tables
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,
     /// Print one table alone, a line per run
@@ -116,7 +116,8 @@ pub(crate) struct Report {
     /// Only this network: its file's name, or 8 or more digits that its SHA-256 begins with
     #[arg(long, value_name = "NAME|HASH")]
     pub(crate) network: Option<String>,
-    /// Only runs by this method, or by this method with this goal, as auto/'budget 500 evaluations'
+    /// Only runs by this method, or by this method with this goal, as auto/'budget 500 evaluations';
+    /// of verifications likewise, as crown/'linf 2/255'
     #[arg(long, value_name = "METHOD[/GOAL]")]
     pub(crate) run: Option<String>,
     /// Title of the report

@@ -43,7 +43,8 @@ pub fn report(ledgers: &[PathBuf], title: &str) -> Result<Reported> {
 
 /// As [`report`], of the runs alone that `network` and `run` name: a file name, or the
 /// beginning of a file's SHA-256; a method, as `irs`, or a method with its goal, as
-/// `auto/budget 500 evaluations`. Figures that compare runs are by those that are kept.
+/// `auto/budget 500 evaluations`; of verifications, a method with what was to hold, as
+/// `crown/linf 2/255`. Figures that compare runs are by those that are kept.
 ///
 /// # Errors
 /// As [`report`]; [`ErrorKind::Parameter`] where no run is so named.
@@ -111,7 +112,11 @@ fn keep(report: &mut Report, network: Option<&str>, words: Option<&str>) -> Resu
                 && words.is_none_or(|words| is_run(method, goal.as_deref(), words))
         })
         .collect();
-    if !kept.contains(&true) {
+    report.verifications.retain(|one| {
+        network.is_none_or(|words| is_named(&one.network, &one.network_sha256, words))
+            && words.is_none_or(|words| is_run(&one.method, Some(&one.specification), words))
+    });
+    if !kept.contains(&true) && report.verifications.is_empty() {
         let message = "the ledgers hold no such network or run";
         return Err(Error::new(ErrorKind::Parameter, message));
     }
