@@ -1,5 +1,6 @@
 //! The arguments, as raw values.
 
+mod explain;
 mod others;
 mod runs;
 mod shared;
@@ -9,6 +10,7 @@ use std::ffi::OsString;
 
 use clap::{Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub(crate) use explain::Explain;
 pub(crate) use others::{
     Approximate, Check, Completions, Demo, Engines, Forget, Man, Report, Samples, Snapshot,
 };
@@ -86,6 +88,8 @@ pub(crate) enum Command {
     Recertify(Recertify),
     /// Verify by bounds, without noise: every image near an input has its class
     Verify(Verify),
+    /// Explain proofs by bounds: which hidden neurons each rests on, with pictures
+    Explain(Explain),
     /// Make a half-precision, int8 or pruned version of a network
     Approximate(Approximate),
     /// Report on ledgers: tables, JSON, an HTML page

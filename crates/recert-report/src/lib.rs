@@ -11,7 +11,8 @@
 //! - [`html::render`]: one self-contained HTML page with plots;
 //! - [`cohen`]: the field's tab-separated logs, written line by line and read.
 //!
-//! Besides, [`samples`] shows how many samples a certificate needs.
+//! Besides, [`samples`] shows how many samples a certificate needs, and [`features`] what proofs by
+//! bounds rest on.
 //!
 //! The crate knows no ledger, no network, no noise and no statistics: it prints
 //! the bounds that it is given, and never rounds a lower bound up or an upper
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cohen;
+pub mod features;
 pub mod html;
 pub mod json;
 pub mod samples;

@@ -71,6 +71,7 @@ fields! {
     Threads "threads" "The number of workers.",
     Timeout "timeout" "How long one input may take.",
     UntilRadius "until_radius" "The radius at which an input is done.",
+    Versus "versus" "The network to compare with.",
     Via "via" "The faster network to certify through.",
     ViaBudget "via_budget" "Evaluations of the network that is certified through a faster one.",
 }

@@ -1,4 +1,4 @@
-//! Jobs: certify, predict, recertify, approximate, check and report, as they are
+//! Jobs: certify, predict, recertify, verify, explain, approximate, check and report, as they are
 //! run by the command line, Python, or any other program.
 //!
 //! A job is described by a plain configuration ([`CertifyConfig`], ..), a
@@ -24,6 +24,7 @@
 //! | `candidates` | whether networks may be chosen among by their results |
 //! | `audit` | check a ledger, and run samples of it again |
 //! | `verify`, `verify/` | verify by bounds, without noise |
+//! | `explain`, `explain/` | what such proofs rest on |
 //! | `whole` | whole numbers as people write them |
 //! | `approximate`, `report` | make approximate networks; report on ledgers |
 //! | `upkeep` | copy a ledger, remove runs from it |
@@ -36,6 +37,7 @@ mod compared;
 pub(crate) mod config;
 mod data;
 mod event;
+mod explain;
 mod first_look;
 pub(crate) mod held;
 mod network;
@@ -59,7 +61,8 @@ pub use compared::Compared;
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Rows, VerifyPass};
-pub use first_look::{FirstLook, OriginalLook};
+pub use explain::{ExplainConfig, ExplainJob, ExplainMethod, explain};
+pub use first_look::FirstLook;
 pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
 pub use place::{NetworkDrive, check_ledger_place};

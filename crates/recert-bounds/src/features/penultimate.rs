@@ -24,10 +24,11 @@ impl Penultimate {
     /// [`crate::ErrorKind::Unsupported`] where no fully connected layer makes the outputs.
     pub fn of(network: &Network) -> Result<Self> {
         let (position, last) = last_dense(network).ok_or_else(|| {
-            Error::unsupported(
-                "the network does not end in a fully connected layer, and proof features are \
-                 what such a layer takes",
-            )
+            let node = last_node(network).unwrap_or("(none)");
+            Error::unsupported(format!(
+                "node {node}: makes the outputs and is no fully connected layer; proof features are the \
+                 neurons that such a layer takes, so name an output that one makes"
+            ))
         })?;
         Ok(Self {
             hidden: before(network, position),
@@ -80,6 +81,12 @@ impl Penultimate {
         }
         Ok(merged)
     }
+}
+
+/// The node that makes the outputs; none where they are the input.
+fn last_node(network: &Network) -> Option<&str> {
+    let position = network.producers[network.output]?;
+    Some(&network.steps[position].name)
 }
 
 /// The fully connected layer that makes the outputs, where one does, and the position of its step.

@@ -24,7 +24,7 @@ input's label (without one, the network's answer), for the network on real numbe
 weights (SOUNDNESS.md, \"Deterministic bounds\"); `falsified` that the engine answers the image
 itself, or a counterexample, otherwise.";
 
-const NORMS: [Named<Norm>; 2] = [
+pub(super) const NORMS: [Named<Norm>; 2] = [
     Named(Norm::Linf, "linf", "The largest difference of two pixels"),
     Named(Norm::L2, "l2", "The Euclidean distance"),
 ];

@@ -5,6 +5,7 @@ mod certify;
 mod check;
 mod demo;
 mod engines;
+mod explain;
 mod manual;
 mod plan;
 mod recertify;
@@ -22,6 +23,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Predict(args) => certify::predict(args),
         Command::Recertify(args) => recertify::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),

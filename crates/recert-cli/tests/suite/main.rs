@@ -10,6 +10,7 @@ mod check;
 mod common;
 mod determinism;
 mod engines;
+mod explain;
 mod formats;
 mod integer_noise;
 mod kill;

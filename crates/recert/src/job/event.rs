@@ -1,6 +1,7 @@
 //! What a running job reports to whoever started it.
 
 use recert_ledger::{Certificate, Input, Network, Task, Verification, VerificationResult};
+use recert_report::features::ExplainedInput;
 
 use super::remark::Remark;
 
@@ -74,6 +75,16 @@ pub enum Event<'a> {
         input: Option<&'a Input>,
         /// The verdict, and what it rests on.
         result: &'a VerificationResult,
+    },
+    /// An explanation begins.
+    ExplainStarted {
+        /// How many inputs there are.
+        inputs: usize,
+    },
+    /// An input is explained. They come as they are done.
+    Explained {
+        /// What its proofs rest on.
+        input: &'a ExplainedInput,
     },
     /// A verification by bounds ended, whether it is complete, was stopped or failed.
     VerifyEnded {

@@ -180,7 +180,7 @@ fn header(network: &Network, data: &str, image: ImageShape) -> Header {
 
 /// The network as a function of pixels, for bounds; and whether its own input takes the channels
 /// of each pixel together.
-fn bounded(
+pub(super) fn bounded(
     network: &Network,
     image: ImageShape,
     lower: impl Fn(&Graph) -> bounds::Result<bounds::Network>,
@@ -215,7 +215,7 @@ fn bounded(
 
 /// The region around an image that contains all that is at the distance, and one that contains
 /// nothing else; both within [0, 1].
-fn around(norm: Norm, epsilon: &Epsilon, image: &[f64]) -> Result<[Region; 2]> {
+pub(super) fn around(norm: Norm, epsilon: &Epsilon, image: &[f64]) -> Result<[Region; 2]> {
     let (down, up) = (epsilon.down(), epsilon.up());
     Ok(match norm {
         Norm::Linf => {

@@ -160,7 +160,7 @@ impl VerifyConfig {
 }
 
 impl Norm {
-    pub(super) fn specification(self, epsilon: &Epsilon) -> Specification {
+    pub(in crate::job) fn specification(self, epsilon: &Epsilon) -> Specification {
         let distance = Distance {
             eps: epsilon.to_string(),
             radius: epsilon.up(),
