@@ -123,7 +123,10 @@ impl<'a> Proof<'a> {
         let hidden = network.hidden();
         let relaxation = match method {
             Method::Interval => Relaxation::of_bounds(hidden, region, &interval(hidden, region)?)?,
-            _ => crown_relaxation(hidden, region, None, method != Method::CrownAlone, options)?.0,
+            _ => {
+                let intersect = method != Method::CrownAlone;
+                crown_relaxation(hidden, region, None, intersect, options)?.0
+            }
         };
         let mut proof = Self {
             relaxation,

@@ -263,6 +263,7 @@ mod tests {
             "net<1>.onnx",
             "linf",
             "2/255",
+            "by",
             "cascade",
             "33.3",
             "1",

@@ -62,7 +62,7 @@ pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, Subs
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Rows, VerifyPass};
 pub use explain::{ExplainConfig, ExplainJob, ExplainMethod, explain};
-pub use first_look::FirstLook;
+pub use first_look::{FirstLook, OriginalLook};
 pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
 pub use place::{NetworkDrive, check_ledger_place};

@@ -247,16 +247,18 @@ fn vnnlib_files_are_verified_one_by_one_and_in_folders() {
     let model = asset("shapes.onnx");
     // A box of one point around grey: whatever class that is, some property holds and its
     // opposite does not.
-    let inputs: String = (0..3072)
+    let inputs: Vec<String> = (0..3072)
         .map(|i| {
             format!(
                 "(declare-const X_{i} Real)\n(assert (<= X_{i} 0.5))\n(assert (>= X_{i} 0.5))\n"
             )
         })
         .collect();
-    let outputs: String = (0..10)
+    let inputs = inputs.concat();
+    let outputs: Vec<String> = (0..10)
         .map(|i| format!("(declare-const Y_{i} Real)\n"))
         .collect();
+    let outputs = outputs.concat();
     let others = |class: usize, sign: &str| -> String {
         let others = (0..10).filter(|other| *other != class);
         let parts = others.map(|other| format!("(and ({sign} Y_{class} Y_{other}))"));
@@ -268,7 +270,7 @@ fn vnnlib_files_are_verified_one_by_one_and_in_folders() {
         let name = format!("class_{class}.vnnlib");
         let text = format!("{inputs}{outputs}(assert (or {}))\n", others(class, "<="));
         std::fs::write(place.path(&name), text).unwrap();
-        list.push_str(&format!("shapes.onnx,{name},20\n"));
+        list.extend(["shapes.onnx,", name.as_str(), ",20\n"]);
     }
     std::fs::copy(&model, place.path("shapes.onnx")).unwrap();
     std::fs::write(place.path("instances.csv"), list).unwrap();

@@ -122,17 +122,17 @@ fn columns(input: &ExplainedInput) -> Vec<Column<'_>> {
 
 impl Column<'_> {
     fn draw(&self, input: &ExplainedInput) -> Result<Markup, Error> {
-        let cells = self
-            .kept
-            .iter()
-            .enumerate()
-            .map(|(network, kept)| match kept {
-                Some(kept) => drawn(kept),
-                None => {
-                    let proved = input.proofs[network].is_proved();
-                    Ok(html! { div.blank { @if proved { "not kept" } @else { "no proof" } } })
-                }
-            });
+        let cells = self.kept.iter().zip(&input.proofs).map(|(kept, proof)| {
+            if let Some(kept) = kept {
+                return drawn(kept);
+            }
+            let words = if proof.is_proved() {
+                "not kept"
+            } else {
+                "no proof"
+            };
+            Ok(html! { div.blank { (words) } })
+        });
         let cells = cells.collect::<Result<Vec<_>, _>>()?;
         let closest = input.comparison.as_ref().and_then(|compared| {
             let kept = input.proofs[0].kept.iter();
@@ -212,7 +212,7 @@ fn grown(explanation: &Explanation, input: &ExplainedInput) -> Markup {
         return html! {
             div.grown {
                 p.muted {
-                    "No neuron's interval is wider: the last layer's weights differ, or a neuron went that \
+                    "No interval grew by what explains it: the last layer's weights differ, or a neuron went that \
                      carried the proof."
                 }
             }

@@ -77,8 +77,7 @@ impl FeatureMetrics {
     /// The figures of a network, by its position.
     pub fn new(explanation: &Explanation, network: usize) -> Self {
         let inputs = &explanation.inputs;
-        let kept =
-            |count: fn(&InputProof) -> Option<u64>| Kept::of(counts(explanation, network, count));
+        let kept = |count: Count| Kept::of(counts(explanation, network, count));
         let proved = inputs.iter().filter(|i| i.proofs[network].is_proved());
         Self {
             inputs: inputs.len() as u64,
@@ -91,6 +90,9 @@ impl FeatureMetrics {
         }
     }
 }
+
+/// A number of features of a proof.
+pub(super) type Count = fn(&InputProof) -> Option<u64>;
 
 /// How many features a proof keeps in the order of priority.
 pub(super) fn by_priority(proof: &InputProof) -> Option<u64> {
@@ -108,11 +110,7 @@ pub(super) fn by_weight(proof: &InputProof) -> Option<u64> {
 }
 
 /// A number of features of each of a network's proofs.
-pub(super) fn counts(
-    explanation: &Explanation,
-    network: usize,
-    count: fn(&InputProof) -> Option<u64>,
-) -> Vec<u64> {
+pub(super) fn counts(explanation: &Explanation, network: usize, count: Count) -> Vec<u64> {
     let proofs = explanation
         .inputs
         .iter()

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::metrics::{by_priority, by_random, by_weight, counts};
+use super::metrics::{Count, by_priority, by_random, by_weight, counts};
 use super::picture::ENDS;
 use super::table::{CAPTION, HEADS, WORDS, rows, versus_rows, versus_title};
 use super::{ExplainedInput, Explanation, InputProof, VersusMetrics, card};
@@ -143,7 +143,7 @@ fn figures(explanation: &Explanation) -> Markup {
 
 /// The share of proofs that keep at most so many features, a line for each network and order.
 fn kept_plot(explanation: &Explanation) -> Markup {
-    let orders: [(&str, fn(&InputProof) -> Option<u64>); 3] = [
+    let orders: [(&str, Count); 3] = [
         ("by priority", by_priority),
         ("by weight only", by_weight),
         ("at random", by_random),

@@ -186,7 +186,7 @@ fn lost(explanation: &Explanation, options: &Options) -> Vec<String> {
     ];
     let caption = format!(
         "Inputs that one network alone proves, and the neuron whose wider interval can cost the other most of its \
-         margin; none where no interval is wider ({} of {all} shown).",
+         margin; none where no growth explains it ({} of {all} shown).",
         all.min(LISTED)
     );
     let mut out = vec![String::new()];

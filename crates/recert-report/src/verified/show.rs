@@ -23,21 +23,20 @@ pub(crate) const BOTH: &str = "Certificates by smoothing are about the smoothed 
      hold with a probability; those by bounds are about the network itself. Their accuracies are of \
      different classifiers and, where the norms differ, of different neighbourhoods.";
 
-/// The heads of the table's columns. The first three hold words.
-pub(crate) const HEADS: [&str; 9] = [
+/// The heads of the table's columns. The first two hold words.
+pub(crate) const HEADS: [&str; 8] = [
     "network",
-    "specification",
-    "method",
+    "specification\nand method",
     "certified\naccuracy",
     "verified",
     "falsified",
     "unknown",
-    "misclassified",
+    "mis-\nclassified",
     "time",
 ];
 
 /// Columns of words, which come first.
-pub(crate) const WORDS: usize = 3;
+pub(crate) const WORDS: usize = 2;
 
 /// The rows of the table.
 pub(crate) fn rows(all: &[Verified]) -> impl Iterator<Item = Vec<String>> + '_ {
@@ -46,8 +45,7 @@ pub(crate) fn rows(all: &[Verified]) -> impl Iterator<Item = Vec<String>> + '_ {
         let accuracy = metrics.certified_accuracy;
         vec![
             one.network.clone(),
-            one.specification.clone(),
-            one.method.clone(),
+            format!("{} by {}", one.specification, one.method),
             accuracy.map_or_else(|| text::NONE.to_owned(), Share::percent_down),
             format!(
                 "{}\u{a0}of\u{a0}{}",

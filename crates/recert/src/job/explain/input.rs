@@ -18,6 +18,10 @@ const PICTURES: usize = 12;
 /// The most grown intervals of one input that are kept.
 const GROWN: usize = 10;
 
+/// The least share of a margin's fall that an interval's growth must be able to cost: what costs less
+/// does not explain it.
+const SHARE: f64 = 1e-3;
+
 /// What is known of one network's proof.
 struct Found<'p> {
     proof: Proof<'p>,
@@ -190,7 +194,8 @@ impl Found<'_> {
         })
     }
 
-    /// The neurons whose intervals are wider in the other network, which has no proof.
+    /// The neurons whose intervals are wider in the other network, which has no proof, as far as
+    /// that explains it.
     fn grown(&self, other: &Self) -> Result<Vec<Grown>> {
         let (before, after) = (self.proof.features(), other.proof.features());
         let grown = growth(before, after)?
@@ -200,12 +205,18 @@ impl Found<'_> {
                 intervals: [before[neuron].interval, after[neuron].interval],
                 loss,
             });
-        // What rounding alone makes of two bounds is no growth.
-        let margins = other.proof.lower().iter();
-        let scale = margins.fold(1.0_f64, |scale, bound| scale.max(bound.abs()));
+        let least = |found: &Self| {
+            found
+                .proof
+                .lower()
+                .iter()
+                .copied()
+                .fold(f64::INFINITY, f64::min)
+        };
+        let fall = least(self) - least(other);
         let finite = |grown: &Grown| {
             grown.loss.is_finite()
-                && grown.loss > 1e-9 * scale
+                && grown.loss >= fall * SHARE
                 && grown.intervals.concat().iter().all(|end| end.is_finite())
         };
         Ok(grown.filter(finite).take(GROWN).collect())
