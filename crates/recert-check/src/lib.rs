@@ -35,6 +35,7 @@
 
 mod answers;
 mod arithmetic;
+mod cells;
 mod certificate;
 mod claim;
 mod derived;

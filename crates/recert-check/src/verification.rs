@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use recert_ledger::raw::{Row, Table, Value};
-use recert_ledger::{Error, Ledger, Proof};
+use recert_ledger::{Error, Ledger, Proof, TransformProof};
 use serde::{Deserialize, Serialize};
 
+use crate::cells;
 use crate::fields::Fields;
 use crate::proof::proof_fault;
 use crate::report::Report;
@@ -43,6 +44,8 @@ struct Effort {
     attack_seed: u64,
     attack_starts: u32,
     attack_steps: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cells: Option<u64>,
     complete: bool,
     slope_steps: u32,
     timeout: Option<f64>,
@@ -156,6 +159,10 @@ fn verification(fields: &mut Fields<'_>, tables: &Tables) -> Option<Verification
         }
         "transform" => {
             let steps = json::<Transform>(fields, "specification")?.steps;
+            if cells::ranges(&steps).is_none() {
+                let derived = "steps such as rotate=-30..30, separated by commas";
+                fields.wrong("specification", &steps, derived);
+            }
             let derived = format!(
                 "every image that the transformation {steps} makes of the input has the class of \
                  the result, {by}"
@@ -221,18 +228,22 @@ fn result<'a>(
         }
     };
     let proof = fields.blob_or_null("proof").ok()?;
-    // A row of the specification for each other class; of a file they are not known here.
-    let rows = (!is_file).then_some(classes.saturating_sub(1) as usize);
-    match proof.map(Proof::decode) {
-        None => {}
-        Some(Err(problem)) => fields.wrong("proof", problem, "a proof that decodes"),
-        Some(Ok(proof)) => {
-            if let Some(fault) = proof_fault(&proof, rows) {
-                let derived = "parts that fit one another and leave nothing out";
-                fields.wrong("proof", fault, derived);
+    let transform = match (proof, summary.kind.as_str()) {
+        (None, _) => None,
+        (Some(bytes), "transform") => match TransformProof::decode(bytes) {
+            Ok(proof) => Some(proof),
+            Err(problem) => {
+                fields.wrong("proof", problem, "a proof that decodes");
+                return None;
             }
+        },
+        (Some(bytes), _) => {
+            if let Err(problem) = Proof::decode(bytes) {
+                fields.wrong("proof", problem, "a proof that decodes");
+            }
+            None
         }
-    }
+    };
     let counterexample = fields.blob_or_null("counterexample").ok()?;
     if let Some(bytes) = counterexample {
         let dims = tables.dims;
@@ -274,7 +285,47 @@ fn result<'a>(
         let derived = "the verdict that class, answer, margin and counterexample give";
         fields.wrong("verdict", verdict, derived);
     }
+    if summary.kind == "transform"
+        && let Some(ranges) = cells::ranges(&summary.specification)
+    {
+        let found = transform.as_ref();
+        let problem = match verdict {
+            "verified" => uncovered(found, &ranges, margin),
+            "falsified" if counterexample.is_some() => {
+                let parameters = found.and_then(|proof| proof.parameters.as_deref());
+                let inside = parameters.is_some_and(|found| cells::within(found, &ranges));
+                (!inside).then_some("no parameters within the ranges")
+            }
+            _ => proof.is_some().then_some("a proof without a use"),
+        };
+        if let Some(problem) = problem {
+            let derived = "cells with margins above 0 that cover the ranges, the least margin \
+                           among them; or the counterexample's parameters";
+            fields.wrong("proof", problem, derived);
+        }
+    }
     Some(verdict)
+}
+
+/// Why the cells of a proof do not show that a transformation is verified with this margin.
+fn uncovered(
+    proof: Option<&TransformProof>,
+    ranges: &[[f64; 2]],
+    margin: Option<f64>,
+) -> Option<&'static str> {
+    let Some(proof) = proof else {
+        return Some("no cells");
+    };
+    let least = proof.cells.iter().map(|cell| cell.margin);
+    let least = least.fold(f64::INFINITY, f64::min);
+    match cells::cover(ranges, &proof.cells) {
+        _ if proof.parameters.is_some() => Some("a counterexample"),
+        _ if least <= 0.0 => Some("a cell whose margin is not above 0"),
+        _ if margin != Some(least) => Some("cells of another margin"),
+        Some(true) => None,
+        Some(false) => Some("cells that leave parameters out"),
+        None => Some("cells that overlap in too many ways"),
+    }
 }
 
 /// A field's canonical JSON.

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use recert::job::{
     Event, Events, Input, Outcome, Verdict, Verification, VerificationResult, VerifyPass,
 };
+use recert::ledger::Specification;
 use recert::num::format_down;
 use recert::{Result as JobResult, output};
 use serde_json::{Value, json};
@@ -292,6 +293,12 @@ fn object(
         "proof_bytes": result.proof.as_ref().map(Vec::len),
         "seconds": result.micros as f64 / 1e6,
     });
+    if matches!(verification.specification, Specification::Transform { .. })
+        && let Ok(Some(proof)) = result.decoded_transform_proof()
+    {
+        object["parameters"] = json!(proof.parameters);
+        object["cells"] = json!(proof.parameters.is_none().then_some(proof.cells.len()));
+    }
     if result.idx.is_some() {
         object["input"] = json!(result.idx);
     } else {

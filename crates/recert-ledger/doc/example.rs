@@ -121,6 +121,7 @@ fn verification() -> Verification {
         attack_steps: 0,
         attack_starts: 0,
         attack_seed: 0,
+        cells: None,
         slope_steps: 0,
         complete: false,
         timeout: None,

@@ -13,7 +13,11 @@
 //! of numbers is its length, a byte (4 or 8), and the numbers as floats of so many bytes,
 //! little-endian: 4 where that is exact for all of them.
 
+mod transform;
+
 use crate::codes::{put, take};
+
+pub use transform::{CellMethod, ProvedCell, TransformProof};
 
 /// The format's version, the first byte of every blob.
 const VERSION: u8 = 1;

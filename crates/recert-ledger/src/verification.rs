@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Foreign};
-use crate::{FileHash, Proof};
+use crate::{FileHash, Proof, TransformProof};
 
 /// What is to hold, for each input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,12 +128,17 @@ impl std::fmt::Display for Specification {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Effort {
-    /// Steps of the attack from each of its starts; 0 for none.
+    /// Steps of the attack from each of its starts; 0 for none. For a transformation, the
+    /// evaluations downhill from the worst of its samples.
     pub attack_steps: u32,
-    /// Starts of the attack.
+    /// Starts of the attack. For a transformation, samples of its parameters.
     pub attack_starts: u32,
     /// Seed of the attack's starts.
     pub attack_seed: u64,
+    /// The most cells of a transformation's parameters that are bounded; `None` for other
+    /// specifications.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<u64>,
     /// Steps of improving the slopes of the relaxation; 0 for none.
     pub slope_steps: u32,
     /// Whether branch and bound decides what bounds leave open.
@@ -233,10 +238,12 @@ pub struct VerificationResult {
     pub margin: Option<f64>,
     /// What decided, or was tried last: `answer`, `attack`, `ibp`, `crown`, ..
     pub decided_by: String,
-    /// Subproblems that branch and bound bounded; 0 without it.
+    /// Subproblems that branch and bound bounded, or bounding passes over cells of a
+    /// transformation's parameters; 0 without either.
     pub branches: u64,
     /// What makes checking the bound cheap: [`crate::Proof`], encoded. `None` where nothing does
-    /// (intervals are as cheap themselves), or it would be large.
+    /// (intervals are as cheap themselves), or it would be large. For
+    /// [`Specification::Transform`] a [`TransformProof`], also of a falsified result.
     pub proof: Option<Vec<u8>>,
     /// An image in the neighbourhood that the engine gives another class, in pixels before
     /// preprocessing; `None` too where the input itself is one. For VNN-LIB the network's input.
@@ -252,6 +259,15 @@ impl VerificationResult {
     /// What is wrong with its bytes, as a phrase that follows "the proof".
     pub fn decoded_proof(&self) -> Result<Option<Proof>, String> {
         self.proof.as_deref().map(Proof::decode).transpose()
+    }
+
+    /// The same for [`Specification::Transform`].
+    ///
+    /// # Errors
+    /// What is wrong with its bytes, as a phrase that follows "the proof".
+    pub fn decoded_transform_proof(&self) -> Result<Option<TransformProof>, String> {
+        let proof = self.proof.as_deref();
+        proof.map(TransformProof::decode).transpose()
     }
 
     /// Fails, in words, if the parts of the result contradict one another.

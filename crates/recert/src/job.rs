@@ -76,11 +76,12 @@ pub use session::Job;
 pub use upkeep::{forget, snapshot};
 pub use verify::{
     Epsilon, Norm, VerifyConfig, VerifyJob, VerifyMethod, VnnlibFile, images_of_network, verify,
-    verify_files,
+    verify_files, verify_transformed,
 };
 pub use whole::whole;
 
 // What configurations and events contain, so that an embedder needs this module alone.
+pub use recert_bounds::geometric::Transformation;
 pub use recert_ledger::{Certificate, Input, Verdict, Verification, VerificationResult};
 pub use recert_noise::Law;
 pub use recert_smooth::{Outcome, Sides};

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use recert::job::{Epsilon, Norm, VerifyMethod};
+use recert::job::{Epsilon, Norm, Transformation, VerifyConfig, VerifyMethod};
 
-use super::shared::{Named, SubsetArgs, bytes, named};
+use super::shared::{Named, SubsetArgs, bytes, count, named};
 use super::{DataArgs, NetworkArgs};
 
 /// Ends the help of `verify`.
@@ -16,12 +16,21 @@ Examples:
   recert verify --model net.onnx --data t10k-images-idx3-ubyte.gz --eps 0.1 --method crown
   recert verify --model net.onnx --data images.npz --norm l2 --eps 0.5 --complete --timeout 60s \\
       --ledger run.recert --counterexamples found/
+  recert verify --model net.onnx --data mnist/ --transform rotate=-30..30
+  recert verify --model net.onnx --data mnist/ --timeout 60s \\
+      --transform scale=0.95..1.05,rotate=-5..5,contrast=0.95..1.05,brightness=-0.01..0.01
   recert verify --model net.onnx --vnnlib prop_1.vnnlib --complete --timeout 2m
   recert verify --vnnlib benchmark/ --ledger benchmark.recert
 
-Rows are on stdout as they are done. `verified` states that every image in [0, 1] within eps has the
+Transformations: rotate (degrees, counterclockwise), translate-x and translate-y (pixels, to the right
+and upwards), scale, shear, contrast (factors), brightness (added), in the order applied, those that move
+pixels first; pixels are interpolated bilinearly, with zeros around the image, and cut to [0, 1]. They
+come before any normalisation. The parameters are cut into cells until each is proved.
+
+Rows are on stdout as they are done. `verified` states that every image in [0, 1] within eps, or that
+the transformation makes at any value of its parameters, has the
 input's label (without one, the network's answer), for the network on real numbers with its file's
-weights (SOUNDNESS.md, \"Deterministic bounds\"); `falsified` that the engine answers the image
+weights (SOUNDNESS.md, \"Deterministic bounds\", \"Geometric certificates\"); `falsified` that the engine answers the image
 itself, or a counterexample, otherwise.";
 
 pub(super) const NORMS: [Named<Norm>; 2] = [
@@ -79,10 +88,18 @@ pub(crate) struct Verify {
         long,
         value_name = "E",
         allow_hyphen_values = true,
-        required_unless_present = "vnnlib",
+        required_unless_present_any = ["vnnlib", "transform"],
         help_heading = SPECIFICATION
     )]
     pub(crate) eps: Option<Epsilon>,
+    /// Verify a transformation instead, as NAME=LOW..HIGH for each of its steps, separated by commas
+    #[arg(
+        long,
+        value_name = "STEPS",
+        conflicts_with_all = ["norm", "eps", "vnnlib", "complete"],
+        help_heading = SPECIFICATION
+    )]
+    pub(crate) transform: Option<Transformation>,
     /// Verify a VNN-LIB file (.vnnlib, .vnnlib.gz) instead, or the instances of a folder with an
     /// instances.csv
     #[arg(
@@ -102,6 +119,16 @@ pub(crate) struct Verify {
     /// [default: none; of a VNN-LIB instance, the one that its list states]
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Method")]
     pub(crate) timeout: Option<Duration>,
+    /// The most cells of the parameters of --transform that are bounded for one input, up to 1e5
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = count::<usize>,
+        default_value_t = VerifyConfig::default().cells,
+        conflicts_with_all = ["norm", "eps", "vnnlib"],
+        help_heading = "Method"
+    )]
+    pub(crate) cells: usize,
     /// The most memory for coefficients of bounds at a time, of all threads together; no bound
     /// depends on it
     #[arg(long, value_name = "SIZE", value_parser = bytes, default_value = "1GiB", help_heading = "Running")]

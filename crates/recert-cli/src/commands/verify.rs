@@ -17,6 +17,7 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         complete: args.complete,
         timeout: args.timeout,
         memory: args.memory,
+        cells: args.cells,
         subset: args.subset.config(),
         run: RunConfig {
             threads: args.threads,
@@ -24,25 +25,36 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         },
         ..VerifyConfig::default()
     };
-    match (&args.vnnlib, &args.model, &args.data, &args.eps) {
+    match (&args.vnnlib, &args.model, &args.data) {
         (Some(path), ..) => files(args, &config, path),
-        (None, Some(model), Some(data), Some(epsilon)) => {
+        (None, Some(model), Some(data)) => {
             config.validate()?;
             let data = Data::open(&DataConfig {
                 data: data.clone(),
                 options: args.data_args.config(),
             })?;
-            let samples = Sampled::new(&data, epsilon.up().min(1.0));
-            let network = load(args, model, samples)?;
-            let specification = (args.norm, epsilon);
             let ledger = args.ledger.as_deref();
-            let job = job::verify(ledger, &config, specification, &data, &network)?;
+            let distance = args
+                .eps
+                .as_ref()
+                .map_or(0.0, |epsilon| epsilon.up().min(1.0));
+            let network = load(args, model, Sampled::new(&data, distance))?;
+            let job = match (&args.transform, &args.eps) {
+                (Some(steps), _) => {
+                    job::verify_transformed(ledger, &config, steps, &data, &network)?
+                }
+                (None, Some(epsilon)) => {
+                    let specification = (args.norm, epsilon);
+                    job::verify(ledger, &config, specification, &data, &network)?
+                }
+                (None, None) => return usage("--eps or --transform is needed"),
+            };
             let mut verdicts = Verdicts::new(args)?;
             terminal::watch_for_stop()?;
             let outcome = job.run(&mut verdicts);
             verdicts.end(outcome)
         }
-        _ => usage("--model, --data and --eps are needed, or --vnnlib"),
+        _ => usage("--model and --data are needed, or --vnnlib"),
     }
 }
 

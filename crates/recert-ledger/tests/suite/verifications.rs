@@ -22,6 +22,7 @@ fn verification(eps: &str) -> Verification {
         attack_steps: 40,
         attack_starts: 2,
         attack_seed: 0,
+        cells: None,
         slope_steps: 20,
         complete: true,
         timeout: Some(60.0),

@@ -7,6 +7,7 @@
 //! | `config` | what to verify, and how hard to try |
 //! | `cascade` | the verdict on one input |
 //! | `proof` | what of it makes checking cheap |
+//! | `transform` | the verdict on one input under a transformation |
 //! | `files` | VNN-LIB files |
 //! | `run` | the workers, and the ledger |
 
@@ -16,13 +17,15 @@ mod epsilon;
 mod files;
 mod proof;
 mod run;
+mod transform;
 
 use std::path::{Path, PathBuf};
 
+use recert_bounds::geometric::Transformation;
 use recert_bounds::{self as bounds, Region};
 use recert_engine::{ImageShape, NetworkOptions, pixel_graph};
 use recert_graph::Graph;
-use recert_ledger::{Header, Verification};
+use recert_ledger::{Header, Specification, Verification};
 use recert_num::directed::{add_down, sub_up};
 
 use super::data::Data;
@@ -35,7 +38,8 @@ pub use epsilon::Epsilon;
 pub use files::{VnnlibFile, images_of_network};
 
 /// A verification in which everything that can be wrong has been checked, and nothing has been
-/// written yet. Its makers are [`verify`] and [`verify_files`].
+/// written yet. Its makers are [`verify`], [`verify_transformed`] and
+/// [`verify_files`].
 pub struct VerifyJob<'a> {
     ledger: Option<PathBuf>,
     config: VerifyConfig,
@@ -51,16 +55,24 @@ pub struct VerifyJob<'a> {
 
 /// What is verified.
 enum Subject<'a> {
-    /// Neighbourhoods of images.
+    /// What may become of images.
     Images {
         data: &'a Data,
         inputs: Vec<u32>,
-        norm: Norm,
-        epsilon: Epsilon,
+        perturbation: Perturbation,
         verification: Verification,
     },
     /// VNN-LIB files, each a verification of its own.
     Files(Vec<(VnnlibFile, Verification)>),
+}
+
+/// What may become of an image, with its class to stay.
+#[derive(Debug, Clone)]
+enum Perturbation {
+    /// Any image near it.
+    Near(Norm, Epsilon),
+    /// Whatever a transformation makes of it.
+    Transformed(Transformation),
 }
 
 /// A job that verifies, for inputs of `data`, that `network` gives every image with pixels in
@@ -103,15 +115,79 @@ pub fn verify<'a>(
     network: &'a Network,
 ) -> Result<VerifyJob<'a>> {
     config.validate()?;
-    let inputs = data.select(config.subset)?;
-    network.check_image(data.shape())?;
-    data.check_labels(&inputs, network.classes())?;
-    let (bounds, channels_last) = bounded(network, data.shape(), bounds::Network::for_labels)?;
     let verification = Verification::new(
         norm.specification(epsilon),
         config.method.name(),
         config.effort(),
     );
+    let perturbation = Perturbation::Near(norm, epsilon.clone());
+    of_images(ledger, config, (perturbation, verification), data, network)
+}
+
+/// A job that verifies, for inputs of `data`, that `network` gives every image that
+/// `transformation` makes of the input, at every value of its parameters, the class of the
+/// input. Pixels are in [0, 1] and lie as the data says: normalisation comes after the
+/// transformation. With a path, results go to a ledger, as for [`verify`].
+///
+/// The parameters are cut into cells, until each is proved, a counterexample is found, or
+/// [`VerifyConfig::cells`] or the timeout ends it. The network is as for [`verify`]; a
+/// counterexample is the transformed image in float32, which the engine answers.
+///
+/// # Errors
+/// As for [`verify`], and [`ErrorKind::Parameter`] for a method that does not cut parameters.
+///
+/// ```
+/// use recert::job::{
+///     Data, DataConfig, Event, Network, NetworkConfig, VerifyConfig, verify_transformed,
+/// };
+///
+/// # let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
+/// let data = format!("npz:{demo}/shapes-test.npz");
+/// let data = Data::open(&DataConfig { data, options: Default::default() })?;
+/// let config = NetworkConfig { engine: Some("direct".into()), ..Default::default() };
+/// let network = Network::open(format!("{demo}/shapes.onnx").as_ref(), &config, data.shape())?;
+/// let mut config = VerifyConfig::default();
+/// config.subset.limit = Some(2);
+/// let darker = "brightness=-0.001..0".parse()?;
+/// let job = verify_transformed(None, &config, &darker, &data, &network)?;
+/// let mut cells = 0;
+/// job.run(&mut |event: Event<'_>| {
+///     if let Event::Verified { result, .. } = event {
+///         let proof = result.decoded_transform_proof().expect("it was just made");
+///         cells += proof.map_or(0, |proof| proof.cells.len());
+///     }
+/// })?;
+/// # Ok::<(), recert::Error>(())
+/// ```
+pub fn verify_transformed<'a>(
+    ledger: Option<&Path>,
+    config: &VerifyConfig,
+    transformation: &Transformation,
+    data: &'a Data,
+    network: &'a Network,
+) -> Result<VerifyJob<'a>> {
+    config.validate_transform()?;
+    let steps = transformation.to_string();
+    let verification = Verification::new(
+        Specification::Transform { steps },
+        config.method.name(),
+        config.transform_effort(),
+    );
+    let perturbation = Perturbation::Transformed(transformation.clone());
+    of_images(ledger, config, (perturbation, verification), data, network)
+}
+
+fn of_images<'a>(
+    ledger: Option<&Path>,
+    config: &VerifyConfig,
+    (perturbation, verification): (Perturbation, Verification),
+    data: &'a Data,
+    network: &'a Network,
+) -> Result<VerifyJob<'a>> {
+    let inputs = data.select(config.subset)?;
+    network.check_image(data.shape())?;
+    data.check_labels(&inputs, network.classes())?;
+    let (bounds, channels_last) = bounded(network, data.shape(), bounds::Network::for_labels)?;
     Ok(VerifyJob {
         ledger: ledger.map(Path::to_owned),
         config: config.clone(),
@@ -121,8 +197,7 @@ pub fn verify<'a>(
         subject: Subject::Images {
             data,
             inputs,
-            norm,
-            epsilon: epsilon.clone(),
+            perturbation,
             verification,
         },
         header: header(network, data.record(), data.shape()),

@@ -6,11 +6,12 @@ use recert_bounds::attack::Attack;
 use recert_bounds::{
     self as bounds, Ascent, Bounds, Options, Outcome, Property, Region, Search, Slopes,
 };
-use recert_engine::{Answers, Class, Classifier};
+use recert_engine::{Answers, Class, Classifier, ImageShape};
 use recert_ledger::{Verdict, VerificationResult};
 
 use super::config::{VerifyConfig, VerifyMethod};
 use super::proof::{self, Part};
+use super::{Perturbation, around};
 use crate::Result;
 
 /// What a worker has at hand.
@@ -35,24 +36,23 @@ pub(super) struct Query {
 }
 
 /// What became of one query.
-struct Decided {
-    verdict: Verdict,
-    by: &'static str,
-    margin: Option<f64>,
-    branches: u64,
-    proof: Option<Vec<u8>>,
-    counterexample: Option<Vec<f32>>,
+pub(super) struct Decided {
+    pub(super) verdict: Verdict,
+    pub(super) by: &'static str,
+    pub(super) margin: Option<f64>,
+    pub(super) branches: u64,
+    pub(super) proof: Option<Vec<u8>>,
+    pub(super) counterexample: Option<Vec<f32>>,
 }
 
 impl Prover<'_> {
     /// The verdict on an image, which is to have its label or, without one, the class that the
-    /// engine answers. `around` makes the region of the image for proofs, and the one for
-    /// counterexamples.
+    /// engine answers.
     pub(super) fn image(
         &mut self,
         (idx, label): (u32, Option<u32>),
         pixels: &[f32],
-        around: impl FnOnce(&[f64]) -> Result<[Region; 2]>,
+        (perturbation, shape): (&Perturbation, ImageShape),
     ) -> Result<VerificationResult> {
         let begun = Instant::now();
         let answers = self.classifier.classify(pixels)?;
@@ -74,14 +74,23 @@ impl Prover<'_> {
         match class {
             Some(class) if answer == Some(class) => {
                 let image: Vec<f64> = pixels.iter().map(|&pixel| pixel.into()).collect();
-                let [outer, inner] = around(&image)?;
-                let classes = self.network.outputs();
-                let query = Query {
-                    outer,
-                    inner,
-                    property: Property::label(classes, class.into())?,
+                let property = Property::label(self.network.outputs(), class.into())?;
+                let decided = match perturbation {
+                    Perturbation::Near(norm, epsilon) => {
+                        let [outer, inner] = around(*norm, epsilon, &image)?;
+                        let query = Query {
+                            outer,
+                            inner,
+                            property,
+                        };
+                        self.decide(&[query], begun)?
+                    }
+                    Perturbation::Transformed(transformation) => {
+                        let image = (image.as_slice(), shape);
+                        self.transformed(image, &property, transformation, begun)?
+                    }
                 };
-                self.decide(&[query], begun)?.write_to(&mut result);
+                decided.write_to(&mut result);
             }
             // The image itself is not answered so.
             Some(_) => result.verdict = Verdict::Falsified,
@@ -316,7 +325,11 @@ impl Prover<'_> {
     }
 
     /// The point, if the engine answers it against the property.
-    fn answers_against(&mut self, point: &[f32], property: &Property) -> Result<Option<Vec<f32>>> {
+    pub(super) fn answers_against(
+        &mut self,
+        point: &[f32],
+        property: &Property,
+    ) -> Result<Option<Vec<f32>>> {
         let answers = self.classifier.classify(point)?;
         let against = match (property.class(), &answers) {
             (Some(class), answers) => answers.class(0).is_some_and(|c| usize::from(c) != class),
@@ -361,7 +374,7 @@ impl Decided {
         self.by.clone_into(&mut result.decided_by);
         result.margin = self.margin;
         result.branches = self.branches;
-        result.proof = self.proof.filter(|_| self.verdict == Verdict::Verified);
+        result.proof = self.proof.filter(|_| self.verdict != Verdict::Unknown);
         result.counterexample = self.counterexample;
     }
 }

@@ -20,8 +20,19 @@ pub enum Norm {
     L2,
 }
 
+/// The most cells that [`VerifyConfig::cells`] may allow: what a ledger keeps of each is small,
+/// but not nothing.
+const MOST_CELLS: usize = 100_000;
+
+/// How many samples of a transformation's parameters are looked at before anything is bounded,
+/// and how many further ones downhill from the worst of them.
+pub(super) const SAMPLES: usize = 16;
+
 /// How a verdict is looked for. Every method asks the engine first how it answers the input
 /// itself.
+///
+/// Of a transformation the cascade bounds each cell of its parameters by forward bounds that are
+/// linear in them, then by CROWN; the attack samples parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VerifyMethod {
@@ -74,6 +85,9 @@ pub struct VerifyConfig {
     /// The most bytes for coefficients at a time, of all threads together. No bound depends on
     /// it.
     pub memory: u64,
+    /// The most cells of parameters that are bounded for one input, 1 to 100,000; for
+    /// transformations alone.
+    pub cells: usize,
     /// Which inputs.
     pub subset: SubsetConfig,
     /// How to go about it.
@@ -92,6 +106,7 @@ impl Default for VerifyConfig {
             attack_seed: 0,
             slope_steps: 20,
             memory: 1 << 30,
+            cells: 10_000,
             subset: SubsetConfig::default(),
             run: RunConfig::default(),
         }
@@ -108,6 +123,10 @@ impl VerifyConfig {
         if self.memory == 0 {
             let message = "there must be some memory for bounds";
             return Err(Error::parameter(Field::Memory, message));
+        }
+        if !(1..=MOST_CELLS).contains(&self.cells) {
+            let message = format!("there are 1 to {MOST_CELLS} cells, not {}", self.cells);
+            return Err(Error::parameter(Field::Cells, message));
         }
         if self.complete && self.method != VerifyMethod::Cascade {
             let message = format!(
@@ -128,6 +147,22 @@ impl VerifyConfig {
             return Err(Error::parameter(Field::Timeout, message));
         }
         self.run.validate()
+    }
+
+    /// Checks, too, that the method is one for transformations.
+    pub(super) fn validate_transform(&self) -> Result<()> {
+        self.validate()?;
+        if self.branches() || self.method == VerifyMethod::AlphaCrown {
+            let field = if self.complete {
+                Field::Complete
+            } else {
+                Field::Method
+            };
+            let message = "a transformation is verified by cutting its parameters into cells: by \
+                           cascade, attack, ibp or crown, and without branch and bound over neurons";
+            return Err(Error::parameter(field, message));
+        }
+        Ok(())
     }
 
     /// Whether branch and bound may be begun.
@@ -152,9 +187,28 @@ impl VerifyConfig {
             attack_steps: if attacks { self.attack_steps } else { 0 },
             attack_starts: if attacks { self.attack_starts } else { 0 },
             attack_seed: if attacks { self.attack_seed } else { 0 },
+            cells: None,
             slope_steps: if improves { self.slope_steps } else { 0 },
             complete: self.branches(),
             timeout: self.timeout.map(|timeout| timeout.as_secs_f64()),
+        }
+    }
+
+    /// The same of a transformation.
+    pub(super) fn transform_effort(&self) -> Effort {
+        let samples = if self.runs(VerifyMethod::Attack) {
+            SAMPLES as u32
+        } else {
+            0
+        };
+        let bounds = self.method != VerifyMethod::Attack;
+        Effort {
+            attack_steps: samples,
+            attack_starts: samples,
+            attack_seed: 0,
+            cells: bounds.then_some(self.cells as u64),
+            slope_steps: 0,
+            ..self.effort()
         }
     }
 }

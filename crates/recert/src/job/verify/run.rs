@@ -13,7 +13,7 @@ use recert_ledger::{Input, Ledger, Verification, VerificationId, VerificationRes
 use recert_smooth::Outcome;
 
 use super::cascade::Prover;
-use super::{Subject, VerifyJob, around};
+use super::{Subject, VerifyJob};
 use crate::job::event::{Event, Events, VerifyPass};
 use crate::{Error, ErrorKind, Result};
 
@@ -182,10 +182,7 @@ impl VerifyJob<'_> {
         match (&self.subject, task) {
             (
                 Subject::Images {
-                    data,
-                    norm,
-                    epsilon,
-                    ..
+                    data, perturbation, ..
                 },
                 Task::Image(idx),
             ) => {
@@ -197,8 +194,8 @@ impl VerifyJob<'_> {
                     classifier,
                     options,
                 };
-                let around = |image: &[f64]| around(*norm, epsilon, image);
-                let result = prover.image((idx, input.label), &image.pixels, around)?;
+                let perturbation = (perturbation, data.shape());
+                let result = prover.image((idx, input.label), &image.pixels, perturbation)?;
                 Ok((Some(input), result))
             }
             (Subject::Files(files), Task::File(position)) => {
