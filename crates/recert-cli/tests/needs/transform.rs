@@ -24,7 +24,8 @@ fn rotated_digits(shared: &Path) {
     assert_eq!(turned.len(), 3);
     for object in turned {
         assert_eq!(object["verdict"], "verified", "{object}");
-        assert_eq!(object["by"], "forward", "{object}");
+        let by = object["by"].as_str().unwrap();
+        assert!(["forward", "crown"].contains(&by), "{object}");
         let cells = object["cells"].as_u64().unwrap();
         assert!((10..240).contains(&cells), "{object}");
     }
