@@ -228,6 +228,8 @@ fn result<'a>(
         }
     };
     let proof = fields.blob_or_null("proof").ok()?;
+    // A row of the specification for each other class; of a file they are not known here.
+    let rows = (!is_file).then_some(classes.saturating_sub(1) as usize);
     let transform = match (proof, summary.kind.as_str()) {
         (None, _) => None,
         (Some(bytes), "transform") => match TransformProof::decode(bytes) {
@@ -238,8 +240,14 @@ fn result<'a>(
             }
         },
         (Some(bytes), _) => {
-            if let Err(problem) = Proof::decode(bytes) {
-                fields.wrong("proof", problem, "a proof that decodes");
+            match Proof::decode(bytes) {
+                Err(problem) => fields.wrong("proof", problem, "a proof that decodes"),
+                Ok(proof) => {
+                    if let Some(fault) = proof_fault(&proof, rows) {
+                        let derived = "parts that fit one another and leave nothing out";
+                        fields.wrong("proof", fault, derived);
+                    }
+                }
             }
             None
         }
@@ -286,25 +294,40 @@ fn result<'a>(
         fields.wrong("verdict", verdict, derived);
     }
     if summary.kind == "transform"
-        && let Some(ranges) = cells::ranges(&summary.specification)
+        && let Some(problem) = unproved(
+            (verdict, counterexample.is_some()),
+            transform.as_ref(),
+            margin,
+            summary,
+        )
     {
-        let found = transform.as_ref();
-        let problem = match verdict {
-            "verified" => uncovered(found, &ranges, margin),
-            "falsified" if counterexample.is_some() => {
-                let parameters = found.and_then(|proof| proof.parameters.as_deref());
-                let inside = parameters.is_some_and(|found| cells::within(found, &ranges));
-                (!inside).then_some("no parameters within the ranges")
-            }
-            _ => proof.is_some().then_some("a proof without a use"),
-        };
-        if let Some(problem) = problem {
-            let derived = "cells with margins above 0 that cover the ranges, the least margin \
-                           among them; or the counterexample's parameters";
-            fields.wrong("proof", problem, derived);
-        }
+        let derived = "cells with margins above 0 that cover the ranges, the least margin among \
+                       them; or the counterexample's parameters";
+        fields.wrong("proof", problem, derived);
     }
     Some(verdict)
+}
+
+/// Why a proof does not show the verdict on a transformation, which is given with whether there
+/// is a counterexample.
+fn unproved(
+    verdict: (&str, bool),
+    proof: Option<&TransformProof>,
+    margin: Option<f64>,
+    summary: &VerificationSummary,
+) -> Option<&'static str> {
+    // Steps that cannot be read were reported with the verification.
+    let ranges = cells::ranges(&summary.specification)?;
+    match verdict {
+        ("verified", _) => uncovered(proof, &ranges, margin),
+        // With a counterexample: without one the input itself is answered otherwise.
+        ("falsified", true) => {
+            let parameters = proof.and_then(|proof| proof.parameters.as_deref());
+            let inside = parameters.is_some_and(|found| cells::within(found, &ranges));
+            (!inside).then_some("no parameters within the ranges")
+        }
+        _ => proof.is_some().then_some("a proof without a use"),
+    }
 }
 
 /// Why the cells of a proof do not show that a transformation is verified with this margin.

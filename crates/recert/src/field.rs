@@ -34,6 +34,7 @@ fields! {
     Budget "budget" "Evaluations of modified networks over all inputs.",
     Calibration "calibration" "The images to calibrate on.",
     CalibrationLimit "calibration_limit" "How many images to calibrate on.",
+    Classes "classes" "The names of the classes, in the network's order.",
     Cells "cells" "The most cells of a transformation's parameters for one input.",
     Complete "complete" "Whether branch and bound decides what bounds leave open.",
     Crop "crop" "The side of the central square cut from an image.",

@@ -60,7 +60,7 @@ enum Subject<'a> {
         data: &'a Data,
         inputs: Vec<u32>,
         perturbation: Perturbation,
-        verification: Verification,
+        verification: Box<Verification>,
     },
     /// VNN-LIB files, each a verification of its own.
     Files(Vec<(VnnlibFile, Verification)>),
@@ -198,7 +198,7 @@ fn of_images<'a>(
             data,
             inputs,
             perturbation,
-            verification,
+            verification: Box::new(verification),
         },
         header: header(network, data.record(), data.shape()),
         remarks: network.engine_remarks(),

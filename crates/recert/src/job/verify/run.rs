@@ -272,7 +272,7 @@ impl Record {
             held.note(&ledger, network)?;
         }
         let verifications: Vec<&Verification> = match &job.subject {
-            Subject::Images { verification, .. } => vec![verification],
+            Subject::Images { verification, .. } => vec![&**verification],
             Subject::Files(files) => files.iter().map(|(_, verification)| verification).collect(),
         };
         let add = |verification: &&Verification| ledger.add_verification(network, verification);
