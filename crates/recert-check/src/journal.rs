@@ -27,6 +27,9 @@ use concluded::Concluded;
 /// The first version of the schema that has a journal.
 pub(crate) const SINCE: i64 = 3;
 
+/// What the first entry is.
+const FIRST: &str = "an entry that names the original network, or of an upgrade";
+
 /// What the answers of a ledger sum to.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -52,6 +55,8 @@ struct Life {
 /// The journal as far as it was read.
 #[derive(Default)]
 struct Journal {
+    /// The networks that the first entry names; none if it is of another kind.
+    first: Vec<NetworkName>,
     lives: BTreeMap<NetworkName, Life>,
     /// The latest number of answers recorded of each network.
     answers: BTreeMap<NetworkName, u64>,
@@ -97,6 +102,7 @@ pub(crate) fn check(
     let lost = lost.filter(|(_, claim)| !journal.removed.contains(claim));
     let lost = lost.map(|&(entry, _)| Unchecked::LostNetwork { entry });
     journal.open.extend(lost);
+    journal.compare_first(tables, report);
     journal.compare_networks(tables, report);
     journal.compare_answers(tables, totals, report);
     journal.compare_header(ledger, tables, report)?;
@@ -116,6 +122,30 @@ fn among(claim: &ForgottenClaim) -> u64 {
     let parameters: Option<serde_json::Value> = serde_json::from_str(&claim.parameters).ok();
     let among = parameters.and_then(|parameters| parameters["among"].as_u64());
     among.unwrap_or(1)
+}
+
+/// Compares what identifies a network with what an entry records of it: two networks may have
+/// been exchanged, so that each has the certificates of the other.
+fn compare_name(
+    network: i64,
+    recorded: Option<&NetworkName>,
+    position: usize,
+    report: &mut Report,
+    tables: &Tables,
+) {
+    if let (Some(recorded), Some(name)) = (recorded, tables.names.get(&network))
+        && recorded != name
+    {
+        let key = format!("id {network}");
+        let entry = format!("journal entry {}", position + 1);
+        let form = format!("{}, whose certificates {entry} records", short(recorded));
+        report.violation("network", &key, "", short(name), form);
+    }
+}
+
+fn is_original(name: &NetworkName, tables: &Tables) -> bool {
+    let run = tables.run.as_ref();
+    run.and_then(|run| tables.names.get(&run.base)) == Some(name)
 }
 
 fn short(name: &NetworkName) -> String {
@@ -172,24 +202,10 @@ impl Journal {
             fields.wrong("network", network.unwrap_or_default(), "NULL");
         }
         if position == 0 {
-            let first = match &event {
-                JournalEvent::Upgraded { .. } => true,
-                JournalEvent::Named { networks, .. } => {
-                    let base = tables
-                        .run
-                        .as_ref()
-                        .and_then(|run| tables.names.get(&run.base));
-                    // A ledger of verifications gets the network of its first smoothing run later.
-                    let verified = tables.verified.iter();
-                    let mut verified = verified.filter_map(|id| tables.names.get(id));
-                    base.is_none_or(|base| networks.contains(base))
-                        || verified.any(|name| networks.contains(name))
-                }
-                _ => false,
-            };
-            if !first {
-                let form = "an entry that names the original network, or of an upgrade";
-                fields.wrong("kind", kind, form);
+            match &event {
+                JournalEvent::Upgraded { .. } => {}
+                JournalEvent::Named { networks, .. } => self.first.clone_from(networks),
+                _ => fields.wrong("kind", kind, FIRST),
             }
         }
         self.event(position, event, network, fields, tables);
@@ -264,6 +280,8 @@ impl Journal {
                 self.forgotten(position, (&name, whole), (&claims, answers), fields, tables);
                 self.open.push(Unchecked::Forgotten {
                     network: short(&name),
+                    stopped: is_original(&name, tables)
+                        && claims.iter().any(|claim| claim.method == "until"),
                     whole,
                     among: claims.iter().map(among).fold(together, u64::max),
                     claims: claims.into_iter().map(|claim| claim.statement).collect(),
@@ -280,10 +298,12 @@ impl Journal {
                 inputs_sha256,
                 positions,
                 images_sha256,
+                network: name,
             } => {
                 let claim = text(&method, samples, alpha, &parameters);
                 match network {
                     Some(network) => {
+                        compare_name(network, name.as_ref(), position, fields.report, tables);
                         let entry = Concluded {
                             row: format!("journal entry {}", position + 1),
                             inputs,
@@ -301,6 +321,29 @@ impl Journal {
             JournalEvent::Begun { .. }
             | JournalEvent::Ended { .. }
             | JournalEvent::Foreign { .. } => {}
+        }
+    }
+
+    /// Whether the ledger was begun by verifications of these networks: it gets the network and
+    /// the header of its first smoothing run later. What was verified may have been removed since.
+    fn began_with_verifications(&self, tables: &Tables) -> bool {
+        let verified = |name| {
+            let mut ids = tables.verified.iter();
+            ids.any(|id| tables.names.get(id) == Some(name))
+        };
+        let removed = |name| self.lives.get(name).is_some_and(|life| life.removed);
+        (self.first.iter()).any(|name| verified(name) || removed(name))
+    }
+
+    /// The first entry names the original network, unless verifications began the ledger.
+    fn compare_first(&self, tables: &Tables, report: &mut Report) {
+        let run = tables.run.as_ref();
+        let Some(base) = run.and_then(|run| tables.names.get(&run.base)) else {
+            return;
+        };
+        let is_first = self.first.is_empty() || self.first.contains(base);
+        if !is_first && !self.began_with_verifications(tables) {
+            report.violation("journal", "id 1", "kind", "named", FIRST);
         }
     }
 

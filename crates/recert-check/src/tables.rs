@@ -62,6 +62,8 @@ pub(crate) struct Tables {
     pub(crate) without_noise: bool,
     /// Networks that were verified by bounds.
     pub(crate) verified: BTreeSet<i64>,
+    /// The inputs that were.
+    pub(crate) verified_inputs: BTreeSet<u32>,
     pub(crate) selections: BTreeMap<(i64, u32), Selection>,
 }
 
@@ -75,6 +77,7 @@ impl Tables {
             dims: None,
             without_noise: false,
             verified: BTreeSet::new(),
+            verified_inputs: BTreeSet::new(),
             selections: BTreeMap::new(),
         };
         for row in ledger.raw_rows(Table::Network)? {
@@ -97,6 +100,11 @@ impl Tables {
                     tables.verified.insert(*network);
                 }
             }
+            for row in ledger.raw_rows(Table::Result)? {
+                if let Value::Integer(idx) = row.get("idx") {
+                    tables.verified_inputs.extend(u32::try_from(*idx));
+                }
+            }
         }
         for row in ledger.raw_rows(Table::Input)? {
             tables.inputs.extend(input(&mut Fields::new(&row, report)));
@@ -107,6 +115,13 @@ impl Tables {
             }
         }
         Ok(tables)
+    }
+
+    /// Whether an input has a result of a verification and no selection samples: unless it has
+    /// answers or certificates, no smoothing run was of it.
+    pub(crate) fn only_verified(&self, idx: u32) -> bool {
+        let selected = |network: &i64| self.selections.contains_key(&(*network, idx));
+        self.verified_inputs.contains(&idx) && !self.networks.keys().any(selected)
     }
 
     fn selection(&self, row: &Row, report: &mut Report) -> Option<((i64, u32), Selection)> {

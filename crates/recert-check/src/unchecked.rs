@@ -82,6 +82,9 @@ pub enum Unchecked {
         network: String,
         /// Whether the network itself was removed.
         whole: bool,
+        /// Whether a run of the original network was removed that decided how many samples each
+        /// input has.
+        stopped: bool,
         /// Among how many candidates a claim removed stated a choice, at most; 1 for none.
         among: u64,
         /// The statements of the claims removed.
@@ -173,11 +176,11 @@ pub enum Unchecked {
 impl Unchecked {
     /// Whether something is missing that a complete check of a complete ledger has: a seal,
     /// certificates, inputs, a journal with the header and the inputs of every claim, the proof
-    /// of a choice among candidates, a candidate that was removed, or, where samples were run
-    /// again, a network.
+    /// of a choice among candidates, a candidate or a run that stopped inputs that was removed, or,
+    /// where samples were run again, a network.
     pub fn is_missing(&self) -> bool {
-        if let Self::Forgotten { among, .. } = self {
-            return *among > 1;
+        if let Self::Forgotten { among, stopped, .. } = self {
+            return *among > 1 || *stopped;
         }
         matches!(
             self,
@@ -296,6 +299,7 @@ impl Unchecked {
             Self::Forgotten {
                 network,
                 whole,
+                stopped,
                 among,
                 claims,
                 answers,
@@ -312,6 +316,13 @@ impl Unchecked {
                     write!(f, " ({claim})")?;
                 }
                 f.write_str("; whoever removed it may have looked at its results")?;
+                if *stopped {
+                    f.write_str(
+                        ". It decided how many samples each input has: of the inputs that have all of \
+                         them, certificates by other methods may be false more often than alpha says \
+                         (SOUNDNESS.md, section 5)",
+                    )?;
+                }
                 if *among > 1 {
                     write!(
                         f,

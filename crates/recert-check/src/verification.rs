@@ -254,19 +254,7 @@ fn result<'a>(
     };
     let counterexample = fields.blob_or_null("counterexample").ok()?;
     if let Some(bytes) = counterexample {
-        let dims = tables.dims;
-        if bytes.len() % 4 != 0
-            || !is_file && dims.is_some_and(|dims| bytes.len() as u64 != 4 * dims)
-        {
-            let stored = format!("a blob of {} bytes", bytes.len());
-            fields.wrong("counterexample", stored, "four bytes a pixel");
-        } else if !is_file && !in_unit(bytes) {
-            fields.wrong(
-                "counterexample",
-                "a pixel outside of [0, 1]",
-                "pixels in [0, 1]",
-            );
-        }
+        pixels(fields, bytes, is_file, tables.dims);
     }
     let verdict = fields.text("verdict")?;
     let unanswered = class.is_some() && answer != class;
@@ -293,6 +281,11 @@ fn result<'a>(
         let derived = "the verdict that class, answer, margin and counterexample give";
         fields.wrong("verdict", verdict, derived);
     }
+    // Without a label and a valid answer nothing is stated of an image.
+    if !is_file && class.is_none() && verdict != "unknown" {
+        let derived = "the class that all of the neighbourhood is to have";
+        fields.wrong("class", "NULL", derived);
+    }
     if summary.kind == "transform"
         && let Some(problem) = unproved(
             (verdict, counterexample.is_some()),
@@ -306,6 +299,19 @@ fn result<'a>(
         fields.wrong("proof", problem, derived);
     }
     Some(verdict)
+}
+
+/// Checks the pixels of a counterexample.
+fn pixels(fields: &mut Fields<'_>, bytes: &[u8], is_file: bool, dims: Option<u64>) {
+    if !bytes.len().is_multiple_of(4)
+        || !is_file && dims.is_some_and(|dims| bytes.len() as u64 != 4 * dims)
+    {
+        let stored = format!("a blob of {} bytes", bytes.len());
+        fields.wrong("counterexample", stored, "four bytes a pixel");
+    } else if !is_file && !in_unit(bytes) {
+        let stored = "a pixel outside of [0, 1]";
+        fields.wrong("counterexample", stored, "pixels in [0, 1]");
+    }
 }
 
 /// Why a proof does not show the verdict on a transformation, which is given with whether there

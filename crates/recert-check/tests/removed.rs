@@ -536,6 +536,33 @@ fn inputs_replaced_by_as_many_others_are_found() {
     );
 }
 
+/// Each network would have the certificates of the other; both were named in time.
+#[test]
+fn networks_exchanged_are_found() {
+    let place = Place::certified();
+    place.recertify(&[1, 2], 2);
+    let rename = |id: i64, sha256: &str, byte: u8| {
+        format!("UPDATE network SET sha256 = '{sha256}', file = 'net{byte}.onnx' WHERE id = {id};")
+    };
+    place.edit(
+        &[
+            rename(2, "", 0),
+            rename(3, &"01".repeat(32), 1),
+            rename(2, &"02".repeat(32), 2),
+        ]
+        .concat(),
+    );
+    let report = place.check();
+    finds(
+        &report,
+        "network (id 2): stored 020202020202.. (closure 1, exact), derived 010101010101..",
+    );
+    finds(
+        &report,
+        "network (id 3): stored 010101010101.. (closure 1, exact), derived 020202020202..",
+    );
+}
+
 /// The first journals have the number and hash of the inputs alone.
 #[test]
 fn what_older_entries_do_not_list_is_stated() {

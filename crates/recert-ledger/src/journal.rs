@@ -105,6 +105,9 @@ pub enum JournalEvent {
         /// ([`FileHash::of_images`]); the first journals did not record it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         images_sha256: Option<FileHash>,
+        /// The network that they are of; the first journals recorded its number alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<NetworkName>,
     },
     /// A run of this network began. It says how much was to come, which the certificates of a
     /// run that was stopped do not.
@@ -407,6 +410,12 @@ mod tests {
                 "concluded",
                 format!(
                     r#"{{"alpha":0.001,"images_sha256":"{hash}","inputs":3,"inputs_sha256":"{hash}","method":"certify","parameters":"{{}}","positions":[[0,2,20],[25,1,0]],"samples":100}}"#
+                ),
+            ),
+            (
+                "concluded",
+                format!(
+                    r#"{{"alpha":0.001,"images_sha256":"{hash}","inputs":3,"inputs_sha256":"{hash}","method":"certify","network":{name},"parameters":"{{}}","positions":[[0,3,1]],"samples":100}}"#
                 ),
             ),
             (

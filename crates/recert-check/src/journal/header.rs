@@ -26,7 +26,7 @@ impl Journal {
         };
         // The first entry names the network, or records the upgrade of an older ledger; one that
         // was begun by verifications has the header of its first smoothing run.
-        if *position > 1 && tables.verified.is_empty() {
+        if *position > 1 && !self.began_with_verifications(tables) {
             let since = Some(*position as u64 + 1);
             self.open.push(Unchecked::HeaderUnrecorded { since });
         }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::common::{Place, certify_demo, ok, with};
+use crate::common::{Place, asset, certify_demo, ok, with, words};
 use crate::ledgers::{INPUTS, clean, everything, pruned, seal_of};
 use recert::check::check;
 use recert::ledger::raw::Table;
@@ -372,6 +372,80 @@ fn every_bound_of_auto_is_derived() {
     // A certificate for one budget may as well be one for another.
     underived.remove("certificate.claim");
     listed(&underived);
+}
+
+/// What bounds need the network for: the checker, which has none, finds of these only what does
+/// not fit the verdict (`docs/checking.md`). Smoothing decides the rest of this list otherwise:
+/// it records the shape of inputs and the images of its certificates.
+const UNDERIVED_OF_BOUNDS: [&str; 21] = [
+    "result.answer",
+    "result.branches",
+    "result.class",
+    "result.counterexample",
+    "result.decided_by",
+    "result.idx",
+    "result.margin",
+    "result.micros",
+    "result.proof",
+    "result.verification",
+    "verification.effort.attack_seed",
+    "verification.effort.attack_starts",
+    "verification.effort.attack_steps",
+    "verification.effort.complete",
+    "verification.effort.slope_steps",
+    "verification.effort.timeout",
+    "verification.id",
+    "verification.method",
+    // Rounded up by a step more than it has to be.
+    "verification.specification.radius",
+    "run.channels",
+    "input.sha256",
+];
+
+#[test]
+fn what_is_changed_of_verifications_is_found_where_it_fits_no_verdict() {
+    let place = Place::new();
+    let ledger = place.text("bounds.recert");
+    let data = [asset("shapes.onnx"), asset("shapes-test.npz")];
+    for flags in ["--eps 0 --method ibp", "--eps 8/255 --method attack"] {
+        let [model, images] = &data;
+        let line = format!("verify --model {model} --data {images} --limit 6 --norm linf {flags}");
+        ok(&with(&words(&line), &["--ledger", &ledger]));
+    }
+    clean(&place.path("bounds.recert"));
+    let victim = Victim::new(&place, "bounds.recert");
+    let connection = victim.connection();
+    let rows = |table| {
+        rows_of(&connection, table)
+            .into_iter()
+            .map(move |row| (table, row))
+    };
+    let verifications: Vec<_> = rows(Table::Verification).collect();
+    let results: Vec<_> = rows(Table::Result).collect();
+    let others: Vec<_> = rows(Table::Run).chain(rows(Table::Input).take(2)).collect();
+    drop(connection);
+    let has = |column: &str| results.iter().any(|(_, row)| row[column] != Value::Null);
+    assert!(has("margin") && has("counterexample"));
+    let all = [&verifications[..], &results[..], &others[..]].concat();
+    let underived = underived(&victim, &all);
+    let listed: Vec<&str> = UNDERIVED.into_iter().chain(UNDERIVED_OF_BOUNDS).collect();
+    let unlisted: Vec<_> = underived
+        .iter()
+        .filter(|name| !listed.contains(&name.as_str()))
+        .collect();
+    assert!(
+        unlisted.is_empty(),
+        "passed when sealed again: {unlisted:?}"
+    );
+
+    // A verdict without the class that it is about.
+    for verdict in ["verified", "falsified"] {
+        let sql = format!("UPDATE result SET class = NULL WHERE verdict = '{verdict}'");
+        let found = victim.found(|connection| {
+            assert!(connection.execute(&sql, []).unwrap() > 0, "{verdict}");
+        });
+        assert_eq!(found, [true; 2], "{verdict}");
+    }
 }
 
 #[test]

@@ -156,6 +156,23 @@ fn certificates_that_stopped_do_not_depend_on_batch_or_threads() {
     }
 }
 
+/// Without it, the inputs that ran to n would be all that there are to recertify, although their
+/// late samples selected them.
+#[test]
+fn the_run_that_stopped_inputs_is_not_forgotten() {
+    let place = Place::new();
+    let ledger = place.text("until.recert");
+    ok(&certify(&ledger, &["--until-radius", "0.3"]));
+    for network in ["", "--network shapes.onnx"] {
+        let forget = words(&format!("forget {ledger} --run until {network}"));
+        fails(4, &["decided how many samples the inputs have"]).check(&forget);
+    }
+    let again = recertify(&ledger, &pruned(&place), &["--method", "direct"]);
+    ok(&again);
+    let recertified = held(&place.path("until.recert"));
+    assert_eq!(of(&recertified, 1, "direct").len() as u64, INPUTS);
+}
+
 #[test]
 fn inputs_that_stopped_are_rows_like_all_others() {
     let place = Place::new();

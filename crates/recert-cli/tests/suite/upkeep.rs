@@ -155,7 +155,8 @@ fn networks_that_ran_before_there_was_a_journal_are_no_new_candidates() {
         ok(&with(&[], &["recertify", &ledger, "--model", &network]));
         network
     });
-    let older = "DROP TABLE journal; DELETE FROM seal; PRAGMA user_version = 2";
+    let older = "DROP TABLE result; DROP TABLE verification; DROP TABLE journal;
+                 DELETE FROM seal; PRAGMA user_version = 2";
     let connection = rusqlite::Connection::open(place.path("run.recert")).unwrap();
     connection.execute_batch(older).unwrap();
     connection.close().unwrap();

@@ -137,6 +137,34 @@ fn one_ledger_holds_smoothing_and_bounds() {
         .check(&words(&format!("recertify {alone} --model {model}")));
 }
 
+/// The ledger is begun by bounds of a network that is removed in the end, on more inputs than are
+/// smoothed: nothing of it is wrong or missing then.
+#[test]
+fn inputs_and_networks_of_verifications_alone_are_not_missed() {
+    let place = Place::new();
+    let (ledger, pruned) = (place.text("both.recert"), place.text("p20.onnx"));
+    let model = asset("shapes.onnx");
+    ok(&words(&format!(
+        "approximate {model} --prune 20% --out {pruned}"
+    )));
+    let verify = format!(
+        "verify --model {pruned} --data {} --limit 5 --eps 1/25500 --method ibp --ledger {ledger}",
+        asset("shapes-test.npz"),
+    );
+    ok(&words(&verify));
+    ok(&with(&certify_demo(60, 10, 2), &["--ledger", &ledger]));
+    let strict = words(&format!("check {ledger} --strict"));
+    let checked = ok(&strict).stdout;
+    assert!(checked.contains("all checks passed"), "{checked}");
+    ok(&words(&format!("forget {ledger} --network p20.onnx")));
+    let checked = ok(&strict).stdout;
+    assert!(checked.contains("all checks passed"), "{checked}");
+    assert!(
+        checked.contains("note: removed, as the journal records"),
+        "{checked}"
+    );
+}
+
 #[test]
 fn counterexamples_are_written_and_lie_near_their_images() {
     let place = Place::new();

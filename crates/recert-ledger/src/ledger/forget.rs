@@ -1,5 +1,7 @@
 //! Removing a network or claims from a ledger, which the journal then records.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 
 use super::conclusions::read_claim;
@@ -25,6 +27,11 @@ impl Ledger {
     /// records that in the [journal](JournalEvent::Forgotten). The answers stay. Returns what
     /// was removed; where nothing is chosen, nothing is recorded.
     ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`] for a run of the network that the ledger is of that stopped each
+    /// input at a radius. Its results decided how many samples each input has; once nothing
+    /// shows that, the inputs that have all samples would be taken for ones that nobody selected.
+    ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/example.rs"));
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,9 +52,16 @@ impl Ledger {
         which: impl Fn(&Claim) -> bool,
     ) -> Result<Forgotten, Error> {
         let name = self.name_of(network)?;
+        let stopped = |claim: &Claim| claim.method() == "until" && which(claim);
+        if network == self.base() && self.claims(network)?.iter().any(stopped) {
+            let message = "has a run that stopped each input at a radius, which cannot be removed: \
+                           its results decided how many samples the inputs have, and whoever \
+                           recertifies from this ledger has to know that";
+            return Err(Error::new(ErrorKind::Mismatch, self.path(), message));
+        }
         let forget = || {
             let transaction = self.connection.unchecked_transaction()?;
-            let claims = forget_claims(&transaction, network, which)?;
+            let claims = forget_claims(&transaction, network, &which)?;
             let forgotten = sums(&claims, 0);
             if !claims.is_empty() {
                 let event = JournalEvent::Forgotten {
@@ -167,6 +181,12 @@ fn forget_verifications(
         };
         Ok((row.get::<_, i64>(0)?, forgotten))
     })?;
+    let of_network = "SELECT DISTINCT idx FROM result
+                      WHERE verification IN (SELECT id FROM verification WHERE network = ?1)
+                      AND idx IS NOT NULL";
+    let mut query = connection.prepare(of_network)?;
+    let inputs = query.query_map([network.0], |row| row.get::<_, i64>(0))?;
+    let inputs: Vec<i64> = inputs.collect::<rusqlite::Result<_>>()?;
     let mut forgotten = Vec::new();
     for (id, mut verification) in found.collect::<rusqlite::Result<Vec<_>>>()? {
         let delete = "DELETE FROM result WHERE verification = ?1";
@@ -174,7 +194,23 @@ fn forget_verifications(
         connection.execute("DELETE FROM verification WHERE id = ?1", [id])?;
         forgotten.push(verification);
     }
+    forget_idle_inputs(connection, &inputs)?;
     Ok(forgotten)
+}
+
+/// Removes those of some inputs to which no other row refers: they would be taken for inputs
+/// that a smoothing run did not come to.
+fn forget_idle_inputs(connection: &Connection, inputs: &[i64]) -> rusqlite::Result<()> {
+    let used = "SELECT idx FROM selection UNION SELECT idx FROM answers
+                UNION SELECT idx FROM chosen UNION SELECT idx FROM certificate
+                UNION SELECT idx FROM result WHERE idx IS NOT NULL";
+    let mut used = connection.prepare(used)?;
+    let used = used.query_map([], |row| row.get::<_, i64>(0))?;
+    let used: HashSet<i64> = used.collect::<rusqlite::Result<_>>()?;
+    for idx in inputs.iter().filter(|idx| !used.contains(idx)) {
+        connection.execute("DELETE FROM input WHERE idx = ?1", [idx])?;
+    }
+    Ok(())
 }
 
 /// Removes the claims that `which` chooses, with their certificates.

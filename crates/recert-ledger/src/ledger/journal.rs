@@ -149,6 +149,12 @@ pub(super) fn note_conclusions(connection: &Connection) -> rusqlite::Result<()> 
             last.insert((network, claim), body);
         }
     }
+    let mut query = connection.prepare("SELECT * FROM network")?;
+    let names = query.query_map([], |row| {
+        let id: i64 = row.get("id")?;
+        Ok((id, NetworkName::new(&read_network(row)?)))
+    })?;
+    let names: HashMap<i64, NetworkName> = names.collect::<rusqlite::Result<_>>()?;
     let mut query = connection.prepare("SELECT * FROM claim ORDER BY id")?;
     let claims = query.query_map([], |row| {
         let (id, network): (i64, i64) = (row.get("id")?, row.get("network")?);
@@ -173,6 +179,7 @@ pub(super) fn note_conclusions(connection: &Connection) -> rusqlite::Result<()> 
             inputs_sha256: InputsHash::of(&inputs),
             positions: Some(Positions::new(&inputs)),
             images_sha256: Some(FileHash::of_images(images.iter().map(String::as_str))),
+            network: names.get(&network).cloned(),
         };
         let known = event.claim().and_then(|claim| last.get(&(network, claim)));
         if inputs.is_empty() && known.is_none() || known == Some(&event.to_json()) {

@@ -172,6 +172,7 @@ fn closing_records_which_inputs_a_claim_has_certificates_of() {
         inputs_sha256: InputsHash::of(inputs),
         positions: Some(Positions::new(inputs)),
         images_sha256: Some(images(inputs)),
+        network: Some(NetworkName::new(&header().network)),
     };
     conclude(&mut ledger, 4);
     ledger.close().unwrap();

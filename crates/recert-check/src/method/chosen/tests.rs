@@ -43,6 +43,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         dims: None,
         without_noise: false,
         verified: std::collections::BTreeSet::new(),
+        verified_inputs: std::collections::BTreeSet::new(),
         selections: [((1, 7), selection)].into(),
     };
     let f = |sample: u32| match sample {
