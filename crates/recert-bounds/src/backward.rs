@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::block::Block;
+use crate::buffers::Buffers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ground::{Carried, Ground};
 use crate::layout::Layout;
@@ -12,8 +13,8 @@ use crate::network::Network;
 use crate::options::Options;
 use crate::property::Rows;
 use crate::relax::{MaxPool, PoolLines};
-use crate::relaxation::{Relaxation, Relaxed, size};
-use crate::rounding::{INFLATE, U, abs_dot, dot, gamma, signed_dot, signed_scale};
+use crate::relaxation::{Relaxation, Relaxed, sum_slack};
+use crate::rounding::{INFLATE, SignedLines, U, abs_dot, dots, signed_dot, take_lines};
 use crate::row_lines::RowLines;
 use crate::slopes::Slopes;
 use crate::split::Constrained;
@@ -79,6 +80,7 @@ impl Tape {
 }
 
 /// What has been added up of each row.
+#[derive(Clone)]
 struct Sums {
     constants: Vec<f64>,
     charges: Vec<f64>,
@@ -98,9 +100,10 @@ impl Sums {
         block.runs(layout, |row, from, to| {
             let coefficients = &block.data[from];
             if let Some(vector) = vector {
-                self.add(row, dot(coefficients, &vector[to.clone()]));
-            }
-            if !slack.is_empty() {
+                let [sum, charge] = dots(coefficients, &vector[to.clone()], &slack[to]);
+                self.add(row, sum);
+                self.charges[row] += charge;
+            } else {
                 self.charges[row] += abs_dot(coefficients, &slack[to]);
             }
         });
@@ -120,21 +123,24 @@ impl Pass<'_> {
             Start::Rows(rows) => rows.len(),
         };
         let threads = options.threads.max(1);
-        let rows = self.rows_at_once(value, options.memory / threads)?;
+        let units = matches!(start, Start::Units(_));
+        let rows = self.rows_at_once(value, units, options.memory / threads)?;
         let blocks = count.div_ceil(rows);
         if blocks <= 1 {
-            return Ok(self.block(value, start, 0..count, None));
+            let buffers = &mut Buffers::default();
+            return Ok(self.carried(value, start, 0..count, None, buffers));
         }
         let next = AtomicUsize::new(0);
         let made = Mutex::new(vec![f64::NEG_INFINITY; count]);
         let work = || {
+            let buffers = &mut Buffers::default();
             loop {
                 let block = next.fetch_add(1, Ordering::Relaxed);
                 if block >= blocks {
                     return;
                 }
                 let range = block * rows..((block + 1) * rows).min(count);
-                let bounds = self.block(value, start, range.clone(), None);
+                let bounds = self.carried(value, start, range.clone(), None, buffers);
                 let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
                 made[range].copy_from_slice(&bounds);
             }
@@ -151,8 +157,8 @@ impl Pass<'_> {
         Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many rows fit the memory.
-    fn rows_at_once(&self, value: usize, memory: usize) -> Result<usize> {
+    /// How many rows fit the memory, and about fit a cache.
+    fn rows_at_once(&self, value: usize, units: bool, memory: usize) -> Result<usize> {
         let network = self.relaxation.network;
         let last = network.producers[value].map_or(0, |step| step + 1);
         let steps = network.steps[..last].iter();
@@ -171,20 +177,56 @@ impl Pass<'_> {
                 ),
             )),
             rows => {
-                let cached = CACHED / (widest * size_of::<f64>());
+                let cached = CACHED / (self.widest(value, units) * size_of::<f64>());
                 Ok(rows.min(cached.clamp(16, MOST_ROWS)))
             }
         }
     }
 
-    /// Lower bounds of a range of a start's rows. The coefficients on activations' outputs and
-    /// on the input are put on the tape, if there is one.
-    pub(crate) fn block(
+    /// The most coefficients of a row at a time: those of the widest window, where rows are
+    /// single elements.
+    fn widest(&self, value: usize, units: bool) -> usize {
+        let network = self.relaxation.network;
+        let whole = |id: usize| [network.layouts[id].height, network.layouts[id].width];
+        let mut sizes: Vec<Option<[usize; 2]>> = vec![None; network.layouts.len()];
+        sizes[value] = Some(if units { [1, 1] } else { whole(value) });
+        let last = network.producers[value].map_or(0, |step| step + 1);
+        let mut widest = 1;
+        for step in network.steps[..last].iter().rev() {
+            let Some(size) = sizes[step.output] else {
+                continue;
+            };
+            widest = widest.max(size[0] * size[1] * network.layouts[step.output].channels);
+            for (position, &input) in step.inputs.iter().enumerate() {
+                let reached = step.kind.reached(position, size).unwrap_or(whole(input));
+                let known = sizes[input].unwrap_or([0, 0]);
+                sizes[input] = Some([0, 1].map(|axis| known[axis].max(reached[axis])));
+            }
+        }
+        let [height, width] = sizes[0].unwrap_or([0, 0]);
+        widest.max(height * width * network.layouts[0].channels)
+    }
+
+    /// Lower bounds of a range of a start's rows. The coefficients on activations' outputs and on
+    /// the input are put on the tape.
+    pub(crate) fn taped(
+        &self,
+        value: usize,
+        start: Start<'_>,
+        range: std::ops::Range<usize>,
+        tape: &mut Tape,
+    ) -> Vec<f64> {
+        self.carried(value, start, range, Some(tape), &mut Buffers::default())
+    }
+
+    /// Lower bounds of a range of a start's rows; a tape, if there is one, is filled.
+    fn carried(
         &self,
         value: usize,
         start: Start<'_>,
         range: std::ops::Range<usize>,
         mut tape: Option<&mut Tape>,
+        buffers: &mut Buffers,
     ) -> Vec<f64> {
         let network = self.relaxation.network;
         let count = range.len();
@@ -197,11 +239,11 @@ impl Pass<'_> {
         match start {
             Start::Units(units) => {
                 let units = &units[range.clone()];
-                if let Some((block, step)) = self.unit_rows(value, units, &mut sums) {
+                if let Some((block, step)) = self.unit_rows(value, units, &mut sums, buffers) {
                     states[step.inputs[0]] = Some(block);
                     last -= 1;
                 } else {
-                    states[value] = Some(Block::units(network.layouts[value], units));
+                    states[value] = Some(Block::units(network.layouts[value], units, buffers));
                 }
             }
             Start::Rows(rows) => {
@@ -212,55 +254,95 @@ impl Pass<'_> {
                 states[value] = Some(Block::dense(network.layouts[value], data));
             }
         }
+        let front = self.relaxation.front.as_ref();
+        // What rows were at the front, where they need to go on for the tape alone.
+        let mut concluded = None;
         for (position, step) in network.steps[..last].iter().enumerate().rev() {
             let Some(block) = states[step.output].take() else {
                 continue;
             };
             let layout = network.layouts[step.output];
+            if let Some(front) = front.filter(|front| front.value == step.output) {
+                self.conclude(step.output, &block, &front.slack, &mut sums);
+                if tape.is_none() {
+                    buffers.give(block.data);
+                    continue;
+                }
+                concluded = Some(sums.clone());
+            }
             if self.stop == Stop::Activations && network.numbers[position].is_some() {
-                self.conclude(step.output, &block, layout, &mut sums);
+                let slack = sum_slack(&self.relaxation.bounds, step.output);
+                self.conclude(step.output, &block, &slack, &mut sums);
                 continue;
             }
             if let (Some(tape), Some(number)) = (tape.as_deref_mut(), network.numbers[position]) {
-                tape.outputs[number] = Some(block.clone().into_dense(layout));
+                tape.outputs[number] = Some(block.clone().into_dense(layout, buffers));
             }
-            let made = self.step(position, step, block, range.start, &mut sums);
+            let made = self.step(position, step, block, range.start, &mut sums, buffers);
             for (&input, block) in step.inputs.iter().zip(made) {
-                let layout = network.layouts[input];
                 states[input] = Some(match states[input].take() {
                     None => block,
-                    Some(other) => {
-                        let sum = other.plus(&block, layout);
-                        // Each coefficient was rounded once.
-                        let mut slack = self.relaxation.size(input);
-                        for size in &mut slack {
-                            *size *= 2.0 * U * INFLATE;
-                        }
-                        sums.take(&sum, layout, None, &slack);
-                        sum
-                    }
+                    Some(other) => self.added(input, other, block, &mut sums, buffers),
                 });
             }
         }
-        let input = match states[0].take() {
-            Some(block) => block.into_dense(network.layouts[0]).data,
-            None => vec![0.0; count * network.inputs()],
+        let block = states[0].take();
+        if let (Some(front), Some(block)) = (front.filter(|front| front.value == 0), &block) {
+            self.conclude(0, block, &front.slack, &mut sums);
+            concluded = Some(sums.clone());
+        }
+        let input = if tape.is_none() && concluded.is_some() {
+            block.map_or_else(Vec::new, |block| block.data)
+        } else {
+            match block {
+                Some(block) => block.into_dense(network.layouts[0], buffers).data,
+                None => vec![0.0; count * network.inputs()],
+            }
         };
-        let rows = input.chunks_exact(network.inputs()).zip(&sums.constants);
-        let bounds = rows
-            .zip(&sums.charges)
-            .map(|((coefficients, &constant), &charge)| {
-                self.ground.least(Carried {
-                    coefficients,
-                    constant,
-                    charge,
-                })
-            });
-        let bounds = bounds.collect();
-        if let Some(tape) = tape {
-            tape.input = input;
+        let bounds = match concluded {
+            Some(sums) => self.least(&sums, &[]),
+            None => self.least(&sums, &input),
+        };
+        match tape {
+            Some(tape) => tape.input = input,
+            None => buffers.give(input),
         }
         bounds
+    }
+
+    /// The sum of rows that a value gets from several of its users.
+    fn added(
+        &self,
+        value: usize,
+        block: Block,
+        other: Block,
+        sums: &mut Sums,
+        buffers: &mut Buffers,
+    ) -> Block {
+        let layout = self.relaxation.network.layouts[value];
+        let sum = block.plus(other, layout, buffers);
+        // Each coefficient was rounded once.
+        let mut slack = self.relaxation.size(value);
+        for size in &mut slack {
+            *size *= 2.0 * U * INFLATE;
+        }
+        sums.take(&sum, layout, None, &slack);
+        sum
+    }
+
+    /// The least values on the region of rows whose coefficients on the input are these; none where
+    /// they were concluded before.
+    fn least(&self, sums: &Sums, input: &[f64]) -> Vec<f64> {
+        let inputs = input.len() / sums.constants.len().max(1);
+        let rows = sums.constants.iter().zip(&sums.charges).enumerate();
+        let bounds = rows.map(|(row, (&constant, &charge))| {
+            self.ground.least(Carried {
+                coefficients: &input[row * inputs..(row + 1) * inputs],
+                constant,
+                charge,
+            })
+        });
+        bounds.collect()
     }
 
     /// The rows of the weights that single elements are, where a linear step makes the value.
@@ -269,13 +351,14 @@ impl Pass<'_> {
         value: usize,
         units: &[(usize, f64)],
         sums: &mut Sums,
+        buffers: &mut Buffers,
     ) -> Option<(Block, &Step)> {
         let network = self.relaxation.network;
         let step = &network.steps[network.producers[value]?];
         let Kind::Linear(linear) = &step.kind else {
             return None;
         };
-        let block = linear.unit_rows(units)?;
+        let block = linear.unit_rows(units, buffers)?;
         let bias = linear.bias();
         for (row, &(index, factor)) in units.iter().enumerate() {
             sums.constants[row] = factor * bias[index];
@@ -283,20 +366,16 @@ impl Pass<'_> {
         Some((block, step))
     }
 
-    /// Takes the bounds of an activation's output for what it is.
-    fn conclude(&self, value: usize, block: &Block, layout: Layout, sums: &mut Sums) {
+    /// Takes the bounds of a value for what it is; the slack covers the rounding of that.
+    fn conclude(&self, value: usize, block: &Block, slack: &[f64], sums: &mut Sums) {
+        let layout = self.relaxation.network.layouts[value];
         let bounds = &self.relaxation.bounds;
         let (lower, upper) = (&bounds.lower[value], &bounds.upper[value]);
-        let terms = gamma(layout.len() + 16);
-        let mut slack = size(lower, upper);
-        for size in &mut slack {
-            *size *= terms * INFLATE;
-        }
         block.runs(layout, |row, from, to| {
             let least = signed_dot(&block.data[from], &lower[to.clone()], &upper[to]);
             sums.add(row, least);
         });
-        sums.take(block, layout, None, &slack);
+        sums.take(block, layout, None, slack);
     }
 
     /// Carries rows over the output of a step to its inputs.
@@ -307,16 +386,17 @@ impl Pass<'_> {
         mut block: Block,
         first_row: usize,
         sums: &mut Sums,
+        buffers: &mut Buffers,
     ) -> Vec<Block> {
         let network = self.relaxation.network;
         let layout = network.layouts[step.output];
         match (&step.kind, &self.relaxation.steps[position]) {
             (Kind::Linear(linear), Relaxed::Linear(slack)) => {
                 if let Linear::Dense(_) = linear.centre() {
-                    block = block.into_dense(layout);
+                    block = block.into_dense(layout, buffers);
                 }
                 sums.take(&block, layout, Some(linear.bias()), slack);
-                vec![linear.backward(block)]
+                vec![linear.backward(block, buffers)]
             }
             (Kind::Sum(factors), _) => {
                 let mut blocks: Vec<Block> = Vec::with_capacity(factors.len());
@@ -335,49 +415,38 @@ impl Pass<'_> {
                 if !slack.is_empty() {
                     sums.take(&block, layout, Some(&rearrange.constants), slack);
                 }
-                rearrange.backward(block)
+                rearrange.backward(block, buffers)
             }
             (Kind::Elementwise(function), Relaxed::Lines(lines)) => {
                 let number = network.numbers[position].unwrap_or(0);
-                let rows = RowLines::new(lines, function, number, self.slopes, self.splits);
-                vec![self.replaced(rows, &lines.slack, step.inputs[0], block, first_row, sums)]
+                let mut rows = RowLines::new(lines, function, number, self.slopes, self.splits);
+                let input = step.inputs[0];
+                replaced(&mut rows, layout, &mut block, first_row, sums);
+                if (0..block.rows()).any(|row| rows.splits(first_row + row).next().is_some()) {
+                    block = block.into_dense(layout, buffers);
+                    self.constrained(&rows, input, &mut block, first_row, sums);
+                }
+                vec![block]
             }
             (Kind::MaxPool(pool), Relaxed::Pool(lines)) => {
-                vec![pooled(pool, lines, &block.into_dense(layout), sums)]
+                vec![pooled(pool, lines, block, sums, buffers)]
             }
             _ => unreachable!("every step is relaxed as what it is"),
         }
     }
 
-    /// Puts lines in place of a function of each element of a value: below where a coefficient is
-    /// not negative, above elsewhere. Then the constraints of splits are taken.
-    fn replaced(
+    /// Takes the constraints of splits on an activation, whose argument is `value`.
+    fn constrained(
         &self,
-        mut lines: RowLines<'_>,
-        slack: &[f64],
+        lines: &RowLines<'_>,
         value: usize,
-        mut block: Block,
+        block: &mut Block,
         first_row: usize,
         sums: &mut Sums,
-    ) -> Block {
-        let layout = self.relaxation.network.layouts[value];
-        let mut data = std::mem::take(&mut block.data);
-        block.runs(layout, |row, from, to| {
-            lines.turn_to(first_row + row);
-            let data = &mut data[from];
-            sums.charges[row] += abs_dot(data, &slack[to.clone()]);
-            let offsets = [&lines.below_offset, &lines.above_offset];
-            let [below, above] = offsets.map(|offsets| &offsets[to.clone()]);
-            sums.add(row, signed_dot(data, below, above));
-            signed_scale(data, &lines.below[to.clone()], &lines.above[to]);
-        });
-        block.data = data;
-        if (0..block.rows()).all(|row| lines.splits(first_row + row).next().is_none()) {
-            return block;
-        }
-        let mut block = block.into_dense(layout);
+    ) {
         let bounds = &self.relaxation.bounds;
-        for (row, coefficients) in block.data.chunks_exact_mut(layout.len()).enumerate() {
+        let length = block.row_len();
+        for (row, coefficients) in block.data.chunks_exact_mut(length).enumerate() {
             for constrained in lines.splits(first_row + row) {
                 let neuron = constrained.split.neuron;
                 let sum = coefficients[neuron] - constrained.taken();
@@ -387,30 +456,79 @@ impl Pass<'_> {
                 sums.charges[row] += 2.0 * U * sum.abs() * size * INFLATE;
             }
         }
-        block
     }
 }
 
+/// Puts lines in place of a function of each element of a value: below where a coefficient is
+/// not negative, above elsewhere.
+fn replaced(
+    lines: &mut RowLines<'_>,
+    layout: Layout,
+    block: &mut Block,
+    first_row: usize,
+    sums: &mut Sums,
+) {
+    let mut data = std::mem::take(&mut block.data);
+    block.runs(layout, |row, from, to| {
+        lines.turn_to(first_row + row);
+        let slopes = [&lines.below, &lines.above];
+        let offsets = [&lines.below_offset, &lines.above_offset];
+        let lines = SignedLines {
+            slopes: slopes.map(|slopes| &slopes[to.clone()]),
+            offsets: offsets.map(|offsets| &offsets[to.clone()]),
+            slack: &lines.slack()[to],
+        };
+        let [sum, charge] = take_lines(&mut data[from], lines);
+        sums.add(row, sum);
+        sums.charges[row] += charge;
+    });
+    block.data = data;
+}
+
 /// Carries rows over the output of a pooling to its input.
-fn pooled(pool: &MaxPool, lines: &PoolLines, block: &Block, sums: &mut Sums) -> Block {
-    let length = pool.output.len();
-    let zeros = vec![0.0; length];
-    let mut data = vec![0.0; block.rows() * pool.input.len()];
-    let rows = block
-        .data
-        .chunks_exact(length)
-        .zip(data.chunks_exact_mut(pool.input.len()));
-    for (row, (coefficients, made)) in rows.enumerate() {
-        sums.charges[row] += abs_dot(coefficients, &lines.slack);
-        sums.add(row, signed_dot(coefficients, &zeros, &lines.offset));
-        for (i, &a) in coefficients.iter().enumerate() {
+fn pooled(
+    pool: &MaxPool,
+    lines: &PoolLines,
+    block: Block,
+    sums: &mut Sums,
+    buffers: &mut Buffers,
+) -> Block {
+    let mut made = if let Some(window) = &pool.window {
+        let size = window.reached(block.size);
+        let origins = block.origins.iter();
+        let origins = origins.map(|&origin| window.origin(origin, size)).collect();
+        Block::zeros(size, pool.input.channels, origins, buffers)
+    } else {
+        let data = buffers.zeros(block.rows() * pool.input.len());
+        Block::dense(pool.input, data)
+    };
+    let zeros = vec![0.0; pool.output.len()];
+    let length = made.row_len();
+    let Layout {
+        width, channels, ..
+    } = pool.input;
+    block.runs(pool.output, |row, from, to| {
+        let coefficients = &block.data[from];
+        sums.charges[row] += abs_dot(coefficients, &lines.slack[to.clone()]);
+        let above = signed_dot(coefficients, &zeros[to.clone()], &lines.offset[to.clone()]);
+        sums.add(row, above);
+        let [top, left] = made.origins[row];
+        let mut add = |element: u32, a: f64| {
+            let (position, channel) = (element as usize / channels, element as usize % channels);
+            let y = (position / width) as isize - top;
+            let x = (position % width) as isize - left;
+            let place = (y as usize * made.size[1] + x as usize) * channels + channel;
+            made.data[row * length + place] += a;
+        };
+        for (&a, i) in coefficients.iter().zip(to) {
             if a >= 0.0 {
-                made[lines.lower[i] as usize] += a;
+                add(lines.lower[i], a);
             } else {
                 // Also where it is NaN.
-                made[lines.upper[i] as usize] += a * lines.slope[i];
+                add(lines.upper[i], a * lines.slope[i]);
             }
         }
-    }
-    Block::dense(pool.input, data)
+    });
+    buffers.give(block.data);
+    made
 }

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use crate::buffers::Buffers;
 use crate::layout::Layout;
 
 /// Rows of coefficients over one value.
@@ -23,8 +24,13 @@ pub(crate) struct Block {
 
 impl Block {
     /// Zeros over windows.
-    pub(crate) fn zeros(size: [usize; 2], channels: usize, origins: Vec<[isize; 2]>) -> Self {
-        let data = vec![0.0; origins.len() * size[0] * size[1] * channels];
+    pub(crate) fn zeros(
+        size: [usize; 2],
+        channels: usize,
+        origins: Vec<[isize; 2]>,
+        buffers: &mut Buffers,
+    ) -> Self {
+        let data = buffers.zeros(origins.len() * size[0] * size[1] * channels);
         Self {
             size,
             channels,
@@ -45,14 +51,15 @@ impl Block {
     }
 
     /// Rows that are each one element of a value, times a factor.
-    pub(crate) fn units(layout: Layout, units: &[(usize, f64)]) -> Self {
+    pub(crate) fn units(layout: Layout, units: &[(usize, f64)], buffers: &mut Buffers) -> Self {
         let channels = layout.channels;
         let origin = |&(index, _): &(usize, f64)| {
             let position = index / channels;
             let (y, x) = (position / layout.width, position % layout.width);
             [y as isize, x as isize]
         };
-        let mut block = Self::zeros([1, 1], channels, units.iter().map(origin).collect());
+        let origins = units.iter().map(origin).collect();
+        let mut block = Self::zeros([1, 1], channels, origins, buffers);
         for (row, &(index, factor)) in units.iter().enumerate() {
             block.data[row * channels + index % channels] = factor;
         }
@@ -107,36 +114,37 @@ impl Block {
     }
 
     /// The same rows over the whole value.
-    pub(crate) fn into_dense(self, layout: Layout) -> Self {
+    pub(crate) fn into_dense(self, layout: Layout, buffers: &mut Buffers) -> Self {
         if self.is_dense(layout) {
             return self;
         }
         let length = layout.len();
-        let mut data = vec![0.0; self.rows() * length];
+        let mut data = buffers.zeros(self.rows() * length);
         self.runs(layout, |row, from, to| {
             let to = row * length + to.start..row * length + to.end;
             data[to].copy_from_slice(&self.data[from]);
         });
+        buffers.give(self.data);
         Self::dense(layout, data)
     }
 
     /// The sum of two blocks of rows over the same value.
-    pub(crate) fn plus(self, other: &Self, layout: Layout) -> Self {
+    pub(crate) fn plus(self, other: Self, layout: Layout, buffers: &mut Buffers) -> Self {
         let mut sum = self;
         if sum.size != other.size || sum.origins != other.origins {
-            sum = sum.widened_for(other, layout);
+            sum = sum.widened_for(&other, layout, buffers);
         }
         if sum.size == other.size && sum.origins == other.origins {
-            for (sum, other) in sum.data.iter_mut().zip(&other.data) {
-                *sum += other;
-            }
-            return sum;
+            add(&mut sum.data, &other.data);
+        } else {
+            sum = sum.plus_within(&other, layout);
         }
-        sum.plus_within(other, layout)
+        buffers.give(other.data);
+        sum
     }
 
     /// The same rows over windows that hold those of `other` too.
-    fn widened_for(self, other: &Self, layout: Layout) -> Self {
+    fn widened_for(self, other: &Self, layout: Layout, buffers: &mut Buffers) -> Self {
         let pairs = || self.origins.iter().zip(&other.origins);
         let extents = [layout.height, layout.width];
         let mut size = [0, 0];
@@ -156,8 +164,10 @@ impl Block {
             }
         };
         let origins = pairs().map(|(a, b)| [origin(0, a[0], b[0]), origin(1, a[1], b[1])]);
-        let zeros = Self::zeros(size, self.channels, origins.collect());
-        zeros.plus_within(&self, layout)
+        let zeros = Self::zeros(size, self.channels, origins.collect(), buffers);
+        let widened = zeros.plus_within(&self, layout);
+        buffers.give(self.data);
+        widened
     }
 
     /// Adds rows whose windows lie within these, as far as they lie in the image.
@@ -203,7 +213,7 @@ mod tests {
 
     /// Rows with windows of this size, numbered within the image and 0 beyond it.
     fn numbered(size: [usize; 2], origins: &[[isize; 2]]) -> Block {
-        let mut block = Block::zeros(size, 2, origins.to_vec());
+        let mut block = Block::zeros(size, 2, origins.to_vec(), &mut Buffers::default());
         let mut ranges = Vec::new();
         block.runs(LAYOUT, |_, from, _| ranges.push(from));
         for i in ranges.into_iter().flatten() {
@@ -214,6 +224,7 @@ mod tests {
 
     #[test]
     fn sums_of_windows_are_sums_of_rows() {
+        let buffers = &mut Buffers::default();
         let cases = [
             ([2, 3], vec![[-1, -1], [0, 2], [3, 4]]),
             ([1, 1], vec![[0, 0], [3, 4], [1, 2]]),
@@ -225,18 +236,20 @@ mod tests {
             for (other_size, other_origins) in &cases {
                 let a = numbered(*size, origins);
                 let b = numbered(*other_size, other_origins);
-                let (x, y) = (a.clone().into_dense(LAYOUT), b.clone().into_dense(LAYOUT));
+                let [x, y] = [&a, &b].map(|block| block.clone().into_dense(LAYOUT, buffers));
                 let want: Vec<f64> = x.data.iter().zip(&y.data).map(|(x, y)| x + y).collect();
-                let sum = a.plus(&b, LAYOUT);
+                let sum = a.plus(b, LAYOUT, buffers);
                 assert!(sum.size[0] <= 4 && sum.size[1] <= 5);
-                assert_eq!(sum.into_dense(LAYOUT).data, want);
+                assert_eq!(sum.into_dense(LAYOUT, buffers).data, want);
             }
         }
     }
 
     #[test]
     fn units_are_single_elements() {
-        let dense = Block::units(LAYOUT, &[(0, 1.0), (33, -1.0)]).into_dense(LAYOUT);
+        let buffers = &mut Buffers::default();
+        let units = Block::units(LAYOUT, &[(0, 1.0), (33, -1.0)], buffers);
+        let dense = units.into_dense(LAYOUT, buffers);
         let nonzero = dense.data.iter().enumerate().filter(|(_, v)| **v != 0.0);
         assert!(nonzero.eq([(0, &1.0), (40 + 33, &-1.0)]));
     }

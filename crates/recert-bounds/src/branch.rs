@@ -420,7 +420,7 @@ impl Tree<'_> {
                 splits: state.splits.as_deref(),
                 stop: Stop::Input,
             };
-            pass.block(problem.value, problem.start, range.clone(), Some(&mut tape));
+            pass.taped(problem.value, problem.start, range.clone(), &mut tape);
             let points = minimizers(&problem, &tape, 0..range.len());
             for (i, row) in range.clone().enumerate() {
                 let part = &mut parts[row];

@@ -23,6 +23,7 @@ use recert_num::directed::{add_down, add_up, mul_up, sub_down, sub_up};
 
 use crate::block::Block;
 use crate::bounds::Bounds;
+use crate::buffers::Buffers;
 use crate::error::Result;
 use crate::interval::Interval;
 use crate::network::Network;
@@ -401,7 +402,8 @@ impl Forms {
                 let layout = network.layouts[step.output];
                 let block = Block::dense(layout, rows.coefficients.clone());
                 let terms = dense.inputs() + dense.outputs();
-                (form, Some((dense, dense.backward(&block).data)), terms)
+                let made = dense.backward(block, &mut Buffers::default());
+                (form, Some((dense, made.data)), terms)
             }
             None => (&self.values[network.output], None, rows.outputs),
         };

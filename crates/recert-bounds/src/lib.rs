@@ -64,6 +64,7 @@ mod backward;
 mod block;
 mod bounds;
 mod branch;
+mod buffers;
 mod cover;
 mod crown;
 mod error;

@@ -8,6 +8,7 @@ mod lower;
 use recert_graph::Graph;
 
 use crate::block::Block;
+use crate::buffers::Buffers;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::relax::Nonlinearity;
@@ -346,6 +347,7 @@ impl Network {
     pub fn gradient(&self, x: &[f64], cotangent: &[f64]) -> Vec<f64> {
         assert_eq!(cotangent.len(), self.outputs(), "one factor an output");
         let values = self.evaluate_all(x);
+        let buffers = &mut Buffers::default();
         let mut states: Vec<Option<Block>> = vec![None; self.layouts.len()];
         let layout = self.layouts[self.output];
         states[self.output] = Some(Block::dense(layout, cotangent.to_vec()));
@@ -355,7 +357,7 @@ impl Network {
             };
             let x = &values[step.inputs[0]];
             let made = match &step.kind {
-                Kind::Linear(linear) => vec![linear.backward(block)],
+                Kind::Linear(linear) => vec![linear.backward(block, buffers)],
                 Kind::Sum(factors) => {
                     let scaled = factors.iter().map(|factor| {
                         let mut block = block.clone();
@@ -364,7 +366,7 @@ impl Network {
                     });
                     scaled.collect()
                 }
-                Kind::Rearrange(rearrange) => rearrange.backward(block),
+                Kind::Rearrange(rearrange) => rearrange.backward(block, buffers),
                 Kind::Elementwise(function) => {
                     for (a, &x) in block.data.iter_mut().zip(x) {
                         *a *= function.derivative(x);
@@ -380,10 +382,10 @@ impl Network {
                 }
             };
             for (&input, block) in step.inputs.iter().zip(made) {
-                let block = block.into_dense(self.layouts[input]);
+                let block = block.into_dense(self.layouts[input], buffers);
                 let layout = self.layouts[input];
                 states[input] = Some(match states[input].take() {
-                    Some(other) => other.plus(&block, layout),
+                    Some(other) => other.plus(block, layout, buffers),
                     None => block,
                 });
             }

@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::region::Region;
 use crate::relax::{Lines, PoolLines};
 use crate::rounding::{INFLATE, MOST_TERMS, TINY, gamma};
-use crate::step::{Kind, Linear, Part};
+use crate::step::{Kind, Linear, Part, Step};
 
 /// What a backward pass through a network needs to know of a region, step by step.
 #[derive(Debug, Clone)]
@@ -20,6 +20,25 @@ pub(crate) struct Relaxation<'n> {
     pub(crate) steps: Vec<Relaxed>,
     /// Above all that underflow takes from a row.
     pub(crate) floor: f64,
+    /// Where rows may end before the input.
+    pub(crate) front: Option<Front>,
+}
+
+/// The last value that is the input, a box, with its elements only moved, scaled and shifted, and
+/// that all other values depend on it through: its bounds are a box too, and a row is bounded there as
+/// well as at the input.
+#[derive(Debug, Clone)]
+pub(crate) struct Front {
+    pub(crate) value: usize,
+    /// What is charged for rounding, a unit of coefficient.
+    pub(crate) slack: Vec<f64>,
+}
+
+impl Front {
+    fn new(value: usize, bounds: &Bounds) -> Self {
+        let slack = sum_slack(bounds, value);
+        Self { value, slack }
+    }
 }
 
 /// The relaxation of a step.
@@ -49,8 +68,10 @@ impl<'n> Relaxation<'n> {
         bounds.upper.push(upper.to_vec());
         bounds.lower.resize(network.values(), Vec::new());
         bounds.upper.resize(network.values(), Vec::new());
+        let front = matches!(region, Region::Box { .. }).then(|| Front::new(0, &bounds));
         Ok(Self {
             network,
+            front,
             bounds,
             steps: Vec::with_capacity(network.steps.len()),
             floor: 0.0,
@@ -71,6 +92,13 @@ impl<'n> Relaxation<'n> {
             let value = network.steps[position].output;
             relaxation.bounds.lower[value].clone_from(&bounds.lower[value]);
             relaxation.bounds.upper[value].clone_from(&bounds.upper[value]);
+            if relaxation
+                .front
+                .as_ref()
+                .is_some_and(|front| front.value == value)
+            {
+                relaxation.front = Some(Front::new(value, &relaxation.bounds));
+            }
         }
         Ok(relaxation)
     }
@@ -164,7 +192,39 @@ impl<'n> Relaxation<'n> {
         self.bounds.lower[step.output] = made.lower;
         self.bounds.upper[step.output] = made.upper;
         self.steps.push(relaxed);
+        self.advance(step);
     }
+
+    /// Moves the front over a step, where it is one that it can pass.
+    fn advance(&mut self, step: &Step) {
+        let passes = match &step.kind {
+            Kind::Linear(Linear::Affine(_)) => true,
+            Kind::Rearrange(rearrange) => rearrange.repeats <= 1 && step.inputs.len() == 1,
+            _ => false,
+        };
+        let users = |value: usize| {
+            let inputs = self.network.steps.iter().flat_map(|step| &step.inputs);
+            inputs.filter(|&&input| input == value).count()
+        };
+        if let Some(front) = &self.front
+            && passes
+            && step.inputs[0] == front.value
+            && users(front.value) == 1
+        {
+            self.front = Some(Front::new(step.output, &self.bounds));
+        }
+    }
+}
+
+/// What is charged, a unit of coefficient, where a row is bounded by the bounds of a value's
+/// elements: for the rounding of the sum.
+pub(crate) fn sum_slack(bounds: &Bounds, value: usize) -> Vec<f64> {
+    let mut slack = size(&bounds.lower[value], &bounds.upper[value]);
+    let terms = gamma(slack.len() + 16);
+    for size in &mut slack {
+        *size *= terms * INFLATE;
+    }
+    slack
 }
 
 /// The largest magnitude in each interval; NaN where an end is.

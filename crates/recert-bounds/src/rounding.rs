@@ -6,6 +6,14 @@
 //! Numerical Algorithms*, 2nd edition, 2002, section 3.1). Overflow shows as an infinity or NaN
 //! in the result; what underflow takes away is at most [`TINY`] a product.
 
+use std::sync::LazyLock;
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// The vector instructions that loops are run with. They change no bit: the order of every sum is
+/// written down, and nothing is fused.
+pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
+
 /// The unit roundoff of f64.
 pub(crate) const U: f64 = f64::EPSILON / 2.0;
 
@@ -27,17 +35,21 @@ pub(crate) fn gamma(n: usize) -> f64 {
 
 /// The sum of `a[i] b[i]`, in eight partial sums.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    lanes(a, b, |a, b| a * b)
+    ARCH.dispatch(|| lanes(a, b, |a, b| a * b))
 }
 
 /// The sum of `|a[i]| b[i]`, in eight partial sums.
 pub(crate) fn abs_dot(a: &[f64], b: &[f64]) -> f64 {
-    lanes(a, b, |a, b| a.abs() * b)
+    ARCH.dispatch(|| lanes(a, b, |a, b| a.abs() * b))
 }
 
 /// The positive and the negative part of a number, one of which is 0; both NaN of NaN. Exact, and no
 /// branch.
-#[inline]
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "to be compiled for each set of instructions"
+)]
 fn parts(a: f64) -> (f64, f64) {
     let size = a.abs();
     (0.5 * (a + size), 0.5 * (a - size))
@@ -46,6 +58,15 @@ fn parts(a: f64) -> (f64, f64) {
 /// The sum of `a[i]` times the first vector's element where it is not negative, else the second's,
 /// in eight partial sums. A factor that is not finite makes it NaN.
 pub(crate) fn signed_dot(a: &[f64], positive: &[f64], negative: &[f64]) -> f64 {
+    ARCH.dispatch(|| signed_dot_here(a, positive, negative))
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "to be compiled for each set of instructions"
+)]
+fn signed_dot_here(a: &[f64], positive: &[f64], negative: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a, a_rest) = a.as_chunks::<8>();
     let (p, p_rest) = positive.as_chunks::<8>();
@@ -64,17 +85,114 @@ pub(crate) fn signed_dot(a: &[f64], positive: &[f64], negative: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// Multiplies each `a[i]` by the first vector's element where it is not negative, else the
-/// second's. A factor that is not finite makes it NaN.
-pub(crate) fn signed_scale(a: &mut [f64], positive: &[f64], negative: &[f64]) {
-    for (a, (p, n)) in a.iter_mut().zip(positive.iter().zip(negative)) {
-        let (above, below) = parts(*a);
-        // One of the products is 0.
-        *a = above * p + below * n;
+/// [`dot`] with the first vector and [`abs_dot`] with the second, reading `a` once.
+pub(crate) fn dots(a: &[f64], factors: &[f64], sizes: &[f64]) -> [f64; 2] {
+    ARCH.dispatch(|| dots_here(a, factors, sizes))
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "to be compiled for each set of instructions"
+)]
+fn dots_here(a: &[f64], factors: &[f64], sizes: &[f64]) -> [f64; 2] {
+    let (a, a_rest) = a.as_chunks::<8>();
+    let (f, f_rest) = factors.as_chunks::<8>();
+    let (s, s_rest) = sizes.as_chunks::<8>();
+    let mut lanes = [[0.0; 8]; 2];
+    for (a, (f, s)) in a.iter().zip(f.iter().zip(s)) {
+        for lane in 0..8 {
+            lanes[0][lane] += a[lane] * f[lane];
+            lanes[1][lane] += a[lane].abs() * s[lane];
+        }
+    }
+    let mut sums = lanes.map(|lanes| lanes.iter().sum::<f64>());
+    for (a, (f, s)) in a_rest.iter().zip(f_rest.iter().zip(s_rest)) {
+        sums[0] += a * f;
+        sums[1] += a.abs() * s;
+    }
+    sums
+}
+
+/// The lines of some elements, `slope x + offset`, and what is charged for a unit of coefficient.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignedLines<'a> {
+    /// The slopes where a coefficient is not negative, and where it is.
+    pub(crate) slopes: [&'a [f64]; 2],
+    pub(crate) offsets: [&'a [f64]; 2],
+    pub(crate) slack: &'a [f64],
+}
+
+/// Multiplies each `a[i]` by the slope that its sign chooses. Returns the sum of the products of
+/// `a[i]` with the offsets, and that of `|a[i]|` with the slack, each in eight partial sums. A slope
+/// or an offset that is not finite makes NaN.
+pub(crate) fn take_lines(a: &mut [f64], lines: SignedLines<'_>) -> [f64; 2] {
+    ARCH.dispatch(TakeLines { a, lines })
+}
+
+/// What [`take_lines`] does, to be compiled for each set of instructions.
+struct TakeLines<'a> {
+    a: &'a mut [f64],
+    lines: SignedLines<'a>,
+}
+
+impl WithSimd for TakeLines<'_> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        take_lines_here(self.a, self.lines)
     }
 }
 
-#[inline]
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "to be compiled for each set of instructions"
+)]
+fn take_lines_here(a: &mut [f64], lines: SignedLines<'_>) -> [f64; 2] {
+    let [p, n] = lines.slopes.map(<[f64]>::as_chunks::<8>);
+    let [p_offset, n_offset] = lines.offsets.map(<[f64]>::as_chunks::<8>);
+    let slack = lines.slack.as_chunks::<8>();
+    let (a, a_rest) = a.as_chunks_mut::<8>();
+    let mut lanes = [[0.0; 8]; 2];
+    let slopes = p.0.iter().zip(n.0);
+    let offsets = p_offset.0.iter().zip(n_offset.0).zip(slack.0);
+    for ((a, (p, n)), ((p_offset, n_offset), slack)) in a.iter_mut().zip(slopes).zip(offsets) {
+        let [mut above, mut below] = [[0.0; 8]; 2];
+        for lane in 0..8 {
+            (above[lane], below[lane]) = parts(a[lane]);
+        }
+        for lane in 0..8 {
+            lanes[1][lane] += a[lane].abs() * slack[lane];
+        }
+        // Of two products, one is 0.
+        for lane in 0..8 {
+            lanes[0][lane] += above[lane] * p_offset[lane] + below[lane] * n_offset[lane];
+        }
+        for lane in 0..8 {
+            a[lane] = above[lane] * p[lane] + below[lane] * n[lane];
+        }
+    }
+    let mut sums = lanes.map(|lanes| lanes.iter().sum::<f64>());
+    for (i, a) in a_rest.iter_mut().enumerate() {
+        let (above, below) = parts(*a);
+        sums[0] += above * p_offset.1[i] + below * n_offset.1[i];
+        sums[1] += a.abs() * slack.1[i];
+        *a = above * p.1[i] + below * n.1[i];
+    }
+    sums
+}
+
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "to be compiled for each set of instructions"
+)]
 fn lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut sums = [0.0; 8];
     let (a, a_rest) = a.as_chunks::<8>();
@@ -98,14 +216,29 @@ mod tests {
         let a = [1.5, -2.0, 0.0, -0.0, 3.0, -1.0, 0.1, -0.7, 5.0];
         let (p, n) = ([2.0; 9], [3.0; 9]);
         let want = a.map(|a| a * if a >= 0.0 { 2.0 } else { 3.0 });
+        let slack = [0.5; 9];
+        let lines = SignedLines {
+            slopes: [&p, &n],
+            offsets: [&n, &p],
+            slack: &slack,
+        };
         let mut scaled = a;
-        signed_scale(&mut scaled, &p, &n);
+        let [sum, charge] = take_lines(&mut scaled, lines);
         assert_eq!(scaled, want);
+        assert_eq!(sum, signed_dot(&a, &n, &p));
+        assert_eq!(charge, abs_dot(&a, &slack));
+        assert_eq!(dots(&a, &p, &slack), [dot(&a, &p), charge]);
         assert!((signed_dot(&a, &p, &n) - want.iter().sum::<f64>()).abs() < 1e-14);
         for bad in [f64::NAN, f64::INFINITY] {
             let mut scaled = [bad, 1.0];
-            signed_scale(&mut scaled, &[1.0, bad], &[1.0; 2]);
+            let lines = SignedLines {
+                slopes: [&[1.0, bad], &[1.0; 2]],
+                offsets: [&[bad, 1.0], &[1.0; 2]],
+                slack: &[0.0; 2],
+            };
+            let sums = take_lines(&mut scaled, lines);
             assert!(scaled.iter().all(|a| !a.is_finite()));
+            assert!(!sums[0].is_finite());
             assert!(!signed_dot(&[bad], &[1.0], &[1.0]).is_finite());
             assert!(!signed_dot(&[1.0], &[bad], &[1.0]).is_finite());
         }

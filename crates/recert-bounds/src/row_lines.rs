@@ -1,11 +1,13 @@
 //! The lines of an activation as one row uses them: its own slopes, and exact lines where a split
 //! is known.
 
+use std::borrow::Cow;
+
 use crate::relax::{Lines, Nonlinearity};
 use crate::slopes::Slopes;
 use crate::split::Constrained;
 
-/// The lines of all elements for the row at hand.
+/// The lines of all elements for the row at hand; those that all rows share are not copied.
 pub(crate) struct RowLines<'a> {
     lines: &'a Lines,
     activation: usize,
@@ -13,10 +15,10 @@ pub(crate) struct RowLines<'a> {
     range: Option<[f64; 2]>,
     slopes: &'a Slopes,
     splits: Option<&'a [Vec<Constrained>]>,
-    pub(crate) below: Vec<f64>,
-    pub(crate) below_offset: Vec<f64>,
-    pub(crate) above: Vec<f64>,
-    pub(crate) above_offset: Vec<f64>,
+    pub(crate) below: Cow<'a, [f64]>,
+    pub(crate) below_offset: Cow<'a, [f64]>,
+    pub(crate) above: Cow<'a, [f64]>,
+    pub(crate) above_offset: Cow<'a, [f64]>,
     /// The elements that are not as in `lines`.
     changed: Vec<usize>,
     row: Option<usize>,
@@ -36,13 +38,18 @@ impl<'a> RowLines<'a> {
             range: function.free_slopes(),
             slopes,
             splits,
-            below: lines.lower_slope.clone(),
-            below_offset: lines.lower_offset.clone(),
-            above: lines.upper_slope.clone(),
-            above_offset: lines.upper_offset.clone(),
+            below: Cow::Borrowed(&lines.lower_slope),
+            below_offset: Cow::Borrowed(&lines.lower_offset),
+            above: Cow::Borrowed(&lines.upper_slope),
+            above_offset: Cow::Borrowed(&lines.upper_offset),
             changed: Vec::new(),
             row: None,
         }
+    }
+
+    /// What is charged for rounding, a unit of coefficient.
+    pub(crate) fn slack(&self) -> &'a [f64] {
+        &self.lines.slack
     }
 
     /// The splits of a row on this activation.
@@ -67,17 +74,17 @@ impl<'a> RowLines<'a> {
         }
         self.row = Some(row);
         for neuron in self.changed.drain(..) {
-            self.below[neuron] = self.lines.lower_slope[neuron];
-            self.below_offset[neuron] = self.lines.lower_offset[neuron];
-            self.above[neuron] = self.lines.upper_slope[neuron];
-            self.above_offset[neuron] = self.lines.upper_offset[neuron];
+            self.below.to_mut()[neuron] = self.lines.lower_slope[neuron];
+            self.below_offset.to_mut()[neuron] = self.lines.lower_offset[neuron];
+            self.above.to_mut()[neuron] = self.lines.upper_slope[neuron];
+            self.above_offset.to_mut()[neuron] = self.lines.upper_offset[neuron];
         }
         if let Some((neurons, slopes)) = self.slopes.of(self.activation, row) {
             for (&neuron, &slope) in neurons.iter().zip(slopes) {
                 // Stable neurons keep their exact line.
                 if self.lines.lower_slope[neuron] != self.lines.upper_slope[neuron] {
-                    self.below[neuron] = slope.clamp(least, most);
-                    self.below_offset[neuron] = 0.0;
+                    self.below.to_mut()[neuron] = slope.clamp(least, most);
+                    self.below_offset.to_mut()[neuron] = 0.0;
                     self.changed.push(neuron);
                 }
             }
@@ -92,10 +99,10 @@ impl<'a> RowLines<'a> {
             } else {
                 least
             };
-            self.below[neuron] = slope;
-            self.above[neuron] = slope;
-            self.below_offset[neuron] = 0.0;
-            self.above_offset[neuron] = 0.0;
+            self.below.to_mut()[neuron] = slope;
+            self.above.to_mut()[neuron] = slope;
+            self.below_offset.to_mut()[neuron] = 0.0;
+            self.above_offset.to_mut()[neuron] = 0.0;
             self.changed.push(neuron);
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod spread;
 pub(crate) mod window;
 
 use crate::block::Block;
+use crate::buffers::Buffers;
 use crate::relax::{MaxPool, Nonlinearity};
 
 pub(crate) use affine::Affine;
@@ -42,6 +43,24 @@ pub(crate) enum Kind {
     /// A function of each element.
     Elementwise(Nonlinearity),
     MaxPool(MaxPool),
+}
+
+impl Kind {
+    /// The size of the windows of an input that windows of the output depend on; `None` for the
+    /// whole input.
+    pub(crate) fn reached(&self, input: usize, size: [usize; 2]) -> Option<[usize; 2]> {
+        match self {
+            Self::Linear(linear) => match linear.centre() {
+                Linear::Conv(conv) => Some(conv.window.reached(size)),
+                Linear::Depthwise(depthwise) => Some(depthwise.window.reached(size)),
+                Linear::Affine(_) => Some(size),
+                Linear::Dense(_) | Linear::Spread(_) => None,
+            },
+            Self::Sum(_) | Self::Elementwise(_) => Some(size),
+            Self::Rearrange(rearrange) => Some(rearrange.reached(input, size)),
+            Self::MaxPool(pool) => Some(pool.window.as_ref()?.reached(size)),
+        }
+    }
 }
 
 /// A step `W x + b` of one input.
@@ -97,22 +116,22 @@ impl Linear {
     }
 
     /// `A W` for rows `A` over the output.
-    pub(crate) fn backward(&self, block: Block) -> Block {
+    pub(crate) fn backward(&self, block: Block, buffers: &mut Buffers) -> Block {
         match self {
-            Self::Dense(dense) => dense.backward(&block),
-            Self::Conv(conv) => conv.backward(&block),
-            Self::Depthwise(depthwise) => depthwise.backward(&block),
+            Self::Dense(dense) => dense.backward(block, buffers),
+            Self::Conv(conv) => conv.backward(block, buffers),
+            Self::Depthwise(depthwise) => depthwise.backward(block, buffers),
             Self::Affine(affine) => affine.backward(block),
-            Self::Spread(spread) => spread.centre.backward(block),
+            Self::Spread(spread) => spread.centre.backward(block, buffers),
         }
     }
 
     /// `A W` for rows `A` that are each one element of the output, times 1 or -1; `None`
     /// where that is not simply rows of W.
-    pub(crate) fn unit_rows(&self, units: &[(usize, f64)]) -> Option<Block> {
+    pub(crate) fn unit_rows(&self, units: &[(usize, f64)], buffers: &mut Buffers) -> Option<Block> {
         match self {
-            Self::Dense(dense) => Some(dense.unit_rows(units)),
-            Self::Conv(conv) => conv.unit_rows(units),
+            Self::Dense(dense) => Some(dense.unit_rows(units, buffers)),
+            Self::Conv(conv) => conv.unit_rows(units, buffers),
             // Of a family, no row of W is exact.
             Self::Depthwise(_) | Self::Affine(_) | Self::Spread(_) => None,
         }

@@ -86,7 +86,7 @@ impl<'a> Ascending<'a> {
             stop: Stop::Input,
         };
         let count = self.rows.len();
-        pass.block(self.problem.value, start, 0..count, Some(tape))
+        pass.taped(self.problem.value, start, 0..count, tape)
     }
 
     /// Drops rows that are improved no further.

@@ -55,12 +55,7 @@ impl Proof<'_> {
             }
             let mut tape = Tape::for_network(hidden);
             let start = Start::Rows(&rows);
-            pass.block(
-                hidden.output_value(),
-                start,
-                0..neurons.len(),
-                Some(&mut tape),
-            );
+            pass.taped(hidden.output_value(), start, 0..neurons.len(), &mut tape);
             let rows = tape.input.chunks_exact(hidden.inputs());
             coefficients.extend(rows.map(<[f64]>::to_vec));
         }

@@ -345,6 +345,7 @@ impl Lowering<'_> {
             }
         }
         let pool = MaxPool {
+            window: Some(window.clone()),
             input: from,
             output: layout,
             starts,

@@ -119,17 +119,9 @@ impl Lowering<'_> {
         sources: Vec<u32>,
         constants: Option<Vec<f64>>,
     ) -> Id {
-        let mut counts: HashMap<u32, usize> = HashMap::new();
-        for &source in sources.iter().filter(|&&s| s != Rearrange::CONSTANT) {
-            *counts.entry(source).or_default() += 1;
-        }
-        let rearrange = Rearrange {
-            inputs: inputs.iter().map(|&id| self.layouts[id]).collect(),
-            output: layout,
-            constants: constants.unwrap_or_else(|| vec![0.0; sources.len()]),
-            repeats: counts.into_values().max().unwrap_or(0),
-            sources,
-        };
+        let layouts = inputs.iter().map(|&id| self.layouts[id]).collect();
+        let constants = constants.unwrap_or_else(|| vec![0.0; sources.len()]);
+        let rearrange = Rearrange::new(layouts, layout, sources, constants);
         if let &[input] = inputs
             && rearrange.is_identity()
             && self.layouts[input] == layout

@@ -5,10 +5,13 @@ use recert_num::directed::{mul_down, sub_up};
 
 use crate::layout::Layout;
 use crate::rounding::{INFLATE, TINY, U, gamma};
+use crate::step::Window;
 
 /// Each element of the output is the largest of some elements of the input.
 #[derive(Debug, Clone)]
 pub(crate) struct MaxPool {
+    /// Where the elements lie, if they are windows of an image, channel by channel.
+    pub(crate) window: Option<Window>,
     pub(crate) input: Layout,
     pub(crate) output: Layout,
     /// Where the elements of each output begin in `elements`; one more at the end.
@@ -137,6 +140,7 @@ mod tests {
     #[test]
     fn lines_enclose() {
         let pool = MaxPool {
+            window: None,
             input: Layout::flat(3),
             output: Layout::flat(1),
             starts: vec![0, 3],

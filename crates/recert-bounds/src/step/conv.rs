@@ -1,8 +1,12 @@
 //! Convolution over two spatial axes, in groups.
 
+use pulp::{Simd, WithSimd};
+
 use super::{Part, Window};
 use crate::block::Block;
+use crate::buffers::Buffers;
 use crate::gemm;
+use crate::rounding::ARCH;
 
 /// Coefficients of one product that exist at a time.
 const CHUNK: usize = 1 << 16;
@@ -16,6 +20,38 @@ pub(crate) struct Conv {
     pub(crate) weights: Vec<f64>,
     /// One number an element of the output.
     pub(crate) bias: Vec<f64>,
+}
+
+/// The products of some positions of a block, to be added to where they belong.
+struct Scatter<'a> {
+    conv: &'a Conv,
+    block: &'a Block,
+    /// The positions, counted over all rows, with the coefficients there.
+    places: &'a [(usize, &'a [f64])],
+    made: &'a [f64],
+    group: usize,
+    result: &'a mut Block,
+}
+
+impl WithSimd for Scatter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
+    fn with_simd<S: Simd>(self, _: S) {
+        let [height, width] = self.block.size;
+        let columns = self.made.len() / self.places.len().max(1);
+        for ((place, _), made) in self.places.iter().zip(self.made.chunks_exact(columns)) {
+            let (row, position) = (place / (height * width), place % (height * width));
+            let within = [position / width, position % width];
+            let origin = self.block.origins[row];
+            self.conv
+                .scatter(origin, within, made, self.group, row, self.result);
+        }
+    }
 }
 
 impl Conv {
@@ -85,24 +121,25 @@ impl Conv {
         y
     }
 
-    pub(crate) fn backward(&self, block: &Block) -> Block {
+    pub(crate) fn backward(&self, block: Block, buffers: &mut Buffers) -> Block {
         let window = &self.window;
         let [from, to] = self.channels();
         let size = window.reached(block.size);
         let origins = block.origins.iter();
         let origins = origins.map(|&origin| window.origin(origin, size)).collect();
-        let mut result = Block::zeros(size, window.input.channels, origins);
+        let mut result = Block::zeros(size, window.input.channels, origins, buffers);
         let positions = block.size[0] * block.size[1];
         let columns = window.taps() * from;
         let places_at_once = (CHUNK / columns).max(1);
+        let most = places_at_once.min(block.rows() * positions);
         // Positions without a coefficient (stable activations, padding) make nothing.
         let coefficients = block.data.chunks_exact(block.channels).enumerate();
         let mut places = coefficients
             .filter(|(_, a)| a.iter().any(|a| *a != 0.0))
             .peekable();
         let mut chosen = Vec::new();
-        let mut parts = Vec::new();
-        let mut made = Vec::new();
+        let mut parts = buffers.empty(most * to);
+        let mut made = buffers.zeros(most * columns);
         while places.peek().is_some() {
             chosen.clear();
             chosen.extend(places.by_ref().take(places_at_once));
@@ -112,19 +149,31 @@ impl Conv {
                 for (_, a) in &chosen {
                     parts.extend_from_slice(&a[group * to..(group + 1) * to]);
                 }
-                made.resize(chosen.len() * columns, 0.0);
-                gemm::product(&parts, weights, shape, &mut made);
-                for ((place, _), made) in chosen.iter().zip(made.chunks_exact(columns)) {
-                    let (row, position) = (place / positions, place % positions);
-                    let within = [position / block.size[1], position % block.size[1]];
-                    self.scatter(block.origins[row], within, made, group, row, &mut result);
-                }
+                let made = &mut made[..chosen.len() * columns];
+                gemm::product(&parts, weights, shape, made);
+                ARCH.dispatch(Scatter {
+                    conv: self,
+                    block: &block,
+                    places: &chosen,
+                    made,
+                    group,
+                    result: &mut result,
+                });
             }
+        }
+        drop(chosen);
+        for data in [parts, made, block.data] {
+            buffers.give(data);
         }
         result
     }
 
     /// Adds what one position of a row's window makes to where it belongs.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
     fn scatter(
         &self,
         origin: [isize; 2],
@@ -147,28 +196,32 @@ impl Conv {
         let [top, left] = result.origins[row];
         let width = result.size[1];
         let data = &mut result.data;
-        window.tap_runs(place, |tap, count, [y, x]| {
-            let position = (y - top) as usize * width + (x - left) as usize;
-            if self.groups == 1 {
-                let to = start + position * channels;
-                let made = &made[tap * from..(tap + count) * from];
-                for (to, made) in data[to..to + count * from].iter_mut().zip(made) {
-                    *to += made;
+        window.tap_runs(
+            place,
+            #[inline(always)]
+            |tap, count, [y, x]| {
+                let position = (y - top) as usize * width + (x - left) as usize;
+                if self.groups == 1 {
+                    let to = start + position * channels;
+                    let made = &made[tap * from..(tap + count) * from];
+                    for (to, made) in data[to..to + count * from].iter_mut().zip(made) {
+                        *to += made;
+                    }
+                    return;
                 }
-                return;
-            }
-            for i in 0..count {
-                let to = start + (position + i) * channels + group * from;
-                let made = &made[(tap + i) * from..(tap + i + 1) * from];
-                for (to, made) in data[to..to + from].iter_mut().zip(made) {
-                    *to += made;
+                for i in 0..count {
+                    let to = start + (position + i) * channels + group * from;
+                    let made = &made[(tap + i) * from..(tap + i + 1) * from];
+                    for (to, made) in data[to..to + from].iter_mut().zip(made) {
+                        *to += made;
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Rows of the weights, where all channels are one group.
-    pub(crate) fn unit_rows(&self, units: &[(usize, f64)]) -> Option<Block> {
+    pub(crate) fn unit_rows(&self, units: &[(usize, f64)], buffers: &mut Buffers) -> Option<Block> {
         if self.groups != 1 {
             return None;
         }
@@ -185,7 +238,8 @@ impl Conv {
         });
         let places: Vec<[isize; 2]> = places.collect();
         let origins = places.iter().map(|&place| window.origin(place, size));
-        let mut block = Block::zeros(size, window.input.channels, origins.collect());
+        let origins = origins.collect();
+        let mut block = Block::zeros(size, window.input.channels, origins, buffers);
         let columns = window.taps() * window.input.channels;
         let mut signed = vec![0.0; columns];
         for (row, (&(index, factor), &place)) in units.iter().zip(&places).enumerate() {

@@ -2,6 +2,7 @@
 
 use super::Part;
 use crate::block::Block;
+use crate::buffers::Buffers;
 use crate::gemm;
 use crate::layout::Layout;
 use crate::rounding::{abs_dot, dot};
@@ -55,15 +56,16 @@ impl Dense {
         y
     }
 
-    pub(crate) fn backward(&self, block: &Block) -> Block {
-        let mut data = vec![0.0; block.rows() * self.inputs];
+    pub(crate) fn backward(&self, block: Block, buffers: &mut Buffers) -> Block {
+        let mut data = buffers.zeros(block.rows() * self.inputs);
         let shape = [self.outputs(), self.inputs];
         gemm::product(&block.data, &self.weights, shape, &mut data);
+        buffers.give(block.data);
         Block::dense(Layout::flat(self.inputs), data)
     }
 
-    pub(crate) fn unit_rows(&self, units: &[(usize, f64)]) -> Block {
-        let mut data = Vec::with_capacity(units.len() * self.inputs);
+    pub(crate) fn unit_rows(&self, units: &[(usize, f64)], buffers: &mut Buffers) -> Block {
+        let mut data = buffers.empty(units.len() * self.inputs);
         for &(index, factor) in units {
             let row = &self.weights[index * self.inputs..(index + 1) * self.inputs];
             data.extend(row.iter().map(|w| w * factor));

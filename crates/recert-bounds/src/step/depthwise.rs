@@ -2,6 +2,7 @@
 
 use super::{Part, Window};
 use crate::block::Block;
+use crate::buffers::Buffers;
 
 /// One kernel a channel: weight `[i, j, c]` lies at `[i][j][c]`.
 #[derive(Debug, Clone)]
@@ -47,13 +48,13 @@ impl Depthwise {
         y
     }
 
-    pub(crate) fn backward(&self, block: &Block) -> Block {
+    pub(crate) fn backward(&self, block: Block, buffers: &mut Buffers) -> Block {
         let window = &self.window;
         let channels = window.input.channels;
         let size = window.reached(block.size);
         let origins = block.origins.iter();
         let origins = origins.map(|&origin| window.origin(origin, size)).collect();
-        let mut result = Block::zeros(size, channels, origins);
+        let mut result = Block::zeros(size, channels, origins, buffers);
         let length = result.row_len();
         let output = window.output;
         block.runs(output, |row, from, to| {
@@ -75,6 +76,7 @@ impl Depthwise {
                 });
             }
         });
+        buffers.give(block.data);
         result
     }
 }

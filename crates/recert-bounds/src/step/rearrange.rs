@@ -1,6 +1,12 @@
 //! Elements that are moved, left out, repeated, or put beside constants.
 
+mod shift;
+
+use std::collections::HashMap;
+
+use self::shift::Shift;
 use crate::block::Block;
+use crate::buffers::Buffers;
 use crate::layout::Layout;
 
 /// Each element of the output is an element of an input, or a constant.
@@ -15,11 +21,45 @@ pub(crate) struct Rearrange {
     pub(crate) constants: Vec<f64>,
     /// How often at most an element of the inputs is taken.
     pub(crate) repeats: usize,
+    /// For each input how the output's positions and channels lie in it, where that is all that
+    /// there is to say; else empty.
+    shifts: Vec<Shift>,
 }
 
 impl Rearrange {
     /// No source: a constant.
     pub(crate) const CONSTANT: u32 = u32::MAX;
+
+    /// Elements of inputs, by their places when the inputs are laid end to end.
+    pub(crate) fn new(
+        inputs: Vec<Layout>,
+        output: Layout,
+        sources: Vec<u32>,
+        constants: Vec<f64>,
+    ) -> Self {
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        for &source in sources.iter().filter(|&&s| s != Self::CONSTANT) {
+            *counts.entry(source).or_default() += 1;
+        }
+        let shifts = Shift::of_all(&inputs, output, &sources).unwrap_or_default();
+        Self {
+            inputs,
+            output,
+            sources,
+            constants,
+            repeats: counts.into_values().max().unwrap_or(0),
+            shifts,
+        }
+    }
+
+    /// The size of the windows of an input that windows of the output depend on.
+    pub(crate) fn reached(&self, input: usize, size: [usize; 2]) -> [usize; 2] {
+        let layout = self.inputs[input];
+        match self.shifts.get(input) {
+            Some(shift) => shift.reached(size, layout),
+            None => [layout.height, layout.width],
+        }
+    }
 
     /// Where each input begins among all.
     fn starts(&self) -> Vec<usize> {
@@ -40,6 +80,16 @@ impl Rearrange {
         let starts = self.starts();
         let mut made = Vec::with_capacity(rows * self.output.len());
         for row in 0..rows {
+            if let [input] = inputs {
+                let x = &input[row * self.inputs[0].len()..];
+                let elements = self.sources.iter().zip(&self.constants);
+                made.extend(elements.map(|(&source, &constant)| match source {
+                    Self::CONSTANT if constants => constant,
+                    Self::CONSTANT => 0.0,
+                    source => x[source as usize],
+                }));
+                continue;
+            }
             for (&source, constant) in self.sources.iter().zip(&self.constants) {
                 if source == Self::CONSTANT {
                     made.push(if constants { *constant } else { 0.0 });
@@ -55,25 +105,40 @@ impl Rearrange {
     }
 
     /// Coefficients over each input, of coefficients over the output.
-    pub(crate) fn backward(&self, block: Block) -> Vec<Block> {
-        let block = block.into_dense(self.output);
-        if let [input] = self.inputs[..]
-            && self.is_identity()
-        {
-            return vec![Block::dense(input, block.data)];
+    pub(crate) fn backward(&self, block: Block, buffers: &mut Buffers) -> Vec<Block> {
+        if self.is_identity() {
+            let block = block.into_dense(self.output, buffers);
+            return vec![Block::dense(self.inputs[0], block.data)];
         }
+        if self.shifts.is_empty() {
+            let block = block.into_dense(self.output, buffers);
+            let blocks = self.scattered(&block, buffers);
+            buffers.give(block.data);
+            blocks
+        } else {
+            let parts = self.shifts.iter().zip(&self.inputs);
+            let parts = parts.map(|(shift, &input)| {
+                let mut part = shift.windows(&block, input, buffers);
+                shift.copy(&block, self.output, input, &mut part);
+                part
+            });
+            let blocks = parts.collect();
+            buffers.give(block.data);
+            blocks
+        }
+    }
+
+    /// Coefficients over each input, of dense ones, element by element.
+    fn scattered(&self, block: &Block, buffers: &mut Buffers) -> Vec<Block> {
         let starts = self.starts();
         let total: usize = self.inputs.iter().map(|layout| layout.len()).sum();
         let rows = block.rows();
         let mut blocks: Vec<Block> = (self.inputs.iter())
-            .map(|&layout| Block::dense(layout, vec![0.0; rows * layout.len()]))
+            .map(|&layout| Block::dense(layout, buffers.zeros(rows * layout.len())))
             .collect();
-        let mut whole = vec![0.0; total];
-        for (row, coefficients) in block
-            .data
-            .chunks_exact(self.output.len().max(1))
-            .enumerate()
-        {
+        let mut whole = buffers.zeros(total);
+        let length = self.output.len().max(1);
+        for (row, coefficients) in block.data.chunks_exact(length).enumerate() {
             whole.fill(0.0);
             for (&source, a) in self.sources.iter().zip(coefficients) {
                 if source != Self::CONSTANT {
@@ -86,6 +151,7 @@ impl Rearrange {
                     .copy_from_slice(&whole[start..start + length]);
             }
         }
+        buffers.give(whole);
         blocks
     }
 

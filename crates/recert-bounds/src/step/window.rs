@@ -72,6 +72,11 @@ impl Window {
     /// The runs of taps of the output position `(y, x)`, along the last axis, that lie side by
     /// side in the input and within the image: the first tap's number, how many, and the
     /// position `(y, x)` of the first.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
     pub(crate) fn tap_runs(
         &self,
         [y, x]: [isize; 2],

@@ -1,6 +1,7 @@
 //! What bounds do not depend on, and how they change with the region.
 
 use recert_bounds::{Linear, Network, Options, Region, Slopes, crown, interval, lower};
+use recert_graph::stored::from_i64;
 use recert_graph::testing::{Net, ints};
 use recert_testing::test;
 
@@ -45,6 +46,42 @@ pub(crate) fn residual() -> Network {
     Network::new(&graph(&net)).unwrap()
 }
 
+/// A residual network whose shortcut is a slice with padded channels, before a pooling.
+fn shortcut() -> Network {
+    let net = Net::new(13)
+        .input("x", &[1, 2, 8, 8])
+        .noise("w1", &[4, 2, 3, 3])
+        .noise("w2", &[6, 4, 3, 3])
+        .noise("w4", &[24, 5])
+        .tensor(from_i64("starts", &[2], &[0, 0]))
+        .tensor(from_i64("ends", &[2], &[8, 8]))
+        .tensor(from_i64("axes", &[2], &[2, 3]))
+        .tensor(from_i64("steps", &[2], &[2, 2]))
+        .tensor(from_i64("pads", &[8], &[0, 1, 0, 0, 0, 1, 0, 0]))
+        .node_with("Conv", &["x", "w1"], "c1", vec![ints("pads", &[1; 4])])
+        .node("Relu", &["c1"], "r1")
+        .node("Slice", &["r1", "starts", "ends", "axes", "steps"], "s")
+        .node("Pad", &["s", "pads"], "p")
+        .node_with(
+            "Conv",
+            &["r1", "w2"],
+            "c2",
+            vec![ints("pads", &[1; 4]), ints("strides", &[2, 2])],
+        )
+        .node("Add", &["c2", "p"], "a")
+        .node("Relu", &["a"], "r2")
+        .node_with(
+            "MaxPool",
+            &["r2"],
+            "m",
+            vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])],
+        )
+        .node("Flatten", &["m"], "f")
+        .node("Gemm", &["f", "w4"], "y")
+        .output("y", &[1, 5]);
+    Network::new(&graph(&net)).unwrap()
+}
+
 pub(crate) fn ball(network: &Network, seed: u64, radius: f64) -> Region {
     let mut random = Random::new(seed);
     let image: Vec<f64> = (0..network.inputs()).map(|_| random.unit()).collect();
@@ -53,22 +90,24 @@ pub(crate) fn ball(network: &Network, seed: u64, radius: f64) -> Region {
 
 test!(blocks_and_threads_change_no_bit);
 fn blocks_and_threads_change_no_bit() {
-    let network = residual();
-    let region = ball(&network, 4, 0.05);
-    let rows = both(network.outputs());
-    let whole = Options::default();
-    let bounds = crown(&network, &region, whole).unwrap();
-    let slopes = Slopes::default();
-    let margins = lower(&network, &region, &bounds, &rows, &slopes, whole).unwrap();
-    // A row of the widest value takes 6 * 49 * 4 numbers.
-    for (rows_at_once, threads) in [(1, 1), (2, 1), (3, 2), (7, 3), (50, 2)] {
-        let options = Options {
-            memory: 6 * 49 * 4 * 8 * rows_at_once * threads,
-            threads,
-        };
-        assert_eq!(crown(&network, &region, options).unwrap(), bounds);
-        let again = lower(&network, &region, &bounds, &rows, &slopes, options).unwrap();
-        assert_eq!(again, margins);
+    // The widest values have 6 * 49 and 4 * 64 elements, and a row takes four times as many.
+    for (network, widest) in [(residual(), 6 * 49), (shortcut(), 4 * 64)] {
+        let region = ball(&network, 4, 0.05);
+        let rows = both(network.outputs());
+        let whole = Options::default();
+        let bounds = crown(&network, &region, whole).unwrap();
+        let slopes = Slopes::default();
+        let margins = lower(&network, &region, &bounds, &rows, &slopes, whole).unwrap();
+        assert!(margins.iter().all(|margin| margin.is_finite()));
+        for (rows_at_once, threads) in [(1, 1), (2, 1), (3, 2), (7, 3), (50, 2)] {
+            let options = Options {
+                memory: widest * 4 * 8 * rows_at_once * threads,
+                threads,
+            };
+            assert_eq!(crown(&network, &region, options).unwrap(), bounds);
+            let again = lower(&network, &region, &bounds, &rows, &slopes, options).unwrap();
+            assert_eq!(again, margins);
+        }
     }
 }
 
