@@ -4,11 +4,11 @@
 
 METHOD is ibp, crown, alpha-N or alpha-all-N: alpha-CROWN with N steps on the last
 layer's slopes (its default), or on those of the intermediate bounds as well. One
-image a call and one thread, as recert is measured; the clock runs over the call
+image a call and one thread, as recert is measured; the clocks run over the call
 that bounds, not over building the bounded module, nor over the network's own answer.
 
-OUT has a row for every image: image, label, answer, method, verdict, seconds,
-and the lower bound of z[label] - z[j] for every class j, empty for the label itself.
+OUT has a row for every image: image, label, answer, method, verdict, seconds by the clock,
+seconds of processor time (user and system), and the lower bound of z[label] - z[j] for every class j, empty for the label itself.
 An image whose answer is wrong has the verdict `wrong` and no bounds. The last line,
 `# loaded`, has what the process held at most before it bounded anything, in MiB: Python,
 PyTorch and the network.
@@ -109,7 +109,7 @@ def rows(case, method, pixels, labels, start, net, dtype):
             logits = net((x - mean) / std)[0]
         answer = int(logits.argmax())
         if answer != label:
-            yield i, label, answer, "wrong", 0.0, []
+            yield i, label, answer, "wrong", [0.0, 0.0], []
             continue
         lower = ((x - case.radius()).clamp(0, 1) - mean) / std
         upper = ((x + case.radius()).clamp(0, 1) - mean) / std
@@ -117,7 +117,7 @@ def rows(case, method, pixels, labels, start, net, dtype):
         margins = torch.zeros((1, len(rows), len(logits)), dtype=dtype)
         margins[0, :, label] = 1
         margins[0, range(len(rows)), rows] = -1
-        began = time.perf_counter()
+        began = [time.perf_counter(), time.process_time()]
         ball = PerturbationLpNorm(norm=np.inf, x_L=lower, x_U=upper)
         input = BoundedTensor((x - mean) / std, ball)
         if alpha:
@@ -135,7 +135,8 @@ def rows(case, method, pixels, labels, start, net, dtype):
                 bound, _ = bounded.compute_bounds(
                     x=(input,), C=margins, method=method.upper(), bound_upper=False
                 )
-        seconds = time.perf_counter() - began
+        ended = [time.perf_counter(), time.process_time()]
+        seconds = [end - begin for begin, end in zip(began, ended)]
         bound = bound[0].detach().tolist()
         verdict = "verified" if all(b > 0 for b in bound) else "unknown"
         yield i, label, answer, verdict, seconds, dict(zip(rows, bound))
@@ -161,12 +162,12 @@ def main():
     loaded = peak()
     with open(args.out, "w") as out:
         classes = 10
-        print("image", "label", "answer", "method", "verdict", "seconds", *(f"m{j}" for j in range(classes)), sep="\t", file=out)
+        print("image", "label", "answer", "method", "verdict", "seconds", "cpu", *(f"m{j}" for j in range(classes)), sep="\t", file=out)
         for i, label, answer, verdict, seconds, bound in rows(
             case, args.method, pixels[args.start : end], labels[args.start : end], args.start, net, dtype
         ):
             margins = (f"{bound[j]:.9g}" if j in bound else "" for j in range(classes))
-            print(i, label, answer, args.method, verdict, f"{seconds:.6f}", *margins, sep="\t", file=out)
+            print(i, label, answer, args.method, verdict, *(f"{s:.6f}" for s in seconds), *margins, sep="\t", file=out)
         print(f"# loaded\t{loaded:.1f}", file=out)
 
 

@@ -10,7 +10,7 @@
 # the commit measured is in results/machine.json. Needs ../shared beside the
 # repository, Rust and Python 3.10 or later. About 40 minutes of one core; these
 # change how long:
-#   CASES="profit_colt ..." ROUNDS=4 IMAGES=10 (a round) COMPARE=1
+#   CASES="profit_colt ..." ROUNDS=4 IMAGES=10 (a round) ALPHA_ROUNDS=4 COMPARE=1
 # ROUNDS=0 leaves out the measuring in turns, COMPARE=0 the comparison of all bounds in float64.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

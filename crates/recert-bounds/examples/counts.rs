@@ -9,7 +9,8 @@
 //! intervals), `alpha-crown` (slopes of the margins alone), `alpha-crown-all`
 //! (intermediate bounds too) or `complete` (branch and bound, 60 seconds an image); EPS a number or a fraction, the radius
 //! of an L-inf ball in units of pixels in [0, 1]; `relu` appends a ReLU to the network. The columns
-//! are image, label, answer, method, verdict, seconds, and the lower bound of each margin.
+//! are image, label, answer, method, verdict, seconds by the clock and of processor time (user and
+//! system, all threads), and the lower bound of each margin.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use recert_bounds::{
 };
 use recert_data::{DataSpec, Dataset};
 use recert_graph::{Builder, Model};
+use rustix::time::{ClockId, clock_gettime};
 
 struct Arguments {
     network: Network,
@@ -38,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let classes = network.outputs();
     let margins: Vec<String> = (0..classes).map(|class| format!("m{class}")).collect();
     println!(
-        "image\tlabel\tanswer\tmethod\tverdict\tseconds\t{}",
+        "image\tlabel\tanswer\tmethod\tverdict\tseconds\tcpu\t{}",
         margins.join("\t")
     );
     let mut counts = [0; 3];
@@ -51,18 +53,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         let answer = outputs.iter().position(|&y| y == largest).unwrap_or(0);
         print!("{i}\t{label}\t{answer}\t{}", arguments.method);
         if answer != label {
-            println!("\twrong\t0{}", "\t".repeat(classes));
+            println!("\twrong\t0\t0{}", "\t".repeat(classes));
             continue;
         }
         counts[0] += 1;
         let property = Property::label(classes, label)?;
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), processor_seconds());
         let bounds = bounded(&arguments, &pixels, &property)?;
-        let seconds = begun.elapsed().as_secs_f64();
+        let (seconds, cpu) = (begun.elapsed().as_secs_f64(), processor_seconds() - before);
         let verified = property.verified(&bounds);
         counts[if verified { 1 } else { 2 }] += 1;
         let verdict = if verified { "verified" } else { "unknown" };
-        print!("\t{verdict}\t{seconds:.6}");
+        print!("\t{verdict}\t{seconds:.6}\t{cpu:.6}");
         let mut bounds = bounds.iter();
         for class in 0..classes {
             // There is no margin of the label over itself.
@@ -76,6 +78,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [right, verified, unknown] = counts;
     eprintln!("{right} classified rightly, {verified} verified, {unknown} unknown");
     Ok(())
+}
+
+/// The processor time that this process has taken.
+fn processor_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 /// Lower bounds of the margins.
