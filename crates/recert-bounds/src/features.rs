@@ -121,12 +121,11 @@ impl<'a> Proof<'a> {
         options: Options,
     ) -> Result<Self> {
         let hidden = network.hidden();
-        let relaxation = match method {
-            Method::Interval => Relaxation::of_bounds(hidden, region, &interval(hidden, region)?)?,
-            _ => {
-                let intersect = method != Method::CrownAlone;
-                crown_relaxation(hidden, region, None, intersect, options)?.0
-            }
+        let relaxation = if method == Method::Interval {
+            Relaxation::of_bounds(hidden, region, &interval(hidden, region)?)?
+        } else {
+            let intersect = method != Method::CrownAlone;
+            crown_relaxation(hidden, region, None, intersect, options)?.0
         };
         let mut proof = Self {
             relaxation,
