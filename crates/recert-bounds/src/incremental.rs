@@ -19,6 +19,7 @@
 //! OOPSLA 2022 (FANC); bounds of differences to [ReluDiff](https://doi.org/10.1145/3377811.3380337).
 
 mod difference;
+mod recorded;
 
 use self::difference::{Difference, difference, of_rows};
 use crate::bounds::Bounds;
@@ -31,6 +32,8 @@ use crate::region::Region;
 use crate::relaxation::Relaxation;
 use crate::slopes::Slopes;
 
+pub use self::recorded::recorded;
+
 /// What an earlier verification found out about a network on a region.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
@@ -42,6 +45,16 @@ pub struct Known<'a> {
     pub lower: &'a [f64],
     /// The slopes that these were found with; they are tried first for the changed network.
     pub slopes: &'a Slopes,
+}
+
+impl Network {
+    /// Checks that another network has the same layers but for their numbers, as [`transfer`] needs.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Argument`] with the first node that differs.
+    pub fn check_same_layers(&self, other: &Self) -> Result<()> {
+        difference::comparable(self, other)
+    }
 }
 
 /// What of the known bounds was enough, or was tried last.

@@ -98,7 +98,7 @@ pub use crown::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use family::Within;
-pub use incremental::{Known, Reuse, Transferred, transfer};
+pub use incremental::{Known, Reuse, Transferred, recorded, transfer};
 pub use network::{Activation, Network};
 pub use options::Options;
 pub use property::{Constraint, Property, Rows};

@@ -33,6 +33,8 @@ pub(crate) struct Run {
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
     pub(crate) classes: u64,
+    /// In hexadecimal.
+    pub(crate) sha256: String,
 }
 
 /// The outcome of selection samples.
@@ -319,7 +321,9 @@ fn network(fields: &mut Fields<'_>) -> Option<(i64, Network)> {
     fields.integer("batch_invariant", 0..=1);
     fields.text_or_null("note");
     let classes = fields.integer("classes", 1..=u64::from(INVALID));
-    Some((id? as i64, Network { classes: classes? }))
+    let sha256 = fields.text("sha256")?.to_owned();
+    let classes = classes?;
+    Some((id? as i64, Network { classes, sha256 }))
 }
 
 /// What identifies a network, if its row is valid.

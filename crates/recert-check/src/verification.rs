@@ -35,6 +35,8 @@ pub struct VerificationSummary {
     pub unknown: u64,
     /// What `verified` states of each, in words.
     pub statement: String,
+    /// Whether that is conditional on bounds which the ledger records of another network.
+    pub assumes: bool,
 }
 
 /// What `effort` holds.
@@ -47,8 +49,18 @@ struct Effort {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cells: Option<u64>,
     complete: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<Origin>,
     slope_steps: u32,
     timeout: Option<f64>,
+}
+
+/// What `effort` holds of the network that was begun from.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Origin {
+    bounds: String,
+    network: String,
 }
 
 /// What `specification` holds of a distance.
@@ -57,6 +69,8 @@ struct Effort {
 struct Distance {
     eps: String,
     radius: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weights: Option<String>,
 }
 
 /// What it holds of a VNN-LIB file.
@@ -116,10 +130,10 @@ fn verification(fields: &mut Fields<'_>, tables: &Tables) -> Option<Verification
     }
     let method = fields.nonempty_text("method")?.to_owned();
     let kind = fields.nonempty_text("kind")?.to_owned();
-    if let Some(effort) = json::<Effort>(fields, "effort")
-        && effort
-            .timeout
-            .is_some_and(|timeout| !(timeout > 0.0 && timeout.is_finite()))
+    let effort = json::<Effort>(fields, "effort")?;
+    if effort
+        .timeout
+        .is_some_and(|timeout| !(timeout > 0.0 && timeout.is_finite()))
     {
         fields.wrong(
             "effort",
@@ -127,6 +141,7 @@ fn verification(fields: &mut Fields<'_>, tables: &Tables) -> Option<Verification
             "seconds above 0, or null",
         );
     }
+    let condition = condition(fields, tables, effort.from.as_ref())?;
     let by = "by the network as its file states it, with preprocessing, in real arithmetic";
     let (specification, derived) = match kind.as_str() {
         "linf" | "l2" => {
@@ -146,10 +161,24 @@ fn verification(fields: &mut Fields<'_>, tables: &Tables) -> Option<Verification
             } else {
                 format!("at a Euclidean distance of at most {eps} from the input")
             };
+            let (by, weights) = match &distance.weights {
+                None => (by.to_owned(), String::new()),
+                Some(step) => {
+                    if !is_step(step) {
+                        let derived = "int8, int8-layer, bf16, fp16 or a number from 0 on";
+                        fields.wrong("specification", format!("weights {step}"), derived);
+                    }
+                    let of = by.trim_start_matches("by ");
+                    let by = format!(
+                        "by every network whose weights are within {step} of those of {of}"
+                    );
+                    (by, format!(", weights within {step}"))
+                }
+            };
             let derived = format!(
                 "every image with pixels in [0, 1] {images} has the class of the result, {by}"
             );
-            (distance.eps, derived)
+            (distance.eps + &weights, derived)
         }
         "vnnlib" => {
             let file = json::<File>(fields, "specification")?.file;
@@ -174,6 +203,7 @@ fn verification(fields: &mut Fields<'_>, tables: &Tables) -> Option<Verification
             return None;
         }
     };
+    let derived = derived + &condition;
     let statement = fields.text("statement")?;
     if statement != derived {
         fields.wrong("statement", statement, &derived);
@@ -187,7 +217,40 @@ fn verification(fields: &mut Fields<'_>, tables: &Tables) -> Option<Verification
         falsified: 0,
         unknown: 0,
         statement: derived,
+        assumes: !condition.is_empty(),
     })
+}
+
+/// The words that end a statement where the bounds of another network are assumed. That network
+/// has to be one of the ledger.
+fn condition(fields: &mut Fields<'_>, tables: &Tables, from: Option<&Origin>) -> Option<String> {
+    let Some(Origin { bounds, network }) = from else {
+        return Some(String::new());
+    };
+    if !tables
+        .networks
+        .values()
+        .any(|known| known.sha256 == *network)
+    {
+        let derived = "the SHA-256 of a network of the ledger";
+        fields.wrong("effort", format!("a start from {network}"), derived);
+    }
+    match bounds.as_str() {
+        "unused" => Some(String::new()),
+        "assumed" => Some(format!(
+            ", if the bounds that this ledger records of the network with SHA-256 {network} hold"
+        )),
+        other => {
+            fields.wrong("effort", format!("bounds {other}"), "unused or assumed");
+            None
+        }
+    }
+}
+
+/// Whether a text is how far weights may be from a file's.
+fn is_step(text: &str) -> bool {
+    let number = |number: f64| number >= 0.0 && number.is_finite();
+    ["int8", "int8-layer", "bf16", "fp16"].contains(&text) || text.parse().is_ok_and(number)
 }
 
 /// Checks a result, and returns its verdict.
@@ -219,6 +282,10 @@ fn result<'a>(
     fields.integer("micros", 0..=i64::MAX as u64);
     fields.integer("branches", 0..=i64::MAX as u64)?;
     let decided_by = fields.nonempty_text("decided_by")?;
+    if decided_by.starts_with("transfer-") && !summary.assumes {
+        let derived = "a method that uses no other network's bounds, as the verification states";
+        fields.wrong("decided_by", decided_by, derived);
+    }
     let margin = match row.get("margin") {
         Value::Null => None,
         Value::Real(margin) => Some(*margin),

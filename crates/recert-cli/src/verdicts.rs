@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use recert::job::{
-    Event, Events, Input, Outcome, Verdict, Verification, VerificationResult, VerifyPass,
+    Event, Events, Input, Outcome, Saved, Verdict, Verification, VerificationResult, VerifyPass,
 };
 use recert::ledger::Specification;
 use recert::num::format_down;
@@ -44,6 +44,8 @@ pub(crate) struct Verdicts<'a> {
     /// Channels, height and width of counterexamples.
     shape: [usize; 3],
     failure: Option<Failure>,
+    /// What the new results cost beside the original's.
+    saved: Option<Saved>,
 }
 
 impl<'a> Verdicts<'a> {
@@ -64,6 +66,7 @@ impl<'a> Verdicts<'a> {
             headed: false,
             shape: [0; 3],
             failure: None,
+            saved: None,
         })
     }
 
@@ -86,14 +89,29 @@ impl<'a> Verdicts<'a> {
                 "answered_wrongly": self.wrong,
                 "seconds": self.begun.elapsed().as_secs_f64(),
             }});
+            let mut sums = sums;
+            if let Some(saved) = &self.saved {
+                sums["summary"]["from"] = json!({
+                    "inputs": saved.inputs,
+                    "transferred": saved.transferred,
+                    "rows": saved.rows,
+                    "seconds": saved.time.as_secs_f64(),
+                    "original_seconds": saved.original_time.as_secs_f64(),
+                });
+            }
             print(&format!("{sums}\n"))?;
         }
         if !self.args.quiet {
             terminal::say!("{}", self.summary(outcome));
+            if let Some(saved) = self.saved.filter(|saved| saved.inputs > 0) {
+                terminal::say!("{}", cost(&saved));
+            }
         }
         match outcome {
             Outcome::Finished => Ok(()),
-            Outcome::Stopped if self.args.ledger.is_some() => Err(Failure::interrupted()),
+            Outcome::Stopped if self.args.ledger.is_some() || self.args.from.is_some() => {
+                Err(Failure::interrupted())
+            }
             Outcome::Stopped => Err(Failure::interrupted_without_ledger()),
         }
     }
@@ -137,6 +155,10 @@ impl<'a> Verdicts<'a> {
         self.words = match (&self.args.data, self.args.vnnlib.as_ref()) {
             (Some(data), None) => format!(
                 "{} of {data} at {specification} by {method}",
+                terminal::count(self.tasks, things)
+            ),
+            (None, None) => format!(
+                "{} of the ledger at {specification} by {method}",
                 terminal::count(self.tasks, things)
             ),
             _ => format!("{} by {method}", terminal::count(self.tasks, things)),
@@ -240,6 +262,7 @@ impl Events for Verdicts<'_> {
                 input,
                 result,
             } => self.verified(verification, input, result),
+            Event::Saved(saved) => self.saved = Some(saved),
             Event::VerifyEnded { .. } => self.bar.finish_and_clear(),
             _ => {}
         }
@@ -254,6 +277,19 @@ impl Events for Verdicts<'_> {
 fn file_of(verification: &Verification) -> String {
     let words = verification.specification.to_string();
     words.trim_start_matches("vnnlib ").to_owned()
+}
+
+/// What results cost beside those that they were begun from.
+fn cost(saved: &Saved) -> String {
+    format!(
+        "of {}, {} decided by a transfer of bounds, {} carried backwards for that; {:.3} s of work, \
+         {:.3} s by the original",
+        terminal::count(saved.inputs, "new result"),
+        saved.transferred,
+        terminal::count(usize::try_from(saved.rows).unwrap_or(usize::MAX), "row"),
+        saved.time.as_secs_f64(),
+        saved.original_time.as_secs_f64(),
+    )
 }
 
 /// A class, or a dash.

@@ -116,6 +116,7 @@ fn verification() -> Verification {
     let distance = Distance {
         eps: "2/255".into(),
         radius: 2.0 / 255.0,
+        weights: None,
     };
     let effort = Effort {
         attack_steps: 0,
@@ -125,6 +126,7 @@ fn verification() -> Verification {
         slope_steps: 0,
         complete: false,
         timeout: None,
+        from: None,
     };
     Verification::new(Specification::Linf(distance), "crown", effort)
 }

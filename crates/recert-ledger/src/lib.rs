@@ -73,14 +73,12 @@ pub use ledger::{
     Block, Blocks, Forgotten, Glance, Ledger, NewAnswers, Seal, Series, Snapshot, StoredBytes, raw,
 };
 pub use positions::Positions;
-pub use proof::{
-    CellMethod, NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit, ProvedCell,
-    TransformProof,
-};
+pub use proof::{KnownBounds, NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit};
 pub use records::{
     Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 pub use schema::SCHEMA_VERSION;
 pub use verification::{
-    Distance, Effort, Specification, Verdict, Verification, VerificationId, VerificationResult,
+    Distance, Effort, KnownUse, Origin, Specification, Verdict, Verification, VerificationId,
+    VerificationResult,
 };

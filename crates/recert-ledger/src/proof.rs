@@ -9,18 +9,19 @@
 //! from the low end of each byte), and for each neuron of state 2 its lower and its upper
 //! bound; the number of leaves; for each, the number of its splits, each with layer, neuron
 //! and side (a byte, 1 for the side above 0), and the number of its rows, each with its number,
-//! its slopes and its multipliers; then a CRC-32 of all that. Whole numbers are LEB128. A list
-//! of numbers is its length, a byte (4 or 8), and the numbers as floats of so many bytes,
-//! little-endian: 4 where that is exact for all of them.
+//! its slopes and its multipliers; in version 2, what [`KnownBounds`] holds: the margins, and
+//! for each layer the bounds of its neurons of state 0 and 1, lower and upper in turn, as
+//! float32; then a CRC-32 of all that. Whole numbers are LEB128. A list of numbers is its
+//! length, a byte (4 or 8), and the numbers as floats of so many bytes, little-endian: 4 where
+//! that is exact for all of them.
 
 mod transform;
 
 use crate::codes::{put, take};
 
-pub use transform::{CellMethod, ProvedCell, TransformProof};
-
-/// The format's version, the first byte of every blob.
+/// The first byte of every blob: the format's version, without and with [`KnownBounds`].
 const VERSION: u8 = 1;
+const VERSION_WITH_KNOWN: u8 = 2;
 
 /// Bounds on neurons, and how each margin follows from them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +31,18 @@ pub struct Proof {
     /// The subproblems whose bounds prove the result: one without branch and bound. None where
     /// nothing beyond the layers is needed.
     pub leaves: Vec<ProofLeaf>,
+    /// What only another network's verification has a use for.
+    pub known: Option<KnownBounds>,
+}
+
+/// Bounds that no checking of a result needs, and a changed network's verification begins from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KnownBounds {
+    /// Lower bounds of the specification's rows on the whole region.
+    pub margins: Vec<f64>,
+    /// For each of [`Proof::layers`], bounds of the neurons that do not cross 0, in order;
+    /// float32 in the blob, rounded outward.
+    pub stable: Vec<Vec<NeuronBounds>>,
 }
 
 /// Bounds on the inputs of one non-linear step.
@@ -113,11 +126,16 @@ impl Proof {
     /// use recert_ledger::{NeuronBounds, Proof, ProofLayer};
     ///
     /// let bounds = vec![NeuronBounds::ACTIVE, NeuronBounds { lower: -0.5, upper: 0.25 }];
-    /// let proof = Proof { layers: vec![ProofLayer { activation: 0, bounds }], leaves: Vec::new() };
+    /// let layers = vec![ProofLayer { activation: 0, bounds }];
+    /// let proof = Proof { layers, ..Proof::default() };
     /// assert_eq!(Proof::decode(&proof.encode()), Ok(proof));
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let mut blob = vec![VERSION];
+        let version = match self.known {
+            Some(_) => VERSION_WITH_KNOWN,
+            None => VERSION,
+        };
+        let mut blob = vec![version];
         put(&mut blob, self.layers.len() as u64);
         for layer in &self.layers {
             put(&mut blob, layer.activation.into());
@@ -146,6 +164,17 @@ impl Proof {
                 put_numbers(&mut blob, &row.multipliers);
             }
         }
+        if let Some(known) = &self.known {
+            put_numbers(&mut blob, &known.margins);
+            put(&mut blob, known.stable.len() as u64);
+            for layer in &known.stable {
+                put(&mut blob, layer.len() as u64);
+                for bounds in layer {
+                    blob.extend(short_below(bounds.lower).to_le_bytes());
+                    blob.extend((-short_below(-bounds.upper)).to_le_bytes());
+                }
+            }
+        }
         blob.extend(crc32fast::hash(&blob).to_le_bytes());
         blob
     }
@@ -161,18 +190,94 @@ impl Proof {
         }
         let rest = &mut rest;
         let version = byte(rest)?;
-        if version != VERSION {
-            return Err(format!("has version {version}, not {VERSION}"));
+        if ![VERSION, VERSION_WITH_KNOWN].contains(&version) {
+            return Err(format!(
+                "has version {version}, not {VERSION} or {VERSION_WITH_KNOWN}"
+            ));
         }
         let layers = (0..take(rest)?).map(|_| layer(rest));
-        let layers = layers.collect::<Result<_, _>>()?;
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let leaves = (0..take(rest)?).map(|_| leaf(rest));
         let leaves = leaves.collect::<Result<_, _>>()?;
+        let known = (version == VERSION_WITH_KNOWN)
+            .then(|| known(rest, &layers))
+            .transpose()?;
         if !rest.is_empty() {
             return Err(format!("has {} bytes too many", rest.len()));
         }
-        Ok(Self { layers, leaves })
+        Ok(Self {
+            layers,
+            leaves,
+            known,
+        })
     }
+
+    /// All bounds of a layer's neurons, in their order: those that cross 0 and the others from
+    /// [`Proof::known`]. `None` where these are not there.
+    pub fn whole_layer(&self, layer: usize) -> Option<Vec<NeuronBounds>> {
+        let mut stable = self.known.as_ref()?.stable.get(layer)?.iter();
+        let bounds = self.layers.get(layer)?.bounds.iter();
+        bounds
+            .map(|&bounds| match bounds.state() {
+                2 => Some(bounds),
+                _ => stable.next().copied(),
+            })
+            .collect()
+    }
+}
+
+impl KnownBounds {
+    /// Those of some layers, given with all bounds.
+    pub fn new(margins: Vec<f64>, layers: &[ProofLayer]) -> Self {
+        let stable = |layer: &ProofLayer| {
+            let bounds = layer.bounds.iter().copied();
+            bounds.filter(|bounds| bounds.state() != 2).collect()
+        };
+        Self {
+            margins,
+            stable: layers.iter().map(stable).collect(),
+        }
+    }
+}
+
+/// The largest float32 that is not above a number.
+fn short_below(number: f64) -> f32 {
+    let nearest = number as f32;
+    if f64::from(nearest) > number {
+        nearest.next_down()
+    } else {
+        nearest
+    }
+}
+
+fn known(rest: &mut &[u8], layers: &[ProofLayer]) -> Result<KnownBounds, String> {
+    let margins = numbers(rest)?;
+    if take(rest)? != layers.len() as u64 {
+        return Err("has bounds of other layers".into());
+    }
+    let stable = layers.iter().map(|layer| {
+        let count = layer.bounds.iter().filter(|bounds| bounds.state() != 2);
+        let count = count.count();
+        if take(rest)? != count as u64 {
+            return Err("has bounds of other neurons".to_owned());
+        }
+        let bytes = split(rest, 8 * count)?;
+        let (words, _) = bytes.as_chunks::<4>();
+        let pairs = words.chunks_exact(2).map(|pair| {
+            let [lower, upper] = [pair[0], pair[1]].map(|word| f32::from_le_bytes(word).into());
+            // That no number is in it is found by comparing.
+            if lower <= upper {
+                Ok(NeuronBounds { lower, upper })
+            } else {
+                Err(format!("has bounds {lower} and {upper} of a neuron"))
+            }
+        });
+        pairs.collect::<Result<_, _>>()
+    });
+    Ok(KnownBounds {
+        stable: stable.collect::<Result<_, _>>()?,
+        margins,
+    })
 }
 
 fn layer(rest: &mut &[u8]) -> Result<ProofLayer, String> {
@@ -324,9 +429,12 @@ mod tests {
         fn proof()(
             layers in prop::collection::vec((0..9_u32, prop::collection::vec(bounds(), 0..20)), 0..4),
             leaves in prop::collection::vec(leaf(), 0..4),
+            margins in prop::option::of(numbers()),
         ) -> Proof {
             let layer = |(activation, bounds)| ProofLayer { activation, bounds };
-            Proof { layers: layers.into_iter().map(layer).collect(), leaves }
+            let layers: Vec<ProofLayer> = layers.into_iter().map(layer).collect();
+            let known = margins.map(|margins| KnownBounds::new(margins, &layers));
+            Proof { layers, leaves, known }
         }
     }
 
@@ -377,11 +485,44 @@ mod tests {
                 activation: 3,
                 bounds,
             }],
-            leaves: Vec::new(),
+            ..Proof::default()
         };
         let blob = proof.encode();
         assert_eq!(blob.len(), 1010);
         let decoded = Proof::decode(&blob).unwrap();
         assert_eq!(decoded.layers[0].bounds, vec![NeuronBounds::ACTIVE; 4000]);
+    }
+
+    #[test]
+    fn known_bounds_are_rounded_outward_and_come_back_in_order() {
+        let pair = |lower, upper| NeuronBounds { lower, upper };
+        let bounds = vec![pair(0.1, 0.7), pair(-0.1, 0.1), pair(-2.0, -0.3)];
+        let layers = vec![ProofLayer {
+            activation: 0,
+            bounds: bounds.clone(),
+        }];
+        let known = Some(KnownBounds::new(vec![0.5], &layers));
+        let proof = Proof {
+            layers,
+            known,
+            ..Proof::default()
+        };
+        let decoded = Proof::decode(&proof.encode()).unwrap();
+        let whole = decoded.whole_layer(0).unwrap();
+        assert_eq!(whole[1], bounds[1]);
+        for (found, exact) in whole.iter().zip(&bounds) {
+            assert!(found.lower <= exact.lower && found.upper >= exact.upper);
+            assert!(exact.lower - found.lower < 1e-7 && found.upper - exact.upper < 1e-7);
+        }
+        assert_eq!(decoded.known.unwrap().margins, [0.5]);
+        // Without them there are none, and not fewer than neurons.
+        assert_eq!(
+            Proof {
+                known: None,
+                ..proof
+            }
+            .whole_layer(0),
+            None
+        );
     }
 }

@@ -48,7 +48,32 @@ pub struct Distance {
     pub eps: String,
     /// That number, rounded up to a double.
     pub radius: f64,
+    /// Where the statement is of a family of networks: how far their weights may be from the
+    /// file's, `int8`, `int8-layer`, `bf16`, `fp16` or a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
 }
+
+impl Distance {
+    /// The networks that a statement is of, in words.
+    fn networks(&self) -> String {
+        match &self.weights {
+            Some(step) => {
+                format!("every network whose weights are within {step} of those of {NETWORK}")
+            }
+            None => NETWORK.to_owned(),
+        }
+    }
+
+    /// What a table shows after the distance.
+    fn of_weights(&self) -> String {
+        let words = |step| format!(", weights within {step}");
+        self.weights.as_ref().map(words).unwrap_or_default()
+    }
+}
+
+/// What is bounded, in words.
+const NETWORK: &str = "the network as its file states it, with preprocessing, in real arithmetic";
 
 impl Specification {
     /// The kind, by its name in the ledger.
@@ -82,21 +107,24 @@ impl Specification {
     /// ```
     /// use recert_ledger::{Distance, Specification};
     ///
-    /// let linf = Specification::Linf(Distance { eps: "2/255".into(), radius: 2.0 / 255.0 });
+    /// let (eps, radius) = ("2/255".to_owned(), 2.0 / 255.0);
+    /// let linf = Specification::Linf(Distance { eps, radius, weights: None });
     /// assert!(linf.statement().starts_with("every image with pixels in [0, 1] that differs"));
     /// ```
     pub fn statement(&self) -> String {
-        let network = "the network as its file states it, with preprocessing, in real arithmetic";
+        let network = NETWORK;
         match self {
             Self::Linf(distance) => format!(
                 "every image with pixels in [0, 1] that differs from the input by at most {} in \
-                 every pixel has the class of the result, by {network}",
-                distance.eps
+                 every pixel has the class of the result, by {}",
+                distance.eps,
+                distance.networks()
             ),
             Self::L2(distance) => format!(
                 "every image with pixels in [0, 1] at a Euclidean distance of at most {} from the \
-                 input has the class of the result, by {network}",
-                distance.eps
+                 input has the class of the result, by {}",
+                distance.eps,
+                distance.networks()
             ),
             Self::Vnnlib { file, .. } => {
                 format!("no input that {file} allows has outputs that it describes, by {network}")
@@ -114,8 +142,8 @@ impl std::fmt::Display for Specification {
     /// In a few words, as for a table: `linf 2/255`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Linf(distance) => write!(f, "linf {}", distance.eps),
-            Self::L2(distance) => write!(f, "l2 {}", distance.eps),
+            Self::Linf(distance) => write!(f, "linf {}{}", distance.eps, distance.of_weights()),
+            Self::L2(distance) => write!(f, "l2 {}{}", distance.eps, distance.of_weights()),
             Self::Vnnlib { file, .. } => write!(f, "vnnlib {file}"),
             Self::Transform { steps } => write!(f, "transform {steps}"),
             Self::Foreign { kind, .. } => f.write_str(kind),
@@ -145,9 +173,46 @@ pub struct Effort {
     pub complete: bool,
     /// Seconds for an input, from which on nothing further is begun; `None` for no limit.
     pub timeout: Option<f64>,
+    /// The network whose results in the same ledger were begun from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Origin>,
+}
+
+/// The network that a verification begins from, and what of its results it uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// What the bounds in its proofs are used for.
+    pub bounds: KnownUse,
+    /// SHA-256 of its file.
+    pub network: FileHash,
+}
+
+/// What a verification uses another network's bounds for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KnownUse {
+    /// For nothing: slopes and splits are begun from, which prove nothing by themselves.
+    Unused,
+    /// They are transferred. What is stated holds where they do.
+    Assumed,
 }
 
 impl Effort {
+    /// What a statement is conditional on, in words that end it; nothing where it is not.
+    fn condition(&self) -> String {
+        match &self.from {
+            Some(Origin {
+                bounds: KnownUse::Assumed,
+                network,
+            }) => format!(
+                ", if the bounds that this ledger records of the network with SHA-256 {} hold",
+                crate::hex(&network.0)
+            ),
+            _ => String::new(),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> String {
         #[derive(Serialize)]
         enum Tagged<'a> {
@@ -171,10 +236,11 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// A verification whose statement follows from the specification.
+    /// A verification whose statement follows from the specification, and from the bounds that
+    /// are assumed.
     pub fn new(specification: Specification, method: &str, effort: Effort) -> Self {
         Self {
-            statement: specification.statement(),
+            statement: specification.statement() + &effort.condition(),
             specification,
             method: method.to_owned(),
             effort,

@@ -57,6 +57,7 @@ fields! {
     NP "n_p" "Samples of a modified network per input.",
     Offset "offset" "The first input taken.",
     OneSided "one_sided" "Whether the runner-up's probability is left out of the bound.",
+    Original "original" "The original network's file.",
     Out "out" "The file to write.",
     Output "output" "The output of a network that is read.",
     P "p" "The share of samples that answer the class.",
@@ -76,6 +77,7 @@ fields! {
     Versus "versus" "The network to compare with.",
     Via "via" "The faster network to certify through.",
     ViaBudget "via_budget" "Evaluations of the network that is certified through a faster one.",
+    WeightsWithin "weights_within" "How far the weights of a family of networks may be from the file's.",
 }
 
 impl std::fmt::Display for Field {

@@ -60,8 +60,7 @@ pub use audit::{
 pub use compared::Compared;
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
-pub use event::{Event, Events, Pass, PassKind, Rows, VerifyPass};
-pub use explain::{ExplainConfig, ExplainJob, ExplainMethod, explain};
+pub use event::{Event, Events, Pass, PassKind, Rows, Saved, VerifyPass};
 pub use first_look::{FirstLook, OriginalLook};
 pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
@@ -75,8 +74,8 @@ pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
 pub use session::Job;
 pub use upkeep::{forget, snapshot};
 pub use verify::{
-    Epsilon, Norm, VerifyConfig, VerifyJob, VerifyMethod, VnnlibFile, images_of_network, verify,
-    verify_files, verify_transformed,
+    Epsilon, Norm, Reverification, VerifyConfig, VerifyJob, VerifyMethod, VnnlibFile,
+    images_of_network, verify, verify_files,
 };
 pub use whole::whole;
 

@@ -87,7 +87,7 @@ pub(super) fn difference(f: &Network, h: &Network, bounds: &Bounds) -> Result<Op
 }
 
 /// Refuses networks whose layers are not the same but for their numbers.
-fn comparable(f: &Network, h: &Network) -> Result<()> {
+pub(super) fn comparable(f: &Network, h: &Network) -> Result<()> {
     if f.layouts != h.layouts || f.steps.len() != h.steps.len() || f.output != h.output {
         return Err(Error::argument(format!(
             "the networks do not have the same layers: {} and {} steps; verify the second from \

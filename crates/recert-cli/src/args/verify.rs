@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use recert::job::{Epsilon, Norm, Transformation, VerifyConfig, VerifyMethod};
+use recert::bounds::Within;
+use recert::job::{Epsilon, Norm, VerifyMethod};
 
 use super::shared::{Named, SubsetArgs, bytes, count, named};
 use super::{DataArgs, NetworkArgs};
@@ -21,6 +22,8 @@ Examples:
       --transform scale=0.95..1.05,rotate=-5..5,contrast=0.95..1.05,brightness=-0.01..0.01
   recert verify --model net.onnx --vnnlib prop_1.vnnlib --complete --timeout 2m
   recert verify --vnnlib benchmark/ --ledger benchmark.recert
+  recert verify --from run.recert --model net.bf16.onnx --original net.onnx
+  recert verify --model net.onnx --data images.npz --eps 1/255 --weights-within int8
 
 Transformations: rotate (degrees, counterclockwise), translate-x and translate-y (pixels, to the right
 and upwards), scale, shear, contrast (factors), brightness (added), in the order applied, those that move
@@ -30,8 +33,14 @@ come before any normalisation. The parameters are cut into cells until each is p
 Rows are on stdout as they are done. `verified` states that every image in [0, 1] within eps, or that
 the transformation makes at any value of its parameters, has the
 input's label (without one, the network's answer), for the network on real numbers with its file's
-weights (SOUNDNESS.md, \"Deterministic bounds\", \"Geometric certificates\"); `falsified` that the engine answers the image
-itself, or a counterexample, otherwise.";
+weights (SOUNDNESS.md, \"Deterministic bounds\"); `falsified` that the engine answers the image
+itself, or a counterexample, otherwise. With --weights-within, `verified` is of every network of the
+family, `falsified` of the file's.
+
+--from verifies a modified network on the inputs of a ledger, within the distance there: it begins
+with the slopes and splits of the original's proofs. With --original, the original's bounds are
+first widened by the difference of the two networks; that takes the ledger's bounds to hold, and the
+statement of every result says so. Results go to the same ledger.";
 
 pub(super) const NORMS: [Named<Norm>; 2] = [
     Named(Norm::Linf, "linf", "The largest difference of two pixels"),
@@ -77,29 +86,45 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "FILE", required_unless_present = "vnnlib")]
     pub(crate) model: Option<PathBuf>,
     /// The inputs: a path, or FORMAT:PATH (cifar10, cifar10-bin, idx, folder, npy, npz)
-    #[arg(long, value_name = "SPEC", required_unless_present = "vnnlib")]
+    /// [default with --from: those of the ledger]
+    #[arg(long, value_name = "SPEC", required_unless_present_any = ["vnnlib", "from"])]
     pub(crate) data: Option<String>,
-    /// The distance that images are near an input by
-    #[arg(long, value_parser = named(&NORMS), default_value = "linf", help_heading = SPECIFICATION)]
-    pub(crate) norm: Norm,
+    /// Begin from the verification of the original network in this ledger
+    #[arg(
+        long,
+        value_name = "LEDGER",
+        requires = "model",
+        conflicts_with_all = ["ledger", "vnnlib", "method"]
+    )]
+    pub(crate) from: Option<PathBuf>,
+    /// With --from: the original network's file, whose bounds in the ledger are transferred to
+    /// --model and taken to hold
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) original: Option<PathBuf>,
+    /// The distance that images are near an input by [default: linf; with --from that of the
+    /// ledger]
+    #[arg(long, value_parser = named(&NORMS), help_heading = SPECIFICATION)]
+    pub(crate) norm: Option<Norm>,
     /// How near, in units of pixels in [0, 1] before any normalisation: a fraction or a decimal
-    /// number, exactly as written
+    /// number, exactly as written [default with --from: that of the ledger]
     #[arg(
         long,
         value_name = "E",
         allow_hyphen_values = true,
-        required_unless_present_any = ["vnnlib", "transform"],
+        required_unless_present_any = ["vnnlib", "from"],
         help_heading = SPECIFICATION
     )]
     pub(crate) eps: Option<Epsilon>,
-    /// Verify a transformation instead, as NAME=LOW..HIGH for each of its steps, separated by commas
+    /// Verify every network whose weights are within a step of the file's: int8 and int8-layer
+    /// (half a step of quantization, a scale a channel or a layer), bf16 and fp16 (half a unit in
+    /// the last place), or a number
     #[arg(
         long,
-        value_name = "STEPS",
-        conflicts_with_all = ["norm", "eps", "vnnlib", "complete"],
+        value_name = "STEP",
+        conflicts_with_all = ["vnnlib", "original"],
         help_heading = SPECIFICATION
     )]
-    pub(crate) transform: Option<Transformation>,
+    pub(crate) weights_within: Option<Within>,
     /// Verify a VNN-LIB file (.vnnlib, .vnnlib.gz) instead, or the instances of a folder with an
     /// instances.csv
     #[arg(

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use recert::job::{
-    self, Data, DataConfig, Network, Outcome, RunConfig, Sampled, VerifyConfig, VnnlibFile,
+    self, Data, DataConfig, Network, Norm, Outcome, Reverification, RunConfig, Sampled,
+    VerifyConfig, VnnlibFile,
 };
 
 use crate::args::Verify;
@@ -16,6 +17,7 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         method: args.method,
         complete: args.complete,
         timeout: args.timeout,
+        weights_within: args.weights_within,
         memory: args.memory,
         cells: args.cells,
         subset: args.subset.config(),
@@ -25,7 +27,10 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         },
         ..VerifyConfig::default()
     };
-    match (&args.vnnlib, &args.model, &args.data) {
+    if let (Some(ledger), Some(model)) = (&args.from, &args.model) {
+        return from(args, &config, ledger, model);
+    }
+    match (&args.vnnlib, &args.model, &args.data, &args.eps) {
         (Some(path), ..) => files(args, &config, path),
         (None, Some(model), Some(data)) => {
             config.validate()?;
@@ -33,6 +38,9 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
                 data: data.clone(),
                 options: args.data_args.config(),
             })?;
+            let samples = Sampled::new(&data, epsilon.up().min(1.0));
+            let network = load(args, model, samples)?;
+            let specification = (args.norm.unwrap_or(Norm::Linf), epsilon);
             let ledger = args.ledger.as_deref();
             let distance = args
                 .eps
@@ -56,6 +64,23 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         }
         _ => usage("--model and --data are needed, or --vnnlib"),
     }
+}
+
+/// A modified network, from the original's verification.
+fn from(args: &Verify, config: &VerifyConfig, ledger: &Path, model: &Path) -> Result<()> {
+    config.validate()?;
+    let from = Reverification::open(ledger, args.norm, args.eps.as_ref())?;
+    let data = from.data(args.data.as_deref(), &args.data_args.config())?;
+    let network = from.network(model, &args.network.config(), &data)?;
+    let original = args.original.as_ref();
+    let original = original
+        .map(|path| from.original(path, &data))
+        .transpose()?;
+    let job = from.job(config, &data, &network, original.as_ref())?;
+    let mut verdicts = Verdicts::new(args)?;
+    terminal::watch_for_stop()?;
+    let outcome = job.run(&mut verdicts);
+    verdicts.end(outcome)
 }
 
 /// VNN-LIB files, with their networks one after the other.

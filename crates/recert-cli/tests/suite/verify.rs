@@ -358,73 +358,75 @@ fn vnnlib_files_are_verified_one_by_one_and_in_folders() {
 }
 
 #[test]
-fn transformations_are_verified_kept_and_checked() {
+fn a_modified_network_is_verified_from_the_originals_ledger() {
     let place = Place::new();
-    let ledger = place.text("turned.recert");
-    let folder = place.text("found");
-    let flags = [
-        "--ledger",
-        &ledger,
-        "--counterexamples",
-        &folder,
-        "--json",
-        "--quiet",
-    ];
-    let slight = with(
-        &verify_demo(
-            4,
-            "--transform brightness=-0.001..0.001,contrast=0.999..1.001",
-        ),
-        &flags,
+    let (ledger, modified) = (place.text("bounds.recert"), place.text("shapes.bf16.onnx"));
+    let original = asset("shapes.onnx");
+    let mut line = format!("approximate {original} --bf16 --out {modified}");
+    ok(&crate::common::words(&line));
+    let begun = verify_demo(3, "--eps 1/25500 --method crown");
+    let originals = rows(&ok(&with(&begun, &["--ledger", &ledger])).stdout);
+    line = format!("verify --from {ledger} --model {modified}");
+    let transferred = with(&crate::common::words(&line), &["--original", &original]);
+    let said = ok(&transferred);
+    let found = rows(&said.stdout);
+    assert_eq!(found.len(), originals.len());
+    let verified = |row: &&Vec<String>| row[2] == "verified";
+    let by_transfer = found.values().filter(|row| row[4].starts_with("transfer-"));
+    assert!(
+        by_transfer.clone().filter(verified).count() > 0,
+        "{}",
+        said.stdout
     );
-    let large = with(
-        &verify_demo(4, "--transform brightness=-0.9..0.9 --method attack"),
-        &flags,
-    );
-    for (words, verdict) in [(slight, "verified"), (large, "falsified")] {
-        let said = ok(&words);
-        let objects = said.stdout.lines();
-        let objects = objects.map(|line| serde_json::from_str(line).unwrap());
-        let objects: Vec<serde_json::Value> = objects.collect();
-        let decided: Vec<_> = objects[1..5]
-            .iter()
-            .filter(|object| object["verdict"] == verdict && object["by"] != "answer")
-            .collect();
-        assert!(!decided.is_empty(), "{verdict}: {objects:?}");
-        for object in decided {
-            if verdict == "verified" {
-                assert!(object["cells"].as_u64().is_some_and(|n| n > 0), "{object}");
-                assert!(
-                    object["margin"].as_f64().is_some_and(|m| m > 0.0),
-                    "{object}"
-                );
-                continue;
-            }
-            let parameters = object["parameters"].as_array().unwrap();
-            let t = parameters[0].as_f64().unwrap();
-            assert!(parameters.len() == 1 && t.abs() <= 0.9, "{object}");
-            // The image that was written is the transformed one, and is answered otherwise.
-            let (model, idx) = (asset("shapes.onnx"), &object["input"]);
-            let file = crate::common::text(&place.path("found").join(format!("{idx}.npy")));
-            let line = format!("verify --model {model} --data {file} --eps 0 --method ibp --quiet");
-            let answered = rows(&ok(&crate::common::words(&line)).stdout);
-            assert_ne!(answered["0"][1], object["class"].to_string());
-        }
-        // Again, from the ledger: all but the summary, which has the time.
-        let again = ok(&words).stdout;
-        let kept = |text: &str| text.lines().take(5).map(str::to_owned).collect::<Vec<_>>();
-        let (mut first, mut second) = (kept(&said.stdout), kept(&again));
-        first.sort_unstable();
-        second.sort_unstable();
-        assert_eq!(first, second);
-    }
+    let cost = "decided by a transfer of bounds";
+    assert!(said.stderr.contains(cost), "{}", said.stderr);
+    // Resumed, nothing is left to do.
+    assert_eq!(rows(&ok(&transferred).stdout), found);
+    // Without the original's file, and at once with JSON.
+    let said = ok(&with(&crate::common::words(&line), &["--json", "--quiet"]));
+    let last = said.stdout.lines().last().unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!(last["summary"]["from"]["inputs"], 3);
+    assert_eq!(last["summary"]["from"]["transferred"], 0);
     let checked = ok(&crate::common::words(&format!("check {ledger} --strict"))).stdout;
-    for part in [
-        "transform brightness=-0.001..0.001,contrast=0.999..1.001 by cascade",
-        "all checks passed",
+    assert!(checked.contains("by transfer: "), "{checked}");
+    let condition = "if the bounds that this ledger records of the network with SHA-256";
+    assert!(checked.contains(condition), "{checked}");
+    for (more, code, part) in [
+        (
+            format!("--original {modified}"),
+            3,
+            "is not the network that was verified",
+        ),
+        ("--eps 7/255".to_owned(), 2, "holds no such verification"),
+        ("--method crown".to_owned(), 2, "cannot be used"),
+        (format!("--ledger {ledger}"), 2, "cannot be used"),
     ] {
-        assert!(checked.contains(part), "{part}: {checked}");
+        fails(code, &[&part]).check(&crate::common::words(&format!("{line} {more}")));
     }
+}
+
+#[test]
+fn a_family_is_verified_and_named_in_every_statement() {
+    let place = Place::new();
+    let ledger = place.text("family.recert");
+    let words = verify_demo(2, "--eps 1/25500 --method ibp --weights-within 1e-7");
+    let said = ok(&with(&words, &["--ledger", &ledger, "--json"]));
+    let first = said.stdout.lines().next().unwrap();
+    let first: serde_json::Value = serde_json::from_str(first).unwrap();
+    let family = "every network whose weights are within 0.0000001 of those of the network";
+    assert!(
+        first["statement"].as_str().unwrap().contains(family),
+        "{first}"
+    );
+    let checked = ok(&crate::common::words(&format!("check {ledger} --strict"))).stdout;
+    assert!(
+        checked.contains("weights within 0.0000001 by ibp"),
+        "{checked}"
+    );
+    assert!(checked.contains(family), "{checked}");
     let reported = ok(&crate::common::words(&format!("report {ledger}"))).stdout;
-    assert!(reported.contains("transform brightness"), "{reported}");
+    assert!(reported.contains(family), "{reported}");
+    let wrong = verify_demo(2, "--eps 1/25500 --weights-within int4");
+    fails(2, &["is no step of weights"]).check(&wrong);
 }

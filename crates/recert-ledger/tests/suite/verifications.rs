@@ -17,6 +17,7 @@ fn verification(eps: &str) -> Verification {
     let distance = Distance {
         eps: eps.to_owned(),
         radius,
+        weights: None,
     };
     let effort = Effort {
         attack_steps: 40,
@@ -26,6 +27,7 @@ fn verification(eps: &str) -> Verification {
         slope_steps: 20,
         complete: true,
         timeout: Some(60.0),
+        from: None,
     };
     Verification::new(Specification::Linf(distance), "cascade", effort)
 }
@@ -44,7 +46,7 @@ fn verified(idx: u32) -> VerificationResult {
     };
     let proof = Proof {
         layers: vec![layer],
-        leaves: Vec::new(),
+        ..Proof::default()
     };
     VerificationResult {
         idx: Some(idx),
@@ -235,4 +237,58 @@ fn a_network_that_is_forgotten_leaves_no_verification() {
     };
     assert_eq!(claims[0].method, "linf cascade");
     assert!(claims[0].parameters.contains("2/255"));
+}
+
+#[test]
+fn statements_name_families_and_what_they_are_conditional_on() {
+    use recert_ledger::{FileHash, KnownUse, Origin};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bounds.recert");
+    let plain = verification("2/255");
+    let Specification::Linf(distance) = plain.specification.clone() else {
+        panic!("{plain:?}");
+    };
+    let family = Specification::Linf(Distance {
+        weights: Some("int8".into()),
+        ..distance
+    });
+    let from = |bounds| Effort {
+        from: Some(Origin {
+            bounds,
+            network: FileHash([7; 32]),
+        }),
+        ..plain.effort.clone()
+    };
+    let family = Verification::new(family, "cascade", plain.effort.clone());
+    let assumed = Verification::new(
+        plain.specification.clone(),
+        "transfer",
+        from(KnownUse::Assumed),
+    );
+    let unused = Verification::new(
+        plain.specification.clone(),
+        "transfer",
+        from(KnownUse::Unused),
+    );
+    assert!(
+        family
+            .statement
+            .contains("by every network whose weights are within int8 of those")
+    );
+    assert_eq!(
+        family.specification.to_string(),
+        "linf 2/255, weights within int8"
+    );
+    let (condition, rest) = ("if the bounds that this ledger records", "07".repeat(32));
+    assert!(assumed.statement.contains(condition) && assumed.statement.contains(&rest));
+    assert_eq!(unused.statement, plain.statement);
+    let ledger = Ledger::resume_verification(&path, &begun()).unwrap();
+    let all = [plain, family, assumed, unused];
+    for one in &all {
+        ledger.add_verification(ledger.base(), one).unwrap();
+    }
+    let read = ledger.verifications().unwrap().into_iter();
+    let read: Vec<Verification> = read.map(|(_, _, one)| one).collect();
+    assert_eq!(read, all);
 }

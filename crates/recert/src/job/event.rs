@@ -1,5 +1,7 @@
 //! What a running job reports to whoever started it.
 
+use std::time::Duration;
+
 use recert_ledger::{Certificate, Input, Network, Task, Verification, VerificationResult};
 use recert_report::features::ExplainedInput;
 
@@ -76,21 +78,29 @@ pub enum Event<'a> {
         /// The verdict, and what it rests on.
         result: &'a VerificationResult,
     },
-    /// An explanation begins.
-    ExplainStarted {
-        /// How many inputs there are.
-        inputs: usize,
-    },
-    /// An input is explained. They come as they are done.
-    Explained {
-        /// What its proofs rest on.
-        input: &'a ExplainedInput,
-    },
+    /// What a verification that began from another network's cost beside that one; once, before
+    /// it ends.
+    Saved(Saved),
     /// A verification by bounds ended, whether it is complete, was stopped or failed.
     VerifyEnded {
         /// Whether there is a verdict on everything.
         finished: bool,
     },
+}
+
+/// What the new results of a verification cost that began from another network's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// The number of results.
+    pub inputs: usize,
+    /// How many of them a transfer of bounds decided.
+    pub transferred: usize,
+    /// Rows that transfers carried backwards through the network, over all layers.
+    pub rows: u64,
+    /// Time spent, of all workers together.
+    pub time: Duration,
+    /// The time that the original's results on the same inputs took.
+    pub original_time: Duration,
 }
 
 /// A verification by bounds.

@@ -7,7 +7,7 @@
 //! | `config` | what to verify, and how hard to try |
 //! | `cascade` | the verdict on one input |
 //! | `proof` | what of it makes checking cheap |
-//! | `transform` | the verdict on one input under a transformation |
+//! | `from` | what another network's verification saves |
 //! | `files` | VNN-LIB files |
 //! | `run` | the workers, and the ledger |
 
@@ -15,6 +15,7 @@ mod cascade;
 mod config;
 mod epsilon;
 mod files;
+mod from;
 mod proof;
 mod run;
 mod transform;
@@ -36,6 +37,7 @@ use crate::{Error, ErrorKind, Field, Result};
 pub use config::{Norm, VerifyConfig, VerifyMethod};
 pub use epsilon::Epsilon;
 pub use files::{VnnlibFile, images_of_network};
+pub use from::Reverification;
 
 /// A verification in which everything that can be wrong has been checked, and nothing has been
 /// written yet. Its makers are [`verify`], [`verify_transformed`] and
@@ -51,6 +53,8 @@ pub struct VerifyJob<'a> {
     subject: Subject<'a>,
     header: Header,
     remarks: Vec<Remark>,
+    /// What another network's verification found.
+    start: Option<from::Start>,
 }
 
 /// What is verified.
@@ -76,7 +80,8 @@ enum Perturbation {
 }
 
 /// A job that verifies, for inputs of `data`, that `network` gives every image with pixels in
-/// [0, 1] at a distance of at most `epsilon` the class of the input. With a path, results go to
+/// [0, 1] at a distance of at most `epsilon` the class of the input; with
+/// [`VerifyConfig::weights_within`], that every network of a family does. With a path, results go to
 /// a ledger, which the job makes or resumes; a smoothing run's ledger takes them too.
 ///
 /// Bounds are of the network on real numbers with its file's weights, normalisation included;
@@ -115,8 +120,19 @@ pub fn verify<'a>(
     network: &'a Network,
 ) -> Result<VerifyJob<'a>> {
     config.validate()?;
+    let inputs = data.select(config.subset)?;
+    network.check_image(data.shape())?;
+    data.check_labels(&inputs, network.classes())?;
+    let (bounds, channels_last) = bounded(network, data.shape(), bounds::Network::for_labels)?;
+    let bounds = match config.weights_within {
+        Some(step) => family(&bounds, step).map_err(|why| {
+            let why = why.at(&network.identity().file);
+            Error::from(why).about(Field::WeightsWithin)
+        })?,
+        None => bounds,
+    };
     let verification = Verification::new(
-        norm.specification(epsilon),
+        norm.specification(epsilon, config.weights_within),
         config.method.name(),
         config.effort(),
     );
@@ -202,6 +218,7 @@ fn of_images<'a>(
         },
         header: header(network, data.record(), data.shape()),
         remarks: network.engine_remarks(),
+        start: None,
     })
 }
 
@@ -220,6 +237,11 @@ pub fn verify_files<'a>(
     image: ImageShape,
 ) -> Result<VerifyJob<'a>> {
     config.validate()?;
+    if config.weights_within.is_some() {
+        let message = "only neighbourhoods of images are verified for a family of networks, and no \
+                       VNN-LIB file";
+        return Err(Error::parameter(Field::WeightsWithin, message));
+    }
     if network.identity().preprocess != "none" {
         let message = "the inputs of a VNN-LIB file are the network's own: no normalisation comes \
                        before";
@@ -245,6 +267,7 @@ pub fn verify_files<'a>(
         subject: Subject::Files(named),
         header: header(network, "", image),
         remarks: network.engine_remarks(),
+        start: None,
     })
 }
 
@@ -286,6 +309,17 @@ pub(super) fn bounded(
         return Err(Error::new(ErrorKind::Input, message));
     }
     Ok((bounded, pixels.channels_last))
+}
+
+/// All networks with weights within a step of a network's.
+fn family(network: &bounds::Network, step: bounds::Within) -> bounds::Result<bounds::Network> {
+    network.within(match step {
+        // The nearest double to the number that is stated may be below it.
+        bounds::Within::Absolute(radius) if radius > 0.0 => {
+            bounds::Within::Absolute(radius.next_up())
+        }
+        step => step,
+    })
 }
 
 /// The region around an image that contains all that is at the distance, and one that contains

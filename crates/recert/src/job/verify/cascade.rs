@@ -1,15 +1,19 @@
-//! One verdict: the engine's answer, the attack, and bounds one after the other.
+//! One verdict: the engine's answer, what another network's bounds prove, the attack, and bounds
+//! one after the other.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use recert_bounds::attack::Attack;
 use recert_bounds::{
-    self as bounds, Ascent, Bounds, Options, Outcome, Property, Region, Search, Slopes,
+    self as bounds, Ascent, Bounds, Known, Leaf, Options, Outcome, Property, Region, Reuse, Search,
+    Slopes,
 };
 use recert_engine::{Answers, Class, Classifier, ImageShape};
 use recert_ledger::{Verdict, VerificationResult};
 
 use super::config::{VerifyConfig, VerifyMethod};
+use super::from::{Hints, Start};
 use super::proof::{self, Part};
 use super::{Perturbation, around};
 use crate::Result;
@@ -23,6 +27,8 @@ pub(super) struct Prover<'a> {
     pub(super) classifier: &'a mut dyn Classifier,
     /// What a bounding pass may take.
     pub(super) options: Options,
+    /// What another network's verification found, if that is begun from.
+    pub(super) start: Option<&'a Start>,
 }
 
 /// A property on a region: one part of what is to be verified.
@@ -33,6 +39,16 @@ pub(super) struct Query {
     /// Contains nothing else: for counterexamples.
     pub(super) inner: Region,
     pub(super) property: Property,
+}
+
+/// What bounds begin from.
+struct Begin<'a> {
+    /// Bounds of values that hold already, so that no others are computed.
+    bounds: Option<Bounds>,
+    /// Slopes to begin from.
+    slopes: &'a Slopes,
+    /// The parts that branch and bound begins with.
+    leaves: &'a [Vec<Leaf>],
 }
 
 /// What became of one query.
@@ -90,7 +106,16 @@ impl Prover<'_> {
                         self.transformed(image, &property, transformation, begun)?
                     }
                 };
-                decided.write_to(&mut result);
+                let hints = match self.start {
+                    Some(start) => {
+                        let wanted = (class, &query.property);
+                        let region = &query.outer;
+                        start.hints(idx, wanted, (region, &image), self.network)?
+                    }
+                    None => None,
+                };
+                self.decide(&[query], hints.as_ref(), begun)?
+                    .write_to(&mut result);
             }
             // The image itself is not answered so.
             Some(_) => result.verdict = Verdict::Falsified,
@@ -115,14 +140,19 @@ impl Prover<'_> {
             counterexample: None,
             micros: 0,
         };
-        self.decide(queries, begun)?.write_to(&mut result);
+        self.decide(queries, None, begun)?.write_to(&mut result);
         result.micros = micros(begun);
         Ok(result)
     }
 
     /// Decides queries of which all have to hold. The proof is that of a single one: of several
     /// the whole would be large, and each is cheap.
-    fn decide(&mut self, queries: &[Query], begun: Instant) -> Result<Decided> {
+    fn decide(
+        &mut self,
+        queries: &[Query],
+        hints: Option<&Hints<'_>>,
+        begun: Instant,
+    ) -> Result<Decided> {
         let deadline = self.config.timeout.map(|timeout| begun + timeout);
         let mut whole = Decided {
             verdict: Verdict::Verified,
@@ -133,7 +163,7 @@ impl Prover<'_> {
             counterexample: None,
         };
         for query in queries {
-            let mut one = self.one(query, deadline)?;
+            let mut one = self.one(query, hints, deadline)?;
             one.branches += whole.branches;
             match one.verdict {
                 Verdict::Falsified => return Ok(one),
@@ -150,7 +180,12 @@ impl Prover<'_> {
         Ok(whole)
     }
 
-    fn one(&mut self, query: &Query, deadline: Option<Instant>) -> Result<Decided> {
+    fn one(
+        &mut self,
+        query: &Query,
+        hints: Option<&Hints<'_>>,
+        deadline: Option<Instant>,
+    ) -> Result<Decided> {
         let mut open = Decided {
             verdict: Verdict::Unknown,
             by: "answer",
@@ -159,6 +194,19 @@ impl Prover<'_> {
             proof: None,
             counterexample: None,
         };
+        let default = Slopes::default();
+        let mut begin = Begin {
+            bounds: None,
+            slopes: hints.map_or(&default, |hints| &hints.slopes),
+            leaves: hints.map_or(&[], |hints| &hints.leaves),
+        };
+        let mut margins = vec![f64::NEG_INFINITY; query.property.rows().len()];
+        if let Some(hints) = hints {
+            begin.bounds = self.transfer(query, hints, &mut margins, &mut open)?;
+            if open.verdict == Verdict::Verified {
+                return Ok(open);
+            }
+        }
         if self.config.runs(VerifyMethod::Attack) {
             open.by = VerifyMethod::Attack.name();
             if let Some(found) = self.attack(query, deadline)? {
@@ -167,14 +215,54 @@ impl Prover<'_> {
                 return Ok(open);
             }
         }
-        self.bound(query, deadline, &mut open)?;
+        self.bound(query, begin, &mut margins, deadline, &mut open)?;
         Ok(open)
+    }
+
+    /// Bounds the rows of a query by another network's bounds and the difference from it, if its
+    /// bounds are known; the bounds of values that hold then.
+    fn transfer(
+        &self,
+        query: &Query,
+        hints: &Hints<'_>,
+        margins: &mut [f64],
+        found: &mut Decided,
+    ) -> Result<Option<Bounds>> {
+        let Some((original, bounds, lower)) = &hints.known else {
+            return Ok(None);
+        };
+        let (network, property) = (self.network, &query.property);
+        let known = Known {
+            network: original,
+            bounds,
+            lower,
+            slopes: &hints.slopes,
+        };
+        let most = Reuse::Layers;
+        let result = bounds::transfer(known, network, &query.outer, property, most, self.options)?;
+        hints.rows.fetch_add(result.rows as u64, Ordering::Relaxed);
+        let by = match result.by {
+            Reuse::Margins => "transfer-margins",
+            Reuse::Values => "transfer-values",
+            _ => "transfer-layers",
+        };
+        if found.improve(by, property, margins, &result.lower) {
+            let whole = Part {
+                splits: &[],
+                rows: (0..margins.len()).map(|row| (row, row)).collect(),
+                slopes: &hints.slopes,
+            };
+            found.proof = proof::encoded(network, &result.bounds, margins, &[whole]);
+        }
+        Ok(Some(result.bounds))
     }
 
     /// Bounds the rows of a query, by one method after the other, until they prove it.
     fn bound(
         &mut self,
         query: &Query,
+        begin: Begin<'_>,
+        margins: &mut [f64],
         deadline: Option<Instant>,
         found: &mut Decided,
     ) -> Result<()> {
@@ -183,12 +271,13 @@ impl Prover<'_> {
         let (network, region, property) = (self.network, &query.outer, &query.property);
         let rows = property.rows();
         let options = self.options;
-        let mut margins = vec![f64::NEG_INFINITY; rows.len()];
         let default = Slopes::default();
-        if config.runs(VerifyMethod::Ibp) && !late() {
+        // Transferred bounds are CROWN's, and tighter than intervals.
+        let transferred = begin.bounds.is_some();
+        if config.runs(VerifyMethod::Ibp) && !transferred && !late() {
             let bounds = bounds::interval(network, region)?;
             let lower = bounds::lower_interval(network, region, &bounds, &rows, options)?;
-            if found.improve(VerifyMethod::Ibp, property, &mut margins, &lower) {
+            if found.improve(VerifyMethod::Ibp.name(), property, margins, &lower) {
                 return Ok(());
             }
         }
@@ -200,16 +289,19 @@ impl Prover<'_> {
         if !linear.into_iter().any(|method| config.runs(method)) || late() {
             return Ok(());
         }
-        let bounds = bounds::crown(network, region, options)?;
-        if config.runs(VerifyMethod::Crown) {
+        let bounds = match begin.bounds {
+            Some(bounds) => bounds,
+            None => bounds::crown(network, region, options)?,
+        };
+        if config.runs(VerifyMethod::Crown) && !transferred {
             let lower = bounds::lower(network, region, &bounds, &rows, &default, options)?;
-            if found.improve(VerifyMethod::Crown, property, &mut margins, &lower) {
+            if found.improve(VerifyMethod::Crown.name(), property, margins, &lower) {
                 let whole = Part {
                     splits: &[],
                     rows: Vec::new(),
                     slopes: &default,
                 };
-                found.proof = proof::encoded(network, &bounds, &[whole]);
+                found.proof = proof::encoded(network, &bounds, &lower, &[whole]);
                 return Ok(());
             }
         }
@@ -221,12 +313,13 @@ impl Prover<'_> {
             deadline,
             ..Ascent::default()
         };
-        let best = bounds::optimized(network, region, &bounds, &rows, &default, ascent, options)?;
+        let start = begin.slopes;
+        let best = bounds::optimized(network, region, &bounds, &rows, start, ascent, options)?;
         if config.runs(VerifyMethod::AlphaCrown)
             && found.improve(
-                VerifyMethod::AlphaCrown,
+                VerifyMethod::AlphaCrown.name(),
                 property,
-                &mut margins,
+                margins,
                 &best.bounds,
             )
         {
@@ -235,20 +328,22 @@ impl Prover<'_> {
                 rows: (0..rows.len()).map(|row| (row, row)).collect(),
                 slopes: &best.slopes,
             };
-            found.proof = proof::encoded(network, &bounds, &[whole]);
+            found.proof = proof::encoded(network, &bounds, &best.bounds, &[whole]);
             return Ok(());
         }
         if config.branches() && !late() {
-            self.branch(query, (&bounds, &best.slopes), ascent, found)?;
+            let root = (&bounds, &best.slopes, &best.bounds[..]);
+            self.branch(query, root, begin.leaves, ascent, found)?;
         }
         Ok(())
     }
 
-    /// Decides by branch and bound, from these bounds and slopes on.
+    /// Decides by branch and bound, from these bounds, slopes and margins on.
     fn branch(
         &mut self,
         query: &Query,
-        (crown, slopes): (&Bounds, &Slopes),
+        (crown, slopes, margins): (&Bounds, &Slopes, &[f64]),
+        leaves: &[Vec<Leaf>],
         ascent: Ascent,
         found: &mut Decided,
     ) -> Result<()> {
@@ -269,8 +364,18 @@ impl Prover<'_> {
             ..Search::default()
         };
         let property = &query.property;
-        let outcome =
-            bounds::branch_and_bound(network, region, &bounds, property, slopes, search, options)?;
+        let search = |leaves: &[Vec<Leaf>]| {
+            bounds::branch_and_bound_from(
+                network, region, &bounds, property, slopes, leaves, search, options,
+            )
+        };
+        // Parts that do not fit this network are no start.
+        let outcome = match search(leaves) {
+            Err(error) if error.kind() == bounds::ErrorKind::Argument && !leaves.is_empty() => {
+                search(&[])?
+            }
+            outcome => outcome?,
+        };
         match outcome {
             Outcome::Verified { leaves, nodes } => {
                 found.branches = nodes as u64;
@@ -284,7 +389,7 @@ impl Prover<'_> {
                         slopes: &leaf.slopes,
                     })
                     .collect();
-                found.proof = proof::encoded(network, &bounds, &parts);
+                found.proof = proof::encoded(network, &bounds, margins, &parts);
             }
             Outcome::Candidate { point, nodes } => {
                 found.branches = nodes as u64;
@@ -347,12 +452,12 @@ impl Decided {
     /// Takes lower bounds of the rows into account, and whether they prove the property.
     fn improve(
         &mut self,
-        by: VerifyMethod,
+        by: &'static str,
         property: &Property,
         margins: &mut [f64],
         lower: &[f64],
     ) -> bool {
-        self.by = by.name();
+        self.by = by;
         for (margin, &lower) in margins.iter_mut().zip(lower) {
             // What is no number improves nothing.
             if lower > *margin {
@@ -411,6 +516,9 @@ fn in_floats(point: &[f64], region: &Region) -> Vec<f32> {
 fn later(a: &'static str, b: &'static str) -> &'static str {
     let order = [
         "answer",
+        "transfer-margins",
+        "transfer-values",
+        "transfer-layers",
         "attack",
         "ibp",
         "crown",

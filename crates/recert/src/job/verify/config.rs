@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use recert_bounds::Within;
 use recert_ledger::{Distance, Effort, Specification};
 
 use super::Epsilon;
@@ -82,6 +83,9 @@ pub struct VerifyConfig {
     pub attack_seed: u64,
     /// Steps by which slopes are improved.
     pub slope_steps: u32,
+    /// The family of networks that is verified: all whose weights are within this step of the
+    /// file's. With none it is the network alone. Counterexamples are of the file's network.
+    pub weights_within: Option<Within>,
     /// The most bytes for coefficients at a time, of all threads together. No bound depends on
     /// it.
     pub memory: u64,
@@ -105,6 +109,7 @@ impl Default for VerifyConfig {
             attack_starts: 3,
             attack_seed: 0,
             slope_steps: 20,
+            weights_within: None,
             memory: 1 << 30,
             cells: 10_000,
             subset: SubsetConfig::default(),
@@ -191,6 +196,7 @@ impl VerifyConfig {
             slope_steps: if improves { self.slope_steps } else { 0 },
             complete: self.branches(),
             timeout: self.timeout.map(|timeout| timeout.as_secs_f64()),
+            from: None,
         }
     }
 
@@ -214,10 +220,11 @@ impl VerifyConfig {
 }
 
 impl Norm {
-    pub(in crate::job) fn specification(self, epsilon: &Epsilon) -> Specification {
+    pub(super) fn specification(self, epsilon: &Epsilon, weights: Option<Within>) -> Specification {
         let distance = Distance {
             eps: epsilon.to_string(),
             radius: epsilon.up(),
+            weights: weights.map(|step| step.to_string()),
         };
         match self {
             Self::Linf => Specification::Linf(distance),

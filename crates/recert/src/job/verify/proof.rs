@@ -1,16 +1,21 @@
-//! What of a bound makes checking it cheap, in the ledger's form.
+//! What of a bound makes checking it cheap, in the ledger's form, and back.
 //!
 //! Neurons are numbered as [`recert_bounds::Activation`] numbers them: an image's with the
 //! channels last.
 
-use recert_bounds::{Bounds, Constrained, Network, Slopes};
-use recert_ledger::{NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit};
+use recert_bounds::{ActivationSlopes, Bounds, Constrained, Leaf, Network, Slopes, Split};
+use recert_ledger::{
+    KnownBounds, NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit,
+};
 
 /// The functions whose relaxation follows from the sign where that is known.
 const KINKED: [&str; 2] = ["Relu", "LeakyRelu"];
 
 /// The most bytes of a proof that are kept: beyond that, checking is not cheap any more.
 const MOST_BYTES: usize = 8 << 20;
+
+/// The most non-linear steps that a network may have.
+const MOST_ACTIVATIONS: usize = 1 << 16;
 
 /// One subproblem, as the prover has it.
 pub(super) struct Part<'a> {
@@ -23,9 +28,15 @@ pub(super) struct Part<'a> {
     pub(super) slopes: &'a Slopes,
 }
 
-/// Bounds on the neurons before steps with a kink at 0, and the free parameters of a bound;
-/// `None` where that is large.
-pub(super) fn encoded(network: &Network, bounds: &Bounds, parts: &[Part<'_>]) -> Option<Vec<u8>> {
+/// Bounds on the neurons before steps with a kink at 0, and the free parameters of a bound, with
+/// what a changed network's verification begins from: `margins` are the rows' on the whole
+/// region. That is left out where it is large; `None` where the rest is.
+pub(super) fn encoded(
+    network: &Network,
+    bounds: &Bounds,
+    margins: &[f64],
+    parts: &[Part<'_>],
+) -> Option<Vec<u8>> {
     let kinked = network.activations().iter().enumerate();
     let kinked = kinked.filter(|(_, activation)| KINKED.contains(&activation.function));
     let layer = |(activation, _)| {
@@ -50,11 +61,119 @@ pub(super) fn encoded(network: &Network, bounds: &Bounds, parts: &[Part<'_>]) ->
     if slopes.saturating_mul(rows) > MOST_BYTES / size_of::<f64>() {
         return None;
     }
-    let proof = Proof {
+    let mut neurons = layers.iter().flat_map(|layer| &layer.bounds);
+    let numbers = neurons.all(|bounds| bounds.lower <= bounds.upper);
+    let numbers = numbers && margins.iter().all(|margin| margin.is_finite());
+    let known = numbers.then(|| KnownBounds::new(margins.to_vec(), &layers));
+    let mut proof = Proof {
         leaves: parts.iter().map(|part| part.written(&layers)).collect(),
         layers,
+        known,
     };
-    Some(proof.encode()).filter(|bytes| bytes.len() <= MOST_BYTES)
+    let small = |proof: &Proof| Some(proof.encode()).filter(|bytes| bytes.len() <= MOST_BYTES);
+    small(&proof).or_else(|| {
+        proof.known = None;
+        small(&proof)
+    })
+}
+
+/// The slopes of a proof, a row each: of each row those in the first part that has it, and those
+/// that everybody takes where none has. A proof that contradicts itself has none.
+pub(super) fn slopes(proof: &Proof, rows: usize) -> Slopes {
+    let crossing = crossing(proof);
+    let count = crossing.len();
+    let usual: Vec<f64> = (crossing.iter())
+        .map(|(_, _, bounds)| f64::from(bounds.upper > -bounds.lower))
+        .collect();
+    let all = || proof.leaves.iter().flat_map(|leaf| &leaf.rows);
+    if all().all(|row| row.slopes.len() != count) {
+        return Slopes::default();
+    }
+    let of_row = |row: usize| {
+        let given = all().find(|given| given.row as usize == row && given.slopes.len() == count);
+        given.map_or(&usual[..], |given| &given.slopes)
+    };
+    let by_row: Vec<&[f64]> = (0..rows).map(of_row).collect();
+    by_activation(&crossing, &by_row)
+}
+
+/// The parts of a proof by branch and bound, a list for each row; none where there is one part.
+/// That they fit the network and cover the region is for the search to check.
+pub(super) fn leaves(proof: &Proof, rows: usize) -> Vec<Vec<Leaf>> {
+    let crossing = crossing(proof);
+    let mut leaves = vec![Vec::new(); rows];
+    for part in &proof.leaves {
+        for row in &part.rows {
+            let Some(of_row) = leaves.get_mut(row.row as usize) else {
+                return Vec::new();
+            };
+            let splits = part.splits.iter().zip(&row.multipliers);
+            let splits = splits.filter_map(|(split, &multiplier)| {
+                let layer = proof.layers.get(split.layer as usize)?;
+                Some(Constrained {
+                    split: Split {
+                        activation: layer.activation as usize,
+                        neuron: split.neuron as usize,
+                        positive: split.above,
+                    },
+                    multiplier,
+                })
+            });
+            let splits: Vec<Constrained> = splits.collect();
+            if splits.len() != part.splits.len() || row.slopes.len() != crossing.len() {
+                return Vec::new();
+            }
+            of_row.push(Leaf {
+                row: row.row as usize,
+                splits,
+                slopes: by_activation(&crossing, &[&row.slopes]),
+                bound: f64::NEG_INFINITY,
+            });
+        }
+    }
+    for of_row in &mut leaves {
+        if of_row.len() < 2 {
+            of_row.clear();
+        }
+    }
+    leaves
+}
+
+/// The neurons of a proof that cross 0: activation, neuron and bounds.
+fn crossing(proof: &Proof) -> Vec<(usize, usize, NeuronBounds)> {
+    let layers = proof.layers.iter();
+    let neurons = layers.flat_map(|layer| {
+        let activation = layer.activation as usize;
+        let bounds = layer.bounds.iter().enumerate();
+        bounds.map(move |(neuron, &bounds)| (activation, neuron, bounds))
+    });
+    let crosses = |bounds: &NeuronBounds| bounds.lower < 0.0 && bounds.upper > 0.0;
+    neurons.filter(|(_, _, bounds)| crosses(bounds)).collect()
+}
+
+/// Slopes of neurons in a row each, as bounds take them.
+fn by_activation(neurons: &[(usize, usize, NeuronBounds)], rows: &[&[f64]]) -> Slopes {
+    let mut activations: Vec<ActivationSlopes> = Vec::new();
+    let mut first = 0;
+    for part in neurons.chunk_by(|a, b| a.0 == b.0) {
+        let activation = part[0].0;
+        // No network has as many as a damaged number may state.
+        if activation >= MOST_ACTIVATIONS {
+            return Slopes::default();
+        }
+        if activations.len() <= activation {
+            activations.resize(activation + 1, ActivationSlopes::default());
+        }
+        let range = first..first + part.len();
+        first = range.end;
+        activations[activation] = ActivationSlopes {
+            neurons: part.iter().map(|(_, neuron, _)| *neuron).collect(),
+            slopes: (rows.iter())
+                .flat_map(|row| row[range.clone()].iter().copied())
+                .collect(),
+        };
+    }
+    Slopes { activations }
 }
 
 impl Part<'_> {

@@ -13,8 +13,8 @@ use recert_ledger::{Input, Ledger, Verification, VerificationId, VerificationRes
 use recert_smooth::Outcome;
 
 use super::cascade::Prover;
-use super::{Subject, VerifyJob};
-use crate::job::event::{Event, Events, VerifyPass};
+use super::{Subject, VerifyJob, around};
+use crate::job::event::{Event, Events, Saved, VerifyPass};
 use crate::{Error, ErrorKind, Result};
 
 /// How often a run looks whether it is to stop.
@@ -117,6 +117,7 @@ impl VerifyJob<'_> {
             drop(sender);
             let mut done = 0;
             let mut failure = None;
+            let mut saved = Saved::default();
             loop {
                 if events.stop() {
                     stop.store(true, Ordering::Relaxed);
@@ -131,6 +132,7 @@ impl VerifyJob<'_> {
                         record.keep(task, input.as_ref(), &result)?;
                     }
                     events.event(self.verified(task, input.as_ref(), &result));
+                    self.count(task, &result, &mut saved);
                     Ok(())
                 });
                 match kept {
@@ -140,6 +142,10 @@ impl VerifyJob<'_> {
                         failure.get_or_insert(error);
                     }
                 }
+            }
+            if let Some(start) = &self.start {
+                saved.rows = start.rows.load(Ordering::Relaxed);
+                events.event(Event::Saved(saved));
             }
             match failure {
                 Some(error) => Err(error),
@@ -152,6 +158,19 @@ impl VerifyJob<'_> {
                 }
             }
         })
+    }
+
+    /// Counts what a result cost, beside the original's.
+    fn count(&self, task: Task, result: &VerificationResult, saved: &mut Saved) {
+        let original = match (&self.start, task) {
+            (Some(start), Task::Image(idx)) => start.results.get(&idx),
+            _ => None,
+        };
+        let Some(original) = original else { return };
+        saved.inputs += 1;
+        saved.transferred += usize::from(result.decided_by.starts_with("transfer-"));
+        saved.time += Duration::from_micros(result.micros);
+        saved.original_time += Duration::from_micros(original.micros);
     }
 
     /// One worker: takes tasks until there are none, or the run stops.
@@ -193,6 +212,7 @@ impl VerifyJob<'_> {
                     network: &self.bounds,
                     classifier,
                     options,
+                    start: self.start.as_ref(),
                 };
                 let perturbation = (perturbation, data.shape());
                 let result = prover.image((idx, input.label), &image.pixels, perturbation)?;
@@ -206,6 +226,7 @@ impl VerifyJob<'_> {
                     network: &self.bounds,
                     classifier,
                     options,
+                    start: None,
                 };
                 let order = self.order();
                 Ok((None, prover.file(&file.queries(order.as_deref()))?))
