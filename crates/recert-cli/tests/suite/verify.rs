@@ -395,7 +395,7 @@ fn a_modified_network_is_verified_from_the_originals_ledger() {
     for (more, code, part) in [
         (
             format!("--original {modified}"),
-            3,
+            4,
             "is not the network that was verified",
         ),
         ("--eps 7/255".to_owned(), 2, "holds no such verification"),
