@@ -401,6 +401,7 @@ fn a_modified_network_is_verified_from_the_originals_ledger() {
         ("--eps 7/255".to_owned(), 2, "holds no such verification"),
         ("--method crown".to_owned(), 2, "cannot be used"),
         (format!("--ledger {ledger}"), 2, "cannot be used"),
+        ("--transform rotate=-1..1".to_owned(), 2, "cannot be used"),
     ] {
         fails(code, &[&part]).check(&crate::common::words(&format!("{line} {more}")));
     }
