@@ -253,14 +253,8 @@ fn is_step(text: &str) -> bool {
     ["int8", "int8-layer", "bf16", "fp16"].contains(&text) || text.parse().is_ok_and(number)
 }
 
-/// Checks a result, and returns its verdict.
-fn result<'a>(
-    fields: &mut Fields<'a>,
-    row: &'a Row,
-    tables: &Tables,
-    summary: &VerificationSummary,
-) -> Option<&'a str> {
-    let is_file = summary.kind == "vnnlib";
+/// Checks that a result is of an input of the ledger, or of a file.
+fn input(fields: &mut Fields<'_>, tables: &Tables, is_file: bool) {
     match fields.integer_or_null("idx", 0..=u64::from(u32::MAX)) {
         Ok(None) if !is_file => fields.wrong("idx", "NULL", "an input of the ledger"),
         Ok(Some(idx)) if is_file => fields.wrong("idx", idx, "NULL: a file is no input"),
@@ -269,6 +263,17 @@ fn result<'a>(
         }
         _ => {}
     }
+}
+
+/// Checks a result, and returns its verdict.
+fn result<'a>(
+    fields: &mut Fields<'a>,
+    row: &'a Row,
+    tables: &Tables,
+    summary: &VerificationSummary,
+) -> Option<&'a str> {
+    let is_file = summary.kind == "vnnlib";
+    input(fields, tables, is_file);
     let classes = tables
         .networks
         .get(&summary.network)
