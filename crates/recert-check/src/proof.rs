@@ -190,6 +190,7 @@ mod tests {
                 bounds: vec![open, NeuronBounds::ACTIVE, open],
             }],
             leaves: parts.iter().map(part).collect(),
+            ..Proof::default()
         }
     }
 

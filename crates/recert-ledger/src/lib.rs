@@ -73,7 +73,10 @@ pub use ledger::{
     Block, Blocks, Forgotten, Glance, Ledger, NewAnswers, Seal, Series, Snapshot, StoredBytes, raw,
 };
 pub use positions::Positions;
-pub use proof::{KnownBounds, NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit};
+pub use proof::{
+    CellMethod, KnownBounds, NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit,
+    ProvedCell, TransformProof,
+};
 pub use records::{
     Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };

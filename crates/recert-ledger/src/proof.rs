@@ -9,7 +9,7 @@
 //! from the low end of each byte), and for each neuron of state 2 its lower and its upper
 //! bound; the number of leaves; for each, the number of its splits, each with layer, neuron
 //! and side (a byte, 1 for the side above 0), and the number of its rows, each with its number,
-//! its slopes and its multipliers; in version 2, what [`KnownBounds`] holds: the margins, and
+//! its slopes and its multipliers; in version 3, what [`KnownBounds`] holds: the margins, and
 //! for each layer the bounds of its neurons of state 0 and 1, lower and upper in turn, as
 //! float32; then a CRC-32 of all that. Whole numbers are LEB128. A list of numbers is its
 //! length, a byte (4 or 8), and the numbers as floats of so many bytes, little-endian: 4 where
@@ -19,9 +19,12 @@ mod transform;
 
 use crate::codes::{put, take};
 
-/// The first byte of every blob: the format's version, without and with [`KnownBounds`].
+pub use transform::{CellMethod, ProvedCell, TransformProof};
+
+/// The first byte of every blob: the format's version, without and with [`KnownBounds`]. Version
+/// 2 is that of a [`TransformProof`].
 const VERSION: u8 = 1;
-const VERSION_WITH_KNOWN: u8 = 2;
+const VERSION_WITH_KNOWN: u8 = 3;
 
 /// Bounds on neurons, and how each margin follows from them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -441,7 +444,10 @@ mod tests {
     proptest! {
         #[test]
         fn proofs_come_back_as_they_were(proof in proof()) {
-            prop_assert_eq!(Proof::decode(&proof.encode()), Ok(proof));
+            let blob = proof.encode();
+            // Neither kind of proof is taken for the other, with or without known bounds.
+            prop_assert!(TransformProof::decode(&blob).is_err());
+            prop_assert_eq!(Proof::decode(&blob), Ok(proof));
         }
 
         #[test]
@@ -464,8 +470,11 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_decoded_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            bytes.insert(0, VERSION);
+        fn any_bytes_are_decoded_or_refused(
+            version in prop::sample::select(&[VERSION, VERSION_WITH_KNOWN][..]),
+            mut bytes in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            bytes.insert(0, version);
             bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
             let _ = Proof::decode(&bytes);
         }

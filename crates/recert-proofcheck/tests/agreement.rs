@@ -119,6 +119,7 @@ fn crown(graph: &Graph, region: &bounds::Region, class: usize) -> (Proof, f64) {
     let proof = Proof {
         layers: layers.collect(),
         leaves: vec![ProofLeaf::default()],
+        ..Proof::default()
     };
     // As it is read from a ledger.
     let proof = Proof::decode(&proof.encode()).unwrap();
@@ -241,6 +242,7 @@ fn split() -> Proof {
             }],
         }],
         leaves: vec![part(true), part(false)],
+        ..Proof::default()
     }
 }
 

@@ -61,6 +61,7 @@ pub use compared::Compared;
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};
 pub use event::{Event, Events, Pass, PassKind, Rows, Saved, VerifyPass};
+pub use explain::{ExplainConfig, ExplainJob, ExplainMethod, explain};
 pub use first_look::{FirstLook, OriginalLook};
 pub use held::{Sampled, comparisons};
 pub use network::{Network, NetworkConfig};
@@ -75,7 +76,7 @@ pub use session::Job;
 pub use upkeep::{forget, snapshot};
 pub use verify::{
     Epsilon, Norm, Reverification, VerifyConfig, VerifyJob, VerifyMethod, VnnlibFile,
-    images_of_network, verify, verify_files,
+    images_of_network, verify, verify_files, verify_transformed,
 };
 pub use whole::whole;
 

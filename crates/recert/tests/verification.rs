@@ -9,9 +9,9 @@ use recert::graph::Model;
 use recert::graph::testing::Net;
 use recert::job::{
     self, Data, Event, Network, NetworkConfig, Norm, Outcome, Reverification, Saved, Verdict,
-    VerificationResult, VerifyConfig, VerifyJob, VerifyMethod, verify,
+    VerificationResult, VerifyConfig, VerifyJob, VerifyMethod, verify, verify_transformed,
 };
-use recert::ledger::{KnownUse, Ledger, Proof, Seal};
+use recert::ledger::{CellMethod, KnownUse, Ledger, Proof, Seal};
 use recert::{ErrorKind, Field};
 
 const TWO: ImageShape = ImageShape {

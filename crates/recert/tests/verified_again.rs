@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use recert::bounds::Within;
 use recert::check::Unchecked;
 use recert::engine::ImageShape;
 use recert::graph::Model;
@@ -139,6 +140,35 @@ fn true_results_are_proved_again() {
     assert!(proved > 20 && refuted > 0, "{proved} {refuted}");
 }
 
+#[test]
+fn families_of_networks_are_not_proved_again_by_one_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = layers(folder.path(), "");
+    let data = images(3);
+    let ledger = folder.path().join("family");
+    let config = VerifyConfig {
+        method: VerifyMethod::Ibp,
+        weights_within: Some(Within::Absolute(1e-4)),
+        ..VerifyConfig::default()
+    };
+    let eps = "1/1000".parse().unwrap();
+    let job = verify(Some(&ledger), &config, (Norm::Linf, &eps), &data, &network).unwrap();
+    let _ = job.run(&mut |_: Event<'_>| ()).unwrap();
+    let findings = checked(&ledger, network, data);
+    assert_eq!(wrong(&findings), [""; 0]);
+    assert!(findings.report.verifications[0].verified > 0);
+    let again = findings.rerun.as_ref().unwrap().results.as_ref().unwrap();
+    assert_eq!((again.drawn, again.proved), (INPUTS as u64, 0));
+    let open = |item: &Unchecked| match item {
+        Unchecked::ResultsNotCompared { results, why, .. } => {
+            *results == INPUTS as u64 && why.contains("family")
+        }
+        _ => false,
+    };
+    let unchecked = &findings.report.unchecked;
+    assert!(unchecked.iter().any(open), "{unchecked:?}");
+}
+
 /// A ledger as another one, but for what `forge` does to its results.
 fn forged(
     from: &Path,
@@ -201,6 +231,7 @@ const VERIFIED: [(&str, Forge, &str); 9] = [
             let distance = Distance {
                 eps: "0.5".into(),
                 radius: 0.5,
+                weights: None,
             };
             v.specification = Specification::Linf(distance);
             v.statement = v.specification.statement();

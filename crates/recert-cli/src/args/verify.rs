@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use recert::bounds::Within;
-use recert::job::{Epsilon, Norm, VerifyMethod};
+use recert::job::{Epsilon, Norm, Transformation, VerifyConfig, VerifyMethod};
 
 use super::shared::{Named, SubsetArgs, bytes, count, named};
 use super::{DataArgs, NetworkArgs};
@@ -33,7 +33,7 @@ come before any normalisation. The parameters are cut into cells until each is p
 Rows are on stdout as they are done. `verified` states that every image in [0, 1] within eps, or that
 the transformation makes at any value of its parameters, has the
 input's label (without one, the network's answer), for the network on real numbers with its file's
-weights (SOUNDNESS.md, \"Deterministic bounds\"); `falsified` that the engine answers the image
+weights (SOUNDNESS.md, \"Deterministic bounds\", \"Geometric certificates\"); `falsified` that the engine answers the image
 itself, or a counterexample, otherwise. With --weights-within, `verified` is of every network of the
 family, `falsified` of the file's.
 
@@ -111,10 +111,18 @@ pub(crate) struct Verify {
         long,
         value_name = "E",
         allow_hyphen_values = true,
-        required_unless_present_any = ["vnnlib", "from"],
+        required_unless_present_any = ["vnnlib", "transform", "from"],
         help_heading = SPECIFICATION
     )]
     pub(crate) eps: Option<Epsilon>,
+    /// Verify a transformation instead, as NAME=LOW..HIGH for each of its steps, separated by commas
+    #[arg(
+        long,
+        value_name = "STEPS",
+        conflicts_with_all = ["norm", "eps", "vnnlib", "complete", "from", "original", "weights_within"],
+        help_heading = SPECIFICATION
+    )]
+    pub(crate) transform: Option<Transformation>,
     /// Verify every network whose weights are within a step of the file's: int8 and int8-layer
     /// (half a step of quantization, a scale a channel or a layer), bf16 and fp16 (half a unit in
     /// the last place), or a number
@@ -150,7 +158,7 @@ pub(crate) struct Verify {
         value_name = "N",
         value_parser = count::<usize>,
         default_value_t = VerifyConfig::default().cells,
-        conflicts_with_all = ["norm", "eps", "vnnlib"],
+        conflicts_with_all = ["norm", "eps", "vnnlib", "from"],
         help_heading = "Method"
     )]
     pub(crate) cells: usize,

@@ -173,15 +173,11 @@ fn as_text(checked: &Checked) -> Option<String> {
     // What a ledger holds must not reach a terminal as escape sequences, nor as other lines.
     let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let mut line = |line: &str| text.extend(line.chars().map(printable).chain(['\n']));
-    let seal = match report.seal {
-        SealState::Absent => "no seal",
-        SealState::Holds => "the seal holds",
-        SealState::Broken => "the seal is broken",
-    };
     line(&format!(
-        "{}: schema {}, {seal}, {} answers decoded",
+        "{}: schema {}, {}, {} answers decoded",
         checked.ledger.display(),
         report.version,
+        seal(report.seal),
         report.answers
     ));
     for about in subject(report) {
@@ -271,6 +267,14 @@ fn as_text(checked: &Checked) -> Option<String> {
         line(&format!("  - {limit}"));
     }
     Some(text)
+}
+
+fn seal(state: SealState) -> &'static str {
+    match state {
+        SealState::Absent => "no seal",
+        SealState::Holds => "the seal holds",
+        SealState::Broken => "the seal is broken",
+    }
 }
 
 /// What the ledger is of: the run, its networks, and the statements of its claims.

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
     if let (Some(ledger), Some(model)) = (&args.from, &args.model) {
         return from(args, &config, ledger, model);
     }
-    match (&args.vnnlib, &args.model, &args.data, &args.eps) {
+    match (&args.vnnlib, &args.model, &args.data) {
         (Some(path), ..) => files(args, &config, path),
         (None, Some(model), Some(data)) => {
             config.validate()?;
@@ -38,9 +38,6 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
                 data: data.clone(),
                 options: args.data_args.config(),
             })?;
-            let samples = Sampled::new(&data, epsilon.up().min(1.0));
-            let network = load(args, model, samples)?;
-            let specification = (args.norm.unwrap_or(Norm::Linf), epsilon);
             let ledger = args.ledger.as_deref();
             let distance = args
                 .eps
@@ -52,7 +49,7 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
                     job::verify_transformed(ledger, &config, steps, &data, &network)?
                 }
                 (None, Some(epsilon)) => {
-                    let specification = (args.norm, epsilon);
+                    let specification = (args.norm.unwrap_or(Norm::Linf), epsilon);
                     job::verify(ledger, &config, specification, &data, &network)?
                 }
                 (None, None) => return usage("--eps or --transform is needed"),

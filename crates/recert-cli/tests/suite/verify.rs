@@ -358,6 +358,78 @@ fn vnnlib_files_are_verified_one_by_one_and_in_folders() {
 }
 
 #[test]
+fn transformations_are_verified_kept_and_checked() {
+    let place = Place::new();
+    let ledger = place.text("turned.recert");
+    let folder = place.text("found");
+    let flags = [
+        "--ledger",
+        &ledger,
+        "--counterexamples",
+        &folder,
+        "--json",
+        "--quiet",
+    ];
+    let slight = with(
+        &verify_demo(
+            4,
+            "--transform brightness=-0.001..0.001,contrast=0.999..1.001",
+        ),
+        &flags,
+    );
+    let large = with(
+        &verify_demo(4, "--transform brightness=-0.9..0.9 --method attack"),
+        &flags,
+    );
+    for (words, verdict) in [(slight, "verified"), (large, "falsified")] {
+        let said = ok(&words);
+        let objects = said.stdout.lines();
+        let objects = objects.map(|line| serde_json::from_str(line).unwrap());
+        let objects: Vec<serde_json::Value> = objects.collect();
+        let decided: Vec<_> = objects[1..5]
+            .iter()
+            .filter(|object| object["verdict"] == verdict && object["by"] != "answer")
+            .collect();
+        assert!(!decided.is_empty(), "{verdict}: {objects:?}");
+        for object in decided {
+            if verdict == "verified" {
+                assert!(object["cells"].as_u64().is_some_and(|n| n > 0), "{object}");
+                assert!(
+                    object["margin"].as_f64().is_some_and(|m| m > 0.0),
+                    "{object}"
+                );
+                continue;
+            }
+            let parameters = object["parameters"].as_array().unwrap();
+            let t = parameters[0].as_f64().unwrap();
+            assert!(parameters.len() == 1 && t.abs() <= 0.9, "{object}");
+            // The image that was written is the transformed one, and is answered otherwise.
+            let (model, idx) = (asset("shapes.onnx"), &object["input"]);
+            let file = crate::common::text(&place.path("found").join(format!("{idx}.npy")));
+            let line = format!("verify --model {model} --data {file} --eps 0 --method ibp --quiet");
+            let answered = rows(&ok(&crate::common::words(&line)).stdout);
+            assert_ne!(answered["0"][1], object["class"].to_string());
+        }
+        // Again, from the ledger: all but the summary, which has the time.
+        let again = ok(&words).stdout;
+        let kept = |text: &str| text.lines().take(5).map(str::to_owned).collect::<Vec<_>>();
+        let (mut first, mut second) = (kept(&said.stdout), kept(&again));
+        first.sort_unstable();
+        second.sort_unstable();
+        assert_eq!(first, second);
+    }
+    let checked = ok(&crate::common::words(&format!("check {ledger} --strict"))).stdout;
+    for part in [
+        "transform brightness=-0.001..0.001,contrast=0.999..1.001 by cascade",
+        "all checks passed",
+    ] {
+        assert!(checked.contains(part), "{part}: {checked}");
+    }
+    let reported = ok(&crate::common::words(&format!("report {ledger}"))).stdout;
+    assert!(reported.contains("transform brightness"), "{reported}");
+}
+
+#[test]
 fn a_modified_network_is_verified_from_the_originals_ledger() {
     let place = Place::new();
     let (ledger, modified) = (place.text("bounds.recert"), place.text("shapes.bf16.onnx"));

@@ -78,6 +78,16 @@ pub enum Event<'a> {
         /// The verdict, and what it rests on.
         result: &'a VerificationResult,
     },
+    /// An explanation begins.
+    ExplainStarted {
+        /// How many inputs there are.
+        inputs: usize,
+    },
+    /// An input is explained. They come as they are done.
+    Explained {
+        /// What its proofs rest on.
+        input: &'a ExplainedInput,
+    },
     /// What a verification that began from another network's cost beside that one; once, before
     /// it ends.
     Saved(Saved),

@@ -8,6 +8,7 @@
 //! | `cascade` | the verdict on one input |
 //! | `proof` | what of it makes checking cheap |
 //! | `from` | what another network's verification saves |
+//! | `transform` | the verdict on one input under a transformation |
 //! | `files` | VNN-LIB files |
 //! | `run` | the workers, and the ledger |
 
@@ -120,17 +121,6 @@ pub fn verify<'a>(
     network: &'a Network,
 ) -> Result<VerifyJob<'a>> {
     config.validate()?;
-    let inputs = data.select(config.subset)?;
-    network.check_image(data.shape())?;
-    data.check_labels(&inputs, network.classes())?;
-    let (bounds, channels_last) = bounded(network, data.shape(), bounds::Network::for_labels)?;
-    let bounds = match config.weights_within {
-        Some(step) => family(&bounds, step).map_err(|why| {
-            let why = why.at(&network.identity().file);
-            Error::from(why).about(Field::WeightsWithin)
-        })?,
-        None => bounds,
-    };
     let verification = Verification::new(
         norm.specification(epsilon, config.weights_within),
         config.method.name(),
@@ -204,6 +194,13 @@ fn of_images<'a>(
     network.check_image(data.shape())?;
     data.check_labels(&inputs, network.classes())?;
     let (bounds, channels_last) = bounded(network, data.shape(), bounds::Network::for_labels)?;
+    let bounds = match config.weights_within {
+        Some(step) => family(&bounds, step).map_err(|why| {
+            let why = why.at(&network.identity().file);
+            Error::from(why).about(Field::WeightsWithin)
+        })?,
+        None => bounds,
+    };
     Ok(VerifyJob {
         ledger: ledger.map(Path::to_owned),
         config: config.clone(),

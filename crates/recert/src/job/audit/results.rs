@@ -241,19 +241,24 @@ impl Verifier<'_> {
         bounded: &std::result::Result<proofcheck::Network, String>,
         engine: &mut dyn Classifier,
     ) -> Result<Found> {
-        let (norm, eps) = match &verification.specification {
-            Specification::Linf(distance) => (Region::linf as Near, &distance.eps),
-            Specification::L2(distance) => (Region::l2 as Near, &distance.eps),
+        let (norm, distance) = match &verification.specification {
+            Specification::Linf(distance) => (Region::linf as Near, distance),
+            Specification::L2(distance) => (Region::l2 as Near, distance),
             Specification::Vnnlib { .. } => {
                 return Ok(open("the text of a VNN-LIB file is not in the ledger"));
             }
             _ => return Ok(open("the specification's region is not computed here")),
         };
+        // The file's network alone is bounded here, which proves nothing about the others.
+        if distance.weights.is_some() {
+            return Ok(open("a family of networks is not bounded here"));
+        }
         let (Some(data), Some(idx)) = (self.data, result.idx) else {
             return Ok(open("the result is of no input"));
         };
         let image = super::rerun::image(data, self.ledger, idx)?;
-        let region = Distance::parse(eps).and_then(|distance| norm(&image.pixels, distance));
+        let region =
+            Distance::parse(&distance.eps).and_then(|distance| norm(&image.pixels, distance));
         let Some(region) = region else {
             return Ok(open(
                 "the distance or the input is none that is computed here",

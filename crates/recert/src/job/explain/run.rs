@@ -118,7 +118,7 @@ impl ExplainJob<'_> {
     }
 
     fn explanation(&self, inputs: Vec<ExplainedInput>) -> Explanation {
-        let specification = self.norm.specification(&self.epsilon);
+        let specification = self.norm.specification(&self.epsilon, None);
         let record = self.data.record();
         let files: Vec<&str> = (self.sides.iter())
             .map(|side| side.network.identity().file.as_str())

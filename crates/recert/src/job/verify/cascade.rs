@@ -99,23 +99,22 @@ impl Prover<'_> {
                             inner,
                             property,
                         };
-                        self.decide(&[query], begun)?
+                        let hints = match self.start {
+                            Some(start) => {
+                                let wanted = (class, &query.property);
+                                let region = (&query.outer, &image[..]);
+                                start.hints(idx, wanted, region, self.network)?
+                            }
+                            None => None,
+                        };
+                        self.decide(&[query], hints.as_ref(), begun)?
                     }
                     Perturbation::Transformed(transformation) => {
                         let image = (image.as_slice(), shape);
                         self.transformed(image, &property, transformation, begun)?
                     }
                 };
-                let hints = match self.start {
-                    Some(start) => {
-                        let wanted = (class, &query.property);
-                        let region = &query.outer;
-                        start.hints(idx, wanted, (region, &image), self.network)?
-                    }
-                    None => None,
-                };
-                self.decide(&[query], hints.as_ref(), begun)?
-                    .write_to(&mut result);
+                decided.write_to(&mut result);
             }
             // The image itself is not answered so.
             Some(_) => result.verdict = Verdict::Falsified,

@@ -157,6 +157,11 @@ impl VerifyConfig {
     /// Checks, too, that the method is one for transformations.
     pub(super) fn validate_transform(&self) -> Result<()> {
         self.validate()?;
+        if self.weights_within.is_some() {
+            let message = "a transformation is verified for the network of the file alone, not for \
+                           a family: leave out one of the two";
+            return Err(Error::parameter(Field::WeightsWithin, message));
+        }
         if self.branches() || self.method == VerifyMethod::AlphaCrown {
             let field = if self.complete {
                 Field::Complete
@@ -220,7 +225,11 @@ impl VerifyConfig {
 }
 
 impl Norm {
-    pub(super) fn specification(self, epsilon: &Epsilon, weights: Option<Within>) -> Specification {
+    pub(in crate::job) fn specification(
+        self,
+        epsilon: &Epsilon,
+        weights: Option<Within>,
+    ) -> Specification {
         let distance = Distance {
             eps: epsilon.to_string(),
             radius: epsilon.up(),

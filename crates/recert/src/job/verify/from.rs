@@ -281,7 +281,7 @@ impl Reverification {
                 }),
                 ..verification.effort.clone()
             };
-            *verification = Verification::new(verification.specification.clone(), METHOD, effort);
+            **verification = Verification::new(verification.specification.clone(), METHOD, effort);
         }
         job.start = Some(Start {
             original,

@@ -13,7 +13,7 @@ use recert_ledger::{Input, Ledger, Verification, VerificationId, VerificationRes
 use recert_smooth::Outcome;
 
 use super::cascade::Prover;
-use super::{Subject, VerifyJob, around};
+use super::{Subject, VerifyJob};
 use crate::job::event::{Event, Events, Saved, VerifyPass};
 use crate::{Error, ErrorKind, Result};
 
