@@ -26,6 +26,7 @@ use recert_ledger::{Proof, ProofLeaf};
 /// let mut proof = Proof {
 ///     layers: vec![ProofLayer { activation: 0, bounds }],
 ///     leaves: vec![part(true), part(false)],
+///     ..Proof::default()
 /// };
 /// assert_eq!(proof_fault(&proof, Some(1)), None);
 /// proof.leaves.pop();
