@@ -550,9 +550,8 @@ fn remarks_on(
     all: usize,
     (target, budget): (Option<f64>, Option<u64>),
 ) -> Result<Vec<Remark>> {
-    let over_sigma = |radius: f64| radius / ledger.header().sigma;
-    let aimed_at =
-        target.map(|radius| ledger_format::Goal::MeanRadiusOverSigma(over_sigma(radius)));
+    let sigma = ledger.header().sigma;
+    let aimed_at = target.map(|radius| ledger_format::Goal::MeanRadiusOverSigma(radius / sigma));
     let spends = budget.map(ledger_format::Goal::Budget);
     let mut remarks = Vec::new();
     let known = ledger.networks()?.into_iter();
