@@ -75,18 +75,16 @@ const DISTANCES: [f64; 4] = [24.0, 34.0, 46.0, 60.0];
 const DIRECTIONS: u32 = 12;
 
 /// Where the markers with the numbers of `points` go, so that none covers another: at the point
-/// itself, or near it on free ground that `holds` them; `None` where there is no room.
+/// itself where no other point is near, else beside it on free ground that `holds` them, else at
+/// the point after all; `None` where there is no room.
 fn places(points: &[Point], holds: impl Fn(Point) -> bool) -> Vec<Option<Point>> {
     let apart = |a: Point, b: Point, distance: f64| (a.0 - b.0).hypot(a.1 - b.1) > distance;
-    let mut places: Vec<Option<Point>> = Vec::new();
-    // Whatever can be at its own point is there, before anything is put beside.
-    for &point in points {
-        let free = places
-            .iter()
-            .flatten()
-            .all(|&taken| apart(point, taken, 2.0 * ROOM));
-        places.push(free.then_some(point));
-    }
+    let alone = |i: usize, point: Point| {
+        let mut others = points.iter().enumerate().filter(|&(j, _)| j != i);
+        others.all(|(_, &other)| apart(point, other, 2.0 * ROOM))
+    };
+    let own = |(i, &point): (usize, &Point)| alone(i, point).then_some(point);
+    let mut places: Vec<Option<Point>> = points.iter().enumerate().map(own).collect();
     for (i, &point) in points.iter().enumerate() {
         if places[i].is_some() {
             continue;
@@ -98,16 +96,18 @@ fn places(points: &[Point], holds: impl Fn(Point) -> bool) -> Vec<Option<Point>>
                 (point.0 + distance * sin, point.1 - distance * cos)
             })
         });
+        let untaken = |place: Point| {
+            let mut taken = places.iter().flatten();
+            taken.all(|&other| apart(place, other, 2.0 * ROOM))
+        };
         let free = |place: &Point| {
-            let taken = places.iter().flatten();
+            let mut markers = points.iter();
             holds(*place)
-                && taken
-                    .into_iter()
-                    .all(|&other| apart(*place, other, 2.0 * ROOM))
-                && points.iter().all(|&other| apart(*place, other, ROOM + 3.6))
+                && untaken(*place)
+                && markers.all(|&other| apart(*place, other, ROOM + 3.6))
         };
         let found = around.into_iter().find(free);
-        places[i] = found;
+        places[i] = found.or_else(|| untaken(point).then_some(point));
     }
     places
 }
@@ -160,15 +160,24 @@ mod tests {
             (300.0, 50.0),
         ];
         let found = places(&points, |(x, y)| x > 0.0 && y > 0.0);
-        assert_eq!(found[0], Some(points[0]));
         assert_eq!(found[5], Some(points[5]));
+        // No marker without a number covers one.
+        for (place, (i, _)) in found.iter().flatten().zip(points.iter().enumerate()) {
+            let others = points.iter().enumerate().filter(|&(j, _)| j != i);
+            for (_, other) in others {
+                assert!(
+                    (place.0 - other.0).hypot(place.1 - other.1) > ROOM,
+                    "{place:?}"
+                );
+            }
+        }
         let all: Vec<Point> = found.into_iter().map(Option::unwrap).collect();
         for (i, a) in all.iter().enumerate() {
             for b in &all[..i] {
                 assert!((a.0 - b.0).hypot(a.1 - b.1) > 2.0 * ROOM, "{a:?} {b:?}");
             }
         }
-        // Where nothing beside fits, the number is under the pointer alone.
+        // Where nothing beside fits, one number is at the point, the other under the pointer alone.
         let crowded = places(&points[..2], |_| false);
         assert_eq!(crowded, [Some(points[0]), None]);
     }

@@ -61,6 +61,7 @@ fn table(all: &[Verified]) -> Markup {
             thead {
                 tr {
                     @for (position, head) in HEADS.iter().enumerate() {
+                        @let head = head.replace("-\n", "").replace('\n', " ");
                         th.n[position >= WORDS] scope="col" { (head) }
                     }
                     th scope="col" { "verdicts" }
