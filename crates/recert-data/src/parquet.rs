@@ -10,6 +10,7 @@ mod footer;
 mod pages;
 mod thrift;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -103,22 +104,21 @@ fn parts_of(folder: &Path, split: Split) -> Result<Vec<PathBuf>> {
     let paths = entries.flatten().map(|entry| entry.path());
     let mut parts: Vec<PathBuf> = paths.filter(|path| is_parquet(path)).collect();
     parts.sort_unstable();
-    let names: &[&str] = match split {
-        Split::Test => &TEST,
-        Split::Train => &TRAIN,
+    let (names, others): (&[&str], &[&str]) = match split {
+        Split::Test => (&TEST, &TRAIN),
+        Split::Train => (&TRAIN, &TEST),
     };
     for name in names {
-        let begins = |path: &&PathBuf| {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            file.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with(['-', '.', '_']))
-        };
-        let of_split: Vec<_> = parts.iter().filter(begins).cloned().collect();
+        let of_split = parts.iter().filter(|path| begins_with(path, name));
+        let of_split: Vec<PathBuf> = of_split.cloned().collect();
         if !of_split.is_empty() {
+            check_complete(folder, &of_split)?;
             return Ok(of_split);
         }
     }
-    if let [_] = parts[..] {
+    if let [only] = &parts[..]
+        && !others.iter().any(|name| begins_with(only, name))
+    {
         return Ok(parts);
     }
     let message = format!(
@@ -126,6 +126,43 @@ fn parts_of(folder: &Path, split: Split) -> Result<Vec<PathBuf>> {
         names.join(", ")
     );
     Err(Error::new(ErrorKind::Missing, message).with_path(folder))
+}
+
+/// Whether a file's name begins with that of a split.
+fn begins_with(path: &Path, name: &str) -> bool {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let rest = file.strip_prefix(name);
+    rest.is_some_and(|rest| rest.starts_with(['-', '.', '_']))
+}
+
+/// Fails where the files' names (`test-00000-of-00003.parquet`) say that a part is missing: all
+/// images after it would have other positions than in the set.
+fn check_complete(folder: &Path, parts: &[PathBuf]) -> Result<()> {
+    let mut sets: BTreeMap<(String, u32), BTreeSet<u32>> = BTreeMap::new();
+    for (start, number, of) in parts.iter().filter_map(|path| numbered(path)) {
+        sets.entry((start, of)).or_default().insert(number);
+    }
+    for ((start, of), numbers) in sets {
+        if let Some(missing) = (0..of).find(|number| !numbers.contains(number)) {
+            let message = format!(
+                "holds {} of the {of} parts of '{start}': that numbered {missing:05} (from 0) is \
+                 missing; complete the folder, or give one file",
+                numbers.len()
+            );
+            return Err(Error::new(ErrorKind::Missing, message).with_path(folder));
+        }
+    }
+    Ok(())
+}
+
+/// What a part's name says: of what it is a part, its number from 0, and how many parts there are.
+fn numbered(path: &Path) -> Option<(String, u32, u32)> {
+    let stem = path.file_stem()?.to_string_lossy();
+    let (before, after) = stem.split_once("-of-")?;
+    let (start, number) = before.rsplit_once('-')?;
+    // A hash may follow the number of parts.
+    let of = after.split('-').next()?;
+    Some((start.to_owned(), number.parse().ok()?, of.parse().ok()?))
 }
 
 /// A file.

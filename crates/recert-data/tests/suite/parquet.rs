@@ -76,6 +76,41 @@ fn a_folder_is_read_by_its_parts() {
 }
 
 #[test]
+fn a_missing_part_or_split_is_named() {
+    let part = golden("parquet/test-00001-of-00002.parquet");
+    for (names, said) in [
+        (
+            &["test-00000-of-00003", "test-00002-of-00003"][..],
+            Some("00001"),
+        ),
+        (&["test-00001-of-00002-a09b74b3"], Some("00000")),
+        (
+            &[
+                "test-00000-of-00002-a09b74b3",
+                "test-00001-of-00002-7e51c9d0",
+            ],
+            None,
+        ),
+        // Another split alone is not the one that was asked for; another name is.
+        (&["train-00000-of-00001"], Some("test")),
+        (&["images"], None),
+    ] {
+        let temp = Temp::new();
+        for name in names {
+            temp.write(&format!("{name}.parquet"), &part);
+        }
+        match (open(temp.path()), said) {
+            (Ok(data), None) => assert_eq!(data.len(), 2 * names.len(), "{names:?}"),
+            (Err(error), Some(said)) => {
+                assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
+                assert!(error.to_string().contains(said), "{error}");
+            }
+            (found, _) => panic!("{names:?}: {:?}", found.err()),
+        }
+    }
+}
+
+#[test]
 fn grey_image_files_are_of_one_channel_and_labels_may_be_names() {
     let error = open(&path("grey.parquet")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Label, "{error}");
