@@ -65,6 +65,9 @@ struct Journal {
     header: Option<(usize, HeaderRecord)>,
     /// What the entries of each claim record, by the network's number and the claim's text.
     concluded: BTreeMap<(i64, String), Vec<Concluded>>,
+    /// How many inputs the last run by a method was begun for, by the network's number and the
+    /// method.
+    begun: BTreeMap<(i64, String), u64>,
     /// Whether the ledger is older than its journal.
     upgraded: bool,
     /// Whether a network was removed with its answers.
@@ -109,6 +112,7 @@ pub(crate) fn check(
     journal.compare_conclusions(tables, claims, report);
     let mut open = journal.candidates(tables, claims, report);
     open.append(&mut journal.open);
+    open.extend(journal.unfinished(claims));
     Ok(open)
 }
 
@@ -317,11 +321,39 @@ impl Journal {
                     None => self.lost.push((position as u64 + 1, claim)),
                 }
             }
-            // What was to come and how long it took: no certificate rests on that.
-            JournalEvent::Begun { .. }
-            | JournalEvent::Ended { .. }
-            | JournalEvent::Foreign { .. } => {}
+            JournalEvent::Begun {
+                methods, planned, ..
+            } => {
+                let methods = methods.split(',').map(str::to_owned);
+                let runs = network
+                    .into_iter()
+                    .flat_map(|n| methods.clone().map(move |m| (n, m)));
+                self.begun.extend(runs.map(|run| (run, planned)));
+            }
+            // How long it took: no certificate rests on that.
+            JournalEvent::Ended { .. } | JournalEvent::Foreign { .. } => {}
         }
+    }
+
+    /// The runs that were begun for more inputs than have a certificate. A claim by `auto` is about
+    /// the inputs that it names, however many there were.
+    fn unfinished(&self, claims: &Claims) -> Vec<Unchecked> {
+        let runs = self.begun.iter();
+        let open = runs.filter_map(|((network, method), &planned)| {
+            let claims = claims.values();
+            let claims = claims.filter(|c| c.network == *network && c.method_name == *method);
+            let named = claims.clone().filter_map(|claim| claim.most).max();
+            let planned = named.map_or(planned, |named| named.min(planned));
+            let concluded = claims.map(|claim| claim.concluded.borrow().len() as u64);
+            let concluded = concluded.max().unwrap_or(0);
+            (concluded < planned).then(|| Unchecked::Unfinished {
+                network: *network,
+                method: method.clone(),
+                planned,
+                concluded,
+            })
+        });
+        open.collect()
     }
 
     /// Whether the ledger was begun by verifications of these networks: it gets the network and
@@ -421,6 +453,7 @@ impl Journal {
             let words = text(&claim.method, claim.samples, claim.alpha, &claim.parameters);
             self.removed.insert(words.clone());
             let Some((&number, _)) = number else { continue };
+            self.begun.remove(&(number, claim.method.clone()));
             let before = self.concluded.remove(&(number, words));
             if let Some(before) = before.as_ref().and_then(|entries| entries.last())
                 && claim.certificates < before.inputs

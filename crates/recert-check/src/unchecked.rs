@@ -28,6 +28,18 @@ pub enum Unchecked {
         /// The claim's failure probability.
         alpha: f64,
     },
+    /// Inputs that a run was begun for, as the journal records, and that have no certificate by
+    /// its method.
+    Unfinished {
+        /// The network's number in the ledger.
+        network: i64,
+        /// The method.
+        method: String,
+        /// The number of inputs that the run was begun for.
+        planned: u64,
+        /// The number of inputs with a certificate.
+        concluded: u64,
+    },
     /// Inputs that a claim names and that the ledger does not have.
     InputsGone {
         /// The number of inputs of the ledger.
@@ -186,6 +198,7 @@ impl Unchecked {
             self,
             Self::Unsealed { .. }
                 | Self::Unconcluded { .. }
+                | Self::Unfinished { .. }
                 | Self::InputsGone { .. }
                 | Self::NoJournal { .. }
                 | Self::Upgraded { .. }
@@ -374,6 +387,18 @@ impl fmt::Display for Unchecked {
                 "{missing} of {inputs} inputs have no certificate by {method} from {samples} \
                  samples of network {network} at alpha {alpha}: the run did not include them, or \
                  is not finished"
+            ),
+            Self::Unfinished {
+                network,
+                method,
+                planned,
+                concluded,
+            } => write!(
+                f,
+                "{} of the {planned} inputs that {method} of network {network} was begun for have no \
+                 certificate: the run was stopped (the same command goes on), or certificates were \
+                 removed",
+                planned - concluded
             ),
             Self::Choices => f.write_str(
                 "that sigma, n, n0, alpha, the noise and its seed, the methods, the networks and the \

@@ -217,6 +217,39 @@ fn a_whole_ledger_passes_and_misses_nothing() {
 }
 
 #[test]
+fn a_run_that_was_stopped_before_any_certificate_is_missed() {
+    let place = Place::certified();
+    let begun = |methods: &str, planned| JournalEvent::Begun {
+        methods: methods.to_owned(),
+        planned,
+        through: false,
+    };
+    let note = |event: &JournalEvent| {
+        let ledger = Ledger::open(&place.path()).unwrap();
+        ledger.note(Some(ledger.base()), event).unwrap();
+        ledger.close().unwrap();
+        place.check()
+    };
+    clean(&note(&begun("certify", INPUTS.len() as u64)));
+    lists(
+        &note(&begun("certify", 60)),
+        "57 of the 60 inputs that certify of network 1 was begun for",
+    );
+    // The last run by a method counts; of another there may be none at all.
+    let report = note(&begun("certify,until", INPUTS.len() as u64));
+    lists(
+        &report,
+        "3 of the 3 inputs that until of network 1 was begun for",
+    );
+    assert!(
+        !report
+            .unchecked
+            .iter()
+            .any(|u| u.to_string().contains("that certify of"))
+    );
+}
+
+#[test]
 fn inputs_deleted_with_all_their_rows_are_found() {
     let place = Place::certified();
     place.recertify(&[1], 1);
