@@ -106,6 +106,42 @@ fn bounds_of_the_original_are_transferred_under_a_condition_that_is_stated() {
     assert_eq!(checked[0].wrong(), 0, "{checked:?}");
 }
 
+/// An attack that would go on until the time is up comes behind the bounds that prove an input.
+#[test]
+fn where_the_original_was_verified_bounds_come_before_the_attack() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, data) = verified_kink(folder.path(), VerifyMethod::Crown, "0.01");
+    let modified = write(folder.path(), "modified.onnx", kinked_net(1.001, 0.1));
+    let config = VerifyConfig {
+        attack_steps: u32::MAX,
+        timeout: Some(Duration::from_secs(20)),
+        ..VerifyConfig::default()
+    };
+    let (found, _) = from_ledger((&ledger, &data), &config, &modified, None).unwrap();
+    let verdicts: Vec<Verdict> = found.iter().map(|result| result.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Verified; 2]);
+}
+
+#[test]
+fn what_the_original_kept_and_the_modified_network_does_not_is_falsified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, data) = verified_kink(folder.path(), VerifyMethod::Crown, "0.01");
+    // |x - 0.5| - 0.045 is above 0 at 0.55, but not at 0.54.
+    let modified = write(folder.path(), "modified.onnx", kinked_net(1.0, -0.045));
+    let original = folder.path().join("net.onnx");
+    for original in [None, Some(original.as_path())] {
+        let config = VerifyConfig::default();
+        let (found, _) = from_ledger((&ledger, &data), &config, &modified, original).unwrap();
+        assert_eq!(found[0].verdict, Verdict::Falsified);
+        assert_eq!(found[0].decided_by, "attack");
+        assert_eq!(found[0].margin, None);
+        assert!(found[0].counterexample.is_some());
+        assert_eq!(found[1].verdict, Verdict::Verified);
+    }
+    let checked = job::check(std::slice::from_ref(&ledger), None).unwrap();
+    assert_eq!(checked[0].wrong(), 0, "{checked:?}");
+}
+
 #[test]
 fn a_search_begins_with_the_parts_of_the_originals() {
     let folder = tempfile::tempdir().unwrap();

@@ -49,6 +49,8 @@ struct Begin<'a> {
     slopes: &'a Slopes,
     /// The parts that branch and bound begins with.
     leaves: &'a [Vec<Leaf>],
+    /// Whether the attack comes behind CROWN, not before all bounds.
+    attack_late: bool,
 }
 
 /// What became of one query.
@@ -107,7 +109,8 @@ impl Prover<'_> {
                             }
                             None => None,
                         };
-                        self.decide(&[query], hints.as_ref(), begun)?
+                        let proved = self.start.is_some_and(|start| start.proved(idx, class));
+                        self.decide(&[query], (hints.as_ref(), proved), begun)?
                     }
                     Perturbation::Transformed(transformation) => {
                         let image = (image.as_slice(), shape);
@@ -139,17 +142,19 @@ impl Prover<'_> {
             counterexample: None,
             micros: 0,
         };
-        self.decide(queries, None, begun)?.write_to(&mut result);
+        self.decide(queries, (None, false), begun)?
+            .write_to(&mut result);
         result.micros = micros(begun);
         Ok(result)
     }
 
     /// Decides queries of which all have to hold. The proof is that of a single one: of several
-    /// the whole would be large, and each is cheap.
+    /// the whole would be large, and each is cheap. They are expected to hold where another network
+    /// was `proved` to keep the class.
     fn decide(
         &mut self,
         queries: &[Query],
-        hints: Option<&Hints<'_>>,
+        (hints, proved): (Option<&Hints<'_>>, bool),
         begun: Instant,
     ) -> Result<Decided> {
         let deadline = self.config.timeout.map(|timeout| begun + timeout);
@@ -162,7 +167,7 @@ impl Prover<'_> {
             counterexample: None,
         };
         for query in queries {
-            let mut one = self.one(query, hints, deadline)?;
+            let mut one = self.one(query, (hints, proved), deadline)?;
             one.branches += whole.branches;
             match one.verdict {
                 Verdict::Falsified => return Ok(one),
@@ -182,7 +187,7 @@ impl Prover<'_> {
     fn one(
         &mut self,
         query: &Query,
-        hints: Option<&Hints<'_>>,
+        (hints, proved): (Option<&Hints<'_>>, bool),
         deadline: Option<Instant>,
     ) -> Result<Decided> {
         let mut open = Decided {
@@ -198,6 +203,9 @@ impl Prover<'_> {
             bounds: None,
             slopes: hints.map_or(&default, |hints| &hints.slopes),
             leaves: hints.map_or(&[], |hints| &hints.leaves),
+            // Where a proof is expected, the attack is in vain as a rule, and takes longer than CROWN
+            // of a small network.
+            attack_late: proved,
         };
         let mut margins = vec![f64::NEG_INFINITY; query.property.rows().len()];
         if let Some(hints) = hints {
@@ -208,14 +216,30 @@ impl Prover<'_> {
         }
         if self.config.runs(VerifyMethod::Attack) {
             open.by = VerifyMethod::Attack.name();
-            if let Some(found) = self.attack(query, deadline)? {
-                open.verdict = Verdict::Falsified;
-                open.counterexample = Some(found);
+            if !begin.attack_late && self.falsifies(query, deadline, &mut open)? {
                 return Ok(open);
             }
         }
         self.bound(query, begin, &mut margins, deadline, &mut open)?;
         Ok(open)
+    }
+
+    /// Whether the attack finds a counterexample, which is the verdict then.
+    fn falsifies(
+        &mut self,
+        query: &Query,
+        deadline: Option<Instant>,
+        found: &mut Decided,
+    ) -> Result<bool> {
+        let point = self.attack(query, deadline)?;
+        let falsified = point.is_some();
+        if falsified {
+            found.by = VerifyMethod::Attack.name();
+            found.verdict = Verdict::Falsified;
+            found.margin = None;
+            found.counterexample = point;
+        }
+        Ok(falsified)
     }
 
     /// Bounds the rows of a query by another network's bounds and the difference from it, if its
@@ -303,6 +327,12 @@ impl Prover<'_> {
                 found.proof = proof::encoded(network, &bounds, &lower, &[whole]);
                 return Ok(());
             }
+        }
+        if begin.attack_late
+            && config.runs(VerifyMethod::Attack)
+            && self.falsifies(query, deadline, found)?
+        {
+            return Ok(());
         }
         if !(config.runs(VerifyMethod::AlphaCrown) || config.branches()) || late() {
             return Ok(());

@@ -323,6 +323,14 @@ impl Reverification {
 }
 
 impl Start {
+    /// Whether the original was proved to keep this class around an input.
+    pub(super) fn proved(&self, idx: u32, class: u16) -> bool {
+        let result = self.results.get(&idx);
+        result.is_some_and(|result| {
+            result.verdict == Verdict::Verified && result.class == Some(class)
+        })
+    }
+
     /// What is known of an input whose class is to be `class`, on the region around the image,
     /// as far as it fits the modified network.
     ///
