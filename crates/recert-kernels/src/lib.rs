@@ -141,6 +141,7 @@ mod pool;
 mod product;
 mod program;
 mod rearrange;
+mod rows;
 mod schedule;
 mod share;
 mod simd;

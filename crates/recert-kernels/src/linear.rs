@@ -1,12 +1,11 @@
 //! A linear layer on every row of a plain tensor, and what follows it.
 
+use crate::maths::map;
 use crate::memory::Buffer;
 use crate::pointwise::{Arith, Operand, Step, Unary};
-use crate::simd::{Call, FloatKernel, Floats, Isa, LANES, Lanes, Reach};
-use crate::tile::{Clamp, Tile, tile_fn};
-
-/// The most rows of a tile, and blocks of outputs.
-pub(crate) const MOST: [usize; 2] = [16, 2];
+use crate::rows::{MOST, Rows};
+use crate::simd::{Call, FloatKernel, Floats, Isa, LANES, Lanes};
+use crate::tile::Clamp;
 
 /// What a tile makes: block by block, [`MOST`] rows each.
 pub(crate) type Results = [Lanes; MOST[0] * MOST[1]];
@@ -158,53 +157,20 @@ impl Matrix<'_> {
                 }
             } else {
                 for (place, column) in columns.enumerate() {
-                    let from = self.values[column * column_stride..].iter();
-                    let to = packed[place..].iter_mut().step_by(width);
-                    for (to, &from) in to.zip(from.step_by(row_stride)) {
-                        *to = scaled(from);
+                    let from = &self.values[column * column_stride..];
+                    let to = packed.chunks_exact_mut(width);
+                    if row_stride == 1 {
+                        for (to, &from) in to.zip(from) {
+                            to[place] = scaled(from);
+                        }
+                    } else {
+                        for (to, &from) in to.zip(from.iter().step_by(row_stride)) {
+                            to[place] = scaled(from);
+                        }
                     }
                 }
             }
         }
-    }
-}
-
-/// The work of a tile on rows: `count` rows of `inputs` values, `stride` apart,
-/// by a set of blocks of outputs.
-pub(crate) struct Rows<'a> {
-    pub(crate) input: &'a [f32],
-    pub(crate) stride: usize,
-    pub(crate) count: usize,
-    pub(crate) inputs: usize,
-    pub(crate) weights: &'a [Lanes],
-    pub(crate) bias: &'a [Lanes],
-    pub(crate) set: usize,
-}
-
-impl Rows<'_> {
-    /// Computes the sums.
-    #[inline(always)]
-    pub(crate) fn run<S: Floats>(&self, simd: S, results: &mut Results) {
-        let mut tile = Tile {
-            input: self.input,
-            reach: Reach {
-                counts: [1; 3],
-                strides: [0; 3],
-                pixel: self.stride,
-                channels: self.inputs,
-            },
-            rest: self.inputs,
-            weights: self.weights,
-            above: 0,
-            below: 0,
-            bias: Some(self.bias),
-            output: results,
-            output_block: MOST[0],
-            residual: None,
-            residual_block: 0,
-            clamp: Clamp::NONE,
-        };
-        tile_fn::<S>(self.count, self.set, 0)(simd, &mut tile);
     }
 }
 
@@ -229,7 +195,9 @@ impl FloatKernel for Call<'_, Linear, f32> {
             ..
         } = *self.op;
         let blocks = outputs.div_ceil(LANES);
-        let mut results = [[0.0; LANES]; MOST[0] * MOST[1]];
+        // Straight to the output, where it is whole blocks and nothing is to be done before.
+        let direct = chain.is_empty() && outputs.is_multiple_of(LANES);
+        let mut results: Results = [[0.0; LANES]; MOST[0] * MOST[1]];
         for (first, set) in sets(blocks, S::TILE.most_blocks()) {
             let columns = first * LANES..outputs.min((first + set) * LANES);
             for (row, count) in pieces(rows, S::TILE.pixels(set).min(MOST[0])) {
@@ -241,8 +209,23 @@ impl FloatKernel for Call<'_, Linear, f32> {
                     weights: &self.op.weights.lanes()[first * inputs..],
                     bias: &self.op.bias.lanes()[first..],
                     set,
+                    residual: None,
+                    output: &mut results,
+                    steps: [1, MOST[0]],
                 };
-                tile.run(simd, &mut results);
+                if direct {
+                    let place = row * blocks + first;
+                    let residual = self.residual.map(|values| values.as_chunks().0);
+                    Rows {
+                        residual: residual.map(|values| &values[place..]),
+                        output: &mut self.output.as_chunks_mut().0[place..],
+                        steps: [blocks, 1],
+                        ..tile
+                    }
+                    .run(simd);
+                    continue;
+                }
+                tile.run(simd);
                 for (o, sums) in results.chunks_exact_mut(MOST[0]).take(set).enumerate() {
                     follow(simd, chain, first + o, &mut sums[..count]);
                 }
@@ -280,6 +263,27 @@ fn put<S: Floats>(simd: S, sums: &Lanes, residual: Option<&[f32]>, output: &mut 
     }
 }
 
+/// `a op b` of every vector and one of others, or `b op a`. What is computed is chosen once for all.
+macro_rules! combine {
+    ($simd:ident, $sums:ident, ($arith:expr, $flipped:expr), $others:expr) => {{
+        let pairs = $sums.iter_mut().zip($others);
+        match ($arith, $flipped) {
+            (Arith::Add, _) => combine!($simd, pairs, |a, b| $simd.add(a, b)),
+            (Arith::Mul, _) => combine!($simd, pairs, |a, b| $simd.mul(a, b)),
+            (Arith::Sub, false) => combine!($simd, pairs, |a, b| $simd.sub(a, b)),
+            (Arith::Sub, true) => combine!($simd, pairs, |a, b| $simd.sub(b, a)),
+            (Arith::Div, false) => combine!($simd, pairs, |a, b| $simd.div(a, b)),
+            (Arith::Div, true) => combine!($simd, pairs, |a, b| $simd.div(b, a)),
+        }
+    }};
+    ($simd:ident, $pairs:ident, |$a:ident, $b:ident| $value:expr) => {
+        for (lanes, $b) in $pairs {
+            let $a = $simd.load(lanes);
+            *lanes = $simd.lanes($value);
+        }
+    };
+}
+
 /// Applies a chain to sums of one block of outputs.
 #[inline(always)]
 fn follow<S: Floats>(simd: S, chain: &[Late], block: usize, sums: &mut [Lanes]) {
@@ -300,30 +304,8 @@ fn follow<S: Floats>(simd: S, chain: &[Late], block: usize, sums: &mut [Lanes]) 
         for step in steps {
             simple(simd, step, block, other);
         }
-        for (sum, other) in sums.iter_mut().zip(other.iter()) {
-            let pair = [simd.load(sum), simd.load(other)];
-            *sum = simd.lanes(combined(simd, *arith, pair, *first));
-        }
-    }
-}
-
-/// `a op b`, or `b op a`.
-#[inline(always)]
-fn combined<S: Floats>(simd: S, arith: Arith, [a, b]: [S::V; 2], flipped: bool) -> S::V {
-    match (arith, flipped) {
-        (Arith::Add, _) => simd.add(a, b),
-        (Arith::Mul, _) => simd.mul(a, b),
-        (Arith::Sub, false) => simd.sub(a, b),
-        (Arith::Sub, true) => simd.sub(b, a),
-        (Arith::Div, false) => simd.div(a, b),
-        (Arith::Div, true) => simd.div(b, a),
-    }
-}
-
-#[inline(always)]
-fn each<S: Floats>(simd: S, sums: &mut [Lanes], f: impl Fn(S::V) -> S::V) {
-    for sum in sums {
-        *sum = simd.lanes(f(simd.load(sum)));
+        let other = other.iter().map(|lanes| simd.load(lanes));
+        combine!(simd, sums, (*arith, *first), other);
     }
 }
 
@@ -331,10 +313,12 @@ fn each<S: Floats>(simd: S, sums: &mut [Lanes], f: impl Fn(S::V) -> S::V) {
 #[inline(always)]
 fn simple<S: Floats>(simd: S, step: &Late, block: usize, sums: &mut [Lanes]) {
     match step {
-        Late::Clamp(clamp) => each(simd, sums, |sum| clamp.apply(simd, sum)),
-        Late::Unary(Unary::Smooth(function)) => {
-            each(simd, sums, |sum| function.lanes(simd, sum));
+        Late::Clamp(clamp) => {
+            for sum in sums {
+                *sum = simd.lanes(clamp.apply(simd, simd.load(sum)));
+            }
         }
+        Late::Unary(Unary::Smooth(function)) => map(simd, *function, sums),
         Late::Unary(function) => {
             for value in sums.as_flattened_mut() {
                 *value = function.of(*value);
@@ -342,15 +326,11 @@ fn simple<S: Floats>(simd: S, step: &Late, block: usize, sums: &mut [Lanes]) {
         }
         Late::One(arith, value, first) => {
             let value = simd.splat(*value);
-            each(simd, sums, |sum| {
-                combined(simd, *arith, [sum, value], *first)
-            });
+            combine!(simd, sums, (*arith, *first), std::iter::repeat(value));
         }
         Late::Columns(arith, values, first) => {
             let values = simd.load(&values.lanes()[block]);
-            each(simd, sums, |sum| {
-                combined(simd, *arith, [sum, values], *first)
-            });
+            combine!(simd, sums, (*arith, *first), std::iter::repeat(values));
         }
         Late::Own(..) => unreachable!("no such step is part of another one"),
     }

@@ -4,7 +4,7 @@
 //! Tests compare them with float64 over their whole domain. Where the
 //! argument is NaN, so is the result.
 
-use crate::simd::{FloatKernel, Floats, Isa, LANES, Lanes};
+use crate::simd::{FloatKernel, Floats, Isa, LANES, Lanes, Several, Vectors};
 
 /// `1.5 2^23`: added to a number below 2^22, it leaves the nearest integer in
 /// the last bits.
@@ -34,7 +34,7 @@ const EXP_ERROR: f64 = 1.5 / (1 << 24) as f64;
 
 /// `exp(x)` of `x <= 0`, to within 1.5 2^-24 of it; below -87, 0.
 #[inline(always)]
-pub(crate) fn exp<S: Floats>(simd: S, x: S::V) -> S::V {
+pub(crate) fn exp<S: Vectors>(simd: S, x: S::V) -> S::V {
     let least = simd.splat(EXP_LEAST);
     let bounded = simd.max(least, x);
     let round = simd.splat(ROUND);
@@ -81,7 +81,7 @@ const ERF_ERROR: f64 = 2.0 / (1 << 23) as f64;
 
 /// `erf(x)`, to within 2^-22 of it, which is odd exactly.
 #[inline(always)]
-pub(crate) fn erf<S: Floats>(simd: S, x: S::V) -> S::V {
+pub(crate) fn erf<S: Vectors>(simd: S, x: S::V) -> S::V {
     let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
     let square = simd.mul(x, x);
     let near = simd.fma(polynomial(simd, &ERF, square), x, x);
@@ -96,7 +96,7 @@ pub(crate) fn erf<S: Floats>(simd: S, x: S::V) -> S::V {
 /// `x Phi(x)`, as `(x / 2) (1 + erf(x / sqrt(2)))`: to within 2^-22 of `|x|`,
 /// and of the value where `x > 0`.
 #[inline(always)]
-pub(crate) fn gelu<S: Floats>(simd: S, x: S::V) -> S::V {
+pub(crate) fn gelu<S: Vectors>(simd: S, x: S::V) -> S::V {
     let scaled = simd.mul(x, simd.splat(std::f32::consts::FRAC_1_SQRT_2));
     let sum = simd.add(simd.splat(1.0), erf(simd, scaled));
     simd.mul(simd.mul(x, simd.splat(0.5)), sum)
@@ -104,7 +104,7 @@ pub(crate) fn gelu<S: Floats>(simd: S, x: S::V) -> S::V {
 
 /// `1 / (1 + exp(-x))`, to within 2^-22 of it, and 0 below -87.
 #[inline(always)]
-pub(crate) fn sigmoid<S: Floats>(simd: S, x: S::V) -> S::V {
+pub(crate) fn sigmoid<S: Vectors>(simd: S, x: S::V) -> S::V {
     let (zero, one) = (simd.splat(0.0), simd.splat(1.0));
     let negative = simd.sub(zero, x);
     // NaN stays: it is the second one.
@@ -116,7 +116,7 @@ pub(crate) fn sigmoid<S: Floats>(simd: S, x: S::V) -> S::V {
 /// `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`, Hendrycks and Gimpel's
 /// approximation of [`gelu`], as `x sigmoid(..)`.
 #[inline(always)]
-pub(crate) fn gelu_tanh<S: Floats>(simd: S, x: S::V) -> S::V {
+pub(crate) fn gelu_tanh<S: Vectors>(simd: S, x: S::V) -> S::V {
     /// `2 sqrt(2 / pi)`, and the same times 0.044715.
     const FACTORS: [f32; 2] = [1.595_769, 7.135_481_6e-2];
     let square = simd.mul(x, x);
@@ -126,7 +126,7 @@ pub(crate) fn gelu_tanh<S: Floats>(simd: S, x: S::V) -> S::V {
 
 /// A polynomial, the least power first, by Horner's rule.
 #[inline(always)]
-fn polynomial<S: Floats>(simd: S, coefficients: &[f32], x: S::V) -> S::V {
+fn polynomial<S: Vectors>(simd: S, coefficients: &[f32], x: S::V) -> S::V {
     let mut powers = coefficients.iter().rev();
     let mut sum = simd.splat(powers.next().copied().unwrap_or(0.0));
     for &coefficient in powers {
@@ -149,6 +149,63 @@ pub(crate) fn total(mut lanes: Lanes) -> f32 {
     lanes[0]
 }
 
+/// A function of numbers, for vectors of any size.
+pub(crate) trait Function: Copy {
+    /// Its implementations must be inlined, to be compiled for the instruction set at all.
+    fn of<S: Vectors>(self, simd: S, x: S::V) -> S::V;
+}
+
+/// [`exp`].
+#[derive(Clone, Copy)]
+pub(crate) struct Exp;
+
+impl Function for Exp {
+    #[inline(always)]
+    fn of<S: Vectors>(self, simd: S, x: S::V) -> S::V {
+        exp(simd, x)
+    }
+}
+
+/// Vectors that a function is computed of at a time, where there are registers for them: each is
+/// a long chain of operations, which wait for one another.
+const TOGETHER: usize = 4;
+
+/// Applies a function to every number.
+#[inline(always)]
+pub(crate) fn map<S: Floats>(simd: S, function: impl Function, values: &mut [Lanes]) {
+    let mut rest = values;
+    if S::TILE.most_blocks() > 1 {
+        let (whole, others) = rest.as_chunks_mut::<TOGETHER>();
+        for lanes in whole {
+            together(simd, function, lanes);
+        }
+        rest = others;
+        if rest.len() > 1 {
+            let mut lanes = [[0.0; LANES]; TOGETHER];
+            lanes[..rest.len()].copy_from_slice(rest);
+            together(simd, function, &mut lanes);
+            rest.copy_from_slice(&lanes[..rest.len()]);
+            return;
+        }
+    }
+    for lanes in rest {
+        *lanes = simd.lanes(function.of(simd, simd.load(lanes)));
+    }
+}
+
+/// As [`map`], of so many vectors.
+#[inline(always)]
+fn together<S: Floats>(simd: S, function: impl Function, values: &mut [Lanes; TOGETHER]) {
+    let mut x = [simd.splat(0.0); TOGETHER];
+    for (x, lanes) in x.iter_mut().zip(values.iter()) {
+        *x = simd.load(lanes);
+    }
+    let made = function.of(Several(simd), x);
+    for (lanes, made) in values.iter_mut().zip(made) {
+        *lanes = simd.lanes(made);
+    }
+}
+
 /// A function of sixteen numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Smooth {
@@ -157,23 +214,25 @@ pub(crate) enum Smooth {
     GeluTanh,
 }
 
-impl Smooth {
+impl Function for Smooth {
     #[inline(always)]
-    pub(crate) fn lanes<S: Floats>(self, simd: S, x: S::V) -> S::V {
+    fn of<S: Vectors>(self, simd: S, x: S::V) -> S::V {
         match self {
             Self::Erf => erf(simd, x),
             Self::Gelu => gelu(simd, x),
             Self::GeluTanh => gelu_tanh(simd, x),
         }
     }
+}
 
+impl Smooth {
     /// Of one number, to the same bits.
-    pub(crate) fn of(self, x: f32) -> f32 {
+    pub(crate) fn one(self, x: f32) -> f32 {
         struct One<'a>(Smooth, &'a mut f32);
         impl FloatKernel for One<'_> {
             #[inline(always)]
             fn run<S: Floats>(self, simd: S) {
-                *self.1 = simd.lanes(self.0.lanes(simd, simd.splat(*self.1)))[0];
+                *self.1 = simd.lanes(self.0.of(simd, simd.splat(*self.1)))[0];
             }
         }
         let mut value = x;
@@ -189,39 +248,19 @@ mod tests {
     /// What a function makes of many numbers.
     struct Each<'a, F>(F, &'a mut [f32]);
 
-    /// A function, to be compiled for any instruction set.
-    trait Function: Copy {
-        fn of<S: Floats>(self, simd: S, x: S::V) -> S::V;
-    }
-
     impl<F: Function> FloatKernel for Each<'_, F> {
         #[inline(always)]
         fn run<S: Floats>(self, simd: S) {
-            for lanes in self.1.as_chunks_mut::<LANES>().0 {
-                *lanes = simd.lanes(self.0.of(simd, simd.load(lanes)));
-            }
-        }
-    }
-
-    #[derive(Clone, Copy)]
-    struct Exp;
-    impl Function for Exp {
-        fn of<S: Floats>(self, simd: S, x: S::V) -> S::V {
-            exp(simd, x)
+            map(simd, self.0, self.1.as_chunks_mut().0);
         }
     }
 
     #[derive(Clone, Copy)]
     struct Sigmoid;
     impl Function for Sigmoid {
-        fn of<S: Floats>(self, simd: S, x: S::V) -> S::V {
+        #[inline(always)]
+        fn of<S: Vectors>(self, simd: S, x: S::V) -> S::V {
             sigmoid(simd, x)
-        }
-    }
-
-    impl Function for Smooth {
-        fn of<S: Floats>(self, simd: S, x: S::V) -> S::V {
-            self.lanes(simd, x)
         }
     }
 
@@ -307,6 +346,29 @@ mod tests {
                 let exact = 1.0 / (1.0 + libm::exp(-x));
                 (exact, exact * ERF_ERROR + TINY)
             });
+        }
+    }
+
+    #[test]
+    fn vectors_computed_together_are_those_computed_alone() {
+        let all = floats(1e-30, 3e38);
+        for isa in Isa::available() {
+            // Whole fours, and every rest.
+            for count in 1..10 {
+                let values: Vec<f32> = (0..count * LANES)
+                    .map(|i| -all[i * 9973 % all.len()])
+                    .collect();
+                let values: Vec<f32> = values.iter().map(|v| v.max(-100.0)).collect();
+                for function in [Smooth::Erf, Smooth::Gelu, Smooth::GeluTanh] {
+                    let mut found = values.clone();
+                    isa.run_floats(Each(function, &mut found));
+                    let wanted = values.iter().map(|&value| function.one(value).to_bits());
+                    assert!(
+                        found.iter().map(|v| v.to_bits()).eq(wanted),
+                        "{isa:?} {function:?} {count}"
+                    );
+                }
+            }
         }
     }
 

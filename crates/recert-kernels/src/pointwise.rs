@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::maths::Smooth;
+use crate::maths::{Function, Smooth, map};
 use crate::memory::{Blocked, Layout};
 use crate::simd::{FloatKernel, Floats, Isa, LANES};
 use crate::tile::Clamp;
@@ -72,7 +72,7 @@ impl Unary {
             Self::Reciprocal => 1.0 / x,
             Self::Round => x.round_ties_even(),
             Self::Sigmoid => 1.0 / (1.0 + libm::expf(-x)),
-            Self::Smooth(function) => function.of(x),
+            Self::Smooth(function) => function.one(x),
             Self::Sqrt => x.sqrt(),
             Self::Square => x * x,
             Self::Tanh => libm::tanhf(x),
@@ -302,12 +302,10 @@ fn apply<S: Floats>(
         }
         Step::Unary(Unary::Smooth(function)) => {
             let (whole, rest) = values.as_chunks_mut::<LANES>();
-            for lanes in whole {
-                *lanes = simd.lanes(function.lanes(simd, simd.load(lanes)));
-            }
+            map(simd, *function, whole);
             let mut lanes = [0.0; LANES];
             lanes[..rest.len()].copy_from_slice(rest);
-            let lanes = simd.lanes(function.lanes(simd, simd.load(&lanes)));
+            let lanes = simd.lanes(function.of(simd, simd.load(&lanes)));
             rest.copy_from_slice(&lanes[..rest.len()]);
         }
         Step::Unary(function) => {

@@ -1,9 +1,10 @@
 //! Products of matrices that both depend on the image, and attention, which is
 //! two of them.
 
-use crate::linear::{MOST, Matrix, Rows, pieces, sets};
-use crate::maths::{exp, total};
+use crate::linear::{Matrix, pieces, sets};
+use crate::maths::{Exp, map, total};
 use crate::pointwise::Arith;
+use crate::rows::{MOST, Rows};
 use crate::simd::{Call, FloatKernel, Floats, Isa, LANES, Lanes};
 
 /// Matrices of one shape in a plain tensor.
@@ -180,7 +181,13 @@ fn gather(matrix: &Matrix<'_>, rows: (usize, usize), factor: Option<f32>, to: &m
 #[inline(always)]
 fn put(lanes: &Lanes, [first, stride]: [usize; 2], count: usize, output: &mut [f32]) {
     if stride == 1 {
-        output[first..first + count].copy_from_slice(&lanes[..count]);
+        let output = &mut output[first..first + count];
+        // Most often: a length that is known is no call.
+        if let Some(output) = output.first_chunk_mut::<LANES>() {
+            *output = *lanes;
+        } else {
+            output.copy_from_slice(&lanes[..count]);
+        }
     } else {
         for (lane, value) in lanes.iter().take(count).enumerate() {
             output[first + lane * stride] = *value;
@@ -257,15 +264,22 @@ impl FloatKernel for Work<'_, Attend> {
                     (&*gathered, inner)
                 };
                 let weights = key_weights.as_chunks().0;
-                multiply(
-                    simd,
-                    (input, stride),
-                    [count, inner, keys],
-                    weights,
-                    |i, key, lanes| {
-                        scores[i * row + key..][..LANES].copy_from_slice(lanes);
-                    },
-                );
+                let blocks = row / LANES;
+                for (first, set) in sets(blocks, S::TILE.most_blocks()) {
+                    let tile = Rows {
+                        input,
+                        stride,
+                        count,
+                        inputs: inner,
+                        weights: &weights[first * inner..],
+                        bias: &ZEROS,
+                        set,
+                        residual: None,
+                        output: &mut scores.as_chunks_mut().0[first..],
+                        steps: [blocks, 1],
+                    };
+                    tile.run(simd);
+                }
                 let mut sums = [0.0; MOST[0]];
                 for (i, (sum, scores)) in (sums.iter_mut().zip(scores.chunks_exact_mut(row)))
                     .take(count)
@@ -314,8 +328,11 @@ fn multiply<S: Floats>(
             weights: &weights[first * inner..],
             bias: &ZEROS,
             set,
+            residual: None,
+            output: &mut results,
+            steps: [1, MOST[0]],
         };
-        tile.run(simd, &mut results);
+        tile.run(simd);
         for (o, results) in results.chunks_exact(MOST[0]).take(set).enumerate() {
             for (i, lanes) in results.iter().take(count).enumerate() {
                 take(i, (first + o) * LANES, lanes);
@@ -362,10 +379,12 @@ fn weigh<S: Floats>(
         .fold(f32::NEG_INFINITY, |m, &v| if v > m { v } else { m });
     let largest = simd.splat(largest);
     let mut sum = simd.splat(0.0);
-    for lanes in scores {
-        let weight = exp(simd, simd.sub(simd.load(lanes), largest));
-        *lanes = simd.lanes(weight);
-        sum = simd.add(sum, weight);
+    for lanes in scores.iter_mut() {
+        *lanes = simd.lanes(simd.sub(simd.load(lanes), largest));
+    }
+    map(simd, Exp, scores);
+    for lanes in scores.iter() {
+        sum = simd.add(sum, simd.load(lanes));
     }
     total(simd.lanes(sum))
 }

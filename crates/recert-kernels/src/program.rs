@@ -19,9 +19,10 @@ use crate::simd::Isa;
 const GROUP_VALUES: usize = 1 << 16;
 
 /// Weights that do not fit there are fetched once a group: groups are this
-/// much larger then.
+/// much larger then, and of so many images at least.
 const HEAVY_WEIGHTS: usize = 1 << 18;
 const HEAVY_GROUP: usize = 4;
+const HEAVY_LEAST: usize = 2;
 
 /// The most images of a group. None of these numbers decides a result.
 const GROUP_MOST: usize = 24;
@@ -113,10 +114,10 @@ impl Program {
                 arg_max: output.arg_max.clone(),
             }
         });
-        let larger = if graph.weights() > HEAVY_WEIGHTS {
-            HEAVY_GROUP
+        let (larger, least) = if graph.weights() > HEAVY_WEIGHTS {
+            (HEAVY_GROUP, HEAVY_LEAST)
         } else {
-            1
+            (1, 1)
         };
         let group = GROUP_VALUES * larger / schedule.widest.max(1);
         Self {
@@ -126,7 +127,7 @@ impl Program {
             group: if graph.single {
                 1
             } else {
-                group.clamp(1, GROUP_MOST)
+                group.clamp(least, GROUP_MOST)
             },
             schedule,
         }

@@ -14,6 +14,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+mod several;
 mod taps;
 #[cfg(target_arch = "x86_64")]
 mod token;
@@ -23,6 +24,7 @@ use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use token::{Avx2, Avx512, Vnni};
 
+pub(crate) use several::Several;
 pub(crate) use taps::{Reach, Taps};
 
 /// Lanes of a vector, and channels of a block.
@@ -199,15 +201,11 @@ pub(crate) struct Call<'a, Op, In, Out = In> {
     pub(crate) output: &'a mut [Out],
 }
 
-/// Operations on [`LANES`] float32. The implementor is the token of an
-/// instruction set.
-pub(crate) trait Floats: Copy {
+/// Operations on float32 in vectors, value by value.
+pub(crate) trait Vectors: Copy {
     /// The vector.
     type V: Copy;
-    const TILE: TileSize;
 
-    fn load(self, from: &Lanes) -> Self::V;
-    fn lanes(self, v: Self::V) -> Lanes;
     fn splat(self, value: f32) -> Self::V;
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
@@ -224,6 +222,15 @@ pub(crate) trait Floats: Copy {
     /// 2 to the power of the integer that the last bits of the number hold: of
     /// `n + 1.5 2^23`, where `n` is from -126 to 127, 2^n.
     fn power_of_two(self, v: Self::V) -> Self::V;
+}
+
+/// [`Vectors`] of [`LANES`] float32. The implementor is the token of an
+/// instruction set.
+pub(crate) trait Floats: Vectors {
+    const TILE: TileSize;
+
+    fn load(self, from: &Lanes) -> Self::V;
+    fn lanes(self, v: Self::V) -> Lanes;
     /// Runs a kernel in a function that is compiled for the instruction set.
     fn run_floats(self, kernel: impl FloatKernel);
 }
@@ -255,12 +262,12 @@ pub(crate) trait Ints: Copy {
     /// The sum and the product, of `x` from 0 to 255 and `w` of 16 bits.
     fn multiply(self, sum: Self::I, x: Self::I, w: Self::I) -> Self::I;
     /// To the nearest float32, halves to even.
-    fn float(self, v: Self::I) -> <Self::F as Floats>::V;
+    fn float(self, v: Self::I) -> <Self::F as Vectors>::V;
     /// To the nearest integer, halves to even.
-    fn whole(self, v: <Self::F as Floats>::V) -> <Self::F as Floats>::V;
+    fn whole(self, v: <Self::F as Vectors>::V) -> <Self::F as Vectors>::V;
     /// To the nearest integer, halves to even, plus the zero point, in bounds.
     /// No value may be beyond 2^30.
-    fn narrow(self, v: [<Self::F as Floats>::V; 4], round: Round) -> Self::B;
+    fn narrow(self, v: [<Self::F as Vectors>::V; 4], round: Round) -> Self::B;
     fn pixels(self, bytes: Self::B) -> [ByteLanes; 4];
     /// Runs a kernel in a function that is compiled for the instruction set.
     fn run_ints(self, kernel: impl IntKernel);

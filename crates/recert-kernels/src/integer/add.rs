@@ -2,7 +2,7 @@
 
 use super::end::{Joint, write};
 use super::layout::Bytes;
-use crate::simd::{Floats, IntKernel, Ints, Isa, LANES};
+use crate::simd::{IntKernel, Ints, Isa, LANES, Vectors};
 
 /// `a + b`, each dequantized, quantized.
 pub(crate) struct Sum {

@@ -2,7 +2,7 @@
 //! tensor that it goes to.
 
 use super::layout::Grid;
-use crate::simd::{ByteLanes, Floats, Ints, Lanes};
+use crate::simd::{ByteLanes, Floats, Ints, Lanes, Vectors};
 use crate::tile::Clamp;
 
 /// No number that is rounded may be beyond this, where conversion to int32
@@ -167,7 +167,7 @@ pub(super) fn finish<N: Ints, const P: usize>(
 #[inline(always)]
 pub(super) fn write<N: Ints, const P: usize>(
     ints: N,
-    numbers: &[<N::F as Floats>::V; P],
+    numbers: &[<N::F as Vectors>::V; P],
     round: Round,
     output: &mut [ByteLanes],
 ) {

@@ -60,9 +60,17 @@ impl Merge {
             Op::Product(_) => self.attention(&node),
             _ => None,
         };
-        match merged {
-            Some(merged) => self.replace(&node, merged),
-            None => self.push(node),
+        let Some(merged) = merged else {
+            return self.push(node);
+        };
+        self.replace(&node, merged);
+        // What a pair was of may be taken by nothing else now: a layer, whose end it can be.
+        if matches!(node.op, Op::Pair(_))
+            && let Some(made) = self
+                .nodes
+                .pop_if(|made| matches!(made.op, Op::Pointwise(_)))
+        {
+            self.node(made);
         }
     }
 
@@ -303,4 +311,36 @@ fn contiguous(stack: &Stack, [rows, columns]: [usize; 2]) -> bool {
             .iter()
             .copied()
             .eq(firsts.take(stack.firsts.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use recert_graph::Model;
+
+    use crate::ir::Op;
+    use crate::lower::lower;
+    use crate::pointwise::Step;
+
+    /// GELU was exported as five operations, two of which take what the layer makes.
+    #[test]
+    fn a_gelu_of_five_operations_is_the_end_of_its_layer() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/transformers");
+        let model = Model::read(format!("{folder}/vit_script17.onnx")).unwrap();
+        let signature = model.signature().unwrap();
+        let graph = lower(
+            &model,
+            &signature.input.name,
+            &[signature.output.name.as_str()],
+        );
+        let graph = graph.unwrap();
+        let ends = graph.nodes.iter().filter(|node| match &node.op {
+            Op::Linear { steps, .. } => steps.iter().any(|step| matches!(step, Step::Own { .. })),
+            _ => false,
+        });
+        assert_eq!(ends.count(), 1);
+        // The other pass over memory adds the positions' embedding.
+        let nodes = graph.nodes.iter();
+        let passes = nodes.filter(|node| matches!(node.op, Op::Pointwise(_) | Op::Pair(_)));
+        assert_eq!(passes.count(), 1);
+    }
 }

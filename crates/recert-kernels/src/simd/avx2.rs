@@ -17,6 +17,7 @@ use bytemuck::must_cast;
 use super::token::{Avx2, entry, features, instructions};
 use super::{
     ByteLanes, FloatKernel, Floats, IntKernel, Ints, LANES, Lanes, QuadLanes, Round, TileSize,
+    Vectors,
 };
 
 /// The mode of rounding of `round`: halves to even.
@@ -33,15 +34,12 @@ macro_rules! halves {
     };
 }
 
-impl Floats for Avx2 {
+impl Vectors for Avx2 {
     type V = F;
-    const TILE: TileSize = TileSize([6, 0]);
 
     features!(
         Avx2,
         instructions! {
-            fn load(from: &Lanes) -> F { must_cast(*from) }
-            fn lanes(v: F) -> Lanes { must_cast(v) }
             fn splat(value: f32) -> F { [_mm256_set1_ps(value); 2] }
             fn add(a: F, b: F) -> F { halves!(_mm256_add_ps, a, b) }
             fn sub(a: F, b: F) -> F { halves!(_mm256_sub_ps, a, b) }
@@ -60,6 +58,18 @@ impl Floats for Avx2 {
             fn fma(a: F, b: F, c: F) -> F { halves!(_mm256_fmadd_ps, a, b, c) }
             fn max(a: F, b: F) -> F { halves!(_mm256_max_ps, a, b) }
             fn min(a: F, b: F) -> F { halves!(_mm256_min_ps, a, b) }
+        }
+    );
+}
+
+impl Floats for Avx2 {
+    const TILE: TileSize = TileSize([6, 0]);
+
+    features!(
+        Avx2,
+        instructions! {
+            fn load(from: &Lanes) -> F { must_cast(*from) }
+            fn lanes(v: F) -> Lanes { must_cast(v) }
         }
     );
     features!(Avx2, entry! { Avx2, run_floats, FloatKernel });

@@ -17,20 +17,18 @@ use bytemuck::must_cast;
 use super::token::{Avx512, Vnni, entry, features, instructions};
 use super::{
     ByteLanes, FloatKernel, Floats, IntKernel, Ints, LANES, Lanes, QuadLanes, Round, TileSize,
+    Vectors,
 };
 
 /// The mode of rounding of `roundscale`: halves to even.
 const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
-impl Floats for Avx512 {
+impl Vectors for Avx512 {
     type V = __m512;
-    const TILE: TileSize = TileSize([16, 12]);
 
     features!(
         Avx512,
         instructions! {
-            fn load(from: &Lanes) -> __m512 { must_cast(*from) }
-            fn lanes(v: __m512) -> Lanes { must_cast(v) }
             fn splat(value: f32) -> __m512 { _mm512_set1_ps(value) }
             fn add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
             fn sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
@@ -46,6 +44,18 @@ impl Floats for Avx512 {
             fn fma(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
             fn max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
             fn min(a: __m512, b: __m512) -> __m512 { _mm512_min_ps(a, b) }
+        }
+    );
+}
+
+impl Floats for Avx512 {
+    const TILE: TileSize = TileSize([16, 12]);
+
+    features!(
+        Avx512,
+        instructions! {
+            fn load(from: &Lanes) -> __m512 { must_cast(*from) }
+            fn lanes(v: __m512) -> Lanes { must_cast(v) }
         }
     );
     features!(Avx512, entry! { Avx512, run_floats, FloatKernel });

@@ -3,6 +3,7 @@
 
 use super::{
     ByteLanes, FloatKernel, Floats, IntKernel, Ints, LANES, Lanes, QuadLanes, Round, TileSize,
+    Vectors,
 };
 
 /// The token of what every processor has.
@@ -14,18 +15,9 @@ fn each(a: Lanes, b: Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
     std::array::from_fn(|lane| f(a[lane], b[lane]))
 }
 
-impl Floats for Portable {
+impl Vectors for Portable {
     type V = Lanes;
-    const TILE: TileSize = TileSize([4, 0]);
 
-    #[inline(always)]
-    fn load(self, from: &Lanes) -> Lanes {
-        *from
-    }
-    #[inline(always)]
-    fn lanes(self, v: Lanes) -> Lanes {
-        v
-    }
     #[inline(always)]
     fn splat(self, value: f32) -> Lanes {
         [value; LANES]
@@ -71,6 +63,19 @@ impl Floats for Portable {
     #[inline(always)]
     fn min(self, a: Lanes, b: Lanes) -> Lanes {
         each(a, b, |a, b| if a < b { a } else { b })
+    }
+}
+
+impl Floats for Portable {
+    const TILE: TileSize = TileSize([4, 0]);
+
+    #[inline(always)]
+    fn load(self, from: &Lanes) -> Lanes {
+        *from
+    }
+    #[inline(always)]
+    fn lanes(self, v: Lanes) -> Lanes {
+        v
     }
     #[inline(always)]
     fn run_floats(self, kernel: impl FloatKernel) {

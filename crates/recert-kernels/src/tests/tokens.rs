@@ -8,7 +8,7 @@ use crate::memory::Buffer;
 use crate::normalize::LayerNorm;
 use crate::pointwise::{Arith, Operand, Step, Unary};
 use crate::product::{Attend, Attention, Product, Products, Score, Stack};
-use crate::simd::Isa;
+use crate::simd::{Isa, LANES};
 
 /// What a kernel makes on every instruction set, which has to be the same.
 fn everywhere(compute: impl Fn(Isa) -> Vec<f32>) -> Vec<f32> {
@@ -35,9 +35,12 @@ proptest! {
         rows in 1_usize..40,
         inputs in 1_usize..70,
         outputs in 1_usize..70,
+        whole: bool,
+        chained: bool,
         residual: bool,
         seed: u64,
     ) {
+        let outputs = if whole { outputs.next_multiple_of(LANES) } else { outputs };
         let mut numbers = Numbers(seed);
         let weights = numbers.take(inputs * outputs);
         let bias = numbers.take(outputs);
@@ -52,8 +55,9 @@ proptest! {
             Step::With(Arith::Mul, Operand::Columns(factors.clone())),
         ];
         prop_assert!(Linear::takes(&steps));
+        let steps = if chained { &steps[..] } else { &[] };
         let found = everywhere(|isa| {
-            let linear = Linear::new([rows, inputs], &weights, &bias, &steps, residual, isa);
+            let linear = Linear::new([rows, inputs], &weights, &bias, steps, residual, isa);
             let mut output = vec![0.0; rows * outputs];
             linear.run(&input, residual.then_some(&other), &mut output);
             output
@@ -68,6 +72,11 @@ proptest! {
             }
             let factor = f64::from(factors[column]);
             let added = if residual { f64::from(other[place]) } else { 0.0 };
+            if !chained {
+                let allowed = gamma(inputs + 1) * size + gamma(1) * (size + added.abs());
+                prop_assert!((f64::from(*found) - sum - added).abs() <= allowed, "{found} is not {sum} + {added}");
+                continue;
+            }
             let wanted = sum * (2.0 + sum.abs()) * factor + added;
             // The derivative is at most 2 + 2 |x|; five roundings follow.
             let allowed = gamma(inputs + 1) * size * (2.0 + 2.0 * size) * factor.abs()
