@@ -43,75 +43,137 @@ pub(crate) fn abs_dot(a: &[f64], b: &[f64]) -> f64 {
     ARCH.dispatch(|| lanes(a, b, |a, b| a.abs() * b))
 }
 
-/// The positive and the negative part of a number, one of which is 0; both NaN of NaN. Exact, and no
-/// branch.
-#[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "to be compiled for each set of instructions"
-)]
-fn parts(a: f64) -> (f64, f64) {
-    let size = a.abs();
-    (0.5 * (a + size), 0.5 * (a - size))
-}
-
 /// The sum of `a[i]` times the first vector's element where it is not negative, else the second's,
 /// in eight partial sums. A factor that is not finite makes it NaN.
 pub(crate) fn signed_dot(a: &[f64], positive: &[f64], negative: &[f64]) -> f64 {
-    ARCH.dispatch(|| signed_dot_here(a, positive, negative))
+    ARCH.dispatch(SignedDot {
+        a,
+        positive,
+        negative,
+    })
 }
 
+/// What [`signed_dot`] does, to be compiled for each set of instructions.
+struct SignedDot<'a> {
+    a: &'a [f64],
+    positive: &'a [f64],
+    negative: &'a [f64],
+}
+
+impl WithSimd for SignedDot<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        let (a, a_rest) = self.a.as_chunks::<8>();
+        let (p, p_rest) = self.positive.as_chunks::<8>();
+        let (n, n_rest) = self.negative.as_chunks::<8>();
+        let mut sums = Lanes::new(simd);
+        for (a, (p, n)) in a.iter().zip(p.iter().zip(n)) {
+            let [a, p, n] = [a, p, n].map(|x| S::as_simd_f64s(x).0);
+            for (i, ((&a, &p), &n)) in a.iter().zip(p).zip(n).enumerate() {
+                let factor = signed(simd, a, p, n);
+                sums.add(simd, i, simd.mul_f64s(a, factor));
+            }
+        }
+        let rest = a_rest.iter().zip(p_rest.iter().zip(n_rest));
+        let rest: f64 = rest
+            .map(|(&a, (&p, &n))| a * if a >= 0.0 { p } else { n })
+            .sum();
+        sums.total() + rest
+    }
+}
+
+/// Eight partial sums, in as many vectors as they take.
+struct Lanes<S: Simd>([S::f64s; 8]);
+
+impl<S: Simd> Lanes<S> {
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
+    fn new(simd: S) -> Self {
+        Self([simd.splat_f64s(0.0); 8])
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
+    fn add(&mut self, simd: S, i: usize, value: S::f64s) {
+        self.0[i] = simd.add_f64s(self.0[i], value);
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
+    fn total(&self) -> f64 {
+        let mut lanes = [0.0; 8];
+        let (vectors, _) = S::as_mut_simd_f64s(&mut lanes);
+        vectors.copy_from_slice(&self.0[..vectors.len()]);
+        lanes.iter().sum()
+    }
+}
+
+/// For each lane, the first factor where the coefficient is not negative, else the second, also where it
+/// is NaN.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
     reason = "to be compiled for each set of instructions"
 )]
-fn signed_dot_here(a: &[f64], positive: &[f64], negative: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (a, a_rest) = a.as_chunks::<8>();
-    let (p, p_rest) = positive.as_chunks::<8>();
-    let (n, n_rest) = negative.as_chunks::<8>();
-    let term = |a: f64, p: f64, n: f64| {
-        let (above, below) = parts(a);
-        above * p + below * n
-    };
-    for (a, (p, n)) in a.iter().zip(p.iter().zip(n)) {
-        for lane in 0..8 {
-            sums[lane] += term(a[lane], p[lane], n[lane]);
-        }
-    }
-    let rest = a_rest.iter().zip(p_rest.iter().zip(n_rest));
-    let rest: f64 = rest.map(|(&a, (&p, &n))| term(a, p, n)).sum();
-    sums.iter().sum::<f64>() + rest
+fn signed<S: Simd>(simd: S, a: S::f64s, positive: S::f64s, negative: S::f64s) -> S::f64s {
+    let mask = simd.greater_than_or_equal_f64s(a, simd.splat_f64s(0.0));
+    simd.select_f64s(mask, positive, negative)
 }
 
 /// [`dot`] with the first vector and [`abs_dot`] with the second, reading `a` once.
 pub(crate) fn dots(a: &[f64], factors: &[f64], sizes: &[f64]) -> [f64; 2] {
-    ARCH.dispatch(|| dots_here(a, factors, sizes))
+    ARCH.dispatch(Dots { a, factors, sizes })
 }
 
-#[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "to be compiled for each set of instructions"
-)]
-fn dots_here(a: &[f64], factors: &[f64], sizes: &[f64]) -> [f64; 2] {
-    let (a, a_rest) = a.as_chunks::<8>();
-    let (f, f_rest) = factors.as_chunks::<8>();
-    let (s, s_rest) = sizes.as_chunks::<8>();
-    let mut lanes = [[0.0; 8]; 2];
-    for (a, (f, s)) in a.iter().zip(f.iter().zip(s)) {
-        for lane in 0..8 {
-            lanes[0][lane] += a[lane] * f[lane];
-            lanes[1][lane] += a[lane].abs() * s[lane];
+/// What [`dots`] does, to be compiled for each set of instructions.
+struct Dots<'a> {
+    a: &'a [f64],
+    factors: &'a [f64],
+    sizes: &'a [f64],
+}
+
+impl WithSimd for Dots<'_> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
+    fn with_simd<S: Simd>(self, simd: S) -> [f64; 2] {
+        let (a, a_rest) = self.a.as_chunks::<8>();
+        let (f, f_rest) = self.factors.as_chunks::<8>();
+        let (s, s_rest) = self.sizes.as_chunks::<8>();
+        let [mut sums, mut charges] = [Lanes::new(simd), Lanes::new(simd)];
+        for (a, (f, s)) in a.iter().zip(f.iter().zip(s)) {
+            let [a, f, s] = [a, f, s].map(|x| S::as_simd_f64s(x).0);
+            for (i, ((&a, &f), &s)) in a.iter().zip(f).zip(s).enumerate() {
+                sums.add(simd, i, simd.mul_f64s(a, f));
+                charges.add(simd, i, simd.mul_f64s(simd.abs_f64s(a), s));
+            }
         }
+        let mut totals = [sums.total(), charges.total()];
+        for (a, (f, s)) in a_rest.iter().zip(f_rest.iter().zip(s_rest)) {
+            totals[0] += a * f;
+            totals[1] += a.abs() * s;
+        }
+        totals
     }
-    let mut sums = lanes.map(|lanes| lanes.iter().sum::<f64>());
-    for (a, (f, s)) in a_rest.iter().zip(f_rest.iter().zip(s_rest)) {
-        sums[0] += a * f;
-        sums[1] += a.abs() * s;
-    }
-    sums
 }
 
 /// The lines of some elements, `slope x + offset`, and what is charged for a unit of coefficient.
@@ -144,48 +206,36 @@ impl WithSimd for TakeLines<'_> {
         clippy::inline_always,
         reason = "to be compiled for each set of instructions"
     )]
-    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-        take_lines_here(self.a, self.lines)
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let (a, a_rest) = self.a.as_chunks_mut::<8>();
+        let lines = self.lines;
+        let [p, n] = lines.slopes.map(<[f64]>::as_chunks::<8>);
+        let [p_offset, n_offset] = lines.offsets.map(<[f64]>::as_chunks::<8>);
+        let slack = lines.slack.as_chunks::<8>();
+        let [mut sums, mut charges] = [Lanes::new(simd), Lanes::new(simd)];
+        let slopes = p.0.iter().zip(n.0);
+        let offsets = p_offset.0.iter().zip(n_offset.0).zip(slack.0);
+        for ((a, (p, n)), ((p_offset, n_offset), slack)) in a.iter_mut().zip(slopes).zip(offsets) {
+            let of_lines = [p, n, p_offset, n_offset, slack];
+            let [p, n, p_offset, n_offset, slack] = of_lines.map(|x| S::as_simd_f64s(x).0);
+            for (i, a) in S::as_mut_simd_f64s(a).0.iter_mut().enumerate() {
+                let positive = simd.greater_than_or_equal_f64s(*a, simd.splat_f64s(0.0));
+                let slope = simd.select_f64s(positive, p[i], n[i]);
+                let offset = simd.select_f64s(positive, p_offset[i], n_offset[i]);
+                charges.add(simd, i, simd.mul_f64s(simd.abs_f64s(*a), slack[i]));
+                sums.add(simd, i, simd.mul_f64s(*a, offset));
+                *a = simd.mul_f64s(*a, slope);
+            }
+        }
+        let mut totals = [sums.total(), charges.total()];
+        for (i, a) in a_rest.iter_mut().enumerate() {
+            let side = usize::from(a.is_nan() || *a < 0.0);
+            totals[0] += *a * [p_offset, n_offset][side].1[i];
+            totals[1] += a.abs() * slack.1[i];
+            *a *= [p, n][side].1[i];
+        }
+        totals
     }
-}
-
-#[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "to be compiled for each set of instructions"
-)]
-fn take_lines_here(a: &mut [f64], lines: SignedLines<'_>) -> [f64; 2] {
-    let [p, n] = lines.slopes.map(<[f64]>::as_chunks::<8>);
-    let [p_offset, n_offset] = lines.offsets.map(<[f64]>::as_chunks::<8>);
-    let slack = lines.slack.as_chunks::<8>();
-    let (a, a_rest) = a.as_chunks_mut::<8>();
-    let mut lanes = [[0.0; 8]; 2];
-    let slopes = p.0.iter().zip(n.0);
-    let offsets = p_offset.0.iter().zip(n_offset.0).zip(slack.0);
-    for ((a, (p, n)), ((p_offset, n_offset), slack)) in a.iter_mut().zip(slopes).zip(offsets) {
-        let [mut above, mut below] = [[0.0; 8]; 2];
-        for lane in 0..8 {
-            (above[lane], below[lane]) = parts(a[lane]);
-        }
-        for lane in 0..8 {
-            lanes[1][lane] += a[lane].abs() * slack[lane];
-        }
-        // Of two products, one is 0.
-        for lane in 0..8 {
-            lanes[0][lane] += above[lane] * p_offset[lane] + below[lane] * n_offset[lane];
-        }
-        for lane in 0..8 {
-            a[lane] = above[lane] * p[lane] + below[lane] * n[lane];
-        }
-    }
-    let mut sums = lanes.map(|lanes| lanes.iter().sum::<f64>());
-    for (i, a) in a_rest.iter_mut().enumerate() {
-        let (above, below) = parts(*a);
-        sums[0] += above * p_offset.1[i] + below * n_offset.1[i];
-        sums[1] += a.abs() * slack.1[i];
-        *a = above * p.1[i] + below * n.1[i];
-    }
-    sums
 }
 
 #[inline(always)]
