@@ -1,4 +1,4 @@
-//! Products of row-major matrices, in f64.
+//! Products of row-major matrices, in f64, for layers going forward.
 //!
 //! One kernel whatever the number of rows of the left matrix, so that a row of the product is
 //! the same bits in every block of rows.
@@ -6,21 +6,11 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-/// `a b` for `a` of `m` rows and `b` of `shape` `[k, n]`, into `c`.
-///
-/// # Panics
-///
-/// If the lengths of the slices are not those of the matrices.
-pub(crate) fn product(a: &[f64], b: &[f64], [k, n]: [usize; 2], c: &mut [f64]) {
-    let right = ArrayView2::from_shape((k, n), b).expect("b is k by n");
-    multiply(a, &right, c);
-}
-
 /// `a b^T` for `a` of `m` rows and `b` of `shape` `[n, k]`, into `c`.
 ///
 /// # Panics
 ///
-/// As [`product`].
+/// If the lengths of the slices are not those of the matrices.
 pub(crate) fn product_transposed(a: &[f64], b: &[f64], [n, k]: [usize; 2], c: &mut [f64]) {
     let right = ArrayView2::from_shape((n, k), b).expect("b is n by k");
     multiply(a, &right.reversed_axes(), c);
@@ -53,21 +43,20 @@ mod tests {
             let m = 23;
             let (a, b) = (noise(1, m * k), noise(2, k * n));
             let mut whole = vec![f64::NAN; m * n];
-            product(&a, &b, [k, n], &mut whole);
+            product_transposed(&a, &b, [n, k], &mut whole);
             for block in [1, 2, 5, 8] {
                 let mut parts = Vec::new();
                 for rows in a.chunks(block * k) {
                     let mut part = vec![f64::NAN; rows.len() / k * n];
-                    product(rows, &b, [k, n], &mut part);
+                    product_transposed(rows, &b, [n, k], &mut part);
                     parts.extend(part);
                 }
                 assert_eq!(parts, whole, "{block} rows of {k} by {n}");
             }
-            let transposed: Vec<f64> = (0..n * k).map(|i| b[i % k * n + i / k]).collect();
-            let mut other = vec![f64::NAN; m * n];
-            product_transposed(&a, &transposed, [n, k], &mut other);
-            for (x, y) in whole.iter().zip(&other) {
-                assert!((x - y).abs() <= 1e-12 * k as f64);
+            for (i, &made) in whole.iter().enumerate() {
+                let (row, column) = (&a[i / n * k..], &b[i % n * k..]);
+                let products = row[..k].iter().zip(column).map(|(a, b)| a * b);
+                assert!((made - products.sum::<f64>()).abs() <= 1e-13 * k as f64);
             }
         }
     }

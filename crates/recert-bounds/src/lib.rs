@@ -88,6 +88,7 @@ mod row_lines;
 mod slopes;
 mod split;
 mod step;
+mod terms;
 pub mod vnnlib;
 
 pub use alpha::{Ascent, Optimized, optimized, tightened};

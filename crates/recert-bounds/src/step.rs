@@ -131,7 +131,7 @@ impl Linear {
     pub(crate) fn unit_rows(&self, units: &[(usize, f64)], buffers: &mut Buffers) -> Option<Block> {
         match self {
             Self::Dense(dense) => Some(dense.unit_rows(units, buffers)),
-            Self::Conv(conv) => conv.unit_rows(units, buffers),
+            Self::Conv(conv) => Some(conv.unit_rows(units, buffers)),
             // Of a family, no row of W is exact.
             Self::Depthwise(_) | Self::Affine(_) | Self::Spread(_) => None,
         }

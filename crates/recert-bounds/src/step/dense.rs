@@ -6,6 +6,7 @@ use crate::buffers::Buffers;
 use crate::gemm;
 use crate::layout::Layout;
 use crate::rounding::{abs_dot, dot};
+use crate::terms;
 
 /// `W x + b`.
 #[derive(Debug, Clone)]
@@ -37,12 +38,10 @@ impl Dense {
             } else {
                 dot
             };
-            for (x, y) in x
-                .chunks_exact(self.inputs)
-                .zip(y.chunks_exact_mut(self.outputs()))
-            {
-                for (y, weights) in y.iter_mut().zip(self.weights.chunks_exact(self.inputs)) {
-                    *y = sum(weights, x);
+            // Each row of the weights once, for all rows.
+            for (o, weights) in self.weights.chunks_exact(self.inputs.max(1)).enumerate() {
+                for (row, x) in x.chunks_exact(self.inputs.max(1)).enumerate() {
+                    y[row * self.outputs() + o] = sum(weights, x);
                 }
             }
         }
@@ -59,7 +58,7 @@ impl Dense {
     pub(crate) fn backward(&self, block: Block, buffers: &mut Buffers) -> Block {
         let mut data = buffers.zeros(block.rows() * self.inputs);
         let shape = [self.outputs(), self.inputs];
-        gemm::product(&block.data, &self.weights, shape, &mut data);
+        terms::product(&block.data, &self.weights, shape, &mut data);
         buffers.give(block.data);
         Block::dense(Layout::flat(self.inputs), data)
     }
