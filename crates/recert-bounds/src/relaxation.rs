@@ -1,14 +1,14 @@
 //! A network's linear relaxation on a region: bounds of every value, lines of every activation,
 //! and what is charged for rounding.
 
-use recert_num::directed::{add_down, add_up, mul_down, mul_up, sub_down, sub_up};
+use recert_num::directed::{add_down, add_up, mul_down, mul_up};
 
 use crate::bounds::{Bounds, tighter_lower, tighter_upper};
 use crate::error::Result;
 use crate::network::Network;
 use crate::region::Region;
 use crate::relax::{Lines, PoolLines};
-use crate::rounding::{INFLATE, MOST_TERMS, TINY, gamma};
+use crate::rounding::{INFLATE, MOST_TERMS, TINY, U, gamma};
 use crate::step::{Kind, Linear, Part, Step};
 
 /// What a backward pass through a network needs to know of a region, step by step.
@@ -51,13 +51,6 @@ pub(crate) enum Relaxed {
     Pool(PoolLines),
 }
 
-/// The bounds of a value that a step makes, and what is charged on it.
-struct Made {
-    lower: Vec<f64>,
-    upper: Vec<f64>,
-    slack: Vec<f64>,
-}
-
 impl<'n> Relaxation<'n> {
     /// The region alone, before any step.
     pub(crate) fn begun(network: &'n Network, region: &Region) -> Result<Self> {
@@ -88,17 +81,10 @@ impl<'n> Relaxation<'n> {
         bounds.check(network)?;
         let mut relaxation = Self::begun(network, region)?;
         for position in 0..network.steps.len() {
-            relaxation.push(position);
             let value = network.steps[position].output;
-            relaxation.bounds.lower[value].clone_from(&bounds.lower[value]);
-            relaxation.bounds.upper[value].clone_from(&bounds.upper[value]);
-            if relaxation
-                .front
-                .as_ref()
-                .is_some_and(|front| front.value == value)
-            {
-                relaxation.front = Some(Front::new(value, &relaxation.bounds));
-            }
+            let known = [&bounds.lower[value], &bounds.upper[value]];
+            let relaxed = relaxation.relaxed(position, known.map(Vec::as_slice));
+            relaxation.pushed(position, known.map(Vec::clone), relaxed);
         }
         Ok(relaxation)
     }
@@ -119,69 +105,75 @@ impl<'n> Relaxation<'n> {
     /// Goes through the next step, which is at `position`: interval bounds of what it makes,
     /// from those of its inputs, and its relaxation.
     pub(crate) fn push(&mut self, position: usize) {
-        debug_assert_eq!(position, self.steps.len());
         let step = &self.network.steps[position];
         let lower = |i: usize| &self.bounds.lower[step.inputs[i]];
         let upper = |i: usize| &self.bounds.upper[step.inputs[i]];
-        let (made, relaxed) = match &step.kind {
+        let made = match &step.kind {
             Kind::Linear(linear) => {
-                let mut made = linear_interval(linear, lower(0), upper(0));
-                let slack = std::mem::take(&mut made.slack);
-                (made, Relaxed::Linear(slack))
+                let (made, slack) = linear_interval(linear, lower(0), upper(0));
+                self.pushed(position, made, Relaxed::Linear(slack));
+                return;
             }
             Kind::Sum(factors) => {
                 let parts: Vec<[&[f64]; 2]> = (0..factors.len())
                     .map(|i| [&lower(i)[..], &upper(i)[..]])
                     .collect();
-                (sum_interval(factors, &parts), Relaxed::Linear(Vec::new()))
+                sum_interval(factors, &parts)
             }
             Kind::Rearrange(rearrange) => {
                 let count = step.inputs.len();
                 let lowers: Vec<&[f64]> = (0..count).map(|i| &lower(i)[..]).collect();
                 let uppers: Vec<&[f64]> = (0..count).map(|i| &upper(i)[..]).collect();
-                let made = Made {
-                    lower: rearrange.forward(&lowers, true),
-                    upper: rearrange.forward(&uppers, true),
-                    slack: Vec::new(),
-                };
-                // Coefficients of an element that is taken several times are added up, and so
-                // are the products with constants.
-                let constant = rearrange.constants.iter().any(|c| *c != 0.0);
-                let slack = if rearrange.repeats > 1 || constant {
-                    let terms = gamma(rearrange.repeats + made.lower.len() + 8) * INFLATE;
-                    let sizes = size(&made.lower, &made.upper).into_iter();
-                    sizes.map(|size| terms * size).collect()
-                } else {
-                    Vec::new()
-                };
-                (made, Relaxed::Linear(slack))
+                [lowers, uppers].map(|inputs| rearrange.forward(&inputs, true))
             }
             Kind::Elementwise(function) => {
                 let intervals = lower(0).iter().zip(upper(0));
                 let ranges = intervals.map(|(&l, &u)| function.range(l, u));
-                let (low, high) = ranges.unzip();
-                let made = Made {
-                    lower: low,
-                    upper: high,
-                    slack: Vec::new(),
-                };
-                let lines = Lines::new(function, lower(0), upper(0));
-                (made, Relaxed::Lines(lines))
+                <[_; 2]>::from(ranges.unzip::<f64, f64, Vec<_>, Vec<_>>())
             }
-            Kind::MaxPool(pool) => {
-                let made = Made {
-                    lower: pool.forward(lower(0)),
-                    upper: pool.forward(upper(0)),
-                    slack: Vec::new(),
-                };
-                (made, Relaxed::Pool(pool.lines(lower(0), upper(0))))
-            }
+            Kind::MaxPool(pool) => [pool.forward(lower(0)), pool.forward(upper(0))],
         };
+        let relaxed = self.relaxed(position, [&made[0], &made[1]]);
+        self.pushed(position, made, relaxed);
+    }
+
+    /// The relaxation of the step at `position`, given bounds of its inputs and of what it makes.
+    fn relaxed(&self, position: usize, [made_lower, made_upper]: [&[f64]; 2]) -> Relaxed {
+        let step = &self.network.steps[position];
+        let input = step.inputs[0];
+        let (lower, upper) = (&self.bounds.lower[input], &self.bounds.upper[input]);
+        match &step.kind {
+            Kind::Linear(linear) => {
+                let size = size(lower, upper);
+                let magnitude = linear.forward(&size, Part::Magnitudes);
+                Relaxed::Linear(linear_slack(linear, &size, &magnitude))
+            }
+            Kind::Sum(_) => Relaxed::Linear(Vec::new()),
+            Kind::Rearrange(rearrange) => {
+                // Coefficients of an element that is taken several times are added up, and so
+                // are the products with constants.
+                let constant = rearrange.constants.iter().any(|c| *c != 0.0);
+                if rearrange.repeats <= 1 && !constant {
+                    return Relaxed::Linear(Vec::new());
+                }
+                let terms = gamma(rearrange.repeats + made_lower.len() + 8) * INFLATE;
+                let sizes = size(made_lower, made_upper).into_iter();
+                Relaxed::Linear(sizes.map(|size| terms * size).collect())
+            }
+            Kind::Elementwise(function) => Relaxed::Lines(Lines::new(function, lower, upper)),
+            Kind::MaxPool(pool) => Relaxed::Pool(pool.lines(lower, upper)),
+        }
+    }
+
+    /// Keeps the bounds of what the step at `position` makes, and its relaxation.
+    fn pushed(&mut self, position: usize, [lower, upper]: [Vec<f64>; 2], relaxed: Relaxed) {
+        debug_assert_eq!(position, self.steps.len());
+        let step = &self.network.steps[position];
         let terms = match &step.kind {
             Kind::Linear(linear) => linear.terms(),
             _ => 4,
         };
-        let elements = made.lower.len()
+        let elements = lower.len()
             + step
                 .inputs
                 .iter()
@@ -189,8 +181,8 @@ impl<'n> Relaxation<'n> {
                 .sum::<usize>();
         let sizes: f64 = step.inputs.iter().flat_map(|&id| self.size(id)).sum();
         self.floor += TINY * (terms + 8) as f64 * elements as f64 * (1.0 + sizes) * INFLATE;
-        self.bounds.lower[step.output] = made.lower;
-        self.bounds.upper[step.output] = made.upper;
+        self.bounds.lower[step.output] = lower;
+        self.bounds.upper[step.output] = upper;
         self.steps.push(relaxed);
         self.advance(step);
     }
@@ -237,63 +229,81 @@ pub(crate) fn size(lower: &[f64], upper: &[f64]) -> Vec<f64> {
     sizes.collect()
 }
 
-/// `W [l, u] + b` by centre and radius, rounded outward.
+/// `W [l, u] + b` by centre and radius, rounded outward, and what is charged on it.
 ///
 /// With the centre c, the radius r and `size >= |x|`, the computed centre of the result errs by at
 /// most `gamma (|W| size + |b|)`, as `|c| <= size`, and the computed radius by `gamma |W| r`.
-fn linear_interval(linear: &Linear, lower: &[f64], upper: &[f64]) -> Made {
+fn linear_interval(linear: &Linear, lower: &[f64], upper: &[f64]) -> ([Vec<f64>; 2], Vec<f64>) {
     let centre: Vec<f64> = (lower.iter().zip(upper))
         .map(|(l, u)| l / 2.0 + u / 2.0)
         .collect();
-    let radius: Vec<f64> = (lower.iter().zip(upper).zip(&centre))
+    // The distance of the farther end, and behind it the sizes.
+    let mut sizes: Vec<f64> = (lower.iter().zip(upper).zip(&centre))
         .map(|((&l, &u), &c)| {
-            let (below, above) = (sub_up(c, l), sub_up(u, c));
-            if below > above || below.is_nan() {
+            let (below, above) = (c - l, u - c);
+            let radius = if below > above || below.is_nan() {
                 below
             } else {
                 above
-            }
+            };
+            // More than the rounding of the difference.
+            radius * (1.0 + 2.0 * f64::EPSILON)
         })
         .collect();
     let size = size(lower, upper);
-    let bias = linear.bias();
+    sizes.extend_from_slice(&size);
     let middle = linear.forward(&centre, Part::Whole);
-    let spread = linear.forward(&radius, Part::Magnitudes);
-    let mut magnitude = linear.forward(&size, Part::Magnitudes);
-    for (magnitude, b) in magnitude.iter_mut().zip(bias) {
-        *magnitude = (*magnitude + b.abs()) * INFLATE + TINY;
-    }
+    let magnitudes = linear.forward(&sizes, Part::Magnitudes);
+    let (spread, magnitude) = magnitudes.split_at(middle.len());
+    let slack = linear_slack(linear, &size, magnitude);
     let deviation = linear.deviation(&size);
-    let deviation = |i: usize| deviation.as_ref().map_or(0.0, |deviation| deviation[i]);
     let terms = linear.terms() + 8;
-    assert!(terms + bias.len() < MOST_TERMS, "sizes were checked");
-    let [forward, backward] = [terms, terms + bias.len()].map(gamma);
+    let forward = gamma(terms);
     let sizes: f64 = size.iter().sum();
     let underflow = TINY * terms as f64 * (1.0 + sizes);
-    let mut made = Made {
-        lower: Vec::with_capacity(middle.len()),
-        upper: Vec::with_capacity(middle.len()),
-        slack: Vec::with_capacity(middle.len()),
+    let [wider, of_magnitude] = [1.0 + 2.0 * forward, forward * INFLATE * INFLATE];
+    let bias = linear.bias();
+    let radius = |i: usize| {
+        let charge = (magnitude[i] + bias[i].abs() + TINY) * of_magnitude;
+        let deviation = deviation.as_ref().map_or(0.0, |deviation| deviation[i]);
+        // Fewer than ten roundings of numbers that are not negative.
+        (spread[i] * wider + charge + deviation + underflow) * (1.0 + 16.0 * f64::EPSILON)
     };
-    for (i, (&middle, &spread)) in middle.iter().zip(&spread).enumerate() {
-        let charge = add_up(mul_up(forward * INFLATE, magnitude[i]), deviation(i));
-        let radius = mul_up(spread, 1.0 + 2.0 * forward);
-        let radius = add_up(add_up(radius, charge), underflow);
-        made.lower.push(sub_down(middle, radius));
-        made.upper.push(add_up(middle, radius));
-        made.slack
-            .push(backward * magnitude[i] * INFLATE + deviation(i) * INFLATE);
-    }
-    made
+    // More than two roundings of the end.
+    let rounded = |middle: f64, radius: f64| 4.0 * U * (middle.abs() + radius);
+    let ends = middle.iter().enumerate().map(|(i, &middle)| {
+        let radius = radius(i);
+        let rounded = rounded(middle, radius);
+        (middle - radius - rounded, middle + radius + rounded)
+    });
+    let (low, high) = ends.unzip();
+    ([low, high], slack)
 }
 
-fn sum_interval(factors: &[f64], parts: &[[&[f64]; 2]]) -> Made {
+/// What is charged, a unit of coefficient on the output of a linear step, for what a backward pass
+/// rounds there; `magnitude` is the computed `|W| size`.
+fn linear_slack(linear: &Linear, size: &[f64], magnitude: &[f64]) -> Vec<f64> {
+    let bias = linear.bias();
+    let terms = linear.terms() + 8 + bias.len();
+    assert!(terms < MOST_TERMS, "sizes were checked");
+    let backward = gamma(terms) * INFLATE;
+    let elements = magnitude.iter().zip(bias);
+    let slack = elements.map(|(magnitude, b)| {
+        let magnitude = (magnitude + b.abs()) * INFLATE + TINY;
+        backward * magnitude
+    });
+    match linear.deviation(size) {
+        Some(deviation) => {
+            let pairs = slack.zip(deviation);
+            pairs.map(|(slack, d)| slack + d * INFLATE).collect()
+        }
+        None => slack.collect(),
+    }
+}
+
+fn sum_interval(factors: &[f64], parts: &[[&[f64]; 2]]) -> [Vec<f64>; 2] {
     let count = parts.first().map_or(0, |part| part[0].len());
-    let mut made = Made {
-        lower: vec![0.0; count],
-        upper: vec![0.0; count],
-        slack: Vec::new(),
-    };
+    let [mut low, mut high] = [vec![0.0; count], vec![0.0; count]];
     for (&factor, &[lower, upper]) in factors.iter().zip(parts) {
         let [least, most] = if factor >= 0.0 {
             [lower, upper]
@@ -301,9 +311,9 @@ fn sum_interval(factors: &[f64], parts: &[[&[f64]; 2]]) -> Made {
             [upper, lower]
         };
         for i in 0..count {
-            made.lower[i] = add_down(made.lower[i], mul_down(factor, least[i]));
-            made.upper[i] = add_up(made.upper[i], mul_up(factor, most[i]));
+            low[i] = add_down(low[i], mul_down(factor, least[i]));
+            high[i] = add_up(high[i], mul_up(factor, most[i]));
         }
     }
-    made
+    [low, high]
 }

@@ -18,6 +18,7 @@ use crate::dd::{Dd, two_prod, two_sum};
 use crate::elementary::{EXP_ERROR, LN_ERROR, exp, ln};
 
 /// `a + b`, rounded down.
+#[inline]
 pub fn add_down(a: f64, b: f64) -> f64 {
     let (sum, error) = two_sum(a, b);
     step_down(
@@ -29,21 +30,25 @@ pub fn add_down(a: f64, b: f64) -> f64 {
 }
 
 /// `a + b`, rounded up.
+#[inline]
 pub fn add_up(a: f64, b: f64) -> f64 {
     -add_down(-a, -b)
 }
 
 /// `a - b`, rounded down.
+#[inline]
 pub fn sub_down(a: f64, b: f64) -> f64 {
     add_down(a, -b)
 }
 
 /// `a - b`, rounded up.
+#[inline]
 pub fn sub_up(a: f64, b: f64) -> f64 {
     add_up(a, -b)
 }
 
 /// `a * b`, rounded down.
+#[inline]
 pub fn mul_down(a: f64, b: f64) -> f64 {
     let product = a * b;
     if a == 0.0 || b == 0.0 {
@@ -57,11 +62,13 @@ pub fn mul_down(a: f64, b: f64) -> f64 {
 }
 
 /// `a * b`, rounded up.
+#[inline]
 pub fn mul_up(a: f64, b: f64) -> f64 {
     -mul_down(-a, b)
 }
 
 /// `a / b`, rounded down.
+#[inline]
 pub fn div_down(a: f64, b: f64) -> f64 {
     let quotient = a / b;
     if a == 0.0 || b == 0.0 {
@@ -79,6 +86,7 @@ pub fn div_down(a: f64, b: f64) -> f64 {
 }
 
 /// `a / b`, rounded up.
+#[inline]
 pub fn div_up(a: f64, b: f64) -> f64 {
     -div_down(-a, b)
 }
@@ -182,6 +190,7 @@ fn enclosed_ln(x: f64) -> (f64, f64) {
 
 /// Whether products and quotients of such numbers, and their rounding errors,
 /// stay clear of overflow and of the subnormal numbers.
+#[inline]
 fn is_moderate(x: f64) -> bool {
     (1e-120..=1e120).contains(&x.abs())
 }
@@ -189,6 +198,7 @@ fn is_moderate(x: f64) -> bool {
 /// Turns a result that was rounded to nearest into one that is rounded down. `below` states
 /// that the exact result is or may be smaller, `unknown` that the rounding error is unknown,
 /// and `finite` that both operands were finite, so that an infinity is an overflow.
+#[inline]
 fn step_down(nearest: f64, below: bool, unknown: bool, finite: bool) -> f64 {
     if nearest == f64::INFINITY && finite {
         f64::MAX
