@@ -13,6 +13,7 @@ use crate::network::Network;
 use crate::options::Options;
 use crate::property::Rows;
 use crate::region::Region;
+use crate::relax::Nonlinearity;
 use crate::relaxation::Relaxation;
 use crate::slopes::Slopes;
 use crate::step::{Kind, Linear};
@@ -47,7 +48,8 @@ pub fn interval(network: &Network, region: &Region) -> Result<Bounds> {
 
 /// Bounds of every value, where those before activations are by CROWN: interval bounds first,
 /// then, activation by activation, linear bounds of the neurons that are not stable yet,
-/// intersected with the intervals.
+/// intersected with the intervals. Of a ReLU's neuron that its upper bound shows to be off, the lower
+/// bound may be that of the interval.
 ///
 /// # Errors
 ///
@@ -114,9 +116,6 @@ pub(crate) fn crown_relaxation<'n>(
             Vec::new()
         };
         if !unstable.is_empty() {
-            let units: Vec<(usize, f64)> = (unstable.iter())
-                .flat_map(|&neuron| [(neuron, 1.0), (neuron, -1.0)])
-                .collect();
             let pass = Pass {
                 relaxation: &relaxation,
                 ground: &ground,
@@ -124,14 +123,31 @@ pub(crate) fn crown_relaxation<'n>(
                 splits: None,
                 stop: Stop::Input,
             };
-            rows += units.len();
-            let found = pass.bounds(value, Start::Units(&units), options)?;
             let mut lower = relaxation.bounds.lower[value].clone();
             let mut upper = relaxation.bounds.upper[value].clone();
-            for (&neuron, pair) in unstable.iter().zip(found.chunks_exact(2)) {
-                lower[neuron] = pair[0];
-                upper[neuron] = -pair[1];
-            }
+            let mut carry = |units: &[(usize, f64)], lower: &mut [f64], upper: &mut [f64]| {
+                rows += units.len();
+                let found = pass.bounds(value, Start::Units(units), options)?;
+                for (&(neuron, sign), bound) in units.iter().zip(found) {
+                    if sign > 0.0 {
+                        lower[neuron] = bound;
+                    } else {
+                        upper[neuron] = -bound;
+                    }
+                }
+                Ok::<(), Error>(())
+            };
+            // Of a neuron that is off, it does not matter how far: where one is off more likely than on,
+            // its lower bound is computed only if the upper bound asks for it.
+            let (doubtful, others): (Vec<usize>, Vec<usize>) = (unstable.into_iter())
+                .partition(|&i| is_relu(&step.kind) && lower[i] + upper[i] < 0.0);
+            let mut units: Vec<(usize, f64)> = doubtful.iter().map(|&i| (i, -1.0)).collect();
+            units.extend(others.iter().flat_map(|&i| [(i, 1.0), (i, -1.0)]));
+            carry(&units, &mut lower, &mut upper)?;
+            let off = |i: usize| upper[i] <= 0.0;
+            let again = doubtful.iter().filter(|&&i| !off(i));
+            units = again.map(|&i| (i, 1.0)).collect();
+            carry(&units, &mut lower, &mut upper)?;
             if intersect {
                 relaxation.tighten(value, &lower, &upper);
             } else {
@@ -159,6 +175,10 @@ pub(crate) fn crown_relaxation<'n>(
         };
     }
     Ok((relaxation, rows))
+}
+
+fn is_relu(kind: &Kind) -> bool {
+    matches!(kind, Kind::Elementwise(Nonlinearity::Relu))
 }
 
 /// What is known of a value's intervals.

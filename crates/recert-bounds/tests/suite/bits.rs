@@ -1,11 +1,13 @@
 //! What bounds do not depend on, and how they change with the region.
 
-use recert_bounds::{Linear, Network, Options, Region, Slopes, crown, interval, lower};
+use recert_bounds::{
+    Linear, Network, Options, Region, Slopes, crown, crown_counted, interval, lower,
+};
 use recert_graph::stored::from_i64;
 use recert_graph::testing::{Net, ints};
 use recert_testing::test;
 
-use crate::made::{Random, both, graph, layers, network};
+use crate::made::{Layer, Random, both, graph, layers, network};
 
 /// A small residual network with strides, padding and a normalization.
 pub(crate) fn residual() -> Network {
@@ -128,6 +130,38 @@ fn crown_is_tighter_than_intervals_here() {
     let (low, high) = by_interval.outputs(&network);
     for (i, pair) in margins.chunks(2).enumerate() {
         assert!(-pair[1] - pair[0] < 0.5 * (high[i] - low[i]));
+    }
+}
+
+test!(a_neuron_that_is_off_takes_one_row);
+/// Behind two neurons of the same value, their difference and a bias: on intervals of either sign,
+/// and by CROWN the bias alone.
+fn a_neuron_that_is_off_takes_one_row() {
+    for (bias, rows, bounds) in [(-1, 1, [-5.0, -1.0]), (1, 2, [1.0, 1.0])] {
+        let layer = |weights: &[&[i64]], bias: &[i64]| Layer {
+            weights: weights.iter().map(|row| row.to_vec()).collect(),
+            bias: bias.to_vec(),
+        };
+        let layers = [
+            layer(&[&[2], &[2]], &[6, 6]),
+            layer(&[&[1, -1]], &[bias]),
+            layer(&[&[1]], &[0]),
+        ];
+        let network = network(&layers, 0);
+        let region = Region::Box {
+            lower: vec![-1.0],
+            upper: vec![1.0],
+        };
+        let (made, counted) = crown_counted(&network, &region, Options::default()).unwrap();
+        assert_eq!(counted, rows);
+        let (low, high) = made.neurons(&network, 1);
+        // The neuron's bounds hold and, off or on, tell which.
+        assert!((low[0] - bounds[0]).abs() < 1e-9 && (high[0] - bounds[1]).abs() < 1e-9);
+        assert!(low[0] <= f64::from(bias as i32) && f64::from(bias as i32) <= high[0]);
+        let (low, high) = made.outputs(&network);
+        let output = f64::from(bias as i32).max(0.0);
+        assert!(low[0] <= output && output - low[0] < 1e-9);
+        assert!(high[0] >= output && high[0] - output < 1e-9);
     }
 }
 
