@@ -1,10 +1,10 @@
 //! Elements that are moved, left out, repeated, or put beside constants.
 
-mod shift;
+mod axes;
 
 use std::collections::HashMap;
 
-use self::shift::Shift;
+use self::axes::Axes;
 use crate::block::Block;
 use crate::buffers::Buffers;
 use crate::layout::Layout;
@@ -21,9 +21,9 @@ pub(crate) struct Rearrange {
     pub(crate) constants: Vec<f64>,
     /// How often at most an element of the inputs is taken.
     pub(crate) repeats: usize,
-    /// For each input how the output's positions and channels lie in it, where that is all that
+    /// For each input how the output's rows, columns and channels lie in it, where that is all that
     /// there is to say; else empty.
-    shifts: Vec<Shift>,
+    axes: Vec<Axes>,
 }
 
 impl Rearrange {
@@ -41,22 +41,22 @@ impl Rearrange {
         for &source in sources.iter().filter(|&&s| s != Self::CONSTANT) {
             *counts.entry(source).or_default() += 1;
         }
-        let shifts = Shift::of_all(&inputs, output, &sources).unwrap_or_default();
+        let axes = Axes::of_all(&inputs, output, &sources).unwrap_or_default();
         Self {
             inputs,
             output,
             sources,
             constants,
             repeats: counts.into_values().max().unwrap_or(0),
-            shifts,
+            axes,
         }
     }
 
     /// The size of the windows of an input that windows of the output depend on.
     pub(crate) fn reached(&self, input: usize, size: [usize; 2]) -> [usize; 2] {
         let layout = self.inputs[input];
-        match self.shifts.get(input) {
-            Some(shift) => shift.reached(size, layout),
+        match self.axes.get(input) {
+            Some(axes) => axes.reached(size),
             None => [layout.height, layout.width],
         }
     }
@@ -110,16 +110,16 @@ impl Rearrange {
             let block = block.into_dense(self.output, buffers);
             return vec![Block::dense(self.inputs[0], block.data)];
         }
-        if self.shifts.is_empty() {
+        if self.axes.is_empty() {
             let block = block.into_dense(self.output, buffers);
             let blocks = self.scattered(&block, buffers);
             buffers.give(block.data);
             blocks
         } else {
-            let parts = self.shifts.iter().zip(&self.inputs);
-            let parts = parts.map(|(shift, &input)| {
-                let mut part = shift.windows(&block, input, buffers);
-                shift.copy(&block, self.output, input, &mut part);
+            let parts = self.axes.iter().zip(&self.inputs);
+            let parts = parts.map(|(axes, &input)| {
+                let mut part = axes.windows(&block, input, buffers);
+                axes.add(&block, self.output, input, &mut part);
                 part
             });
             let blocks = parts.collect();
