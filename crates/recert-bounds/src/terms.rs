@@ -63,26 +63,23 @@ pub(crate) fn add<S: Simd>(
 ) {
     let lanes = S::F64_LANES;
     let (vectors, tail) = S::as_mut_simd_f64s(sums);
-    let (eights, rest) = vectors.as_chunks_mut::<VECTORS>();
-    let (fours, rest) = rest.as_chunks_mut::<4>();
-    let (twos, ones) = rest.as_chunks_mut::<2>();
+    let (whole, rest) = vectors.as_chunks_mut::<VECTORS>();
     let mut offset = offset;
-    for sums in eights {
+    for sums in whole {
         add_vectors(simd, sums, terms, matrix, offset);
         offset += VECTORS * lanes;
     }
-    for sums in fours {
-        add_vectors(simd, sums, terms, matrix, offset);
-        offset += 4 * lanes;
+    match rest.len() {
+        0 => {}
+        1 => add_rest::<S, 1>(simd, rest, terms, matrix, offset),
+        2 => add_rest::<S, 2>(simd, rest, terms, matrix, offset),
+        3 => add_rest::<S, 3>(simd, rest, terms, matrix, offset),
+        4 => add_rest::<S, 4>(simd, rest, terms, matrix, offset),
+        5 => add_rest::<S, 5>(simd, rest, terms, matrix, offset),
+        6 => add_rest::<S, 6>(simd, rest, terms, matrix, offset),
+        _ => add_rest::<S, 7>(simd, rest, terms, matrix, offset),
     }
-    for sums in twos {
-        add_vectors(simd, sums, terms, matrix, offset);
-        offset += 2 * lanes;
-    }
-    for sums in ones.as_chunks_mut::<1>().0 {
-        add_vectors(simd, sums, terms, matrix, offset);
-        offset += lanes;
-    }
+    offset += rest.len() * lanes;
     if !tail.is_empty() {
         let mut sum = simd.partial_load_f64s(tail);
         for term in terms {
@@ -116,6 +113,24 @@ fn add_vectors<S: Simd, const N: usize>(
         }
     }
     *to = sums;
+}
+
+/// [`add_vectors`] for so many vectors, in one go through the terms.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "to be compiled for each set of instructions"
+)]
+fn add_rest<S: Simd, const N: usize>(
+    simd: S,
+    to: &mut [S::f64s],
+    terms: &[Term],
+    matrix: &[f64],
+    offset: usize,
+) {
+    for sums in to.as_chunks_mut::<N>().0 {
+        add_vectors(simd, sums, terms, matrix, offset);
+    }
 }
 
 /// `a b` for `a` of `m` rows and `b` of `shape` `[k, n]`, into `c`.
@@ -192,7 +207,15 @@ mod tests {
 
     #[test]
     fn a_row_has_the_same_bits_in_every_block() {
-        for [k, n] in [[1, 1], [3, 5], [17, 40], [300, 65], [1000, 9], [40, 200]] {
+        for [k, n] in [
+            [1, 1],
+            [3, 5],
+            [17, 40],
+            [300, 65],
+            [1000, 9],
+            [40, 200],
+            [5, 119],
+        ] {
             let m = 23;
             let (mut a, b) = (noise(1, m * k), noise(2, k * n));
             for a in a.iter_mut().step_by(3) {

@@ -7,7 +7,7 @@ use recert_graph::testing::{Net, ints};
 use recert_graph::{Data, Interpreter, Limits, Tensor};
 use recert_testing::test;
 
-use crate::made::{Random, attribute, both, graph, point};
+use crate::made::{Random, attribute, both, graph, point, text};
 
 fn image() -> Net {
     Net::new(13).input("x", &[-1, 3, 6, 6])
@@ -166,6 +166,25 @@ fn cases() -> Vec<(&'static str, Net)> {
                 .node_with("Gather", &["s", "chosen"], "g", vec![attribute("axis", 1)])
                 .node_with("Transpose", &["g"], "t", vec![ints("perm", &[0, 2, 3, 1])])
                 .node("Flatten", &["t"], "y"),
+        ),
+        (
+            "windows of what moves",
+            image()
+                .noise("w", &[4, 3, 3, 3])
+                .noise("v", &[2, 5, 2, 2])
+                .tensor(from_i64("pads", &[8], &[0, 0, 1, 2, 0, 0, 0, 1]))
+                .tensor(from_i64("starts", &[2], &[-1, 0]))
+                .tensor(from_i64("ends", &[2], &[-100, 4]))
+                .tensor(from_i64("axes", &[2], &[3, 2]))
+                .tensor(from_i64("steps", &[2], &[-1, 1]))
+                .tensor(from_i64("chosen", &[5], &[3, 0, 1, 1, 2]))
+                .node_with("Conv", &["x", "w"], "c", vec![pads(1)])
+                .node("Relu", &["c"], "r")
+                .node_with("Pad", &["r", "pads"], "p", vec![text("mode", "edge")])
+                .node("Slice", &["p", "starts", "ends", "axes", "steps"], "s")
+                .node_with("Gather", &["s", "chosen"], "g", vec![attribute("axis", 1)])
+                .node("Conv", &["g", "v"], "d")
+                .node("Relu", &["d"], "y"),
         ),
         (
             "matrix products",

@@ -128,3 +128,13 @@ pub(crate) fn attribute(name: &str, value: i64) -> AttributeProto {
         ..AttributeProto::default()
     }
 }
+
+/// An attribute of text.
+pub(crate) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        r#type: Some(AttributeType::String.into()),
+        s: Some(value.as_bytes().to_vec().into()),
+        ..AttributeProto::default()
+    }
+}
