@@ -118,6 +118,17 @@ impl Pass<'_> {
         start: Start<'_>,
         options: Options,
     ) -> Result<Vec<f64>> {
+        self.bounds_within(value, start, options, &mut Buffers::default())
+    }
+
+    /// As [`Pass::bounds`], in memory that may be used again by another pass.
+    pub(crate) fn bounds_within(
+        &self,
+        value: usize,
+        start: Start<'_>,
+        options: Options,
+        buffers: &mut Buffers,
+    ) -> Result<Vec<f64>> {
         let count = match start {
             Start::Units(units) => units.len(),
             Start::Rows(rows) => rows.len(),
@@ -127,13 +138,11 @@ impl Pass<'_> {
         let rows = self.rows_at_once(value, units, options.memory / threads)?;
         let blocks = count.div_ceil(rows);
         if blocks <= 1 {
-            let buffers = &mut Buffers::default();
             return Ok(self.carried(value, start, 0..count, None, buffers));
         }
         let next = AtomicUsize::new(0);
         let made = Mutex::new(vec![f64::NEG_INFINITY; count]);
-        let work = || {
-            let buffers = &mut Buffers::default();
+        let work = |buffers: &mut Buffers| {
             loop {
                 let block = next.fetch_add(1, Ordering::Relaxed);
                 if block >= blocks {
@@ -146,11 +155,11 @@ impl Pass<'_> {
             }
         };
         if threads == 1 {
-            work();
+            work(buffers);
         } else {
             std::thread::scope(|scope| {
                 for _ in 0..threads.min(blocks) {
-                    scope.spawn(work);
+                    scope.spawn(|| work(&mut Buffers::default()));
                 }
             });
         }
@@ -255,7 +264,7 @@ impl Pass<'_> {
             }
         }
         let front = self.relaxation.front.as_ref();
-        // What rows were at the front, where they need to go on for the tape alone.
+        // What rows were at the front; where there is a tape, they go on for it alone.
         let mut concluded = None;
         for (position, step) in network.steps[..last].iter().enumerate().rev() {
             let Some(block) = states[step.output].take() else {
@@ -264,11 +273,11 @@ impl Pass<'_> {
             let layout = network.layouts[step.output];
             if let Some(front) = front.filter(|front| front.value == step.output) {
                 self.conclude(step.output, &block, &front.slack, &mut sums);
+                concluded = Some(sums.clone());
                 if tape.is_none() {
                     buffers.give(block.data);
                     continue;
                 }
-                concluded = Some(sums.clone());
             }
             if self.stop == Stop::Activations && network.numbers[position].is_some() {
                 let slack = sum_slack(&self.relaxation.bounds, step.output);

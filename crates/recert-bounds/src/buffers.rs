@@ -1,10 +1,14 @@
 //! Memory of coefficients that is used again, block after block: fresh memory from the operating
 //! system costs more than most steps do.
 
+use crate::terms::Term;
+
 /// Vectors that nobody needs at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     free: Vec<Vec<f64>>,
+    /// The terms of the last sums.
+    pub(crate) terms: Vec<Term>,
 }
 
 /// So many are kept; of more, the smallest go back to the allocator.

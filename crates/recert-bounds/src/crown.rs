@@ -7,6 +7,7 @@
 
 use crate::backward::{Pass, Start, Stop};
 use crate::bounds::Bounds;
+use crate::buffers::Buffers;
 use crate::error::{Error, Result};
 use crate::ground::Ground;
 use crate::network::Network;
@@ -103,6 +104,7 @@ pub(crate) fn crown_relaxation<'n>(
     let mut relaxation = Relaxation::begun(network, region)?;
     let ground = Ground::new(region);
     let slopes = Slopes::default();
+    let mut buffers = Buffers::default();
     // Which values' intervals no linear pass could tighten.
     let mut exact = vec![Exact::No; network.values()];
     if let Region::Box { .. } = region {
@@ -127,7 +129,8 @@ pub(crate) fn crown_relaxation<'n>(
             let mut upper = relaxation.bounds.upper[value].clone();
             let mut carry = |units: &[(usize, f64)], lower: &mut [f64], upper: &mut [f64]| {
                 rows += units.len();
-                let found = pass.bounds(value, Start::Units(units), options)?;
+                let start = Start::Units(units);
+                let found = pass.bounds_within(value, start, options, &mut buffers)?;
                 for (&(neuron, sign), bound) in units.iter().zip(found) {
                     if sign > 0.0 {
                         lower[neuron] = bound;

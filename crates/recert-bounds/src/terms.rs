@@ -6,6 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::buffers::Buffers;
 use crate::rounding::ARCH;
 
 /// A row of a matrix, times a coefficient.
@@ -69,8 +70,9 @@ pub(crate) fn add<S: Simd>(
         add_vectors(simd, sums, terms, matrix, offset);
         offset += VECTORS * lanes;
     }
-    match rest.len() {
-        0 => {}
+    let rest = (rest, tail);
+    match rest.0.len() {
+        0 => add_rest::<S, 0>(simd, rest, terms, matrix, offset),
         1 => add_rest::<S, 1>(simd, rest, terms, matrix, offset),
         2 => add_rest::<S, 2>(simd, rest, terms, matrix, offset),
         3 => add_rest::<S, 3>(simd, rest, terms, matrix, offset),
@@ -78,16 +80,6 @@ pub(crate) fn add<S: Simd>(
         5 => add_rest::<S, 5>(simd, rest, terms, matrix, offset),
         6 => add_rest::<S, 6>(simd, rest, terms, matrix, offset),
         _ => add_rest::<S, 7>(simd, rest, terms, matrix, offset),
-    }
-    offset += rest.len() * lanes;
-    if !tail.is_empty() {
-        let mut sum = simd.partial_load_f64s(tail);
-        for term in terms {
-            let from = term.row + offset;
-            let row = simd.partial_load_f64s(&matrix[from..from + tail.len()]);
-            sum = simd.mul_add_e_f64s(simd.splat_f64s(term.coefficient), row, sum);
-        }
-        simd.partial_store_f64s(tail, sum);
     }
 }
 
@@ -115,7 +107,7 @@ fn add_vectors<S: Simd, const N: usize>(
     *to = sums;
 }
 
-/// [`add_vectors`] for so many vectors, in one go through the terms.
+/// [`add_vectors`] for so many vectors and what is less than one, in one go through the terms.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -123,14 +115,35 @@ fn add_vectors<S: Simd, const N: usize>(
 )]
 fn add_rest<S: Simd, const N: usize>(
     simd: S,
-    to: &mut [S::f64s],
+    (to, tail): (&mut [S::f64s], &mut [f64]),
     terms: &[Term],
     matrix: &[f64],
     offset: usize,
 ) {
-    for sums in to.as_chunks_mut::<N>().0 {
-        add_vectors(simd, sums, terms, matrix, offset);
+    let Some(to) = to.first_chunk_mut::<N>() else {
+        return;
+    };
+    if tail.is_empty() {
+        if N > 0 {
+            add_vectors(simd, to, terms, matrix, offset);
+        }
+        return;
     }
+    let whole = N * S::F64_LANES;
+    let (mut sums, mut last) = (*to, simd.partial_load_f64s(tail));
+    for term in terms {
+        let coefficient = simd.splat_f64s(term.coefficient);
+        let from = term.row + offset;
+        let row = &matrix[from..from + whole + tail.len()];
+        let (vectors, _) = S::as_simd_f64s(&row[..whole]);
+        for (sum, row) in sums.iter_mut().zip(vectors) {
+            *sum = simd.mul_add_e_f64s(coefficient, *row, *sum);
+        }
+        let row = simd.partial_load_f64s(&row[whole..]);
+        last = simd.mul_add_e_f64s(coefficient, row, last);
+    }
+    *to = sums;
+    simd.partial_store_f64s(tail, last);
 }
 
 /// `a b` for `a` of `m` rows and `b` of `shape` `[k, n]`, into `c`.
@@ -138,13 +151,18 @@ fn add_rest<S: Simd, const N: usize>(
 /// # Panics
 ///
 /// If the lengths of the slices are not those of the matrices.
-pub(crate) fn product(a: &[f64], b: &[f64], [k, n]: [usize; 2], c: &mut [f64]) {
+pub(crate) fn product(
+    a: &[f64],
+    b: &[f64],
+    [k, n]: [usize; 2],
+    c: &mut [f64],
+    buffers: &mut Buffers,
+) {
     c.fill(0.0);
     if k == 0 || n == 0 {
         return;
     }
     assert!(b.len() == k * n && a.len() / k * n == c.len(), "shapes");
-    let mut terms = Vec::with_capacity(TERMS.min(a.len()) + k);
     let rows = (TERMS / k).max(1);
     for (a, c) in a.chunks(rows * k).zip(c.chunks_mut(rows * n)) {
         ARCH.dispatch(Product {
@@ -152,7 +170,7 @@ pub(crate) fn product(a: &[f64], b: &[f64], [k, n]: [usize; 2], c: &mut [f64]) {
             b,
             k,
             c,
-            terms: &mut terms,
+            terms: &mut buffers.terms,
         });
     }
 }
@@ -207,6 +225,7 @@ mod tests {
 
     #[test]
     fn a_row_has_the_same_bits_in_every_block() {
+        let buffers = &mut Buffers::default();
         for [k, n] in [
             [1, 1],
             [3, 5],
@@ -222,12 +241,12 @@ mod tests {
                 *a = 0.0;
             }
             let mut whole = vec![f64::NAN; m * n];
-            product(&a, &b, [k, n], &mut whole);
+            product(&a, &b, [k, n], &mut whole, buffers);
             for block in [1, 2, 5, 8] {
                 let mut parts = Vec::new();
                 for rows in a.chunks(block * k) {
                     let mut part = vec![f64::NAN; rows.len() / k * n];
-                    product(rows, &b, [k, n], &mut part);
+                    product(rows, &b, [k, n], &mut part, buffers);
                     parts.extend(part);
                 }
                 assert_eq!(parts, whole, "{block} rows of {k} by {n}");
@@ -249,6 +268,7 @@ mod tests {
             &b[..6],
             [2, 3],
             &mut c,
+            &mut Buffers::default(),
         );
         assert!(c[..3].iter().all(|c| c.is_nan()));
         assert!(c[3..].iter().all(|&c| c == f64::INFINITY));

@@ -58,7 +58,7 @@ impl Dense {
     pub(crate) fn backward(&self, block: Block, buffers: &mut Buffers) -> Block {
         let mut data = buffers.zeros(block.rows() * self.inputs);
         let shape = [self.outputs(), self.inputs];
-        terms::product(&block.data, &self.weights, shape, &mut data);
+        terms::product(&block.data, &self.weights, shape, &mut data, buffers);
         buffers.give(block.data);
         Block::dense(Layout::flat(self.inputs), data)
     }

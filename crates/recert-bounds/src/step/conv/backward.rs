@@ -16,6 +16,9 @@ use crate::terms::{TERMS, Term, VECTORS, add, gather};
 /// belong: their lines are too short to be summed there.
 const SHORT: usize = 64;
 
+/// About how many places exist at a time.
+const PLACES: usize = 1 << 10;
+
 /// One position of a row's window, and one group there.
 struct Place {
     /// Where the kernel's first element belongs among the result's coefficients, which may be
@@ -56,12 +59,15 @@ impl Conv {
                 stride: columns,
             }
         };
+        let mut terms = std::mem::take(&mut buffers.terms);
         ARCH.dispatch(Backward {
             conv: self,
             kernels,
             block: &block,
             result: &mut result,
+            terms: &mut terms,
         });
+        buffers.terms = terms;
         buffers.give(padded);
         buffers.give(block.data);
         result
@@ -116,6 +122,7 @@ struct Backward<'a> {
     kernels: Kernels<'a>,
     block: &'a Block,
     result: &'a mut Block,
+    terms: &'a mut Vec<Term>,
 }
 
 impl WithSimd for Backward<'_> {
@@ -140,7 +147,9 @@ impl WithSimd for Backward<'_> {
             positions.map(|out| inside(window, axis, out)).collect()
         };
         let inside = [inside(0, image.height), inside(1, image.width)];
-        let (mut places, mut terms) = (Vec::new(), Vec::with_capacity(TERMS + channels));
+        let mut places = Vec::with_capacity(PLACES + self.conv.groups);
+        let mut terms = std::mem::take(self.terms);
+        terms.clear();
         let rows = self.block.data.chunks_exact(length.max(1)).enumerate();
         for (row, coefficients) in rows {
             let [top, left] = self.block.origins[row];
@@ -179,7 +188,7 @@ impl WithSimd for Backward<'_> {
                             });
                         }
                     }
-                    if terms.len() >= TERMS {
+                    if terms.len() >= TERMS || places.len() >= PLACES {
                         self.flush(simd, &places, &terms, steps);
                         places.clear();
                         terms.clear();
@@ -188,6 +197,7 @@ impl WithSimd for Backward<'_> {
             }
         }
         self.flush(simd, &places, &terms, steps);
+        *self.terms = terms;
     }
 }
 
