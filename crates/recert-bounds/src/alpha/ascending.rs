@@ -242,6 +242,13 @@ impl<'a> Ascending<'a> {
             };
             values[step.output] = made;
         }
+        // What makes the value may be an activation itself, at a network's end.
+        if let Some(producer) = network.producers[self.problem.value]
+            && let Some(number) = network.numbers[producer]
+        {
+            let argument = network.steps[producer].inputs[0];
+            arguments[number] = Some(std::mem::take(&mut values[argument]));
+        }
         arguments
     }
 }

@@ -17,6 +17,29 @@ fn segment(start: i64, width: i64) -> Region {
     }
 }
 
+test!(slopes_of_an_activation_at_the_end_are_improved);
+/// Of `relu(2 x + 1)` on [-1, 1] the line `2 x + 1` gives -1, the slope 0 the least value, 0.
+fn slopes_of_an_activation_at_the_end_are_improved() {
+    let layer = Layer {
+        weights: vec![vec![2]],
+        bias: vec![1],
+    };
+    let network = network(&[layer], 0).then_relu();
+    let region = segment(-1, 2);
+    let (options, slopes) = (Options::default(), Slopes::default());
+    let rows = both(1);
+    let bounds = crown(&network, &region, options).unwrap();
+    let plain = lower(&network, &region, &bounds, &rows, &slopes, options).unwrap();
+    assert!((plain[0] + 1.0).abs() < 1e-9);
+    let ascent = Ascent {
+        target: f64::INFINITY,
+        ..Ascent::default()
+    };
+    let found = optimized(&network, &region, &bounds, &rows, &slopes, ascent, options).unwrap();
+    assert!((-1e-9..=0.0).contains(&found.bounds[0]));
+    assert!((found.bounds[1] + 3.0).abs() < 1e-9);
+}
+
 test!(improved_bounds_are_tighter_and_never_beat_enumeration);
 fn improved_bounds_are_tighter_and_never_beat_enumeration() {
     let mut random = Random::new(21);
