@@ -8,12 +8,14 @@
 mod candidates;
 mod concluded;
 mod header;
+mod results;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use recert_ledger::raw::Table;
 use recert_ledger::{
-    Answered, Error, ForgottenClaim, HeaderRecord, JournalEvent, Ledger, NetworkName, hex,
+    Answered, Error, ForgottenClaim, HeaderRecord, JournalEvent, Ledger, NetworkName,
+    VerificationName, hex,
 };
 
 use crate::claim::Claims;
@@ -23,6 +25,7 @@ use crate::tables::Tables;
 use crate::unchecked::Unchecked;
 
 use concluded::Concluded;
+use results::Verified;
 
 /// The first version of the schema that has a journal.
 pub(crate) const SINCE: i64 = 3;
@@ -68,6 +71,8 @@ struct Journal {
     /// How many inputs the last run by a method was begun for, by the network's number and the
     /// method.
     begun: BTreeMap<(i64, String), u64>,
+    /// What the entries of each verification record.
+    verified: BTreeMap<VerificationName, Verified>,
     /// Whether the ledger is older than its journal.
     upgraded: bool,
     /// Whether a network was removed with its answers.
@@ -110,6 +115,7 @@ pub(crate) fn check(
     journal.compare_answers(tables, totals, report);
     journal.compare_header(ledger, tables, report)?;
     journal.compare_conclusions(tables, claims, report);
+    journal.compare_results(ledger, tables, report)?;
     let mut open = journal.candidates(tables, claims, report);
     open.append(&mut journal.open);
     open.extend(journal.unfinished(claims));
@@ -182,6 +188,8 @@ impl Journal {
                 "forgotten",
                 "begun",
                 "ended",
+                "verifying",
+                "results",
                 "upgraded",
             ];
             if kinds.contains(&kind) {
@@ -201,6 +209,8 @@ impl Journal {
                 | JournalEvent::Held { .. }
                 | JournalEvent::Begun { .. }
                 | JournalEvent::Ended { .. }
+                | JournalEvent::Verifying { .. }
+                | JournalEvent::Results { .. }
         );
         if network.is_some() && !about_one {
             fields.wrong("network", network.unwrap_or_default(), "NULL");
@@ -282,6 +292,9 @@ impl Journal {
                 let life = self.lives.get(&name).filter(|_| whole);
                 let together = life.map_or(1, |life| life.together as u64);
                 self.forgotten(position, (&name, whole), (&claims, answers), fields, tables);
+                if whole {
+                    self.forgotten_results(&name, &claims, fields);
+                }
                 self.open.push(Unchecked::Forgotten {
                     network: short(&name),
                     stopped: is_original(&name, tables)
@@ -329,6 +342,30 @@ impl Journal {
                     .into_iter()
                     .flat_map(|n| methods.clone().map(move |m| (n, m)));
                 self.begun.extend(runs.map(|run| (run, planned)));
+            }
+            JournalEvent::Verifying {
+                verification,
+                planned,
+                positions,
+            } => {
+                let entry = (position, network);
+                self.verifying(entry, verification, (planned, positions), fields, tables);
+            }
+            JournalEvent::Results {
+                verification,
+                results,
+                positions,
+                images_sha256,
+                results_sha256,
+            } => {
+                let entry = results::Entry {
+                    row: format!("journal entry {}", position + 1),
+                    results,
+                    hash: results_sha256,
+                    positions,
+                    images: images_sha256,
+                };
+                self.results((position, network), verification, entry, fields, tables);
             }
             // How long it took: no certificate rests on that.
             JournalEvent::Ended { .. } | JournalEvent::Foreign { .. } => {}

@@ -40,6 +40,25 @@ pub enum Unchecked {
         /// The number of inputs with a certificate.
         concluded: u64,
     },
+    /// Inputs that a verification was begun for, as the journal records, and that have no result.
+    Unverified {
+        /// The network's number in the ledger.
+        network: i64,
+        /// The verification.
+        verification: String,
+        /// The number of inputs that it was begun for.
+        planned: u64,
+        /// The number of these without a result.
+        missing: u64,
+    },
+    /// Whether results of a verification were removed, of which the journal does not record what
+    /// they were when they were made.
+    ResultsUnrecorded {
+        /// The verification.
+        verification: String,
+        /// The entry of the journal that records them, made later; `None` if none does.
+        since: Option<u64>,
+    },
     /// Inputs that a claim names and that the ledger does not have.
     InputsGone {
         /// The number of inputs of the ledger.
@@ -199,6 +218,8 @@ impl Unchecked {
             Self::Unsealed { .. }
                 | Self::Unconcluded { .. }
                 | Self::Unfinished { .. }
+                | Self::Unverified { .. }
+                | Self::ResultsUnrecorded { .. }
                 | Self::InputsGone { .. }
                 | Self::NoJournal { .. }
                 | Self::Upgraded { .. }
@@ -303,6 +324,32 @@ impl Unchecked {
                 f,
                 "{claim}: whether the {inputs} inputs of {entry} are still here: that entry has \
                  their number and hash alone"
+            ),
+            Self::ResultsUnrecorded {
+                verification,
+                since,
+            } => {
+                write!(
+                    f,
+                    "{verification}: whether results were removed or changed since they were made: "
+                )?;
+                match since {
+                    None => f.write_str(
+                        "the journal does not record them, as earlier versions did not (the next \
+                         command that writes to the ledger records what is there then)",
+                    ),
+                    Some(entry) => write!(f, "the journal records them from entry {entry} on"),
+                }
+            }
+            Self::Unverified {
+                verification,
+                planned,
+                missing,
+                ..
+            } => write!(
+                f,
+                "{verification}: {missing} of the {planned} inputs or files that it was begun for have \
+                 no result: the run was stopped (the same command goes on), or results were removed"
             ),
             Self::LostNetwork { entry } => write!(
                 f,

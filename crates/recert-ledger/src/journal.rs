@@ -127,6 +127,32 @@ pub enum JournalEvent {
         /// How long it took by the clock, in milliseconds, all networks of its passes together.
         milliseconds: u64,
     },
+    /// A run of a verification by bounds began, before it had any result of these inputs.
+    Verifying {
+        /// What is verified of which network, and how.
+        verification: VerificationName,
+        /// The number of results that it is to have: of inputs, or of one VNN-LIB file.
+        planned: u64,
+        /// The inputs' positions; `None` for a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        positions: Option<Positions>,
+    },
+    /// A run of a verification by bounds ended; these are its results.
+    Results {
+        /// What was verified of which network, and how.
+        verification: VerificationName,
+        /// The number of results.
+        results: u64,
+        /// The positions of the inputs that they are of; `None` for a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        positions: Option<Positions>,
+        /// Which images these are, as in [`Self::Concluded`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        images_sha256: Option<FileHash>,
+        /// What the results are: [`FileHash::of_hashes`] of their
+        /// [hashes](crate::ResultHash), in the order of the inputs.
+        results_sha256: FileHash,
+    },
     /// The ledger was brought to the version that has a journal; what happened before is
     /// not known.
     Upgraded {
@@ -181,6 +207,23 @@ impl NetworkName {
             output: network.output.clone(),
         }
     }
+}
+
+/// What identifies a verification by bounds in the journal: all of its row, each as the ledger
+/// has it, but for the statement, which follows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerificationName {
+    /// The network.
+    pub network: NetworkName,
+    /// The kind of specification.
+    pub kind: String,
+    /// What the kind leaves open, as JSON.
+    pub specification: String,
+    /// The method.
+    pub method: String,
+    /// What may have been tried, as JSON.
+    pub effort: String,
 }
 
 /// The header of a ledger as its journal records it: all that decides which samples of which
@@ -295,6 +338,22 @@ impl FileHash {
         }
         Self(hasher.finalize().into())
     }
+
+    /// The hash over several hashes, each as its 32 bytes.
+    ///
+    /// ```
+    /// use recert_ledger::FileHash;
+    ///
+    /// assert_ne!(FileHash::of_hashes([&[0; 32]]), FileHash::of_hashes([&[0; 32], &[0; 32]]));
+    /// ```
+    pub fn of_hashes<'a>(hashes: impl IntoIterator<Item = &'a [u8; 32]>) -> Self {
+        use sha2::{Digest, Sha256};
+        let mut hasher = Sha256::new();
+        for hash in hashes {
+            hasher.update(hash);
+        }
+        Self(hasher.finalize().into())
+    }
 }
 
 impl From<FileHash> for String {
@@ -324,6 +383,8 @@ impl JournalEvent {
             Self::Concluded { .. } => "concluded",
             Self::Begun { .. } => "begun",
             Self::Ended { .. } => "ended",
+            Self::Verifying { .. } => "verifying",
+            Self::Results { .. } => "results",
             Self::Upgraded { .. } => "upgraded",
             Self::Foreign { kind, .. } => kind,
         }
@@ -382,6 +443,9 @@ mod tests {
         let name = format!(
             r#"{{"engine":"rten 0.27.0, float32","output":"y","preprocess":"none","sha256":"{hash}"}}"#
         );
+        let verification = format!(
+            r#"{{"effort":"{{}}","kind":"linf","method":"crown","network":{name},"specification":"{{}}"}}"#
+        );
         for (kind, text) in [
             (
                 "named",
@@ -431,6 +495,26 @@ mod tests {
             (
                 "ended",
                 r#"{"methods":"certify","milliseconds":1500}"#.to_owned(),
+            ),
+            (
+                "verifying",
+                format!(r#"{{"planned":2,"positions":[[0,2,1]],"verification":{verification}}}"#),
+            ),
+            (
+                "verifying",
+                format!(r#"{{"planned":1,"verification":{verification}}}"#),
+            ),
+            (
+                "results",
+                format!(
+                    r#"{{"images_sha256":"{hash}","positions":[[0,2,1]],"results":2,"results_sha256":"{hash}","verification":{verification}}}"#
+                ),
+            ),
+            (
+                "results",
+                format!(
+                    r#"{{"results":1,"results_sha256":"{hash}","verification":{verification}}}"#
+                ),
             ),
             (
                 "upgraded",

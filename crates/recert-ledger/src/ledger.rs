@@ -17,6 +17,7 @@ pub use answers::{NewAnswers, StoredBytes};
 pub use blocks::{Block, Blocks};
 pub use forget::Forgotten;
 pub use glance::Glance;
+pub use journal::ResultHash;
 pub use seal::Seal;
 pub use snapshot::Snapshot;
 

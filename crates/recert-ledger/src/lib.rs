@@ -12,7 +12,7 @@
 //! Every write is one transaction in write-ahead mode: a process killed at any
 //! moment loses only what it had not written yet. Closing a ledger [seals](Seal) it.
 //! A [journal](JournalEvent) records the header, when networks were named, which inputs claims
-//! have certificates of, what was removed, and the like.
+//! have certificates of, what results verifications have, what was removed, and the like.
 //! [`raw`] reads rows without assuming that they are valid, for the checker.
 //!
 //! This crate knows no network, no noise and no statistics; probabilities are
@@ -67,10 +67,12 @@ pub use error::{Error, ErrorKind};
 pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence, LatticeEvidence};
 pub use journal::{
     Answered, FileHash, ForgottenClaim, HeaderRecord, JournalEntry, JournalEvent, NetworkName,
+    VerificationName,
 };
 pub use json::Foreign;
 pub use ledger::{
-    Block, Blocks, Forgotten, Glance, Ledger, NewAnswers, Seal, Series, Snapshot, StoredBytes, raw,
+    Block, Blocks, Forgotten, Glance, Ledger, NewAnswers, ResultHash, Seal, Series, Snapshot,
+    StoredBytes, raw,
 };
 pub use positions::Positions;
 pub use proof::{

@@ -1,5 +1,7 @@
 //! Recording and reading the journal.
 
+mod results;
+
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +13,9 @@ use super::{Ledger, unsigned};
 use crate::journal::{Answered, FileHash, HeaderRecord, JournalEntry, JournalEvent, NetworkName};
 use crate::records::{Header, Network, NetworkId, Stream, Task};
 use crate::{Error, InputsHash, Positions};
+
+pub use results::ResultHash;
+pub(super) use results::note_results;
 
 impl Ledger {
     /// Registers networks, or finds them, and returns their numbers. Those that the ledger

@@ -13,12 +13,14 @@
 //! the bits of the real, the length of text or blob, absent for null), then the
 //! text or blob itself.
 
+use std::ops::Range;
+
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use sha2::{Digest, Sha256};
 
 use super::Ledger;
-use super::journal::note_conclusions;
+use super::journal::{note_conclusions, note_results};
 use super::raw::Table;
 use crate::Error;
 use crate::records::hex;
@@ -76,6 +78,7 @@ impl Ledger {
         let write = || {
             if seal(&self.connection)? == Seal::Absent {
                 note_conclusions(&self.connection)?;
+                note_results(&self.connection)?;
                 let insert = "INSERT INTO seal VALUES (1, ?1)";
                 self.connection.execute(insert, [hash(&self.connection)?])?;
             }
@@ -134,24 +137,34 @@ fn hash(connection: &Connection) -> rusqlite::Result<String> {
         let mut rows = query.query([])?;
         let mut count = 0_u64;
         while let Some(row) = rows.next()? {
-            for column in 0..columns {
-                let (tag, word, bytes): (u8, u64, &[u8]) = match row.get_ref(column)? {
-                    ValueRef::Null => {
-                        hasher.update([0]);
-                        continue;
-                    }
-                    ValueRef::Integer(value) => (1, value as u64, &[]),
-                    ValueRef::Real(value) => (2, value.to_bits(), &[]),
-                    ValueRef::Text(text) => (3, text.len() as u64, text),
-                    ValueRef::Blob(blob) => (4, blob.len() as u64, blob),
-                };
-                hasher.update([tag]);
-                hasher.update(word.to_le_bytes());
-                hasher.update(bytes);
-            }
+            hash_values(&mut hasher, row, 0..columns)?;
             count += 1;
         }
         hasher.update(count.to_le_bytes());
     }
     Ok(hex(&hasher.finalize()))
+}
+
+/// Hashes some columns of a row, as the module documentation says.
+pub(super) fn hash_values(
+    hasher: &mut Sha256,
+    row: &Row<'_>,
+    columns: Range<usize>,
+) -> rusqlite::Result<()> {
+    for column in columns {
+        let (tag, word, bytes): (u8, u64, &[u8]) = match row.get_ref(column)? {
+            ValueRef::Null => {
+                hasher.update([0]);
+                continue;
+            }
+            ValueRef::Integer(value) => (1, value as u64, &[]),
+            ValueRef::Real(value) => (2, value.to_bits(), &[]),
+            ValueRef::Text(text) => (3, text.len() as u64, text),
+            ValueRef::Blob(blob) => (4, blob.len() as u64, blob),
+        };
+        hasher.update([tag]);
+        hasher.update(word.to_le_bytes());
+        hasher.update(bytes);
+    }
+    Ok(())
 }

@@ -292,12 +292,24 @@ impl Record {
         if let Some(held) = job.network.held() {
             held.note(&ledger, network)?;
         }
-        let verifications: Vec<&Verification> = match &job.subject {
-            Subject::Images { verification, .. } => vec![&**verification],
-            Subject::Files(files) => files.iter().map(|(_, verification)| verification).collect(),
+        // What is to come is recorded before any of it is known.
+        let verifications: Vec<(&Verification, Option<Vec<u32>>)> = match &job.subject {
+            Subject::Images {
+                verification,
+                inputs,
+                ..
+            } => {
+                let mut inputs = inputs.clone();
+                inputs.sort_unstable();
+                inputs.dedup();
+                vec![(&**verification, Some(inputs))]
+            }
+            Subject::Files(files) => files.iter().map(|(_, one)| (one, None)).collect(),
         };
-        let add = |verification: &&Verification| ledger.add_verification(network, verification);
-        let verifications = verifications.iter().map(add);
+        let begin = |(verification, inputs): &(&Verification, Option<Vec<u32>>)| {
+            ledger.begin_verification(network, verification, inputs.as_deref())
+        };
+        let verifications = verifications.iter().map(begin);
         Ok(Self {
             verifications: verifications.collect::<Result<_, _>>()?,
             ledger,
