@@ -131,11 +131,12 @@ impl<'a> Ascending<'a> {
                 let of_row = row * length..(row + 1) * length;
                 let (a, z) = (&outputs.data[of_row.clone()], &z[of_row]);
                 let chosen_row = &mut chosen.slopes[row * neurons..(row + 1) * neurons];
+                let gradient = |neuron: usize| a[neuron].max(0.0) * z[neuron];
+                let size = largest(chosen.neurons.iter().map(|&neuron| gradient(neuron)));
                 for (i, (slope, &neuron)) in chosen_row.iter_mut().zip(&chosen.neurons).enumerate()
                 {
-                    let gradient = a[neuron].max(0.0) * z[neuron];
                     let at = row * parameters + before + i;
-                    let step = self.moments.step(at, gradient, count);
+                    let step = self.moments.step(at, gradient(neuron), size, count);
                     *slope = (*slope + rate * step * (most - least)).clamp(least, most);
                 }
             }
@@ -144,10 +145,10 @@ impl<'a> Ascending<'a> {
         let Some(constrained) = &mut self.current.splits else {
             return;
         };
-        let largest = |a: &[f64]| a.iter().fold(0.0_f64, |most, a| most.max(a.abs()));
+        let of_row = |row: &[f64]| largest(row.iter().copied());
         let scales: Vec<Vec<f64>> = (tape.outputs.iter())
             .map(|outputs| match outputs {
-                Some(block) => block.data.chunks(block.row_len()).map(largest).collect(),
+                Some(block) => block.data.chunks(block.row_len()).map(of_row).collect(),
                 None => vec![0.0; constrained.len()],
             })
             .collect();
@@ -157,10 +158,13 @@ impl<'a> Ascending<'a> {
                 let Some(z) = &arguments[split.activation] else {
                     continue;
                 };
-                let z = z[row * network.activations()[split.activation].neurons + split.neuron];
+                let neurons = network.activations()[split.activation].neurons;
+                let z = &z[row * neurons..(row + 1) * neurons];
+                let size = of_row(z);
+                let z = z[split.neuron];
                 let gradient = if split.positive { -z } else { z };
                 let at = row * parameters + slopes + i;
-                let step = self.moments.step(at, gradient, count);
+                let step = self.moments.step(at, gradient, size, count);
                 // Multipliers are of the size of the coefficients that they are taken from.
                 let length = rate * MULTIPLIER_RATE * scales[split.activation][row];
                 constrained.multiplier = (constrained.multiplier + length * step).max(0.0);
@@ -261,8 +265,10 @@ struct Moments {
 }
 
 impl Moments {
-    /// The step along a gradient, of length 1 where that does not change.
-    fn step(&mut self, at: usize, gradient: f64, count: i32) -> f64 {
+    /// The step along a gradient, of length 1 where that does not change. `size` is that of the
+    /// gradients beside it: one that is nothing but rounding next to them makes no step, whatever
+    /// unit the network computes in.
+    fn step(&mut self, at: usize, gradient: f64, size: f64, count: i32) -> f64 {
         let (first, second) = (&mut self.first[at], &mut self.second[at]);
         let gradient = if gradient.is_finite() { gradient } else { 0.0 };
         *first = 0.9 * *first + 0.1 * gradient;
@@ -270,11 +276,15 @@ impl Moments {
         let mean = *first / (1.0 - 0.9_f64.powi(count));
         let square = *second / (1.0 - 0.999_f64.powi(count));
         if square > 0.0 {
-            mean / (square.sqrt() + 1e-12)
+            mean / (square.sqrt() + 1e-12 * size)
         } else {
             0.0
         }
     }
+}
+
+fn largest(numbers: impl Iterator<Item = f64>) -> f64 {
+    numbers.fold(0.0, |most, number| most.max(number.abs()))
 }
 
 /// The length of a multiplier's step, to that of a slope's.

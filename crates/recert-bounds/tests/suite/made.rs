@@ -55,6 +55,18 @@ pub(crate) fn layers(random: &mut Random, sizes: &[usize], most: i64) -> Vec<Lay
 /// bias of each layer likewise times that of the layers before.
 pub(crate) fn network(layers: &[Layer], scale: u32) -> Network {
     let unit = (0.5_f32).powi(scale as i32);
+    in_units(layers, unit, |_| unit)
+}
+
+/// The same with weights that are integers times `2^power`, and each layer's biases times that of
+/// it and all layers before: the network itself, in another unit.
+pub(crate) fn scaled(layers: &[Layer], power: i32) -> Network {
+    in_units(layers, 2_f32.powi(power), |i| {
+        2_f32.powi(power * (i as i32 + 1))
+    })
+}
+
+fn in_units(layers: &[Layer], unit: f32, of_bias: impl Fn(usize) -> f32) -> Network {
     let inputs = layers[0].weights[0].len();
     let mut net = Net::new(13).input("x", &[1, inputs as i64]);
     let mut last = "x".to_owned();
@@ -66,7 +78,7 @@ pub(crate) fn network(layers: &[Layer], scale: u32) -> Network {
             .flatten()
             .map(|&w| w as f32 * unit)
             .collect();
-        let bias: Vec<f32> = layer.bias.iter().map(|&b| b as f32 * unit).collect();
+        let bias: Vec<f32> = layer.bias.iter().map(|&b| b as f32 * of_bias(i)).collect();
         let [w, b, y, r] = ["w", "b", "y", "r"].map(|name| format!("{name}{i}"));
         net = net
             .floats(&w, &[columns, rows], &transposed(&weights, rows, columns))

@@ -8,7 +8,7 @@ use recert_testing::test;
 
 use crate::bits::{ball, residual};
 use crate::exact::least_on_line;
-use crate::made::{Layer, Random, both, layers, network, point};
+use crate::made::{Layer, Random, both, layers, network, point, scaled};
 
 fn segment(start: i64, width: i64) -> Region {
     Region::Box {
@@ -119,6 +119,55 @@ fn branch_and_bound_decides_as_enumeration_does() {
         }
     }
     assert!(split > 10, "{split}");
+}
+
+test!(no_decision_depends_on_the_scale_of_the_weights);
+/// Weights times a power of two, each layer's biases times that of all layers so far: the same
+/// network but for the unit of its output, with no number rounded otherwise.
+fn no_decision_depends_on_the_scale_of_the_weights() {
+    let mut random = Random::new(25);
+    let (mut split, mut proved) = (0, 0);
+    for round in 0..20 {
+        let sizes = [2, 6, 6, 1];
+        let layers = layers(&mut random, &sizes, 4);
+        let region = Region::Box {
+            lower: vec![random.integer(2) as f64; 2],
+            upper: vec![3.0; 2],
+        };
+        let steps = sizes.len() as i32 - 1;
+        let least = (0..200).map(|_| {
+            let (lower, upper) = region.bounding_box();
+            let between = |(l, u): (&f64, &f64), share: f64| l + (u - l) * share;
+            let ends = lower.iter().zip(upper);
+            let point: Vec<f64> = ends.map(|pair| between(pair, random.unit())).collect();
+            network(&layers, 0).evaluate(&point)[0]
+        });
+        let least = least.fold(f64::INFINITY, f64::min);
+        // Unsafe is an output a little below all that were seen.
+        let bound = (least - 0.3 * (1.0 + least.abs())).floor();
+        let decided = [-38, -13, 0, 13].map(|power: i32| {
+            let constraint = Constraint {
+                coefficients: vec![(0, 1.0)],
+                bound: bound * 2_f64.powi(power * steps),
+            };
+            let property = Property::avoiding(1, vec![vec![constraint]]).unwrap();
+            match search(&scaled(&layers, power), &region, &property) {
+                Outcome::Verified { leaves, nodes } => ("verified", leaves[0].len(), nodes),
+                Outcome::Candidate { nodes, .. } => ("candidate", 0, nodes),
+                Outcome::Unknown { nodes, .. } => ("unknown", 0, nodes),
+                outcome => panic!("round {round} at 2^{power}: {outcome:?}"),
+            }
+        });
+        let same = decided.iter().all(|one| one.0 == decided[0].0);
+        assert!(same, "round {round}: {decided:?}");
+        // Ties between neurons to split may be decided otherwise, but a search is as long.
+        let nodes = decided.map(|one| one.2);
+        let [least, most] = [nodes.iter().min().unwrap(), nodes.iter().max().unwrap()];
+        assert!(most - least <= 2 + least / 10, "round {round}: {decided:?}");
+        proved += usize::from(decided[0].0 == "verified");
+        split += usize::from(decided[0].1 > 1);
+    }
+    assert!(proved > 10 && split > 5, "{proved} {split}");
 }
 
 fn search(network: &Network, region: &Region, property: &Property) -> Outcome {
