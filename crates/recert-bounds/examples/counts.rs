@@ -114,7 +114,7 @@ fn bounded(
         let ascent = arguments.ascent;
         let mut best = optimized(network, &region, &bounds, &rows, &slopes, ascent, options)?;
         if arguments.method != "alpha-crown" && !property.verified(&best.bounds) {
-            let tight = tightened(network, &region, &bounds, ascent, options)?;
+            let tight = tightened(network, &region, &bounds, ascent, options)?.bounds;
             let start = &best.slopes;
             let other = optimized(network, &region, &tight, &rows, start, ascent, options)?;
             let least = |bounds: &[f64]| bounds.iter().copied().fold(f64::INFINITY, f64::min);

@@ -8,14 +8,16 @@
 //! multipliers give a bound that holds, so that nothing about the ascent needs a proof.
 
 mod ascending;
+mod tightened;
 
 use std::ops::Range;
 use std::time::Instant;
 
 use self::ascending::Ascending;
+pub use self::tightened::{Fractions, Tightened, TightenedNeurons, tightened};
 use crate::backward::{Start, Tape};
 use crate::bounds::Bounds;
-use crate::crown::{check_rows, unstable};
+use crate::crown::check_rows;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ground::Ground;
 use crate::network::Network;
@@ -120,64 +122,6 @@ pub fn optimized(
         slopes: state.into_slopes(),
         passes,
     })
-}
-
-/// The bounds of values before activations, tightened one activation after the other: each bound
-/// that [`crate::crown`] leaves unstable is improved with slopes of its own, until the neuron is
-/// stable or the steps are used up.
-///
-/// Each bound is at least as tight, yet a row that is carried back through them need not have a
-/// larger bound: the line above a ReLU on a shorter interval is higher beyond it, and a linear
-/// bound does not know that the argument never gets there. Where that matters, take the better of
-/// both.
-///
-/// # Errors
-///
-/// As [`crate::crown`].
-pub fn tightened(
-    network: &Network,
-    region: &Region,
-    bounds: &Bounds,
-    ascent: Ascent,
-    options: Options,
-) -> Result<Bounds> {
-    bounds.check(network)?;
-    let ground = Ground::new(region);
-    let mut relaxation = Relaxation::begun(network, region)?;
-    let mut seen_activation = false;
-    for (position, step) in network.steps.iter().enumerate() {
-        let value = step.inputs[0];
-        let neurons = if seen_activation {
-            unstable(&relaxation, &step.kind, value)
-        } else {
-            Vec::new()
-        };
-        if !neurons.is_empty() {
-            let units: Vec<(usize, f64)> = (neurons.iter())
-                .flat_map(|&neuron| [(neuron, 1.0), (neuron, -1.0)])
-                .collect();
-            let problem = Problem {
-                relaxation: &relaxation,
-                ground: &ground,
-                value,
-                start: Start::Units(&units),
-            };
-            let state = State::new(&problem, units.len(), &Slopes::default(), None);
-            let (found, _, _) = problem.ascend(state, units.len(), ascent, options)?;
-            let mut lower = relaxation.bounds.lower[value].clone();
-            let mut upper = relaxation.bounds.upper[value].clone();
-            for (&neuron, pair) in neurons.iter().zip(found.chunks_exact(2)) {
-                lower[neuron] = pair[0];
-                upper[neuron] = -pair[1];
-            }
-            relaxation.tighten(value, &lower, &upper);
-        }
-        seen_activation |= network.numbers[position].is_some();
-        relaxation.push(position);
-        let made = step.output;
-        relaxation.tighten(made, &bounds.lower[made], &bounds.upper[made]);
-    }
-    Ok(relaxation.bounds)
 }
 
 /// Rows that start at a value, to be bounded from below.

@@ -91,7 +91,7 @@ mod step;
 mod terms;
 pub mod vnnlib;
 
-pub use alpha::{Ascent, Optimized, optimized, tightened};
+pub use alpha::{Ascent, Fractions, Optimized, Tightened, TightenedNeurons, optimized, tightened};
 pub use bounds::Bounds;
 pub use branch::{Leaf, Outcome, Search, branch_and_bound, branch_and_bound_from};
 pub use crown::{

@@ -37,6 +37,9 @@ pub fn proof_fault(proof: &Proof, rows: Option<usize>) -> Option<String> {
     if !ascends {
         return Some("has layers out of order".into());
     }
+    if let Some(fault) = neuron_fault(proof) {
+        return Some(fault);
+    }
     let bounds = || proof.layers.iter().flat_map(|layer| &layer.bounds);
     let crossing = bounds().filter(|b| b.lower < 0.0 && b.upper > 0.0).count();
     let faults = proof
@@ -72,6 +75,32 @@ pub fn proof_fault(proof: &Proof, rows: Option<usize>) -> Option<String> {
     parts.into_iter().find_map(|(row, mut parts)| {
         parts.extend(&all);
         (!covers(parts)).then(|| uncovered(row))
+    })
+}
+
+/// What does not fit of the slopes by which neurons were bounded.
+fn neuron_fault(proof: &Proof) -> Option<String> {
+    // How many neurons of the layers before each are stored with both bounds.
+    let before: Vec<usize> = (proof.layers.iter())
+        .scan(0, |sum, layer| {
+            let before = *sum;
+            let crossing = (layer.bounds.iter()).filter(|b| b.lower < 0.0 && b.upper > 0.0);
+            *sum += crossing.count();
+            Some(before)
+        })
+        .collect();
+    proof.neurons.iter().find_map(|one| {
+        let layer = proof.layers.get(one.layer as usize);
+        let fits = layer.is_some_and(|layer| (one.neuron as usize) < layer.bounds.len());
+        let count = before.get(one.layer as usize).copied().unwrap_or(0);
+        let inside = one.runs.iter().all(|run| {
+            let end = (run.first as usize).checked_add(run.slopes.len());
+            end.is_some_and(|end| end <= count)
+        });
+        (!fits || !inside).then(|| {
+            let (neuron, layer) = (one.neuron, one.layer);
+            format!("has slopes for neuron {neuron} of layer {layer} that do not fit the layers")
+        })
     })
 }
 
@@ -223,6 +252,45 @@ mod tests {
         }
         // A second row that no part bounds.
         assert!(proof_fault(&proof(&[&[]]), Some(2)).is_some());
+    }
+
+    #[test]
+    fn slopes_of_neurons_have_to_fit_the_layers() {
+        use recert_ledger::{NeuronSlopes, SlopeRun};
+
+        let with = |layer, neuron, first, count| {
+            let open = NeuronBounds {
+                lower: -1.0,
+                upper: 2.0,
+            };
+            let mut proof = proof(&[]);
+            proof.layers.push(ProofLayer {
+                activation: 5,
+                bounds: vec![open],
+            });
+            let slopes = vec![7; count];
+            let runs = vec![SlopeRun { first, slopes }];
+            proof.neurons = vec![NeuronSlopes {
+                layer,
+                neuron,
+                upper: true,
+                runs,
+            }];
+            proof_fault(&proof, Some(1))
+        };
+        // Two neurons of the first layer are open.
+        assert_eq!(with(1, 0, 0, 2), None);
+        assert_eq!(with(1, 0, 1, 1), None);
+        for (layer, neuron, first, count) in [
+            (1, 0, 1, 2),
+            (1, 0, u32::MAX, 1),
+            (1, 1, 0, 1),
+            (2, 0, 0, 1),
+            (0, 0, 0, 1),
+        ] {
+            let fault = with(layer, neuron, first, count);
+            assert!(fault.is_some_and(|fault| fault.contains("slopes for neuron")));
+        }
     }
 
     #[test]

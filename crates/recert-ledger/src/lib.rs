@@ -76,8 +76,8 @@ pub use ledger::{
 };
 pub use positions::Positions;
 pub use proof::{
-    CellMethod, KnownBounds, NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit,
-    ProvedCell, TransformProof,
+    CellMethod, KnownBounds, NeuronBounds, NeuronSlopes, Proof, ProofLayer, ProofLeaf, ProofRow,
+    ProofSplit, ProvedCell, SlopeRun, TransformProof,
 };
 pub use records::{
     Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,

@@ -9,22 +9,26 @@
 //! from the low end of each byte), and for each neuron of state 2 its lower and its upper
 //! bound; the number of leaves; for each, the number of its splits, each with layer, neuron
 //! and side (a byte, 1 for the side above 0), and the number of its rows, each with its number,
-//! its slopes and its multipliers; in version 3, what [`KnownBounds`] holds: the margins, and
+//! its slopes and its multipliers; in versions 4 and 5, the number of [`NeuronSlopes`], and for each
+//! its layer, its neuron, a byte (1 for the upper bound), and the number of its runs, each with the
+//! first slope's place, their number and a byte a slope; in versions 3 and 5, what
+//! [`KnownBounds`] holds: the margins, and
 //! for each layer the bounds of its neurons of state 0 and 1, lower and upper in turn, as
 //! float32; then a CRC-32 of all that. Whole numbers are LEB128. A list of numbers is its
 //! length, a byte (4 or 8), and the numbers as floats of so many bytes, little-endian: 4 where
 //! that is exact for all of them.
 
+mod neurons;
 mod transform;
 
 use crate::codes::{put, take};
 
+pub use neurons::{NeuronSlopes, SlopeRun};
 pub use transform::{CellMethod, ProvedCell, TransformProof};
 
-/// The first byte of every blob: the format's version, without and with [`KnownBounds`]. Version
-/// 2 is that of a [`TransformProof`].
-const VERSION: u8 = 1;
-const VERSION_WITH_KNOWN: u8 = 3;
+/// The first byte of every blob: the format's version, without and with [`NeuronSlopes`], and
+/// within each without and with [`KnownBounds`]. Version 2 is that of a [`TransformProof`].
+const VERSIONS: [[u8; 2]; 2] = [[1, 3], [4, 5]];
 
 /// Bounds on neurons, and how each margin follows from them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +38,10 @@ pub struct Proof {
     /// The subproblems whose bounds prove the result: one without branch and bound. None where
     /// nothing beyond the layers is needed.
     pub leaves: Vec<ProofLeaf>,
+    /// The slopes by which single neurons were bounded, layer by layer; those that are left out
+    /// were bounded with the usual ones. Without any, how the bounds in [`Self::layers`] came
+    /// about is not known.
+    pub neurons: Vec<NeuronSlopes>,
     /// What only another network's verification has a use for.
     pub known: Option<KnownBounds>,
 }
@@ -134,10 +142,8 @@ impl Proof {
     /// assert_eq!(Proof::decode(&proof.encode()), Ok(proof));
     /// ```
     pub fn encode(&self) -> Vec<u8> {
-        let version = match self.known {
-            Some(_) => VERSION_WITH_KNOWN,
-            None => VERSION,
-        };
+        let [with_neurons, with_known] = [!self.neurons.is_empty(), self.known.is_some()];
+        let version = VERSIONS[usize::from(with_neurons)][usize::from(with_known)];
         let mut blob = vec![version];
         put(&mut blob, self.layers.len() as u64);
         for layer in &self.layers {
@@ -167,6 +173,9 @@ impl Proof {
                 put_numbers(&mut blob, &row.multipliers);
             }
         }
+        if with_neurons {
+            neurons::write(&mut blob, &self.neurons);
+        }
         if let Some(known) = &self.known {
             put_numbers(&mut blob, &known.margins);
             put(&mut blob, known.stable.len() as u64);
@@ -193,16 +202,18 @@ impl Proof {
         }
         let rest = &mut rest;
         let version = byte(rest)?;
-        if ![VERSION, VERSION_WITH_KNOWN].contains(&version) {
-            return Err(format!(
-                "has version {version}, not {VERSION} or {VERSION_WITH_KNOWN}"
-            ));
-        }
+        let Some(with_neurons) = VERSIONS.iter().position(|kind| kind.contains(&version)) else {
+            return Err(format!("has version {version}, not one of {VERSIONS:?}"));
+        };
         let layers = (0..take(rest)?).map(|_| layer(rest));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
         let leaves = (0..take(rest)?).map(|_| leaf(rest));
         let leaves = leaves.collect::<Result<_, _>>()?;
-        let known = (version == VERSION_WITH_KNOWN)
+        let neurons = match with_neurons {
+            0 => Vec::new(),
+            _ => neurons::read(rest)?,
+        };
+        let known = (version == VERSIONS[with_neurons][1])
             .then(|| known(rest, &layers))
             .transpose()?;
         if !rest.is_empty() {
@@ -211,6 +222,7 @@ impl Proof {
         Ok(Self {
             layers,
             leaves,
+            neurons,
             known,
         })
     }
@@ -429,15 +441,25 @@ mod tests {
     }
 
     prop_compose! {
+        fn neuron()(
+            at in (0..9_u32, 0..1000_u32, any::<bool>()),
+            slopes in prop::collection::vec(any::<u8>(), 0..40),
+        ) -> NeuronSlopes {
+            NeuronSlopes::new(at, &slopes, &vec![0; slopes.len()])
+        }
+    }
+
+    prop_compose! {
         fn proof()(
             layers in prop::collection::vec((0..9_u32, prop::collection::vec(bounds(), 0..20)), 0..4),
             leaves in prop::collection::vec(leaf(), 0..4),
+            neurons in prop::collection::vec(neuron(), 0..4),
             margins in prop::option::of(numbers()),
         ) -> Proof {
             let layer = |(activation, bounds)| ProofLayer { activation, bounds };
             let layers: Vec<ProofLayer> = layers.into_iter().map(layer).collect();
             let known = margins.map(|margins| KnownBounds::new(margins, &layers));
-            Proof { layers, leaves, known }
+            Proof { layers, leaves, neurons, known }
         }
     }
 
@@ -471,7 +493,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_decoded_or_refused(
-            version in prop::sample::select(&[VERSION, VERSION_WITH_KNOWN][..]),
+            version in prop::sample::select(&[1, 3, 4, 5_u8][..]),
             mut bytes in prop::collection::vec(any::<u8>(), 0..64),
         ) {
             bytes.insert(0, version);

@@ -57,7 +57,9 @@ fn improved_bounds_are_tighter_and_never_beat_enumeration() {
             target: f64::INFINITY,
             ..Ascent::default()
         };
-        let tight = tightened(&network, &region, &bounds, ascent, options).unwrap();
+        let tight = tightened(&network, &region, &bounds, ascent, options)
+            .unwrap()
+            .bounds;
         for value in 0..network.values() {
             let pairs = tight.lower[value].iter().zip(&bounds.lower[value]);
             assert!(pairs.into_iter().all(|(tight, loose)| tight >= loose));
@@ -261,7 +263,9 @@ fn improved_bounds_hold_on_a_convolutional_network() {
         fewer,
     );
     assert_eq!(again.unwrap(), alone);
-    let tight = tightened(&network, &region, &bounds, ascent, options).unwrap();
+    let tight = tightened(&network, &region, &bounds, ascent, options)
+        .unwrap()
+        .bounds;
     let both = optimized(
         &network,
         &region,

@@ -275,7 +275,7 @@ impl Prover<'_> {
                 rows: (0..margins.len()).map(|row| (row, row)).collect(),
                 slopes: &hints.slopes,
             };
-            found.proof = proof::encoded(network, &result.bounds, margins, &[whole]);
+            found.proof = proof::encoded(network, &result.bounds, margins, &[whole], &[]);
         }
         Ok(Some(result.bounds))
     }
@@ -324,7 +324,7 @@ impl Prover<'_> {
                     rows: Vec::new(),
                     slopes: &default,
                 };
-                found.proof = proof::encoded(network, &bounds, &lower, &[whole]);
+                found.proof = proof::encoded(network, &bounds, &lower, &[whole], &[]);
                 return Ok(());
             }
         }
@@ -357,7 +357,7 @@ impl Prover<'_> {
                 rows: (0..rows.len()).map(|row| (row, row)).collect(),
                 slopes: &best.slopes,
             };
-            found.proof = proof::encoded(network, &bounds, &best.bounds, &[whole]);
+            found.proof = proof::encoded(network, &bounds, &best.bounds, &[whole], &[]);
             return Ok(());
         }
         if config.branches() && !late() {
@@ -385,7 +385,8 @@ impl Prover<'_> {
             deadline: ascent.deadline.map(quarter),
             ..ascent
         };
-        let bounds = bounds::tightened(network, region, crown, first, options)?;
+        let tightened = bounds::tightened(network, region, crown, first, options)?;
+        let bounds = &tightened.bounds;
         let search = Search {
             nodes: usize::MAX,
             deadline: ascent.deadline,
@@ -395,7 +396,7 @@ impl Prover<'_> {
         let property = &query.property;
         let search = |leaves: &[Vec<Leaf>]| {
             bounds::branch_and_bound_from(
-                network, region, &bounds, property, slopes, leaves, search, options,
+                network, region, bounds, property, slopes, leaves, search, options,
             )
         };
         // Parts that do not fit this network are no start.
@@ -418,7 +419,7 @@ impl Prover<'_> {
                         slopes: &leaf.slopes,
                     })
                     .collect();
-                found.proof = proof::encoded(network, &bounds, margins, &parts);
+                found.proof = proof::encoded(network, bounds, margins, &parts, &tightened.neurons);
             }
             Outcome::Candidate { point, nodes } => {
                 found.branches = nodes as u64;

@@ -3,9 +3,11 @@
 //! Neurons are numbered as [`recert_bounds::Activation`] numbers them: an image's with the
 //! channels last.
 
-use recert_bounds::{ActivationSlopes, Bounds, Constrained, Leaf, Network, Slopes, Split};
+use recert_bounds::{
+    ActivationSlopes, Bounds, Constrained, Leaf, Network, Slopes, Split, TightenedNeurons,
+};
 use recert_ledger::{
-    KnownBounds, NeuronBounds, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit,
+    KnownBounds, NeuronBounds, NeuronSlopes, Proof, ProofLayer, ProofLeaf, ProofRow, ProofSplit,
 };
 
 /// The functions whose relaxation follows from the sign where that is known.
@@ -30,12 +32,15 @@ pub(super) struct Part<'a> {
 
 /// Bounds on the neurons before steps with a kink at 0, and the free parameters of a bound, with
 /// what a changed network's verification begins from: `margins` are the rows' on the whole
-/// region. That is left out where it is large; `None` where the rest is.
+/// region. `tightened` has the slopes by which neurons were bounded, where these are not the usual
+/// ones. These are left out where they are large, and so is what another begins from; `None` where
+/// the rest is.
 pub(super) fn encoded(
     network: &Network,
     bounds: &Bounds,
     margins: &[f64],
     parts: &[Part<'_>],
+    tightened: &[TightenedNeurons],
 ) -> Option<Vec<u8>> {
     let kinked = network.activations().iter().enumerate();
     let kinked = kinked.filter(|(_, activation)| KINKED.contains(&activation.function));
@@ -67,14 +72,62 @@ pub(super) fn encoded(
     let known = numbers.then(|| KnownBounds::new(margins.to_vec(), &layers));
     let mut proof = Proof {
         leaves: parts.iter().map(|part| part.written(&layers)).collect(),
+        neurons: neuron_slopes(&layers, tightened),
         layers,
         known,
     };
     let small = |proof: &Proof| Some(proof.encode()).filter(|bytes| bytes.len() <= MOST_BYTES);
+    if let Some(bytes) = small(&proof) {
+        return Some(bytes);
+    }
+    // What makes checking exact goes before what another verification begins from.
+    proof.neurons.clear();
     small(&proof).or_else(|| {
         proof.known = None;
         small(&proof)
     })
+}
+
+/// The slopes of the bounds that were improved.
+fn neuron_slopes(layers: &[ProofLayer], tightened: &[TightenedNeurons]) -> Vec<NeuronSlopes> {
+    let mut all = Vec::new();
+    for one in tightened {
+        let mut position = layers.iter();
+        let position = position.position(|layer| layer.activation as usize == one.activation);
+        let Some(position) = position else { continue };
+        let before = &layers[..position];
+        let usual = NeuronSlopes::usual(before);
+        for (row, _) in one
+            .improves
+            .iter()
+            .enumerate()
+            .filter(|(_, improves)| **improves)
+        {
+            let mut slopes = usual.clone();
+            let mut places = slopes.iter_mut();
+            for layer in before {
+                let activation = layer.activation as usize;
+                let given = one
+                    .slopes
+                    .iter()
+                    .find(|given| given.activation == activation);
+                let crossing = layer.bounds.iter().enumerate();
+                let crossing = crossing.filter(|(_, b)| b.lower < 0.0 && b.upper > 0.0);
+                for ((neuron, _), place) in crossing.zip(places.by_ref()) {
+                    let fraction = given.and_then(|given| {
+                        let at = given.neurons.binary_search(&neuron).ok()?;
+                        given.fractions.get(row * given.neurons.len() + at)
+                    });
+                    if let Some(&fraction) = fraction {
+                        *place = fraction;
+                    }
+                }
+            }
+            let key = (position as u32, one.neurons[row / 2] as u32, row % 2 == 1);
+            all.push(NeuronSlopes::new(key, &slopes, &usual));
+        }
+    }
+    all
 }
 
 /// The slopes of a proof, a row each: of each row those in the first part that has it, and those
