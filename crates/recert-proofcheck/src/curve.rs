@@ -36,6 +36,16 @@ impl Curve {
         matches!(self, Self::Leaky { .. })
     }
 
+    /// The slope below that is so far, of 255 steps, from the least to the largest of a curve with
+    /// a kink.
+    pub(crate) fn slope(self, part: u8) -> f64 {
+        match (self, part) {
+            (Self::Leaky { alpha }, 0) => alpha,
+            (Self::Leaky { alpha }, 1..=254) => alpha + (1.0 - alpha) * (f64::from(part) / 255.0),
+            _ => 1.0,
+        }
+    }
+
     /// The value, rounded to nearest.
     pub(crate) fn value(self, x: f64) -> f64 {
         match self {

@@ -20,18 +20,31 @@
 //! | `curve` | the range of a curve, and lines below and above it |
 //! | `row` | the lower bound of one linear function of a value |
 //! | `ranges` | bounds of all values |
+//! | `vnnlib`, `vnnlib/` | what VNN-LIB files state |
+//! | `transform`, `transform/` | pixels of transformed images, over a cell of parameters |
+//! | `forward` | ranges of all values as functions of these parameters |
+//! | `cells` | the margins of a transformation's cells |
 //! | `recompute` | the margins of a result, and what its proof claims |
 #![forbid(unsafe_code)]
 
+mod cells;
 mod curve;
 mod distance;
+mod forward;
 mod network;
 mod ranges;
 mod recompute;
 mod region;
 mod row;
+mod transform;
+mod vnnlib;
 
+pub use cells::{Cells, recompute_cells};
 pub use distance::Distance;
 pub use network::{Network, Unsupported};
-pub use recompute::{MOST_TERMS, NotComputed, Recomputed, Tighter, recompute, slack};
+pub use recompute::{
+    MOST_TERMS, NotComputed, Recomputed, Tighter, recompute, recompute_property, slack,
+};
 pub use region::{Membership, Region};
+pub use transform::{Original, Transformation};
+pub use vnnlib::{Property, Query, read_vnnlib};

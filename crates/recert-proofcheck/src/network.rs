@@ -166,7 +166,16 @@ impl Network {
     /// # Errors
     /// [`Unsupported`], naming the node, for what is not computed here.
     pub fn new(graph: &Graph) -> Result<Self, Unsupported> {
-        lower::lowered(graph)
+        lower::lowered(graph, true)
+    }
+
+    /// The same with the outputs as they are: a softmax at the end is not left out, and not
+    /// computed here.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn of_outputs(graph: &Graph) -> Result<Self, Unsupported> {
+        lower::lowered(graph, false)
     }
 
     /// The number of elements of the input.
@@ -188,6 +197,15 @@ impl Network {
             Step::Max { .. } => false,
         };
         self.steps.iter().all(kinked)
+    }
+
+    /// The slope that is so far, of 255 steps, on the way from the least to the largest that the
+    /// curve of a step with a kink allows below.
+    pub(crate) fn slope(&self, step: usize, part: u8) -> f64 {
+        match &self.steps[step] {
+            Step::Curve { curve, .. } => curve.slope(part),
+            _ => f64::NAN,
+        }
     }
 
     /// All values for one image, in f64 and rounded to nearest: no bound of anything.

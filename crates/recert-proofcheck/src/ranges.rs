@@ -1,5 +1,7 @@
 //! Bounds of all values: intervals forward, and rows backward where a curve is not linear.
 
+use std::collections::BTreeMap;
+
 use recert_num::directed::{add_down, add_up, mul_up, sub_down};
 
 use crate::network::{Linear, Network, Step};
@@ -11,6 +13,14 @@ use crate::row::{Free, OutOfWork, Setting, TINY, Work, gamma};
 pub(crate) struct Ranges {
     pub(crate) lower: Vec<Vec<f64>>,
     pub(crate) upper: Vec<Vec<f64>>,
+}
+
+/// How one bound of one neuron follows.
+pub(crate) struct NeuronRow {
+    pub(crate) element: usize,
+    /// Whether it is the upper bound, or the lower one.
+    pub(crate) upper: bool,
+    pub(crate) free: Free,
 }
 
 impl Ranges {
@@ -88,8 +98,80 @@ impl Ranges {
         Ok(ranges)
     }
 
+    /// These bounds and tighter ones: what curves take is bounded backward by rows of its own, by
+    /// the step, in the order of the steps, so that each uses what the rows before it gave.
+    pub(crate) fn tightened(
+        &self,
+        network: &Network,
+        region: &Region,
+        rows: &BTreeMap<usize, Vec<NeuronRow>>,
+        work: &mut Work,
+    ) -> Result<Self, OutOfWork> {
+        let mut ranges = Self {
+            lower: vec![self.lower[0].clone()],
+            upper: vec![self.upper[0].clone()],
+        };
+        for (position, step) in network.steps.iter().enumerate() {
+            if let (Step::Curve { input, .. }, Some(rows)) = (step, rows.get(&position)) {
+                let mut found = Vec::with_capacity(rows.len());
+                for NeuronRow {
+                    element,
+                    upper,
+                    free,
+                } in rows
+                {
+                    let setting = Setting {
+                        network,
+                        region,
+                        ranges: &ranges,
+                        free,
+                    };
+                    let mut row = vec![0.0; network.lengths[*input]];
+                    row[*element] = if *upper { -1.0 } else { 1.0 };
+                    let bound = setting.least(*input, row, work)?.bound;
+                    found.push((*element, *upper, bound));
+                }
+                for (element, upper, bound) in found {
+                    if upper {
+                        let most = &mut ranges.upper[*input][element];
+                        *most = most.min(-bound);
+                    } else {
+                        let least = &mut ranges.lower[*input][element];
+                        *least = least.max(bound);
+                    }
+                }
+            }
+            let (mut lower, mut upper) = ranges.through(step);
+            let value = position + 1;
+            for (l, &known) in lower.iter_mut().zip(&self.lower[value]) {
+                *l = l.max(known);
+            }
+            for (u, &known) in upper.iter_mut().zip(&self.upper[value]) {
+                *u = u.min(known);
+            }
+            ranges.lower.push(lower);
+            ranges.upper.push(upper);
+        }
+        Ok(ranges)
+    }
+
+    /// What both these bounds and others of the same values say.
+    pub(crate) fn meet(mut self, other: &Self) -> Self {
+        for (mine, others) in self.lower.iter_mut().zip(&other.lower) {
+            for (l, &known) in mine.iter_mut().zip(others) {
+                *l = l.max(known);
+            }
+        }
+        for (mine, others) in self.upper.iter_mut().zip(&other.upper) {
+            for (u, &known) in mine.iter_mut().zip(others) {
+                *u = u.min(known);
+            }
+        }
+        self
+    }
+
     /// The bounds of what a step makes.
-    fn through(&self, step: &Step) -> (Vec<f64>, Vec<f64>) {
+    pub(crate) fn through(&self, step: &Step) -> (Vec<f64>, Vec<f64>) {
         match step {
             Step::Linear(linear) => self.linear(linear),
             Step::Curve { input, curve } => {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use recert_check::proof_fault;
-use recert_ledger::{NeuronBounds, Proof, ProofLeaf, ProofRow};
+use recert_ledger::{NeuronBounds, NeuronSlopes, Proof, ProofLeaf, ProofRow};
+use recert_num::directed::sub_down;
 
 use crate::network::{Network, Unsupported, element_of_neuron};
-use crate::ranges::Ranges;
+use crate::ranges::{NeuronRow, Ranges};
 use crate::region::Region;
 use crate::row::{Free, OutOfWork, Setting, Work};
+use crate::vnnlib::{Constraint, Property};
 
 /// The products that one result may take: minutes on one core.
 pub const MOST_TERMS: u64 = 100_000_000_000;
@@ -76,23 +78,54 @@ pub fn recompute(
     proof: Option<&Proof>,
     most: u64,
 ) -> Result<Recomputed, NotComputed> {
-    let classes = network.outputs();
-    if region.len() != network.inputs() || class >= classes {
+    let Some(property) = Property::class(network.outputs(), class) else {
+        return Err(NotComputed::Wrong("is of another network".into()));
+    };
+    recompute_property(network, region, &property, proof, most)
+}
+
+/// The same for any property: the margin is then a bound of how far the outputs stay from what must
+/// not occur, by one constraint of each conjunction.
+///
+/// # Errors
+/// As for [`recompute`].
+pub fn recompute_property(
+    network: &Network,
+    region: &Region,
+    property: &Property,
+    proof: Option<&Proof>,
+    most: u64,
+) -> Result<Recomputed, NotComputed> {
+    if region.len() != network.inputs() || property.outputs != network.outputs() {
         return Err(NotComputed::Wrong("is of another network".into()));
     }
     let whole = Proof::default();
     let proof = proof.unwrap_or(&whole);
-    if let Some(fault) = proof_fault(proof, Some(classes - 1)).or_else(|| misfit(network, proof)) {
+    // Where one constraint of a conjunction is enough, a proof need not have parts for the others.
+    let single = property.unsafe_set.iter().all(|all| all.len() == 1);
+    let rows = single.then(|| property.rows());
+    let beyond_rows = (proof.leaves.iter().flat_map(|leaf| &leaf.rows))
+        .any(|row| row.row as usize >= property.rows());
+    let fault = beyond_rows.then(|| "has a row of another specification".to_owned());
+    let fault = fault.or_else(|| proof_fault(proof, rows));
+    if let Some(fault) = fault.or_else(|| misfit(network, proof)) {
         return Err(NotComputed::Wrong(fault));
     }
     let mut work = Work(most);
-    let mut ranges = Ranges::on(network, region, &[usual(network, proof)], &mut work)?;
-    let mut found = margins(network, region, class, proof, &ranges, &mut work)?;
-    // A search bounds neurons with slopes of its own, which nothing here knows. A few others do
-    // as well for some.
-    if found.margin <= 0.0 && compared(network, proof, &ranges).is_some() {
+    let mut ranges = if proof.neurons.is_empty() {
+        Ranges::on(network, region, &[usual(network, proof)], &mut work)?
+    } else {
+        // First as everybody bounds neurons, then each once more with its own slopes.
+        let plain = Ranges::on(network, region, &[Free::default()], &mut work)?;
+        plain.tightened(network, region, &neuron_rows(network, proof), &mut work)?
+    };
+    let mut found = margins(network, region, property, proof, &ranges, &mut work)?;
+    // A search bounds neurons with slopes of its own. Where these are not in the proof, a few
+    // others do as well for some.
+    let unknown = proof.neurons.is_empty() && compared(network, proof, &ranges).is_some();
+    if found.margin <= 0.0 && unknown {
         ranges = Ranges::on(network, region, &others(network, proof), &mut work)?;
-        found = margins(network, region, class, proof, &ranges, &mut work)?;
+        found = margins(network, region, property, proof, &ranges, &mut work)?;
     }
     let mut recomputed = Recomputed {
         margin: found.margin,
@@ -103,10 +136,9 @@ pub fn recompute(
     found.tried.push(region.centre().to_vec());
     for point in &found.tried {
         let values = network.evaluate(point);
-        let outputs = &values[network.output];
-        let others = (0..classes).filter(|&other| other != class);
-        let margin = others.map(|other| outputs[class] - outputs[other]);
-        recomputed.seen = margin.fold(recomputed.seen, f64::min);
+        recomputed.seen = recomputed
+            .seen
+            .min(property.excess(&values[network.output]));
         if recomputed.refuted.is_none() {
             recomputed.refuted = beyond(network, proof, &values);
         }
@@ -129,6 +161,39 @@ fn usual(network: &Network, proof: &Proof) -> Free {
         slopes[element] = f64::from(u8::from(bounds.upper > -bounds.lower));
     }
     free
+}
+
+/// The rows of single neurons that a proof has slopes for, by the steps that take them. Slopes
+/// that do not fit the layers were refused before.
+fn neuron_rows(network: &Network, proof: &Proof) -> BTreeMap<usize, Vec<NeuronRow>> {
+    let mut rows: BTreeMap<usize, Vec<NeuronRow>> = BTreeMap::new();
+    let crossing: Vec<(usize, usize, usize)> = neurons(network, proof)
+        .filter(|(_, _, b, _, _)| b.lower < 0.0 && b.upper > 0.0)
+        .map(|(layer, _, _, step, element)| (layer, step, element))
+        .collect();
+    for one in &proof.neurons {
+        let layer = one.layer as usize;
+        let Some(&(step, shape)) = network.kinked.get(layer) else {
+            continue;
+        };
+        let Some(slopes) = one.all(&NeuronSlopes::usual(&proof.layers[..layer])) else {
+            continue;
+        };
+        let mut free = Free::default();
+        let before = crossing.iter().filter(|(other, ..)| *other < layer);
+        for (&(_, step, element), &part) in before.zip(&slopes) {
+            let length = network.lengths[argument(network, step)];
+            let slopes = free.slopes.entry(step);
+            let slopes = slopes.or_insert_with(|| vec![f64::NAN; length]);
+            slopes[element] = network.slope(step, part);
+        }
+        rows.entry(step).or_default().push(NeuronRow {
+            element: element_of_neuron(shape, one.neuron as usize),
+            upper: one.upper,
+            free,
+        });
+    }
+    rows
 }
 
 /// Slopes for neurons beside the usual ones: the least, the middle, the largest, and those of the
@@ -159,25 +224,24 @@ fn others(network: &Network, proof: &Proof) -> Vec<Free> {
 const MOST_ROWS: usize = 4;
 
 /// The smallest margin, and points at which rows are least.
-struct Margins {
-    margin: f64,
+pub(crate) struct Margins {
+    pub(crate) margin: f64,
     tried: Vec<Vec<f64>>,
 }
 
 /// Bounds the margins with the parameters of a proof, by these ranges.
-fn margins(
+pub(crate) fn margins(
     network: &Network,
     region: &Region,
-    class: usize,
+    property: &Property,
     proof: &Proof,
     ranges: &Ranges,
     work: &mut Work,
 ) -> Result<Margins, OutOfWork> {
-    let classes = network.outputs();
-    let mut found = Margins {
-        margin: f64::INFINITY,
-        tried: Vec::new(),
-    };
+    let constraints: Vec<&Constraint> = property.constraints().collect();
+    // Of a row that no part has nothing is known.
+    let mut least: Vec<Option<f64>> = vec![None; constraints.len()];
+    let mut tried = Vec::new();
     let whole = [ProofLeaf::default()];
     let leaves = if proof.leaves.is_empty() {
         &whole[..]
@@ -188,21 +252,27 @@ fn margins(
     let size: usize = network.lengths.iter().sum();
     for leaf in leaves {
         work.take(size)?;
-        let mut clipped = None;
-        if !leaf.splits.is_empty() {
-            let Some(ranges) = within(network, leaf, ranges) else {
-                continue;
-            };
-            clipped = Some(ranges);
-        }
         // Of a part without rows all are meant, with the usual slopes.
         let all: Vec<(usize, Option<&ProofRow>)> = if leaf.rows.is_empty() {
-            (0..classes - 1).map(|number| (number, None)).collect()
+            (0..constraints.len())
+                .map(|number| (number, None))
+                .collect()
         } else {
             let rows = leaf.rows.iter();
             rows.map(|row| (row.row as usize, Some(row))).collect()
         };
+        let mut clipped = None;
+        let mut is_empty = false;
+        if !leaf.splits.is_empty() {
+            clipped = within(network, leaf, ranges);
+            is_empty = clipped.is_none();
+        }
         for (number, row) in all {
+            let before = least[number].unwrap_or(f64::INFINITY);
+            if is_empty {
+                least[number] = Some(before);
+                continue;
+            }
             work.take(size)?;
             let free = match row {
                 Some(row) => free(network, proof, leaf, row),
@@ -214,19 +284,29 @@ fn margins(
                 ranges: clipped.as_ref().unwrap_or(ranges),
                 free: &free,
             };
-            // Rows are of the other classes, in their order.
-            let other = number + usize::from(number >= class);
-            let mut margin = vec![0.0; classes];
-            margin[class] = 1.0;
-            margin[other] = -1.0;
-            let row = setting.least(network.output, margin, work)?;
-            found.margin = found.margin.min(row.bound);
-            if found.tried.len() < MOST_TRIED {
-                found.tried.push(region.try_out(&row.input));
+            let constraint = constraints[number];
+            let mut factors = vec![0.0; property.outputs];
+            for &(output, factor) in &constraint.factors {
+                factors[output] = factor;
+            }
+            let row = setting.least(network.output, factors, work)?;
+            least[number] = Some(before.min(sub_down(row.bound, constraint.bound)));
+            if tried.len() < MOST_TRIED {
+                tried.extend(region.try_out(&row.input));
             }
         }
     }
-    Ok(found)
+    let mut bounds = least
+        .into_iter()
+        .map(|bound| bound.unwrap_or(f64::NEG_INFINITY));
+    let conjunctions = property.unsafe_set.iter().map(|all| {
+        let rows = bounds.by_ref().take(all.len());
+        rows.fold(f64::NEG_INFINITY, f64::max)
+    });
+    Ok(Margins {
+        margin: conjunctions.fold(f64::INFINITY, f64::min),
+        tried,
+    })
 }
 
 /// At how many points, beside the centre, a network is tried out.

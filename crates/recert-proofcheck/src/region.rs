@@ -1,19 +1,32 @@
-//! Where inputs are: pixels in [0, 1] near an image, and whether a point is among them.
+//! Where inputs are: pixels in [0, 1] near an image, or a box; and whether a point is among them.
 
 use recert_num::directed::{add_down, add_up, mul_down, mul_up, sub_down, sub_up};
 
 use crate::Distance;
+use crate::transform::Lines;
 
 /// All images with pixels in [0, 1] within a distance of one, in the order of channels, rows,
-/// columns. The numbers enclose them: nothing of the region is outside.
+/// columns; or a box of inputs. The numbers enclose them: nothing of the region is outside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Region {
     pub(crate) lower: Vec<f64>,
     pub(crate) upper: Vec<f64>,
     /// The centre, and the radius rounded up, of a Euclidean ball.
     pub(crate) ball: Option<(Vec<f64>, f64)>,
-    image: Vec<f64>,
-    distance: Distance,
+    /// Lines in a few parameters, between which the elements are.
+    pub(crate) lines: Option<Lines>,
+    /// A point of it: the image, or the middle of a box.
+    centre: Vec<f64>,
+    limits: Limits,
+}
+
+/// What a point is held against.
+#[derive(Debug, Clone, PartialEq)]
+enum Limits {
+    /// How far it may be from the centre.
+    Distance(Distance),
+    /// The least and the largest value of each element, to nearest.
+    Ends(Vec<[f64; 2]>),
 }
 
 /// Whether a point is in a region.
@@ -45,7 +58,7 @@ impl Region {
     /// Images at a Euclidean distance of at most this.
     pub fn l2(image: &[f32], distance: Distance) -> Option<Self> {
         let mut region = Self::near(image, distance)?;
-        region.ball = Some((region.image.clone(), distance.up()));
+        region.ball = Some((region.centre.clone(), distance.up()));
         Some(region)
     }
 
@@ -60,31 +73,97 @@ impl Region {
             lower: lower.collect(),
             upper: upper.collect(),
             ball: None,
-            image: image.clone(),
-            distance,
+            lines: None,
+            centre: image.clone(),
+            limits: Limits::Distance(distance),
         })
+    }
+
+    /// A box, with ends that are rounded outward, and to nearest. Elements may have any size.
+    pub(crate) fn cuboid(outward: Vec<[f64; 2]>, nearest: Vec<[f64; 2]>) -> Self {
+        Self {
+            lower: outward.iter().map(|ends| ends[0]).collect(),
+            upper: outward.iter().map(|ends| ends[1]).collect(),
+            ball: None,
+            lines: None,
+            centre: nearest
+                .iter()
+                .map(|[low, high]| low.midpoint(*high))
+                .collect(),
+            limits: Limits::Ends(nearest),
+        }
+    }
+
+    /// Transformed images over a cell of parameters: the range of each pixel, lines below and above
+    /// it, and the image in the middle.
+    pub(crate) fn transformed(pixels: Vec<[f64; 2]>, lines: Lines, middle: Vec<f64>) -> Self {
+        let mut region = Self::cuboid(pixels.clone(), pixels);
+        region.lines = Some(lines);
+        region.centre = middle;
+        region
+    }
+
+    /// The same with element i the one that was at `order[i]`.
+    #[must_use]
+    pub(crate) fn reordered(&self, order: &[usize]) -> Self {
+        let pick = |values: &[f64]| order.iter().map(|&from| values[from]).collect::<Vec<f64>>();
+        Self {
+            lower: pick(&self.lower),
+            upper: pick(&self.upper),
+            ball: (self.ball.as_ref()).map(|(centre, radius)| (pick(centre), *radius)),
+            // Only boxes of a file have another order.
+            lines: None,
+            centre: pick(&self.centre),
+            limits: match &self.limits {
+                Limits::Distance(distance) => Limits::Distance(*distance),
+                Limits::Ends(ends) => Limits::Ends(order.iter().map(|&from| ends[from]).collect()),
+            },
+        }
+    }
+
+    /// The least and the largest value of each element, rounded outward.
+    pub fn ends(&self) -> (&[f64], &[f64]) {
+        (&self.lower, &self.upper)
     }
 
     /// The number of pixels.
     pub fn len(&self) -> usize {
-        self.image.len()
+        self.centre.len()
     }
 
     /// Whether images have no pixels.
     pub fn is_empty(&self) -> bool {
-        self.image.is_empty()
+        self.centre.is_empty()
     }
 
     /// Whether a point is one of these images: by differences that are rounded outward, against
-    /// the distance as it is written.
+    /// the distance as it is written. An end of a box is taken as the double nearest to it, as
+    /// which a point on it is written.
     pub fn holds(&self, point: &[f32]) -> Membership {
+        let distance = match &self.limits {
+            Limits::Distance(distance) => distance,
+            Limits::Ends(ends) => {
+                let mut pairs = point.iter().zip(ends);
+                let inside = point.len() == ends.len()
+                    && pairs.all(|(&x, [low, high])| (*low..=*high).contains(&x.into()));
+                return if inside {
+                    Membership::Inside
+                } else {
+                    Membership::Outside
+                };
+            }
+        };
         let pixels = point.len() == self.len() && point.iter().all(|p| (0.0..=1.0).contains(p));
         if !pixels {
             return Membership::Outside;
         }
         let point = || point.iter().map(|&pixel| f64::from(pixel));
-        let pairs = || point().zip(&self.image).map(|(p, &x)| (p.max(x), p.min(x)));
-        let (down, up) = (self.distance.down(), self.distance.up());
+        let pairs = || {
+            point()
+                .zip(&self.centre)
+                .map(|(p, &x)| (p.max(x), p.min(x)))
+        };
+        let (down, up) = (distance.down(), distance.up());
         let (most, least) = if self.ball.is_some() {
             // Squares, so that no root is rounded.
             let most = pairs().fold(0.0, |sum, (high, low)| {
@@ -112,9 +191,9 @@ impl Region {
         }
     }
 
-    /// The image that the others are near.
+    /// The image that the others are near, or the middle.
     pub(crate) fn centre(&self) -> &[f64] {
-        &self.image
+        &self.centre
     }
 
     /// A lower bound of `coefficients . x` on the region, rounded down. In a ball cut to a box,
@@ -122,6 +201,15 @@ impl Region {
     /// and of the other on the ball together are one; the best of three ways is taken.
     pub(crate) fn least(&self, coefficients: &[f64]) -> f64 {
         let on_box = self.least_on_box(coefficients);
+        if let Some(lines) = &self.lines {
+            let (on_lines, _) = lines.least(coefficients);
+            // Of a NaN the other would be taken.
+            return if on_box.is_nan() || on_lines.is_nan() {
+                f64::NAN
+            } else {
+                on_box.max(on_lines)
+            };
+        }
         let Some(on_ball) = self.least_on_ball(coefficients) else {
             return on_box;
         };
@@ -201,8 +289,12 @@ impl Region {
     }
 
     /// A point of the region near where `coefficients . x` is least: for trying, not for
-    /// proving. In a ball it may be a little off.
-    pub(crate) fn try_out(&self, coefficients: &[f64]) -> Vec<f64> {
+    /// proving. In a ball it may be a little off. `None` where points of the box need not be of the
+    /// region.
+    pub(crate) fn try_out(&self, coefficients: &[f64]) -> Option<Vec<f64>> {
+        if self.lines.is_some() {
+            return None;
+        }
         let ends = self.lower.iter().zip(&self.upper);
         let mut point: Vec<f64> = match &self.ball {
             None => {
@@ -224,7 +316,7 @@ impl Region {
         for (x, (&l, &u)) in point.iter_mut().zip(ends) {
             *x = if *x >= l { x.min(u) } else { l };
         }
-        point
+        Some(point)
     }
 }
 

@@ -211,6 +211,10 @@ pub(crate) struct Check {
     /// For --rerun: a network of the ledgers, an ONNX file; may be given several times
     #[arg(long, value_name = "FILE", requires = "rerun", help_heading = RERUN)]
     pub(crate) model: Vec<PathBuf>,
+    /// For --rerun: a VNN-LIB file that a ledger has a result of, or a folder of such files; may be
+    /// given several times
+    #[arg(long, value_name = "PATH", requires = "rerun", help_heading = RERUN)]
+    pub(crate) vnnlib: Vec<PathBuf>,
     /// For --rerun: the engine that runs the networks, such as reference [default: the ledger's]
     #[arg(long, value_name = "NAME", requires = "rerun", help_heading = RERUN)]
     pub(crate) engine: Option<String>,

@@ -18,6 +18,7 @@ pub(crate) fn run(args: &Check) -> Result<()> {
             samples,
             seed: args.seed,
             models: args.model.clone(),
+            vnnlib: args.vnnlib.clone(),
             engine: args.engine.clone(),
             data: args.data.clone(),
             options: args.data_args.config(),
@@ -128,8 +129,16 @@ fn verified_again(results: &ResultsAgain) -> String {
         0 => String::new(),
         less => format!(" ({less} with a smaller margin than stored)"),
     };
+    let cells = match results.cells {
+        0 => String::new(),
+        cells => format!(
+            " (of transformations {} of {} of parameters)",
+            results.cells_proved,
+            count(cells as usize, "cell")
+        ),
+    };
     format!(
-        "{} of {}: {} proved from their proofs{less}, {} with counterexamples answered again, {} \
+        "{} of {}: {} proved from their proofs{less}{cells}, {} with counterexamples answered again, {} \
          unknown; {}",
         results.drawn,
         count(results.results as usize, "result"),

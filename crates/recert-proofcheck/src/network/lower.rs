@@ -17,7 +17,9 @@ pub(super) fn no<T>(why: impl Into<String>) -> Result<T> {
     Err(Unsupported(why.into()))
 }
 
-pub(super) fn lowered(graph: &Graph) -> Result<Network> {
+/// Whether only the order of the outputs matters decides whether a softmax at the end may be left
+/// out.
+pub(super) fn lowered(graph: &Graph, for_classes: bool) -> Result<Network> {
     let (&[input], &[output]) = (graph.inputs(), graph.outputs()) else {
         return no("the network does not have one input and one output");
     };
@@ -35,7 +37,7 @@ pub(super) fn lowered(graph: &Graph) -> Result<Network> {
         let named = |Unsupported(why): Unsupported| {
             Unsupported(format!("node `{}` ({}): {why}", node.name, node.op.name()))
         };
-        let made = if node.output() == output && lowering.is_softmax(node) {
+        let made = if for_classes && node.output() == output && lowering.is_softmax(node) {
             lowering.input(node, 0).map_err(named)?
         } else {
             match lowering.node(node).map_err(named)? {

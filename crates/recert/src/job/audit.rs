@@ -5,6 +5,8 @@ mod draw;
 mod found;
 mod rerun;
 mod results;
+mod specifications;
+mod transforms;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! The auditor's rerun: are the answers in a ledger those that its networks give?
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -21,6 +21,7 @@ use super::compare::{Code, Kept, Watched, apart, gap, scores, selections_apart};
 use super::draw::{Drawn, draw, found_share};
 use super::found::{Difference, Rerun, RerunNetwork};
 use super::results::{ResultsAgain, Verifier};
+use super::specifications::Specifications;
 use crate::job::config;
 use crate::job::data::{Data, DataOptions};
 use crate::job::network::Network;
@@ -37,6 +38,8 @@ pub struct RerunConfig {
     pub seed: Option<u64>,
     /// Networks of the ledgers, ONNX files.
     pub models: Vec<PathBuf>,
+    /// VNN-LIB files whose results are verified again, and folders of such files.
+    pub vnnlib: Vec<PathBuf>,
     /// The engine that computes the files, by name; by default each network's own, as the
     /// ledger records it.
     pub engine: Option<String>,
@@ -76,6 +79,7 @@ pub struct Auditor {
     /// SHA-256 of the models that a ledger had.
     used: RefCell<BTreeSet<[u8; 32]>>,
     networks: Vec<Network>,
+    specifications: Specifications,
     data: Option<Data>,
 }
 
@@ -117,6 +121,7 @@ impl Auditor {
             models: models.collect::<Result<_, _>>()?,
             used: RefCell::default(),
             networks: Vec::new(),
+            specifications: Specifications::read(&config.vnnlib)?,
             data: None,
             config,
         })
@@ -254,6 +259,9 @@ impl Auditor {
                     network,
                     file,
                     exact: is_exact(network, &recorded),
+                    specifications: &self.specifications,
+                    of_classes: OnceCell::new(),
+                    of_outputs: OnceCell::new(),
                 };
                 let mut random = Rng::with_seed(seed);
                 verifier.again(id, self.config.samples, &mut random, results)?;

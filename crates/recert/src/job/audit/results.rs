@@ -5,6 +5,7 @@
 //! network has to answer it otherwise. Both are of the network's file, found by its SHA-256, and
 //! of the input that the ledger has a hash of.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -12,15 +13,16 @@ use fastrand::Rng;
 use recert_check::Unchecked;
 use recert_engine::{Arithmetic, Classifier, ImageShape, NetworkOptions, pixel_graph, rounding};
 use recert_ledger::{
-    INVALID, Ledger, NetworkId, Specification, Verdict, Verification, VerificationResult,
+    INVALID, KnownUse, Ledger, NetworkId, Specification, Verdict, Verification, VerificationResult,
 };
 use recert_proofcheck::{
-    self as proofcheck, Distance, MOST_TERMS, Membership, NotComputed, Recomputed, Region, Tighter,
-    slack,
+    self as proofcheck, Distance, MOST_TERMS, Membership, NotComputed, Property, Recomputed,
+    Region, Tighter, slack,
 };
 use serde::Serialize;
 
 use super::compare::{Code, apart, gap, scores};
+use super::specifications::Specifications;
 use crate::Result;
 use crate::job::data::Data;
 use crate::job::network::Network;
@@ -40,6 +42,11 @@ pub struct ResultsAgain {
     /// Falsified results whose counterexample lies near the input and is answered otherwise, or
     /// whose input is.
     pub refuted: u64,
+    /// Cells of transformations' parameters that are bounded again, and how many of these are
+    /// proved.
+    pub cells: u64,
+    /// See [`Self::cells`].
+    pub cells_proved: u64,
     /// Unknown results, which state nothing but the answer on the input.
     pub unknown: u64,
     /// What does not hold.
@@ -119,6 +126,15 @@ fn all(ledger: &Ledger, id: NetworkId) -> Result<Vec<(Verification, Verification
     Ok(all)
 }
 
+/// A network as a function of pixels.
+pub(super) struct Bounded {
+    pub(super) network: proofcheck::Network,
+    pub(super) channels_last: bool,
+}
+
+/// The same, or why its bounds are not computed here; made when it is needed.
+pub(super) type Lowered = OnceCell<std::result::Result<Bounded, String>>;
+
 /// The network that results are of.
 pub(super) struct Verifier<'a> {
     pub(super) ledger: &'a Ledger,
@@ -128,18 +144,28 @@ pub(super) struct Verifier<'a> {
     pub(super) file: String,
     /// Whether the ledger's answers have to be this network's to the bit.
     pub(super) exact: bool,
+    /// The VNN-LIB files that were given.
+    pub(super) specifications: &'a Specifications,
+    /// The network for bounds of its classes, and of its outputs as they are.
+    pub(super) of_classes: Lowered,
+    pub(super) of_outputs: Lowered,
 }
 
 /// Makes the region near an image; `None` for what is no image.
 type Near = fn(&[f32], Distance) -> Option<Region>;
 
 /// What became of one result.
-enum Found {
+pub(super) enum Found {
     Proved {
         by_less: bool,
     },
     Refuted,
     Unknown,
+    /// Cells of a transformation's parameters: how many are proved, and how many are not.
+    Cells {
+        proved: u64,
+        open: u64,
+    },
     Differs {
         field: &'static str,
         stored: String,
@@ -148,7 +174,11 @@ enum Found {
     NotCompared(String),
 }
 
-fn differs(field: &'static str, stored: impl fmt::Display, derived: impl fmt::Display) -> Found {
+pub(super) fn differs(
+    field: &'static str,
+    stored: impl fmt::Display,
+    derived: impl fmt::Display,
+) -> Found {
     Found::Differs {
         field,
         stored: stored.to_string(),
@@ -156,7 +186,7 @@ fn differs(field: &'static str, stored: impl fmt::Display, derived: impl fmt::Di
     }
 }
 
-fn open(why: impl Into<String>) -> Found {
+pub(super) fn open(why: impl Into<String>) -> Found {
     Found::NotCompared(why.into())
 }
 
@@ -175,17 +205,26 @@ impl Verifier<'_> {
             return Ok(());
         }
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let bounded = self.bounded();
         let mut engine = self.network.worker()?;
         for (verification, result) in random.choose_multiple(all, most) {
             again.drawn += 1;
-            match self.one(&verification, &result, &bounded, engine.as_mut())? {
+            match self.one(&verification, &result, engine.as_mut())? {
                 Found::Proved { by_less } => {
                     again.proved += 1;
                     again.by_less += u64::from(by_less);
                 }
                 Found::Refuted => again.refuted += 1,
                 Found::Unknown => again.unknown += 1,
+                Found::Cells { proved, open } => {
+                    again.cells += proved + open;
+                    again.cells_proved += proved;
+                    if open == 0 {
+                        again.proved += 1;
+                    } else {
+                        let key = (self.file.clone(), OPEN_CELLS.to_owned());
+                        *again.not_compared.entry(key).or_default() += 1;
+                    }
+                }
                 Found::Differs {
                     field,
                     stored,
@@ -212,8 +251,9 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// The network as a function of pixels; why not, where its bounds are not computed here.
-    fn bounded(&self) -> std::result::Result<proofcheck::Network, String> {
+    /// The network as a function of pixels; why not, where its bounds are not computed here. With
+    /// it, whether its own input takes the channels of each pixel together.
+    pub(super) fn bounded(&self, for_classes: bool) -> std::result::Result<Bounded, String> {
         let Some((loaded, model)) = self.network.loaded() else {
             return Err("the network is no file".into());
         };
@@ -231,23 +271,31 @@ impl Verifier<'_> {
             width,
         };
         let pixels = pixel_graph(model, image, &options).map_err(|error| error.to_string())?;
-        proofcheck::Network::new(&pixels.graph).map_err(|error| error.to_string())
+        let network = if for_classes {
+            proofcheck::Network::new(&pixels.graph)
+        } else {
+            proofcheck::Network::of_outputs(&pixels.graph)
+        };
+        Ok(Bounded {
+            network: network.map_err(|error| error.to_string())?,
+            channels_last: pixels.channels_last,
+        })
     }
 
     fn one(
         &self,
         verification: &Verification,
         result: &VerificationResult,
-        bounded: &std::result::Result<proofcheck::Network, String>,
         engine: &mut dyn Classifier,
     ) -> Result<Found> {
         let (norm, distance) = match &verification.specification {
             Specification::Linf(distance) => (Region::linf as Near, distance),
             Specification::L2(distance) => (Region::l2 as Near, distance),
-            Specification::Vnnlib { .. } => {
-                return Ok(open("the text of a VNN-LIB file is not in the ledger"));
+            Specification::Vnnlib { sha256, .. } => return self.file(sha256, result, engine),
+            Specification::Transform { steps } => return self.transform(steps, result, engine),
+            Specification::Foreign { .. } => {
+                return Ok(open("the specification's region is not computed here"));
             }
-            _ => return Ok(open("the specification's region is not computed here")),
         };
         // The file's network alone is bounded here, which proves nothing about the others.
         if distance.weights.is_some() {
@@ -273,9 +321,19 @@ impl Verifier<'_> {
         Ok(match result.verdict {
             Verdict::Unknown => Found::Unknown,
             Verdict::Falsified => self.falsified(engine, result, &region)?,
-            Verdict::Verified => match bounded {
+            Verdict::Verified => match self.of_classes.get_or_init(|| self.bounded(true)) {
                 Err(why) => open(format!("its bounds are not computed here: {why}")),
-                Ok(network) => verified(network, &region, result),
+                Ok(Bounded { network, .. }) => {
+                    let Some(class) = result.class else {
+                        return Ok(differs("verdict", "verified", "a class"));
+                    };
+                    let Some(property) = Property::class(network.outputs(), class.into()) else {
+                        return Ok(differs("class", class, "a class of the network"));
+                    };
+                    let query = proofcheck::Query { region, property };
+                    let assumes = assumes(verification);
+                    verified(network, std::slice::from_ref(&query), result, assumes)
+                }
             },
         })
     }
@@ -325,7 +383,7 @@ impl Verifier<'_> {
     }
 
     /// By how much the difference of two scores may move by rounding.
-    fn tolerance(&self, scores: &[f32]) -> f32 {
+    pub(super) fn tolerance(&self, scores: &[f32]) -> f32 {
         let engine = &self.network.identity().engine;
         let arithmetic = Arithmetic::from(engine.arithmetic.as_str());
         let part =
@@ -337,7 +395,7 @@ impl Verifier<'_> {
     }
 
     /// How an image is answered, beside what a ledger has.
-    fn answered(
+    pub(super) fn answered(
         &self,
         engine: &mut dyn Classifier,
         pixels: &[f32],
@@ -363,37 +421,68 @@ impl Verifier<'_> {
     }
 }
 
-enum Answered {
+pub(super) enum Answered {
     So,
     NearTie,
     Otherwise(String),
 }
 
-fn class(class: Option<u16>) -> String {
+/// Why a verified transformation is not proved again.
+const OPEN_CELLS: &str = "cells of parameters are not proved by the bounds derived here, which are \
+                          weaker than those that proved them may be";
+
+pub(super) fn class(class: Option<u16>) -> String {
     class.map_or_else(|| "none".to_owned(), |class| class.to_string())
 }
 
-/// Whether a verified result is one: its margins, derived again from its proof.
-fn verified(network: &proofcheck::Network, region: &Region, result: &VerificationResult) -> Found {
-    let (Some(class), Some(margin)) = (result.class, result.margin) else {
-        return differs("verdict", "verified", "a class and a margin");
+/// Whether a verification states what it does on the condition that bounds of another network
+/// hold. Its bounds need not follow from the network alone.
+fn assumes(verification: &Verification) -> bool {
+    let from = verification.effort.from.as_ref();
+    from.is_some_and(|from| from.bounds == KnownUse::Assumed)
+}
+
+/// Whether a verified result is one: its margins, derived again from its proof, of all queries.
+pub(super) fn verified(
+    network: &proofcheck::Network,
+    queries: &[proofcheck::Query],
+    result: &VerificationResult,
+    assumes: bool,
+) -> Found {
+    let Some(margin) = result.margin else {
+        return differs("verdict", "verified", "a margin");
     };
     let proof = match result.decoded_proof() {
         Ok(proof) => proof,
         Err(why) => return differs("proof", why, "a proof that decodes"),
     };
-    let found = proofcheck::recompute(network, region, class.into(), proof.as_ref(), MOST_TERMS);
+    let mut all = Recomputed {
+        margin: f64::INFINITY,
+        seen: f64::INFINITY,
+        tighter: None,
+        refuted: None,
+    };
+    let most = MOST_TERMS / queries.len().max(1) as u64;
+    for proofcheck::Query { region, property } in queries {
+        let found = proofcheck::recompute_property(network, region, property, proof.as_ref(), most);
+        match found {
+            Ok(found) => {
+                all.margin = all.margin.min(found.margin);
+                all.seen = all.seen.min(found.seen);
+                all.tighter = all.tighter.or(found.tighter);
+                all.refuted = all.refuted.or(found.refuted);
+            }
+            Err(NotComputed::Wrong(fault)) => return differs("proof", fault, "one that fits"),
+            Err(NotComputed::TooLarge) => return open("it takes too long to bound again"),
+            Err(NotComputed::Unsupported(why)) => return open(why.to_string()),
+        }
+    }
     let Recomputed {
         margin: derived,
         seen,
         tighter,
         refuted,
-    } = match found {
-        Ok(found) => found,
-        Err(NotComputed::Wrong(fault)) => return differs("proof", fault, "one that fits"),
-        Err(NotComputed::TooLarge) => return open("it takes too long to bound again"),
-        Err(NotComputed::Unsupported(why)) => return open(why.to_string()),
-    };
+    } = all;
     let neuron = |tighter: &Tighter| {
         let Tighter {
             layer,
@@ -422,9 +511,11 @@ fn verified(network: &proofcheck::Network, region: &Region, result: &Verificatio
     let complete = match result.decided_by.as_str() {
         "ibp" | "crown" => true,
         "alpha-crown" => proof.is_some(),
+        // Of a search, if it kept the slopes by which it bounded neurons.
+        "branch-and-bound" => proof.is_some_and(|proof| !proof.neurons.is_empty()),
         _ => false,
     };
-    let complete = complete && network.is_piecewise();
+    let complete = complete && network.is_piecewise() && !assumes;
     if let Some(tighter) = tighter.filter(|_| complete) {
         let [lower, upper] = tighter.derived;
         return differs("proof", neuron(&tighter), format!("[{lower}, {upper}]"));
@@ -436,5 +527,8 @@ fn verified(network: &proofcheck::Network, region: &Region, result: &Verificatio
     if derived > 0.0 {
         return Found::Proved { by_less: less };
     }
-    open("the bounds derived here do not prove it: the search's own slopes are not in the proof")
+    open(
+        "the bounds derived here do not prove it: the slopes by which its neurons were bounded are \
+         not in the proof",
+    )
 }
