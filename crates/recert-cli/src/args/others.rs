@@ -184,6 +184,7 @@ reference is ONNX's definitions in plain loops, and slow. Where answers differ t
 engine that depends on the batch, near ties (scores that are closer than rounding explains) are
 counted apart, and are no failure. Of results by bounds N are verified again: margins from their
 proofs, by code that shares nothing with the prover, and counterexamples by the network's answers.
+For those of VNN-LIB files, --vnnlib gives the files again.
 docs/glossary.md explains the names of methods and bounds.";
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -193,7 +194,7 @@ pub(crate) struct Check {
     #[arg(required = true)]
     pub(crate) ledgers: Vec<PathBuf>,
     /// Fail also where nothing is wrong but something is missing: a seal, certificates or inputs
-    /// that claims name, the journal or its header, the proof that candidates were named in time, a
+    /// that claims name, results that a verification was begun for, the journal or its header, the proof that candidates were named in time, a
     /// candidate that was removed, or, with --rerun, a network that is not given and results by
     /// bounds that could not be compared
     #[arg(long)]
