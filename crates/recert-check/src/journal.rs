@@ -258,29 +258,7 @@ impl Journal {
                 self.upgraded(position, from, tables, fields);
                 self.answered(position, &answered, fresh, fields);
             }
-            JournalEvent::Held {
-                engine,
-                images,
-                largest_difference,
-                tolerance,
-                details,
-                ..
-            } => {
-                if images == 0 {
-                    self.open.push(Unchecked::NotCompared {
-                        engine: engine.clone(),
-                        why: details,
-                    });
-                }
-                let name = network.and_then(|network| tables.names.get(&network));
-                if let Some(name) = name.filter(|name| name.engine != engine) {
-                    fields.wrong("body.engine", engine, &name.engine);
-                }
-                if !(largest_difference >= 0.0 && largest_difference <= tolerance) {
-                    let form = format!("from 0 to the tolerance, {tolerance}");
-                    fields.wrong("body.largest_difference", largest_difference, form);
-                }
-            }
+            held @ JournalEvent::Held { .. } => self.held(held, network, fields, tables),
             JournalEvent::Forgotten {
                 name,
                 whole,
@@ -343,32 +321,46 @@ impl Journal {
                     .flat_map(|n| methods.clone().map(move |m| (n, m)));
                 self.begun.extend(runs.map(|run| (run, planned)));
             }
-            JournalEvent::Verifying {
-                verification,
-                planned,
-                positions,
-            } => {
-                let entry = (position, network);
-                self.verifying(entry, verification, (planned, positions), fields, tables);
-            }
-            JournalEvent::Results {
-                verification,
-                results,
-                positions,
-                images_sha256,
-                results_sha256,
-            } => {
-                let entry = results::Entry {
-                    row: format!("journal entry {}", position + 1),
-                    results,
-                    hash: results_sha256,
-                    positions,
-                    images: images_sha256,
-                };
-                self.results((position, network), verification, entry, fields, tables);
+            of_bounds @ (JournalEvent::Verifying { .. } | JournalEvent::Results { .. }) => {
+                self.of_bounds((position, network), of_bounds, fields, tables);
             }
             // How long it took: no certificate rests on that.
             JournalEvent::Ended { .. } | JournalEvent::Foreign { .. } => {}
+        }
+    }
+
+    /// Reads an entry of an engine that was compared with a reference.
+    fn held(
+        &mut self,
+        event: JournalEvent,
+        network: Option<i64>,
+        fields: &mut Fields<'_>,
+        tables: &Tables,
+    ) {
+        let JournalEvent::Held {
+            engine,
+            images,
+            largest_difference,
+            tolerance,
+            details,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if images == 0 {
+            self.open.push(Unchecked::NotCompared {
+                engine: engine.clone(),
+                why: details,
+            });
+        }
+        let name = network.and_then(|network| tables.names.get(&network));
+        if let Some(name) = name.filter(|name| name.engine != engine) {
+            fields.wrong("body.engine", engine, &name.engine);
+        }
+        if !(largest_difference >= 0.0 && largest_difference <= tolerance) {
+            let form = format!("from 0 to the tolerance, {tolerance}");
+            fields.wrong("body.largest_difference", largest_difference, form);
         }
     }
 

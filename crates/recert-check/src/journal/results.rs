@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use recert_ledger::raw::{Row, Table, Value};
 use recert_ledger::{
-    Error, FileHash, ForgottenClaim, Ledger, NetworkName, Positions, ResultHash, VerificationName,
+    Error, FileHash, ForgottenClaim, JournalEvent, Ledger, NetworkName, Positions, ResultHash,
+    VerificationName,
 };
 
 use super::{Journal, compare_name};
@@ -29,15 +30,15 @@ pub(super) struct Verified {
 }
 
 /// What an entry records of the results.
-pub(super) struct Entry {
+struct Entry {
     /// The entry, in words.
-    pub(super) row: String,
-    pub(super) results: u64,
+    row: String,
+    results: u64,
     /// The hash over those of the results.
-    pub(super) hash: FileHash,
+    hash: FileHash,
     /// Positions and images of their inputs; a file has neither.
-    pub(super) positions: Option<Positions>,
-    pub(super) images: Option<FileHash>,
+    positions: Option<Positions>,
+    images: Option<FileHash>,
 }
 
 /// A verification of the ledger, with the hashes of its results.
@@ -50,8 +51,42 @@ struct Current<'a> {
 }
 
 impl Journal {
+    /// Reads an entry of a verification by bounds.
+    pub(super) fn of_bounds(
+        &mut self,
+        entry: (usize, Option<i64>),
+        event: JournalEvent,
+        fields: &mut Fields<'_>,
+        tables: &Tables,
+    ) {
+        match event {
+            JournalEvent::Verifying {
+                verification,
+                planned,
+                positions,
+            } => self.verifying(entry, verification, (planned, positions), fields, tables),
+            JournalEvent::Results {
+                verification,
+                results,
+                positions,
+                images_sha256,
+                results_sha256,
+            } => {
+                let made = Entry {
+                    row: format!("journal entry {}", entry.0 + 1),
+                    results,
+                    hash: results_sha256,
+                    positions,
+                    images: images_sha256,
+                };
+                self.results(entry, verification, made, fields, tables);
+            }
+            _ => {}
+        }
+    }
+
     /// Reads an entry that says what a run of a verification is for.
-    pub(super) fn verifying(
+    fn verifying(
         &mut self,
         (position, network): (usize, Option<i64>),
         name: VerificationName,
@@ -82,7 +117,7 @@ impl Journal {
     }
 
     /// Reads an entry of a verification's results.
-    pub(super) fn results(
+    fn results(
         &mut self,
         (position, network): (usize, Option<i64>),
         name: VerificationName,
