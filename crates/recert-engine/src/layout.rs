@@ -122,24 +122,20 @@ fn orders(input: &Input, image: ImageShape) -> Vec<Layout> {
         }
         Layout { dims, nhwc: false }
     };
-    // A list of values for an input of images: in the order of channels, rows, columns.
-    let listed = |layout_has_one_channel: bool, nchw: bool| {
+    // A list of values for an input of images, where one order is possible: of one channel, or
+    // of one pixel. Lists of colours come channel by channel and pixel by pixel.
+    let listed = || {
         let stated: Option<Vec<usize>> = input.dims[1..].iter().map(Dim::fixed).collect();
-        let is_list = channels == 1 && height == 1;
+        let one_order = !is_list_of_colours(input, image);
         stated
-            .filter(|dims| is_list && dims.iter().product::<usize>() == width)
-            .filter(|_| nchw || layout_has_one_channel)
+            .filter(|dims| is_list(image) && one_order && dims.iter().product::<usize>() == width)
             .map(|dims| Layout { dims, nhwc: false })
     };
     match input.layout {
-        InputLayout::Nchw { c, .. } => std::iter::once(first())
-            .chain(listed(c == 1, true))
-            .collect(),
-        InputLayout::Nhwc { c, .. } => std::iter::once(last())
-            .chain(listed(c == 1, false))
-            .collect(),
+        InputLayout::Nchw { .. } => std::iter::once(first()).chain(listed()).collect(),
+        InputLayout::Nhwc { .. } => std::iter::once(last()).chain(listed()).collect(),
         InputLayout::Flat { .. } => vec![flat(input.dims.len() - 1)],
-        InputLayout::Unstated if channels == 1 && height == 1 => vec![flat(1), first(), last()],
+        InputLayout::Unstated if is_list(image) => vec![flat(1), first(), last()],
         InputLayout::Unstated => vec![first(), last(), flat(1)],
         // Without channels, of images of one; without rows, of images of one.
         InputLayout::Open if input.dims.len() == 3 => {
@@ -156,6 +152,24 @@ fn orders(input: &Input, image: ImageShape) -> Vec<Layout> {
         InputLayout::Open => vec![first(), last()],
         _ => Vec::new(),
     }
+}
+
+/// Whether the data are lists of values, whose rows and channels nothing states.
+fn is_list(image: ImageShape) -> bool {
+    image.channels == 1 && image.height == 1
+}
+
+/// Whether the data are lists of as many values as the input's images of several channels
+/// have, and more than one pixel.
+fn is_list_of_colours(input: &Input, image: ImageShape) -> bool {
+    let (InputLayout::Nchw { c, h, w } | InputLayout::Nhwc { h, w, c }) = input.layout else {
+        return false;
+    };
+    // What the input leaves open may be anything that makes whole images.
+    let stated = [Some(c), h, w].into_iter().flatten().product::<usize>();
+    let is_open = h.is_none() || w.is_none();
+    let fits = image.width == stated || (is_open && image.width.is_multiple_of(stated));
+    is_list(image) && c > 1 && image.width > c && fits
 }
 
 /// That the images are not those that the network takes.
@@ -175,6 +189,16 @@ fn misfit(name: &str, input: &Input, image: ImageShape) -> Error {
             format!("shape [{}]", dims.join(", "))
         }
     };
+    if is_list_of_colours(input, image) {
+        let message = format!(
+            "{name} takes images of {wanted}, but the data are lists of {} values, which do not \
+             say whether they are ordered by channel (as CIFAR's own files) or by pixel (as most \
+             images): store them with their axes, as npy or npz of [N, C, H, W] or [N, H, W, C] \
+             (numpy's reshape)",
+            image.len(),
+        );
+        return Error::new(ErrorKind::Shape, message).about(Setting::ImageSize);
+    }
     let message = format!(
         "{name} takes images of {wanted}, but the data's are {image} (channels x height x width): \
          give the data this network was trained on"
@@ -269,6 +293,35 @@ mod tests {
                 .err()
                 .unwrap_or_else(|| panic!("{dims:?}"));
             assert_eq!(error.kind(), ErrorKind::Shape, "{dims:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn lists_of_colours_are_refused_in_every_order() {
+        let list = |width| ImageShape { width, ..ROW };
+        for dims in [
+            &[-1, 3, 8, 6][..],
+            &[-1, 8, 6, 3],
+            &[1, 3, 8, 6],
+            &[-1, 3, -1, -1],
+            &[-1, 3, 8, -1],
+        ] {
+            let error = found(&plain(dims), list(144)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Shape, "{dims:?}: {error}");
+            for part in ["lists of 144 values", "by channel", "[N, H, W, C]"] {
+                assert!(error.to_string().contains(part), "{dims:?}: {error}");
+            }
+        }
+        // Other lists are not these images in any order.
+        let error = found(&plain(&[-1, 3, 8, 6]), list(145)).unwrap_err();
+        assert!(error.to_string().contains("1 x 1 x 145"), "{error}");
+        // A pixel has one order, and a network of lists takes them as they are.
+        for dims in [&[-1, 3, 1, 1][..], &[-1, 1, 1, 3], &[-1, 3]] {
+            let layout = found(&plain(dims), list(3)).unwrap();
+            assert_eq!(
+                layout.dims,
+                dims[1..].iter().map(|&d| d as usize).collect::<Vec<_>>()
+            );
         }
     }
 
