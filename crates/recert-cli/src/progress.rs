@@ -11,7 +11,7 @@ use recert::report::cohen::{self, CohenLog, LogRow};
 
 use crate::args::RunArgs;
 use crate::exit::{Failure, Result, with_flag};
-use crate::terminal::{self, print};
+use crate::terminal::{self, count, print};
 
 /// What a job is run on, as the command line names it.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +103,8 @@ pub(crate) struct Progress<'a> {
     /// When the pass began.
     begun: Instant,
     done: u64,
+    /// Whether the ledger had evaluations that the pass would otherwise have made.
+    reused: bool,
     /// Samples of the rows that got no valid answer.
     invalid: u64,
     /// The first failure to write a row; the run is stopped for it.
@@ -154,6 +156,7 @@ impl<'a> Progress<'a> {
             tallies: Vec::new(),
             begun: Instant::now(),
             done: 0,
+            reused: false,
             invalid: 0,
             failure: None,
         })
@@ -172,6 +175,7 @@ impl<'a> Progress<'a> {
         self.pass = Some(pass);
         self.tallies = vec![Tally::default(); pass.networks];
         (self.done, self.invalid, self.begun) = (0, 0, Instant::now());
+        self.reused = false;
         if pass.rows.is_some() && self.show.rows {
             self.name_rows();
             let network = if pass.networks > 1 { "\tnetwork" } else { "" };
@@ -181,6 +185,7 @@ impl<'a> Progress<'a> {
     }
 
     fn started(&mut self, evaluations: u64, done: u64) {
+        self.reused |= done > self.done;
         if !self.show.bar {
             return;
         }
@@ -222,19 +227,23 @@ impl<'a> Progress<'a> {
         }
         let summary = self.summary(finished);
         let seconds = self.begun.elapsed().as_secs_f64();
-        if self.done > 0 {
-            terminal::say!(
-                "{summary}: {} evaluations in {seconds:.1} s, {:.0} a second",
-                self.done,
-                self.done as f64 / seconds.max(1e-9),
-            );
+        // What a run took is not what its certificates rest on, where these share samples.
+        let kind = if self.reused {
+            "new evaluation"
         } else {
-            terminal::say!("{summary}: 0 evaluations");
+            "evaluation"
+        };
+        let evaluations = count(self.done, kind);
+        if self.done > 0 {
+            let rate = self.done as f64 / seconds.max(1e-9);
+            terminal::say!("{summary}: {evaluations} in {seconds:.1} s, {rate:.0} a second");
+        } else {
+            terminal::say!("{summary}: {evaluations}");
         }
         if self.invalid > 0 {
             terminal::remark(&format!(
-                "{} samples had NaN or infinite logits; each counts against the class",
-                self.invalid,
+                "{} had NaN or infinite logits; each counts against the class",
+                count(self.invalid, "sample"),
             ));
         }
         let Some(pass) = self.pass.filter(|pass| finished && pass.rows.is_some()) else {
@@ -288,7 +297,7 @@ impl<'a> Progress<'a> {
             (_, Some(via)) => (format!("answered by {}", via.display()), data.to_owned()),
             (_, None) => ("certified".to_owned(), data.to_owned()),
         };
-        let inputs = format!("{} of {source}", terminal::count(pass.inputs, "input"));
+        let inputs = format!("{} of {source}", count(pass.inputs, "input"));
         let networks = pass.networks;
         if !finished {
             return match networks {

@@ -55,8 +55,8 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 /// A number of things, such as `1 input` and `2 inputs`.
-pub(crate) fn count(number: usize, name: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+pub(crate) fn count<N: PartialEq + From<u8> + std::fmt::Display>(number: N, name: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {name}{plural}")
 }
 

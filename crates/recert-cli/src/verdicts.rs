@@ -286,7 +286,7 @@ fn cost(saved: &Saved) -> String {
          {:.3} s by the original",
         terminal::count(saved.inputs, "new result"),
         saved.transferred,
-        terminal::count(usize::try_from(saved.rows).unwrap_or(usize::MAX), "row"),
+        terminal::count(saved.rows, "row"),
         saved.time.as_secs_f64(),
         saved.original_time.as_secs_f64(),
     )

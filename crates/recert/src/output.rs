@@ -41,6 +41,12 @@ pub(crate) fn data_path(spec: &str) -> Option<std::path::PathBuf> {
     spec.parse().ok().map(|spec: DataSpec| spec.path)
 }
 
+/// A number of things, such as `1 input` and `2 inputs`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// Writes a file in place of what is there, whole or not at all; a device or a
 /// pipe is written to as it is.
 ///

@@ -213,9 +213,9 @@ fn as_text(checked: &Checked) -> Option<String> {
     let sampled = |rerun: &&Rerun| rerun.results.is_none() || !rerun.networks.is_empty();
     if let Some(rerun) = rerun.as_ref().filter(sampled) {
         line(&format!(
-            "  run again: {} samples, and class selections recomputed of {} (--seed {}): {}",
-            rerun.samples,
-            count(rerun.selections as usize, "input"),
+            "  run again: {}, and class selections recomputed of {} (--seed {}): {}",
+            count(rerun.samples, "sample"),
+            count(rerun.selections, "input"),
             rerun.seed,
             count(rerun.differences.len(), "difference"),
         ));

@@ -4,7 +4,7 @@ use recert::ledger::Seal;
 
 use crate::args::{Forget, Snapshot};
 use crate::exit::Result;
-use crate::terminal::print;
+use crate::terminal::{count, print};
 
 pub(crate) fn snapshot(args: &Snapshot) -> Result<()> {
     let copied = recert::job::snapshot(&args.ledger, &args.copy)?;
@@ -14,10 +14,10 @@ pub(crate) fn snapshot(args: &Snapshot) -> Result<()> {
         Seal::Broken { .. } => "its rows are not those that were sealed: see `recert check`",
     };
     print(&format!(
-        "{}: {} inputs, {} certificates; {seal}\n",
+        "{}: {}, {}; {seal}\n",
         args.copy.display(),
-        copied.inputs,
-        copied.certificates,
+        count(copied.inputs, "input"),
+        count(copied.certificates, "certificate"),
     ))
 }
 
@@ -25,10 +25,10 @@ pub(crate) fn forget(args: &Forget) -> Result<()> {
     let (network, run) = (args.network.as_deref(), args.run.as_deref());
     let forgotten = recert::job::forget(&args.ledger, network, run)?;
     print(&format!(
-        "{}: removed {} claims with {} certificates, and {} answers; the ledger records it\n",
+        "{}: removed {} with {}, and {}; the ledger records it\n",
         args.ledger.display(),
-        forgotten.claims,
-        forgotten.certificates,
-        forgotten.answers,
+        count(forgotten.claims, "claim"),
+        count(forgotten.certificates, "certificate"),
+        count(forgotten.answers, "answer"),
     ))
 }

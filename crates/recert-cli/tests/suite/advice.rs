@@ -134,6 +134,29 @@ fn a_summary_stands_beside_the_originals() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    // A smaller budget has its samples among those: what it took, and what its certificates rest
+    // on, are two figures that agree.
+    let second = ok(&with(&words, &["--budget", "10%"])).stderr;
+    let number = |after: &str, before: &str| -> u64 {
+        let (_, rest) = second
+            .split_once(after)
+            .unwrap_or_else(|| panic!("{after}: {second}"));
+        let (number, _) = rest
+            .split_once(before)
+            .unwrap_or_else(|| panic!("{before}: {second}"));
+        let number = number.rsplit(' ').next().unwrap();
+        number
+            .parse()
+            .unwrap_or_else(|_| panic!("{number}: {second}"))
+    };
+    let new = number("", " new evaluation");
+    let all = number(" at alpha 0.002 from ", " evaluations");
+    let reused = number(" evaluations (", " of them reused from earlier runs)");
+    assert!(reused > 0 && all == new + reused, "{second}");
+    assert!(
+        !said.contains("new evaluation") && !said.contains("reused"),
+        "{said}"
+    );
     // A target is of radii of any class, and is named beside the other average.
     let said = ok(&with(&words, &["--target-acr", "0.2"])).stderr;
     for part in [

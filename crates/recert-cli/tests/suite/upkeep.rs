@@ -114,7 +114,7 @@ fn what_is_forgotten_is_recorded_and_stated() {
     let said = ok(&with(&[], &["forget", &ledger, "--run", "irs"]));
     assert!(
         said.stdout
-            .contains("1 claims with 4 certificates, and 0 answers"),
+            .contains("removed 1 claim with 4 certificates, and 0 answers"),
         "{}",
         said.stdout
     );

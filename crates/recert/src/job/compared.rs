@@ -30,6 +30,9 @@ pub struct Compared {
     /// Whether the modified network was certified through the original, a faster version: the
     /// speed-up is then in worker time, the original's counted.
     pub through: bool,
+    /// How many of the modified network's evaluations were in the ledger before this run: at
+    /// least so many, and so many where the run made no other certificates of the network.
+    pub reused: u64,
 }
 
 /// One of two networks that are compared.
@@ -42,7 +45,7 @@ pub struct Side {
     pub radius: f64,
     /// Failure probability of each certificate.
     pub alpha: f64,
-    /// Evaluations, over these inputs.
+    /// Evaluations that the certificates rest on, over these inputs, whichever run made them.
     pub evaluations: u64,
 }
 
@@ -50,10 +53,13 @@ impl Compared {
     /// The certificates of `network` by the claim for which `is_row` holds, beside the
     /// original's; `None` where there are no such certificates, or none of the original on one
     /// of their inputs.
+    ///
+    /// Of the network's evaluations, `new` were made by the run that ends.
     pub(super) fn new(
         ledger: &Ledger,
         network: NetworkId,
         is_row: &dyn Fn(&Claim) -> bool,
+        new: u64,
     ) -> Result<Option<Self>> {
         let Some(runs) = reporting::with_original(ledger, network, is_row)? else {
             return Ok(None);
@@ -76,6 +82,7 @@ impl Compared {
         };
         let speed_up = speed_ups(&report, &metrics).pop().flatten();
         Ok(Some(Self {
+            reused: modified.evaluations.saturating_sub(new),
             modified,
             original,
             labelled: metrics[1].labelled,
@@ -96,6 +103,10 @@ impl fmt::Display for Compared {
                 side.evaluations
             )
         };
+        let reused = match self.reused {
+            0 => String::new(),
+            reused => format!(" ({reused} of them reused from earlier runs)"),
+        };
         let quality = if self.labelled {
             "average certified radius"
         } else {
@@ -103,7 +114,7 @@ impl fmt::Display for Compared {
         };
         write!(
             f,
-            "{}: {quality} {}; {}, on the same inputs: {}",
+            "{}: {quality} {}{reused}; {}, on the same inputs: {}",
             self.modified.network,
             side(&self.modified),
             self.original.network,
@@ -145,6 +156,7 @@ mod tests {
             inputs: 1,
             speed_up: Some(Ratio::Exactly(2.414)),
             through: false,
+            reused: 0,
         };
         assert_eq!(
             compared.to_string(),
@@ -156,6 +168,10 @@ mod tests {
         compared.through = true;
         let said = compared.to_string();
         assert!(said.contains("2.41 times as long (worker time"), "{said}");
+        compared.reused = 480;
+        let said = compared.to_string();
+        let part = "from 500 evaluations (480 of them reused from earlier runs); net.onnx, on";
+        assert!(said.contains(part), "{said}");
         compared.speed_up = None;
         compared.labelled = false;
         let said = compared.to_string();

@@ -11,6 +11,7 @@ use recert_num::{Alpha, clopper_pearson_lower};
 use super::data::Data;
 use super::remark::Remark;
 use crate::Result;
+use crate::output::count;
 
 /// How many inputs are looked at.
 const INPUTS: usize = 64;
@@ -172,11 +173,11 @@ impl std::fmt::Display for FirstLook {
             sigma,
             ..
         } = self;
-        let plural = if *inputs == 1 { "" } else { "s" };
         write!(
             f,
-            "{network} classifies {clean} of {inputs} input{plural} as their labels, and {noisy} \
-             under noise of sigma {sigma}"
+            "{network} classifies {clean} of {} as their labels, and {noisy} under noise of sigma \
+             {sigma}",
+            count(*inputs, "input")
         )
     }
 }

@@ -306,7 +306,7 @@ impl Recertification {
         };
         let inputs = self.inputs.len();
         let (asked, until) = (self.asked.clone(), self.asked.until);
-        session.afterwards = Some(Box::new(move |ledger, networks| {
+        session.afterwards = Some(Box::new(move |ledger, networks, new| {
             let mut remarks = Vec::new();
             let aim = match (asked.goals.last(), until) {
                 (_, Some(radius)) => Some(ledger_format::Goal::Until(radius.get())),
@@ -329,7 +329,7 @@ impl Recertification {
                 if networks[..i].contains(&network) || network == ledger.base() {
                     continue;
                 }
-                let compared = Compared::new(ledger, network, &is_row)?;
+                let compared = Compared::new(ledger, network, &is_row, new[i])?;
                 remarks.extend(compared.map(|compared| Remark::WithOriginal(Box::new(compared))));
             }
             remarks.extend(remarks_on(ledger, networks, inputs, (goal, budget))?);

@@ -104,7 +104,7 @@ fn certify_with_rows<'a>(
     let (work, noise) = ((work, rows), (config.sigma, config.seed));
     let mut session = Session::new(ledger, data, subject, work, noise, config.run, remarks)?;
     session.header = Some(header);
-    session.afterwards = Some(Box::new(|ledger, networks| {
+    session.afterwards = Some(Box::new(|ledger, networks, _| {
         statements::several(ledger, Some(networks))
     }));
     Ok(session)

@@ -91,8 +91,8 @@ impl<'a> Job<'a> {
 }
 
 /// What there is to remark on a ledger's networks, of which those that were run
-/// are given.
-type Afterwards<'a> = Box<dyn FnOnce(&Ledger, &[NetworkId]) -> Result<Vec<Remark>> + 'a>;
+/// are given, with the evaluations of each that this run added, selection samples left out.
+type Afterwards<'a> = Box<dyn FnOnce(&Ledger, &[NetworkId], &[u64]) -> Result<Vec<Remark>> + 'a>;
 
 /// What a pass needs beside its ledger.
 pub(super) struct Session<'a> {
@@ -262,6 +262,7 @@ impl<'a> Session<'a> {
             sigma: self.noise.0,
             rows: self.rows.map(|method| self.work.rows(method)),
         }));
+        let held = answers(&ledger, &networks)?;
         let pass = Collection {
             ledger: &mut ledger,
             data: self.data,
@@ -281,7 +282,14 @@ impl<'a> Session<'a> {
         let clocked = clock.stop(&ledger, &networks, evaluations);
         events.event(Event::PassEnded { finished });
         let remarks = self.afterwards.filter(|_| finished);
-        let remarks = remarks.map(|remarks| remarks(&ledger, &networks));
+        let remarks = remarks.map(|remarks| {
+            let all = answers(&ledger, &networks)?;
+            let new = all
+                .iter()
+                .zip(&held)
+                .map(|(all, held)| all.saturating_sub(*held));
+            remarks(&ledger, &networks, &new.collect::<Vec<_>>())
+        });
         let calibrated =
             (finished && is_new).then(|| calibrated_on(&ledger, &self.networks, &self.inputs));
         // A failure to close comes last: what went wrong before explains it.
@@ -296,6 +304,14 @@ impl<'a> Session<'a> {
         }
         Ok(outcome)
     }
+}
+
+/// How many answers of each network a ledger has, those on selection samples left out.
+fn answers(ledger: &Ledger, networks: &[NetworkId]) -> Result<Vec<u64>> {
+    let stored = networks.iter().map(|&network| ledger.stored_bytes(network));
+    Ok(stored
+        .map(|stored| stored.map(|stored| stored.samples))
+        .collect::<Result<_, _>>()?)
 }
 
 /// Measures how long a run takes, for the ledger's journal, which says before what was to come.

@@ -62,7 +62,7 @@ fn through_a_fast_network_is_the_two_commands_by_hand() {
     let lines = again
         .stderr
         .lines()
-        .filter(|line| line.contains(": 0 evaluations"));
+        .filter(|line| line.contains(": 0 new evaluations"));
     assert_eq!(lines.count(), 2, "{}", again.stderr);
     ok(&recertify(
         &hand,

@@ -201,6 +201,7 @@ pub(crate) fn evaluations(said: &Said) -> u64 {
         .split(" evaluations")
         .next()
         .expect("there is a first part");
+    let before = before.strip_suffix(" new").unwrap_or(before);
     let number = before.rsplit(' ').next().expect("there is a last word");
     number
         .parse()
