@@ -64,7 +64,7 @@ pub use proof::proof_fault;
 pub use report::{Report, SCHEMA, SealState, Tally, Violation};
 pub use summary::{ClaimSummary, NetworkSummary, RunSummary};
 pub use unchecked::Unchecked;
-pub use verification::VerificationSummary;
+pub use verification::{Contradiction, Side, VerificationSummary, contradictions};
 
 /// Checks the ledger at `path` as it is now; a run may be writing to it meanwhile.
 ///
@@ -122,10 +122,30 @@ pub fn check_ledger(ledger: &Ledger) -> Result<Report, Error> {
     }
     compare_inputs(&claims, &mut report);
     report.verifications = verification::check(ledger, &tables, &mut report)?;
+    let explained = contradicted(ledger, &mut report)?;
     let journal = journal::check(ledger, &tables, &claims, &totals, &mut report)?;
     report.claims = claims.values().map(summary::claim).collect();
     report.unchecked = left_open(&report, &tables, sampled, &claims, journal);
+    report.unchecked.extend(explained);
     Ok(report)
+}
+
+/// Reports results that contradict one another, and returns those that may both be right.
+fn contradicted(ledger: &Ledger, report: &mut Report) -> Result<Vec<Unchecked>, Error> {
+    let mut explained = Vec::new();
+    for found in contradictions(ledger)? {
+        if found.explained {
+            explained.push(Unchecked::Contradiction {
+                what: found.to_string(),
+            });
+            continue;
+        }
+        let idx = found.idx.map_or("NULL".to_owned(), |idx| idx.to_string());
+        let row = format!("verification {}, idx {idx}", found.falsified.verification);
+        let derived = format!("at most one of the two: {found}");
+        report.violation(Table::Result.name(), &row, "verdict", "falsified", derived);
+    }
+    Ok(explained)
 }
 
 /// Compares the inputs with certificates with the list that a claim states, by its hash.

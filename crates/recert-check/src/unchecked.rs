@@ -176,6 +176,11 @@ pub enum Unchecked {
         /// Why they were not compared.
         why: String,
     },
+    /// Which of two results on an input is right, where both may be.
+    Contradiction {
+        /// The two, as a sentence.
+        what: String,
+    },
     /// That the answers are the networks', if none was run again.
     Answers,
     /// That the answers not run again are the networks'.
@@ -470,6 +475,9 @@ impl fmt::Display for Unchecked {
                 results,
                 why,
             } => write!(f, "{results} of the results of {network} drawn, not compared: {why}"),
+            Self::Contradiction { what } => {
+                write!(f, "which of two results is right: {what}")
+            }
             Self::Answers => f.write_str(
                 "that answers, margins and selections are what the recorded networks answer on \
                  the recorded inputs and noise; running the networks again would show it",

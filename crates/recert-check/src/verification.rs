@@ -4,6 +4,8 @@
 //! derived here are statements, the forms of specification and effort, that a verdict fits its
 //! margin, its proof and its counterexample, and that a proof leaves nothing out.
 
+mod contradiction;
+
 use std::collections::BTreeMap;
 
 use recert_ledger::raw::{Row, Table, Value};
@@ -15,6 +17,8 @@ use crate::fields::Fields;
 use crate::proof::proof_fault;
 use crate::report::Report;
 use crate::tables::{FIRST_WITH_VERIFICATIONS, Tables};
+
+pub use contradiction::{Contradiction, Side, contradictions};
 
 /// The verdicts on one network's inputs by one specification, method and effort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::identity::is_quantized;
 use crate::job::{DataConfig, QUANTIZED};
+use crate::output::count;
 use crate::{Error, ErrorKind, Result, statements};
 use sessions::Sessions;
 
@@ -77,6 +78,7 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
             return Err(Error::new(ErrorKind::Input, message));
         }
         report.verifications.extend(verifications(ledger, &inputs)?);
+        add_contradictions(&mut report, ledger)?;
         add_forgotten(&mut report, ledger)?;
         let several = statements::several(ledger, None)?;
         let several = several.iter().map(|remark| match ledgers.len() {
@@ -430,6 +432,16 @@ fn verifications(ledger: &Ledger, inputs: &BTreeMap<u32, Input>) -> Result<Vec<V
     Ok(found)
 }
 
+/// Remarks on results that contradict one another.
+fn add_contradictions(report: &mut Report, ledger: &Ledger) -> Result<()> {
+    let file = ledger.path().display();
+    let found = recert_check::contradictions(ledger)?.into_iter();
+    report
+        .notes
+        .extend(found.map(|found| format!("{file}: {found}.")));
+    Ok(())
+}
+
 /// A remark on what was removed from a ledger, as its journal records.
 fn add_forgotten(report: &mut Report, ledger: &Ledger) -> Result<()> {
     for entry in ledger.journal()? {
@@ -444,9 +456,11 @@ fn add_forgotten(report: &mut Report, ledger: &Ledger) -> Result<()> {
         };
         let certificates: u64 = claims.iter().map(|claim| claim.certificates).sum();
         report.notes.push(format!(
-            "{}: {certificates} certificates and {answers} answers of network {} were removed; \
-             whoever removed them may have looked at their results first.",
+            "{}: {} and {} of network {} were removed; whoever removed them may have looked at their \
+             results first.",
             ledger.path().display(),
+            count(certificates, "certificate"),
+            count(answers, "answer"),
             &hex(&name.sha256.0)[..16],
         ));
     }
@@ -471,8 +485,9 @@ fn add_notes(report: &mut Report, network: &Network, first: usize) {
     let invalid: u64 = invalid.values().sum();
     if invalid > 0 {
         notes.push(format!(
-            "{}: {invalid} samples had NaN or infinite logits; each counts against the class.",
-            network.file
+            "{}: {} had NaN or infinite logits; each counts against the class.",
+            network.file,
+            count(invalid, "sample")
         ));
     }
     // A network in several ledgers is remarked on once.

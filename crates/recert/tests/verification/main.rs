@@ -1,5 +1,6 @@
 //! Networks whose bounds can be computed by hand, through the whole job.
 
+mod contradiction;
 mod from;
 mod near;
 mod transformed;
