@@ -30,9 +30,9 @@ and upwards), scale, shear, contrast (factors), brightness (added), in the order
 pixels first; pixels are interpolated bilinearly, with zeros around the image, and cut to [0, 1]. They
 come before any normalisation. The parameters are cut into cells until each is proved.
 
-Rows are on stdout as they are done. `verified` states that every image in [0, 1] within eps, or that
-the transformation makes at any value of its parameters, has the
-input's label (without one, the network's answer), for the network on real numbers with its file's
+Rows are on stdout in the order of the inputs, each once those before it are done. `verified`
+states that every image in [0, 1] within eps, or that the transformation makes at any value of its
+parameters, has the input's label (without one, the network's answer), for the network on real numbers with its file's
 weights (SOUNDNESS.md, \"Deterministic bounds\", \"Geometric certificates\"); `falsified` that the engine answers the image
 itself, or a counterexample, otherwise. With --weights-within, `verified` is of every network of the
 family, `falsified` of the file's.

@@ -103,6 +103,25 @@ fn verdicts_are_kept_resumed_checked_and_reported() {
 }
 
 #[test]
+fn rows_are_in_the_order_of_the_inputs() {
+    let place = Place::new();
+    let ledger = place.text("bounds.recert");
+    let order = |said: &str| -> Vec<String> {
+        let rows = said.lines().skip(1);
+        rows.map(|row| row.split('\t').next().unwrap().to_owned())
+            .collect()
+    };
+    let bounds = "--eps 1/2550 --method ibp --ledger";
+    // The last ones are in the ledger already, and would be there first.
+    let last = verify_demo(2, &format!("--offset 4 {bounds} {ledger}"));
+    assert_eq!(order(&ok(&last).stdout), ["4", "5"]);
+    let all = verify_demo(6, &format!("--threads 3 {bounds} {ledger}"));
+    let expected = ["0", "1", "2", "3", "4", "5"];
+    assert_eq!(order(&ok(&all).stdout), expected);
+    assert_eq!(order(&ok(&all).stdout), expected);
+}
+
+#[test]
 fn one_ledger_holds_smoothing_and_bounds() {
     let place = Place::new();
     let ledger = place.text("both.recert");

@@ -69,7 +69,8 @@ pub enum Event<'a> {
     },
     /// A verification by bounds begins; its ledger is open.
     VerifyStarted(VerifyPass<'a>),
-    /// There is a verdict. Those that the ledger had come first, the others as they are done.
+    /// There is a verdict. They come in the order of the inputs or files, each as soon as those
+    /// before it are there; where a run ends early, without those that are missing.
     Verified {
         /// What was to hold.
         verification: &'a Verification,

@@ -1,6 +1,6 @@
 //! Running a verification: workers that decide, and one writer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, Result};
 const WATCH: Duration = Duration::from_millis(200);
 
 /// A part of the work, which has one result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Task {
     /// The input at this position of the data.
     Image(u32),
@@ -78,15 +78,18 @@ impl VerifyJob<'_> {
             tasks: tasks.len(),
             done: known.len(),
         }));
-        for (task, result) in &known {
-            let input = self.input(*task)?;
+        let mut shown = InOrder::new(&tasks);
+        let is_known: BTreeSet<Task> = known.iter().map(|(task, _)| *task).collect();
+        for (task, result) in known {
+            let input = self.input(task)?;
             // The input has to be the one that the result is of.
             if let (Some(record), Some(input)) = (record, &input) {
                 record.ledger.add_input(input)?;
             }
-            events.event(self.verified(*task, input.as_ref(), result));
+            shown.add(task, (input, result));
         }
-        tasks.retain(|task| known.iter().all(|(known, _)| known != task));
+        self.show(&mut shown, events);
+        tasks.retain(|task| !is_known.contains(task));
         if tasks.is_empty() {
             return Ok(Outcome::Finished);
         }
@@ -131,8 +134,9 @@ impl VerifyJob<'_> {
                     if let Some(record) = record {
                         record.keep(task, input.as_ref(), &result)?;
                     }
-                    events.event(self.verified(task, input.as_ref(), &result));
                     self.count(task, &result, &mut saved);
+                    shown.add(task, (input, result));
+                    self.show(&mut shown, events);
                     Ok(())
                 });
                 match kept {
@@ -142,6 +146,10 @@ impl VerifyJob<'_> {
                         failure.get_or_insert(error);
                     }
                 }
+            }
+            // Of a run that ends early, an input before these has no result.
+            for (task, (input, result)) in shown.rest() {
+                events.event(self.verified(task, input.as_ref(), &result));
             }
             if let Some(start) = &self.start {
                 saved.rows = start.rows.load(Ordering::Relaxed);
@@ -158,6 +166,17 @@ impl VerifyJob<'_> {
                 }
             }
         })
+    }
+
+    /// Reports the results whose turn it is.
+    fn show(
+        &self,
+        shown: &mut InOrder<(Option<Input>, VerificationResult)>,
+        events: &mut dyn Events,
+    ) {
+        while let Some((task, (input, result))) = shown.next() {
+            events.event(self.verified(task, input.as_ref(), &result));
+        }
     }
 
     /// Counts what a result cost, beside the original's.
@@ -275,6 +294,44 @@ impl VerifyJob<'_> {
             input,
             result,
         }
+    }
+}
+
+/// Puts results that come as they are done in the order of their tasks.
+struct InOrder<T> {
+    /// The place of each task.
+    places: BTreeMap<Task, usize>,
+    /// Those whose turn has not come, by their places.
+    waiting: BTreeMap<usize, (Task, T)>,
+    /// The place whose turn it is.
+    turn: usize,
+}
+
+impl<T> InOrder<T> {
+    fn new(tasks: &[Task]) -> Self {
+        Self {
+            places: tasks.iter().copied().zip(0..).collect(),
+            waiting: BTreeMap::new(),
+            turn: 0,
+        }
+    }
+
+    fn add(&mut self, task: Task, result: T) {
+        if let Some(&place) = self.places.get(&task) {
+            self.waiting.insert(place, (task, result));
+        }
+    }
+
+    /// The next in order, if it is there.
+    fn next(&mut self) -> Option<(Task, T)> {
+        let next = self.waiting.remove(&self.turn)?;
+        self.turn += 1;
+        Some(next)
+    }
+
+    /// All that are left, in order.
+    fn rest(self) -> impl Iterator<Item = (Task, T)> {
+        self.waiting.into_values()
     }
 }
 
