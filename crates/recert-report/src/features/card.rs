@@ -122,16 +122,11 @@ fn columns(input: &ExplainedInput) -> Vec<Column<'_>> {
 
 impl Column<'_> {
     fn draw(&self, input: &ExplainedInput) -> Result<Markup, Error> {
-        let cells = self.kept.iter().zip(&input.proofs).map(|(kept, proof)| {
-            if let Some(kept) = kept {
-                return drawn(kept);
-            }
-            let words = if proof.is_proved() {
-                "not kept"
-            } else {
-                "no proof"
-            };
-            Ok(html! { div.blank { (words) } })
+        // A network without a proof keeps nothing, which its line above says.
+        let proved = (self.kept.iter().zip(&input.proofs)).filter(|(_, proof)| proof.is_proved());
+        let cells = proved.map(|(kept, _)| match kept {
+            Some(kept) => drawn(kept),
+            None => Ok(html! { div.blank { "not kept" } }),
         });
         let cells = cells.collect::<Result<Vec<_>, _>>()?;
         let closest = input.comparison.as_ref().and_then(|compared| {
