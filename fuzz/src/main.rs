@@ -228,6 +228,7 @@ fn read_damaged(seed: u64, folder: &Path) -> Result<()> {
         Kind::Images,
         Kind::Images,
         Kind::Log,
+        Kind::Specification,
     ]);
     let mut file = mutate::sound(kind, seed / 7, folder)?;
     mutate::damage(&mut file, &mut draw);

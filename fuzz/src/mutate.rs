@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use recert::bounds::vnnlib;
 use recert_data::{DataSpec, Dataset, Format, Options};
 use recert_graph::{Builder, Data, Interpreter, Limits, Model, Tensor};
 
@@ -21,10 +22,18 @@ pub enum Kind {
     Images,
     /// A log in the format of Cohen et al.
     Log,
+    /// A specification in VNN-LIB, and a list of instances.
+    Specification,
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 4] = [Kind::Network, Kind::Ledger, Kind::Images, Kind::Log];
+pub const KINDS: [Kind; 5] = [
+    Kind::Network,
+    Kind::Ledger,
+    Kind::Images,
+    Kind::Log,
+    Kind::Specification,
+];
 
 /// A sound file of a kind, small, one of several by `seed`.
 ///
@@ -44,8 +53,26 @@ pub fn sound(kind: Kind, seed: u64, folder: &Path) -> Result<Vec<u8>> {
         Kind::Log => b"idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t0.512\t1\t0:00:01.5\n\
             20\t8\t-1\t0.0\t0\t0:00:01.4\n40\t2\t2\t1.25\t1\t0:00:01.6\n"
             .to_vec(),
+        Kind::Specification => SPECIFICATIONS[seed as usize % SPECIFICATIONS.len()]
+            .as_bytes()
+            .to_vec(),
     })
 }
+
+/// Specifications as they are published: a box, a disjunction of outputs, disjunctions of boxes
+/// with outputs; and a list of instances.
+const SPECIFICATIONS: [&str; 4] = [
+    "; a box\n(declare-const X_0 Real)\n(declare-const X_1 Real)\n(declare-const Y_0 Real)\n\
+     (declare-const Y_1 Real)\n(assert (<= X_0 0.6798577687))\n(assert (>= X_0 0.6))\n\
+     (assert (and (<= X_1 0.5) (>= X_1 -5e-1)))\n(assert (<= Y_0 Y_1))\n(assert (>= Y_0 3.99))\n",
+    "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n(declare-const Y_1 Real)\n\
+     (declare-const Y_2 Real)\n(assert (<= X_0 1.0))\n(assert (>= X_0 0.0))\n(assert (or\n    \
+     (and (>= Y_0 Y_2))\n    (and (>= Y_1 Y_2))\n))\n",
+    "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n(declare-const Y_1 Real)\n(assert (or\n    \
+     (and (<= X_0 0.1) (>= X_0 0.0) (<= Y_0 Y_1))\n    \
+     (and (<= X_0 0.9) (>= X_0 0.8) (>= Y_0 100))\n))\n",
+    "onnx/net.onnx,vnnlib/a.vnnlib,116\nonnx/net.onnx.gz,vnnlib/b.vnnlib.gz,20.5\n",
+];
 
 /// A ledger of a function of four pixels, certified on two images.
 fn ledger(path: &Path) -> Result<()> {
@@ -194,6 +221,12 @@ pub fn read(kind: Kind, file: &[u8], folder: &Path) -> Result<()> {
         }
         Kind::Log => {
             let _ = recert_report::cohen::parse(file);
+        }
+        Kind::Specification => {
+            let _ = vnnlib::parse(&String::from_utf8_lossy(file));
+            let path = folder.join("damaged.vnnlib");
+            std::fs::write(&path, file)?;
+            let _ = (vnnlib::read(&path), vnnlib::instances(&path));
         }
     }
     Ok(())
