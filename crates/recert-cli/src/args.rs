@@ -16,7 +16,7 @@ pub(crate) use others::{
 };
 pub(crate) use runs::{Certify, Predict, Recertify};
 pub(crate) use shared::{
-    DataArgs, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs,
+    DataArgs, FIRST_RUNS, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs,
 };
 pub(crate) use verify::Verify;
 
@@ -110,6 +110,9 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Write the manual pages
     Man(Man),
+    /// Run a network in an engine before this program does, where a crash ends this process alone
+    #[command(name = FIRST_RUNS, hide = true)]
+    FirstRuns,
 }
 
 #[cfg(test)]

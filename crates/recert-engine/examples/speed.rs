@@ -53,7 +53,7 @@ fn main() -> Result<(), Failure> {
             }
             let options = EngineOptions {
                 precision: Some(precision),
-                device: None,
+                ..EngineOptions::default()
             };
             let runtime = engine.open(&options)?;
             for model in &models {

@@ -20,6 +20,9 @@ pub enum ErrorKind {
     Preprocess,
     /// The engine failed while running, or answered with the wrong shape.
     Run,
+    /// The engine ended the process in which it first computed the network, or did not answer in
+    /// time.
+    Crash,
 }
 
 /// What a failure is about, where choosing it otherwise would help.

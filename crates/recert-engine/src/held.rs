@@ -60,7 +60,7 @@ const MOST_OPERATIONS: u64 = 15_000_000_000;
 const SAMPLES: usize = 64;
 
 /// Samples that are given to the interpreter at a time, and to engines.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// The same where an engine is asked a second time: as many as a run gives it.
 const AT_ONCE_AGAIN: usize = 32;

@@ -122,6 +122,7 @@ impl Arithmetic {
         EngineOptions {
             precision: self.precision(),
             device: self.device.clone().filter(|device| device != CPU),
+            apart: None,
         }
     }
 
@@ -211,6 +212,7 @@ mod tests {
         let options = |precision, device: Option<&str>| EngineOptions {
             precision,
             device: device.map(str::to_owned),
+            apart: None,
         };
         for (text, expected) in [
             ("float32", options(None, None)),

@@ -15,6 +15,7 @@
 //! `docs/adding-an-engine.md` walks through a new engine.
 
 mod answers;
+mod apart;
 mod classifier;
 pub mod engines;
 mod error;
@@ -35,6 +36,7 @@ mod tap;
 mod worker;
 
 pub use answers::{Answers, Class};
+pub use apart::Apart;
 pub use classifier::{Classifier, FnClassifier};
 pub use error::{Error, ErrorKind, Setting};
 pub use feed::{ImageShape, MAX_MEMORY, NetworkOptions};

@@ -63,11 +63,14 @@ impl Network {
         let output = signature.output.name.as_str();
         let most_memory = options.max_memory.unwrap_or(MAX_MEMORY);
         let memory = feed.memory(model, &[output], options)?;
+        let most_batch = usize::try_from(most_memory / memory.max(1)).unwrap_or(usize::MAX);
         let identity = runtime.identity(model);
         let load = |feed: &mut Feed| {
             guarded(model.name(), &identity.to_string(), || {
                 let plain = feed.plain(model, &[output])?;
                 let outputs: Vec<&str> = plain.outputs.iter().map(String::as_str).collect();
+                let shapes = feed.first_shapes(most_batch);
+                runtime.first_runs(&plain.model, &plain.input, &outputs, &shapes)?;
                 let mut session = runtime.load(&plain.model, &plain.input, &outputs)?;
                 let tolerance = probe::tolerance(&identity, quantizes(model));
                 feed.classes = feed.probe(session.as_mut(), &options.preprocess, tolerance)?;
@@ -94,7 +97,7 @@ impl Network {
             preprocess: options.preprocess.clone(),
             output: signature.output.name.clone(),
             feed,
-            most_batch: usize::try_from(most_memory / memory.max(1)).unwrap_or(usize::MAX),
+            most_batch,
             sha256: model.sha256(),
         })
     }

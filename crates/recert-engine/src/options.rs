@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use recert_graph::Model;
 
-use crate::{EngineIdentity, Error, ErrorKind, Runtime, Session, Setting};
+use crate::{Apart, EngineIdentity, Error, ErrorKind, Runtime, Session, Setting};
 
 /// The arithmetic of a network's floating-point operators.
 ///
@@ -70,6 +70,9 @@ pub struct EngineOptions {
     /// The device, by the engine's own name for it (`CPU`, `GPU`, `GPU.1`,
     /// `CUDA`, `CUDA:1`); the processor where none is given.
     pub device: Option<String>,
+    /// Where engines that are other projects' libraries run a network first, so that a crash
+    /// there refuses the engine; in this process where none is given, which a crash ends.
+    pub apart: Option<Apart>,
 }
 
 /// The processor, by the name that all engines have for it.
@@ -118,6 +121,20 @@ pub(crate) struct Quantized(pub(crate) Box<dyn Runtime>);
 impl Runtime for Quantized {
     fn identity(&self, model: &Model) -> EngineIdentity {
         self.0.identity(model)
+    }
+
+    fn first_runs(
+        &self,
+        model: &Model,
+        input: &str,
+        outputs: &[&str],
+        shapes: &[Vec<usize>],
+    ) -> Result<(), Error> {
+        if quantizes(model) {
+            return self.0.first_runs(model, input, outputs, shapes);
+        }
+        // It is refused when it is loaded.
+        Ok(())
     }
 
     fn load(

@@ -6,6 +6,7 @@ use recert_graph::Plain;
 use crate::engines::{Direct, Rten};
 use crate::feed::Feed;
 use crate::guard::guarded;
+use crate::held::AT_ONCE;
 use crate::{
     Arithmetic, Class, EngineIdentity, Error, ErrorKind, Output, Precision, Preprocess, Runtime,
     Session,
@@ -94,6 +95,16 @@ impl Feed {
         Ok(classes)
     }
 
+    /// The shapes of the first batches of a network: those of [`Feed::probe`], and one of as many
+    /// images as it is then compared on at a time.
+    pub(crate) fn first_shapes(&self, most_batch: usize) -> Vec<Vec<usize>> {
+        let sizes = match self.fixed_batch {
+            Some(size) => vec![size],
+            None => vec![1, IMAGES, AT_ONCE.clamp(1, most_batch.max(1))],
+        };
+        sizes.into_iter().map(|size| self.shape(size)).collect()
+    }
+
     /// Checks that no image's answer depends on the others in a batch, by an engine
     /// whose own rounding does not depend on the batch by a bit: the property is one of
     /// the network, whatever engine computes it. [`Direct`] takes no networks without it;
@@ -168,6 +179,21 @@ fn images(len: usize) -> [Vec<f32>; IMAGES] {
         (0..len).map(|i| (i % 5) as f32 / 4.0).collect(),
         (0..len).map(noise).collect(),
     ]
+}
+
+/// The same images, as many as the first extent of `shape` says, one after the other again.
+pub(crate) fn batch(shape: &[usize]) -> Vec<f32> {
+    let [size, image @ ..] = shape else {
+        return Vec::new();
+    };
+    let images = images(image.iter().product());
+    images
+        .iter()
+        .cycle()
+        .take(*size)
+        .flatten()
+        .copied()
+        .collect()
 }
 
 /// What each image was answered when it was first asked about.

@@ -28,6 +28,25 @@ pub trait Runtime: Send + Sync {
     /// Name, version and arithmetic with which `model` is computed.
     fn identity(&self, model: &Model) -> EngineIdentity;
 
+    /// Runs `model` for inputs of these shapes where a crash of the engine ends nothing else:
+    /// [`Network::load`](crate::Network::load) calls this before it loads the network. Nothing is
+    /// done by engines that cannot crash, or where no other process was given
+    /// ([`EngineOptions::apart`](crate::EngineOptions::apart)).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Crash`](crate::ErrorKind::Crash) where it ended in one. What else fails there
+    /// fails when the network is loaded.
+    fn first_runs(
+        &self,
+        model: &Model,
+        input: &str,
+        outputs: &[&str],
+        shapes: &[Vec<usize>],
+    ) -> Result<(), Error> {
+        let _ = (model, input, outputs, shapes);
+        Ok(())
+    }
+
     /// Loads `model`, refusing by name every operator that this engine lacks
     /// or is known to compute wrongly: a wrong result is an error, never an
     /// answer.

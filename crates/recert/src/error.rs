@@ -159,7 +159,7 @@ fn classify(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Option<Field
     if let Some(error) = cause.downcast_ref::<recert_engine::Error>() {
         use recert_engine::ErrorKind as K;
         let kind = match error.kind() {
-            K::EngineMissing | K::Unsupported | K::Run => ErrorKind::Engine,
+            K::EngineMissing | K::Unsupported | K::Run | K::Crash => ErrorKind::Engine,
             K::Preprocess => ErrorKind::Parameter,
             _ => ErrorKind::Input,
         };

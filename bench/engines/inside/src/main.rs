@@ -58,7 +58,7 @@ fn main() -> Result<(), Failure> {
             let data = Dataset::open(&data.parse()?, &Options::default())?;
             let options = EngineOptions {
                 precision: Some(precision.parse()?),
-                device: None,
+                ..EngineOptions::default()
             };
             let runtime = engines::open(engine, &options)?;
             let shape = data.shape();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use recert::engine::Precision;
+use recert::engine::{Apart, Precision};
 use recert::job::{DataOptions, Law, NetworkConfig, RunConfig, Sides, SubsetConfig, whole};
 
 /// Declares flags that are, one for one, the fields of a configuration.
@@ -26,6 +26,16 @@ macro_rules! flags {
             }
         }
     };
+}
+
+/// The name of the hidden command that [`first_runs`] starts.
+pub(crate) const FIRST_RUNS: &str = "first-runs";
+
+/// How this program is started where an engine runs a network first; not at all where the system
+/// does not report its file.
+fn first_runs() -> Option<Apart> {
+    let program = std::env::current_exe().ok()?;
+    Some(Apart::new(program, [FIRST_RUNS]))
 }
 
 /// A number of bytes, with or without a unit.
@@ -112,6 +122,9 @@ flags! {
         /// allocated [default: 4GiB]
         #[arg(long, value_name = "SIZE", value_parser = bytes)]
         max_memory: Option<u64>,
+        /// How this program is started where an engine runs a network first.
+        #[arg(skip = first_runs())]
+        apart: Option<Apart>,
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn certify(args: &Certify) -> Result<()> {
     let options = EngineOptions {
         precision: args.via_precision,
         device: args.via_device.clone(),
+        ..EngineOptions::default()
     };
     let [slow, fast] = job::via_configs(&slow, &options, args.via_engine.as_deref());
     let faster = Network::open_for(ledger, via, &fast, samples.clone())?;

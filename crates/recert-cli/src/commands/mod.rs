@@ -34,5 +34,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Demo(args) => demo::run(args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::pages(args),
+        Command::FirstRuns => {
+            Ok(recert::engine::Apart::serve(&mut std::io::stdin()).map_err(recert::Error::from)?)
+        }
     }
 }

@@ -203,3 +203,42 @@ fn a_library_is_listed_with_its_path(openvino: &Visible) {
     let said = openvino.ok(&with(&[], &["engines"]));
     assert!(said.stdout.contains("libopenvino_c"), "{}", said.stdout);
 }
+
+test!(an_engine_that_crashes_is_refused_by_name, needs openvino);
+fn an_engine_that_crashes_is_refused_by_name(openvino: &Visible) {
+    let place = Place::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // OpenVINO violates its memory when it compiles this.
+    let model = root.join("fuzz/findings/openvino_segfault_behind_identity.onnx");
+    let images: Vec<f32> = (0..2 * 3 * 9 * 8).map(|i| (i % 7) as f32 / 6.0).collect();
+    let images = recert::output::npy(&[2, 3, 9, 8], &images);
+    std::fs::write(place.path("images.npy"), images).unwrap();
+    let words = common::words(&format!(
+        "certify --model {} --data {} --sigma 0.25 --n 100 --n0 10 --ledger {}",
+        model.display(),
+        place.text("images.npy"),
+        place.text("run.recert"),
+    ));
+    let said = openvino.ok(&words).stderr;
+    for part in [
+        "openvino is passed over: ",
+        ".onnx: openvino 20",
+        "crashed on this network (signal 11)",
+    ] {
+        // On other systems than this it may end otherwise.
+        assert!(said.contains(part) || !cfg!(target_os = "linux"), "{said}");
+    }
+    let engine = identities(&place.path("run.recert"))[0].0.clone();
+    assert_ne!(engine, "openvino");
+    let words = with(&words, &["--engine", "openvino"]);
+    std::fs::remove_file(place.path("run.recert")).unwrap();
+    let output = openvino.command(&words).output().unwrap();
+    let said: Said = output.into();
+    assert_eq!(said.code, Some(5), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("crashed on this network"),
+        "{}",
+        said.stderr
+    );
+    assert!(!place.path("run.recert").exists());
+}

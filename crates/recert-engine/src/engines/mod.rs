@@ -18,6 +18,7 @@ pub use onnxruntime::OnnxRuntime;
 pub use reference::Reference;
 pub use rten::Rten;
 
+use crate::apart::FirstApart;
 use crate::options::{Quantized, quantizes};
 use crate::{
     Comparison, EngineOptions, Error, ErrorKind, ImageShape, Network, NetworkOptions, Precision,
@@ -31,7 +32,7 @@ pub struct EngineEntry {
     pub name: &'static str,
     /// The name that its makers give it, for messages.
     pub title: &'static str,
-    /// The one command that installs it; none for what is built in.
+    /// The one command that installs it; none for what is built in, and cannot crash.
     pub install: Option<&'static str>,
     /// Its place in the order in which [`load_any`] tries the engines, the least first:
     /// for networks in floating point, and for those that compute in 8 bits; [`NEVER`].
@@ -63,7 +64,15 @@ impl EngineEntry {
     /// [`ErrorKind::Unsupported`] for a precision that it does not have there. The
     /// message says what to do. No other device or precision is ever taken instead.
     pub fn open(&self, options: &EngineOptions) -> Result<Box<dyn Runtime>, Error> {
-        let engine = (self.open)(options)?;
+        let mut engine = (self.open)(options)?;
+        if let Some(apart) = options.apart.clone().filter(|_| self.install.is_some()) {
+            engine = Box::new(FirstApart {
+                engine,
+                name: self.name,
+                options: options.clone(),
+                apart,
+            });
+        }
         Ok(match options.precision {
             Some(Precision::Int8) => Box::new(Quantized(engine)),
             _ => engine,
@@ -111,7 +120,7 @@ pub fn fastest_first(quantized: bool) -> Vec<&'static EngineEntry> {
 ///
 /// let mut options = EngineOptions {
 ///     precision: Some(Precision::F32),
-///     device: None,
+///     ..EngineOptions::default()
 /// };
 /// let engine = engines::open("direct", &options)?;
 ///
@@ -178,7 +187,8 @@ pub struct Chosen<T = Comparison> {
     pub network: Network,
     /// What comparing the engine with the reference interpreter found.
     pub comparison: T,
-    /// The engines that come before it and compute the network wrongly, with what they do.
+    /// The engines that come before it and compute the network wrongly or crash on it, with what
+    /// they do.
     pub refused: Vec<(&'static str, Error)>,
 }
 
@@ -230,7 +240,10 @@ fn first<T>(
     let mut wrong: Vec<(&'static str, Error)> = Vec::new();
     let mut refusals: Vec<(&'static str, Error)> = Vec::new();
     let mut missing: Vec<(&'static str, Error)> = Vec::new();
-    let passes = |kind| matches!(kind, ErrorKind::Unsupported | ErrorKind::Run);
+    let passes = |kind| {
+        let passed = [ErrorKind::Unsupported, ErrorKind::Run, ErrorKind::Crash];
+        passed.contains(&kind)
+    };
     for entry in engines {
         let engine = match entry.open(options) {
             Ok(engine) => engine,
@@ -240,6 +253,10 @@ fn first<T>(
             }
         };
         let network = match Network::load(model, engine.as_ref(), image, network) {
+            Err(error) if error.kind() == ErrorKind::Crash => {
+                wrong.push((entry.name, error));
+                continue;
+            }
             Err(error) if passes(error.kind()) => {
                 refusals.push((entry.name, error));
                 continue;

@@ -74,8 +74,8 @@ fn devices_that_are_not_here_are_refused(engine: &EngineEntry, found: &Found) {
         "",
     ] {
         let options = EngineOptions {
-            precision: None,
             device: Some(device.to_owned()),
+            ..EngineOptions::default()
         };
         let here = found.devices.iter().any(|d| d.name.starts_with(device));
         if here && !device.is_empty() {
@@ -143,7 +143,7 @@ fn whatever_engine_is_fastest_takes_a_network() {
     let load = |name: &str, precision: Option<Precision>| {
         let options = EngineOptions {
             precision,
-            device: None,
+            ..EngineOptions::default()
         };
         engines::load_any(&made(name), &options, MADE, &NetworkOptions::default())
     };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use recert_engine::{
-    self as engine, Arithmetic, Class, Classifier, Comparison, EngineOptions, FnClassifier,
+    self as engine, Apart, Arithmetic, Class, Classifier, Comparison, EngineOptions, FnClassifier,
     ImageShape, NetworkOptions, Precision, Preprocess, Runtime, engines,
 };
 use recert_ledger::{self as ledger, Ledger};
@@ -34,6 +34,9 @@ pub struct NetworkConfig {
     pub precision: Option<Precision>,
     /// The device, by the engine's name for it.
     pub device: Option<String>,
+    /// Where engines that are other projects' libraries run a network first, so that a crash
+    /// there refuses the engine; in this process where none is given, which a crash ends.
+    pub apart: Option<Apart>,
     /// The graph output to read, if the network has several.
     pub output: Option<String>,
     /// Normalisation outside the graph, subtracted: one value or one per channel.
@@ -82,6 +85,7 @@ impl NetworkConfig {
         EngineOptions {
             precision: self.precision,
             device: self.device.clone(),
+            apart: self.apart.clone(),
         }
     }
 
@@ -126,7 +130,8 @@ struct Loaded {
     /// What comparing it with the reference interpreter found; nothing where the ledger
     /// records it.
     comparison: Option<Comparison>,
-    /// The engines that were passed over because they compute it wrongly, and what they do.
+    /// The engines that were passed over because they compute it wrongly or crash on it, and
+    /// what they do.
     refused: Vec<(&'static str, String)>,
     /// Whether the output was chosen among several.
     chosen_output: bool,

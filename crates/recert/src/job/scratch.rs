@@ -324,7 +324,8 @@ pub fn via_configs(
     }
     via.precision = faster.precision.or(via.precision);
     via.device = faster.device.clone().or(via.device);
-    if engine.is_some() || *faster != EngineOptions::default() {
+    via.apart = faster.apart.clone().or(via.apart);
+    if engine.is_some() || faster.precision.is_some() || faster.device.is_some() {
         // What is left open would be taken from the ledger, which records how the
         // faster one is computed.
         network

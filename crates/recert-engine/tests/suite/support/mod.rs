@@ -101,7 +101,7 @@ pub(crate) use test_of_every_engine;
 pub(crate) fn open(name: &str, precision: Precision) -> Result<Box<dyn Runtime>, Error> {
     let options = EngineOptions {
         precision: Some(precision),
-        device: None,
+        ..EngineOptions::default()
     };
     engines::open(name, &options)
 }
