@@ -110,9 +110,6 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Write the manual pages
     Man(Man),
-    /// Run a network in an engine before this program does, where a crash ends this process alone
-    #[command(name = FIRST_RUNS, hide = true)]
-    FirstRuns,
 }
 
 #[cfg(test)]

@@ -17,8 +17,16 @@ fn main() -> std::process::ExitCode {
             usual(panic);
         }
     }));
-    let args = args::Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    match commands::run(&args) {
+    let is_first_runs = std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == args::FIRST_RUNS);
+    let done = if is_first_runs {
+        commands::first_runs()
+    } else {
+        let args = args::Args::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+        commands::run(&args)
+    };
+    match done {
         Ok(()) => exit::Code::Done.into(),
         Err(failure) => {
             terminal::remark(&failure.message);

@@ -55,7 +55,10 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 /// A number of things, such as `1 input` and `2 inputs`.
-pub(crate) fn count<N: PartialEq + From<u8> + std::fmt::Display>(number: N, name: &str) -> String {
+pub(crate) fn count<N>(number: N, name: &str) -> String
+where
+    N: Copy + PartialEq + From<u8> + std::fmt::Display,
+{
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {name}{plural}")
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::probe;
 use crate::{EngineIdentity, EngineOptions, Error, ErrorKind, Runtime, Session, Setting, engines};
 
 /// How long the first runs may take, loading included.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// How much longer the process lives by itself, should nobody be left to end it.
 const GRACE: Duration = Duration::from_secs(10);
@@ -44,7 +45,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Apart {
+pub struct Apart(Arc<Start>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Start {
     program: PathBuf,
     arguments: Vec<OsString>,
     limit: Duration,
@@ -73,18 +77,22 @@ impl Apart {
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = A>,
     ) -> Self {
-        Self {
+        Self(Arc::new(Start {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             limit: LIMIT,
-        }
+        }))
     }
 
     /// The same with another limit than 300 seconds on the time that the first runs of a network
     /// may take, loading included.
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
-        Self { limit, ..self }
+        let start = Start {
+            limit,
+            ..(*self.0).clone()
+        };
+        Self(Arc::new(start))
     }
 
     /// What the process does: reads from `request` what to run, and runs it. It is to end then,
@@ -107,9 +115,14 @@ impl Apart {
     /// [`ErrorKind::Crash`] where the process does not end by itself and in time;
     /// [`ErrorKind::Run`] where it cannot be started.
     fn run(&self, request: &Request, engine: &EngineIdentity, model: &Model) -> Result<(), Error> {
-        let mut command = Command::new(&self.program);
+        let Start {
+            program,
+            arguments,
+            limit,
+        } = &*self.0;
+        let mut command = Command::new(program);
         command
-            .args(&self.arguments)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -121,7 +134,7 @@ impl Apart {
                 "{}: no process could be started to try {} on it: {}: {why}",
                 request.network,
                 engine.name,
-                self.program.display(),
+                program.display(),
             );
             Error::new(ErrorKind::Run, message).because(why)
         };
@@ -138,14 +151,14 @@ impl Apart {
                         .and_then(|()| stdin.write_all(model.bytes()));
                 }
             });
-            wait(&mut child, self.limit)
+            wait(&mut child, *limit)
         });
         let why = match ended.map_err(failed)? {
             Some(status) if status.success() => return Ok(()),
             Some(status) => format!("crashed on this network ({})", how(status)),
             None => format!(
                 "did not answer its first images within {} s",
-                self.limit.as_secs_f64()
+                limit.as_secs_f64()
             ),
         };
         let message = format!(
@@ -269,7 +282,7 @@ impl Runtime for FirstApart {
             outputs: outputs.iter().map(|&name| name.to_owned()).collect(),
             shapes: shapes.to_vec(),
             bytes: model.bytes().len(),
-            seconds: (self.apart.limit + GRACE).as_secs(),
+            seconds: (self.apart.0.limit + GRACE).as_secs(),
         };
         self.apart.run(&request, &self.identity(model), model)
     }
@@ -286,7 +299,7 @@ impl Runtime for FirstApart {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use recert_graph::testing::Net;
 
@@ -341,7 +354,7 @@ mod tests {
 
     #[test]
     fn however_a_process_ends_the_engine_is_named() {
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         first_runs("sh", "cat > /dev/null", long).unwrap();
         // It need not read what it is sent.
         first_runs("sh", "exit 0", long).unwrap();

@@ -28,7 +28,7 @@ macro_rules! flags {
     };
 }
 
-/// The name of the hidden command that [`first_runs`] starts.
+/// The word by which [`first_runs`] starts this program: no command, as nobody types it.
 pub(crate) const FIRST_RUNS: &str = "first-runs";
 
 /// How this program is started where an engine runs a network first; not at all where the system

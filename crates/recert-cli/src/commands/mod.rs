@@ -34,8 +34,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Demo(args) => demo::run(args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::pages(args),
-        Command::FirstRuns => {
-            Ok(recert::engine::Apart::serve(&mut std::io::stdin()).map_err(recert::Error::from)?)
-        }
     }
+}
+
+/// Runs a network in an engine before whoever started this process does: a crash ends this one.
+pub(crate) fn first_runs() -> Result<()> {
+    let served = recert::engine::Apart::serve(&mut std::io::stdin());
+    Ok(served.map_err(recert::Error::from)?)
 }
