@@ -22,16 +22,20 @@ pub enum Stream {
     Calibration = 3,
     /// Samples for prediction without a radius (Cohen et al. 2019, PREDICT).
     Predict = 4,
+    /// Training: initial weights and noise added to training images, so that no network is trained
+    /// on the noise that it is certified with, whatever the seeds.
+    Train = 5,
 }
 
 impl Stream {
     /// All streams known to this version, in the order of their tags.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Selection,
         Self::Certify,
         Self::Fresh,
         Self::Calibration,
         Self::Predict,
+        Self::Train,
     ];
 
     /// The number that stands for this stream on disk and in the generator's counter.
@@ -61,6 +65,7 @@ impl Stream {
             Self::Fresh => "fresh",
             Self::Calibration => "calibration",
             Self::Predict => "predict",
+            Self::Train => "train",
         }
     }
 }
@@ -84,6 +89,7 @@ mod tests {
             (Stream::Fresh, 2, "fresh"),
             (Stream::Calibration, 3, "calibration"),
             (Stream::Predict, 4, "predict"),
+            (Stream::Train, 5, "train"),
         ];
         assert_eq!(frozen.len(), Stream::ALL.len());
         for (stream, tag, name) in frozen {
@@ -91,6 +97,6 @@ mod tests {
             assert_eq!(Stream::from_tag(tag), Some(stream));
             assert_eq!(stream.to_string(), name);
         }
-        assert_eq!(Stream::from_tag(5), None);
+        assert_eq!(Stream::from_tag(6), None);
     }
 }
