@@ -214,8 +214,25 @@ fn the_checker_builds_without_any_prover() {
 }
 
 #[test]
+fn training_is_built_for_those_alone_who_ask_for_it() {
+    // Burn takes minutes to build.
+    for package in &workspace().packages {
+        let uses = package.dependencies.iter();
+        let mut uses = uses.filter(|dependency| dependency.name == "recert-train");
+        assert!(
+            uses.all(|dependency| dependency.optional),
+            "{}",
+            package.name
+        );
+        let default = package.features.get("default");
+        let asked = default.is_some_and(|features| features.iter().any(|f| f.contains("train")));
+        assert!(!asked, "{}", package.name);
+    }
+}
+
+#[test]
 fn libraries_from_elsewhere_have_one_user() {
-    let users: [(&[&str], &str); 3] = [
+    let users: [(&[&str], &str); 4] = [
         (&["rusqlite"], "recert-ledger"),
         (
             &[
@@ -229,6 +246,7 @@ fn libraries_from_elsewhere_have_one_user() {
             "recert-engine",
         ),
         (&["clap", "anyhow", "ctrlc", "indicatif"], "recert-cli"),
+        (&["burn-core", "burn"], "recert-train"),
     ];
     // Tests damage ledgers, behind the back of recert-ledger.
     let exceptions = ["recert-cli", "recert-check"]

@@ -1,0 +1,57 @@
+//! Certified training: networks trained through the bounds that verify them.
+//!
+//! A [`Training`] takes a [`Network`] of layers, [`Examples`] and [`Settings`], whose [`Method`] is
+//! the loss: training on clean, noisy or adversarial images, by interval bounds (IBP),
+//! CROWN-IBP, SABR, MTL-IBP, CC-IBP or Exp-IBP. Bounds are those of `recert-bounds`, which the
+//! tests of this crate hold them to, for a batch at a time, in float32 and with derivatives. They
+//! prove nothing: nothing is rounded outward here. The network is written as an ONNX file, which
+//! `recert-bounds` then proves its margins of.
+//!
+//! This crate deliberately knows no engine, data format, ledger, statistics or command line. Tensors with
+//! derivatives are burn's, in the module `tensor` alone; convolutions are this crate's own.
+//!
+//! # Reproducibility
+//!
+//! The weights after an epoch are a function of network, examples and settings: every random
+//! number is one of the seed, the epoch and the step, and no sum depends on the number of
+//! threads. So a training that is resumed from a checkpoint ends in the same bits. On a
+//! processor with other vector instructions the last bits of products may differ.
+//!
+//! # Adding a method
+//!
+//! A variant of [`Method`]; what it needs of a batch in `method::prepared`; its loss in
+//! `method::loss`. The test of gradients goes through all methods.
+#![forbid(unsafe_code)]
+
+mod attack;
+mod bounds;
+mod convolution;
+mod error;
+mod evaluation;
+mod examples;
+mod method;
+mod network;
+mod optimizer;
+mod pass;
+mod random;
+mod regularizer;
+mod schedule;
+mod settings;
+mod tensor;
+#[cfg(test)]
+mod testing;
+mod threads;
+mod training;
+mod window;
+
+pub use attack::Attack;
+pub use error::{Error, ErrorKind, Result};
+pub use evaluation::{Measures, Scores, evaluated};
+pub use examples::{Augmentation, Examples};
+pub use method::Method;
+pub use network::{Architecture, Initialization, Layer, Network, Normalization};
+pub use schedule::Schedule;
+pub use settings::Settings;
+pub use threads::with_threads;
+pub use training::{Best, Epoch, Progress, Training};
+pub use window::Window;

@@ -1,0 +1,356 @@
+//! Methods of training, and what they need of a batch.
+
+use std::fmt;
+
+use crate::attack::{Attack, Ball, attacked};
+use crate::bounds::{self, Interval, Intervals};
+use crate::pass::Pass;
+use crate::tensor::{Matrix, Precision};
+
+/// A method of training: what loss is descended. With CE the cross-entropy, `m` lower bounds of
+/// the margins, and `CE(m)` that of the logits `[0, -m]` against the first class:
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Method {
+    /// CE on clean images.
+    Standard,
+    /// CE on images with Gaussian noise, new in every epoch (Cohen et al., ICML 2019).
+    Gaussian {
+        /// The standard deviation, in units of pixels in [0, 1].
+        sigma: f64,
+    },
+    /// CE on adversarial images (Madry et al., ICLR 2018).
+    Pgd,
+    /// CE on noisy images that are adversarial, within an L2 ball of radius eps, to the mean answer
+    /// on noise (Salman et al., NeurIPS 2019).
+    SmoothAdv {
+        /// The standard deviation, in units of pixels in [0, 1].
+        sigma: f64,
+        /// Samples of noise an image.
+        samples: usize,
+    },
+    /// `CE(m)` with m by intervals (Gowal et al., 2018).
+    Ibp,
+    /// `CE(m)` with `m = beta crown + (1 - beta) ibp`, beta from 1 to 0 over the ramp (Zhang et
+    /// al., ICLR 2020).
+    CrownIbp,
+    /// `CE(m)` by intervals on a box of radius `tau eps` around an adversarial image (Mueller et
+    /// al., ICLR 2023).
+    Sabr {
+        /// The share of eps that is bounded, in (0, 1].
+        tau: f64,
+    },
+    /// `alpha CE(m) + (1 - alpha) CE(adversarial)` (De Palma et al., ICLR 2024).
+    MtlIbp {
+        /// The weight of the bounds, in [0, 1].
+        alpha: f64,
+    },
+    /// `CE(alpha m + (1 - alpha) margins of the adversarial)` (De Palma et al., ICLR 2024).
+    CcIbp {
+        /// The weight of the bounds, in [0, 1].
+        alpha: f64,
+    },
+    /// `CE(m)^alpha CE(adversarial)^(1 - alpha)` (De Palma et al., ICLR 2024).
+    ExpIbp {
+        /// The exponent of the bounds, in [0, 1].
+        alpha: f64,
+    },
+}
+
+impl Method {
+    /// The method's name in configurations and reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Gaussian { .. } => "gaussian",
+            Self::Pgd => "pgd",
+            Self::SmoothAdv { .. } => "smoothadv",
+            Self::Ibp => "ibp",
+            Self::CrownIbp => "crown-ibp",
+            Self::Sabr { .. } => "sabr",
+            Self::MtlIbp { .. } => "mtl-ibp",
+            Self::CcIbp { .. } => "cc-ibp",
+            Self::ExpIbp { .. } => "exp-ibp",
+        }
+    }
+
+    /// Whether the method bounds margins over a box.
+    pub fn bounds(&self) -> bool {
+        !matches!(
+            self,
+            Self::Standard | Self::Gaussian { .. } | Self::Pgd | Self::SmoothAdv { .. }
+        )
+    }
+
+    /// Whether the method is given an eps.
+    pub fn has_eps(&self) -> bool {
+        !matches!(self, Self::Standard | Self::Gaussian { .. })
+    }
+
+    /// Whether the method attacks.
+    pub fn attacks(&self) -> bool {
+        !matches!(
+            self,
+            Self::Standard | Self::Gaussian { .. } | Self::Ibp | Self::CrownIbp
+        )
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Gaussian { sigma } => write!(f, " (sigma {sigma})"),
+            Self::SmoothAdv { sigma, samples } => {
+                write!(f, " (sigma {sigma}, {samples} samples)")
+            }
+            Self::Sabr { tau } => write!(f, " (tau {tau})"),
+            Self::MtlIbp { alpha } | Self::CcIbp { alpha } | Self::ExpIbp { alpha } => {
+                write!(f, " (alpha {alpha})")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The state of the schedule at a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Moment {
+    /// The eps of this step.
+    pub(crate) eps: f64,
+    /// CROWN-IBP's beta.
+    pub(crate) beta: f64,
+    /// The weight of the loss on clean images.
+    pub(crate) clean: f64,
+    /// The weight of Shi et al.'s regularisers.
+    pub(crate) regularizer: f64,
+}
+
+/// Images and labels, pixels in [0, 1], rows of `columns`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch<'b> {
+    pub(crate) pixels: &'b [f32],
+    pub(crate) labels: &'b [usize],
+    pub(crate) columns: usize,
+}
+
+/// What a step's loss is taken of, besides the clean images: constants, found before any
+/// derivative.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Prepared {
+    /// Adversarial or noisy images, a whole number of them an image.
+    pub(crate) points: Option<Matrix>,
+    /// The box that is bounded.
+    pub(crate) region: Option<Interval>,
+}
+
+/// Normal noise for every pixel of a batch; number k of each image.
+pub(crate) type Noise<'n> = &'n dyn Fn(usize) -> Vec<f32>;
+
+/// Adversarial and noisy images and boxes of a batch.
+pub(crate) fn prepared(
+    method: &Method,
+    moment: &Moment,
+    attack: &Attack,
+    batch: Batch<'_>,
+    pass: &Pass<'_>,
+    noise: Noise<'_>,
+    generator: &mut fastrand::Rng,
+) -> Prepared {
+    let Batch {
+        pixels,
+        labels,
+        columns,
+    } = batch;
+    let precision = Precision::Single;
+    let classes = pass.network.classes();
+    let pass = pass.constant();
+    let ball = Ball::Linf(moment.eps * attack.radius);
+    let on_images = |generator: &mut fastrand::Rng| {
+        let hot = hot(labels, classes, precision);
+        let losses = |points: &Matrix| cross_entropies(&pass.logits(points), &hot);
+        attacked(pixels, columns, ball, attack, generator, losses)
+    };
+    let read = |points: &[f32]| Matrix::new(columns, points, precision);
+    let region = || Some(region(pixels, pixels, moment.eps, moment.eps, columns));
+    match *method {
+        Method::Standard => Prepared::default(),
+        Method::Gaussian { sigma } => {
+            let noisy = read(pixels).add(&read(&noise(0)).scale(sigma));
+            Prepared {
+                points: Some(noisy),
+                region: None,
+            }
+        }
+        Method::SmoothAdv { sigma, samples } => {
+            let per_sample: Vec<Vec<f32>> = (0..samples).map(noise).collect();
+            // Sample k of image i is row i samples + k.
+            let rows = (0..labels.len()).flat_map(|row| {
+                let range = row * columns..(row + 1) * columns;
+                per_sample
+                    .iter()
+                    .flat_map(move |noise| noise[range.clone()].iter().copied())
+            });
+            let noise = read(&rows.collect::<Vec<f32>>()).scale(sigma);
+            let hot = hot(labels, classes, precision).repeated(samples);
+            let ball = Ball::L2(moment.eps * attack.radius);
+            let losses = |points: &Matrix| {
+                let logits = pass.logits(&points.repeated(samples).add(&noise));
+                let chosen = logits.log_softmax().exp().mul(&hot).sum_rows();
+                chosen.reshaped(samples).sum_rows().log().scale(-1.0)
+            };
+            let found = attacked(pixels, columns, ball, attack, generator, losses);
+            Prepared {
+                points: Some(read(&found).repeated(samples).add(&noise)),
+                region: None,
+            }
+        }
+        Method::Pgd => Prepared {
+            points: Some(read(&on_images(generator))),
+            region: None,
+        },
+        Method::Ibp | Method::CrownIbp => Prepared {
+            points: None,
+            region: region(),
+        },
+        Method::Sabr { tau } => {
+            let found = on_images(generator);
+            let small = self::region(pixels, &found, moment.eps, tau * moment.eps, columns);
+            Prepared {
+                points: None,
+                region: Some(small),
+            }
+        }
+        Method::MtlIbp { .. } | Method::CcIbp { .. } | Method::ExpIbp { .. } => Prepared {
+            points: Some(read(&on_images(generator))),
+            region: region(),
+        },
+    }
+}
+
+/// The box of radius `radius` around points that are moved so that it lies within `eps` of the
+/// pixels, cut to [0, 1].
+fn region(pixels: &[f32], points: &[f32], eps: f64, radius: f64, columns: usize) -> Interval {
+    let (room, radius) = ((eps - radius).max(0.0) as f32, radius as f32);
+    let ends = |sign: f32| {
+        let pairs = pixels.iter().zip(points);
+        let ends = pairs.map(|(&pixel, &point)| {
+            let centre = point.clamp(pixel - room, pixel + room);
+            (centre + sign * radius).clamp(0.0, 1.0)
+        });
+        Matrix::new(columns, &ends.collect::<Vec<_>>(), Precision::Single)
+    };
+    Interval::between(&ends(-1.0), &ends(1.0))
+}
+
+/// 1 at every row's label and 0 elsewhere.
+pub(crate) fn hot(labels: &[usize], classes: usize, precision: Precision) -> Matrix {
+    let mut elements = vec![0.0; labels.len() * classes];
+    for (row, &label) in labels.iter().enumerate() {
+        elements[row * classes + label] = 1.0;
+    }
+    Matrix::new(classes, &elements, precision)
+}
+
+/// The cross-entropy of every row, `[n, 1]`.
+pub(crate) fn cross_entropies(logits: &Matrix, hot: &Matrix) -> Matrix {
+    logits.log_softmax().mul(hot).sum_rows().scale(-1.0)
+}
+
+/// The mean of `CE(m)`.
+fn margin_loss(margins: &Matrix) -> Matrix {
+    let logits = margins.scale(-1.0).after_zeros();
+    let first = vec![0; logits.rows()];
+    let hot = hot(&first, logits.columns(), logits.precision());
+    cross_entropies(&logits, &hot).mean()
+}
+
+/// A step's loss, and what to report of it.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    /// What is descended, `[1, 1]`.
+    pub(crate) total: Matrix,
+    /// The logits of the adversarial or noisy images.
+    pub(crate) points: Option<Matrix>,
+    /// The margins' lower bounds.
+    pub(crate) margins: Option<Matrix>,
+}
+
+/// The loss of a method, given the logits of the clean images where they were computed.
+pub(crate) fn loss(
+    method: &Method,
+    moment: &Moment,
+    labels: &[usize],
+    pass: &Pass<'_>,
+    clean: Option<&Matrix>,
+    prepared: &Prepared,
+) -> Loss {
+    let classes = pass.network.classes();
+    let precision = pass.parameters[0].precision();
+    let points = prepared.points.as_ref().map(|points| pass.logits(points));
+    let on_points = |logits: &Matrix| {
+        let times = logits.rows() / labels.len();
+        let hot = hot(labels, classes, precision).repeated(times);
+        cross_entropies(logits, &hot).mean()
+    };
+    let clean_loss = clean.map(on_points);
+    let mut intervals: Option<Intervals> = None;
+    let mut margins = None;
+    if let Some(region) = &prepared.region {
+        let rows = bounds::rows(labels, classes, precision);
+        let found = bounds::intervals(pass, region);
+        let mut lower = bounds::ibp_margins(pass, &found, &rows);
+        if *method == Method::CrownIbp && moment.beta > 0.0 {
+            let crown = bounds::crown_margins(pass, &found, &rows).scale(moment.beta);
+            lower = lower.scale(1.0 - moment.beta).add(&crown);
+        }
+        margins = Some(lower);
+        intervals = Some(found);
+    }
+    let robust = match (*method, &points, &margins) {
+        (Method::CcIbp { alpha }, Some(points), Some(margins)) => {
+            let rows = bounds::rows(labels, classes, precision);
+            let repeated = points.repeated(classes - 1);
+            let reached = rows.mul(&repeated).sum_rows().reshaped(classes - 1);
+            let mixed = margins.scale(alpha).add(&reached.scale(1.0 - alpha));
+            Some(margin_loss(&mixed))
+        }
+        (Method::MtlIbp { alpha }, Some(points), Some(margins)) => {
+            let adversarial = on_points(points).scale(1.0 - alpha);
+            Some(margin_loss(margins).scale(alpha).add(&adversarial))
+        }
+        (Method::ExpIbp { alpha }, Some(points), Some(margins)) => {
+            // The sum keeps the logarithm finite where a loss rounds to 0.
+            let log = |loss: Matrix| loss.shift(1e-12).log();
+            let adversarial = log(on_points(points)).scale(1.0 - alpha);
+            let bounded = log(margin_loss(margins)).scale(alpha);
+            Some(bounded.add(&adversarial).exp())
+        }
+        (_, _, Some(margins)) => Some(margin_loss(margins)),
+        (_, Some(points), None) => Some(on_points(points)),
+        (_, None, None) => None,
+    };
+    let mut total = match (robust, clean_loss) {
+        (Some(robust), Some(clean)) if moment.clean > 0.0 => {
+            let clean = clean.scale(moment.clean);
+            robust.scale(1.0 - moment.clean).add(&clean)
+        }
+        (Some(robust), _) => robust,
+        (None, Some(clean)) => clean,
+        (None, None) => unreachable!("a method without images"),
+    };
+    if let Some(intervals) = &intervals
+        && moment.regularizer > 0.0
+    {
+        let term = crate::regularizer::term(intervals).scale(moment.regularizer);
+        total = total.add(&term);
+    }
+    Loss {
+        total,
+        points,
+        margins,
+    }
+}
+
+#[cfg(test)]
+mod tests;

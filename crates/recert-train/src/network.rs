@@ -1,0 +1,311 @@
+//! Networks as lists of layers, and their weights.
+
+mod architecture;
+mod export;
+mod import;
+
+use recert_noise::{NoiseKey, Stream};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::pass::{Pass, loaded};
+use crate::tensor::{Matrix, Precision};
+use crate::window::Window;
+
+pub use architecture::Architecture;
+
+/// The number of the image whose noise initial weights are drawn from: no data set has so many.
+const INITIAL: u32 = u32::MAX;
+
+/// What is added to variances, as in PyTorch.
+pub(crate) const EPSILON: f32 = 1e-5;
+
+/// A layer of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layer {
+    /// `W x + b`: weights `[outputs, inputs]`, bias `[outputs]`.
+    Linear {
+        /// The number of inputs.
+        inputs: usize,
+        /// The number of outputs.
+        outputs: usize,
+    },
+    /// A convolution with a bias of every output channel.
+    Convolution(Window),
+    /// Normalization of every channel by its mean and variance over a batch, then a scale and a
+    /// shift.
+    BatchNorm {
+        /// The number of channels.
+        channels: usize,
+        /// The number of elements of a channel; 1 after a linear layer.
+        plane: usize,
+    },
+    /// `max(x, 0)`.
+    Relu {
+        /// The number of elements.
+        neurons: usize,
+    },
+}
+
+impl Layer {
+    /// Elements taken.
+    pub fn inputs(&self) -> usize {
+        match self {
+            Self::Linear { inputs, .. } => *inputs,
+            Self::Convolution(window) => window.inputs(),
+            Self::BatchNorm { channels, plane } => channels * plane,
+            Self::Relu { neurons } => *neurons,
+        }
+    }
+
+    /// Elements made.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Linear { outputs, .. } => *outputs,
+            Self::Convolution(window) => window.outputs(),
+            _ => self.inputs(),
+        }
+    }
+
+    /// Rows and columns of the weights (a batch normalization's scales) and of the bias (its
+    /// shifts), where there are any.
+    pub(crate) fn shapes(&self) -> Option<[[usize; 2]; 2]> {
+        Some(match *self {
+            Self::Linear { inputs, outputs } => [[outputs, inputs], [1, outputs]],
+            Self::Convolution(window) => {
+                let channels = window.output()[0];
+                [[channels, window.patch()], [1, channels]]
+            }
+            Self::BatchNorm { channels, .. } => [[1, channels]; 2],
+            Self::Relu { .. } => return None,
+        })
+    }
+
+    /// Whether the layer is linear and has weights of every input.
+    pub(crate) fn is_weighted(&self) -> bool {
+        matches!(self, Self::Linear { .. } | Self::Convolution(_))
+    }
+}
+
+/// How images are normalized before the first layer: `(x - mean) / std` of every channel, in units
+/// of pixels in [0, 1].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Normalization {
+    /// The means, one a channel.
+    pub mean: Vec<f32>,
+    /// The standard deviations, one a channel, all above 0.
+    pub std: Vec<f32>,
+}
+
+/// How weights begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Initialization {
+    /// Normal with variance `2 / fan_in` (He et al., ICCV 2015).
+    He,
+    /// Normal with variance `2 pi / fan_in^2` in all but the last layer, so that intervals
+    /// neither grow nor shrink from layer to layer (Shi et al., NeurIPS 2021).
+    Interval,
+}
+
+/// A network under training: layers one after the other, their weights in float32, and the
+/// normalization of its input. It takes pixels in [0, 1].
+///
+/// ```
+/// use recert_train::{Architecture, Initialization, Network, Normalization};
+///
+/// let normalization = Normalization { mean: vec![0.1307], std: vec![0.3081] };
+/// let layers = Architecture::Cnn3.layers([1, 28, 28], 10)?;
+/// let network = Network::new([1, 28, 28], layers, normalization, Initialization::He, 42)?;
+/// assert_eq!(network.classes(), 10);
+/// println!("{} weights", network.size());
+/// # Ok::<(), recert_train::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    pub(crate) image: [usize; 3],
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) normalization: Normalization,
+    /// Of each layer with any, in order: weights, then bias.
+    pub(crate) parameters: Vec<Vec<f32>>,
+    /// Of each batch normalization: means, then variances, as averaged over batches.
+    pub(crate) statistics: Vec<Vec<f32>>,
+}
+
+impl Network {
+    /// A network of images `[channels, height, width]` with random weights, a function of `seed`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Network`] where layers do not fit one another or the images, or where
+    /// the last is not [`Layer::Linear`]; [`crate::ErrorKind::Setting`] where there are not as
+    /// many means and standard deviations as channels, or where one is out of range.
+    pub fn new(
+        image: [usize; 3],
+        layers: Vec<Layer>,
+        normalization: Normalization,
+        initialization: Initialization,
+        seed: u64,
+    ) -> Result<Self> {
+        check_layers(image, &layers)?;
+        check_normalization(image[0], &normalization)?;
+        let key = NoiseKey::new(seed);
+        let last = layers.len() - 1;
+        let mut parameters = Vec::new();
+        let mut statistics = Vec::new();
+        for (position, layer) in layers.iter().enumerate() {
+            let Some([[rows, columns], [_, outputs]]) = layer.shapes() else {
+                continue;
+            };
+            let mut weights = vec![1.0; rows * columns];
+            if layer.is_weighted() {
+                let fan_in = columns as f64;
+                let variance = match initialization {
+                    Initialization::Interval if position < last => {
+                        2.0 * std::f64::consts::PI / (fan_in * fan_in)
+                    }
+                    _ => 2.0 / fan_in,
+                };
+                key.fill(Stream::Train, INITIAL, position as u32, &mut weights);
+                let deviation = variance.sqrt() as f32;
+                for weight in &mut weights {
+                    *weight *= deviation;
+                }
+            } else {
+                statistics.extend([vec![0.0; outputs], vec![1.0; outputs]]);
+            }
+            parameters.extend([weights, vec![0.0; outputs]]);
+        }
+        Ok(Self {
+            image,
+            layers,
+            normalization,
+            parameters,
+            statistics,
+        })
+    }
+
+    /// Channels, height and width of images.
+    pub fn image(&self) -> [usize; 3] {
+        self.image
+    }
+
+    /// The layers.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.layers.last().map_or(0, Layer::outputs)
+    }
+
+    /// The number of weights, biases included.
+    pub fn size(&self) -> usize {
+        self.parameters.iter().map(Vec::len).sum()
+    }
+
+    /// The logits of images, pixels in [0, 1], one after the other, with the averaged statistics.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Data`] where these are no whole number of images.
+    ///
+    /// ```
+    /// use recert_train::{Initialization, Layer, Network, Normalization};
+    ///
+    /// let normalization = Normalization { mean: vec![0.5], std: vec![0.5] };
+    /// let layers = vec![Layer::Linear { inputs: 4, outputs: 2 }];
+    /// let network = Network::new([1, 2, 2], layers, normalization, Initialization::He, 1)?;
+    /// assert_eq!(network.logits(&[0.5; 12])?.len(), 3 * 2);
+    /// # Ok::<(), recert_train::Error>(())
+    /// ```
+    pub fn logits(&self, pixels: &[f32]) -> Result<Vec<f32>> {
+        let columns = self.image.iter().product();
+        if pixels.is_empty() || !pixels.len().is_multiple_of(columns) {
+            let text = format!("{} pixels are no images of {:?}", pixels.len(), self.image);
+            return Err(Error::new(ErrorKind::Data, text));
+        }
+        let pass = Pass::evaluating(self, loaded(self, Precision::Single));
+        Ok(pass
+            .logits(&Matrix::new(columns, pixels, Precision::Single))
+            .values())
+    }
+
+    /// The number of neurons: elements before all ReLUs.
+    pub fn neurons(&self) -> usize {
+        let neurons = self.layers.iter().map(|layer| match layer {
+            Layer::Relu { neurons } => *neurons,
+            _ => 0,
+        });
+        neurons.sum()
+    }
+
+    /// The weights and biases, layer after layer: first the weights, row by row, then the bias.
+    pub fn parameters(&self) -> &[Vec<f32>] {
+        &self.parameters
+    }
+
+    /// Of each batch normalization the means and then the variances by which it normalizes
+    /// outside of training.
+    pub fn statistics(&self) -> &[Vec<f32>] {
+        &self.statistics
+    }
+
+    /// Whether there is a batch normalization.
+    pub fn has_batch_norm(&self) -> bool {
+        !self.statistics.is_empty()
+    }
+
+    /// Rows and columns of each of [`Network::parameters`].
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = [usize; 2]> + '_ {
+        self.layers.iter().filter_map(Layer::shapes).flatten()
+    }
+
+    /// Whether each of [`Network::parameters`] is the weights of a linear layer or convolution.
+    pub(crate) fn weighted(&self) -> impl Iterator<Item = bool> + '_ {
+        let layers = (self.layers.iter()).filter(|layer| layer.shapes().is_some());
+        layers.flat_map(|layer| [layer.is_weighted(), false])
+    }
+}
+
+fn check_layers(image: [usize; 3], layers: &[Layer]) -> Result<()> {
+    let mut extent: usize = image.iter().product();
+    for (position, layer) in layers.iter().enumerate() {
+        if layer.inputs() != extent || extent == 0 {
+            return Err(Error::network(format!(
+                "layer {position}, {layer:?}, takes {} elements, and the one before makes {extent}",
+                layer.inputs()
+            )));
+        }
+        extent = layer.outputs();
+    }
+    match layers.last() {
+        Some(Layer::Linear { outputs, .. }) if *outputs >= 2 => Ok(()),
+        _ => Err(Error::network(
+            "the last layer is not fully connected with two classes or more",
+        )),
+    }
+}
+
+fn check_normalization(channels: usize, normalization: &Normalization) -> Result<()> {
+    let Normalization { mean, std } = normalization;
+    for (field, numbers) in [("mean", mean), ("std", std)] {
+        if numbers.len() != channels {
+            return Err(Error::setting(
+                field,
+                format!(
+                    "{} numbers for images of {channels} channels",
+                    numbers.len()
+                ),
+            ));
+        }
+    }
+    if !mean.iter().all(|mean| mean.is_finite()) {
+        return Err(Error::setting("mean", "a mean that is not finite"));
+    }
+    if !std.iter().all(|std| std.is_normal() && *std > 0.0) {
+        return Err(Error::setting("std", "a deviation that is not above 0"));
+    }
+    Ok(())
+}

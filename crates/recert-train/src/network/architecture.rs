@@ -1,0 +1,172 @@
+//! The architectures of the literature.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Layer;
+use crate::error::{Error, Result};
+use crate::window::Window;
+
+/// An architecture by its name in the literature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Architecture {
+    /// Fully connected layers of these widths, each with a ReLU after it: `fc-200-100`.
+    FullyConnected(Vec<usize>),
+    /// `cnn3`: two convolutions 4x4 of stride 2 with 16 and 32 channels, 100 neurons, classes.
+    Cnn3,
+    /// `cnn5`: four convolutions 3x3 of strides 1, 2, 1, 2 with 32, 32, 64, 64 channels, 512
+    /// neurons, classes.
+    Cnn5,
+    /// `cnn7`, `cnn7-bn`: five convolutions 3x3 of 64, 64, 128 (stride 2), 128, 128 channels, 512
+    /// neurons, classes (Gowal et al., Shi et al.); with batch normalization after every layer but
+    /// the last where asked for.
+    Cnn7 {
+        /// Whether there is batch normalization.
+        batch_norm: bool,
+    },
+    /// `cgt-mnist`: two convolutions 4x4 of stride 2 with 32 and 64 channels, 200 neurons, classes
+    /// (Yang et al., ICLR 2023).
+    CgtMnist,
+}
+
+/// The output channels, extent and stride of a convolution.
+type Convolution = (usize, usize, usize);
+
+impl Architecture {
+    /// The layers for images `[channels, height, width]`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Network`] where images are too small for the convolutions.
+    pub fn layers(&self, image: [usize; 3], classes: usize) -> Result<Vec<Layer>> {
+        let cnn5: &[Convolution] = &[(32, 3, 1), (32, 3, 2), (64, 3, 1), (64, 3, 2)];
+        let cnn7: &[Convolution] = &[
+            (64, 3, 1),
+            (64, 3, 1),
+            (128, 3, 2),
+            (128, 3, 1),
+            (128, 3, 1),
+        ];
+        let (convolutions, widths, batch_norm): (&[Convolution], &[usize], bool) = match self {
+            Self::FullyConnected(widths) => (&[], widths, false),
+            Self::Cnn3 => (&[(16, 4, 2), (32, 4, 2)], &[100], false),
+            Self::Cnn5 => (cnn5, &[512], false),
+            Self::Cnn7 { batch_norm } => (cnn7, &[512], *batch_norm),
+            Self::CgtMnist => (&[(32, 4, 2), (64, 4, 2)], &[200], false),
+        };
+        let mut layers = Vec::new();
+        let mut shape = image;
+        let normalized = |layers: &mut Vec<Layer>, channels, plane| {
+            if batch_norm {
+                layers.push(Layer::BatchNorm { channels, plane });
+            }
+            let neurons = channels * plane;
+            layers.push(Layer::Relu { neurons });
+        };
+        for &(channels, kernel, stride) in convolutions {
+            let window = Window::new(shape, channels, [kernel; 2], [stride; 2], [1; 4])?;
+            layers.push(Layer::Convolution(window));
+            shape = window.output();
+            normalized(&mut layers, channels, window.positions());
+        }
+        let mut inputs = shape.iter().product();
+        for &outputs in widths {
+            layers.push(Layer::Linear { inputs, outputs });
+            normalized(&mut layers, outputs, 1);
+            inputs = outputs;
+        }
+        let outputs = classes;
+        layers.push(Layer::Linear { inputs, outputs });
+        Ok(layers)
+    }
+}
+
+impl FromStr for Architecture {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || {
+            Error::setting(
+                "architecture",
+                format!(
+                    "no architecture is called '{text}'; there are fc-WIDTH-.., cnn3, cnn5, cnn7, \
+                     cnn7-bn and cgt-mnist"
+                ),
+            )
+        };
+        Ok(match text {
+            "cnn3" => Self::Cnn3,
+            "cnn5" => Self::Cnn5,
+            "cnn7" => Self::Cnn7 { batch_norm: false },
+            "cnn7-bn" => Self::Cnn7 { batch_norm: true },
+            "cgt-mnist" => Self::CgtMnist,
+            _ => {
+                let widths = text.strip_prefix("fc-").ok_or_else(unknown)?.split('-');
+                let widths = widths.map(|width| match width.parse() {
+                    Ok(width) if (1..=1 << 16).contains(&width) => Ok(width),
+                    _ => Err(unknown()),
+                });
+                Self::FullyConnected(widths.collect::<Result<_>>()?)
+            }
+        })
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FullyConnected(widths) => {
+                f.write_str("fc")?;
+                return widths.iter().try_for_each(|width| write!(f, "-{width}"));
+            }
+            Self::Cnn3 => "cnn3",
+            Self::Cnn5 => "cnn5",
+            Self::Cnn7 { batch_norm: false } => "cnn7",
+            Self::Cnn7 { batch_norm: true } => "cnn7-bn",
+            Self::CgtMnist => "cgt-mnist",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_and_layers_fit() {
+        let names = ["fc-200-100", "cnn3", "cnn5", "cnn7", "cnn7-bn", "cgt-mnist"];
+        for name in names {
+            let architecture: Architecture = name.parse().unwrap();
+            assert_eq!(architecture.to_string(), name);
+            for image in [[1, 28, 28], [3, 32, 32]] {
+                let layers = architecture.layers(image, 10).unwrap();
+                super::super::check_layers(image, &layers).unwrap();
+            }
+        }
+        for name in ["", "fc-", "fc-0", "fc-12-x", "cnn4", "CNN3"] {
+            let error = name.parse::<Architecture>().unwrap_err();
+            assert_eq!(error.field(), Some("architecture"), "{name}");
+        }
+        assert!(Architecture::Cnn3.layers([1, 1, 1], 10).is_err());
+    }
+
+    #[test]
+    fn cgt_mnist_is_their_network() {
+        // Yang et al.: conv 4x4 stride 2 (32), conv 4x4 stride 2 (64), 200, 10.
+        let layers = Architecture::CgtMnist.layers([1, 28, 28], 10).unwrap();
+        let made: Vec<usize> = layers.iter().map(Layer::outputs).collect();
+        assert_eq!(
+            made,
+            [
+                32 * 14 * 14,
+                32 * 14 * 14,
+                64 * 7 * 7,
+                64 * 7 * 7,
+                200,
+                200,
+                10
+            ]
+        );
+    }
+}

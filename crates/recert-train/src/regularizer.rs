@@ -1,0 +1,60 @@
+//! The regularisers of Shi et al. (NeurIPS 2021), which keep intervals from growing from layer
+//! to layer and ReLUs from all being inactive while eps is ramped up.
+
+use crate::bounds::{Interval, Intervals};
+use crate::tensor::Matrix;
+
+/// Below which share of what is wanted the regularisers act.
+const TOLERANCE: f64 = 0.5;
+
+/// `(sum over layers of tightness + balance) / layers`, `[1, 1]`. Tightness is
+/// `relu(tau - r0 / r) / tau` with r the mean radius before a layer of ReLUs and r0 that of the
+/// input. Balance is `(relu(tau - min(s, 1/s)) + relu(tau - min(v, 1/v))) / tau`, where s is the
+/// ratio of the centres' sums over active neurons and over inactive ones, and v that of their
+/// squared distances from the mean centre.
+pub(crate) fn term(intervals: &Intervals) -> Matrix {
+    let input = intervals.input.radius.mean();
+    let layers = &intervals.neurons;
+    let mut total = input.scale(0.0);
+    for neurons in layers {
+        let tightness = short(&input.div(&neurons.radius.mean().shift(1e-12)));
+        total = total.add(&tightness);
+        for ratio in balances(neurons).into_iter().flatten() {
+            total = total.add(&short(&ratio));
+        }
+    }
+    total.scale(1.0 / (layers.len().max(1) as f64 * TOLERANCE))
+}
+
+/// `relu(tau - x)`.
+fn short(x: &Matrix) -> Matrix {
+    x.scale(-1.0).shift(TOLERANCE).relu()
+}
+
+/// The ratios s and v, or their inverses where they are above 1; none where no neuron of the batch
+/// is active, or none inactive.
+fn balances(neurons: &Interval) -> Option<[Matrix; 2]> {
+    let centre = &neurons.centre;
+    let [lower, upper] = neurons.ends();
+    let precision = centre.precision();
+    let active = lower.exceeds(0.0).numbers(precision);
+    let inactive = upper.scale(-1.0).exceeds(0.0).numbers(precision);
+    let distance = centre.sub(&centre.mean());
+    let squares = distance.mul(&distance);
+    let pairs = [
+        [
+            centre.mul(&active).sum(),
+            centre.mul(&inactive).sum().scale(-1.0),
+        ],
+        [squares.mul(&active).sum(), squares.mul(&inactive).sum()],
+    ];
+    let mut ratios = Vec::new();
+    for [a, b] in pairs {
+        let [x, y] = [&a, &b].map(|sum| sum.doubles()[0]);
+        if !(x > 0.0 && y > 0.0) {
+            return None;
+        }
+        ratios.push(if x > y { b.div(&a) } else { a.div(&b) });
+    }
+    ratios.try_into().ok()
+}

@@ -1,0 +1,127 @@
+//! The settings of a training, apart from network and data.
+
+use crate::attack::Attack;
+use crate::error::{Error, Result};
+use crate::examples::Augmentation;
+use crate::method::Method;
+use crate::schedule::Schedule;
+
+/// How a network is trained.
+///
+/// ```
+/// use recert_train::{Method, Settings};
+///
+/// let settings = Settings { eps: 0.2, ..Settings::new(Method::MtlIbp { alpha: 0.02 }) };
+/// settings.check()?;
+/// let wrong = Settings { eps: -0.1, ..settings };
+/// assert_eq!(wrong.check().unwrap_err().field(), Some("eps"));
+/// # Ok::<(), recert_train::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The loss.
+    pub method: Method,
+    /// The radius trained for, in units of pixels in [0, 1].
+    pub eps: f64,
+    /// The radius at which validation images are attacked and bounded.
+    pub validation_eps: f64,
+    /// How adversarial images are searched for.
+    pub attack: Attack,
+    /// Epochs, ramp, learning rate.
+    pub schedule: Schedule,
+    /// Images a step.
+    pub batch: usize,
+    /// To what Euclidean norm gradients are cut; infinity for none.
+    pub clip: f64,
+    /// The weight of the sum of the weights' magnitudes.
+    pub l1: f64,
+    /// The weight of Shi et al.'s regularisers at the ramp's start.
+    pub regularizer: f64,
+    /// The epoch from which on weights are averaged over epochs.
+    pub average_from: Option<usize>,
+    /// How images are varied.
+    pub augmentation: Augmentation,
+    /// Images kept from training, on which the best epoch is chosen; 0 for the last epoch.
+    pub validation: usize,
+    /// What all random numbers are a function of.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// A method with eps 0 and the defaults of [`Schedule`] and [`Attack`]: batches of 256,
+    /// gradients cut to 10, regularisers of .5 for methods by intervals.
+    pub fn new(method: Method) -> Self {
+        Self {
+            method,
+            eps: 0.0,
+            validation_eps: 0.0,
+            attack: Attack::default(),
+            schedule: Schedule::default(),
+            batch: 256,
+            clip: 10.0,
+            l1: 0.0,
+            regularizer: if method.bounds() { 0.5 } else { 0.0 },
+            average_from: None,
+            augmentation: Augmentation::default(),
+            validation: 0,
+            seed: 0,
+        }
+    }
+
+    /// Checks that settings are in their ranges and go together.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Setting`] with the field.
+    pub fn check(&self) -> Result<()> {
+        self.schedule.check()?;
+        let within = |field, number: f64, low: f64, high: f64| {
+            if (low..=high).contains(&number) {
+                return Ok(());
+            }
+            let text = format!("{number} is not from {low} to {high}");
+            Err(Error::setting(field, text))
+        };
+        match self.method {
+            Method::Gaussian { sigma } | Method::SmoothAdv { sigma, .. } => {
+                within("sigma", sigma, 1e-6, 100.0)?;
+            }
+            Method::Sabr { tau } => within("tau", tau, 1e-6, 1.0)?,
+            Method::MtlIbp { alpha } | Method::CcIbp { alpha } | Method::ExpIbp { alpha } => {
+                within("alpha", alpha, 0.0, 1.0)?;
+            }
+            _ => {}
+        }
+        if let Method::SmoothAdv { samples, .. } = self.method {
+            within("samples", samples as f64, 1.0, 1000.0)?;
+        }
+        let most = if matches!(self.method, Method::SmoothAdv { .. }) {
+            1000.0
+        } else {
+            1.0
+        };
+        within("eps", self.eps, 0.0, most)?;
+        if self.method.has_eps() && self.eps == 0.0 {
+            let text = format!("{} needs a radius above 0", self.method.name());
+            return Err(Error::setting("eps", text));
+        }
+        within("validation-eps", self.validation_eps, 0.0, most)?;
+        within("attack-steps", self.attack.steps as f64, 0.0, 10_000.0)?;
+        within("attack-step", self.attack.step, 1e-6, 10.0)?;
+        within("attack-restarts", self.attack.restarts as f64, 1.0, 1000.0)?;
+        within("attack-radius", self.attack.radius, 1e-6, 100.0)?;
+        within("batch", self.batch as f64, 1.0, 65_536.0)?;
+        if self.clip.is_nan() || self.clip <= 0.0 {
+            return Err(Error::setting("clip", "not above 0"));
+        }
+        within("l1", self.l1, 0.0, 1.0)?;
+        within("regularizer", self.regularizer, 0.0, 1000.0)?;
+        if let Some(from) = self.average_from
+            && from >= self.schedule.epochs
+        {
+            let text = "weights are averaged from an epoch that is after the last";
+            return Err(Error::setting("average-from", text));
+        }
+        Ok(())
+    }
+}

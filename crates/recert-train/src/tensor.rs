@@ -1,0 +1,322 @@
+//! Matrices with derivatives: all that this crate knows of burn.
+//!
+//! Everything in training is a matrix with a row an example (or a row an example and class), or
+//! a matrix of weights: images and planes of convolutions lie flat in their rows, and
+//! [`Window`] states what they are. A matrix is in float32 or float64, of which the second serves
+//! tests of gradients.
+//!
+//! Gradients are recorded for what depends on a [`Matrix::tracked`] one, and on nothing else, so
+//! that an evaluation on plain matrices keeps no graph.
+
+mod extension;
+
+use burn::backend::Dispatch;
+use burn::tensor::{DType, Device, Element, Gradients, Tensor, TensorData, activation};
+
+use crate::window::Window;
+use extension::Convolution as _;
+
+/// Floating-point numbers of 32 or 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precision {
+    /// float32.
+    Single,
+    /// float64.
+    Double,
+}
+
+impl Precision {
+    fn dtype(self) -> DType {
+        match self {
+            Self::Single => DType::F32,
+            Self::Double => DType::F64,
+        }
+    }
+}
+
+/// A matrix, perhaps with the record of how it was computed.
+#[derive(Debug, Clone)]
+pub(crate) struct Matrix(Tensor<2>);
+
+/// Derivatives of a scalar.
+pub(crate) struct Derivatives(Gradients);
+
+/// Truth values of a matrix's elements, which no gradient flows through.
+#[derive(Debug, Clone)]
+pub(crate) struct Mask(Tensor<2, burn::tensor::Bool>);
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+impl Matrix {
+    /// A matrix of these elements, row by row.
+    pub(crate) fn new(columns: usize, elements: &[f32], precision: Precision) -> Self {
+        let shape = [elements.len() / columns, columns];
+        let data = match precision {
+            Precision::Single => TensorData::new(elements.to_vec(), shape),
+            Precision::Double => {
+                let wide: Vec<f64> = elements.iter().map(|&x| x.into()).collect();
+                TensorData::new(wide, shape)
+            }
+        };
+        Self(Tensor::from_data(data, (&device(), precision.dtype())))
+    }
+
+    /// A matrix in float64.
+    #[cfg(test)]
+    pub(crate) fn double(columns: usize, elements: &[f64]) -> Self {
+        let data = TensorData::new(elements.to_vec(), [elements.len() / columns, columns]);
+        Self(Tensor::from_data(data, (&device(), DType::F64)))
+    }
+
+    /// The same numbers, by which derivatives can be asked for.
+    pub(crate) fn tracked(&self) -> Self {
+        Self(self.0.clone().detach().require_grad())
+    }
+
+    /// The same numbers, as a constant.
+    pub(crate) fn constant(&self) -> Self {
+        Self(self.0.clone().detach())
+    }
+
+    /// The precision of the elements.
+    pub(crate) fn precision(&self) -> Precision {
+        match self.0.dtype() {
+            DType::F64 => Precision::Double,
+            _ => Precision::Single,
+        }
+    }
+
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.0.dims()[0]
+    }
+
+    /// The number of columns.
+    pub(crate) fn columns(&self) -> usize {
+        self.0.dims()[1]
+    }
+
+    /// The elements, row by row.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        self.read()
+    }
+
+    /// The elements, row by row, in float64.
+    pub(crate) fn doubles(&self) -> Vec<f64> {
+        self.read()
+    }
+
+    fn read<E: Element>(&self) -> Vec<E> {
+        let elements = self.0.try_to_vec_as();
+        elements.expect("the processor's tensors are there to be read")
+    }
+
+    /// The derivatives of the sum of all elements.
+    pub(crate) fn derivatives(&self) -> Derivatives {
+        Derivatives(self.0.clone().sum().backward())
+    }
+
+    /// The sum of elements; operands with one row or one column are repeated.
+    pub(crate) fn add(&self, other: &Self) -> Self {
+        Self(self.0.clone() + other.0.clone())
+    }
+
+    /// The difference, likewise.
+    pub(crate) fn sub(&self, other: &Self) -> Self {
+        Self(self.0.clone() - other.0.clone())
+    }
+
+    /// The products of elements, likewise.
+    pub(crate) fn mul(&self, other: &Self) -> Self {
+        Self(self.0.clone() * other.0.clone())
+    }
+
+    /// The quotients of elements, likewise.
+    pub(crate) fn div(&self, other: &Self) -> Self {
+        Self(self.0.clone() / other.0.clone())
+    }
+
+    /// Every element times a number.
+    pub(crate) fn scale(&self, factor: f64) -> Self {
+        Self(self.0.clone() * factor)
+    }
+
+    /// Every element plus a number.
+    pub(crate) fn shift(&self, term: f64) -> Self {
+        Self(self.0.clone() + term)
+    }
+
+    /// Absolute values; the derivative at 0 is 0.
+    pub(crate) fn abs(&self) -> Self {
+        Self(self.0.clone().abs())
+    }
+
+    /// Square roots.
+    pub(crate) fn sqrt(&self) -> Self {
+        Self(self.0.clone().sqrt())
+    }
+
+    /// Natural logarithms.
+    pub(crate) fn log(&self) -> Self {
+        Self(self.0.clone().log())
+    }
+
+    /// Exponentials.
+    pub(crate) fn exp(&self) -> Self {
+        Self(self.0.clone().exp())
+    }
+
+    /// The larger of 0 and each element; the derivative at 0 is 0.
+    pub(crate) fn relu(&self) -> Self {
+        Self(activation::relu(self.0.clone()))
+    }
+
+    /// Logarithms of the softmax of each row.
+    pub(crate) fn log_softmax(&self) -> Self {
+        Self(activation::log_softmax(self.0.clone(), 1))
+    }
+
+    /// The matrix product.
+    pub(crate) fn product(&self, other: &Self) -> Self {
+        Self(self.0.clone().matmul(other.0.clone()))
+    }
+
+    /// The matrix product with the other's transpose.
+    pub(crate) fn product_transposed(&self, other: &Self) -> Self {
+        Self(self.0.clone().matmul(other.0.clone().transpose()))
+    }
+
+    /// `[1, 1]`: the sum of all elements.
+    pub(crate) fn sum(&self) -> Self {
+        Self(self.0.clone().sum().reshape([1, 1]))
+    }
+
+    /// `[rows, 1]`: the sum of each row.
+    pub(crate) fn sum_rows(&self) -> Self {
+        Self(self.0.clone().sum_dim(1))
+    }
+
+    /// The mean of all elements, `[1, 1]`.
+    pub(crate) fn mean(&self) -> Self {
+        self.sum()
+            .scale(1.0 / (self.rows() * self.columns()) as f64)
+    }
+
+    /// The same elements in rows of another length.
+    pub(crate) fn reshaped(&self, columns: usize) -> Self {
+        let rows = self.rows() * self.columns() / columns;
+        Self(self.0.clone().reshape([rows, columns]))
+    }
+
+    /// The same rows with a 0 before each.
+    pub(crate) fn after_zeros(&self) -> Self {
+        let zeros = Tensor::zeros([self.rows(), 1], (&device(), self.0.dtype()));
+        Self(Tensor::cat(vec![zeros, self.0.clone()], 1))
+    }
+
+    /// Each row repeated `times` times in a row.
+    pub(crate) fn repeated(&self, times: usize) -> Self {
+        let [rows, columns] = self.0.dims();
+        let wide: Tensor<3> = self.0.clone().reshape([rows, 1, columns]);
+        let wide: Tensor<3> = wide.expand([rows, times, columns]);
+        Self(wide.reshape([rows * times, columns]))
+    }
+
+    /// `[n, channels * plane]` times `[1, channels]`, each channel by its factor.
+    pub(crate) fn scale_channels(&self, factors: &Self) -> Self {
+        let (planes, factors) = self.by_channels(factors);
+        self.flat(planes * factors)
+    }
+
+    /// `[n, channels * plane]` plus `[1, channels]`.
+    pub(crate) fn shift_channels(&self, terms: &Self) -> Self {
+        let (planes, terms) = self.by_channels(terms);
+        self.flat(planes + terms)
+    }
+
+    /// The sums of each channel's plane: `[n, channels * plane]` to `[n, channels]`.
+    pub(crate) fn sum_planes(&self, channels: usize) -> Self {
+        let (rows, plane) = (self.rows(), self.columns() / channels);
+        if plane == 1 {
+            return self.clone();
+        }
+        let planes: Tensor<3> = self.0.clone().reshape([rows, channels, plane]);
+        Self(planes.sum_dim(2).reshape([rows, channels]))
+    }
+
+    /// The mean of each channel over its plane and all rows, `[1, channels]`.
+    pub(crate) fn mean_channels(&self, channels: usize) -> Self {
+        let count = self.rows() * self.columns() / channels;
+        let sums = self.sum_planes(channels).0.sum_dim(0);
+        Self(sums / count as f64)
+    }
+
+    fn by_channels(&self, channels: &Self) -> (Tensor<3>, Tensor<3>) {
+        let (rows, count) = (self.rows(), channels.columns());
+        let plane = self.columns() / count;
+        let planes = self.0.clone().reshape([rows, count, plane]);
+        (planes, channels.0.clone().reshape([1, count, 1]))
+    }
+
+    fn flat(&self, planes: Tensor<3>) -> Self {
+        Self(planes.reshape(self.0.dims()))
+    }
+
+    /// Which elements are above those of the other.
+    pub(crate) fn above(&self, other: &Self) -> Mask {
+        let [a, b] = [self, other].map(|m| m.0.clone().detach());
+        Mask(a.greater(b))
+    }
+
+    /// Which elements are above a number.
+    pub(crate) fn exceeds(&self, number: f64) -> Mask {
+        Mask(self.0.clone().detach().greater_elem(number))
+    }
+
+    /// The elements where the mask does not hold, and a number where it does.
+    pub(crate) fn filled(&self, mask: &Mask, number: f64) -> Self {
+        Self(self.0.clone().mask_fill(mask.0.clone(), number))
+    }
+
+    /// The convolution of every row by the weights.
+    pub(crate) fn convolve(&self, weights: &Self, window: Window) -> Self {
+        let [x, weights] = [self, weights].map(|m| m.0.clone().into_dispatch());
+        Self(Tensor::from_dispatch(Dispatch::convolve(
+            x, weights, window,
+        )))
+    }
+
+    /// The transposed convolution of every row by the weights.
+    pub(crate) fn convolve_transposed(&self, weights: &Self, window: Window) -> Self {
+        let [y, weights] = [self, weights].map(|m| m.0.clone().into_dispatch());
+        let made = Dispatch::convolve_transposed(y, weights, window);
+        Self(Tensor::from_dispatch(made))
+    }
+}
+
+impl Mask {
+    /// Where both hold.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self(self.0.clone().bool_and(other.0.clone()))
+    }
+
+    /// Where it does not hold.
+    pub(crate) fn not(&self) -> Self {
+        Self(self.0.clone().bool_not())
+    }
+
+    /// 1 where it holds and 0 elsewhere.
+    pub(crate) fn numbers(&self, precision: Precision) -> Matrix {
+        Matrix(self.0.clone().float().cast(precision.dtype()))
+    }
+}
+
+impl Derivatives {
+    /// The derivatives by a tracked matrix; `None` where the scalar does not depend on it.
+    pub(crate) fn by(&self, matrix: &Matrix) -> Option<Matrix> {
+        let found = matrix.0.grad(&self.0)?;
+        Some(Matrix(Tensor::from_inner(found)))
+    }
+}

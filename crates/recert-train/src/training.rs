@@ -1,0 +1,344 @@
+//! The loop: epochs of steps, from a network and examples to the network to keep.
+
+mod checkpoint;
+mod step;
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::evaluation::{Measures, Scores, evaluated};
+use crate::examples::Examples;
+use crate::method::Method;
+use crate::network::Network;
+use crate::optimizer::{Adam, Average};
+use crate::random::{Purpose, generator, shuffled};
+use crate::settings::Settings;
+
+/// What a step reports.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The epoch, from 0.
+    pub epoch: usize,
+    /// Steps done in it.
+    pub step: usize,
+    /// Steps in it.
+    pub steps: usize,
+    /// The mean loss of the epoch so far.
+    pub loss: f64,
+    /// The share of adversarial or noisy images answered with their labels in the epoch so far,
+    /// where the method has any.
+    pub points: Option<f64>,
+    /// The share of images with all margins bounded above 0 in the epoch so far, where the
+    /// method bounds.
+    pub certified: Option<f64>,
+}
+
+/// What an epoch reports.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Epoch {
+    /// Its number, from 0.
+    pub number: usize,
+    /// The eps of its last step.
+    pub eps: f64,
+    /// The learning rate.
+    pub rate: f64,
+    /// The mean loss.
+    pub loss: f64,
+    /// As [`Progress::points`].
+    pub points: Option<f64>,
+    /// As [`Progress::certified`].
+    pub certified: Option<f64>,
+    /// The largest norm of a step's gradient before it was cut.
+    pub gradient: f64,
+    /// The scores on the images kept for validation, of the averaged weights where there are
+    /// any.
+    pub validation: Option<Scores>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// The network to keep so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best {
+    /// The network.
+    pub network: Network,
+    /// The epoch after which it was that, from 0.
+    pub epoch: usize,
+    /// Its scores in validation, where there is one.
+    pub scores: Option<Scores>,
+}
+
+/// A training under way.
+///
+/// Everything random is a function of the seed, the epoch and the step, so that a training
+/// resumed from [`Training::checkpoint`] goes on to the same bits.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use recert_train::{
+///     Architecture, Examples, Initialization, Method, Network, Normalization, Schedule, Settings,
+///     Training,
+/// };
+///
+/// // Dark and bright images.
+/// let pixels = (0..64).map(|i| if i / 4 % 2 == 0 { 0.1 } else { 0.9 }).collect();
+/// let labels = (0..16).map(|i| i % 2).collect();
+/// let examples = Examples::new([1, 2, 2], pixels, labels, 2)?;
+/// let normalization = Normalization { mean: vec![0.5], std: vec![0.5] };
+/// let layers = Architecture::FullyConnected(vec![8]).layers([1, 2, 2], 2)?;
+/// let network = Network::new([1, 2, 2], layers, normalization, Initialization::Interval, 1)?;
+/// let schedule = Schedule { epochs: 20, ramp_end: 5, learning_rate: 0.05, ..Schedule::default() };
+/// let settings = Settings { eps: 0.1, batch: 8, schedule, ..Settings::new(Method::Ibp) };
+/// let mut training = Training::new(network, &examples, settings)?;
+/// while !training.is_done() {
+///     let epoch = training.epoch(|_| ControlFlow::Continue(()))?.expect("nothing stops it");
+///     println!("{}: {:.3}", epoch.number, epoch.loss);
+/// }
+/// assert_eq!(training.epochs().last().unwrap().certified, Some(1.0));
+/// let model = training.best().network.to_model("bright.onnx", &[])?;
+/// # let _ = model;
+/// # Ok::<(), recert_train::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Training<'d> {
+    examples: &'d Examples,
+    settings: Settings,
+    /// Which examples are trained on, and which are for validation.
+    chosen: [Vec<usize>; 2],
+    network: Network,
+    adam: Adam,
+    average: Average,
+    best: Best,
+    epochs: Vec<Epoch>,
+    /// Whether an epoch was begun and not finished.
+    torn: bool,
+}
+
+impl<'d> Training<'d> {
+    /// A training of `network`, whose weights it begins with.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] as [`Settings::check`], [`ErrorKind::Data`] where examples are not
+    /// of the network's images and classes.
+    pub fn new(network: Network, examples: &'d Examples, settings: Settings) -> Result<Self> {
+        settings.check()?;
+        check_fits(&network, examples)?;
+        if settings.validation >= examples.len() {
+            let text = format!(
+                "{} images for validation leave none of {} to train on",
+                settings.validation,
+                examples.len()
+            );
+            return Err(Error::setting("validation", text));
+        }
+        let order = generator(settings.seed, Purpose::Validation, 0, 0);
+        let mut kept = shuffled(examples.len(), order);
+        let mut trained = kept.split_off(settings.validation);
+        trained.sort_unstable();
+        kept.sort_unstable();
+        Ok(Self {
+            examples,
+            chosen: [trained, kept],
+            adam: Adam::new(&network.parameters),
+            average: Average::default(),
+            best: Best {
+                network: network.clone(),
+                epoch: 0,
+                scores: None,
+            },
+            epochs: Vec::new(),
+            torn: false,
+            settings,
+            network,
+        })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The network as it is after the last epoch.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The network to keep: with validation, that of the best epoch once eps had its full value;
+    /// without, that of the last epoch, its weights averaged where that was asked for.
+    pub fn best(&self) -> &Best {
+        &self.best
+    }
+
+    /// The epochs that are done.
+    pub fn epochs(&self) -> &[Epoch] {
+        &self.epochs
+    }
+
+    /// Whether all epochs are done.
+    pub fn is_done(&self) -> bool {
+        self.epochs.len() >= self.settings.schedule.epochs
+    }
+
+    /// The examples that are trained on, and those kept for validation, by their numbers.
+    pub fn split(&self) -> [&[usize]; 2] {
+        [&self.chosen[0], &self.chosen[1]]
+    }
+
+    /// What the method is compared by in validation.
+    fn measures(&self) -> Measures {
+        let settings = &self.settings;
+        let sigma = match settings.method {
+            Method::Gaussian { sigma } | Method::SmoothAdv { sigma, .. } => Some(sigma),
+            _ => None,
+        };
+        let attack = settings.method == Method::Pgd || settings.method.bounds();
+        Measures {
+            eps: settings.validation_eps,
+            sigma,
+            attack: attack.then_some(settings.attack),
+            bounds: settings.method.bounds(),
+            seed: settings.seed,
+        }
+    }
+
+    /// Trains one epoch. `observe` is called after every step and may end the training there: then
+    /// there is no epoch, and the checkpoint from before is the place to go on from.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Diverged`] where the loss or a gradient is not finite. [`ErrorKind::Setting`]
+    /// where all epochs are done, [`ErrorKind::Checkpoint`] where an epoch was not finished.
+    pub fn epoch(
+        &mut self,
+        mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Option<Epoch>> {
+        if self.is_done() {
+            return Err(Error::setting("epochs", "all epochs are done"));
+        }
+        self.check_whole()?;
+        self.torn = true;
+        let begun = Instant::now();
+        let number = self.epochs.len();
+        let order = shuffled(
+            self.chosen[0].len(),
+            generator(self.settings.seed, Purpose::Order, number as u64, 0),
+        );
+        let order: Vec<usize> = order.into_iter().map(|at| self.chosen[0][at]).collect();
+        let batches: Vec<&[usize]> = order.chunks(self.settings.batch).collect();
+        let mut tally = step::Tally::default();
+        for (step, batch) in batches.iter().enumerate() {
+            let share = step as f64 / batches.len() as f64;
+            self.step([number, step], share, batch, &mut tally)?;
+            if observe(&tally.progress(number, step + 1, batches.len())).is_break() {
+                return Ok(None);
+            }
+        }
+        let last = tally.progress(number, batches.len(), batches.len());
+        let ramped = number + 1 >= self.settings.schedule.ramp_end;
+        let candidate = self.candidate(number);
+        let mut epoch = Epoch {
+            number,
+            eps: tally.eps,
+            rate: self.settings.schedule.rate(number),
+            loss: last.loss,
+            points: last.points,
+            certified: last.certified,
+            gradient: tally.gradient,
+            validation: None,
+            seconds: 0.0,
+        };
+        if !self.chosen[1].is_empty() {
+            let measures = self.measures();
+            let scores = evaluated(&candidate, self.examples, &self.chosen[1], &measures)?;
+            epoch.validation = Some(scores);
+        }
+        if !ramped || self.best.scores.is_none() || better(epoch.validation, self.best.scores) {
+            self.best = Best {
+                network: candidate,
+                epoch: number,
+                // Scores of networks of a smaller eps are not compared with.
+                scores: epoch.validation.filter(|_| ramped),
+            };
+        }
+        epoch.seconds = begun.elapsed().as_secs_f64();
+        self.epochs.push(epoch);
+        self.torn = false;
+        Ok(Some(epoch))
+    }
+
+    /// Checks that no epoch was begun and not finished.
+    fn check_whole(&self) -> Result<()> {
+        if self.torn {
+            let text = "the training was stopped within an epoch: resume it from a checkpoint";
+            return Err(Error::new(ErrorKind::Checkpoint, text));
+        }
+        Ok(())
+    }
+
+    /// The network that would be kept if this epoch were the last; averaged weights are updated.
+    fn candidate(&mut self, number: usize) -> Network {
+        let mut candidate = self.network.clone();
+        if self
+            .settings
+            .average_from
+            .is_some_and(|from| number >= from)
+        {
+            let values = (self.network.parameters.iter()).chain(&self.network.statistics);
+            self.average.add(values);
+            let mut means = self.average.values.iter().cloned();
+            let slots = (candidate.parameters.iter_mut()).chain(&mut candidate.statistics);
+            slots.zip(&mut means).for_each(|(slot, mean)| *slot = mean);
+        }
+        candidate
+    }
+}
+
+/// Whether scores are better than others: by certified, then adversarial, noisy and clean
+/// accuracy, as far as they were measured.
+fn better(new: Option<Scores>, old: Option<Scores>) -> bool {
+    let key = |scores: Scores| {
+        let Scores {
+            clean,
+            noisy,
+            adversarial,
+            certified,
+        } = scores;
+        let measured = |share: Option<f64>| share.unwrap_or(0.0);
+        [
+            measured(certified),
+            measured(adversarial),
+            measured(noisy),
+            clean,
+        ]
+    };
+    match (new, old) {
+        (Some(new), Some(old)) => key(new) > key(old),
+        _ => true,
+    }
+}
+
+/// Checks that examples are of a network's images and classes.
+pub(crate) fn check_fits(network: &Network, examples: &Examples) -> Result<()> {
+    if network.image != examples.image() {
+        let text = format!(
+            "the network takes images of {:?} (channels, height, width), and these are {:?}",
+            network.image,
+            examples.image()
+        );
+        return Err(Error::new(ErrorKind::Data, text));
+    }
+    if network.classes() != examples.classes() {
+        let text = format!(
+            "the network has {} classes, and the data {}",
+            network.classes(),
+            examples.classes()
+        );
+        return Err(Error::new(ErrorKind::Data, text));
+    }
+    Ok(())
+}

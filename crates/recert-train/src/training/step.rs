@@ -1,0 +1,225 @@
+//! One step of training.
+
+use recert_noise::{NoiseKey, Stream};
+
+use super::{Progress, Training};
+use crate::error::{Error, ErrorKind, Result};
+use crate::evaluation::{positive, right};
+use crate::method::{Batch, Loss, Method, Moment, loss, prepared};
+use crate::optimizer::{add_l1, clip, norm};
+use crate::pass::{Pass, loaded};
+use crate::random::{Purpose, generator};
+use crate::tensor::{Matrix, Precision};
+
+/// The share of a batch in the averaged statistics of batch normalizations, as in PyTorch.
+const MOMENTUM: f32 = 0.1;
+
+/// Sums over the steps of an epoch.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    steps: usize,
+    loss: f64,
+    /// How many of how many points were right, and images certified.
+    points: [usize; 2],
+    certified: [usize; 2],
+    pub(super) gradient: f64,
+    pub(super) eps: f64,
+}
+
+impl Tally {
+    fn add(&mut self, value: f64, loss: &Loss, labels: &[usize]) {
+        let add = |sums: &mut [usize; 2], which: Vec<bool>| {
+            sums[0] += which.iter().filter(|&&holds| holds).count();
+            sums[1] += which.len();
+        };
+        self.steps += 1;
+        self.loss += value;
+        if let Some(points) = &loss.points {
+            let times = points.rows() / labels.len();
+            let labels = labels
+                .iter()
+                .flat_map(|&label| std::iter::repeat_n(label, times));
+            add(&mut self.points, right(points, &labels.collect::<Vec<_>>()));
+        }
+        if let Some(margins) = &loss.margins {
+            add(&mut self.certified, positive(margins));
+        }
+    }
+
+    pub(super) fn progress(&self, epoch: usize, step: usize, steps: usize) -> Progress {
+        let share = |[some, all]: [usize; 2]| (all > 0).then(|| some as f64 / all as f64);
+        Progress {
+            epoch,
+            step,
+            steps,
+            loss: self.loss / self.steps.max(1) as f64,
+            points: share(self.points),
+            certified: share(self.certified),
+        }
+    }
+}
+
+/// A step's images and labels, and how far the schedule is.
+struct Drawn {
+    pixels: Vec<f32>,
+    labels: Vec<usize>,
+    moment: Moment,
+    method: Method,
+    random: fastrand::Rng,
+}
+
+/// What a pass forward and backward gives.
+struct Descent {
+    loss: Loss,
+    /// Of each batch normalization the batch's means and variances.
+    statistics: Vec<Vec<f32>>,
+    /// Of all weights.
+    gradients: Vec<Vec<f32>>,
+}
+
+impl Training<'_> {
+    /// Trains on the examples at these positions, `share` of the epoch being done.
+    pub(super) fn step(
+        &mut self,
+        [epoch, step]: [usize; 2],
+        share: f64,
+        positions: &[usize],
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let drawn = self.drawn([epoch, step], share, positions);
+        let (moment, labels) = (drawn.moment, drawn.labels.clone());
+        let Descent {
+            loss,
+            statistics,
+            mut gradients,
+        } = self.descent(epoch, positions, drawn);
+        let value = loss.total.doubles()[0];
+        if self.settings.l1 > 0.0 {
+            let weights = self.network.parameters.iter().zip(&mut gradients);
+            for ((values, gradient), weighted) in weights.zip(self.network.weighted()) {
+                if weighted {
+                    add_l1(self.settings.l1, values, gradient);
+                }
+            }
+        }
+        let size = norm(&gradients);
+        for (what, number) in [("loss", value), ("gradient's norm", size)] {
+            if !number.is_finite() {
+                let text = format!(
+                    "the {what} is {number} in epoch {epoch}, step {step}; begin again with a \
+                     lower learning rate or a longer ramp"
+                );
+                return Err(Error::new(ErrorKind::Diverged, text));
+            }
+        }
+        clip(&mut gradients, size, self.settings.clip);
+        let rate = self.settings.schedule.rate(epoch);
+        let parameters = &mut self.network.parameters;
+        self.adam.step(rate, parameters, &gradients);
+        for (averaged, batch) in self.network.statistics.iter_mut().zip(statistics) {
+            for (averaged, batch) in averaged.iter_mut().zip(batch) {
+                *averaged += MOMENTUM * (batch - *averaged);
+            }
+        }
+        tally.add(value, &loss, &labels);
+        tally.gradient = tally.gradient.max(size);
+        tally.eps = moment.eps;
+        Ok(())
+    }
+
+    /// The images, varied, and the state of the schedule.
+    fn drawn(&self, [epoch, step]: [usize; 2], share: f64, positions: &[usize]) -> Drawn {
+        let settings = &self.settings;
+        let mut random = generator(settings.seed, Purpose::Attack, epoch as u64, step as u64);
+        let mut pixels = Vec::with_capacity(positions.len() * self.examples.columns());
+        for &at in positions {
+            let image = self.examples.pixels(at);
+            (settings.augmentation).copy(self.network.image, image, &mut random, &mut pixels);
+        }
+        let done = epoch as f64 + share;
+        let (eps, regularizer) = (settings.eps, settings.regularizer);
+        let moment = (settings.schedule).moment(&settings.method, eps, regularizer, done);
+        // A box of radius 0 is a point, and every method on boxes is training on clean images.
+        let noisy = matches!(settings.method, Method::SmoothAdv { .. });
+        let clean = settings.method.has_eps() && moment.eps == 0.0 && !noisy;
+        Drawn {
+            pixels,
+            labels: positions
+                .iter()
+                .map(|&at| self.examples.label(at))
+                .collect(),
+            moment,
+            method: if clean {
+                Method::Standard
+            } else {
+                settings.method
+            },
+            random,
+        }
+    }
+
+    /// The loss, what batch normalizations met, and the gradients of all weights.
+    fn descent(&self, epoch: usize, positions: &[usize], drawn: Drawn) -> Descent {
+        let Drawn {
+            pixels,
+            labels,
+            moment,
+            method,
+            mut random,
+        } = drawn;
+        let columns = self.examples.columns();
+        let parameters = loaded(&self.network, Precision::Single);
+        let parameters: Vec<Matrix> = parameters.iter().map(Matrix::tracked).collect();
+        let images = Matrix::new(columns, &pixels, Precision::Single);
+        let needs_clean =
+            self.network.has_batch_norm() || method == Method::Standard || moment.clean > 0.0;
+        let (pass, clean, statistics) = if needs_clean {
+            let trained = Pass::training(&self.network, parameters, &images);
+            (trained.pass, Some(trained.logits), trained.statistics)
+        } else {
+            (
+                Pass::evaluating(&self.network, parameters),
+                None,
+                Vec::new(),
+            )
+        };
+        let noise = |sample: usize| self.noise(epoch, sample, positions);
+        let batch = Batch {
+            pixels: &pixels,
+            labels: &labels,
+            columns,
+        };
+        let attack = &self.settings.attack;
+        let found = prepared(&method, &moment, attack, batch, &pass, &noise, &mut random);
+        let loss = loss(&method, &moment, &labels, &pass, clean.as_ref(), &found);
+        let derivatives = loss.total.derivatives();
+        let gradients = pass
+            .parameters
+            .iter()
+            .map(|matrix| match derivatives.by(matrix) {
+                Some(gradient) => gradient.values(),
+                None => vec![0.0; matrix.rows() * matrix.columns()],
+            });
+        Descent {
+            loss,
+            statistics,
+            gradients: gradients.collect(),
+        }
+    }
+
+    /// Normal noise for each of the images: one sample of an epoch.
+    fn noise(&self, epoch: usize, sample: usize, positions: &[usize]) -> Vec<f32> {
+        let key = NoiseKey::new(self.settings.seed);
+        let samples = match self.settings.method {
+            Method::SmoothAdv { samples, .. } => samples,
+            _ => 1,
+        };
+        let number = (epoch * samples + sample) as u32;
+        let columns = self.examples.columns();
+        let mut noise = vec![0.0; positions.len() * columns];
+        for (&at, noise) in positions.iter().zip(noise.chunks_mut(columns)) {
+            key.fill(Stream::Train, at as u32, number, noise);
+        }
+        noise
+    }
+}

@@ -1,0 +1,8 @@
+//! Networks to and from ONNX, and whole trainings.
+
+mod networks;
+mod training;
+
+fn main() -> std::process::ExitCode {
+    recert_testing::main()
+}

@@ -1,0 +1,323 @@
+//! Whole trainings on small data.
+
+use std::ops::ControlFlow;
+
+use recert_graph::testing::noise;
+use recert_testing::test;
+use recert_train::{
+    Architecture, Attack, Augmentation, ErrorKind, Examples, Initialization, Method, Network,
+    Normalization, Progress, Schedule, Settings, Training, with_threads,
+};
+
+const IMAGE: [usize; 3] = [1, 6, 6];
+
+/// Images of which the half with the label is bright.
+fn examples(count: usize) -> Examples {
+    let mut pixels = Vec::new();
+    let labels: Vec<usize> = (0..count).map(|i| i % 3).collect();
+    for (i, &label) in labels.iter().enumerate() {
+        let dots = noise(i as u32, 36);
+        pixels.extend(dots.iter().enumerate().map(|(at, dot)| {
+            let bright = at / 12 == label;
+            (if bright { 0.75 } else { 0.25 }) + 0.15 * dot
+        }));
+    }
+    Examples::new(IMAGE, pixels, labels, 3).unwrap()
+}
+
+fn network(name: &str, initialization: Initialization) -> Network {
+    let layers = name.parse::<Architecture>().unwrap().layers(IMAGE, 3);
+    let normalization = Normalization {
+        mean: vec![0.5],
+        std: vec![0.5],
+    };
+    Network::new(IMAGE, layers.unwrap(), normalization, initialization, 11).unwrap()
+}
+
+fn settings(method: Method) -> Settings {
+    Settings {
+        eps: 0.05,
+        validation_eps: 0.05,
+        batch: 16,
+        attack: Attack {
+            steps: 3,
+            ..Attack::default()
+        },
+        schedule: Schedule {
+            epochs: 8,
+            ramp_end: 4,
+            learning_rate: 0.01,
+            milestones: vec![6],
+            ..Schedule::default()
+        },
+        validation: 12,
+        seed: 5,
+        ..Settings::new(method)
+    }
+}
+
+fn on(_: &Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn finished(training: &mut Training<'_>) {
+    while !training.is_done() {
+        training.epoch(on).unwrap().unwrap();
+    }
+}
+
+const METHODS: [Method; 10] = [
+    Method::Standard,
+    Method::Gaussian { sigma: 0.1 },
+    Method::Pgd,
+    Method::SmoothAdv {
+        sigma: 0.1,
+        samples: 2,
+    },
+    Method::Ibp,
+    Method::CrownIbp,
+    Method::Sabr { tau: 0.5 },
+    Method::MtlIbp { alpha: 0.5 },
+    Method::CcIbp { alpha: 0.5 },
+    Method::ExpIbp { alpha: 0.5 },
+];
+
+test!(every_method_learns_what_it_trains_for);
+fn every_method_learns_what_it_trains_for() {
+    let examples = examples(120);
+    for method in METHODS {
+        let settings = settings(method);
+        let mut training = Training::new(
+            network("fc-16", Initialization::Interval),
+            &examples,
+            settings,
+        )
+        .unwrap();
+        let [trained, kept] = training.split();
+        assert_eq!((trained.len(), kept.len()), (108, 12));
+        finished(&mut training);
+        let losses: Vec<f64> = training.epochs().iter().map(|epoch| epoch.loss).collect();
+        assert!(
+            losses.iter().all(|loss| loss.is_finite()),
+            "{method}: {losses:?}"
+        );
+        let scores = training.best().scores.unwrap();
+        assert_eq!(scores.clean, 1.0, "{method}: {losses:?}");
+        if method.bounds() {
+            assert!(scores.certified.unwrap() >= 0.75, "{method}: {scores:?}");
+            assert!(
+                scores.certified <= scores.adversarial,
+                "{method}: {scores:?}"
+            );
+        }
+        let last = training.epochs().last().unwrap();
+        assert_eq!(last.certified.is_some(), method.bounds());
+    }
+}
+
+test!(a_resumed_training_ends_in_the_same_bits);
+fn a_resumed_training_ends_in_the_same_bits() {
+    let examples = examples(60);
+    for (name, method) in [
+        ("cnn7-bn", Method::MtlIbp { alpha: 0.5 }),
+        ("fc-8", Method::Gaussian { sigma: 0.2 }),
+    ] {
+        let settings = Settings {
+            average_from: Some(2),
+            l1: 1e-4,
+            augmentation: Augmentation {
+                flip: true,
+                shift: 1,
+            },
+            schedule: Schedule {
+                epochs: 4,
+                ramp_end: 2,
+                learning_rate: 0.01,
+                milestones: vec![3],
+                ..Schedule::default()
+            },
+            ..settings(method)
+        };
+        let begun = || network(name, Initialization::He);
+        let mut whole = Training::new(begun(), &examples, settings.clone()).unwrap();
+        finished(&mut whole);
+        let mut parts = Training::new(begun(), &examples, settings.clone()).unwrap();
+        for _ in 0..3 {
+            parts.epoch(on).unwrap().unwrap();
+            // Stopped in the middle of the next epoch.
+            let checkpoint = parts.checkpoint().unwrap();
+            let stopped = parts.epoch(|_| ControlFlow::Break(())).unwrap();
+            assert!(stopped.is_none());
+            let error = parts.epoch(on).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Checkpoint);
+            assert!(parts.checkpoint().is_err());
+            let settings = settings.clone();
+            parts = Training::resumed(begun(), &examples, settings, &checkpoint).unwrap();
+        }
+        finished(&mut parts);
+        assert_eq!(parts.network(), whole.network(), "{name}");
+        assert_eq!(parts.best(), whole.best(), "{name}");
+        assert_eq!(parts.epochs().len(), 4);
+    }
+}
+
+test!(no_bit_depends_on_the_number_of_threads);
+fn no_bit_depends_on_the_number_of_threads() {
+    let examples = examples(60);
+    let trained = |threads| {
+        with_threads(threads, || {
+            let settings = Settings {
+                schedule: Schedule {
+                    epochs: 1,
+                    ramp_end: 0,
+                    ..Schedule::default()
+                },
+                ..settings(Method::CrownIbp)
+            };
+            let begun = network("cnn5", Initialization::Interval);
+            let mut training = Training::new(begun, &examples, settings).unwrap();
+            finished(&mut training);
+            training.network().clone()
+        })
+        .unwrap()
+    };
+    assert_eq!(trained(1), trained(3));
+}
+
+test!(checkpoints_of_other_trainings_and_damaged_ones_are_refused);
+fn checkpoints_of_other_trainings_and_damaged_ones_are_refused() {
+    let examples = examples(60);
+    let begun = || network("fc-8", Initialization::He);
+    let settings = settings(Method::Ibp);
+    let mut training = Training::new(begun(), &examples, settings.clone()).unwrap();
+    training.epoch(on).unwrap();
+    let checkpoint = training.checkpoint().unwrap();
+    let refused = |settings: Settings, network: Network, bytes: &[u8]| {
+        let resumed = Training::resumed(network, &examples, settings, bytes);
+        let error = resumed.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Checkpoint);
+        error.to_string()
+    };
+    for at in [0, 20, 60, 200, checkpoint.len() - 1] {
+        let mut bytes = checkpoint.clone();
+        bytes[at] ^= 1;
+        refused(settings.clone(), begun(), &bytes);
+        refused(settings.clone(), begun(), &checkpoint[..at]);
+    }
+    let other = Settings {
+        eps: 0.06,
+        ..settings.clone()
+    };
+    assert!(refused(other, begun(), &checkpoint).contains("other settings"));
+    let wider = network("fc-9", Initialization::He);
+    assert!(refused(settings.clone(), wider, &checkpoint).contains("layers"));
+    // The number of epochs may change.
+    let longer = Settings {
+        schedule: Schedule {
+            epochs: 9,
+            ..settings.schedule.clone()
+        },
+        ..settings
+    };
+    Training::resumed(begun(), &examples, longer, &checkpoint).unwrap();
+}
+
+test!(a_training_that_diverges_is_an_error);
+fn a_training_that_diverges_is_an_error() {
+    let examples = examples(60);
+    let settings = Settings {
+        clip: f64::INFINITY,
+        schedule: Schedule {
+            epochs: 50,
+            ramp_end: 0,
+            learning_rate: 1e30,
+            ..Schedule::default()
+        },
+        ..settings(Method::Standard)
+    };
+    let begun = network("fc-8-8", Initialization::He);
+    let mut training = Training::new(begun, &examples, settings).unwrap();
+    let error = loop {
+        match training.epoch(on) {
+            Ok(_) => assert!(!training.is_done(), "it did not diverge"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Diverged);
+    assert!(error.to_string().contains("epoch "), "{error}");
+}
+
+test!(averaged_weights_are_what_is_kept);
+fn averaged_weights_are_what_is_kept() {
+    let examples = examples(60);
+    let settings = Settings {
+        average_from: Some(1),
+        validation: 0,
+        schedule: Schedule {
+            epochs: 3,
+            ramp_end: 0,
+            ..Schedule::default()
+        },
+        ..settings(Method::Pgd)
+    };
+    let begun = network("fc-8", Initialization::He);
+    let mut training = Training::new(begun, &examples, settings).unwrap();
+    let mut seen = Vec::new();
+    while !training.is_done() {
+        training.epoch(on).unwrap();
+        seen.push(training.network().clone());
+    }
+    assert_eq!(training.best().epoch, 2);
+    let kept = &training.best().network;
+    for (position, kept) in kept.parameters().iter().enumerate() {
+        for (element, kept) in kept.iter().enumerate() {
+            let [a, b] = [1, 2].map(|epoch: usize| seen[epoch].parameters()[position][element]);
+            assert!((kept - (a + b) / 2.0).abs() < 1e-6);
+        }
+    }
+}
+
+test!(settings_and_data_that_do_not_fit_are_refused);
+fn settings_and_data_that_do_not_fit_are_refused() {
+    let examples = examples(60);
+    let begun = || network("fc-8", Initialization::He);
+    let field = |settings: Settings| {
+        let made = Training::new(begun(), &examples, settings);
+        let error = made.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Setting);
+        error.field().unwrap()
+    };
+    let base = || settings(Method::Ibp);
+    assert_eq!(field(Settings { eps: 0.0, ..base() }), "eps");
+    assert_eq!(
+        field(Settings {
+            eps: f64::NAN,
+            ..base()
+        }),
+        "eps"
+    );
+    assert_eq!(field(Settings { batch: 0, ..base() }), "batch");
+    assert_eq!(
+        field(Settings {
+            validation: 60,
+            ..base()
+        }),
+        "validation"
+    );
+    assert_eq!(
+        field(Settings {
+            clip: 0.0,
+            ..base()
+        }),
+        "clip"
+    );
+    assert_eq!(field(settings(Method::Sabr { tau: 0.0 })), "tau");
+    assert_eq!(field(settings(Method::MtlIbp { alpha: 1.5 })), "alpha");
+    assert_eq!(field(settings(Method::Gaussian { sigma: 0.0 })), "sigma");
+    let mut ramp = base();
+    ramp.schedule.ramp_start = 5;
+    assert_eq!(field(ramp), "ramp-end");
+    let four = Examples::new(IMAGE, vec![0.5; 36], vec![3], 4).unwrap();
+    let made = Training::new(begun(), &four, settings(Method::Standard));
+    assert_eq!(made.unwrap_err().kind(), ErrorKind::Data);
+}
