@@ -4,6 +4,8 @@ mod explain;
 mod others;
 mod runs;
 mod shared;
+#[cfg(feature = "train")]
+mod train;
 mod verify;
 
 use std::ffi::OsString;
@@ -18,6 +20,8 @@ pub(crate) use runs::{Certify, Predict, Recertify};
 pub(crate) use shared::{
     DataArgs, FIRST_RUNS, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs,
 };
+#[cfg(feature = "train")]
+pub(crate) use train::Train;
 pub(crate) use verify::Verify;
 
 /// Ends `recert --help`; `exit.rs` has the codes.
@@ -90,6 +94,9 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Explain proofs by bounds: which hidden neurons each rests on, with pictures
     Explain(Explain),
+    /// Train a network through the bounds that verify it
+    #[cfg(feature = "train")]
+    Train(Box<Train>),
     /// Make a half-precision, int8 or pruned version of a network
     Approximate(Approximate),
     /// Report on ledgers: tables, JSON, an HTML page

@@ -27,6 +27,7 @@
 //! | `explain`, `explain/` | what such proofs rest on |
 //! | `whole` | whole numbers as people write them |
 //! | `approximate`, `report` | make approximate networks; report on ledgers |
+//! | `train`, `train/` | train networks (with the feature `train`) |
 //! | `upkeep` | copy a ledger, remove runs from it |
 
 mod approximate;
@@ -48,6 +49,8 @@ mod remark;
 mod report;
 mod scratch;
 mod session;
+#[cfg(feature = "train")]
+mod train;
 mod upkeep;
 mod verify;
 mod whole;
@@ -73,6 +76,11 @@ pub use remark::Remark;
 pub use report::{Reported, report, report_on};
 pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
 pub use session::Job;
+#[cfg(feature = "train")]
+pub use train::{
+    TRAINING, TrainConfig, TrainEvent, TrainEvents, TrainJob, Trained, train, train_checkpoint,
+    train_presets,
+};
 pub use upkeep::{forget, snapshot};
 pub use verify::{
     Epsilon, Norm, Reverification, VerifyConfig, VerifyJob, VerifyMethod, VnnlibFile,

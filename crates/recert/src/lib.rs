@@ -65,6 +65,7 @@
 //! - [`samples`]: how many samples a radius, or an error, takes.
 //! - [`report`]: metrics, tables, HTML; [`reporting`] fills it from ledgers.
 //! - [`bounds`]: certificates without noise, by bound propagation; [`job::verify`] runs them.
+//! - `train`, with the feature of that name: networks trained through the same bounds.
 //! - [`check`]: independent re-verification of a ledger.
 //!
 //! Everything in [`job`] fails with one [`Error`] of a [kind](ErrorKind), which
@@ -83,6 +84,8 @@ pub use recert_noise as noise;
 pub use recert_num as num;
 pub use recert_report as report;
 pub use recert_smooth as smooth;
+#[cfg(feature = "train")]
+pub use recert_train as train;
 
 mod calibration;
 mod error;

@@ -11,6 +11,8 @@ mod plan;
 mod recertify;
 mod report;
 mod samples;
+#[cfg(feature = "train")]
+mod train;
 mod upkeep;
 mod verify;
 
@@ -24,6 +26,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Recertify(args) => recertify::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Explain(args) => explain::run(args),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(args),
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),

@@ -1,0 +1,189 @@
+//! `recert train`, run as its users run it. A program of its own, as it is built with the feature
+//! `train` alone.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use recert::graph::Model;
+use recert::job::{TRAINING, train_checkpoint};
+
+fn demo(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/demo");
+    path.join(name).display().to_string()
+}
+
+fn recert(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_recert"));
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+fn run(words: &[&str]) -> Output {
+    recert(words).output().expect("the binary starts")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A file of settings of a small training, in `folder`.
+fn settings(folder: &Path) -> PathBuf {
+    let file = folder.join("settings.toml");
+    let text = format!(
+        "data = 'npz:{}'\nlimit = 160\nvalidation = 32\narchitecture = 'cnn3'\nmean = [0.5]\n\
+         std = [0.25]\nmethod = 'mtl-ibp'\nalpha = 0.5\neps = 0.004\nepochs = 4\nramp-end = 2\n\
+         batch = 32\nattack-steps = 2\nseed = 3\n",
+        demo("shapes-calibration.npz")
+    );
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn a_killed_training_resumes_to_the_same_bits_and_verify_takes_the_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = settings(folder.path());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let file = file.display().to_string();
+    let [whole, page, killed] = [path("net.onnx"), path("net.md"), path("other/net.onnx")];
+    std::fs::create_dir(folder.path().join("other")).unwrap();
+    let test = format!("npz:{}", demo("shapes-test.npz"));
+
+    let words = [
+        "train", &file, "--out", &whole, "--page", &page, "--test", &test,
+    ];
+    let left_alone = run(&words);
+    assert!(left_alone.status.success(), "{}", stderr(&left_alone));
+    let said = String::from_utf8_lossy(&left_alone.stdout).into_owned();
+    assert!(
+        said.contains("validation: clean") && said.contains("test: clean"),
+        "{said}"
+    );
+    assert!(!train_checkpoint(Path::new(&whole)).exists());
+
+    // Killed once the first epoch is done, with another number of threads.
+    let words = [
+        "train",
+        &file,
+        "--out",
+        &killed,
+        "--test",
+        &test,
+        "--threads",
+        "1",
+    ];
+    let mut child = recert(&words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("epoch 0:")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(lines);
+    assert!(!Path::new(&killed).exists() && train_checkpoint(Path::new(&killed)).exists());
+    let resumed = run(&words);
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert!(
+        stderr(&resumed).contains("of 4 epochs were done before"),
+        "{}",
+        stderr(&resumed)
+    );
+    assert_eq!(
+        std::fs::read(&whole).unwrap(),
+        std::fs::read(&killed).unwrap()
+    );
+
+    let model = Model::read(&whole).unwrap();
+    let record = model.metadata(TRAINING).expect("the record");
+    assert!(
+        record.contains("\"mtl-ibp\"") && record.contains("recert-training/1"),
+        "{record}"
+    );
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(
+        page.contains(&model.sha256_hex()) && page.contains("| 3 | 0.0040 |"),
+        "{page}"
+    );
+
+    let ledger = path("verified.recert");
+    let verified = run(&[
+        "verify", "--model", &whole, "--data", &test, "--eps", "0.0001", "--limit", "5",
+        "--ledger", &ledger,
+    ]);
+    assert!(verified.status.success(), "{}", stderr(&verified));
+
+    // Its weights may be trained further.
+    let further = path("further.onnx");
+    let words = [
+        "train",
+        &file,
+        "--architecture",
+        "cnn3",
+        "--model",
+        &whole,
+        "--out",
+        &further,
+    ];
+    assert_eq!(run(&words).status.code(), Some(2));
+    let text = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace("architecture = 'cnn3'\n", "");
+    std::fs::write(&file, text).unwrap();
+    let words = [
+        "train", &file, "--model", &whole, "--epochs", "1", "--mean", "0", "--std", "1", "--out",
+        &further,
+    ];
+    let tuned = run(&words);
+    assert!(tuned.status.success(), "{}", stderr(&tuned));
+}
+
+#[test]
+fn what_is_wrong_is_named_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = settings(folder.path());
+    let out = folder.path().join("net.onnx");
+    let (file, out_text) = (file.display().to_string(), out.display().to_string());
+    let refused = |words: &[&str], code: i32, named: &str| {
+        let all = [&["train", "--out", &out_text], words].concat();
+        let output = run(&all);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{words:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(named),
+            "{words:?}: {}",
+            stderr(&output)
+        );
+        assert!(!out.exists() && !train_checkpoint(&out).exists());
+    };
+    refused(&[&file, "--eps", "-1"], 2, "eps");
+    refused(&[&file, "--eps", "NaN"], 2, "eps");
+    refused(&[&file, "--method", "magic"], 2, "crown-ibp");
+    refused(&[&file, "--method", "sabr"], 2, "tau");
+    refused(&[&file, "--architecture", "cnn4"], 2, "cnn7-bn");
+    refused(&[&file, "--preset", "mnist"], 2, "mnist-0.3-sabr");
+    refused(&[&file, "--validation", "160"], 2, "validation");
+    refused(&[&file, "--mean", "1,2"], 2, "mean");
+    refused(&[&file, "--data", "npz:nowhere.npz"], 3, "nowhere.npz");
+    refused(&[&file, "--test", "npz:nowhere.npz"], 3, "nowhere.npz");
+    refused(&[&file, "--threads", "0"], 2, "--threads");
+    refused(&["--method", "ibp", "--eps", "0.1"], 2, "--data");
+    refused(&["nothing.toml"], 3, "nothing.toml");
+    let wrong = folder.path().join("wrong.toml");
+    std::fs::write(&wrong, "eps = 0.1\nepoch = 3\n").unwrap();
+    refused(&[&wrong.display().to_string()], 2, "line 2");
+    std::fs::write(train_checkpoint(&out), "something else").unwrap();
+    let output = run(&["train", "--out", &out_text, &file]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("net.onnx.checkpoint"),
+        "{}",
+        stderr(&output)
+    );
+}

@@ -1,0 +1,424 @@
+//! Training networks through the bounds that verify them, from data and a configuration to an
+//! ONNX file.
+
+mod config;
+mod page;
+mod presets;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use recert_graph::{Model, write_whole};
+use recert_train::{
+    Best, Epoch, Examples, Measures, Method, Network, Normalization, Progress, Scores, Settings,
+    Training, evaluated, with_threads,
+};
+
+use super::{Data, DataConfig, DataOptions};
+use crate::{Error, ErrorKind, Field, Result, output};
+
+pub use config::TrainConfig;
+pub use presets::train_presets;
+
+/// The key of the file's metadata that holds the training's record, as JSON.
+pub const TRAINING: &str = "recert.training";
+
+/// What happens in a training.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum TrainEvent<'a> {
+    /// The training begins, or goes on from a checkpoint.
+    Started {
+        /// The method, with its parameters.
+        method: &'a Method,
+        /// Images that are trained on, and kept for validation.
+        images: [usize; 2],
+        /// Weights of the network.
+        weights: usize,
+        /// Epochs in all.
+        epochs: usize,
+        /// Epochs that a checkpoint has.
+        done: usize,
+    },
+    /// Something that a person should know.
+    Warning(&'a str),
+    /// A step is done.
+    Step {
+        /// What it reports.
+        progress: &'a Progress,
+        /// The time left, by the steps so far.
+        left: Duration,
+    },
+    /// An epoch is done, and its checkpoint is written.
+    Epoch(&'a Epoch),
+}
+
+/// Watches a training, and may stop it. Any `FnMut(TrainEvent<'_>)` is one that never does.
+pub trait TrainEvents {
+    /// Something happened.
+    fn event(&mut self, event: TrainEvent<'_>);
+
+    /// Whether to stop; the same training again goes on from the last epoch's end. It is asked
+    /// after every step.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut(TrainEvent<'_>)> TrainEvents for F {
+    fn event(&mut self, event: TrainEvent<'_>) {
+        self(event);
+    }
+}
+
+/// A training that is checked and may be run.
+#[derive(Debug)]
+pub struct TrainJob {
+    config: TrainConfig,
+    settings: Settings,
+    examples: Examples,
+    test: Option<Examples>,
+    network: Network,
+    out: PathBuf,
+    threads: usize,
+}
+
+/// A network that was trained and written.
+#[derive(Debug)]
+pub struct Trained {
+    /// The file.
+    pub file: PathBuf,
+    /// What it holds.
+    pub model: Model,
+    /// The epochs.
+    pub epochs: Vec<Epoch>,
+    /// The network, and by what it was chosen.
+    pub best: Best,
+    /// Its scores on the test images, where there were any: nothing was chosen by them.
+    pub test: Option<Scores>,
+    /// The radius of the scores, in units of pixels in [0, 1].
+    pub eps: f64,
+    /// What was trained and how it went, as a page in Markdown.
+    pub page: String,
+}
+
+/// The file that a training into `out` writes its checkpoints to.
+pub fn train_checkpoint(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".checkpoint");
+    out.with_file_name(name)
+}
+
+/// A training by `config` into the file `out`, on `threads` threads, which no result depends on.
+///
+/// While it runs, [`train_checkpoint`] holds what is done, and the same training again goes on
+/// from there, to the same bits; it is removed when `out` is written.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`] for a setting that is missing, out of range or does not fit;
+/// [`ErrorKind::Input`] for a network or data that cannot be read or trained on.
+///
+/// ```
+/// use recert::job::{TrainConfig, TrainEvent, train};
+///
+/// # let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let out = folder.path().join("trained.onnx");
+/// let config = TrainConfig::from_toml(&format!(
+///     "method = 'ibp'\neps = 0.01\narchitecture = 'fc-20'\nepochs = 2\nramp-end = 1\n\
+///      batch = 50\ndata = 'npz:{demo}/shapes-test.npz'\nlimit = 100"
+/// ))?;
+/// let job = train(config, &out, 1)?;
+/// let trained = job.run(&mut |event: TrainEvent<'_>| {
+///     if let TrainEvent::Epoch(epoch) = event {
+///         println!("{}: loss {:.3}", epoch.number, epoch.loss);
+///     }
+/// })?;
+/// assert_eq!(trained.expect("nothing stopped it").epochs.len(), 2);
+/// # Ok::<(), recert::Error>(())
+/// ```
+pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob> {
+    let config = config.complete()?;
+    let settings = config.settings()?;
+    let Some(data) = config.data.clone() else {
+        let message = "name the images to train on";
+        return Err(Error::parameter(Field::Data, message));
+    };
+    if out.exists() && !out.is_file() {
+        return Err(Error::output(out.display(), "it is no file").about(Field::Out));
+    }
+    let data_path = output::data_path(&data);
+    let mut inputs = Vec::new();
+    inputs.extend(
+        config
+            .model
+            .as_deref()
+            .map(|model| (model, "the network it begins with")),
+    );
+    inputs.extend(data_path.as_deref().map(|data| (data, "the data")));
+    output::check_place(out, &inputs).map_err(|error| error.about(Field::Out))?;
+    let set = open(&data, true)?;
+    let shape = set.shape();
+    let image = [shape.channels, shape.height, shape.width];
+    let normalization = config.normalization(shape.channels);
+    let begun = match (&config.model, config.architecture()?) {
+        (Some(_), Some(_)) => {
+            let message = "give either a network to begin with or an architecture";
+            return Err(Error::parameter(Field::Model, message));
+        }
+        (Some(file), None) => Begun::Network(Box::new(Network::from_model(
+            &Model::read(file)?,
+            image,
+            normalization,
+        )?)),
+        (None, Some(architecture)) => Begun::Architecture(architecture, normalization),
+        (None, None) => {
+            let message = "architecture: name one, or a network to begin with";
+            return Err(Error::new(ErrorKind::Parameter, message));
+        }
+    };
+    let limit = config.limit.unwrap_or(usize::MAX);
+    let labels = labels(&set, limit)?;
+    let classes = match &begun {
+        Begun::Network(network) => network.classes(),
+        Begun::Architecture(..) => classes(&set, &labels),
+    };
+    let examples = examples(&set, labels, classes)?;
+    let network = match begun {
+        Begun::Network(network) => *network,
+        Begun::Architecture(architecture, normalization) => Network::new(
+            image,
+            architecture.layers(image, classes)?,
+            normalization,
+            config.initialization(&settings.method)?,
+            settings.seed,
+        )?,
+    };
+    let test = config.test.as_deref().map(|test| {
+        let set = open(test, false)?;
+        let labels = self::labels(&set, usize::MAX)?;
+        self::examples(&set, labels, classes)
+    });
+    let test = test.transpose()?;
+    // What a run would refuse only when it starts.
+    Training::new(network.clone(), &examples, settings.clone())?;
+    if let Some(test) = &test
+        && test.image() != examples.image()
+    {
+        let message = "test: its images are of another size than those of the training data";
+        return Err(Error::new(ErrorKind::Parameter, message));
+    }
+    if threads == 0 {
+        return Err(Error::parameter(Field::Threads, "at least one is needed"));
+    }
+    Ok(TrainJob {
+        config,
+        settings,
+        examples,
+        test,
+        network,
+        out: out.to_owned(),
+        threads,
+    })
+}
+
+/// What a training begins with.
+enum Begun {
+    Network(Box<Network>),
+    Architecture(recert_train::Architecture, Normalization),
+}
+
+fn open(data: &str, train: bool) -> Result<Data> {
+    Data::open(&DataConfig {
+        data: data.to_owned(),
+        options: DataOptions {
+            train,
+            ..DataOptions::default()
+        },
+    })
+}
+
+/// The labels of the first images.
+fn labels(set: &Data, limit: usize) -> Result<Vec<usize>> {
+    if limit == 0 {
+        return Err(Error::parameter(
+            Field::Limit,
+            "the limit must be at least 1",
+        ));
+    }
+    let count = set.len().min(limit) as u32;
+    let label = |idx| {
+        set.label(idx).map(|label| label as usize).ok_or_else(|| {
+            let message = format!("image {idx} has no label to train with");
+            Error::new(ErrorKind::Input, message)
+        })
+    };
+    (0..count).map(label).collect()
+}
+
+/// How many classes there are: as many as have names, else up to the largest label.
+fn classes(set: &Data, labels: &[usize]) -> usize {
+    let named = set
+        .files()
+        .and_then(|files| Some(files.class_names()?.len()));
+    let largest = labels.iter().max().map_or(0, |&label| label + 1);
+    named.unwrap_or(0).max(largest).max(2)
+}
+
+fn examples(set: &Data, labels: Vec<usize>, classes: usize) -> Result<Examples> {
+    let shape = set.shape();
+    let mut pixels = Vec::with_capacity(labels.len() * shape.len());
+    for idx in 0..labels.len() {
+        pixels.extend(set.image(idx as u32)?.pixels);
+    }
+    let image = [shape.channels, shape.height, shape.width];
+    Ok(Examples::new(image, pixels, labels, classes)?)
+}
+
+impl TrainJob {
+    /// Trains, and writes the network; `None` where it was stopped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Ledger`] where the checkpoint is of another training;
+    /// [`ErrorKind::Output`] where a file cannot be written; [`ErrorKind::Other`] where the
+    /// loss or a gradient is not finite.
+    pub fn run(self, events: &mut (impl TrainEvents + Send)) -> Result<Option<Trained>> {
+        with_threads(self.threads, || self.trained(events))?
+    }
+
+    fn trained(&self, events: &mut impl TrainEvents) -> Result<Option<Trained>> {
+        let checkpoint = train_checkpoint(&self.out);
+        let (network, settings) = (self.network.clone(), self.settings.clone());
+        let mut training = match std::fs::read(&checkpoint) {
+            Ok(bytes) => Training::resumed(network, &self.examples, settings, &bytes)
+                .map_err(|error| self.at_checkpoint(&checkpoint, error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Training::new(network, &self.examples, settings)?
+            }
+            Err(error) => {
+                let message = format!("{}: cannot be read: {error}", checkpoint.display());
+                return Err(Error::new(ErrorKind::Input, message));
+            }
+        };
+        self.announce(&training, events);
+        let begun = Instant::now();
+        let epochs = self.settings.schedule.epochs;
+        let before = training.epochs().len();
+        while !training.is_done() {
+            let epoch = training.epoch(|progress| {
+                let Progress {
+                    epoch, step, steps, ..
+                } = *progress;
+                let share = (epoch - before) as f64 + step as f64 / steps as f64;
+                let ahead = (epochs - before) as f64 - share;
+                let left = begun.elapsed().mul_f64((ahead / share).max(0.0));
+                events.event(TrainEvent::Step { progress, left });
+                match events.stop() {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })?;
+            let Some(epoch) = epoch else {
+                return Ok(None);
+            };
+            let bytes = training.checkpoint()?;
+            write_whole(&checkpoint, &bytes)
+                .map_err(|error| Error::output(checkpoint.display(), error))?;
+            events.event(TrainEvent::Epoch(&epoch));
+        }
+        self.finished(&training, &checkpoint).map(Some)
+    }
+
+    fn at_checkpoint(&self, checkpoint: &Path, error: recert_train::Error) -> Error {
+        if error.kind() != recert_train::ErrorKind::Checkpoint {
+            return error.into();
+        }
+        let message = format!(
+            "{}: {error}; remove it to begin anew, or write to another file than {}",
+            checkpoint.display(),
+            self.out.display()
+        );
+        Error::new(ErrorKind::Ledger, message)
+    }
+
+    fn announce(&self, training: &Training<'_>, events: &mut impl TrainEvents) {
+        let [trained, kept] = training.split();
+        events.event(TrainEvent::Started {
+            method: &self.settings.method,
+            images: [trained.len(), kept.len()],
+            weights: self.network.size(),
+            epochs: self.settings.schedule.epochs,
+            done: training.epochs().len(),
+        });
+        let missing = self.examples.missing();
+        if !missing.is_empty() {
+            let text = format!(
+                "no training image is of the classes {missing:?}: the network will not learn them"
+            );
+            events.event(TrainEvent::Warning(&text));
+        }
+        if self.settings.schedule.ramp_end > self.settings.schedule.epochs
+            && self.settings.method.has_eps()
+        {
+            let text =
+                "the last epoch comes before the end of the ramp: eps never has its full value";
+            events.event(TrainEvent::Warning(text));
+        }
+    }
+
+    /// Scores the network to keep, writes it, and removes the checkpoint.
+    fn finished(&self, training: &Training<'_>, checkpoint: &Path) -> Result<Trained> {
+        let best = training.best().clone();
+        let method = &self.settings.method;
+        let measures = Measures {
+            eps: self.settings.validation_eps,
+            sigma: match *method {
+                Method::Gaussian { sigma } | Method::SmoothAdv { sigma, .. } => Some(sigma),
+                _ => None,
+            },
+            attack: (*method == Method::Pgd || method.bounds()).then_some(self.settings.attack),
+            bounds: method.bounds(),
+            seed: self.settings.seed,
+        };
+        let test = self.test.as_ref().map(|test| {
+            let all: Vec<usize> = (0..test.len()).collect();
+            evaluated(&best.network, test, &all, &measures)
+        });
+        let test = test.transpose()?;
+        let name = self.out.file_name().unwrap_or_default().to_string_lossy();
+        let record = page::record(&self.config, training, test);
+        let model = best.network.to_model(&name, &[(TRAINING, &record)])?;
+        let written = model.write(&self.out);
+        written.map_err(|why| Error::output("the network", Error::from(why)))?;
+        // What is left of the training is in the file; that the checkpoint stays harms nothing.
+        std::fs::remove_file(checkpoint).ok();
+        let page = page::page(&self.config, training, test, &model);
+        Ok(Trained {
+            file: self.out.clone(),
+            epochs: training.epochs().to_vec(),
+            page,
+            best,
+            test,
+            eps: self.settings.validation_eps,
+            model,
+        })
+    }
+}
+
+impl From<recert_train::Error> for Error {
+    fn from(error: recert_train::Error) -> Self {
+        use recert_train::ErrorKind as K;
+        let kind = match error.kind() {
+            K::Setting => ErrorKind::Parameter,
+            K::Network | K::Data => ErrorKind::Input,
+            K::Checkpoint => ErrorKind::Ledger,
+            _ => ErrorKind::Other,
+        };
+        let message = match error.field() {
+            Some(field) => format!("{field}: {error}"),
+            None => error.to_string(),
+        };
+        Self::new(kind, message)
+    }
+}

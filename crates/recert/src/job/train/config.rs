@@ -1,0 +1,300 @@
+//! What to train and how, as plain values: a file's, a preset's and flags', one over the other.
+
+use std::path::{Path, PathBuf};
+
+use recert_train::{
+    Architecture, Attack, Augmentation, Initialization, Method, Normalization, Schedule, Settings,
+};
+use serde::{Deserialize, Serialize};
+
+use super::presets;
+use crate::{Error, ErrorKind, Field, Result};
+
+macro_rules! config {
+    ($($(#[$about:meta])* $field:ident: $type:ty,)*) => {
+        /// What to train and how; what is `None` has its default. As TOML, names have dashes for
+        /// underscores.
+        ///
+        /// ```
+        /// use recert::job::TrainConfig;
+        ///
+        /// let file = TrainConfig::from_toml("preset = 'mnist-0.1-ibp'\nepochs = 3\nramp-end = 2")?;
+        /// let flags = TrainConfig { epochs: Some(2), ..TrainConfig::default() };
+        /// let both = file.under(flags);
+        /// assert_eq!((both.epochs, both.ramp_end), (Some(2), Some(2)));
+        /// # Ok::<(), recert::Error>(())
+        /// ```
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct TrainConfig {
+            $(
+                $(#[$about])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$type>,
+            )*
+        }
+
+        impl TrainConfig {
+            /// These values, but where another configuration has one.
+            #[must_use]
+            pub fn under(self, over: Self) -> Self {
+                Self { $($field: over.$field.or(self.$field),)* }
+            }
+        }
+    };
+}
+
+config! {
+    /// The name of published settings to begin with; see [`train_presets`](super::train_presets).
+    preset: String,
+    /// The images to train on: a path, or `FORMAT:PATH`; the training set where there are two.
+    data: String,
+    /// The images to report accuracy on at the end, which nothing is chosen by; the test set where
+    /// there are two.
+    test: String,
+    /// The architecture, by its name.
+    architecture: String,
+    /// An ONNX file whose layers and weights to begin with, in place of an architecture.
+    model: PathBuf,
+    /// What is subtracted from each channel, in units of pixels in [0, 1].
+    mean: Vec<f32>,
+    /// What each channel is divided by.
+    std: Vec<f32>,
+    /// How weights begin: `he`, or `interval` (Shi et al.).
+    initialization: String,
+    /// The method, by its name.
+    method: String,
+    /// The radius to train for, in units of pixels in [0, 1].
+    eps: f64,
+    /// The radius to validate and report at.
+    validation_eps: f64,
+    /// The standard deviation of noise, in units of pixels in [0, 1].
+    sigma: f64,
+    /// Samples of noise an image (smoothadv).
+    samples: usize,
+    /// The share of eps that is bounded (sabr).
+    tau: f64,
+    /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp).
+    alpha: f64,
+    /// Steps of an attack.
+    attack_steps: usize,
+    /// The length of such a step, in units of the radius that is searched.
+    attack_step: f64,
+    /// Searches of an attack.
+    attack_restarts: usize,
+    /// The radius that is searched, in units of eps.
+    attack_radius: f64,
+    /// The number of epochs.
+    epochs: usize,
+    /// The epoch at which eps begins to grow.
+    ramp_start: usize,
+    /// The epoch from which on eps has its full value.
+    ramp_end: usize,
+    /// Adam's learning rate.
+    learning_rate: f64,
+    /// The epochs at which the learning rate falls.
+    milestones: Vec<usize>,
+    /// What it is multiplied by there.
+    decay: f64,
+    /// The weights of the loss on clean images, at the ramp's start and from its end on.
+    clean_weight: [f64; 2],
+    /// Images a step.
+    batch: usize,
+    /// The norm that gradients are cut to.
+    clip: f64,
+    /// The weight of the sum of the weights' magnitudes.
+    l1: f64,
+    /// The weight of Shi et al.'s regularisers.
+    regularizer: f64,
+    /// The epoch from which on weights are averaged.
+    average_from: usize,
+    /// Whether images are mirrored at random.
+    flip: bool,
+    /// By how many pixels images are moved at random.
+    shift: usize,
+    /// Images kept from training to choose the best epoch by.
+    validation: usize,
+    /// The most images to train on, from the first.
+    limit: usize,
+    /// The seed.
+    seed: u64,
+}
+
+/// A setting that is wrong, by its name in files.
+pub(super) fn refused(name: &str, why: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Parameter, format!("{name}: {why}"))
+}
+
+/// A choice among names.
+fn chosen<T: Clone>(name: &str, given: &str, choices: &[(&str, T)]) -> Result<T> {
+    let found = choices.iter().find(|(choice, _)| *choice == given);
+    found.map(|(_, value)| value.clone()).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+        refused(name, format!("'{given}' is none of {}", names.join(", ")))
+    })
+}
+
+impl TrainConfig {
+    /// The configuration of a TOML text.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Parameter`] for what is no TOML, or names no setting.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| {
+                1 + text[..span.start.min(text.len())].matches('\n').count()
+            });
+            let message = format!("line {line}: {}", error.message().replace('\n', " "));
+            Error::new(ErrorKind::Parameter, message)
+        })
+    }
+
+    /// The configuration of a TOML file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`] where it cannot be read; as [`TrainConfig::from_toml`].
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let message = format!("{}: cannot be read: {error}", path.display());
+            Error::new(ErrorKind::Input, message)
+        })?;
+        Self::from_toml(&text).map_err(|error| refused(&path.display().to_string(), error))
+    }
+
+    /// With what the preset says under it.
+    pub(super) fn complete(self) -> Result<Self> {
+        let Some(name) = &self.preset else {
+            return Ok(self);
+        };
+        let preset = presets::preset(name).ok_or_else(|| {
+            let names: Vec<&str> = presets::train_presets().map(|(name, _)| name).collect();
+            refused(
+                "preset",
+                format!("'{name}' is none of {}", names.join(", ")),
+            )
+        })?;
+        Ok(preset.under(self))
+    }
+
+    /// The method.
+    fn method(&self) -> Result<Method> {
+        let needed = |name: &str, value: Option<f64>| {
+            let method = self.method.as_deref().unwrap_or_default();
+            value.ok_or_else(|| refused(name, format!("{method} needs it")))
+        };
+        let name = self.method.as_deref();
+        let name = name.ok_or_else(|| {
+            let message = "name a method of training, or a preset";
+            Error::parameter(Field::Method, message)
+        })?;
+        let sigma = || needed("sigma", self.sigma);
+        let alpha = || needed("alpha", self.alpha);
+        Ok(match name {
+            "standard" => Method::Standard,
+            "gaussian" => Method::Gaussian { sigma: sigma()? },
+            "pgd" => Method::Pgd,
+            "smoothadv" => Method::SmoothAdv {
+                sigma: sigma()?,
+                samples: self.samples.unwrap_or(1),
+            },
+            "ibp" => Method::Ibp,
+            "crown-ibp" => Method::CrownIbp,
+            "sabr" => Method::Sabr {
+                tau: needed("tau", self.tau)?,
+            },
+            "mtl-ibp" => Method::MtlIbp { alpha: alpha()? },
+            "cc-ibp" => Method::CcIbp { alpha: alpha()? },
+            "exp-ibp" => Method::ExpIbp { alpha: alpha()? },
+            other => {
+                let message = format!(
+                    "'{other}' is none of standard, gaussian, pgd, smoothadv, ibp, crown-ibp, \
+                     sabr, mtl-ibp, cc-ibp, exp-ibp"
+                );
+                return Err(Error::parameter(Field::Method, message));
+            }
+        })
+    }
+
+    /// The settings of the training.
+    pub(super) fn settings(&self) -> Result<Settings> {
+        let method = self.method()?;
+        let base = Settings::new(method);
+        let Schedule {
+            epochs,
+            ramp_start,
+            ramp_end,
+            learning_rate,
+            milestones,
+            decay,
+            clean,
+        } = base.schedule.clone();
+        let eps = self.eps.unwrap_or(base.eps);
+        let settings = Settings {
+            eps,
+            validation_eps: self.validation_eps.unwrap_or(eps),
+            attack: Attack {
+                steps: self.attack_steps.unwrap_or(base.attack.steps),
+                step: self.attack_step.unwrap_or(base.attack.step),
+                restarts: self.attack_restarts.unwrap_or(base.attack.restarts),
+                radius: self.attack_radius.unwrap_or(base.attack.radius),
+            },
+            schedule: Schedule {
+                epochs: self.epochs.unwrap_or(epochs),
+                ramp_start: self.ramp_start.unwrap_or(ramp_start),
+                ramp_end: self.ramp_end.unwrap_or(ramp_end),
+                learning_rate: self.learning_rate.unwrap_or(learning_rate),
+                milestones: self.milestones.clone().unwrap_or(milestones),
+                decay: self.decay.unwrap_or(decay),
+                clean: self.clean_weight.unwrap_or(clean),
+            },
+            batch: self.batch.unwrap_or(base.batch),
+            clip: self.clip.unwrap_or(base.clip),
+            l1: self.l1.unwrap_or(base.l1),
+            regularizer: self.regularizer.unwrap_or(base.regularizer),
+            average_from: self.average_from.or(base.average_from),
+            augmentation: Augmentation {
+                flip: self.flip.unwrap_or(base.augmentation.flip),
+                shift: self.shift.unwrap_or(base.augmentation.shift),
+            },
+            validation: self.validation.unwrap_or(base.validation),
+            seed: self.seed.unwrap_or(base.seed),
+            ..base
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The architecture, where one is named.
+    pub(super) fn architecture(&self) -> Result<Option<Architecture>> {
+        let named = self.architecture.as_deref();
+        Ok(named.map(str::parse).transpose()?)
+    }
+
+    /// How weights begin: as Shi et al. for methods that bound.
+    pub(super) fn initialization(&self, method: &Method) -> Result<Initialization> {
+        let choices = [
+            ("he", Initialization::He),
+            ("interval", Initialization::Interval),
+        ];
+        match &self.initialization {
+            Some(given) => chosen("initialization", given, &choices),
+            None if method.bounds() => Ok(Initialization::Interval),
+            None => Ok(Initialization::He),
+        }
+    }
+
+    /// The normalization: one number for all channels, or one of each.
+    pub(super) fn normalization(&self, channels: usize) -> Normalization {
+        let spread = |given: &Option<Vec<f32>>, default: f32| match given.as_deref() {
+            None => vec![default; channels],
+            Some(&[one]) => vec![one; channels],
+            Some(all) => all.to_vec(),
+        };
+        Normalization {
+            mean: spread(&self.mean, 0.0),
+            std: spread(&self.std, 1.0),
+        }
+    }
+}

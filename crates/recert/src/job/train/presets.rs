@@ -1,0 +1,147 @@
+//! Published settings, by name.
+
+use super::config::TrainConfig;
+
+/// What the presets for MNIST have in common: CTBench (Mao et al., 2025).
+const MNIST: &str = "
+    architecture = 'cnn7-bn'
+    mean = [0.1307]
+    std = [0.3081]
+    batch = 256
+    epochs = 70
+    ramp-end = 20
+    milestones = [50, 60]
+";
+
+/// And those for CIFAR-10.
+const CIFAR: &str = "
+    architecture = 'cnn7-bn'
+    mean = [0.4914, 0.4822, 0.4465]
+    std = [0.2023, 0.1994, 0.2010]
+    batch = 128
+    flip = true
+    shift = 2
+    ramp-start = 1
+";
+
+/// The lengths of schedules for CIFAR-10, at 2/255 and at 8/255.
+const SMALL: &str = "epochs = 160\nramp-end = 81\nmilestones = [120, 140]\n";
+const LARGE: &str = "epochs = 240\nramp-end = 121\nmilestones = [200, 220]\n";
+
+/// The settings, the parts they consist of, and what is their own.
+const PRESETS: [(&str, &[&str], &str); 16] = [
+    ("mnist-0.1-ibp", &[MNIST], "method = 'ibp'\neps = 0.1"),
+    (
+        "mnist-0.1-crown-ibp",
+        &[MNIST],
+        "method = 'crown-ibp'\neps = 0.1",
+    ),
+    (
+        "mnist-0.1-sabr",
+        &[MNIST],
+        "method = 'sabr'\neps = 0.1\ntau = 0.4",
+    ),
+    (
+        "mnist-0.1-mtl-ibp",
+        &[MNIST],
+        "method = 'mtl-ibp'\neps = 0.2\nvalidation-eps = 0.1\nalpha = 0.02\nl1 = 1e-5\n\
+         attack-steps = 10\nattack-restarts = 3\naverage-from = 65",
+    ),
+    ("mnist-0.3-ibp", &[MNIST], "method = 'ibp'\neps = 0.3"),
+    (
+        "mnist-0.3-crown-ibp",
+        &[MNIST],
+        "method = 'crown-ibp'\neps = 0.3",
+    ),
+    (
+        "mnist-0.3-sabr",
+        &[MNIST],
+        "method = 'sabr'\neps = 0.3\ntau = 0.9",
+    ),
+    (
+        "mnist-0.3-mtl-ibp",
+        &[MNIST],
+        "method = 'mtl-ibp'\neps = 0.3\nalpha = 0.5",
+    ),
+    (
+        "cifar10-2-ibp",
+        &[CIFAR, SMALL],
+        "method = 'ibp'\neps = 0.00784313725490196",
+    ),
+    (
+        "cifar10-2-crown-ibp",
+        &[CIFAR, SMALL],
+        "method = 'crown-ibp'\neps = 0.00784313725490196",
+    ),
+    (
+        "cifar10-2-sabr",
+        &[CIFAR, SMALL],
+        "method = 'sabr'\neps = 0.00784313725490196\ntau = 0.1",
+    ),
+    (
+        "cifar10-2-mtl-ibp",
+        &[CIFAR, SMALL],
+        "method = 'mtl-ibp'\neps = 0.00784313725490196\nalpha = 0.01\nattack-radius = 2\n\
+         l1 = 3e-6\naverage-from = 150",
+    ),
+    (
+        "cifar10-8-ibp",
+        &[CIFAR, LARGE],
+        "method = 'ibp'\neps = 0.03137254901960784",
+    ),
+    (
+        "cifar10-8-crown-ibp",
+        &[CIFAR, LARGE],
+        "method = 'crown-ibp'\neps = 0.03137254901960784",
+    ),
+    (
+        "cifar10-8-sabr",
+        &[CIFAR, LARGE],
+        "method = 'sabr'\neps = 0.03137254901960784\ntau = 0.9",
+    ),
+    (
+        "cifar10-8-mtl-ibp",
+        &[CIFAR, LARGE],
+        "method = 'mtl-ibp'\neps = 0.03137254901960784\nalpha = 0.6",
+    ),
+];
+
+/// The names of presets, each with the settings that are its own.
+///
+/// ```
+/// let names: Vec<_> = recert::job::train_presets().map(|(name, _)| name).collect();
+/// assert!(names.contains(&"mnist-0.1-mtl-ibp"));
+/// ```
+pub fn train_presets() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PRESETS.iter().map(|(name, _, own)| (*name, *own))
+}
+
+/// The settings of a preset.
+pub(super) fn preset(name: &str) -> Option<TrainConfig> {
+    let (_, shared, own) = PRESETS.iter().find(|(known, ..)| *known == name)?;
+    let parts = shared.iter().chain([own]);
+    let read = |text: &&str| TrainConfig::from_toml(text).expect("presets are TOML");
+    Some(
+        parts
+            .map(read)
+            .fold(TrainConfig::default(), TrainConfig::under),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_sound_settings() {
+        for (name, _) in train_presets() {
+            let config = preset(name).unwrap();
+            config.settings().unwrap();
+            assert!(config.architecture().unwrap().is_some(), "{name}");
+        }
+        let mtl = preset("mnist-0.1-mtl-ibp").unwrap().settings().unwrap();
+        assert_eq!((mtl.eps, mtl.validation_eps), (0.2, 0.1));
+        let sabr = preset("cifar10-2-sabr").unwrap().settings().unwrap();
+        assert_eq!((sabr.eps, sabr.schedule.epochs), (2.0 / 255.0, 160));
+    }
+}
