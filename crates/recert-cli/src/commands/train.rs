@@ -65,22 +65,23 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", (share * 1e4).floor() / 100.0)
 }
 
-fn scores(name: &str, scores: Scores, eps: f64) -> String {
-    let mut line = format!("{name}: clean {}", percent(scores.clean));
-    let parts = [
-        ("under noise", scores.noisy),
-        ("adversarial", scores.adversarial),
-        ("bounded", scores.certified),
-    ];
-    for (name, share) in parts {
-        if let Some(share) = share {
-            line += &format!(", {name} {}", percent(share));
-        }
-    }
-    if scores.adversarial.is_some() || scores.certified.is_some() {
-        line += &format!(" at {eps}");
-    }
-    line + "\n"
+/// Shares by their names, those that there are, with commas between them.
+fn shares(parts: &[(&str, Option<f64>)]) -> String {
+    let known = parts
+        .iter()
+        .filter_map(|(name, share)| Some((name, (*share)?)));
+    let known = known.map(|(name, share)| format!("{name} {}", percent(share)));
+    known.collect::<Vec<_>>().join(", ")
+}
+
+/// What was reached on some images.
+fn scores(found: Scores) -> String {
+    shares(&[
+        ("clean", Some(found.clean)),
+        ("under noise", found.noisy),
+        ("adversarial", found.adversarial),
+        ("bounded", found.certified),
+    ])
 }
 
 /// What is printed at the end.
@@ -92,9 +93,18 @@ fn summary(trained: &Trained) -> String {
     );
     let rows = [("validation", trained.best.scores), ("test", trained.test)];
     for (name, found) in rows {
-        if let Some(found) = found {
-            text += &scores(name, found, trained.eps);
-        }
+        let Some(found) = found else { continue };
+        let near = found.adversarial.is_some() || found.certified.is_some();
+        let radius = near.then(|| format!(" at {}", trained.eps));
+        let lines = [
+            &text,
+            name,
+            ": ",
+            &scores(found),
+            &radius.unwrap_or_default(),
+            "\n",
+        ];
+        text = lines.concat();
     }
     text
 }
@@ -115,21 +125,15 @@ impl Progress {
 
     /// A line about an epoch.
     fn epoch(&self, epoch: &Epoch) {
-        let mut line = format!("epoch {}: loss {:.4}", epoch.number, epoch.loss);
-        let mut share = |name: &str, share: Option<f64>| {
-            if let Some(share) = share {
-                line += &format!(", {name} {}", percent(share));
-            }
-        };
-        share("points", epoch.points);
-        share("bounded", epoch.certified);
-        if let Some(found) = epoch.validation {
-            share("validation clean", Some(found.clean));
-            share("under noise", found.noisy);
-            share("adversarial", found.adversarial);
-            share("bounded", found.certified);
-        }
-        line += &format!(", eps {:.4}, {:.1} s", epoch.eps, epoch.seconds);
+        let mut parts = vec![format!("loss {:.4}", epoch.loss)];
+        let trained = [("points", epoch.points), ("bounded", epoch.certified)];
+        parts.extend(Some(shares(&trained)).filter(|text| !text.is_empty()));
+        let validation = epoch
+            .validation
+            .map(|found| format!("validation {}", scores(found)));
+        parts.extend(validation);
+        parts.push(format!("eps {:.4}, {:.1} s", epoch.eps, epoch.seconds));
+        let line = format!("epoch {}: {}", epoch.number, parts.join(", "));
         self.bar.suspend(|| terminal::remark(&line));
     }
 }
@@ -147,11 +151,13 @@ impl TrainEvents for Progress {
                 epochs,
                 done,
             } => {
-                let mut line =
-                    format!("{method}: {trained} images, {kept} for validation, {weights} weights");
-                if done > 0 {
-                    line += &format!("; {done} of {epochs} epochs were done before");
-                }
+                let before = match done {
+                    0 => String::new(),
+                    _ => format!("; {done} of {epochs} epochs were done before"),
+                };
+                let line = format!(
+                    "{method}: {trained} images, {kept} for validation, {weights} weights{before}"
+                );
                 terminal::remark(&line);
                 if std::io::stderr().is_terminal() {
                     let style = "{bar:32} {percent:>3}%  {msg}";
@@ -162,7 +168,7 @@ impl TrainEvents for Progress {
                         .with_style(style);
                 }
             }
-            TrainEvent::Warning(text) => terminal::remark(&text),
+            TrainEvent::Warning(text) => terminal::remark(text),
             TrainEvent::Step { progress, left } => {
                 let done = progress.epoch as f64 + progress.step as f64 / progress.steps as f64;
                 self.bar.set_position((1000.0 * done) as u64);

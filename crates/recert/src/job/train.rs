@@ -314,9 +314,10 @@ impl TrainJob {
                 let ahead = (epochs - before) as f64 - share;
                 let left = begun.elapsed().mul_f64((ahead / share).max(0.0));
                 events.event(TrainEvent::Step { progress, left });
-                match events.stop() {
-                    true => ControlFlow::Break(()),
-                    false => ControlFlow::Continue(()),
+                if events.stop() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
                 }
             })?;
             let Some(epoch) = epoch else {
