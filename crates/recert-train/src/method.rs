@@ -197,7 +197,9 @@ pub(crate) fn prepared(
             let losses = |points: &Matrix| {
                 let logits = pass.logits(&points.repeated(samples).add(&noise));
                 let chosen = logits.log_softmax().exp().mul(&hot).sum_rows();
-                chosen.reshaped(samples).sum_rows().log().scale(-1.0)
+                // The sum keeps the logarithm finite where all samples miss the label by far.
+                let chosen = chosen.reshaped(samples).sum_rows().shift(1e-30);
+                chosen.log().scale(-1.0)
             };
             let found = attacked(pixels, columns, ball, attack, generator, losses);
             Prepared {

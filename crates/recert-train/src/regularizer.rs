@@ -58,3 +58,39 @@ fn balances(neurons: &Interval) -> Option<[Matrix; 2]> {
     }
     ratios.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interval(centre: &[f64], radius: &[f64]) -> Interval {
+        let [centre, radius] = [centre, radius].map(|x| Matrix::double(2, x));
+        Interval { centre, radius }
+    }
+
+    fn value(neurons: Vec<Interval>) -> f64 {
+        let penultimate = interval(&[0.0; 2], &[0.0; 2]);
+        term(&Intervals {
+            input: interval(&[0.5, 0.5], &[0.1, 0.3]),
+            neurons,
+            penultimate,
+        })
+        .doubles()[0]
+    }
+
+    #[test]
+    fn the_term_is_its_definition() {
+        // Radii grow from .2 on average to .5: .5 - .4 is short. Active are 3 and 1, whose sum is
+        // 4, inactive is -1: 1/4 is short by 1/4. The mean is 1, the squares of the distances are 4
+        // and 0, and 4 for the inactive one: a ratio of 1 is not short. The one at 1 is unstable.
+        let centre = [3.0, 1.0, -1.0, 1.0];
+        let first = interval(&centre, &[0.2, 0.1, 0.1, 1.6]);
+        assert!((value(vec![first.clone()]) - (0.1 + 0.25) / 0.5).abs() < 1e-9);
+        // Without an inactive neuron there is no balance, and without growth no tightness: the
+        // mean over both layers is half of that.
+        let second = interval(&[2.0, 1.0, 1.0, 1.0], &[0.2; 4]);
+        assert_eq!(value(vec![second.clone()]), 0.0);
+        let both = value(vec![first, second]);
+        assert!((both - (0.1 + 0.25) / 1.0).abs() < 1e-9, "{both}");
+    }
+}

@@ -189,8 +189,9 @@ impl<'d> Training<'d> {
         [&self.chosen[0], &self.chosen[1]]
     }
 
-    /// What the method is compared by in validation.
-    fn measures(&self) -> Measures {
+    /// What the method is compared by in validation: noise where it adds noise, attacks and bounds
+    /// where it is for boxes.
+    pub fn measures(&self) -> Measures {
         let settings = &self.settings;
         let sigma = match settings.method {
             Method::Gaussian { sigma } | Method::SmoothAdv { sigma, .. } => Some(sigma),

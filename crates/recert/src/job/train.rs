@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use recert_graph::{Model, write_whole};
 use recert_train::{
-    Best, Epoch, Examples, Measures, Method, Network, Normalization, Progress, Scores, Settings,
-    Training, evaluated, with_threads,
+    Best, Epoch, Examples, Method, Network, Normalization, Progress, Scores, Settings, Training,
+    evaluated, with_threads,
 };
 
 use super::{Data, DataConfig, DataOptions};
@@ -371,17 +371,7 @@ impl TrainJob {
     /// Scores the network to keep, writes it, and removes the checkpoint.
     fn finished(&self, training: &Training<'_>, checkpoint: &Path) -> Result<Trained> {
         let best = training.best().clone();
-        let method = &self.settings.method;
-        let measures = Measures {
-            eps: self.settings.validation_eps,
-            sigma: match *method {
-                Method::Gaussian { sigma } | Method::SmoothAdv { sigma, .. } => Some(sigma),
-                _ => None,
-            },
-            attack: (*method == Method::Pgd || method.bounds()).then_some(self.settings.attack),
-            bounds: method.bounds(),
-            seed: self.settings.seed,
-        };
+        let measures = training.measures();
         let test = self.test.as_ref().map(|test| {
             let all: Vec<usize> = (0..test.len()).collect();
             evaluated(&best.network, test, &all, &measures)
