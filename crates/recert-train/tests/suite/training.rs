@@ -272,7 +272,7 @@ fn averaged_weights_are_what_is_kept() {
     for (position, kept) in kept.parameters().iter().enumerate() {
         for (element, kept) in kept.iter().enumerate() {
             let [a, b] = [1, 2].map(|epoch: usize| seen[epoch].parameters()[position][element]);
-            assert!((kept - (a + b) / 2.0).abs() < 1e-6);
+            assert!((kept - f32::midpoint(a, b)).abs() < 1e-6);
         }
     }
 }
