@@ -163,8 +163,9 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`crate::ErrorKind::Unsupported`] where a `Gemm` multiplies its weights by `alpha` or
-    /// `beta`, and where the network is a family already.
+    /// [`crate::ErrorKind::Unsupported`] where weights are not the file's but computed from these, by
+    /// `alpha` or `beta` of a `Gemm` or by nodes of constants alone, and where the network is a family
+    /// already.
     pub fn within(&self, within: Within) -> Result<Self> {
         self.with_layers(|linear| {
             let radius = radius(&linear, within);
@@ -194,10 +195,11 @@ impl Network {
     }
 
     fn with_layers(&self, change: impl Fn(Linear) -> Linear) -> Result<Self> {
-        if let Some(node) = &self.scaled {
+        if let Some(node) = &self.derived {
             return Err(Error::unsupported(format!(
-                "node `{node}` (Gemm) multiplies its weights by alpha or beta, so that they are not \
-                 the file's: fold these into the weights first"
+                "node `{node}` has weights that are not the file's, but computed from these (by alpha \
+                 or beta of a Gemm, or by nodes of constants alone): write a file that holds the \
+                 weights themselves"
             )));
         }
         let mut network = self.clone();

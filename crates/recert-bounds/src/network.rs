@@ -18,7 +18,8 @@ use crate::step::{Affine, Id, Kind, Linear, Part, Step};
 /// weights.
 ///
 /// It is read from a [`Graph`] with a batch of one. Weights of any float type are widened to
-/// f64 without loss; conversions between float types inside the file are taken as no change.
+/// f64 without loss; conversions between float types inside the file are taken as no change. What
+/// nodes compute of constants alone are weights as the graph has them, computed in the nodes' type.
 /// Where a constant is not exact in f64 (a quotient, a square root), its error is known and
 /// charged. `Dropout` does nothing.
 ///
@@ -48,8 +49,9 @@ pub struct Network {
     pub(crate) numbers: Vec<Option<usize>>,
     /// The step that makes each value.
     pub(crate) producers: Vec<Option<usize>>,
-    /// The first `Gemm` whose weights here are the file's times a number, where there is one.
-    pub(crate) scaled: Option<String>,
+    /// The first node whose weights here are not the file's, but computed from these, where there is
+    /// one: by `alpha` or `beta` of a `Gemm`, or by nodes of constants.
+    pub(crate) derived: Option<String>,
 }
 
 /// A non-linear step of a network.
@@ -111,7 +113,7 @@ impl Network {
             activations: Vec::new(),
             numbers: Vec::new(),
             producers: Vec::new(),
-            scaled: None,
+            derived: None,
         };
         network.index();
         network

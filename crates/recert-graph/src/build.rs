@@ -277,6 +277,7 @@ impl<'a> Building<'a> {
             element,
             shape,
             constant: None,
+            computed: false,
             uses: self.uses.get(name).copied().unwrap_or(0),
         });
         self.names.insert(name.to_owned(), id);
@@ -374,9 +375,11 @@ impl<'a> Building<'a> {
         }
         let names = proto.output.iter().map(String::as_str);
         if let Some(tensors) = self.folded(name, &op, &inputs, &outputs)? {
+            let computed = self.computes(&op, &inputs);
             for (output, tensor) in names.zip(tensors) {
                 if !output.is_empty() {
-                    self.constant(output, tensor);
+                    let id = self.constant(output, tensor);
+                    self.values[id.0].computed = computed;
                 }
             }
             return Ok(());
@@ -398,6 +401,30 @@ impl<'a> Building<'a> {
             outputs: made,
         });
         Ok(())
+    }
+
+    /// Whether an operator makes other numbers of constants than are stored, or is given such.
+    fn computes(&self, op: &Op, inputs: &[Option<ValueId>]) -> bool {
+        let mut values = inputs.iter().flatten().map(|id| &self.values[id.0]);
+        let first = values.clone().next().map(|value| value.element);
+        let keeps = match op {
+            Op::Cast(to) => first.is_some_and(|from| from == *to || from.widens_to(*to)),
+            Op::Identity
+            | Op::Reshape
+            | Op::Transpose { .. }
+            | Op::Slice(_)
+            | Op::Pad { .. }
+            | Op::Concat { .. }
+            | Op::Split { .. }
+            | Op::Gather { .. }
+            | Op::GatherElements { .. }
+            | Op::Expand
+            | Op::Tile { .. }
+            | Op::ShapeOf(_)
+            | Op::Fill(_) => true,
+            _ => false,
+        };
+        !keeps || values.any(|value| value.computed)
     }
 
     /// What a node makes, if that is known: its inputs are constants, or a

@@ -69,6 +69,15 @@ impl ElementType {
         )
     }
 
+    /// Whether this type and another are of floating-point numbers, and the other holds all of this.
+    pub fn widens_to(self, other: Self) -> bool {
+        match self {
+            Self::Float16 | Self::BFloat16 => matches!(other, Self::Float32 | Self::Float64),
+            Self::Float32 => other == Self::Float64,
+            _ => false,
+        }
+    }
+
     /// The number of this type that is nearest to `value`, of two the even one; beyond the
     /// type's range infinite, as ONNX converts. Types that hold every float32, and types
     /// that are no floats, change nothing.

@@ -281,6 +281,7 @@ impl Graph {
             element: ElementType::Float32,
             shape: Shape::of(&shape),
             constant: Some(Arc::new(Tensor::filled(shape, Data::Float32(values)))),
+            computed: true,
             uses: 1,
         });
         ValueId(self.values.len() - 1)

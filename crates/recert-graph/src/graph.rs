@@ -31,6 +31,9 @@ pub struct Value {
     pub shape: Shape,
     /// Its elements, where they are known before the network runs.
     pub constant: Option<Arc<Tensor>>,
+    /// Whether these are computed by the file's nodes of constants that it stores, in the nodes' type
+    /// and rounded there. What moves or repeats elements, or widens them, computes nothing.
+    pub computed: bool,
     /// How often the file takes it, as a node's input or as an output of the
     /// network, before anything was folded. What is fused looks at this, so
     /// that it does not depend on how much can be folded.

@@ -344,3 +344,26 @@ fn overflow_proves_nothing() {
     let found = recompute(&network, &region, 0, None, MOST_TERMS).unwrap();
     assert_eq!(found.margin, f64::NEG_INFINITY);
 }
+
+/// Positions of the largest elements are another function than these.
+#[test]
+fn indices_of_a_pooling_are_not_its_elements() {
+    let mut net = Net::new(13).input("x", &[1, 1, 2, 2]);
+    net = net.node_with(
+        "MaxPool",
+        &["x"],
+        "first",
+        vec![ints("kernel_shape", &[2, 2])],
+    );
+    let node = net.graph().node.last_mut().unwrap();
+    node.output.push("indices".to_owned());
+    let to_float = AttributeProto {
+        name: Some("to".to_owned()),
+        r#type: Some(AttributeType::Int as i32),
+        i: Some(1),
+        ..Default::default()
+    };
+    let net = net.node_with("Cast", &["indices"], "y", vec![to_float]);
+    let error = Network::new(&graph(&net.output("y", &[]))).unwrap_err();
+    assert!(error.to_string().contains("its first output"), "{error}");
+}

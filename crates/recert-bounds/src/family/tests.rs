@@ -215,7 +215,38 @@ fn a_family_of_families_is_refused() {
     let error = family.within(Within::Bf16).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let mut scaled = network.clone();
-    scaled.scaled = Some("fc".to_owned());
+    scaled.derived = Some("fc".to_owned());
     let error = scaled.within(Within::Bf16).unwrap_err().to_string();
     assert!(error.contains("node `fc`"), "{error}");
+}
+
+/// Rounding each of several numbers that are multiplied moves the product by more than half a unit.
+#[test]
+fn weights_that_a_file_computes_are_no_weights_of_it() {
+    let net = |scale: &str| {
+        Net::new(13)
+            .input("x", &[1, 4])
+            .noise("w", &[4, 3])
+            .noise("s", &[1, 3])
+            .noise("b", &[3])
+            .node("Mul", &["w", "s"], "scaled")
+            .node("Transpose", &["w"], "t")
+            .node("Transpose", &["t"], "moved")
+            .node("Neg", &["b"], "negative")
+            .node("MatMul", &["x", scale], "y")
+    };
+    let family = |net: Net| {
+        let graph = Builder::new(&net.output("z", &[1, 3]).model())
+            .build()
+            .unwrap();
+        let network = Network::new(&graph).unwrap();
+        network
+            .within(Within::Bf16)
+            .map_err(|error| error.to_string())
+    };
+    assert!(family(net("moved").node("Add", &["y", "b"], "z")).is_ok());
+    for (weights, bias) in [("scaled", "b"), ("moved", "negative")] {
+        let error = family(net(weights).node("Add", &["y", bias], "z")).unwrap_err();
+        assert!(error.contains("nodes of constants"), "{error}");
+    }
 }

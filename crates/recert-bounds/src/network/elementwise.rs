@@ -94,6 +94,8 @@ impl Lowering<'_> {
 
     /// Constants are shifts; other values are summed. The second term is multiplied by `second`.
     fn sum(&mut self, node: &Node, shape: &[usize], second: f64) -> Result<Id> {
+        let positions: Vec<usize> = (0..node.inputs.len()).collect();
+        self.note_computed(node, &positions);
         let layout = self.made(node)?;
         let mut inputs = Vec::new();
         let mut factors = Vec::new();

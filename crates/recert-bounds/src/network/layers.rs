@@ -11,6 +11,10 @@ use crate::step::{Affine, Conv, Dense, Depthwise, Id, Kind, Linear, Window};
 
 impl Lowering<'_> {
     pub(super) fn layer(&mut self, node: &Node) -> Result<Id> {
+        // Parameters of normalizations are no weights.
+        if !matches!(node.op, Op::BatchNormalization { .. }) {
+            self.note_computed(node, &[1, 2]);
+        }
         match &node.op {
             Op::Gemm {
                 alpha,
@@ -26,7 +30,7 @@ impl Lowering<'_> {
                     return Err(Error::unsupported("weights that are no matrix"));
                 };
                 if *alpha != 1.0 || *beta != 1.0 {
-                    self.scaled.get_or_insert_with(|| node.name.clone());
+                    self.derived.get_or_insert_with(|| node.name.clone());
                 }
                 // Products of two float32 are exact in f64.
                 let alpha = f64::from(*alpha);
@@ -59,6 +63,17 @@ impl Lowering<'_> {
             }
             Op::Conv { window, group } => self.conv(node, window, *group),
             _ => self.batch_normalization(node),
+        }
+    }
+
+    /// Notes a node that takes, at one of these positions, a constant which the file does not hold but
+    /// computes.
+    pub(super) fn note_computed(&mut self, node: &Node, positions: &[usize]) {
+        let mut inputs = positions
+            .iter()
+            .filter_map(|&position| node.input(position));
+        if inputs.any(|id| self.graph.value(id).computed) {
+            self.derived.get_or_insert_with(|| node.name.clone());
         }
     }
 

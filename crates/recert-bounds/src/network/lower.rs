@@ -28,7 +28,7 @@ pub(super) fn lowered(graph: &Graph, drop_softmax: bool) -> Result<Network> {
         layouts: Vec::new(),
         steps: Vec::new(),
         name: String::new(),
-        scaled: None,
+        derived: None,
     };
     let shape = graph.value(input).shape.at(1);
     let layout = checked_layout(&shape).map_err(|error| error.at("the input"))?;
@@ -61,7 +61,7 @@ pub(super) fn lowered(graph: &Graph, drop_softmax: bool) -> Result<Network> {
     "output".clone_into(&mut lowering.name);
     let made = lowering.in_file_order(made);
     let mut network = Network::assembled(shape, lowering.layouts, lowering.steps, made);
-    network.scaled = lowering.scaled;
+    network.derived = lowering.derived;
     Ok(network)
 }
 
@@ -84,8 +84,8 @@ pub(super) struct Lowering<'g> {
     pub(super) steps: Vec<Step>,
     /// The node that is lowered.
     pub(super) name: String,
-    /// The first `Gemm` whose weights are not the file's, but multiplied by a number.
-    pub(super) scaled: Option<String>,
+    /// The first node whose weights are not the file's, but computed from these.
+    pub(super) derived: Option<String>,
 }
 
 impl Lowering<'_> {
@@ -203,6 +203,14 @@ impl Lowering<'_> {
     }
 
     fn node(&mut self, node: &Node) -> Result<()> {
+        // What is lowered is the first output: the mask of a dropout and the indices of a pooling are
+        // other functions.
+        let is_split = matches!(node.op, Op::Split { .. });
+        if !is_split && !matches!(node.outputs.first(), Some(Some(_))) {
+            return Err(Error::unsupported(
+                "its first output is not used, but another",
+            ));
+        }
         let made = match &node.op {
             Op::Identity | Op::DropoutMask => self.input(node, 0)?,
             Op::Cast(element) if element.is_float() => self.input(node, 0)?,

@@ -3,8 +3,10 @@
 use recert_bounds::{
     ActivationSlopes, ErrorKind, Network, Options, Property, Region, Slopes, crown, interval, lower,
 };
+use recert_graph::proto::onnx::AttributeProto;
+use recert_graph::proto::onnx::attribute_proto::AttributeType;
 use recert_graph::stored::from_i64;
-use recert_graph::testing::Net;
+use recert_graph::testing::{Net, ints};
 use recert_testing::test;
 
 use crate::bits::{ball, residual};
@@ -40,6 +42,31 @@ fn operators_without_a_relaxation_are_named() {
         ),
     ] {
         assert_eq!(refused(op, inputs), want);
+    }
+}
+
+test!(outputs_other_than_the_first_are_other_functions);
+fn outputs_other_than_the_first_are_other_functions() {
+    for (op, attributes, second) in [
+        ("MaxPool", vec![ints("kernel_shape", &[2, 2])], "indices"),
+        ("Dropout", vec![], "mask"),
+    ] {
+        let mut net = Net::new(13).input("x", &[1, 1, 2, 2]);
+        net = net.node_with(op, &["x"], "first", attributes);
+        let node = net.graph().node.last_mut().unwrap();
+        node.output.push(second.to_owned());
+        let to_float = AttributeProto {
+            name: Some("to".to_owned()),
+            r#type: Some(AttributeType::Int as i32),
+            i: Some(1),
+            ..AttributeProto::default()
+        };
+        let net = net
+            .node_with("Cast", &[second], "y", vec![to_float])
+            .output("y", &[]);
+        let error = Network::new(&graph(&net)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("its first output"), "{error}");
     }
 }
 

@@ -190,6 +190,11 @@ impl Lowering<'_> {
 
     /// What a node makes; `None` where its outputs are known already.
     fn node(&mut self, node: &Node) -> Result<Option<usize>> {
+        // Masks and indices, which come after, are other functions.
+        let is_split = matches!(node.op, Op::Split { .. });
+        if !is_split && !matches!(node.outputs.first(), Some(Some(_))) {
+            return no("its first output is not used, but another");
+        }
         Ok(Some(match &node.op {
             Op::Identity | Op::DropoutMask | Op::Reshape => self.input(node, 0)?,
             Op::Cast(element) if element.is_float() => self.input(node, 0)?,
