@@ -147,10 +147,10 @@ impl Lines {
 fn slack(function: &Nonlinearity, pair: Pair, [l, u]: [f64; 2], count: usize) -> f64 {
     let size = l.abs().max(u.abs());
     let mut steepest = pair.lower.slope.abs().max(pair.upper.slope.abs());
-    if let Some([_, most]) = function.free_slopes()
+    if let Some([least, most]) = function.free_slopes()
         && !function.is_stable(l, u)
     {
-        steepest = steepest.max(most);
+        steepest = steepest.max(least.abs()).max(most.abs());
     }
     let exact = |line: Line| line.slope == 0.0 || line.slope == 1.0;
     let products = if exact(pair.lower) && exact(pair.upper) && function.is_stable(l, u) {
@@ -173,6 +173,20 @@ fn slack(function: &Nonlinearity, pair: Pair, [l, u]: [f64; 2], count: usize) ->
 pub(crate) mod tests {
     use super::*;
     use recert_num::directed::{add_down, add_up, mul_down, mul_up};
+
+    #[test]
+    fn every_slope_that_may_be_chosen_is_charged() {
+        let function = Nonlinearity::Piecewise(Piecewise::leaky(-1000.0));
+        let (l, u) = (-1.0, 1e4);
+        let lines = Lines::new(&function, &[l], &[u]);
+        let [least, most] = function.free_slopes().unwrap();
+        for slope in [least, most] {
+            // What a product with a slope rounds, times the largest argument.
+            assert!(lines.slack[0] >= U * slope.abs() * u, "{slope}");
+        }
+        // Neither line is as steep.
+        assert!(lines.lower_slope[0].abs().max(lines.upper_slope[0].abs()) < least.abs() / 4.0);
+    }
 
     /// Checks that lines enclose a function, given bounds of its values, at points of an interval.
     pub(crate) fn check(

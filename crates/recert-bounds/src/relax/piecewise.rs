@@ -152,10 +152,13 @@ impl Piecewise {
             return best;
         }
         let points = self.points(l, u);
+        let [least, most] = self.slope_range();
         let mut slopes = Vec::new();
         for (i, a) in points.iter().enumerate() {
             for b in &points[i + 1..] {
-                slopes.push((b[1] - a[1]) / (b[0] - a[0]));
+                // On an interval as short as what rounds, a quotient may be anything.
+                let chord = (b[1] - a[1]) / (b[0] - a[0]);
+                slopes.push(chord.clamp(least, most));
             }
         }
         slopes.extend(self.slopes[self.piece(l)..=self.piece(u)].iter().rev());
@@ -219,6 +222,24 @@ mod tests {
                 });
             }
         }
+    }
+
+    #[test]
+    fn on_the_shortest_intervals_slopes_are_the_functions() {
+        // Between the values at both ends lies what rounds, and between the ends next to nothing.
+        let clip = Piecewise::clip(f64::from(0.2_f32), 1.0);
+        for (l, u) in [(0.2, 0.2_f64.next_up()), (-1e-300, 1e-300), (0.9, 1.1)] {
+            let Pair { lower, upper } = Piecewise::leaky(0.1).pair(l, u);
+            for slope in [lower.slope, upper.slope] {
+                assert!((0.1..=1.0).contains(&slope), "{slope} on [{l}, {u}]");
+            }
+            let Pair { lower, upper } = clip.pair(l, u);
+            for slope in [lower.slope, upper.slope] {
+                assert!((0.0..=1.0).contains(&slope), "{slope} on [{l}, {u}]");
+            }
+        }
+        let abs = Piecewise::abs().pair(-1e-320, 2e-308);
+        assert!(abs.upper.slope.abs() <= 1.0 && abs.upper.offset < 1e-307);
     }
 
     #[test]
