@@ -34,7 +34,7 @@ pub(super) struct Part<'a> {
 /// what a changed network's verification begins from: `margins` are the rows' on the whole
 /// region. `tightened` has the slopes by which neurons were bounded, where these are not the usual
 /// ones. These are left out where they are large, and so is what another begins from; `None` where
-/// the rest is.
+/// the rest is, and where a part has what a proof does not state ([`Part::fits`]).
 pub(super) fn encoded(
     network: &Network,
     bounds: &Bounds,
@@ -64,6 +64,9 @@ pub(super) fn encoded(
     let slopes: usize = layers.iter().map(crossing).sum();
     let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
     if slopes.saturating_mul(rows) > MOST_BYTES / size_of::<f64>() {
+        return None;
+    }
+    if !parts.iter().all(|part| part.fits(&layers)) {
         return None;
     }
     let mut neurons = layers.iter().flat_map(|layer| &layer.bounds);
@@ -230,6 +233,23 @@ fn by_activation(neurons: &[(usize, usize, NeuronBounds)], rows: &[&[f64]]) -> S
 }
 
 impl Part<'_> {
+    /// Whether all of its splits are of neurons of these layers, and its slopes for them in [0, 1].
+    /// Branch and bound also splits `Abs`, whose bounds are in no layer; and a `LeakyRelu` with a
+    /// negative alpha has slopes from there on.
+    fn fits(&self, layers: &[ProofLayer]) -> bool {
+        let kept = |activation: usize| {
+            let mut layers = layers.iter();
+            layers.any(|layer| layer.activation as usize == activation)
+        };
+        let mut splits = self.splits.iter();
+        let mut activations = self.slopes.activations.iter().enumerate();
+        splits.all(|constrained| kept(constrained.split.activation))
+            && activations.all(|(activation, chosen)| {
+                let mut slopes = chosen.slopes.iter();
+                !kept(activation) || slopes.all(|slope| (0.0..=1.0).contains(slope))
+            })
+    }
+
     fn written(&self, layers: &[ProofLayer]) -> ProofLeaf {
         let split = |constrained: &Constrained| {
             let split = constrained.split;
