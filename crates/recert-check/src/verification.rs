@@ -340,9 +340,13 @@ fn result<'a>(
                 && (is_file || !unanswered)
                 && margin.is_some_and(|margin| margin > 0.0)
         }
+        // Of an input that is answered otherwise itself, no other counterexample is looked for.
         "falsified" => {
             margin.is_none_or(|margin| margin <= 0.0)
-                && (counterexample.is_some() || decided_by == "answer" && unanswered)
+                && match counterexample {
+                    Some(_) => is_file || !unanswered,
+                    None => !is_file && decided_by == "answer" && unanswered,
+                }
         }
         "unknown" => counterexample.is_none() && margin.is_none_or(|margin| margin <= 0.0),
         _ => {

@@ -1,5 +1,6 @@
 //! Networks whose bounds can be computed by hand, through the whole job.
 
+mod again;
 mod contradiction;
 mod from;
 mod near;

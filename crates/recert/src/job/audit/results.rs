@@ -11,6 +11,7 @@ use std::fmt;
 
 use fastrand::Rng;
 use recert_check::Unchecked;
+use recert_data::Image;
 use recert_engine::{Arithmetic, Classifier, ImageShape, NetworkOptions, pixel_graph, rounding};
 use recert_ledger::{
     INVALID, KnownUse, Ledger, NetworkId, Specification, Verdict, Verification, VerificationResult,
@@ -318,6 +319,9 @@ impl Verifier<'_> {
             Answered::Otherwise(now) => return Ok(differs("answer", class(result.answer), now)),
             Answered::NearTie => return Ok(open("the input is a near tie by this engine")),
         }
+        if let Some(found) = self.unlabelled(data, &image, idx, result)? {
+            return Ok(found);
+        }
         Ok(match result.verdict {
             Verdict::Unknown => Found::Unknown,
             Verdict::Falsified => self.falsified(engine, result, &region)?,
@@ -335,6 +339,34 @@ impl Verifier<'_> {
                     verified(network, std::slice::from_ref(&query), result, assumes)
                 }
             },
+        })
+    }
+
+    /// What is wrong with, or left open of, the class of a result. It is the answer on the input, or
+    /// the label that the ledger has or the data given states.
+    pub(super) fn unlabelled(
+        &self,
+        data: &Data,
+        image: &Image,
+        idx: u32,
+        result: &VerificationResult,
+    ) -> Result<Option<Found>> {
+        if result.class == result.answer {
+            return Ok(None);
+        }
+        let recorded = self.ledger.input(idx)?.and_then(|input| input.label);
+        let labels = [recorded, data.input(idx, image).label];
+        let mut labels = labels.into_iter().flatten();
+        let is_class = |label: u32| result.class.map(u32::from) == Some(label);
+        Ok(match labels.next() {
+            None => Some(open(
+                "the class is not the answer, and no label of the input is known: give --labels",
+            )),
+            Some(first) if !is_class(first) && !labels.any(is_class) => {
+                let derived = format!("label {first}, or the answer {}", class(result.answer));
+                Some(differs("class", class(result.class), derived))
+            }
+            Some(_) => None,
         })
     }
 
