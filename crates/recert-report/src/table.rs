@@ -13,6 +13,9 @@ use crate::terms::Term;
 use crate::text;
 use crate::verified::show;
 
+/// The longest word, such as a network's name, that is kept on one line, in characters.
+const WORD: usize = 32;
+
 /// Spaces after every column but the last.
 const PADDING: u16 = 2;
 
@@ -278,7 +281,22 @@ pub(crate) fn lines(
         });
         width.and_then(|width| u16::try_from(width).ok())
     };
-    let widths: Vec<Option<u16>> = (0..heads.len()).map(unbroken).collect();
+    // A column of words is as wide as its longest word, so that no name is broken.
+    let longest = |position: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(position));
+        let widths = cells.flat_map(|cell| cell.split_whitespace());
+        let width = widths.map(|word| word.chars().count()).max()?;
+        u16::try_from(width.min(WORD)).ok()
+    };
+    let widths: Vec<Option<u16>> = (0..heads.len())
+        .map(|position| {
+            if words.contains(&position) {
+                longest(position)
+            } else {
+                unbroken(position)
+            }
+        })
+        .collect();
     table.add_rows(rows);
     for (position, column) in table.column_iter_mut().enumerate() {
         let padding = if position + 1 < heads.len() {
@@ -289,10 +307,10 @@ pub(crate) fn lines(
         column.set_padding((0, padding));
         if !words.contains(&position) {
             column.set_cell_alignment(CellAlignment::Right);
-            if let Some(width) = widths[position] {
-                let width = Width::Fixed(width.saturating_add(padding));
-                column.set_constraint(ColumnConstraint::LowerBoundary(width));
-            }
+        }
+        if let Some(width) = widths[position] {
+            let width = Width::Fixed(width.saturating_add(padding));
+            column.set_constraint(ColumnConstraint::LowerBoundary(width));
         }
     }
     table

@@ -34,6 +34,9 @@ pub struct Verified {
     pub method: String,
     /// What `verified` states, in words.
     pub statement: String,
+    /// Whether the statement holds only if recorded bounds of another network do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub conditional: bool,
     /// The verdicts.
     pub rows: Vec<Verdict>,
 }
@@ -185,6 +188,7 @@ impl Verified {
             specification: text(&self.specification),
             method: text(&self.method),
             statement: text(&self.statement),
+            conditional: self.conditional,
             rows: self.rows.iter().map(row).collect(),
         }
     }
@@ -285,6 +289,32 @@ mod tests {
             json::from_str(&json::to_string(&report, None).unwrap()).unwrap(),
             report
         );
+    }
+
+    #[test]
+    fn a_conditional_verification_is_told_from_one_that_is_not() {
+        let mut report = report();
+        let mut other = report.verifications[0].clone();
+        other.conditional = true;
+        other.statement = "every image is right, if other bounds hold".to_owned();
+        report.verifications.push(other);
+        let options = table::Options {
+            width: 200,
+            ..table::Options::default()
+        };
+        let text = table::render(&report, &options).unwrap();
+        let page = html::render(&report, &html::Options::default()).unwrap();
+        for shown in [
+            "linf 2/255 by cascade, conditional",
+            "linf 2/255, conditional: every image is right, if other bounds hold.",
+            "linf 2/255, conditional: proved by crown 1.",
+            "linf 2/255: proved by crown 1.",
+        ] {
+            assert!(text.contains(shown), "{shown}: {text}");
+            assert!(page.contains(shown), "{shown}: {page}");
+        }
+        let written = json::to_string(&report, None).unwrap();
+        assert_eq!(json::from_str(&written).unwrap(), report);
     }
 
     #[test]

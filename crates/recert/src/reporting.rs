@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use recert_engine::{Arithmetic, Precision};
 use recert_ledger::{
-    Certificate, Claim, Input, JournalEvent, Ledger, Network, NetworkId, Parameters, Seal,
-    VerificationResult, hex,
+    Certificate, Claim, Input, JournalEvent, KnownUse, Ledger, Network, NetworkId, Parameters,
+    Seal, VerificationResult, hex,
 };
 use recert_num::Alpha;
 use recert_report::speed_up::{ByBaseline, Point};
@@ -426,6 +426,8 @@ fn verifications(ledger: &Ledger, inputs: &BTreeMap<u32, Input>) -> Result<Vec<V
             specification: verification.specification.to_string(),
             method: verification.method,
             statement: verification.statement,
+            conditional: (verification.effort.from)
+                .is_some_and(|origin| origin.bounds == KnownUse::Assumed),
             rows: results.into_iter().map(row).collect(),
         });
     }

@@ -7,21 +7,14 @@ use crate::text;
 
 /// What the columns are.
 pub(super) const CAPTION: &str = "Features: neurons of the penultimate layer whose intervals take \
-     part in a proof, on average. Kept: those that suffice when the others' weights are zero, found by \
-     bisection in three orders: least priority first (weight times the interval's largest \
-     magnitude), least weight first, and at random. Sufficient sets need not be minimal. At most: share of \
-     the proofs, in per cent, rounded down.";
+     part in a proof, on average. Kept: those that suffice when the others' weights are zero, their mean \
+     and median, found by bisection in three orders: least priority first (weight times the interval's \
+     largest magnitude), least weight first, and at random. Sufficient sets need not be minimal. ≤ 5, \
+     ≤ 10: share of the proofs that keep no more, in per cent, rounded down.";
 
 /// The heads of the table. The first and the fourth column hold words.
 pub(super) const HEADS: [&str; 8] = [
-    "network",
-    "proved",
-    "features",
-    "order",
-    "kept, mean",
-    "median",
-    "at most 5",
-    "at most 10",
+    "network", "proved", "features", "order", "kept", "median", "≤ 5", "≤ 10",
 ];
 
 /// Where the words are among the columns.

@@ -148,6 +148,16 @@ fn one_network_has_nothing_to_be_compared_with() {
 }
 
 #[test]
+fn names_of_usual_length_stay_on_a_line() {
+    let mut explanation = two();
+    let name = "cnn_crown_ibp.pruned10.onnx";
+    name.clone_into(&mut explanation.networks[1].network);
+    let text = table(&explanation, 100).unwrap();
+    let row = text.lines().find(|line| line.contains("1 of 3"));
+    assert!(row.is_some_and(|row| row.starts_with(name)), "{text}");
+}
+
+#[test]
 fn text_page_and_document_show_the_same() {
     let explanation = two();
     let text = table(&explanation, 100).unwrap();

@@ -45,7 +45,7 @@ pub(crate) fn rows(all: &[Verified]) -> impl Iterator<Item = Vec<String>> + '_ {
         let accuracy = metrics.certified_accuracy;
         vec![
             one.network.clone(),
-            format!("{} by {}", one.specification, one.method),
+            format!("{} by {}{}", one.specification, one.method, condition(one)),
             accuracy.map_or_else(|| text::NONE.to_owned(), Share::percent_down),
             format!(
                 "{}\u{a0}of\u{a0}{}",
@@ -65,8 +65,16 @@ pub(crate) fn statements(all: &[Verified]) -> Vec<String> {
     let words = all
         .iter()
         .filter(|one| !one.statement.is_empty())
-        .map(|one| format!("{}: {}.", one.specification, one.statement));
+        .map(|one| {
+            let condition = condition(one);
+            format!("{}{condition}: {}.", one.specification, one.statement)
+        });
     once(words)
+}
+
+/// What tells a conditional verification from one that is not.
+fn condition(one: &Verified) -> &'static str {
+    if one.conditional { ", conditional" } else { "" }
 }
 
 /// What was verified, on which inputs, by which engine's answers, each once.
@@ -99,7 +107,8 @@ pub(crate) fn proved_by(all: &[Verified]) -> Vec<String> {
         } = one;
         (!parts.is_empty()).then(|| {
             format!(
-                "{network}, {specification}: proved by {}.",
+                "{network}, {specification}{}: proved by {}.",
+                condition(one),
                 parts.join(", ")
             )
         })
