@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use recert::job::{Epsilon, Norm};
 use recert::output;
 
 use crate::exit::{Code, Failure, Result, usage};
@@ -66,6 +67,16 @@ where
 /// Prints a line to stderr, after the program's name.
 pub(crate) fn remark(text: &str) {
     say!("recert: {text}");
+}
+
+/// Warns of a distance in L-inf that holds every image there is: one in the wrong unit.
+pub(crate) fn warn_of_distance(norm: Norm, epsilon: &Epsilon) {
+    if norm == Norm::Linf && epsilon.down() > 1.0 {
+        remark(&format!(
+            "eps is {epsilon} in units of pixels in [0, 1], which holds every image: one given for \
+             pixels up to 255 has to be divided by 255, as in 8/255 (see --eps)"
+        ));
+    }
 }
 
 /// Fails if the file that `flag` names is one of `inputs`, or a ledger.

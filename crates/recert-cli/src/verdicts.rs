@@ -282,8 +282,8 @@ fn file_of(verification: &Verification) -> String {
 /// What results cost beside those that they were begun from.
 fn cost(saved: &Saved) -> String {
     format!(
-        "of {}, {} decided by a transfer of bounds, {} carried backwards for that; {:.3} s of work, \
-         {:.3} s by the original",
+        "of {}, {} decided by a transfer of bounds, with {} carried backward through the network; \
+         {:.3} s of work, where the original's results took {:.3} s",
         terminal::count(saved.inputs, "new result"),
         saved.transferred,
         terminal::count(saved.rows, "row"),

@@ -18,6 +18,9 @@ Examples:
   recert certify --model net.onnx --data images/ --resize 256 --crop 224 --sigma 0.5 \\
       --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --until-radius 1 --ledger run.recert
 
+Rows are on stdout, in Cohen's format: idx label predict radius correct time. A label of -1 is none,
+a class of -1 an abstention.
+
 Tables, JSON and ledgers name the bound behind each certificate: docs/glossary.md explains
 every name, SOUNDNESS.md states and proves each bound.";
 

@@ -25,17 +25,20 @@ Examples:
   recert verify --from run.recert --model net.bf16.onnx --original net.onnx
   recert verify --model net.onnx --data images.npz --eps 1/255 --weights-within int8
 
-Transformations: rotate (degrees, counterclockwise), translate-x and translate-y (pixels, to the right
-and upwards), scale, shear, contrast (factors), brightness (added), in the order applied, those that move
-pixels first; pixels are interpolated bilinearly, with zeros around the image, and cut to [0, 1]. They
-come before any normalisation. The parameters are cut into cells until each is proved.
+Transformations: rotate (degrees, counterclockwise), translate-x and translate-y (pixels, to the
+right and upwards), scale, shear, contrast (factors), brightness (added), in the order applied,
+those that move pixels first; pixels are interpolated bilinearly, with zeros around the image, and
+cut to [0, 1]. They come before any normalisation. The parameters are cut into cells until each is
+proved.
 
 Rows are on stdout in the order of the inputs, each once those before it are done. `verified`
 states that every image in [0, 1] within eps, or that the transformation makes at any value of its
-parameters, has the input's label (without one, the network's answer), for the network on real numbers with its file's
-weights (SOUNDNESS.md, \"Deterministic bounds\", \"Geometric certificates\"); `falsified` that the engine answers the image
-itself, or a counterexample, otherwise. With --weights-within, `verified` is of every network of the
-family, `falsified` of the file's.
+parameters, has the input's label (without one, the network's answer), for the network on real
+numbers with its file's weights (SOUNDNESS.md, \"Deterministic bounds\", \"Geometric certificates\");
+`falsified` that the engine answers the image itself, or a counterexample, otherwise; `unknown`
+that neither was found: --complete --timeout 60s decides more of these. The margin is a lower bound
+on how far the class's output stays above every other; `by` is what decided. With --weights-within,
+`verified` is of every network of the family, `falsified` of the file's.
 
 --from verifies a modified network on the inputs of a ledger, within the distance there: it begins
 with the slopes and splits of the original's proofs. With --original, the original's bounds are
@@ -43,7 +46,7 @@ first widened by the difference of the two networks; that takes the ledger's bou
 statement of every result says so. Results go to the same ledger.";
 
 pub(super) const NORMS: [Named<Norm>; 2] = [
-    Named(Norm::Linf, "linf", "The largest difference of two pixels"),
+    Named(Norm::Linf, "linf", "The largest difference in any pixel"),
     Named(Norm::L2, "l2", "The Euclidean distance"),
 ];
 

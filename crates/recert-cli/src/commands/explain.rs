@@ -34,6 +34,9 @@ pub(crate) fn run(args: &Explain) -> Result<()> {
         ..ExplainConfig::default()
     };
     config.validate()?;
+    if !args.quiet {
+        terminal::warn_of_distance(args.norm, &args.eps);
+    }
     let data = Data::open(&DataConfig {
         data: args.data.clone(),
         options: args.data_args.config(),

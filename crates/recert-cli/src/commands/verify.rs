@@ -49,7 +49,11 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
                     job::verify_transformed(ledger, &config, steps, &data, &network)?
                 }
                 (None, Some(epsilon)) => {
-                    let specification = (args.norm.unwrap_or(Norm::Linf), epsilon);
+                    let norm = args.norm.unwrap_or(Norm::Linf);
+                    if !args.quiet {
+                        terminal::warn_of_distance(norm, epsilon);
+                    }
+                    let specification = (norm, epsilon);
                     job::verify(ledger, &config, specification, &data, &network)?
                 }
                 (None, None) => return usage("--eps or --transform is needed"),

@@ -1,7 +1,7 @@
 //! What a person reads while a command runs: a first look at the accuracy, warnings of what
 //! are likely mistakes, the summary, and nothing where nothing is wanted.
 
-use crate::common::{Place, asset, certify_demo, fails, ok, rows, with};
+use crate::common::{Place, asset, certify_demo, fails, ok, rows, with, words};
 
 /// A ledger of the demo network on 20 inputs, and what was said.
 fn certified(place: &Place, name: &str) -> (String, String) {
@@ -119,6 +119,40 @@ fn likely_mistakes_are_warned_of() {
         said.contains("is the network that the ledger certifies"),
         "{said}"
     );
+}
+
+#[test]
+fn a_distance_for_pixels_up_to_255_is_pointed_out() {
+    let (model, data) = (asset("shapes.onnx"), asset("shapes-test.npz"));
+    for command in ["verify", "explain"] {
+        let said = |flags: &str| {
+            let line = format!("{command} --model {model} --data {data} --limit 1 {flags}");
+            ok(&words(&line)).stderr
+        };
+        let wrong = said("--eps 8");
+        assert!(wrong.contains("as in 8/255 (see --eps)"), "{wrong}");
+        for right in [
+            "--eps 8/255",
+            "--eps 1",
+            "--eps 8 --norm l2",
+            "--eps 8 --quiet",
+        ] {
+            let said = said(right);
+            assert!(!said.contains("divided by 255"), "{right}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_ledger_of_smoothing_alone_is_no_beginning_of_a_verification() {
+    let place = Place::new();
+    let (ledger, _) = certified(&place, "run.recert");
+    let line = format!("verify --from {ledger} --model {}", asset("shapes.onnx"));
+    fails(
+        2,
+        &["holds no verification", "verify the original into it first"],
+    )
+    .check(&words(&line));
 }
 
 #[test]

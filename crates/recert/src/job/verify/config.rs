@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_hours(365 * 24);
 /// The distance that images are near one another by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
-    /// The largest difference of two pixels.
+    /// The largest difference in any pixel.
     Linf,
     /// The Euclidean distance.
     L2,

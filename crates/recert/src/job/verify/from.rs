@@ -135,6 +135,13 @@ impl Reverification {
         let refuse = |message: String| Err(Error::new(ErrorKind::Parameter, message));
         // The last one of those with most.
         let Some(best) = found.iter().max_by_key(|one| one.verified) else {
+            if norm.is_none() && epsilon.is_none() {
+                return refuse(format!(
+                    "{} holds no verification of an original network by bounds to begin from: \
+                     verify the original into it first",
+                    ledger.display()
+                ));
+            }
             return refuse(format!(
                 "{} holds no such verification of an original network: name the norm and distance \
                  of one that `recert report` shows",
