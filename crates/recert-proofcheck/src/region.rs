@@ -80,7 +80,7 @@ impl Region {
     }
 
     /// A box, with ends that are rounded outward, and to nearest. Elements may have any size.
-    pub(crate) fn cuboid(outward: Vec<[f64; 2]>, nearest: Vec<[f64; 2]>) -> Self {
+    pub(crate) fn cuboid(outward: &[[f64; 2]], nearest: Vec<[f64; 2]>) -> Self {
         Self {
             lower: outward.iter().map(|ends| ends[0]).collect(),
             upper: outward.iter().map(|ends| ends[1]).collect(),
@@ -97,7 +97,7 @@ impl Region {
     /// Transformed images over a cell of parameters: the range of each pixel, lines below and above
     /// it, and the image in the middle.
     pub(crate) fn transformed(pixels: Vec<[f64; 2]>, lines: Lines, middle: Vec<f64>) -> Self {
-        let mut region = Self::cuboid(pixels.clone(), pixels);
+        let mut region = Self::cuboid(&pixels.clone(), pixels);
         region.lines = Some(lines);
         region.centre = middle;
         region

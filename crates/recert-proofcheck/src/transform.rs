@@ -225,7 +225,7 @@ impl<'a> Original<'a> {
                     .map(|(piece, [over, at_centre])| {
                         let over = Dual::source(over, &piece.ends, [column, row], size);
                         let centre = Dual::source(at_centre, &piece.centre, [column, row], size);
-                        [Dual::within(over, &centre, &piece.radius), centre]
+                        [Dual::within(&over, &centre, &piece.radius), centre]
                     })
                     .collect();
                 for (channel, plane) in self.planes.iter().enumerate() {

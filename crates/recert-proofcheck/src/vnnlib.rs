@@ -186,7 +186,7 @@ pub fn read_vnnlib(text: &str) -> Result<Vec<Query>, String> {
                 .or_insert(whole[*index])
                 .tighten(bound);
         }
-        if changed.values().chain(&whole).any(|ends| ends.is_empty()) {
+        if changed.values().chain(&whole).any(Ends::is_empty) {
             continue;
         }
         changed.retain(|&index, ends| *ends != whole[index]);
@@ -221,7 +221,7 @@ pub fn read_vnnlib(text: &str) -> Result<Vec<Query>, String> {
         let outward = ends.iter().map(|ends| ends.outward);
         let nearest = ends.iter().map(|ends| ends.nearest);
         Ok(Query {
-            region: Region::cuboid(outward.collect(), nearest.collect()),
+            region: Region::cuboid(&outward.collect::<Vec<_>>(), nearest.collect()),
             property: Property {
                 outputs,
                 unsafe_set,

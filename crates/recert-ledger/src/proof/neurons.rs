@@ -56,10 +56,10 @@ impl NeuronSlopes {
     /// ```
     /// use recert_ledger::NeuronSlopes;
     ///
-    /// let usual = [0, 255, 0, 0, 0, 0];
-    /// let slopes = NeuronSlopes::new((1, 7, true), &[0, 128, 0, 0, 0, 9], &usual);
+    /// let usual = [0, 255, 0, 0, 0, 0, 0];
+    /// let slopes = NeuronSlopes::new((1, 7, true), &[0, 128, 0, 0, 0, 0, 9], &usual);
     /// assert_eq!(slopes.runs.len(), 2);
-    /// assert_eq!(slopes.all(&usual), Some(vec![0, 128, 0, 0, 0, 9]));
+    /// assert_eq!(slopes.all(&usual), Some(vec![0, 128, 0, 0, 0, 0, 9]));
     /// ```
     pub fn new((layer, neuron, upper): (u32, u32, bool), slopes: &[u8], usual: &[u8]) -> Self {
         let mut runs: Vec<SlopeRun> = Vec::new();

@@ -131,8 +131,8 @@ impl Dual {
     }
 
     /// The source over a piece: no farther from that at the centre than the derivatives allow.
-    pub(super) fn within(over: [Self; 2], centre: &[Self; 2], radius: &[f64]) -> [Self; 2] {
-        let mut near = over;
+    pub(super) fn within(over: &[Self; 2], centre: &[Self; 2], radius: &[f64]) -> [Self; 2] {
+        let mut near = *over;
         for (dual, centre) in near.iter_mut().zip(centre) {
             let mut around = centre.value;
             for (by, &radius) in dual.by.iter().zip(radius) {
