@@ -23,4 +23,4 @@ measure rotate_forward_crown cgt_rotate30.onnx $rotate 200 50 forward,crown adap
 name=cgt_scale5_rotate5_contrast5_brightness1.onnx
 measure four_adaptive $name $four 50 200 forward adaptive
 measure four_forward_crown $name $four 200 50 forward,crown adaptive
-measure four_grid3200 $name $four 1000 5 sum 20x80x2x1
+measure four_grid3200 $name $four 1000 10 sum 20x80x2x1

@@ -360,7 +360,7 @@ impl Verifier<'_> {
         let is_class = |label: u32| result.class.map(u32::from) == Some(label);
         Ok(match labels.next() {
             None => Some(open(
-                "the class is not the answer, and no label of the input is known: give --labels",
+                "the class is not the answer, and no label of the input is known: check it with data that have labels",
             )),
             Some(first) if !is_class(first) && !labels.any(is_class) => {
                 let derived = format!("label {first}, or the answer {}", class(result.answer));
