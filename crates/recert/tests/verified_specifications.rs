@@ -217,7 +217,7 @@ fn forged_proofs_of_a_search_are_found() {
         runs.for_each(|run| {
             run.slopes
                 .iter_mut()
-                .for_each(|slope| *slope = 255 - *slope)
+                .for_each(|slope| *slope = 255 - *slope);
         });
         result.proof = Some(proof.encode());
     });
@@ -288,7 +288,14 @@ fn files_are_bounded_again_where_they_are_given() {
     };
     let [verified, falsified] = [Verdict::Verified, Verdict::Falsified].map(count);
     assert!(verified > 4 && falsified > 4, "{verified} {falsified}");
-    let check = |ledger: &Path| checked(ledger, network(), None, &[specifications.clone()]);
+    let check = |ledger: &Path| {
+        checked(
+            ledger,
+            network(),
+            None,
+            std::slice::from_ref(&specifications),
+        )
+    };
     let findings = check(&ledger);
     assert_eq!(wrong(&findings), [""; 0]);
     let found = again(&findings);
