@@ -20,6 +20,20 @@ use crate::tables::{FIRST_WITH_VERIFICATIONS, Tables};
 
 pub use contradiction::{Contradiction, Side, contradictions};
 
+/// What may decide a result: the network's own answer, a counterexample, or a kind of bounds.
+const DECIDERS: [&str; 10] = [
+    "answer",
+    "attack",
+    "ibp",
+    "crown",
+    "alpha-crown",
+    "branch-and-bound",
+    "forward",
+    "transfer-margins",
+    "transfer-values",
+    "transfer-layers",
+];
+
 /// The verdicts on one network's inputs by one specification, method and effort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerificationSummary {
@@ -291,6 +305,9 @@ fn result<'a>(
     fields.integer("micros", 0..=i64::MAX as u64);
     fields.integer("branches", 0..=i64::MAX as u64)?;
     let decided_by = fields.nonempty_text("decided_by")?;
+    if !DECIDERS.contains(&decided_by) {
+        fields.wrong("decided_by", decided_by, "a method that decides");
+    }
     if decided_by.starts_with("transfer-") && !summary.assumes {
         let derived = "a method that uses no other network's bounds, as the verification states";
         fields.wrong("decided_by", decided_by, derived);

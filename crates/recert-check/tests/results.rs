@@ -230,6 +230,11 @@ fn what_is_removed_or_changed_is_found() {
             "UPDATE result SET decided_by = 'crown' WHERE idx = 2",
             other,
         ),
+        (
+            // What no method is called would not be held to what its proof gives.
+            "UPDATE result SET decided_by = 'bounds' WHERE idx = 2",
+            "a method that decides",
+        ),
         ("UPDATE result SET micros = 8 WHERE idx = 2", other),
         (
             "UPDATE input SET sha256 = replace(sha256, '02', '05') WHERE idx = 2",
