@@ -125,6 +125,18 @@ fn results(ledger: &Path) -> Vec<(Verification, VerificationResult)> {
     all.collect()
 }
 
+/// How many results of a ledger are verified, and falsified.
+fn decided(ledger: &Path) -> [u64; 2] {
+    let verdicts = results(ledger);
+    let count = |verdict| {
+        verdicts
+            .iter()
+            .filter(|(_, r)| r.verdict == verdict)
+            .count() as u64
+    };
+    [Verdict::Verified, Verdict::Falsified].map(count)
+}
+
 #[test]
 fn what_a_search_verified_is_proved_again_by_its_own_slopes() {
     let folder = tempfile::tempdir().unwrap();
@@ -279,14 +291,7 @@ fn files_are_bounded_again_where_they_are_given() {
         let job = verify_files(Some(&ledger), &config, files.collect(), &network, IMAGE).unwrap();
         let _ = job.run(&mut |_: Event<'_>| ()).unwrap();
     }
-    let verdicts = results(&ledger);
-    let count = |verdict| {
-        verdicts
-            .iter()
-            .filter(|(_, r)| r.verdict == verdict)
-            .count() as u64
-    };
-    let [verified, falsified] = [Verdict::Verified, Verdict::Falsified].map(count);
+    let [verified, falsified] = decided(&ledger);
     assert!(verified > 4 && falsified > 4, "{verified} {falsified}");
     let check = |ledger: &Path| {
         checked(
@@ -363,14 +368,7 @@ fn cells_of_transformations_are_bounded_again() {
         let job = verify_transformed(Some(&ledger), &config, &steps, &data, &network).unwrap();
         let _ = job.run(&mut |_: Event<'_>| ()).unwrap();
     }
-    let verdicts = results(&ledger);
-    let count = |verdict| {
-        verdicts
-            .iter()
-            .filter(|(_, r)| r.verdict == verdict)
-            .count() as u64
-    };
-    let [verified, falsified] = [Verdict::Verified, Verdict::Falsified].map(count);
+    let [verified, falsified] = decided(&ledger);
     assert!(verified > 3, "{verified}");
     let check = |ledger: &Path| checked(ledger, network(), Some(images()), &[]);
     let findings = check(&ledger);

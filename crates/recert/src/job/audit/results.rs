@@ -397,6 +397,18 @@ impl Verifier<'_> {
                 ));
             }
         }
+        self.falsified_by(point, result, engine, "a point that is answered otherwise")
+    }
+
+    /// Whether an engine answers a counterexample with another class than the result's; `stored` says
+    /// what the ledger has there.
+    pub(super) fn falsified_by(
+        &self,
+        point: &[f32],
+        result: &VerificationResult,
+        engine: &mut dyn Classifier,
+        stored: &str,
+    ) -> Result<Found> {
         let answers = engine.classify(point)?;
         let found = answers.class(0);
         if found.is_some() && found != result.class {
@@ -406,7 +418,6 @@ impl Verifier<'_> {
         if near && !self.exact {
             return Ok(open("the counterexample is a near tie by this engine"));
         }
-        let stored = "a point that is answered otherwise";
         Ok(differs(
             "counterexample",
             stored,

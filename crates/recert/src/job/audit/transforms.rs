@@ -7,7 +7,6 @@ use recert_proofcheck::{
     MOST_TERMS, NotComputed, Original, Property, Transformation, recompute_cells,
 };
 
-use super::compare::{gap, scores};
 use super::results::{Answered, Bounded, Found, Verifier, class, differs, open};
 use crate::Result;
 
@@ -126,20 +125,6 @@ impl Verifier<'_> {
             let derived = "the image that its parameters make";
             return Ok(differs("counterexample", "another image", derived));
         }
-        let answers = engine.classify(point)?;
-        let found = answers.class(0);
-        if found.is_some() && found != result.class {
-            return Ok(Found::Refuted);
-        }
-        let near = scores(&answers, 0).is_some_and(|scores| gap(scores) <= self.tolerance(scores));
-        if near && !self.exact {
-            return Ok(open("the counterexample is a near tie by this engine"));
-        }
-        let stored = "an image that is answered otherwise";
-        Ok(differs(
-            "counterexample",
-            stored,
-            format!("class {}", class(found)),
-        ))
+        self.falsified_by(point, result, engine, "an image that is answered otherwise")
     }
 }
