@@ -283,6 +283,19 @@ fn input(fields: &mut Fields<'_>, tables: &Tables, is_file: bool) {
     }
 }
 
+/// What decided a result: a method, and none that uses bounds which the verification does not.
+fn decider<'a>(fields: &mut Fields<'a>, summary: &VerificationSummary) -> Option<&'a str> {
+    let decided_by = fields.nonempty_text("decided_by")?;
+    if !DECIDERS.contains(&decided_by) {
+        fields.wrong("decided_by", decided_by, "a method that decides");
+    }
+    if decided_by.starts_with("transfer-") && !summary.assumes {
+        let derived = "a method that uses no other network's bounds, as the verification states";
+        fields.wrong("decided_by", decided_by, derived);
+    }
+    Some(decided_by)
+}
+
 /// Checks a result, and returns its verdict.
 fn result<'a>(
     fields: &mut Fields<'a>,
@@ -304,14 +317,7 @@ fn result<'a>(
         .ok()?;
     fields.integer("micros", 0..=i64::MAX as u64);
     fields.integer("branches", 0..=i64::MAX as u64)?;
-    let decided_by = fields.nonempty_text("decided_by")?;
-    if !DECIDERS.contains(&decided_by) {
-        fields.wrong("decided_by", decided_by, "a method that decides");
-    }
-    if decided_by.starts_with("transfer-") && !summary.assumes {
-        let derived = "a method that uses no other network's bounds, as the verification states";
-        fields.wrong("decided_by", decided_by, derived);
-    }
+    let decided_by = decider(fields, summary)?;
     let margin = match row.get("margin") {
         Value::Null => None,
         Value::Real(margin) => Some(*margin),
