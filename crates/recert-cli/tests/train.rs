@@ -166,7 +166,15 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
     refused(&[&file, "--eps", "NaN"], 2, "eps");
     refused(&[&file, "--method", "magic"], 2, "crown-ibp");
     refused(&[&file, "--method", "sabr"], 2, "tau");
+    refused(&[&file, "--method", "staps"], 2, "tau");
     refused(&[&file, "--architecture", "cnn4"], 2, "cnn7-bn");
+    let deep = ["--method", "taps", "--attacked-relus", "3"];
+    refused(
+        &[&[file.as_str()], &deep[..]].concat(),
+        2,
+        "attacked-relus: ",
+    );
+    refused(&[&file, "--relu-shrink", "0.5"], 2, "relu-shrink: ");
     refused(&[&file, "--preset", "mnist"], 2, "mnist-0.3-sabr");
     refused(&[&file, "--validation", "160"], 2, "validation");
     refused(&[&file, "--mean", "1,2"], 2, "mean");

@@ -3,7 +3,7 @@
 //! is proved by `recert-bounds` afterwards.
 
 use crate::network::Layer;
-use crate::pass::{Pass, applied};
+use crate::pass::{self, Joined, Pass, applied};
 use crate::tensor::{Mask, Matrix, Precision};
 
 /// Neurons whose intervals are narrower than this have an upper line of slope 1, which is sound
@@ -41,6 +41,19 @@ impl Interval {
         [self.centre.sub(&self.radius), self.centre.add(&self.radius)]
     }
 
+    /// What ReLUs make of it. Upper ends of unstable ones are multiplied by `shrink` (Mueller et al.,
+    /// ICLR 2023), after which, unless it is 1, these are no bounds.
+    pub(crate) fn rectified(&self, shrink: f64) -> Self {
+        let [lower, upper] = self.ends();
+        let mut above = upper.relu();
+        if shrink != 1.0 {
+            let unstable = upper.exceeds(0.0).and(&lower.scale(-1.0).exceeds(0.0));
+            let stable = unstable.not().numbers(above.precision());
+            above = above.mul(&stable.scale(1.0 - shrink).shift(shrink));
+        }
+        Self::between(&lower.relu(), &above)
+    }
+
     /// What a layer makes of it.
     fn through(&self, layer: &Layer, pair: Option<[&Matrix; 2]>) -> Self {
         let radius = match (layer, pair) {
@@ -53,10 +66,9 @@ impl Interval {
             (Layer::BatchNorm { .. }, Some([factors, _])) => {
                 self.radius.scale_channels(&factors.abs())
             }
-            _ => {
-                let [lower, upper] = self.ends();
-                return Self::between(&lower.relu(), &upper.relu());
-            }
+            (Layer::Relu { .. }, _) => return self.rectified(1.0),
+            // Linear, with weights of 0 and above.
+            _ => applied(layer, pair, &self.radius),
         };
         Self {
             centre: applied(layer, pair, &self.centre),
@@ -65,25 +77,36 @@ impl Interval {
     }
 }
 
-/// Interval bounds (IBP) of all values for a box of pixels, up to the last layer.
-pub(crate) fn intervals(pass: &Pass<'_>, pixels: &Interval) -> Intervals {
+impl Joined for Interval {
+    fn joined(&self, other: &Self) -> Self {
+        Self {
+            centre: self.centre.add(&other.centre),
+            radius: self.radius.add(&other.radius),
+        }
+    }
+}
+
+/// Interval bounds (IBP) of all values for a box of pixels, up to the last layer; `shrink` as in
+/// [`Interval::rectified`].
+pub(crate) fn intervals(pass: &Pass<'_>, pixels: &Interval, shrink: f64) -> Intervals {
     let input = Interval {
         centre: pass.normalized(&pixels.centre),
         radius: pass.normalized_radius(&pixels.radius),
     };
     let layers = pass.layers();
     let mut neurons = Vec::new();
-    let mut at = input.clone();
-    for (layer, pair) in &layers[..layers.len() - 1] {
+    let before_last = layers[..layers.len() - 1].iter().copied();
+    let penultimate = pass::forward(before_last, input.clone(), |layer, pair, at: &Interval| {
         if matches!(layer, Layer::Relu { .. }) {
             neurons.push(at.clone());
+            return at.rectified(shrink);
         }
-        at = at.through(layer, *pair);
-    }
+        at.through(layer, pair)
+    });
     Intervals {
         input,
         neurons,
-        penultimate: at,
+        penultimate,
     }
 }
 
@@ -126,44 +149,36 @@ impl Linear {
         lowest.reshaped(times)
     }
 
-    /// Carried back through a layer, to rows of what it takes.
-    fn back(&self, layer: &Layer, pair: Option<[&Matrix; 2]>, neurons: Option<&Interval>) -> Self {
-        let rows = &self.coefficients;
+    /// Rows of what a layer takes from rows of what it makes, and what is added to the constants.
+    fn back(
+        rows: &Matrix,
+        layer: &Layer,
+        pair: Option<[&Matrix; 2]>,
+        neurons: Option<&Interval>,
+    ) -> (Matrix, Option<Matrix>) {
         match (layer, pair, neurons) {
-            (Layer::Linear { .. }, Some([weights, bias]), _) => Self {
-                coefficients: rows.product(weights),
-                constants: self.constants.add(&rows.product_transposed(bias)),
-            },
+            (Layer::Linear { .. }, Some([weights, bias]), _) => {
+                (rows.product(weights), Some(rows.product_transposed(bias)))
+            }
             (Layer::Convolution(window), Some([weights, bias]), _) => {
                 let sums = rows.sum_planes(window.output()[0]);
-                Self {
-                    coefficients: rows.convolve_transposed(weights, *window),
-                    constants: self.constants.add(&sums.product_transposed(bias)),
-                }
+                let made = rows.convolve_transposed(weights, *window);
+                (made, Some(sums.product_transposed(bias)))
             }
             (Layer::BatchNorm { channels, .. }, Some([factors, terms]), _) => {
                 let sums = rows.sum_planes(*channels);
-                Self {
-                    coefficients: rows.scale_channels(factors),
-                    constants: self.constants.add(&sums.product_transposed(terms)),
-                }
+                let made = rows.scale_channels(factors);
+                (made, Some(sums.product_transposed(terms)))
             }
-            (Layer::Relu { .. }, _, Some(neurons)) => self.relaxed(&Lines::of(neurons)),
+            (Layer::Relu { .. }, _, Some(neurons)) => Lines::of(neurons).back(rows),
+            (Layer::Mean { plane, .. }, ..) => {
+                (rows.spread(*plane).scale(1.0 / *plane as f64), None)
+            }
+            (Layer::Subsample(subsample), ..) => {
+                let (window, weights) = pass::chosen(subsample, rows);
+                (rows.convolve_transposed(&weights, window), None)
+            }
             (layer, ..) => unreachable!("{layer:?} without what it needs"),
-        }
-    }
-
-    /// Carried back through ReLUs: positive coefficients take the line below, negative ones that
-    /// above.
-    fn relaxed(&self, lines: &Lines) -> Self {
-        let times = self.coefficients.rows() / lines.below.rows();
-        let negative = self.coefficients.scale(-1.0).relu();
-        let below = self.coefficients.mul(&lines.below.repeated(times));
-        let excess = negative.mul(&lines.above.sub(&lines.below).repeated(times));
-        let offsets = negative.mul(&lines.offset.repeated(times)).sum_rows();
-        Self {
-            coefficients: below.sub(&excess),
-            constants: self.constants.sub(&offsets),
         }
     }
 }
@@ -197,6 +212,17 @@ impl Lines {
             below,
         }
     }
+
+    /// Rows carried back through the ReLUs: positive coefficients take the line below, negative ones
+    /// that above.
+    fn back(&self, rows: &Matrix) -> (Matrix, Option<Matrix>) {
+        let times = rows.rows() / self.below.rows();
+        let negative = rows.scale(-1.0).relu();
+        let below = rows.mul(&self.below.repeated(times));
+        let excess = negative.mul(&self.above.sub(&self.below).repeated(times));
+        let offsets = negative.mul(&self.offset.repeated(times)).sum_rows();
+        (below.sub(&excess), Some(offsets.scale(-1.0)))
+    }
 }
 
 fn last<'p>(pass: &'p Pass<'_>) -> [&'p Matrix; 2] {
@@ -212,15 +238,27 @@ pub(crate) fn ibp_margins(pass: &Pass<'_>, intervals: &Intervals, rows: &Matrix)
 
 /// Lower bounds of the margins by CROWN, with the neurons' bounds from intervals (CROWN-IBP).
 pub(crate) fn crown_margins(pass: &Pass<'_>, intervals: &Intervals, rows: &Matrix) -> Matrix {
-    let mut linear = Linear::merged(pass, rows);
+    let Linear {
+        coefficients,
+        mut constants,
+    } = Linear::merged(pass, rows);
     let layers = pass.layers();
     let mut neurons = intervals.neurons.iter().rev();
-    for (layer, pair) in layers[..layers.len() - 1].iter().rev() {
+    let before_last = layers[..layers.len() - 1].iter().copied();
+    let coefficients = pass::back(before_last, coefficients, |layer, pair, rows: &Matrix| {
         let own = matches!(layer, Layer::Relu { .. })
             .then(|| neurons.next())
             .flatten();
-        linear = linear.back(layer, *pair, own);
-    }
+        let (rows, term) = Linear::back(rows, layer, pair, own);
+        if let Some(term) = term {
+            constants = constants.add(&term);
+        }
+        rows
+    });
+    let linear = Linear {
+        coefficients,
+        constants,
+    };
     linear.lowest(&intervals.input)
 }
 

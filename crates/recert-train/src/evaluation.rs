@@ -182,7 +182,7 @@ fn certified(
         };
         let chosen_labels: Vec<usize> = chosen().map(|row| labels[row]).collect();
         let rows = bounds::rows(&chosen_labels, pass.network.classes(), Precision::Single);
-        let intervals = bounds::intervals(pass, &Interval::between(&ends(-1.0), &ends(1.0)));
+        let intervals = bounds::intervals(pass, &Interval::between(&ends(-1.0), &ends(1.0)), 1.0);
         let margins = if crown {
             bounds::crown_margins(pass, &intervals, &rows)
         } else {

@@ -2,7 +2,7 @@
 //!
 //! A [`Training`] takes a [`Network`] of layers, [`Examples`] and [`Settings`], whose [`Method`] is
 //! the loss: training on clean, noisy or adversarial images, by interval bounds (IBP),
-//! CROWN-IBP, SABR, MTL-IBP, CC-IBP or Exp-IBP. Bounds are those of `recert-bounds`, which the
+//! CROWN-IBP, SABR, MTL-IBP, CC-IBP, Exp-IBP, TAPS or STAPS. Bounds are those of `recert-bounds`, which the
 //! tests of this crate hold them to, for a batch at a time, in float32 and with derivatives. They
 //! prove nothing: nothing is rounded outward here. The network is written as an ONNX file, which
 //! `recert-bounds` then proves its margins of.
@@ -48,8 +48,8 @@ pub use attack::Attack;
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Measures, Scores, evaluated};
 pub use examples::{Augmentation, Examples};
-pub use method::Method;
-pub use network::{Architecture, Initialization, Layer, Network, Normalization};
+pub use method::{Latent, Method};
+pub use network::{Architecture, Initialization, Layer, Network, Normalization, Subsample};
 pub use schedule::Schedule;
 pub use settings::Settings;
 pub use threads::with_threads;

@@ -1,11 +1,16 @@
 //! Methods of training, and what they need of a batch.
 
+mod latent;
+
 use std::fmt;
 
 use crate::attack::{Attack, Ball, attacked};
 use crate::bounds::{self, Interval, Intervals};
 use crate::pass::Pass;
 use crate::tensor::{Matrix, Precision};
+
+pub use latent::Latent;
+pub(crate) use latent::{Cut, Points};
 
 /// A method of training: what loss is descended. With CE the cross-entropy, `m` lower bounds of
 /// the margins, and `CE(m)` that of the logits `[0, -m]` against the first class:
@@ -55,6 +60,20 @@ pub enum Method {
         /// The exponent of the bounds, in [0, 1].
         alpha: f64,
     },
+    /// `CE(m) CE(a)` with m by intervals, and a the least margins that an attack on the last layers
+    /// finds within the intervals of what these take (Mao et al., NeurIPS 2023). As IBP during the
+    /// ramp.
+    Taps {
+        /// What is attacked, and the gradient.
+        latent: Latent,
+    },
+    /// TAPS on SABR's box, and SABR during the ramp (Mao et al., NeurIPS 2023).
+    Staps {
+        /// The share of eps that is bounded, in (0, 1].
+        tau: f64,
+        /// What is attacked, and the gradient.
+        latent: Latent,
+    },
 }
 
 impl Method {
@@ -71,6 +90,8 @@ impl Method {
             Self::MtlIbp { .. } => "mtl-ibp",
             Self::CcIbp { .. } => "cc-ibp",
             Self::ExpIbp { .. } => "exp-ibp",
+            Self::Taps { .. } => "taps",
+            Self::Staps { .. } => "staps",
         }
     }
 
@@ -94,6 +115,23 @@ impl Method {
             Self::Standard | Self::Gaussian { .. } | Self::Ibp | Self::CrownIbp
         )
     }
+
+    /// What TAPS attacks, where the method is that or STAPS.
+    pub fn latent(&self) -> Option<&Latent> {
+        match self {
+            Self::Taps { latent } | Self::Staps { latent, .. } => Some(latent),
+            _ => None,
+        }
+    }
+
+    /// The method while eps is ramped up.
+    pub(crate) fn while_ramping(self) -> Self {
+        match self {
+            Self::Taps { .. } => Self::Ibp,
+            Self::Staps { tau, .. } => Self::Sabr { tau },
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Method {
@@ -108,6 +146,8 @@ impl fmt::Display for Method {
             Self::MtlIbp { alpha } | Self::CcIbp { alpha } | Self::ExpIbp { alpha } => {
                 write!(f, " (alpha {alpha})")
             }
+            Self::Taps { latent } => write!(f, " ({latent})"),
+            Self::Staps { tau, latent } => write!(f, " (tau {tau}, {latent})"),
             _ => Ok(()),
         }
     }
@@ -124,6 +164,8 @@ pub(crate) struct Moment {
     pub(crate) clean: f64,
     /// The weight of Shi et al.'s regularisers.
     pub(crate) regularizer: f64,
+    /// What upper ends of unstable ReLUs are multiplied by.
+    pub(crate) shrink: f64,
 }
 
 /// Images and labels, pixels in [0, 1], rows of `columns`.
@@ -142,6 +184,8 @@ pub(crate) struct Prepared {
     pub(crate) points: Option<Matrix>,
     /// The box that is bounded.
     pub(crate) region: Option<Interval>,
+    /// Where the last layers are attacked.
+    pub(crate) latent: Option<Points>,
 }
 
 /// Normal noise for every pixel of a batch; number k of each image.
@@ -173,13 +217,17 @@ pub(crate) fn prepared(
     };
     let read = |points: &[f32]| Matrix::new(columns, points, precision);
     let region = || Some(region(pixels, pixels, moment.eps, moment.eps, columns));
+    let small = |generator: &mut fastrand::Rng, tau: f64| {
+        let found = on_images(generator);
+        self::region(pixels, &found, moment.eps, tau * moment.eps, columns)
+    };
     match *method {
         Method::Standard => Prepared::default(),
         Method::Gaussian { sigma } => {
             let noisy = read(pixels).add(&read(&noise(0)).scale(sigma));
             Prepared {
                 points: Some(noisy),
-                region: None,
+                ..Prepared::default()
             }
         }
         Method::SmoothAdv { sigma, samples } => {
@@ -204,28 +252,46 @@ pub(crate) fn prepared(
             let found = attacked(pixels, columns, ball, attack, generator, losses);
             Prepared {
                 points: Some(read(&found).repeated(samples).add(&noise)),
-                region: None,
+                ..Prepared::default()
             }
         }
         Method::Pgd => Prepared {
             points: Some(read(&on_images(generator))),
-            region: None,
+            ..Prepared::default()
         },
         Method::Ibp | Method::CrownIbp => Prepared {
-            points: None,
             region: region(),
+            ..Prepared::default()
         },
-        Method::Sabr { tau } => {
-            let found = on_images(generator);
-            let small = self::region(pixels, &found, moment.eps, tau * moment.eps, columns);
+        Method::Sabr { tau } => Prepared {
+            region: Some(small(generator, tau)),
+            ..Prepared::default()
+        },
+        Method::Taps { latent } | Method::Staps { latent, .. } => {
+            let region = match *method {
+                Method::Staps { tau, .. } => Some(small(generator, tau)),
+                _ => region(),
+            };
+            let search = |region: &Interval| {
+                let cut = Cut::before(pass.network, latent.relus)?;
+                let rows = bounds::rows(labels, classes, precision);
+                let intervals = bounds::intervals(&pass, region, moment.shrink);
+                let reached = cut.of(&intervals, moment.shrink);
+                let (pass, random) = (&pass, &mut *generator);
+                Some(Points::found(
+                    &latent, cut, pass, &reached, &rows, attack, random,
+                ))
+            };
             Prepared {
+                latent: region.as_ref().and_then(search),
+                region,
                 points: None,
-                region: Some(small),
             }
         }
         Method::MtlIbp { .. } | Method::CcIbp { .. } | Method::ExpIbp { .. } => Prepared {
             points: Some(read(&on_images(generator))),
             region: region(),
+            latent: None,
         },
     }
 }
@@ -300,7 +366,7 @@ pub(crate) fn loss(
     let mut margins = None;
     if let Some(region) = &prepared.region {
         let rows = bounds::rows(labels, classes, precision);
-        let found = bounds::intervals(pass, region);
+        let found = bounds::intervals(pass, region, moment.shrink);
         let mut lower = bounds::ibp_margins(pass, &found, &rows);
         if *method == Method::CrownIbp && moment.beta > 0.0 {
             let crown = bounds::crown_margins(pass, &found, &rows).scale(moment.beta);
@@ -327,6 +393,14 @@ pub(crate) fn loss(
             let adversarial = log(on_points(points)).scale(1.0 - alpha);
             let bounded = log(margin_loss(margins)).scale(alpha);
             Some(bounded.add(&adversarial).exp())
+        }
+        (Method::Taps { latent } | Method::Staps { latent, .. }, _, Some(margins)) => {
+            let rows = bounds::rows(labels, classes, precision);
+            let found = prepared.latent.as_ref().zip(intervals.as_ref());
+            let (points, intervals) = found.expect("the network can be cut there");
+            let attacked = margin_loss(&points.margins(pass, intervals, moment.shrink, &rows));
+            let attacked = latent::emphasized(&attacked, latent.weight);
+            Some(attacked.mul(&margin_loss(margins)))
         }
         (_, _, Some(margins)) => Some(margin_loss(margins)),
         (_, Some(points), None) => Some(on_points(points)),

@@ -1,4 +1,8 @@
 //! Networks as lists of layers, and their weights.
+//!
+//! Residual blocks are in the list, too: [`Layer::Fork`] keeps a value, [`Layer::Add`] adds it, and
+//! [`Layer::Shortcut`] between them lets both branches have layers. Weights stay a list in the order
+//! of the layers, and what follows the layers (`pass::forward`, `pass::back`) a loop.
 
 mod architecture;
 mod export;
@@ -18,6 +22,9 @@ const INITIAL: u32 = u32::MAX;
 
 /// What is added to variances, as in PyTorch.
 pub(crate) const EPSILON: f32 = 1e-5;
+
+/// The most channels that a [`Subsample`] makes.
+const MOST_CHANNELS: usize = 1 << 16;
 
 /// A layer of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +52,74 @@ pub enum Layer {
         /// The number of elements.
         neurons: usize,
     },
+    /// The mean of every channel (global average pooling).
+    Mean {
+        /// The number of channels.
+        channels: usize,
+        /// The number of elements of a channel.
+        plane: usize,
+    },
+    /// Some pixels of each channel, with channels of zeros before and after: the shortcut without
+    /// weights, type A of He et al. (CVPR 2016).
+    Subsample(Subsample),
+    /// A residual block begins: the value before it is kept for the [`Layer::Add`] that ends the
+    /// block. Blocks may be within blocks.
+    Fork {
+        /// The number of elements.
+        elements: usize,
+    },
+    /// The shortcut of a block begins, where it has layers of its own: it goes on from the value
+    /// kept at the fork, and the value before it is kept in its place.
+    Shortcut {
+        /// The number of elements that the block's other layers make.
+        body: usize,
+        /// The number of elements at the fork.
+        fork: usize,
+    },
+    /// A residual block ends: the value that was kept is added.
+    Add {
+        /// The number of elements.
+        elements: usize,
+    },
+}
+
+/// Pixels of images at the steps of `stride`, and channels of zeros around theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subsample {
+    /// Channels, height and width of what is taken.
+    pub input: [usize; 3],
+    /// Steps down and to the right, from the first pixel on.
+    pub stride: [usize; 2],
+    /// Channels of zeros before and after the input's.
+    pub zeros: [usize; 2],
+}
+
+impl Subsample {
+    /// Channels, height and width of what is made.
+    pub fn output(&self) -> [usize; 3] {
+        let [channels, height, width] = self.input;
+        let [down, right] = self.stride.map(|step| step.max(1));
+        let [before, after] = self.zeros;
+        [
+            channels.saturating_add(before).saturating_add(after),
+            height.div_ceil(down),
+            width.div_ceil(right),
+        ]
+    }
+
+    /// The same as a convolution by ones and zeros, `[channels made, channels taken]`.
+    pub(crate) fn convolution(&self) -> Result<(Window, Vec<f32>)> {
+        let ([channels, ..], [made, ..]) = (self.input, self.output());
+        let window = Window::new(self.input, made, [1; 2], self.stride, [0; 4])?;
+        if made > MOST_CHANNELS {
+            return Err(Error::network(format!("{made} channels are too many")));
+        }
+        let mut weights = vec![0.0; made * channels];
+        for channel in 0..channels {
+            weights[(self.zeros[0] + channel) * channels + channel] = 1.0;
+        }
+        Ok((window, weights))
+    }
 }
 
 impl Layer {
@@ -53,8 +128,13 @@ impl Layer {
         match self {
             Self::Linear { inputs, .. } => *inputs,
             Self::Convolution(window) => window.inputs(),
-            Self::BatchNorm { channels, plane } => channels * plane,
+            Self::BatchNorm { channels, plane } | Self::Mean { channels, plane } => {
+                channels * plane
+            }
             Self::Relu { neurons } => *neurons,
+            Self::Subsample(subsample) => subsample.input.iter().product(),
+            Self::Fork { elements } | Self::Add { elements } => *elements,
+            Self::Shortcut { body, .. } => *body,
         }
     }
 
@@ -63,6 +143,9 @@ impl Layer {
         match self {
             Self::Linear { outputs, .. } => *outputs,
             Self::Convolution(window) => window.outputs(),
+            Self::Mean { channels, .. } => *channels,
+            Self::Subsample(subsample) => subsample.output().iter().product(),
+            Self::Shortcut { fork, .. } => *fork,
             _ => self.inputs(),
         }
     }
@@ -77,7 +160,7 @@ impl Layer {
                 [[channels, window.patch()], [1, channels]]
             }
             Self::BatchNorm { channels, .. } => [[1, channels]; 2],
-            Self::Relu { .. } => return None,
+            _ => return None,
         })
     }
 
@@ -108,8 +191,8 @@ pub enum Initialization {
     Interval,
 }
 
-/// A network under training: layers one after the other, their weights in float32, and the
-/// normalization of its input. It takes pixels in [0, 1].
+/// A network under training: layers one after the other, with residual blocks among them, their
+/// weights in float32, and the normalization of its input. It takes pixels in [0, 1].
 ///
 /// ```
 /// use recert_train::{Architecture, Initialization, Network, Normalization};
@@ -271,6 +354,8 @@ impl Network {
 
 fn check_layers(image: [usize; 3], layers: &[Layer]) -> Result<()> {
     let mut extent: usize = image.iter().product();
+    // What is kept at the forks that are open, and whether their shortcuts have begun.
+    let mut kept: Vec<(usize, bool)> = Vec::new();
     for (position, layer) in layers.iter().enumerate() {
         if layer.inputs() != extent || extent == 0 {
             return Err(Error::network(format!(
@@ -278,7 +363,27 @@ fn check_layers(image: [usize; 3], layers: &[Layer]) -> Result<()> {
                 layer.inputs()
             )));
         }
+        let refused = |why: &str| {
+            let text = format!("layer {position}, {layer:?}: {why}");
+            Err(Error::network(text))
+        };
+        match *layer {
+            Layer::Subsample(subsample) => drop(subsample.convolution()?),
+            Layer::Fork { elements } => kept.push((elements, false)),
+            Layer::Shortcut { body, fork } => match kept.last_mut() {
+                Some(open) if *open == (fork, false) => *open = (body, true),
+                _ => return refused("it is in no block of which this many elements are kept"),
+            },
+            Layer::Add { elements } => match kept.pop() {
+                Some((other, _)) if other == elements => {}
+                _ => return refused("it ends no block of which this many elements are kept"),
+            },
+            _ => {}
+        }
         extent = layer.outputs();
+    }
+    if !kept.is_empty() {
+        return Err(Error::network("a residual block does not end"));
     }
     match layers.last() {
         Some(Layer::Linear { outputs, .. }) if *outputs >= 2 => Ok(()),

@@ -1,8 +1,9 @@
 //! Networks on batches: images forward, with batch normalizations by a batch's statistics or by
 //! the averaged ones.
 
-use crate::network::{EPSILON, Layer, Network};
+use crate::network::{EPSILON, Layer, Network, Subsample};
 use crate::tensor::{Matrix, Precision};
+use crate::window::Window;
 
 /// A network as a function of its weights, which may be tracked, with every batch normalization
 /// fixed to a factor and a term of each channel.
@@ -28,6 +29,57 @@ pub(crate) struct Trained<'n> {
 /// A layer with its weights and bias, or with a batch normalization's factors and terms.
 pub(crate) type Loaded<'p> = (&'p Layer, Option<[&'p Matrix; 2]>);
 
+/// Values that residual blocks add.
+pub(crate) trait Joined: Clone {
+    /// The sum.
+    fn joined(&self, other: &Self) -> Self;
+}
+
+impl Joined for Matrix {
+    fn joined(&self, other: &Self) -> Self {
+        self.add(other)
+    }
+}
+
+/// Follows layers from what the first takes to what the last makes, by `step` for every layer that
+/// is not the frame of a residual block.
+pub(crate) fn forward<'l, P, T: Joined>(
+    layers: impl Iterator<Item = (&'l Layer, P)>,
+    start: T,
+    mut step: impl FnMut(&'l Layer, P, &T) -> T,
+) -> T {
+    let mut kept: Vec<T> = Vec::new();
+    layers.fold(start, |at, (layer, own)| match layer {
+        Layer::Fork { .. } => {
+            kept.push(at.clone());
+            at
+        }
+        Layer::Shortcut { .. } => std::mem::replace(kept.last_mut().expect("a fork"), at),
+        Layer::Add { .. } => at.joined(&kept.pop().expect("a fork")),
+        _ => step(layer, own, &at),
+    })
+}
+
+/// Follows layers back, from a row of coefficients of what the last makes to one of what the first
+/// takes: where the way forward adds, both branches have the row, and where it forks, their rows
+/// are added.
+pub(crate) fn back<'l, P, T: Joined>(
+    layers: impl DoubleEndedIterator<Item = (&'l Layer, P)>,
+    start: T,
+    mut step: impl FnMut(&'l Layer, P, &T) -> T,
+) -> T {
+    let mut kept: Vec<T> = Vec::new();
+    layers.rev().fold(start, |at, (layer, own)| match layer {
+        Layer::Add { .. } => {
+            kept.push(at.clone());
+            at
+        }
+        Layer::Shortcut { .. } => std::mem::replace(kept.last_mut().expect("a sum"), at),
+        Layer::Fork { .. } => at.joined(&kept.pop().expect("a sum")),
+        _ => step(layer, own, &at),
+    })
+}
+
 /// The weights as matrices.
 pub(crate) fn loaded(network: &Network, precision: Precision) -> Vec<Matrix> {
     let shapes = network.shapes();
@@ -42,10 +94,14 @@ impl<'n> Pass<'n> {
         let mut pass = Self::begun(network, parameters);
         let precision = pass.front[0].precision();
         let mut statistics = network.statistics.chunks(2);
-        let affines = pass.batch_norms().map(|[scale, shift]| {
+        let norms = pass.own().filter_map(|(layer, pair)| match layer {
+            Layer::BatchNorm { .. } => pair,
+            _ => None,
+        });
+        let affines = norms.map(|own| {
             let pair = statistics.next().expect("statistics of every layer");
             let read = |values: &[f32]| Matrix::new(values.len(), values, precision);
-            affine([scale, shift], [&read(&pair[0]), &read(&pair[1])])
+            affine(own, [&read(&pair[0]), &read(&pair[1])])
         });
         pass.affines = affines.collect();
         pass
@@ -58,30 +114,29 @@ impl<'n> Pass<'n> {
         images: &Matrix,
     ) -> Trained<'n> {
         let mut pass = Self::begun(network, parameters);
-        let mut statistics = Vec::new();
-        let mut x = pass.normalized(images);
-        let mut parameters = pass.parameters.chunks(2);
-        for layer in &network.layers {
+        let (mut statistics, mut affines) = (Vec::new(), Vec::new());
+        let start = pass.normalized(images);
+        let logits = forward(pass.own(), start, |layer, pair, x| {
             let Layer::BatchNorm { channels, plane } = *layer else {
-                let pair = layer.shapes().and_then(|_| parameters.next());
-                x = applied(layer, pair.map(|pair| [&pair[0], &pair[1]]), &x);
-                continue;
+                return applied(layer, pair, x);
             };
-            let pair = parameters.next().expect("weights of every layer");
+            let pair = pair.expect("weights of every batch normalization");
             let mean = x.mean_channels(channels);
             let centred = x.shift_channels(&mean.scale(-1.0));
             let variance = centred.mul(&centred).mean_channels(channels);
-            let made = affine([&pair[0], &pair[1]], [&mean, &variance]);
-            x = x.scale_channels(&made[0]).shift_channels(&made[1]);
+            let made = affine(pair, [&mean, &variance]);
             let count = (images.rows() * plane) as f32;
             let unbiased = count / (count - 1.0).max(1.0);
             let variance = variance.values().into_iter().map(|v| v * unbiased);
             statistics.extend([mean.values(), variance.collect()]);
-            pass.affines.push(made);
-        }
+            let x = x.scale_channels(&made[0]).shift_channels(&made[1]);
+            affines.push(made);
+            x
+        });
+        pass.affines = affines;
         Trained {
             pass,
-            logits: x,
+            logits,
             statistics,
         }
     }
@@ -112,27 +167,26 @@ impl<'n> Pass<'n> {
         }
     }
 
-    /// Scales and shifts of all batch normalizations.
-    fn batch_norms(&self) -> impl Iterator<Item = [&Matrix; 2]> {
-        let weighted = (self.network.layers.iter()).filter(|layer| layer.shapes().is_some());
-        let pairs = weighted.zip(self.parameters.chunks(2));
-        pairs.filter_map(|(layer, pair)| match layer {
-            Layer::BatchNorm { .. } => Some([&pair[0], &pair[1]]),
-            _ => None,
+    /// The layers, each with its own weights: a batch normalization with its scales and shifts.
+    fn own(&self) -> impl Iterator<Item = Loaded<'_>> {
+        let mut parameters = self.parameters.chunks(2);
+        self.network.layers.iter().map(move |layer| {
+            let pair = layer.shapes().and_then(|_| parameters.next());
+            (layer, pair.map(|pair| [&pair[0], &pair[1]]))
         })
     }
 
     /// The layers, each with its weights.
     pub(crate) fn layers(&self) -> Vec<Loaded<'_>> {
-        let mut parameters = self.parameters.chunks(2);
         let mut affines = self.affines.iter();
-        let layers = self.network.layers.iter().map(|layer| {
-            let own = layer.shapes().and_then(|_| parameters.next());
-            let pair = match layer {
-                Layer::BatchNorm { .. } => affines.next().map(|pair| &pair[..]),
-                _ => own,
-            };
-            (layer, pair.map(|pair| [&pair[0], &pair[1]]))
+        let layers = self.own().map(|(layer, own)| match layer {
+            Layer::BatchNorm { .. } => {
+                let pair = affines
+                    .next()
+                    .expect("an affine of every batch normalization");
+                (layer, Some([&pair[0], &pair[1]]))
+            }
+            _ => (layer, own),
         });
         layers.collect()
     }
@@ -151,8 +205,7 @@ impl<'n> Pass<'n> {
     /// The logits of images, pixels in [0, 1].
     pub(crate) fn logits(&self, images: &Matrix) -> Matrix {
         let start = self.normalized(images);
-        let layers = self.layers().into_iter();
-        layers.fold(start, |x, (layer, pair)| applied(layer, pair, &x))
+        forward(self.layers().into_iter(), start, applied)
     }
 }
 
@@ -167,8 +220,21 @@ pub(crate) fn applied(layer: &Layer, pair: Option<[&Matrix; 2]>, x: &Matrix) -> 
             x.scale_channels(factors).shift_channels(terms)
         }
         (Layer::Relu { .. }, _) => x.relu(),
-        (layer, None) => unreachable!("{layer:?} without weights"),
+        (Layer::Mean { channels, plane }, _) => x.sum_planes(*channels).scale(1.0 / *plane as f64),
+        (Layer::Subsample(subsample), _) => {
+            let (window, weights) = chosen(subsample, x);
+            x.convolve(&weights, window)
+        }
+        (layer, _) => unreachable!("{layer:?} has no weights or makes no value"),
     }
+}
+
+/// The convolution that a [`Layer::Subsample`] is, in the precision of a value.
+pub(crate) fn chosen(subsample: &Subsample, like: &Matrix) -> (Window, Matrix) {
+    let made = subsample.convolution();
+    let (window, weights) = made.expect("the network's layers were checked");
+    let weights = Matrix::new(window.patch(), &weights, like.precision());
+    (window, weights)
 }
 
 /// A batch normalization as a factor and a term of each channel.

@@ -119,6 +119,7 @@ impl Schedule {
             } else {
                 0.0
             },
+            shrink: 1.0,
         }
     }
 }
@@ -161,6 +162,7 @@ mod tests {
             beta: 1.0,
             clean: 1.0,
             regularizer: 0.5,
+            shrink: 1.0,
         };
         assert_eq!(at(Method::CrownIbp, 0.0), start);
         let end = Moment {
@@ -168,6 +170,7 @@ mod tests {
             beta: 0.0,
             clean: 0.5,
             regularizer: 0.0,
+            shrink: 1.0,
         };
         assert_eq!(at(Method::Ibp, 20.0), end);
         assert_eq!(at(Method::Pgd, 0.0).regularizer, 0.0);

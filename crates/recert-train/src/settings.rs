@@ -37,6 +37,9 @@ pub struct Settings {
     pub l1: f64,
     /// The weight of Shi et al.'s regularisers at the ramp's start.
     pub regularizer: f64,
+    /// What the upper ends of unstable ReLUs' intervals are multiplied by in the losses of SABR, TAPS
+    /// and STAPS (Mueller et al., ICLR 2023), in (0, 1]; below 1 these are no bounds.
+    pub relu_shrink: f64,
     /// The epoch from which on weights are averaged over epochs.
     pub average_from: Option<usize>,
     /// How images are varied.
@@ -61,6 +64,7 @@ impl Settings {
             clip: 10.0,
             l1: 0.0,
             regularizer: if method.bounds() { 0.5 } else { 0.0 },
+            relu_shrink: 1.0,
             average_from: None,
             augmentation: Augmentation::default(),
             validation: 0,
@@ -86,11 +90,16 @@ impl Settings {
             Method::Gaussian { sigma } | Method::SmoothAdv { sigma, .. } => {
                 within("sigma", sigma, 1e-6, 100.0)?;
             }
-            Method::Sabr { tau } => within("tau", tau, 1e-6, 1.0)?,
+            Method::Sabr { tau } | Method::Staps { tau, .. } => within("tau", tau, 1e-6, 1.0)?,
             Method::MtlIbp { alpha } | Method::CcIbp { alpha } | Method::ExpIbp { alpha } => {
                 within("alpha", alpha, 0.0, 1.0)?;
             }
             _ => {}
+        }
+        if let Some(latent) = self.method.latent() {
+            within("taps-weight", latent.weight, 1e-6, 1000.0)?;
+            within("connector", latent.connector, 1e-3, 0.5)?;
+            within("attack-steps", self.attack.steps as f64, 1.0, 10_000.0)?;
         }
         if let Method::SmoothAdv { samples, .. } = self.method {
             within("samples", samples as f64, 1.0, 1000.0)?;
@@ -116,6 +125,15 @@ impl Settings {
         }
         within("l1", self.l1, 0.0, 1.0)?;
         within("regularizer", self.regularizer, 0.0, 1000.0)?;
+        within("relu-shrink", self.relu_shrink, 1e-6, 1.0)?;
+        let shrinks = matches!(
+            self.method,
+            Method::Sabr { .. } | Method::Taps { .. } | Method::Staps { .. }
+        );
+        if self.relu_shrink != 1.0 && !shrinks {
+            let text = format!("{} does not shrink intervals", self.method.name());
+            return Err(Error::setting("relu-shrink", text));
+        }
         if let Some(from) = self.average_from
             && from >= self.schedule.epochs
         {

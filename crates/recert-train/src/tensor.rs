@@ -246,6 +246,14 @@ impl Matrix {
         Self(planes.sum_dim(2).reshape([rows, channels]))
     }
 
+    /// Each element repeated `plane` times: `[n, channels]` to `[n, channels * plane]`.
+    pub(crate) fn spread(&self, plane: usize) -> Self {
+        let [rows, channels] = self.0.dims();
+        let wide: Tensor<3> = self.0.clone().reshape([rows, channels, 1]);
+        let wide: Tensor<3> = wide.expand([rows, channels, plane]);
+        Self(wide.reshape([rows, channels * plane]))
+    }
+
     /// The mean of each channel over its plane and all rows, `[1, channels]`.
     pub(crate) fn mean_channels(&self, channels: usize) -> Self {
         let count = self.rows() * self.columns() / channels;

@@ -2,11 +2,12 @@
 
 use recert_graph::testing::noise;
 
-use crate::network::{Initialization, Layer, Network, Normalization};
+use crate::network::{Initialization, Layer, Network, Normalization, Subsample};
 use crate::window::Window;
 
 /// A name and a network of random weights, with statistics unlike those of fresh batch
-/// normalizations: fully connected, convolutions of uneven extents, batch normalizations.
+/// normalizations: fully connected, convolutions of uneven extents, batch normalizations, residual
+/// blocks with all kinds of shortcuts.
 pub(crate) fn networks() -> Vec<(&'static str, Network)> {
     let relu = |neurons| Layer::Relu { neurons };
     let linear = |inputs, outputs| Layer::Linear { inputs, outputs };
@@ -49,6 +50,7 @@ pub(crate) fn networks() -> Vec<(&'static str, Network)> {
                 linear(7, 3),
             ],
         ),
+        ("residual blocks", residual(image)),
     ];
     let made = lists.into_iter().map(|(name, layers)| {
         let normalization = Normalization {
@@ -71,6 +73,75 @@ pub(crate) fn networks() -> Vec<(&'static str, Network)> {
         (name, network)
     });
     made.collect()
+}
+
+/// A block within a block, one with a convolution as its shortcut, one with a subsampling, and one
+/// of fully connected layers.
+fn residual(image: [usize; 3]) -> Vec<Layer> {
+    let relu = |neurons| Layer::Relu { neurons };
+    let linear = |inputs, outputs| Layer::Linear { inputs, outputs };
+    let fork = |elements| Layer::Fork { elements };
+    let add = |elements| Layer::Add { elements };
+    let window = |input, outputs, kernel, stride| {
+        let padding = [kernel / 2; 4];
+        Window::new(input, outputs, [kernel; 2], [stride; 2], padding).unwrap()
+    };
+    let same = Layer::Convolution(window(image, 2, 3, 1));
+    let narrow = window(image, 3, 3, 2);
+    let second = window(narrow.output(), 3, 3, 1);
+    let last = window(narrow.output(), 6, 3, 1);
+    vec![
+        fork(60),
+        same,
+        Layer::BatchNorm {
+            channels: 2,
+            plane: 30,
+        },
+        relu(60),
+        fork(60),
+        same,
+        add(60),
+        add(60),
+        relu(60),
+        fork(60),
+        Layer::Convolution(narrow),
+        relu(27),
+        Layer::Convolution(second),
+        Layer::Shortcut { body: 27, fork: 60 },
+        Layer::Convolution(window(image, 3, 1, 2)),
+        Layer::BatchNorm {
+            channels: 3,
+            plane: 9,
+        },
+        add(27),
+        relu(27),
+        fork(27),
+        Layer::Convolution(last),
+        Layer::Shortcut { body: 54, fork: 27 },
+        Layer::Subsample(Subsample {
+            input: narrow.output(),
+            stride: [1, 1],
+            zeros: [1, 2],
+        }),
+        add(54),
+        relu(54),
+        Layer::Subsample(Subsample {
+            input: last.output(),
+            stride: [2, 3],
+            zeros: [0, 1],
+        }),
+        Layer::Mean {
+            channels: 7,
+            plane: 2,
+        },
+        fork(7),
+        linear(7, 8),
+        relu(8),
+        linear(8, 7),
+        add(7),
+        relu(7),
+        linear(7, 3),
+    ]
 }
 
 /// Pixels in [0, 1] and labels, the same every time.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::{Measures, Scores, evaluated};
 use crate::examples::Examples;
-use crate::method::Method;
+use crate::method::{Cut, Method};
 use crate::network::Network;
 use crate::optimizer::{Adam, Average};
 use crate::random::{Purpose, generator, shuffled};
@@ -128,6 +128,7 @@ impl<'d> Training<'d> {
     pub fn new(network: Network, examples: &'d Examples, settings: Settings) -> Result<Self> {
         settings.check()?;
         check_fits(&network, examples)?;
+        check_cut(&network, &settings)?;
         if settings.validation >= examples.len() {
             let text = format!(
                 "{} images for validation leave none of {} to train on",
@@ -241,7 +242,7 @@ impl<'d> Training<'d> {
         }
         let last = tally.progress(number, batches.len(), batches.len());
         let ramped = number + 1 >= self.settings.schedule.ramp_end;
-        let candidate = self.candidate(number);
+        let candidate = self.candidate(number, &batches);
         let mut epoch = Epoch {
             number,
             eps: tally.eps,
@@ -281,19 +282,17 @@ impl<'d> Training<'d> {
         Ok(())
     }
 
-    /// The network that would be kept if this epoch were the last; averaged weights are updated.
-    fn candidate(&mut self, number: usize) -> Network {
+    /// The network that would be kept if this epoch, of these batches, were the last; averaged weights
+    /// are updated. Statistics belong to weights and are not averaged with them, but met again.
+    fn candidate(&mut self, number: usize, batches: &[&[usize]]) -> Network {
         let mut candidate = self.network.clone();
-        if self
-            .settings
-            .average_from
-            .is_some_and(|from| number >= from)
-        {
-            let values = (self.network.parameters.iter()).chain(&self.network.statistics);
-            self.average.add(values);
-            let mut means = self.average.values.iter().cloned();
-            let slots = (candidate.parameters.iter_mut()).chain(&mut candidate.statistics);
-            slots.zip(&mut means).for_each(|(slot, mean)| *slot = mean);
+        let from = self.settings.average_from;
+        if from.is_some_and(|from| number >= from) {
+            self.average.add(self.network.parameters.iter());
+            candidate.parameters.clone_from(&self.average.values);
+            if candidate.has_batch_norm() {
+                candidate.statistics = self.met(&candidate, number, batches);
+            }
         }
         candidate
     }
@@ -321,6 +320,22 @@ fn better(new: Option<Scores>, old: Option<Scores>) -> bool {
         (Some(new), Some(old)) => key(new) > key(old),
         _ => true,
     }
+}
+
+/// Checks that the last layers can be attacked, where the method does that.
+fn check_cut(network: &Network, settings: &Settings) -> Result<()> {
+    let Some(latent) = settings.method.latent() else {
+        return Ok(());
+    };
+    if Cut::before(network, latent.relus).is_some() {
+        return Ok(());
+    }
+    let text = format!(
+        "the network cannot be cut before its last {} layers of ReLUs; it can before {:?}",
+        latent.relus,
+        Cut::all(network)
+    );
+    Err(Error::setting("attacked-relus", text))
 }
 
 /// Checks that examples are of a network's images and classes.

@@ -54,7 +54,8 @@ flags! {
     /// are two
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
     test: String,
-    /// The architecture: cnn3, cnn5, cnn7, cnn7-bn, cgt-mnist, or fc-WIDTH-.., as in fc-200-100
+    /// The architecture: cnn3, cnn5, cnn7, cnn7-bn, cgt-mnist, fc-WIDTH-.., as in fc-200-100, or
+    /// resnetDEPTH, as in resnet20; resnet20-b has convolutions in its shortcuts
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     architecture: String,
     /// An ONNX file whose layers and weights to begin with, in place of an architecture
@@ -69,8 +70,8 @@ flags! {
     /// How weights begin: he, or interval (Shi et al.) [default: interval for methods that bound]
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     initialization: String,
-    /// The method: standard, gaussian, pgd, smoothadv, ibp, crown-ibp, sabr, mtl-ibp, cc-ibp or
-    /// exp-ibp
+    /// The method: standard, gaussian, pgd, smoothadv, ibp, crown-ibp, sabr, mtl-ibp, cc-ibp,
+    /// exp-ibp, taps or staps
     #[arg(long, value_name = "NAME", help_heading = "Method")]
     method: String,
     /// The distance to train for, in units of pixels in [0, 1]; L2 for smoothadv
@@ -85,12 +86,28 @@ flags! {
     /// Samples of noise an image (smoothadv) [default: 1]
     #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Method")]
     samples: usize,
-    /// The share of eps that is bounded (sabr)
+    /// The share of eps that is bounded (sabr, staps)
     #[arg(long, value_name = "T", help_heading = "Method")]
     tau: f64,
     /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp)
     #[arg(long, value_name = "A", help_heading = "Method")]
     alpha: f64,
+    /// How many of the last layers of ReLUs are attacked in place of bounded (taps, staps)
+    /// [default: 1]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Method")]
+    attacked_relus: usize,
+    /// By how much the gradient of the loss on attacked margins is multiplied (taps, staps)
+    /// [default: 5]
+    #[arg(long, value_name = "W", help_heading = "Method")]
+    taps_weight: f64,
+    /// The share of a box's width within which an attacked point moves with the box's end (taps,
+    /// staps) [default: 0.5]
+    #[arg(long, value_name = "C", help_heading = "Method")]
+    connector: f64,
+    /// What upper ends of unstable ReLUs' intervals are multiplied by in the loss (sabr, taps, staps)
+    /// [default: 1]
+    #[arg(long, value_name = "F", help_heading = "Method")]
+    relu_shrink: f64,
     /// Steps of an attack [default: 8]
     #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Method")]
     attack_steps: usize,

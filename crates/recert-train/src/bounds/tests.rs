@@ -25,7 +25,7 @@ fn margins(pass: &Pass<'_>, ends: [&[f64]; 2], labels: &[usize]) -> [Vec<f64>; 2
         }
     });
     let rows = rows(labels, pass.network.classes(), precision);
-    let intervals = intervals(pass, &Interval::between(&low, &high));
+    let intervals = intervals(pass, &Interval::between(&low, &high), 1.0);
     let made = [ibp_margins, crown_margins].map(|bound| bound(pass, &intervals, &rows));
     made.map(|margins| margins.doubles())
 }

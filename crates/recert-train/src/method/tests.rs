@@ -1,10 +1,18 @@
 use super::*;
-use crate::network::Network;
+use crate::network::{Initialization, Layer, Network, Normalization};
 use crate::pass::loaded;
 use crate::random::{Purpose, generator};
 use crate::testing::{batch, networks};
+use crate::window::Window;
 
-const METHODS: [Method; 10] = [
+/// A weight of 1 leaves the gradient that of the loss.
+const LATENT: Latent = Latent {
+    relus: 1,
+    weight: 1.0,
+    connector: 0.4,
+};
+
+const METHODS: [Method; 12] = [
     Method::Standard,
     Method::Gaussian { sigma: 0.25 },
     Method::Pgd,
@@ -18,7 +26,30 @@ const METHODS: [Method; 10] = [
     Method::MtlIbp { alpha: 0.3 },
     Method::CcIbp { alpha: 0.3 },
     Method::ExpIbp { alpha: 0.3 },
+    Method::Taps { latent: LATENT },
+    Method::Staps {
+        tau: 0.4,
+        latent: LATENT,
+    },
 ];
+
+/// The methods that a network can be trained by, with as few layers attacked as it can have.
+fn methods(network: &Network) -> impl Iterator<Item = Method> {
+    let least = Cut::all(network).first().copied();
+    METHODS.into_iter().filter_map(move |method| {
+        let latent = |latent: Latent| least.map(|relus| Latent { relus, ..latent });
+        Some(match method {
+            Method::Taps { latent: given } => Method::Taps {
+                latent: latent(given)?,
+            },
+            Method::Staps { tau, latent: given } => Method::Staps {
+                tau,
+                latent: latent(given)?,
+            },
+            other => other,
+        })
+    })
+}
 
 fn moment() -> Moment {
     Moment {
@@ -26,6 +57,7 @@ fn moment() -> Moment {
         beta: 0.6,
         clean: 0.25,
         regularizer: 0.5,
+        shrink: 1.0,
     }
 }
 
@@ -40,11 +72,18 @@ fn doubles(network: &Network) -> Vec<(usize, Vec<f64>)> {
 /// The matrices of what was prepared, in float64.
 fn widened(prepared: &Prepared) -> Prepared {
     let wide = |matrix: &Matrix| Matrix::double(matrix.columns(), &matrix.doubles());
+    let both = |pair: &[Matrix; 2]| [wide(&pair[0]), wide(&pair[1])];
     Prepared {
         points: prepared.points.as_ref().map(wide),
         region: prepared.region.as_ref().map(|region| Interval {
             centre: wide(&region.centre),
             radius: wide(&region.radius),
+        }),
+        latent: prepared.latent.as_ref().map(|latent| Points {
+            cut: latent.cut,
+            values: wide(&latent.values),
+            ends: both(&latent.ends),
+            slopes: both(&latent.slopes),
         }),
     }
 }
@@ -59,7 +98,10 @@ fn found(method: &Method, network: &Network, pixels: &[f32], labels: &[usize]) -
         labels,
         columns,
     };
-    let attack = Attack::default();
+    let attack = Attack {
+        restarts: 3,
+        ..Attack::default()
+    };
     let mut random = generator(1, Purpose::Attack, 0, 0);
     let pass = &trained.pass;
     prepared(method, &moment(), &attack, batch, pass, &noise, &mut random)
@@ -73,7 +115,7 @@ fn gradients_are_finite_differences_for_every_layer_and_method() {
         let (pixels, labels) = batch(&network, 6);
         let wide: Vec<f64> = pixels.iter().map(|&x| x.into()).collect();
         let images = Matrix::double(60, &wide);
-        for method in METHODS {
+        for method in methods(&network) {
             let prepared = widened(&found(&method, &network, &pixels, &labels));
             let value = |parameters: Vec<Matrix>| {
                 let trained = Pass::training(&network, parameters, &images);
@@ -91,9 +133,16 @@ fn gradients_are_finite_differences_for_every_layer_and_method() {
             let tracked = read(&base).iter().map(Matrix::tracked).collect();
             let (total, leaves) = value(tracked);
             let derivatives = total.derivatives();
-            for (position, leaf) in leaves.iter().enumerate() {
-                let gradient = derivatives.by(leaf).expect("all weights count").doubles();
-                let largest = gradient.iter().fold(1e-3, |a: f64, b| a.max(b.abs()));
+            let gradients = leaves.iter().map(|leaf| {
+                let gradient = derivatives.by(leaf).expect("all weights count");
+                gradient.doubles()
+            });
+            let gradients: Vec<Vec<f64>> = gradients.collect();
+            let largest = gradients
+                .iter()
+                .flatten()
+                .fold(1.0, |a: f64, b| a.max(b.abs()));
+            for (position, gradient) in gradients.iter().enumerate() {
                 for element in (0..gradient.len()).step_by(1 + gradient.len() / 7) {
                     let at = |by: f64| {
                         let mut moved = base.clone();
@@ -102,9 +151,9 @@ fn gradients_are_finite_differences_for_every_layer_and_method() {
                     };
                     let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);
                     assert!(
-                        (difference - gradient[element]).abs() <= 1e-6 * largest.max(1.0),
+                        (difference - gradient[element]).abs() <= 1e-6 * largest,
                         "{name}, {method}, parameter {position}, element {element}: \
-                         {difference} and {}",
+                         {difference} and {}, of up to {largest}",
                         gradient[element]
                     );
                 }
@@ -117,7 +166,7 @@ fn gradients_are_finite_differences_for_every_layer_and_method() {
 fn gradients_in_float32_are_those_in_float64() {
     for (name, network) in networks() {
         let (pixels, labels) = batch(&network, 6);
-        for method in METHODS {
+        for method in methods(&network) {
             let prepared = found(&method, &network, &pixels, &labels);
             let gradients = |precision, prepared: &Prepared| -> Vec<Vec<f64>> {
                 let parameters = loaded(&network, precision);
@@ -187,7 +236,7 @@ fn losses_are_their_definitions() {
         let adversarial = prepared.points.as_ref().map(|points| pass.logits(points));
         let bounds = prepared.region.as_ref().map(|region| {
             let rows = bounds::rows(&labels, classes, Precision::Single);
-            let intervals = bounds::intervals(&pass, region);
+            let intervals = bounds::intervals(&pass, region, 1.0);
             [bounds::ibp_margins, bounds::crown_margins]
                 .map(|bound| bound(&pass, &intervals, &rows).doubles())
         });
@@ -228,6 +277,17 @@ fn losses_are_their_definitions() {
             (Method::ExpIbp { alpha }, Some(logits), Some([ibp, _])) => {
                 of_margins(ibp).powf(alpha) * of_logits(logits).powf(1.0 - alpha)
             }
+            (Method::Taps { .. } | Method::Staps { .. }, _, Some([ibp, _])) => {
+                let points = prepared.latent.as_ref().unwrap();
+                // Each point's own margin, of all that its logits have.
+                let logits = points.cut.logits(&pass, &points.values).doubles();
+                let margins = logits.chunks(classes).enumerate().map(|(row, logits)| {
+                    let label = labels[row / (classes - 1)];
+                    let mut others = (0..classes).filter(|&class| class != label);
+                    logits[label] - logits[others.nth(row % (classes - 1)).unwrap()]
+                });
+                of_margins(ibp) * of_margins(&margins.collect::<Vec<_>>())
+            }
             (_, Some(logits), None) => of_logits(logits),
             _ => of_logits(&clean),
         };
@@ -240,6 +300,220 @@ fn losses_are_their_definitions() {
             (made - expected).abs() < 1e-5 * expected.max(1.0),
             "{method}: {made} {expected}"
         );
+    }
+}
+
+#[test]
+fn attacked_margins_lie_between_bounds_and_those_of_other_points() {
+    for (name, network) in networks() {
+        let (pixels, labels) = batch(&network, 5);
+        let classes = network.classes();
+        let Some(method) = methods(&network).find(|method| method.name() == "taps") else {
+            continue;
+        };
+        let prepared = found(&method, &network, &pixels, &labels);
+        let (points, region) = (prepared.latent.unwrap(), prepared.region.unwrap());
+        let cut = points.cut;
+        // The statistics that points were found with.
+        let images = Matrix::new(60, &pixels, Precision::Single);
+        let pass = Pass::training(&network, loaded(&network, Precision::Single), &images).pass;
+        let rows = bounds::rows(&labels, classes, Precision::Single);
+        let intervals = bounds::intervals(&pass, &region, 1.0);
+        let bound = bounds::ibp_margins(&pass, &intervals, &rows).doubles();
+        let attacked = points.margins(&pass, &intervals, 1.0, &rows).doubles();
+        let margins = classes - 1;
+        let at = |share: f64| {
+            let [low, high] = &points.ends;
+            let between = low.add(&high.sub(low).scale(share)).repeated(margins);
+            cut.logits(&pass, &between).mul(&rows).sum_rows().doubles()
+        };
+        let others = [0.0, 0.3, 0.5, 1.0].map(at);
+        for (position, attacked) in attacked.iter().enumerate() {
+            assert!(bound[position] <= attacked + 1e-5, "{name}");
+            for other in &others {
+                assert!(*attacked <= other[position] + 1e-5, "{name}");
+            }
+        }
+        let [low, high] = points
+            .ends
+            .each_ref()
+            .map(|end| end.repeated(margins).values());
+        let inside = |(x, (low, high)): (f32, (&f32, &f32))| *low <= x && x <= *high;
+        let ends = low.iter().zip(&high);
+        assert!(
+            points.values.values().into_iter().zip(ends).all(inside),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_gradient_of_attacked_margins_is_weighted() {
+    const STEP: f64 = 1e-6;
+    let (_, network) = networks().swap_remove(3);
+    let (pixels, labels) = batch(&network, 6);
+    let wide: Vec<f64> = pixels.iter().map(|&x| x.into()).collect();
+    let images = Matrix::double(60, &wide);
+    let latent = Latent {
+        weight: 4.0,
+        ..LATENT
+    };
+    let method = Method::Taps { latent };
+    let prepared = widened(&found(&method, &network, &pixels, &labels));
+    let moment = Moment {
+        clean: 0.0,
+        regularizer: 0.0,
+        ..moment()
+    };
+    let value = |method: &Method, parameters: Vec<Matrix>| {
+        let pass = Pass::training(&network, parameters, &images).pass;
+        let loss = loss(method, &moment, &labels, &pass, None, &prepared);
+        (loss.total, pass.parameters)
+    };
+    let base = doubles(&network);
+    let read = |values: &[(usize, Vec<f64>)]| -> Vec<Matrix> {
+        let matrices = values.iter();
+        matrices
+            .map(|(columns, values)| Matrix::double(*columns, values))
+            .collect()
+    };
+    let tracked = read(&base).iter().map(Matrix::tracked).collect();
+    let (total, leaves) = value(&method, tracked);
+    let derivatives = total.derivatives();
+    let gradients = leaves
+        .iter()
+        .map(|leaf| derivatives.by(leaf).unwrap().doubles());
+    let gradients: Vec<Vec<f64>> = gradients.collect();
+    let largest = gradients
+        .iter()
+        .flatten()
+        .fold(1.0, |a: f64, b| a.max(b.abs()));
+    for (position, gradient) in gradients.iter().enumerate() {
+        for element in (0..gradient.len()).step_by(1 + gradient.len() / 5) {
+            // The losses on bounds and on attacked margins, of which the product is the loss.
+            let parts = |by: f64| {
+                let mut moved = base.clone();
+                moved[position].1[element] += by;
+                let [product, bounded] =
+                    [method, Method::Ibp].map(|method| value(&method, read(&moved)).0.doubles()[0]);
+                [bounded, product / bounded]
+            };
+            let [low, middle, high] = [-STEP, 0.0, STEP].map(parts);
+            let slope = |part: usize| (high[part] - low[part]) / (2.0 * STEP);
+            let expected = slope(0) * middle[1] + 4.0 * middle[0] * slope(1);
+            assert!(
+                (expected - gradient[element]).abs() <= 1e-6 * largest,
+                "parameter {position}: {expected} and {}, of up to {largest}",
+                gradient[element]
+            );
+        }
+    }
+}
+
+#[test]
+fn the_loss_of_taps_and_its_gradient_are_pytorchs() {
+    // By bench/train/taps/reference.py, in float64; slopes of the connector are float32 here.
+    const APART: f64 = 1e-5;
+    let golden: serde_json::Value = serde_json::from_str(include_str!("taps.json")).unwrap();
+    let number = |name: &str| golden[name].as_f64().unwrap();
+    let list = |value: &serde_json::Value| -> Vec<f64> {
+        let numbers = value.as_array().unwrap().iter();
+        numbers.map(|number| number.as_f64().unwrap()).collect()
+    };
+    let narrow = |values: &[f64]| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+    let window = Window::new([1, 5, 5], 2, [3, 3], [2, 2], [1; 4]).unwrap();
+    let linear = |inputs, outputs| Layer::Linear { inputs, outputs };
+    let layers = vec![
+        Layer::Convolution(window),
+        Layer::Relu { neurons: 18 },
+        linear(18, 6),
+        Layer::BatchNorm {
+            channels: 6,
+            plane: 1,
+        },
+        Layer::Relu { neurons: 6 },
+        linear(6, 3),
+    ];
+    let normalization = Normalization {
+        mean: vec![0.25],
+        std: vec![0.5],
+    };
+    let he = Initialization::He;
+    let network = Network::new([1, 5, 5], layers, normalization, he, 0).unwrap();
+    let weights = golden["weights"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(network.shapes());
+    let weights = weights.map(|(values, [_, columns])| Matrix::double(columns, &list(values)));
+    let images = list(&golden["images"]);
+    let labels: Vec<usize> = list(&golden["labels"])
+        .iter()
+        .map(|&x| x as usize)
+        .collect();
+    let trained = Pass::training(
+        &network,
+        weights.map(|matrix| matrix.tracked()).collect(),
+        &Matrix::double(25, &images),
+    );
+    let pass = trained.pass;
+    let (eps, shrink) = (number("eps"), number("shrink"));
+    let end = |sign: f64| {
+        let ends = images.iter().map(|x| (x + sign * eps).clamp(0.0, 1.0));
+        Matrix::double(25, &ends.collect::<Vec<_>>())
+    };
+    let region = Interval::between(&end(-1.0), &end(1.0));
+    let cut = Cut::before(&network, 1).unwrap();
+    let intervals = bounds::intervals(&pass, &region, shrink);
+    let ends = cut.of(&intervals, shrink).ends().map(|end| end.constant());
+    let points = list(&golden["points"]);
+    let share = number("connector") as f32;
+    let single = ends.each_ref().map(Matrix::values);
+    let slopes = latent::connected(share, &single, 18, 2, &narrow(&points));
+    let prepared = Prepared {
+        points: None,
+        region: Some(region),
+        latent: Some(Points {
+            cut,
+            values: Matrix::double(18, &points),
+            ends,
+            slopes: slopes.map(|slopes| Matrix::new(18, &slopes, Precision::Double)),
+        }),
+    };
+    let moment = Moment {
+        clean: 0.0,
+        regularizer: 0.0,
+        shrink,
+        ..moment()
+    };
+    let latent = Latent {
+        weight: number("weight"),
+        ..LATENT
+    };
+    let loss = loss(
+        &Method::Taps { latent },
+        &moment,
+        &labels,
+        &pass,
+        None,
+        &prepared,
+    );
+    assert!((loss.total.doubles()[0] - number("loss")).abs() < 1e-9);
+    let derivatives = loss.total.derivatives();
+    let gradients = golden["gradients"].as_array().unwrap().iter();
+    for (position, (leaf, expected)) in pass.parameters.iter().zip(gradients).enumerate() {
+        let made = derivatives.by(leaf).unwrap().doubles();
+        let expected = list(expected);
+        let largest = expected.iter().fold(0.0_f64, |a, b| a.max(b.abs()));
+        assert_eq!(made.len(), expected.len());
+        for (made, expected) in made.iter().zip(&expected) {
+            // The bias before a batch normalization has no gradient but rounding.
+            let apart = (made - expected).abs();
+            assert!(
+                apart <= APART * largest.max(1e-3),
+                "{position}: {made} {expected}"
+            );
+        }
     }
 }
 

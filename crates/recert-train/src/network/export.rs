@@ -5,11 +5,11 @@ use recert_graph::proto::onnx::tensor_proto::DataType;
 use recert_graph::proto::onnx::tensor_shape_proto::{Dimension, dimension};
 use recert_graph::proto::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
-    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 use recert_graph::{Model, stored};
 
-use super::{EPSILON, Layer, Network};
+use super::{EPSILON, Layer, Network, Subsample};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The operator set written: one that all runtimes know.
@@ -43,7 +43,11 @@ impl Network {
                 name: Some("network".to_owned()),
                 ..GraphProto::default()
             },
-            last: "pixels".to_owned(),
+            last: Made {
+                name: "pixels".to_owned(),
+                flat: false,
+            },
+            kept: Vec::new(),
         };
         let [channels, height, width] = self.image.map(|extent| extent as i64);
         writer.graph.input = vec![info("pixels", &[channels, height, width])];
@@ -73,13 +77,25 @@ impl Network {
     }
 }
 
-/// A graph under construction; `last` is what its last node makes.
+/// A value of the graph.
+#[derive(Clone)]
+struct Made {
+    name: String,
+    /// Whether it is a matrix, with a row an image.
+    flat: bool,
+}
+
+/// A graph under construction.
 struct Writer {
     graph: GraphProto,
-    last: String,
+    /// What the next layer takes.
+    last: Made,
+    /// What the forks of residual blocks keep, and whether the shortcut has begun.
+    kept: Vec<(Made, bool)>,
 }
 
 impl Writer {
+    /// A node that takes the last value, and constants of float32.
     fn node(
         &mut self,
         name: &str,
@@ -87,14 +103,32 @@ impl Writer {
         constants: &[(&str, Vec<usize>, &[f32])],
         attribute: Vec<AttributeProto>,
     ) {
+        let tensors = constants.iter().map(|(constant, shape, values)| {
+            stored::from_f32(&format!("{name}.{constant}"), shape, values)
+        });
+        self.applied(name, op, tensors.collect(), attribute);
+    }
+
+    /// A node that takes the last value, and lists of integers.
+    fn arranged(&mut self, name: &str, op: &str, constants: &[(&str, &[usize])]) {
+        let tensors = constants.iter().map(|(constant, values)| {
+            let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
+            stored::from_i64(&format!("{name}.{constant}"), &[values.len()], &values)
+        });
+        self.applied(name, op, tensors.collect(), Vec::new());
+    }
+
+    fn applied(
+        &mut self,
+        name: &str,
+        op: &str,
+        constants: Vec<TensorProto>,
+        attribute: Vec<AttributeProto>,
+    ) {
         let made = format!("{name}.made");
-        let mut input = vec![std::mem::replace(&mut self.last, made.clone())];
-        for (constant, shape, values) in constants {
-            let constant = format!("{name}.{constant}");
-            let tensor = stored::from_f32(&constant, shape, values);
-            self.graph.initializer.push(tensor);
-            input.push(constant);
-        }
+        let mut input = vec![std::mem::replace(&mut self.last.name, made.clone())];
+        input.extend(constants.iter().map(|tensor| tensor.name().to_owned()));
+        self.graph.initializer.extend(constants);
         self.graph.node.push(NodeProto {
             op_type: Some(op.to_owned()),
             name: Some(name.to_owned()),
@@ -103,6 +137,51 @@ impl Writer {
             attribute,
             ..NodeProto::default()
         });
+    }
+
+    /// Makes the last value a matrix, where it is none.
+    fn flatten(&mut self, name: &str) {
+        if !self.last.flat {
+            self.node(name, "Flatten", &[], vec![int("axis", 1)]);
+            self.last.flat = true;
+        }
+    }
+
+    /// The kept value and the last one added.
+    fn add(&mut self, position: usize) {
+        let (mut other, shortcut) = self.kept.pop().expect("a fork");
+        if other.flat != self.last.flat {
+            self.flatten(&format!("flatten{position}"));
+            std::mem::swap(&mut other, &mut self.last);
+            self.flatten(&format!("flatten{position}.other"));
+            std::mem::swap(&mut other, &mut self.last);
+        }
+        self.node(&format!("add{position}"), "Add", &[], Vec::new());
+        let node = self.graph.node.last_mut().expect("the sum");
+        // What the shortcut makes comes second.
+        node.input.insert(usize::from(!shortcut), other.name);
+    }
+
+    fn subsample(&mut self, position: usize, subsample: &Subsample) {
+        let Subsample {
+            input: [_, height, width],
+            stride,
+            zeros: [before, after],
+        } = *subsample;
+        if stride != [1, 1] {
+            self.arranged(
+                &format!("pixels{position}"),
+                "Slice",
+                &[
+                    ("starts", &[0, 0]),
+                    ("ends", &[height, width]),
+                    ("axes", &[2, 3]),
+                    ("steps", &stride),
+                ],
+            );
+        }
+        let pads = [0, before, 0, 0, 0, after, 0, 0];
+        self.arranged(&format!("zeros{position}"), "Pad", &[("pads", &pads)]);
     }
 
     fn normalization(&mut self, network: &Network) {
@@ -121,16 +200,11 @@ impl Writer {
     fn layers(&mut self, network: &Network) {
         let mut parameters = network.parameters.chunks(2);
         let mut statistics = network.statistics.chunks(2);
-        let mut flat = false;
         for (position, layer) in network.layers.iter().enumerate() {
             let mut pair = || parameters.next().expect("weights of every layer");
             match *layer {
                 Layer::Linear { inputs, outputs } => {
-                    if !flat {
-                        let axis = int("axis", 1);
-                        self.node("flatten", "Flatten", &[], vec![axis]);
-                        flat = true;
-                    }
+                    self.flatten(&format!("flatten{position}"));
                     let pair = pair();
                     let constants = [
                         ("weight", vec![outputs, inputs], &pair[0][..]),
@@ -179,6 +253,22 @@ impl Writer {
                 Layer::Relu { .. } => {
                     self.node(&format!("relu{position}"), "Relu", &[], Vec::new());
                 }
+                Layer::Mean { .. } => {
+                    self.node(
+                        &format!("mean{position}"),
+                        "GlobalAveragePool",
+                        &[],
+                        Vec::new(),
+                    );
+                }
+                Layer::Subsample(subsample) => self.subsample(position, &subsample),
+                Layer::Fork { .. } => self.kept.push((self.last.clone(), false)),
+                Layer::Shortcut { .. } => {
+                    let (kept, shortcut) = self.kept.last_mut().expect("a fork");
+                    std::mem::swap(kept, &mut self.last);
+                    *shortcut = true;
+                }
+                Layer::Add { .. } => self.add(position),
             }
         }
     }

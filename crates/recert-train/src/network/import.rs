@@ -1,15 +1,21 @@
 //! Networks from ONNX: the layers and weights of a file, to be trained further.
 
-use recert_graph::{Binary, Builder, Graph, Model, Node, Op, Unary, ValueId};
+mod order;
 
-use super::{EPSILON, Layer, Network, Normalization, check_layers, check_normalization};
+use recert_graph::{
+    AxisSlice, Binary, Builder, Graph, Model, Node, Op, PadMode, Reduction, Unary, ValueId,
+};
+
+use super::{EPSILON, Layer, Network, Normalization, Subsample, check_layers, check_normalization};
 use crate::error::{Error, ErrorKind, Result};
 use crate::window::Window;
+use order::{Item, ordered};
 
 impl Network {
     /// The layers and weights of an ONNX file that takes images `[channels, height, width]`:
     /// perhaps a normalization by channels, then convolutions, fully connected layers, batch
-    /// normalizations and ReLUs one after the other.
+    /// normalizations, ReLUs and means of channels one after the other, and residual blocks of these
+    /// that are added, the shortcut perhaps by a slice of pixels and padding of channels.
     ///
     /// Where the file normalizes nothing, `normalization` is in front of it: that of the pixels
     /// which the file is used with. Where both do, the file's comes second.
@@ -76,7 +82,7 @@ struct Reader<'a> {
 fn refused(node: &Node, why: &str) -> Error {
     Error::network(format!(
         "node '{}' ({}): {why}; what is trained is a chain of convolutions, fully connected \
-         layers, batch normalizations and ReLUs",
+         layers, batch normalizations and ReLUs, and residual blocks of them",
         node.name,
         node.op.name()
     ))
@@ -103,30 +109,41 @@ impl Reader<'_> {
         )))
     }
 
-    /// Follows the chain from the input to the output.
+    /// Reads the layers from the input to the output.
     fn nodes(&mut self) -> Result<()> {
-        let mut at = self.graph.inputs()[0];
-        for node in self.graph.nodes() {
-            let taken = node.inputs.iter().flatten();
-            let variable: Vec<ValueId> = taken
-                .copied()
-                .filter(|&id| self.graph.constant(id).is_none())
-                .collect();
-            if variable != [at] {
-                return Err(refused(node, "it does not take the value before it alone"));
-            }
-            self.node(node, at)?;
-            at = node.output();
-        }
-        if self.graph.outputs() != [at] {
-            return Err(Error::network("the output is not what the last node makes"));
+        for item in ordered(self.graph)? {
+            let layer = match item {
+                Item::Node(node, taken) => {
+                    self.node(node, taken)?;
+                    continue;
+                }
+                Item::Fork(value) => Layer::Fork {
+                    elements: self.elements(value),
+                },
+                Item::Shortcut(body, fork) => Layer::Shortcut {
+                    body: self.elements(body),
+                    fork: self.elements(fork),
+                },
+                Item::Add(value) => Layer::Add {
+                    elements: self.elements(value),
+                },
+            };
+            self.network.layers.push(layer);
         }
         Ok(())
     }
 
-    fn extent(&self) -> usize {
-        let image = self.network.image.iter().product();
-        self.network.layers.last().map_or(image, Layer::outputs)
+    /// The number of elements of a value for one image.
+    fn elements(&self, value: ValueId) -> usize {
+        self.graph.value(value).shape.at(1).iter().product()
+    }
+
+    /// Channels, height and width of a value.
+    fn planes(&self, node: &Node, value: ValueId) -> Result<[usize; 3]> {
+        match self.graph.value(value).shape.at(1)[..] {
+            [1, channels, height, width] => Ok([channels, height, width]),
+            _ => Err(refused(node, "it does not take images")),
+        }
     }
 
     fn constant(&self, node: &Node, position: usize) -> Result<Vec<f32>> {
@@ -153,12 +170,13 @@ impl Reader<'_> {
     }
 
     fn node(&mut self, node: &Node, at: ValueId) -> Result<()> {
-        let neurons = self.extent();
+        let neurons = self.elements(at);
         match &node.op {
             Op::Identity => Ok(()),
             Op::Reshape => {
-                let shape = &self.graph.value(node.output()).shape;
-                if shape.at(2).first() == Some(&2) {
+                // Two images stay two; where a file takes one alone, it stays one.
+                let images = |id: ValueId| self.graph.value(id).shape.at(2).first().copied();
+                if images(node.output()) == images(at) {
                     return Ok(());
                 }
                 Err(refused(node, "it mixes the images of a batch"))
@@ -194,16 +212,90 @@ impl Reader<'_> {
                 beta: 1.0,
                 trans_a: false,
                 trans_b,
-            } => self.linear(node, *trans_b),
-            Op::MatMul if node.input(0) == Some(at) => self.linear(node, false),
-            Op::BatchNormalization { epsilon } => self.batch_norm(node, *epsilon),
+            } if node.input(0) == Some(at) => self.linear(node, neurons, *trans_b),
+            Op::MatMul if node.input(0) == Some(at) => self.linear(node, neurons, false),
+            Op::BatchNormalization { epsilon } => self.batch_norm(node, neurons, *epsilon),
             Op::Binary(op) => self.constants(node, *op, at),
+            Op::GlobalAveragePool => self.mean(node, at),
+            Op::Reduce {
+                reduction: Reduction::Mean,
+                axes,
+                ..
+            } if axes[..] == [2, 3] => self.mean(node, at),
+            Op::Slice(parts) => self.slice(node, parts, at),
+            Op::Pad {
+                mode: PadMode::Constant(0.0),
+                pads,
+            } => self.pad(node, pads, at),
             _ => Err(refused(node, "it is none of the layers that are trained")),
         }
     }
 
-    fn linear(&mut self, node: &Node, transposed: bool) -> Result<()> {
-        let inputs = self.extent();
+    fn mean(&mut self, node: &Node, at: ValueId) -> Result<()> {
+        let [channels, height, width] = self.planes(node, at)?;
+        let plane = height * width;
+        self.network.layers.push(Layer::Mean { channels, plane });
+        Ok(())
+    }
+
+    /// Steps along rows and columns, from the first pixel to the last.
+    fn slice(&mut self, node: &Node, parts: &[AxisSlice], at: ValueId) -> Result<()> {
+        let input = self.planes(node, at)?;
+        let mut stride = [1; 2];
+        for part in parts {
+            let extent = self.graph.value(at).shape.at(1)[part.axis];
+            let whole = part.start == 0 && part.step > 0;
+            let step = part.step.unsigned_abs();
+            match part.axis {
+                2 | 3 if whole && part.count == extent.div_ceil(step) => {
+                    stride[part.axis - 2] = step
+                }
+                _ if whole && (part.step, part.count) == (1, extent) => {}
+                _ => return Err(refused(node, "it takes other than every n-th pixel")),
+            }
+        }
+        let zeros = [0; 2];
+        self.subsample(Subsample {
+            input,
+            stride,
+            zeros,
+        });
+        Ok(())
+    }
+
+    /// Channels of zeros.
+    fn pad(&mut self, node: &Node, pads: &[[i64; 2]], at: ValueId) -> Result<()> {
+        let input = self.planes(node, at)?;
+        let &[batch, channels, rows, columns] = pads else {
+            return Err(refused(node, "it does not take images"));
+        };
+        let zeros = channels.map(usize::try_from);
+        let (&[Ok(before), Ok(after)], true) = (&zeros, [batch, rows, columns] == [[0, 0]; 3])
+        else {
+            return Err(refused(node, "it pads other than channels"));
+        };
+        self.subsample(Subsample {
+            input,
+            stride: [1; 2],
+            zeros: [before, after],
+        });
+        Ok(())
+    }
+
+    /// Adds a layer, as a part of the one before where that is of its kind.
+    fn subsample(&mut self, next: Subsample) {
+        if let Some(Layer::Subsample(last)) = self.network.layers.last_mut() {
+            for axis in 0..2 {
+                // Every n-th of every m-th pixel.
+                last.stride[axis] *= next.stride[axis];
+                last.zeros[axis] += next.zeros[axis];
+            }
+            return;
+        }
+        self.network.layers.push(Layer::Subsample(next));
+    }
+
+    fn linear(&mut self, node: &Node, inputs: usize, transposed: bool) -> Result<()> {
         let mut weights = self.constant(node, 1)?;
         let outputs = weights.len() / inputs;
         if outputs * inputs != weights.len() {
@@ -218,7 +310,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn batch_norm(&mut self, node: &Node, epsilon: f32) -> Result<()> {
+    fn batch_norm(&mut self, node: &Node, extent: usize, epsilon: f32) -> Result<()> {
         let [scale, shift, mean, mut variance] =
             [1, 2, 3, 4].map(|position| self.constant(node, position));
         let (scale, shift) = (scale?, shift?);
@@ -233,7 +325,7 @@ impl Reader<'_> {
                 ));
             }
         }
-        let (channels, extent) = (scale.len(), self.extent());
+        let channels = scale.len();
         let plane = extent / channels;
         self.network.statistics.extend([mean?, variance?]);
         self.push(Layer::BatchNorm { channels, plane }, scale, shift);

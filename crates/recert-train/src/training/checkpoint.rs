@@ -13,7 +13,7 @@ use crate::network::Network;
 use crate::settings::Settings;
 
 /// What a checkpoint begins with; the number changes with the format.
-const MAGIC: &[u8; 16] = b"recert-train v1\n";
+const MAGIC: &[u8; 16] = b"recert-train v2\n";
 
 fn refused(text: &str) -> Error {
     Error::new(ErrorKind::Checkpoint, text)
@@ -94,9 +94,10 @@ impl<'d> Training<'d> {
         reader.vectors(&mut training.adam.squares)?;
         training.average.count = reader.number()?;
         if training.average.count > 0 {
-            let network = &training.network;
-            let values = network.parameters.iter().chain(&network.statistics);
-            training.average.values = values.cloned().collect();
+            training
+                .average
+                .values
+                .clone_from(&training.network.parameters);
         }
         reader.vectors(&mut training.average.values)?;
         reader.network(&mut training.best.network)?;

@@ -6,7 +6,8 @@ use super::{Progress, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::{positive, right};
 use crate::method::{Batch, Loss, Method, Moment, loss, prepared};
-use crate::optimizer::{add_l1, clip, norm};
+use crate::network::Network;
+use crate::optimizer::{Average, add_l1, clip, norm};
 use crate::pass::{Pass, loaded};
 use crate::random::{Purpose, generator};
 use crate::tensor::{Matrix, Precision};
@@ -138,7 +139,10 @@ impl Training<'_> {
         }
         let done = epoch as f64 + share;
         let (eps, regularizer) = (settings.eps, settings.regularizer);
-        let moment = (settings.schedule).moment(&settings.method, eps, regularizer, done);
+        let moment = Moment {
+            shrink: settings.relu_shrink,
+            ..(settings.schedule).moment(&settings.method, eps, regularizer, done)
+        };
         // A box of radius 0 is a point, and every method on boxes is training on clean images.
         let noisy = matches!(settings.method, Method::SmoothAdv { .. });
         let clean = settings.method.has_eps() && moment.eps == 0.0 && !noisy;
@@ -151,6 +155,8 @@ impl Training<'_> {
             moment,
             method: if clean {
                 Method::Standard
+            } else if epoch < settings.schedule.ramp_end {
+                settings.method.while_ramping()
             } else {
                 settings.method
             },
@@ -205,6 +211,25 @@ impl Training<'_> {
             statistics,
             gradients: gradients.collect(),
         }
+    }
+
+    /// The means over an epoch's batches of what a network's batch normalizations meet, as for
+    /// averaged weights (Izmailov et al., UAI 2018).
+    pub(super) fn met(
+        &self,
+        network: &Network,
+        epoch: usize,
+        batches: &[&[usize]],
+    ) -> Vec<Vec<f32>> {
+        let mut average = Average::default();
+        for (step, positions) in batches.iter().enumerate() {
+            let pixels = self.drawn([epoch, step], 0.0, positions).pixels;
+            let images = Matrix::new(self.examples.columns(), &pixels, Precision::Single);
+            let parameters = loaded(network, Precision::Single);
+            let trained = Pass::training(network, parameters, &images);
+            average.add(trained.statistics.iter());
+        }
+        average.values
     }
 
     /// Normal noise for each of the images: one sample of an epoch.

@@ -8,10 +8,19 @@ use recert_graph::{Builder, Data, Interpreter, Limits, Model, Tensor};
 use recert_testing::{shared, test};
 use recert_train::{
     Architecture, ErrorKind, Examples, Initialization, Layer, Measures, Network, Normalization,
-    evaluated,
+    Subsample, evaluated,
 };
 
-const ARCHITECTURES: [&str; 6] = ["fc-20-10", "cnn3", "cnn5", "cnn7", "cnn7-bn", "cgt-mnist"];
+const ARCHITECTURES: [&str; 8] = [
+    "fc-20-10",
+    "cnn3",
+    "cnn5",
+    "cnn7",
+    "cnn7-bn",
+    "cgt-mnist",
+    "resnet20",
+    "resnet8-b",
+];
 
 fn normalization() -> Normalization {
     Normalization {
@@ -133,8 +142,39 @@ fn what_is_no_chain_of_layers_is_refused_with_the_nodes_name() {
             .noise("w", &[4, 4])
             .node("MatMul", &["x", "w"], "a")
     };
-    let residual = start().node("Add", &["a", "x"], "y").output("y", &[-1, 4]);
-    assert!(refusal(residual).contains("make_y"));
+    let product = start().node("Mul", &["a", "x"], "y").output("y", &[-1, 4]);
+    assert!(refusal(product).contains("make_y"));
+    // The ways of two sums cross.
+    let crossed = start()
+        .node("Relu", &["a"], "b")
+        .node("Add", &["a", "b"], "c")
+        .node("Add", &["c", "b"], "d")
+        .node("MatMul", &["d", "w"], "y")
+        .output("y", &[-1, 4]);
+    let crossed = refusal(crossed);
+    assert!(
+        crossed.contains("make_b") && crossed.contains("sums"),
+        "{crossed}"
+    );
+    let broadcast = Net::new(17)
+        .input("x", &[-1, 4])
+        .noise("w", &[4, 1])
+        .noise("v", &[4, 2])
+        .node("MatMul", &["x", "w"], "a")
+        .node("Add", &["a", "x"], "b")
+        .node("MatMul", &["b", "v"], "y")
+        .output("y", &[-1, 2]);
+    assert!(refusal(broadcast).contains("different shapes"));
+    let deep = (0..40).fold(start(), |net, depth| {
+        // Each sum's branch is all before it.
+        let [before, made] = [depth, depth + 1].map(|number| format!("s{number}"));
+        let before = if depth == 0 { "a".to_owned() } else { before };
+        net.node("Add", &[&before, "x"], &made)
+    });
+    let deep = deep
+        .node("MatMul", &["s40", "w"], "y")
+        .output("y", &[-1, 4]);
+    assert!(refusal(deep).contains("too many"));
     let sigmoid = start()
         .node("Sigmoid", &["a"], "b")
         .node("MatMul", &["b", "w"], "y")
@@ -148,6 +188,92 @@ fn what_is_no_chain_of_layers_is_refused_with_the_nodes_name() {
         normalization(),
     );
     assert!(other.unwrap_err().to_string().contains("[1, 4]"));
+}
+
+test!(residual_graphs_are_read_in_whatever_order_they_are_written);
+fn residual_graphs_are_read_in_whatever_order_they_are_written() {
+    // A block within the shortcut of another, the sums' operands in both orders, x + x, and a branch
+    // at the pixels.
+    let model = Net::new(17)
+        .input("x", &[-1, 4])
+        .noise("u", &[4, 4])
+        .noise("v", &[4, 4])
+        .noise("w", &[4, 3])
+        .node("MatMul", &["x", "u"], "a")
+        .node("Relu", &["a"], "b")
+        .node("MatMul", &["b", "v"], "c")
+        .node("Sum", &["a", "c"], "d")
+        .node("Relu", &["x"], "r")
+        .node("MatMul", &["r", "u"], "s")
+        .node("Add", &["d", "s"], "e")
+        .node("Add", &["e", "e"], "f")
+        .node("MatMul", &["f", "w"], "y")
+        .output("y", &[-1, 3])
+        .model();
+    let none = Normalization {
+        mean: vec![0.0],
+        std: vec![1.0],
+    };
+    let network = Network::from_model(&model, [1, 2, 2], none.clone()).unwrap();
+    let adds = |network: &Network| {
+        let layers = network.layers().iter();
+        layers
+            .filter(|layer| matches!(layer, Layer::Add { .. }))
+            .count()
+    };
+    assert_eq!(adds(&network), 3);
+    let pixels: Vec<f32> = noise(5, 24).iter().map(|x| 0.5 + 0.5 * x).collect();
+    let expected = reference(&model, &[4], &pixels);
+    let again = network.to_model("again.onnx", &[]).unwrap();
+    for made in [
+        network.logits(&pixels).unwrap(),
+        reference(&again, &[1, 2, 2], &pixels),
+    ] {
+        for (made, expected) in made.iter().zip(&expected) {
+            assert!((made - expected).abs() < 1e-5, "{made} {expected}");
+        }
+    }
+    assert_eq!(
+        Network::from_model(&again, [1, 2, 2], none).unwrap(),
+        network
+    );
+}
+
+test!(published_residual_networks_are_read, needs shared);
+fn published_residual_networks_are_read(shared: &Path) {
+    let none = Normalization {
+        mean: vec![0.0; 3],
+        std: vec![1.0; 3],
+    };
+    let image = [3, 32, 32];
+    for (name, blocks, subsampled) in [
+        ("resnet20_sigma0.50", 9, 2),
+        ("resnet56_sigma0.50", 27, 2),
+        ("resnet_2b", 2, 0),
+        ("resnet8_f32", 3, 0),
+    ] {
+        let file = shared.join(format!("models/cifar10/{name}.onnx"));
+        let model = Model::read(file).unwrap();
+        let network = Network::from_model(&model, image, none.clone()).unwrap();
+        let count =
+            |kind: fn(&Layer) -> bool| network.layers().iter().filter(|layer| kind(layer)).count();
+        let sums = count(|layer| matches!(layer, Layer::Add { .. }));
+        let slices = count(|layer| matches!(layer, Layer::Subsample(_)));
+        assert_eq!((sums, slices), (blocks, subsampled), "{name}");
+        let pixels: Vec<f32> = noise(2, 3072).iter().map(|x| 0.5 + 0.5 * x).collect();
+        let expected = reference(&model, &image, &pixels);
+        let written = network.to_model("again.onnx", &[]).unwrap();
+        let largest = expected.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+        for made in [
+            network.logits(&pixels).unwrap(),
+            reference(&written, &image, &pixels),
+        ] {
+            for (made, expected) in made.iter().zip(&expected) {
+                let apart = (made - expected).abs();
+                assert!(apart <= 1e-4 * largest, "{name}: {made} {expected}");
+            }
+        }
+    }
 }
 
 test!(layers_that_do_not_fit_are_refused);
@@ -168,6 +294,41 @@ fn layers_that_do_not_fit_are_refused() {
     assert_eq!(made(vec![linear(4, 1)], 1.0).kind(), ErrorKind::Network);
     assert_eq!(made(vec![linear(4, 2)], 0.0).field(), Some("std"));
     assert_eq!(made(Vec::new(), 1.0).kind(), ErrorKind::Network);
+    let (fork, add) = (Layer::Fork { elements: 4 }, Layer::Add { elements: 4 });
+    let back = |body| Layer::Shortcut { body, fork: 4 };
+    let subsample = |stride, zeros| {
+        let input = [1, 1, 4];
+        Layer::Subsample(Subsample {
+            input,
+            stride,
+            zeros,
+        })
+    };
+    for blocks in [
+        vec![fork],
+        vec![add],
+        vec![fork, add, add],
+        vec![back(4), fork, add],
+        vec![fork, linear(4, 3), back(3), add],
+        vec![fork, back(4), back(4), add],
+        vec![
+            fork,
+            linear(4, 4),
+            back(4),
+            linear(4, 5),
+            Layer::Add { elements: 5 },
+            linear(5, 4),
+        ],
+        vec![subsample([1, 0], [0, 0])],
+        vec![subsample([1, 1], [usize::MAX, 1])],
+    ] {
+        let layers = [blocks, vec![linear(4, 2)]].concat();
+        assert_eq!(
+            made(layers.clone(), 1.0).kind(),
+            ErrorKind::Network,
+            "{layers:?}"
+        );
+    }
 }
 
 test!(initial_weights_have_the_variance_that_is_stated);

@@ -5,24 +5,26 @@ use std::ops::ControlFlow;
 use recert_graph::testing::noise;
 use recert_testing::test;
 use recert_train::{
-    Architecture, Attack, Augmentation, ErrorKind, Examples, Initialization, Method, Network,
-    Normalization, Progress, Schedule, Settings, Training, with_threads,
+    Architecture, Attack, Augmentation, ErrorKind, Examples, Initialization, Latent, Layer, Method,
+    Network, Normalization, Progress, Schedule, Settings, Training, with_threads,
 };
 
 const IMAGE: [usize; 3] = [1, 6, 6];
 
 /// Images of which the half with the label is bright.
 fn examples(count: usize) -> Examples {
-    let mut pixels = Vec::new();
     let labels: Vec<usize> = (0..count).map(|i| i % 3).collect();
-    for (i, &label) in labels.iter().enumerate() {
-        let dots = noise(i as u32, 36);
-        pixels.extend(dots.iter().enumerate().map(|(at, dot)| {
-            let bright = at / 12 == label;
-            (if bright { 0.75 } else { 0.25 }) + 0.15 * dot
-        }));
-    }
+    let pixels = (0..count).flat_map(pixels).collect();
     Examples::new(IMAGE, pixels, labels, 3).unwrap()
+}
+
+fn pixels(image: usize) -> Vec<f32> {
+    let dots = noise(image as u32, 36);
+    let pixels = dots.iter().enumerate().map(|(at, dot)| {
+        let bright = at / 12 == image % 3;
+        (if bright { 0.75 } else { 0.25 }) + 0.15 * dot
+    });
+    pixels.collect()
 }
 
 fn network(name: &str, initialization: Initialization) -> Network {
@@ -66,7 +68,7 @@ fn finished(training: &mut Training<'_>) {
     }
 }
 
-const METHODS: [Method; 10] = [
+const METHODS: [Method; 12] = [
     Method::Standard,
     Method::Gaussian { sigma: 0.1 },
     Method::Pgd,
@@ -80,7 +82,18 @@ const METHODS: [Method; 10] = [
     Method::MtlIbp { alpha: 0.5 },
     Method::CcIbp { alpha: 0.5 },
     Method::ExpIbp { alpha: 0.5 },
+    Method::Taps { latent: LATENT },
+    Method::Staps {
+        tau: 0.5,
+        latent: LATENT,
+    },
 ];
+
+const LATENT: Latent = Latent {
+    relus: 1,
+    weight: 2.0,
+    connector: 0.5,
+};
 
 test!(every_method_learns_what_it_trains_for);
 fn every_method_learns_what_it_trains_for() {
@@ -88,7 +101,7 @@ fn every_method_learns_what_it_trains_for() {
     for method in METHODS {
         let settings = settings(method);
         let mut training = Training::new(
-            network("fc-16", Initialization::Interval),
+            network("fc-16-12", Initialization::Interval),
             &examples,
             settings,
         )
@@ -121,6 +134,12 @@ fn a_resumed_training_ends_in_the_same_bits() {
     for (name, method) in [
         ("cnn7-bn", Method::MtlIbp { alpha: 0.5 }),
         ("fc-8", Method::Gaussian { sigma: 0.2 }),
+        (
+            "resnet8",
+            Method::Taps {
+                latent: Latent { relus: 2, ..LATENT },
+            },
+        ),
     ] {
         let settings = Settings {
             average_from: Some(2),
@@ -277,6 +296,62 @@ fn averaged_weights_are_what_is_kept() {
     }
 }
 
+test!(statistics_are_met_again_by_averaged_weights);
+fn statistics_are_met_again_by_averaged_weights() {
+    let examples = examples(60);
+    let (channels, plane) = (5, 1);
+    let layers = vec![
+        Layer::Linear {
+            inputs: 36,
+            outputs: channels,
+        },
+        Layer::BatchNorm { channels, plane },
+        Layer::Relu { neurons: channels },
+        Layer::Linear {
+            inputs: channels,
+            outputs: 3,
+        },
+    ];
+    let normalization = Normalization {
+        mean: vec![0.25],
+        std: vec![0.5],
+    };
+    let begun = Network::new(IMAGE, layers, normalization, Initialization::He, 2).unwrap();
+    let settings = Settings {
+        average_from: Some(0),
+        validation: 0,
+        // One batch an epoch, so that statistics are those of all images.
+        batch: 64,
+        schedule: Schedule {
+            epochs: 3,
+            ..Schedule::default()
+        },
+        ..settings(Method::Standard)
+    };
+    let mut training = Training::new(begun, &examples, settings).unwrap();
+    finished(&mut training);
+    let kept = &training.best().network;
+    let [weights, bias] = [0, 1].map(|position| &kept.parameters()[position]);
+    for channel in 0..channels {
+        let row = &weights[channel * 36..(channel + 1) * 36];
+        let values: Vec<f64> = (0..60)
+            .map(|image| {
+                let pixels = pixels(image);
+                let products = row.iter().zip(pixels).map(|(w, x)| w * (x - 0.25) / 0.5);
+                f64::from(bias[channel] + products.sum::<f32>())
+            })
+            .collect();
+        let mean = values.iter().sum::<f64>() / 60.0;
+        let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 59.0;
+        let [means, variances] = [0, 1].map(|which| f64::from(kept.statistics()[which][channel]));
+        assert!((means - mean).abs() < 1e-5, "{means} {mean}");
+        assert!(
+            (variances - variance).abs() < 1e-4 * variance,
+            "{variances} {variance}"
+        );
+    }
+}
+
 test!(settings_and_data_that_do_not_fit_are_refused);
 fn settings_and_data_that_do_not_fit_are_refused() {
     let examples = examples(60);
@@ -312,6 +387,17 @@ fn settings_and_data_that_do_not_fit_are_refused() {
         "clip"
     );
     assert_eq!(field(settings(Method::Sabr { tau: 0.0 })), "tau");
+    let attacked = |relus| Method::Taps {
+        latent: Latent { relus, ..LATENT },
+    };
+    // Of one layer of ReLUs none would be left to bound.
+    assert_eq!(field(settings(attacked(1))), "attacked-relus");
+    assert_eq!(field(settings(attacked(0))), "attacked-relus");
+    let shrunk = Settings {
+        relu_shrink: 0.8,
+        ..base()
+    };
+    assert_eq!(field(shrunk), "relu-shrink");
     assert_eq!(field(settings(Method::MtlIbp { alpha: 1.5 })), "alpha");
     assert_eq!(field(settings(Method::Gaussian { sigma: 0.0 })), "sigma");
     let mut ramp = base();

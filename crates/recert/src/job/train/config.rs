@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use recert_train::{
-    Architecture, Attack, Augmentation, Initialization, Method, Normalization, Schedule, Settings,
+    Architecture, Attack, Augmentation, Initialization, Latent, Method, Normalization, Schedule,
+    Settings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -72,10 +73,18 @@ config! {
     sigma: f64,
     /// Samples of noise an image (smoothadv).
     samples: usize,
-    /// The share of eps that is bounded (sabr).
+    /// The share of eps that is bounded (sabr, staps).
     tau: f64,
     /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp).
     alpha: f64,
+    /// How many of the last layers of ReLUs are attacked (taps, staps).
+    attacked_relus: usize,
+    /// By how much the gradient of the loss on attacked margins is multiplied (taps, staps).
+    taps_weight: f64,
+    /// The share of a box's width within which a point moves with an end (taps, staps).
+    connector: f64,
+    /// What upper ends of unstable ReLUs are multiplied by (sabr, taps, staps).
+    relu_shrink: f64,
     /// Steps of an attack.
     attack_steps: usize,
     /// The length of such a step, in units of the radius that is searched.
@@ -191,6 +200,13 @@ impl TrainConfig {
         })?;
         let sigma = || needed("sigma", self.sigma);
         let alpha = || needed("alpha", self.alpha);
+        let tau = || needed("tau", self.tau);
+        let standard = Latent::default();
+        let latent = Latent {
+            relus: self.attacked_relus.unwrap_or(standard.relus),
+            weight: self.taps_weight.unwrap_or(standard.weight),
+            connector: self.connector.unwrap_or(standard.connector),
+        };
         Ok(match name {
             "standard" => Method::Standard,
             "gaussian" => Method::Gaussian { sigma: sigma()? },
@@ -201,16 +217,19 @@ impl TrainConfig {
             },
             "ibp" => Method::Ibp,
             "crown-ibp" => Method::CrownIbp,
-            "sabr" => Method::Sabr {
-                tau: needed("tau", self.tau)?,
-            },
+            "sabr" => Method::Sabr { tau: tau()? },
             "mtl-ibp" => Method::MtlIbp { alpha: alpha()? },
             "cc-ibp" => Method::CcIbp { alpha: alpha()? },
             "exp-ibp" => Method::ExpIbp { alpha: alpha()? },
+            "taps" => Method::Taps { latent },
+            "staps" => Method::Staps {
+                tau: tau()?,
+                latent,
+            },
             other => {
                 let message = format!(
                     "'{other}' is none of standard, gaussian, pgd, smoothadv, ibp, crown-ibp, \
-                     sabr, mtl-ibp, cc-ibp, exp-ibp"
+                     sabr, mtl-ibp, cc-ibp, exp-ibp, taps, staps"
                 );
                 return Err(Error::parameter(Field::Method, message));
             }
@@ -253,6 +272,7 @@ impl TrainConfig {
             clip: self.clip.unwrap_or(base.clip),
             l1: self.l1.unwrap_or(base.l1),
             regularizer: self.regularizer.unwrap_or(base.regularizer),
+            relu_shrink: self.relu_shrink.unwrap_or(base.relu_shrink),
             average_from: self.average_from.or(base.average_from),
             augmentation: Augmentation {
                 flip: self.flip.unwrap_or(base.augmentation.flip),

@@ -29,7 +29,7 @@ const SMALL: &str = "epochs = 160\nramp-end = 81\nmilestones = [120, 140]\n";
 const LARGE: &str = "epochs = 240\nramp-end = 121\nmilestones = [200, 220]\n";
 
 /// The settings, the parts they consist of, and what is their own.
-const PRESETS: [(&str, &[&str], &str); 16] = [
+const PRESETS: [(&str, &[&str], &str); 24] = [
     ("mnist-0.1-ibp", &[MNIST], "method = 'ibp'\neps = 0.1"),
     (
         "mnist-0.1-crown-ibp",
@@ -47,6 +47,32 @@ const PRESETS: [(&str, &[&str], &str); 16] = [
         "method = 'mtl-ibp'\neps = 0.2\nvalidation-eps = 0.1\nalpha = 0.02\nl1 = 1e-5\n\
          attack-steps = 10\nattack-restarts = 3\naverage-from = 65",
     ),
+    (
+        "mnist-0.1-taps",
+        &[MNIST],
+        "method = 'taps'\n\
+         eps = 0.2\n\
+         validation-eps = 0.1\n\
+         attacked-relus = 3\n\
+         taps-weight = 4\n\
+         l1 = 2e-6\n\
+         clean-weight = [0.3, 0.3]\n\
+         attack-steps = 10\n\
+         attack-restarts = 3",
+    ),
+    (
+        "mnist-0.1-staps",
+        &[MNIST],
+        "method = 'staps'\n\
+         eps = 0.2\n\
+         validation-eps = 0.1\n\
+         tau = 0.4\n\
+         taps-weight = 4\n\
+         l1 = 5e-6\n\
+         clean-weight = [0.3, 0.3]\n\
+         attack-steps = 10\n\
+         attack-restarts = 3",
+    ),
     ("mnist-0.3-ibp", &[MNIST], "method = 'ibp'\neps = 0.3"),
     (
         "mnist-0.3-crown-ibp",
@@ -62,6 +88,28 @@ const PRESETS: [(&str, &[&str], &str); 16] = [
         "mnist-0.3-mtl-ibp",
         &[MNIST],
         "method = 'mtl-ibp'\neps = 0.3\nalpha = 0.5",
+    ),
+    (
+        "mnist-0.3-taps",
+        &[MNIST],
+        "method = 'taps'\n\
+         eps = 0.4\n\
+         validation-eps = 0.3\n\
+         attacked-relus = 2\n\
+         taps-weight = 4\n\
+         attack-steps = 5\n\
+         attack-restarts = 3",
+    ),
+    (
+        "mnist-0.3-staps",
+        &[MNIST],
+        "method = 'staps'\n\
+         eps = 0.3\n\
+         tau = 0.6\n\
+         taps-weight = 4\n\
+         l1 = 1e-5\n\
+         attack-steps = 10\n\
+         attack-restarts = 3",
     ),
     (
         "cifar10-2-ibp",
@@ -85,6 +133,30 @@ const PRESETS: [(&str, &[&str], &str); 16] = [
          l1 = 3e-6\naverage-from = 150",
     ),
     (
+        "cifar10-2-taps",
+        &[CIFAR, SMALL],
+        "method = 'taps'\n\
+         eps = 0.00784313725490196\n\
+         attacked-relus = 5\n\
+         taps-weight = 4\n\
+         relu-shrink = 0.8\n\
+         l1 = 2e-6\n\
+         attack-steps = 8\n\
+         attack-restarts = 3",
+    ),
+    (
+        "cifar10-2-staps",
+        &[CIFAR, SMALL],
+        "method = 'staps'\n\
+         eps = 0.00784313725490196\n\
+         tau = 0.1\n\
+         taps-weight = 2\n\
+         relu-shrink = 0.8\n\
+         l1 = 1e-6\n\
+         attack-steps = 8\n\
+         attack-restarts = 3",
+    ),
+    (
         "cifar10-8-ibp",
         &[CIFAR, LARGE],
         "method = 'ibp'\neps = 0.03137254901960784",
@@ -103,6 +175,25 @@ const PRESETS: [(&str, &[&str], &str); 16] = [
         "cifar10-8-mtl-ibp",
         &[CIFAR, LARGE],
         "method = 'mtl-ibp'\neps = 0.03137254901960784\nalpha = 0.6",
+    ),
+    (
+        "cifar10-8-taps",
+        &[CIFAR, LARGE],
+        "method = 'taps'\n\
+         eps = 0.03137254901960784\n\
+         taps-weight = 2\n\
+         attack-steps = 10\n\
+         attack-restarts = 3",
+    ),
+    (
+        "cifar10-8-staps",
+        &[CIFAR, LARGE],
+        "method = 'staps'\n\
+         eps = 0.03137254901960784\n\
+         tau = 0.9\n\
+         taps-weight = 2\n\
+         attack-steps = 10\n\
+         attack-restarts = 3",
     ),
 ];
 
@@ -130,18 +221,34 @@ pub(super) fn preset(name: &str) -> Option<TrainConfig> {
 
 #[cfg(test)]
 mod tests {
+    use recert_train::Layer;
+
     use super::*;
 
     #[test]
     fn presets_are_sound_settings() {
         for (name, _) in train_presets() {
             let config = preset(name).unwrap();
-            config.settings().unwrap();
-            assert!(config.architecture().unwrap().is_some(), "{name}");
+            let settings = config.settings().unwrap();
+            let architecture = config.architecture().unwrap().expect(name);
+            if let Some(latent) = settings.method.latent() {
+                let layers = architecture.layers([1, 8, 8], 10).unwrap();
+                let relus = layers
+                    .iter()
+                    .filter(|layer| matches!(layer, Layer::Relu { .. }));
+                assert!(latent.relus < relus.count(), "{name}");
+            }
         }
         let mtl = preset("mnist-0.1-mtl-ibp").unwrap().settings().unwrap();
         assert_eq!((mtl.eps, mtl.validation_eps), (0.2, 0.1));
         let sabr = preset("cifar10-2-sabr").unwrap().settings().unwrap();
         assert_eq!((sabr.eps, sabr.schedule.epochs), (2.0 / 255.0, 160));
+        // "4 17" of CTBench's layers, of which one ReLU is bounded and five are attacked.
+        let taps = preset("cifar10-2-taps").unwrap().settings().unwrap();
+        let latent = taps.method.latent().unwrap();
+        assert_eq!(
+            (latent.relus, latent.weight, taps.relu_shrink),
+            (5, 4.0, 0.8)
+        );
     }
 }
