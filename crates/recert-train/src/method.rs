@@ -429,4 +429,6 @@ pub(crate) fn loss(
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

@@ -248,7 +248,7 @@ impl Reader<'_> {
             let step = part.step.unsigned_abs();
             match part.axis {
                 2 | 3 if whole && part.count == extent.div_ceil(step) => {
-                    stride[part.axis - 2] = step
+                    stride[part.axis - 2] = step;
                 }
                 _ if whole && (part.step, part.count) == (1, extent) => {}
                 _ => return Err(refused(node, "it takes other than every n-th pixel")),
