@@ -21,6 +21,13 @@
 //!
 //! A variant of [`Method`]; what it needs of a batch in `method::prepared`; its loss in
 //! `method::loss`. The test of gradients goes through all methods.
+//!
+//! # Adding a layer
+//!
+//! A variant of [`Layer`]; what it makes of values in `pass::applied`, of intervals in
+//! `bounds::Interval::through` and of rows in `bounds::Linear::back`; its nodes in `network::export` and
+//! `network::import`. A network of the module `testing` that has it takes it through the tests of
+//! bounds and gradients.
 #![forbid(unsafe_code)]
 
 mod attack;

@@ -26,7 +26,28 @@ pub(crate) const EPSILON: f32 = 1e-5;
 /// The most channels that a [`Subsample`] makes.
 const MOST_CHANNELS: usize = 1 << 16;
 
-/// A layer of a network.
+/// A layer of a network. Of these, a residual block is what lies between a [`Layer::Fork`] and its
+/// [`Layer::Add`]:
+///
+/// ```
+/// use recert_train::{Initialization, Layer, Network, Normalization};
+///
+/// // relu(W x) + V x, and then two classes.
+/// let linear = |inputs, outputs| Layer::Linear { inputs, outputs };
+/// let layers = vec![
+///     Layer::Fork { elements: 4 },
+///     linear(4, 5),
+///     Layer::Relu { neurons: 5 },
+///     Layer::Shortcut { body: 5, fork: 4 },
+///     linear(4, 5),
+///     Layer::Add { elements: 5 },
+///     linear(5, 2),
+/// ];
+/// let normalization = Normalization { mean: vec![0.5], std: vec![0.5] };
+/// let network = Network::new([1, 2, 2], layers, normalization, Initialization::He, 1)?;
+/// assert_eq!(network.logits(&[0.25; 4])?.len(), 2);
+/// # Ok::<(), recert_train::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layer {

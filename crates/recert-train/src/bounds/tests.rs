@@ -4,6 +4,7 @@ use recert_bounds::{
 use recert_graph::Builder;
 
 use super::*;
+use crate::network::{Architecture, Initialization, Network, Normalization};
 use crate::pass::loaded;
 use crate::testing::{batch, networks};
 
@@ -30,9 +31,27 @@ fn margins(pass: &Pass<'_>, ends: [&[f64]; 2], labels: &[usize]) -> [Vec<f64>; 2
     made.map(|margins| margins.doubles())
 }
 
+/// Residual networks of the literature, small, with both kinds of shortcuts.
+fn published() -> Vec<(&'static str, Network)> {
+    let made = ["resnet8", "resnet8-b"].into_iter().map(|name| {
+        let architecture: Architecture = name.parse().unwrap();
+        let layers = architecture.layers([2, 5, 6], 3).unwrap();
+        let normalization = Normalization {
+            mean: vec![0.4, 0.5],
+            std: vec![0.25, 0.5],
+        };
+        let (image, he) = ([2, 5, 6], Initialization::He);
+        (
+            name,
+            Network::new(image, layers, normalization, he, 9).unwrap(),
+        )
+    });
+    made.collect()
+}
+
 #[test]
 fn bounds_are_those_that_are_proved() {
-    for (name, network) in networks() {
+    for (name, network) in networks().into_iter().chain(published()) {
         let model = network.to_model("test.onnx", &[]).unwrap();
         let proved = Proved::new(&Builder::new(&model).build().unwrap()).unwrap();
         let (pixels, labels) = batch(&network, 5);
