@@ -28,132 +28,120 @@ const CIFAR: &str = "
 const SMALL: &str = "epochs = 160\nramp-end = 81\nmilestones = [120, 140]\n";
 const LARGE: &str = "epochs = 240\nramp-end = 121\nmilestones = [200, 220]\n";
 
-/// The settings, the parts they consist of, and what is their own.
+/// The settings, the parts they consist of, and what is their own: that of the scripts in CTBench's
+/// repository, eth-sri/CTBench.
 const PRESETS: [(&str, &[&str], &str); 24] = [
-    ("mnist-0.1-ibp", &[MNIST], "method = 'ibp'\neps = 0.1"),
+    (
+        "mnist-0.1-ibp",
+        &[MNIST],
+        "method = 'ibp'\neps = 0.2\nvalidation-eps = 0.1\nl1 = 2e-6\n\
+         clean-weight = [0.3, 0.3]",
+    ),
     (
         "mnist-0.1-crown-ibp",
         &[MNIST],
-        "method = 'crown-ibp'\neps = 0.1",
+        "method = 'crown-ibp'\neps = 0.2\nvalidation-eps = 0.1\nl1 = 5e-6\n\
+         clean-weight = [0.3, 0.3]",
     ),
     (
         "mnist-0.1-sabr",
         &[MNIST],
-        "method = 'sabr'\neps = 0.1\ntau = 0.4",
+        "method = 'sabr'\neps = 0.2\nvalidation-eps = 0.1\ntau = 0.4\nl1 = 1e-6\n\
+         clean-weight = [0.3, 0.3]\nattack-steps = 10\nattack-step = 0.2\n\
+         attack-restarts = 3",
     ),
     (
         "mnist-0.1-mtl-ibp",
         &[MNIST],
         "method = 'mtl-ibp'\neps = 0.2\nvalidation-eps = 0.1\nalpha = 0.02\nl1 = 1e-5\n\
-         attack-steps = 10\nattack-restarts = 3\naverage-from = 65",
+         clean-weight = [0.3, 0.3]\nattack-steps = 10\nattack-step = 0.25\n\
+         attack-restarts = 3\naverage-from = 65",
     ),
     (
         "mnist-0.1-taps",
         &[MNIST],
-        "method = 'taps'\n\
-         eps = 0.2\n\
-         validation-eps = 0.1\n\
-         attacked-relus = 3\n\
-         taps-weight = 4\n\
-         l1 = 2e-6\n\
-         clean-weight = [0.3, 0.3]\n\
-         attack-steps = 10\n\
+        "method = 'taps'\neps = 0.2\nvalidation-eps = 0.1\nattacked-relus = 3\n\
+         taps-weight = 4\nl1 = 2e-6\nclean-weight = [0.3, 0.3]\nattack-steps = 10\n\
          attack-restarts = 3",
     ),
     (
         "mnist-0.1-staps",
         &[MNIST],
-        "method = 'staps'\n\
-         eps = 0.2\n\
-         validation-eps = 0.1\n\
-         tau = 0.4\n\
-         taps-weight = 4\n\
-         l1 = 5e-6\n\
-         clean-weight = [0.3, 0.3]\n\
-         attack-steps = 10\n\
-         attack-restarts = 3",
+        "method = 'staps'\neps = 0.2\nvalidation-eps = 0.1\ntau = 0.4\n\
+         taps-weight = 4\nl1 = 5e-6\nclean-weight = [0.3, 0.3]\nattack-steps = 10\n\
+         attack-step = 0.2\nattack-restarts = 3",
     ),
-    ("mnist-0.3-ibp", &[MNIST], "method = 'ibp'\neps = 0.3"),
+    (
+        "mnist-0.3-ibp",
+        &[MNIST],
+        "method = 'ibp'\neps = 0.3\nl1 = 2e-6\nclean-weight = [0.3, 0.3]",
+    ),
     (
         "mnist-0.3-crown-ibp",
         &[MNIST],
-        "method = 'crown-ibp'\neps = 0.3",
+        "method = 'crown-ibp'\neps = 0.3\nl1 = 1e-6\nclean-weight = [0.3, 0.3]",
     ),
     (
         "mnist-0.3-sabr",
         &[MNIST],
-        "method = 'sabr'\neps = 0.3\ntau = 0.9",
+        "method = 'sabr'\neps = 0.3\ntau = 0.9\nl1 = 2e-6\nattack-steps = 5\n\
+         attack-step = 0.2\nattack-restarts = 3",
     ),
     (
         "mnist-0.3-mtl-ibp",
         &[MNIST],
-        "method = 'mtl-ibp'\neps = 0.3\nalpha = 0.5",
+        "method = 'mtl-ibp'\neps = 0.3\nalpha = 0.5\nl1 = 1e-6\nattack-steps = 1\n\
+         attack-step = 2\nattack-restarts = 3\naverage-from = 65",
     ),
     (
         "mnist-0.3-taps",
         &[MNIST],
-        "method = 'taps'\n\
-         eps = 0.4\n\
-         validation-eps = 0.3\n\
-         attacked-relus = 2\n\
-         taps-weight = 4\n\
-         attack-steps = 5\n\
-         attack-restarts = 3",
+        "method = 'taps'\neps = 0.4\nvalidation-eps = 0.3\nattacked-relus = 2\n\
+         taps-weight = 4\nattack-steps = 5\nattack-restarts = 3",
     ),
     (
         "mnist-0.3-staps",
         &[MNIST],
-        "method = 'staps'\n\
-         eps = 0.3\n\
-         tau = 0.6\n\
-         taps-weight = 4\n\
-         l1 = 1e-5\n\
-         attack-steps = 10\n\
-         attack-restarts = 3",
+        "method = 'staps'\neps = 0.3\ntau = 0.6\ntaps-weight = 4\nl1 = 1e-5\n\
+         attack-steps = 10\nattack-step = 0.2\nattack-restarts = 3",
     ),
     (
         "cifar10-2-ibp",
         &[CIFAR, SMALL],
-        "method = 'ibp'\neps = 0.00784313725490196",
+        "method = 'ibp'\neps = 0.00784313725490196\nl1 = 1e-6\n\
+         clean-weight = [0.2, 0.2]",
     ),
     (
         "cifar10-2-crown-ibp",
         &[CIFAR, SMALL],
-        "method = 'crown-ibp'\neps = 0.00784313725490196",
+        "method = 'crown-ibp'\neps = 0.00784313725490196\nl1 = 3e-6",
     ),
     (
         "cifar10-2-sabr",
         &[CIFAR, SMALL],
-        "method = 'sabr'\neps = 0.00784313725490196\ntau = 0.1",
+        "method = 'sabr'\neps = 0.011764\nvalidation-eps = 0.00784313725490196\n\
+         tau = 0.1\nrelu-shrink = 0.8\nl1 = 1e-6\nattack-steps = 5\nattack-step = 0.2\n\
+         attack-restarts = 3",
     ),
     (
         "cifar10-2-mtl-ibp",
         &[CIFAR, SMALL],
-        "method = 'mtl-ibp'\neps = 0.00784313725490196\nalpha = 0.01\nattack-radius = 2\n\
-         l1 = 3e-6\naverage-from = 150",
+        "method = 'mtl-ibp'\neps = 0.00784313725490196\nalpha = 0.01\n\
+         attack-radius = 2\nl1 = 3e-6\nclean-weight = [0.1, 0.1]\nattack-steps = 1\n\
+         attack-step = 2\nattack-restarts = 3\naverage-from = 150",
     ),
     (
         "cifar10-2-taps",
         &[CIFAR, SMALL],
-        "method = 'taps'\n\
-         eps = 0.00784313725490196\n\
-         attacked-relus = 5\n\
-         taps-weight = 4\n\
-         relu-shrink = 0.8\n\
-         l1 = 2e-6\n\
-         attack-steps = 8\n\
+        "method = 'taps'\neps = 0.00784313725490196\nattacked-relus = 5\n\
+         taps-weight = 4\nrelu-shrink = 0.8\nl1 = 2e-6\nattack-steps = 8\n\
          attack-restarts = 3",
     ),
     (
         "cifar10-2-staps",
         &[CIFAR, SMALL],
-        "method = 'staps'\n\
-         eps = 0.00784313725490196\n\
-         tau = 0.1\n\
-         taps-weight = 2\n\
-         relu-shrink = 0.8\n\
-         l1 = 1e-6\n\
-         attack-steps = 8\n\
+        "method = 'staps'\neps = 0.00784313725490196\ntau = 0.1\ntaps-weight = 2\n\
+         relu-shrink = 0.8\nl1 = 1e-6\nattack-steps = 8\nattack-step = 0.2\n\
          attack-restarts = 3",
     ),
     (
@@ -169,31 +157,26 @@ const PRESETS: [(&str, &[&str], &str); 24] = [
     (
         "cifar10-8-sabr",
         &[CIFAR, LARGE],
-        "method = 'sabr'\neps = 0.03137254901960784\ntau = 0.9",
+        "method = 'sabr'\neps = 0.03137254901960784\ntau = 0.9\nattack-steps = 5\n\
+         attack-step = 0.2\nattack-restarts = 3",
     ),
     (
         "cifar10-8-mtl-ibp",
         &[CIFAR, LARGE],
-        "method = 'mtl-ibp'\neps = 0.03137254901960784\nalpha = 0.6",
+        "method = 'mtl-ibp'\neps = 0.03137254901960784\nalpha = 0.6\nattack-steps = 1\n\
+         attack-step = 2\nattack-restarts = 3\naverage-from = 225",
     ),
     (
         "cifar10-8-taps",
         &[CIFAR, LARGE],
-        "method = 'taps'\n\
-         eps = 0.03137254901960784\n\
-         taps-weight = 2\n\
-         attack-steps = 10\n\
-         attack-restarts = 3",
+        "method = 'taps'\neps = 0.03137254901960784\ntaps-weight = 2\n\
+         attack-steps = 10\nattack-restarts = 3",
     ),
     (
         "cifar10-8-staps",
         &[CIFAR, LARGE],
-        "method = 'staps'\n\
-         eps = 0.03137254901960784\n\
-         tau = 0.9\n\
-         taps-weight = 2\n\
-         attack-steps = 10\n\
-         attack-restarts = 3",
+        "method = 'staps'\neps = 0.03137254901960784\ntau = 0.9\ntaps-weight = 2\n\
+         attack-steps = 10\nattack-step = 0.2\nattack-restarts = 3",
     ),
 ];
 
@@ -242,7 +225,10 @@ mod tests {
         let mtl = preset("mnist-0.1-mtl-ibp").unwrap().settings().unwrap();
         assert_eq!((mtl.eps, mtl.validation_eps), (0.2, 0.1));
         let sabr = preset("cifar10-2-sabr").unwrap().settings().unwrap();
-        assert_eq!((sabr.eps, sabr.schedule.epochs), (2.0 / 255.0, 160));
+        assert_eq!(
+            (sabr.validation_eps, sabr.schedule.epochs),
+            (2.0 / 255.0, 160)
+        );
         // "4 17" of CTBench's layers, of which one ReLU is bounded and five are attacked.
         let taps = preset("cifar10-2-taps").unwrap().settings().unwrap();
         let latent = taps.method.latent().unwrap();
