@@ -330,10 +330,10 @@ fn check_cut(network: &Network, settings: &Settings) -> Result<()> {
     if Cut::before(network, latent.relus).is_some() {
         return Ok(());
     }
+    let possible: Vec<usize> = Cut::all(network).iter().map(|cut| cut.relus).collect();
     let text = format!(
-        "the network cannot be cut before its last {} layers of ReLUs; it can before {:?}",
-        latent.relus,
-        Cut::all(network)
+        "the network cannot be cut before its last {} layers of ReLUs; it can before {possible:?}",
+        latent.relus
     );
     Err(Error::setting("attacked-relus", text))
 }

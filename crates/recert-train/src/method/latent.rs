@@ -59,42 +59,50 @@ const CHUNK: usize = 1 << 24;
 /// Boxes narrower than this are connected as this one would be.
 const NARROW: f32 = 1e-5;
 
-/// Where a network is cut in two.
+/// Where a network is cut in two: behind ReLUs that are in no residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
     /// The first layer that is attacked.
     pub(crate) layer: usize,
     /// The number of the ReLUs before it.
     relu: usize,
+    /// How many layers of ReLUs are attacked.
+    pub(crate) relus: usize,
 }
 
 impl Cut {
-    /// The cut that leaves so many layers of ReLUs; `None` where there is none.
-    pub(crate) fn before(network: &Network, relus: usize) -> Option<Self> {
-        let is_relu = |layer: &Layer| matches!(layer, Layer::Relu { .. });
-        let all = network.layers.iter().filter(|layer| is_relu(layer)).count();
-        let bounded = all.checked_sub(relus).filter(|&bounded| bounded > 0)?;
-        let mut positions = network.layers.iter().enumerate();
-        let mut nth = positions.by_ref().filter(|(_, layer)| is_relu(layer));
-        let (last, _) = nth.nth(bounded - 1)?;
-        let open = network.layers[..=last].iter().map(|layer| match layer {
-            Layer::Fork { .. } => 1,
-            Layer::Add { .. } => -1,
-            _ => 0,
-        });
-        let cut = Self {
-            layer: last + 1,
-            relu: bounded - 1,
-        };
-        (relus > 0 && open.sum::<i32>() == 0).then_some(cut)
+    /// All cuts of a network that leave ReLUs on both sides, the last first.
+    pub(crate) fn all(network: &Network) -> Vec<Self> {
+        let layers = network.layers.iter().enumerate().rev();
+        let mut cuts: Vec<Self> = Vec::new();
+        let (mut open, mut relus) = (0, 0);
+        for (position, layer) in layers {
+            match layer {
+                Layer::Add { .. } => open += 1,
+                Layer::Fork { .. } => open -= 1,
+                Layer::Relu { .. } => {
+                    if open == 0 && relus > 0 {
+                        cuts.push(Self {
+                            layer: position + 1,
+                            relu: 0,
+                            relus,
+                        });
+                    }
+                    relus += 1;
+                }
+                _ => {}
+            }
+        }
+        for cut in &mut cuts {
+            cut.relu = relus - cut.relus - 1;
+        }
+        cuts
     }
 
-    /// The numbers of layers of ReLUs that a network can be cut before.
-    pub(crate) fn all(network: &Network) -> Vec<usize> {
-        let most = network.layers.len();
-        (1..most)
-            .filter(|&relus| Self::before(network, relus).is_some())
-            .collect()
+    /// The cut before so many layers of ReLUs, where there is one.
+    pub(crate) fn before(network: &Network, relus: usize) -> Option<Self> {
+        let mut cuts = Self::all(network).into_iter();
+        cuts.find(|cut| cut.relus == relus)
     }
 
     /// The box here.

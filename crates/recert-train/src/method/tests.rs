@@ -1,5 +1,5 @@
 use super::*;
-use crate::network::Network;
+use crate::network::{Layer, Network};
 use crate::pass::loaded;
 use crate::random::{Purpose, generator};
 use crate::testing::{batch, networks};
@@ -34,7 +34,7 @@ const METHODS: [Method; 12] = [
 
 /// The methods that a network can be trained by, with as few layers attacked as it can have.
 fn methods(network: &Network) -> impl Iterator<Item = Method> {
-    let least = Cut::all(network).first().copied();
+    let least = Cut::all(network).first().map(|cut| cut.relus);
     METHODS.into_iter().filter_map(move |method| {
         let latent = |latent: Latent| least.map(|relus| Latent { relus, ..latent });
         Some(match method {
@@ -410,6 +410,29 @@ fn the_gradient_of_attacked_margins_is_weighted() {
             );
         }
     }
+}
+
+#[test]
+fn networks_are_cut_behind_relus_outside_of_blocks() {
+    for (name, network) in networks() {
+        for cut in Cut::all(&network) {
+            let is_relu = |layer: &&Layer| matches!(layer, Layer::Relu { .. });
+            let (before, after) = network.layers.split_at(cut.layer);
+            assert!(before.last().as_ref().is_some_and(is_relu), "{name}");
+            let count = after.iter().filter(is_relu).count();
+            assert_eq!((count, count > 0), (cut.relus, true), "{name}");
+            let blocks = |layers: &[Layer]| {
+                let count = |kind: fn(&Layer) -> bool| layers.iter().filter(|l| kind(l)).count();
+                let forks = count(|layer| matches!(layer, Layer::Fork { .. }));
+                (forks, count(|layer| matches!(layer, Layer::Add { .. })))
+            };
+            let (forks, sums) = blocks(after);
+            assert_eq!(forks, sums, "{name}");
+        }
+    }
+    let residual = Cut::all(&networks().pop().unwrap().1);
+    let relus: Vec<usize> = residual.iter().map(|cut| cut.relus).collect();
+    assert_eq!(relus, [2, 3, 5]);
 }
 
 #[test]
