@@ -24,6 +24,25 @@ pub enum Method {
         /// The standard deviation, in units of pixels in [0, 1].
         sigma: f64,
     },
+    /// `CE(noisy) + weight sum over other classes of relu(margin - (noisy logit of the label less
+    /// theirs))`: Gaussian noise, and the hinge of Weston and Watkins (ESANN 1999) on the same noisy
+    /// images.
+    GaussianHinge {
+        /// The standard deviation, in units of pixels in [0, 1].
+        sigma: f64,
+        /// From which margin on a class adds nothing, in units of logits.
+        margin: f64,
+        /// The weight of the hinge.
+        weight: f64,
+    },
+    /// `(1 - alpha) CE(noisy) + alpha CE(m)`, m by intervals on the box of radius eps around the
+    /// noisy image, which is not cut to [0, 1]: MTL-IBP with noise in the attack's place.
+    GaussianIbp {
+        /// The standard deviation, in units of pixels in [0, 1].
+        sigma: f64,
+        /// The weight of the bounds, in [0, 1].
+        alpha: f64,
+    },
     /// CE on adversarial images (Madry et al., ICLR 2018).
     Pgd,
     /// CE on noisy images that are adversarial, within an L2 ball of radius eps, to the mean answer
@@ -82,6 +101,8 @@ impl Method {
         match self {
             Self::Standard => "standard",
             Self::Gaussian { .. } => "gaussian",
+            Self::GaussianHinge { .. } => "gaussian-hinge",
+            Self::GaussianIbp { .. } => "gaussian-ibp",
             Self::Pgd => "pgd",
             Self::SmoothAdv { .. } => "smoothadv",
             Self::Ibp => "ibp",
@@ -99,20 +120,43 @@ impl Method {
     pub fn bounds(&self) -> bool {
         !matches!(
             self,
-            Self::Standard | Self::Gaussian { .. } | Self::Pgd | Self::SmoothAdv { .. }
+            Self::Standard
+                | Self::Gaussian { .. }
+                | Self::GaussianHinge { .. }
+                | Self::Pgd
+                | Self::SmoothAdv { .. }
         )
     }
 
     /// Whether the method is given an eps.
     pub fn has_eps(&self) -> bool {
-        !matches!(self, Self::Standard | Self::Gaussian { .. })
+        !matches!(
+            self,
+            Self::Standard | Self::Gaussian { .. } | Self::GaussianHinge { .. }
+        )
+    }
+
+    /// The standard deviation of the noise that images get, where they get any.
+    pub fn sigma(&self) -> Option<f64> {
+        match *self {
+            Self::Gaussian { sigma }
+            | Self::GaussianHinge { sigma, .. }
+            | Self::GaussianIbp { sigma, .. }
+            | Self::SmoothAdv { sigma, .. } => Some(sigma),
+            _ => None,
+        }
     }
 
     /// Whether the method attacks.
     pub fn attacks(&self) -> bool {
         !matches!(
             self,
-            Self::Standard | Self::Gaussian { .. } | Self::Ibp | Self::CrownIbp
+            Self::Standard
+                | Self::Gaussian { .. }
+                | Self::GaussianHinge { .. }
+                | Self::GaussianIbp { .. }
+                | Self::Ibp
+                | Self::CrownIbp
         )
     }
 
@@ -139,6 +183,16 @@ impl fmt::Display for Method {
         f.write_str(self.name())?;
         match self {
             Self::Gaussian { sigma } => write!(f, " (sigma {sigma})"),
+            Self::GaussianHinge {
+                sigma,
+                margin,
+                weight,
+            } => {
+                write!(f, " (sigma {sigma}, margin {margin}, weight {weight})")
+            }
+            Self::GaussianIbp { sigma, alpha } => {
+                write!(f, " (sigma {sigma}, alpha {alpha})")
+            }
             Self::SmoothAdv { sigma, samples } => {
                 write!(f, " (sigma {sigma}, {samples} samples)")
             }
@@ -223,10 +277,16 @@ pub(crate) fn prepared(
     };
     match *method {
         Method::Standard => Prepared::default(),
-        Method::Gaussian { sigma } => {
+        Method::Gaussian { sigma }
+        | Method::GaussianHinge { sigma, .. }
+        | Method::GaussianIbp { sigma, .. } => {
             let noisy = read(pixels).add(&read(&noise(0)).scale(sigma));
+            let region = method
+                .bounds()
+                .then(|| Interval::between(&noisy.shift(-moment.eps), &noisy.shift(moment.eps)));
             Prepared {
                 points: Some(noisy),
+                region,
                 ..Prepared::default()
             }
         }
@@ -333,6 +393,14 @@ fn margin_loss(margins: &Matrix) -> Matrix {
     cross_entropies(&logits, &hot).mean()
 }
 
+/// By how much each row's logit of its label is above each other one, `[n, classes - 1]`.
+fn reached_margins(logits: &Matrix, labels: &[usize]) -> Matrix {
+    let others = logits.columns() - 1;
+    let rows = bounds::rows(labels, logits.columns(), logits.precision());
+    let margins = rows.mul(&logits.repeated(others)).sum_rows();
+    margins.reshaped(others)
+}
+
 /// A step's loss, and what to report of it.
 #[derive(Debug)]
 pub(crate) struct Loss {
@@ -377,13 +445,20 @@ pub(crate) fn loss(
     }
     let robust = match (*method, &points, &margins) {
         (Method::CcIbp { alpha }, Some(points), Some(margins)) => {
-            let rows = bounds::rows(labels, classes, precision);
-            let repeated = points.repeated(classes - 1);
-            let reached = rows.mul(&repeated).sum_rows().reshaped(classes - 1);
+            let reached = reached_margins(points, labels);
             let mixed = margins.scale(alpha).add(&reached.scale(1.0 - alpha));
             Some(margin_loss(&mixed))
         }
-        (Method::MtlIbp { alpha }, Some(points), Some(margins)) => {
+        (Method::GaussianHinge { margin, weight, .. }, Some(points), _) => {
+            let missing = reached_margins(points, labels).scale(-1.0).shift(margin);
+            let hinge = missing.relu().sum_rows().mean().scale(weight);
+            Some(on_points(points).add(&hinge))
+        }
+        (
+            Method::MtlIbp { alpha } | Method::GaussianIbp { alpha, .. },
+            Some(points),
+            Some(margins),
+        ) => {
             let adversarial = on_points(points).scale(1.0 - alpha);
             Some(margin_loss(margins).scale(alpha).add(&adversarial))
         }

@@ -4,6 +4,7 @@ use crate::attack::Attack;
 use crate::error::{Error, Result};
 use crate::examples::Augmentation;
 use crate::method::Method;
+use crate::random::{Purpose, generator, shuffled};
 use crate::schedule::Schedule;
 
 /// How a network is trained.
@@ -72,6 +73,36 @@ impl Settings {
         }
     }
 
+    /// The positions, of `images` examples, that are trained on, and those kept for validation.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Setting`] where none are left to train on.
+    ///
+    /// ```
+    /// use recert_train::{Method, Settings};
+    ///
+    /// let settings = Settings { validation: 3, ..Settings::new(Method::Standard) };
+    /// let [trained, kept] = settings.split(10)?;
+    /// assert_eq!((trained.len(), kept.len()), (7, 3));
+    /// # Ok::<(), recert_train::Error>(())
+    /// ```
+    pub fn split(&self, images: usize) -> Result<[Vec<usize>; 2]> {
+        if self.validation >= images {
+            let text = format!(
+                "{} images for validation leave none of {images} to train on",
+                self.validation
+            );
+            return Err(Error::setting("validation", text));
+        }
+        let order = generator(self.seed, Purpose::Validation, 0, 0);
+        let mut kept = shuffled(images, order);
+        let mut trained = kept.split_off(self.validation);
+        trained.sort_unstable();
+        kept.sort_unstable();
+        Ok([trained, kept])
+    }
+
     /// Checks that settings are in their ranges and go together.
     ///
     /// # Errors
@@ -86,12 +117,19 @@ impl Settings {
             let text = format!("{number} is not from {low} to {high}");
             Err(Error::setting(field, text))
         };
+        if let Some(sigma) = self.method.sigma() {
+            within("sigma", sigma, 1e-6, 100.0)?;
+        }
         match self.method {
-            Method::Gaussian { sigma } | Method::SmoothAdv { sigma, .. } => {
-                within("sigma", sigma, 1e-6, 100.0)?;
+            Method::GaussianHinge { margin, weight, .. } => {
+                within("margin", margin, 1e-6, 1e6)?;
+                within("margin-weight", weight, 0.0, 1e6)?;
             }
             Method::Sabr { tau } | Method::Staps { tau, .. } => within("tau", tau, 1e-6, 1.0)?,
-            Method::MtlIbp { alpha } | Method::CcIbp { alpha } | Method::ExpIbp { alpha } => {
+            Method::MtlIbp { alpha }
+            | Method::CcIbp { alpha }
+            | Method::ExpIbp { alpha }
+            | Method::GaussianIbp { alpha, .. } => {
                 within("alpha", alpha, 0.0, 1.0)?;
             }
             _ => {}

@@ -129,22 +129,9 @@ impl<'d> Training<'d> {
         settings.check()?;
         check_fits(&network, examples)?;
         check_cut(&network, &settings)?;
-        if settings.validation >= examples.len() {
-            let text = format!(
-                "{} images for validation leave none of {} to train on",
-                settings.validation,
-                examples.len()
-            );
-            return Err(Error::setting("validation", text));
-        }
-        let order = generator(settings.seed, Purpose::Validation, 0, 0);
-        let mut kept = shuffled(examples.len(), order);
-        let mut trained = kept.split_off(settings.validation);
-        trained.sort_unstable();
-        kept.sort_unstable();
         Ok(Self {
             examples,
-            chosen: [trained, kept],
+            chosen: settings.split(examples.len())?,
             adam: Adam::new(&network.parameters),
             average: Average::default(),
             best: Best {
@@ -194,14 +181,10 @@ impl<'d> Training<'d> {
     /// where it is for boxes.
     pub fn measures(&self) -> Measures {
         let settings = &self.settings;
-        let sigma = match settings.method {
-            Method::Gaussian { sigma } | Method::SmoothAdv { sigma, .. } => Some(sigma),
-            _ => None,
-        };
         let attack = settings.method == Method::Pgd || settings.method.bounds();
         Measures {
             eps: settings.validation_eps,
-            sigma,
+            sigma: settings.method.sigma(),
             attack: attack.then_some(settings.attack),
             bounds: settings.method.bounds(),
             seed: settings.seed,

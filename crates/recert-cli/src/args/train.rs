@@ -70,8 +70,8 @@ flags! {
     /// How weights begin: he, or interval (Shi et al.) [default: interval for methods that bound]
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     initialization: String,
-    /// The method: standard, gaussian, pgd, smoothadv, ibp, crown-ibp, sabr, mtl-ibp, cc-ibp,
-    /// exp-ibp, taps or staps
+    /// The method: standard, gaussian, gaussian-hinge, gaussian-ibp, pgd, smoothadv, ibp, crown-ibp,
+    /// sabr, mtl-ibp, cc-ibp, exp-ibp, taps or staps
     #[arg(long, value_name = "NAME", help_heading = "Method")]
     method: String,
     /// The distance to train for, in units of pixels in [0, 1]; L2 for smoothadv
@@ -80,7 +80,7 @@ flags! {
     /// The distance to validate and report at [default: eps]
     #[arg(long, value_name = "E", help_heading = "Method")]
     validation_eps: f64,
-    /// Standard deviation of noise, in units of pixels in [0, 1] (gaussian, smoothadv)
+    /// Standard deviation of noise, in units of pixels in [0, 1] (gaussian and its like, smoothadv)
     #[arg(long, value_name = "S", help_heading = "Method")]
     sigma: f64,
     /// Samples of noise an image (smoothadv) [default: 1]
@@ -89,7 +89,7 @@ flags! {
     /// The share of eps that is bounded (sabr, staps)
     #[arg(long, value_name = "T", help_heading = "Method")]
     tau: f64,
-    /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp)
+    /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp, gaussian-ibp)
     #[arg(long, value_name = "A", help_heading = "Method")]
     alpha: f64,
     /// How many of the last layers of ReLUs are attacked in place of bounded (taps, staps)
@@ -108,6 +108,12 @@ flags! {
     /// [default: 1]
     #[arg(long, value_name = "F", help_heading = "Method")]
     relu_shrink: f64,
+    /// From which margin on a class adds nothing to the hinge, in units of logits (gaussian-hinge)
+    #[arg(long, value_name = "M", help_heading = "Method")]
+    margin: f64,
+    /// The weight of the hinge (gaussian-hinge)
+    #[arg(long, value_name = "W", help_heading = "Method")]
+    margin_weight: f64,
     /// Steps of an attack [default: 8]
     #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Method")]
     attack_steps: usize,

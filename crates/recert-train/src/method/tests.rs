@@ -11,9 +11,18 @@ const LATENT: Latent = Latent {
     connector: 0.4,
 };
 
-const METHODS: [Method; 12] = [
+const METHODS: [Method; 14] = [
     Method::Standard,
     Method::Gaussian { sigma: 0.25 },
+    Method::GaussianHinge {
+        sigma: 0.25,
+        margin: 2.0,
+        weight: 0.3,
+    },
+    Method::GaussianIbp {
+        sigma: 0.25,
+        alpha: 0.3,
+    },
     Method::Pgd,
     Method::SmoothAdv {
         sigma: 0.25,
@@ -267,9 +276,16 @@ fn losses_are_their_definitions() {
             }
             (Method::Ibp | Method::Sabr { .. }, _, Some([ibp, _])) => of_margins(ibp),
             (Method::CrownIbp, _, Some([ibp, crown])) => of_margins(&mixed(beta, crown, ibp)),
-            (Method::MtlIbp { alpha }, Some(logits), Some([ibp, _])) => {
-                alpha * of_margins(ibp) + (1.0 - alpha) * of_logits(logits)
+            (Method::GaussianHinge { margin, weight, .. }, Some(logits), None) => {
+                let margins = reached.as_ref().unwrap();
+                let hinges: f64 = margins.iter().map(|m| (margin - m).max(0.0)).sum();
+                of_logits(logits) + weight * hinges / labels.len() as f64
             }
+            (
+                Method::MtlIbp { alpha } | Method::GaussianIbp { alpha, .. },
+                Some(logits),
+                Some([ibp, _]),
+            ) => alpha * of_margins(ibp) + (1.0 - alpha) * of_logits(logits),
             (Method::CcIbp { alpha }, _, Some([ibp, _])) => {
                 of_margins(&mixed(alpha, ibp, reached.as_ref().unwrap()))
             }

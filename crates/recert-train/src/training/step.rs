@@ -143,9 +143,14 @@ impl Training<'_> {
             shrink: settings.relu_shrink,
             ..(settings.schedule).moment(&settings.method, eps, regularizer, done)
         };
-        // A box of radius 0 is a point, and every method on boxes is training on clean images.
-        let noisy = matches!(settings.method, Method::SmoothAdv { .. });
-        let clean = settings.method.has_eps() && moment.eps == 0.0 && !noisy;
+        // A box of radius 0 is a point, and every method on boxes is training on points.
+        let method = match settings.method {
+            Method::SmoothAdv { .. } => settings.method,
+            Method::GaussianIbp { sigma, .. } if moment.eps == 0.0 => Method::Gaussian { sigma },
+            method if method.has_eps() && moment.eps == 0.0 => Method::Standard,
+            method if epoch < settings.schedule.ramp_end => method.while_ramping(),
+            method => method,
+        };
         Drawn {
             pixels,
             labels: positions
@@ -153,13 +158,7 @@ impl Training<'_> {
                 .map(|&at| self.examples.label(at))
                 .collect(),
             moment,
-            method: if clean {
-                Method::Standard
-            } else if epoch < settings.schedule.ramp_end {
-                settings.method.while_ramping()
-            } else {
-                settings.method
-            },
+            method,
             random,
         }
     }

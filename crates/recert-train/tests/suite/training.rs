@@ -71,6 +71,15 @@ fn finished(training: &mut Training<'_>) {
 const METHODS: [Method; 12] = [
     Method::Standard,
     Method::Gaussian { sigma: 0.1 },
+    Method::GaussianHinge {
+        sigma: 0.1,
+        margin: 2.0,
+        weight: 0.3,
+    },
+    Method::GaussianIbp {
+        sigma: 0.1,
+        alpha: 0.3,
+    },
     Method::Pgd,
     Method::SmoothAdv {
         sigma: 0.1,

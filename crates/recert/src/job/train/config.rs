@@ -1,5 +1,7 @@
 //! What to train and how, as plain values: a file's, a preset's and flags', one over the other.
 
+use std::fmt::Display;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use recert_train::{
@@ -75,7 +77,7 @@ config! {
     samples: usize,
     /// The share of eps that is bounded (sabr, staps).
     tau: f64,
-    /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp).
+    /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp, gaussian-ibp).
     alpha: f64,
     /// How many of the last layers of ReLUs are attacked (taps, staps).
     attacked_relus: usize,
@@ -85,6 +87,11 @@ config! {
     connector: f64,
     /// What upper ends of unstable ReLUs are multiplied by (sabr, taps, staps).
     relu_shrink: f64,
+    /// From which margin on a class adds nothing to the hinge, in units of logits
+    /// (gaussian-hinge).
+    margin: f64,
+    /// The weight of the hinge (gaussian-hinge).
+    margin_weight: f64,
     /// Steps of an attack.
     attack_steps: usize,
     /// The length of such a step, in units of the radius that is searched.
@@ -130,8 +137,26 @@ config! {
 }
 
 /// A setting that is wrong, by its name in files.
-pub(super) fn refused(name: &str, why: impl std::fmt::Display) -> Error {
+pub(super) fn refused(name: &str, why: impl Display) -> Error {
     Error::new(ErrorKind::Parameter, format!("{name}: {why}"))
+}
+
+/// What is wrong with a file's text, with the line.
+pub(in crate::job) fn at_line(text: &str, span: Range<usize>, why: impl Display) -> Error {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = 1 + before.matches('\n').count();
+    let why = why.to_string().replace('\n', " ");
+    Error::new(ErrorKind::Parameter, format!("line {line}: {why}"))
+}
+
+/// What a training is a function of, beside its images.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::job) struct Effective {
+    settings: Settings,
+    architecture: Option<Architecture>,
+    initialization: Initialization,
+    given: (Option<PathBuf>, Option<Vec<f32>>, Option<Vec<f32>>),
+    limit: Option<usize>,
 }
 
 /// A choice among names.
@@ -150,13 +175,8 @@ impl TrainConfig {
     ///
     /// [`ErrorKind::Parameter`] for what is no TOML, or names no setting.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| {
-                1 + text[..span.start.min(text.len())].matches('\n').count()
-            });
-            let message = format!("line {line}: {}", error.message().replace('\n', " "));
-            Error::new(ErrorKind::Parameter, message)
-        })
+        toml::from_str(text)
+            .map_err(|error| at_line(text, error.span().unwrap_or(0..0), error.message()))
     }
 
     /// The configuration of a TOML file.
@@ -173,7 +193,7 @@ impl TrainConfig {
     }
 
     /// With what the preset says under it.
-    pub(super) fn complete(self) -> Result<Self> {
+    pub(in crate::job) fn complete(self) -> Result<Self> {
         let Some(name) = &self.preset else {
             return Ok(self);
         };
@@ -210,6 +230,15 @@ impl TrainConfig {
         Ok(match name {
             "standard" => Method::Standard,
             "gaussian" => Method::Gaussian { sigma: sigma()? },
+            "gaussian-hinge" => Method::GaussianHinge {
+                sigma: sigma()?,
+                margin: needed("margin", self.margin)?,
+                weight: needed("margin-weight", self.margin_weight)?,
+            },
+            "gaussian-ibp" => Method::GaussianIbp {
+                sigma: sigma()?,
+                alpha: alpha()?,
+            },
             "pgd" => Method::Pgd,
             "smoothadv" => Method::SmoothAdv {
                 sigma: sigma()?,
@@ -228,8 +257,8 @@ impl TrainConfig {
             },
             other => {
                 let message = format!(
-                    "'{other}' is none of standard, gaussian, pgd, smoothadv, ibp, crown-ibp, \
-                     sabr, mtl-ibp, cc-ibp, exp-ibp, taps, staps"
+                    "'{other}' is none of standard, gaussian, gaussian-hinge, gaussian-ibp, pgd, \
+                     smoothadv, ibp, crown-ibp, sabr, mtl-ibp, cc-ibp, exp-ibp, taps, staps"
                 );
                 return Err(Error::parameter(Field::Method, message));
             }
@@ -284,6 +313,19 @@ impl TrainConfig {
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    /// What the training is a function of, beside its images, checked.
+    pub(in crate::job) fn effective(&self) -> Result<Effective> {
+        let config = self.clone().complete()?;
+        let settings = config.settings()?;
+        Ok(Effective {
+            architecture: config.architecture()?,
+            initialization: config.initialization(&settings.method)?,
+            given: (config.model, config.mean, config.std),
+            limit: config.limit,
+            settings,
+        })
     }
 
     /// The architecture, where one is named.
