@@ -5,6 +5,8 @@ mod others;
 mod runs;
 mod shared;
 #[cfg(feature = "train")]
+mod sweep;
+#[cfg(feature = "train")]
 mod train;
 mod verify;
 
@@ -20,6 +22,8 @@ pub(crate) use runs::{Certify, Predict, Recertify};
 pub(crate) use shared::{
     DataArgs, FIRST_RUNS, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs,
 };
+#[cfg(feature = "train")]
+pub(crate) use sweep::Sweep;
 #[cfg(feature = "train")]
 pub(crate) use train::Train;
 pub(crate) use verify::Verify;
@@ -97,6 +101,9 @@ pub(crate) enum Command {
     /// Train a network through the bounds that verify it
     #[cfg(feature = "train")]
     Train(Box<Train>),
+    /// Train and score a family of networks, for the front of natural against certified accuracy
+    #[cfg(feature = "train")]
+    Sweep(Sweep),
     /// Make a half-precision, int8 or pruned version of a network
     Approximate(Approximate),
     /// Report on ledgers: tables, JSON, an HTML page

@@ -12,7 +12,7 @@
 //! - [`cohen`]: the field's tab-separated logs, written line by line and read.
 //!
 //! Besides, [`samples`] shows how many samples a certificate needs, and [`features`] what proofs by
-//! bounds rest on.
+//! bounds rest on, and [`sweep`] networks of a family of trainings, with the Pareto front.
 //!
 //! The crate knows no ledger, no network, no noise and no statistics: it prints
 //! the bounds that it is given, and never rounds a lower bound up or an upper
@@ -27,6 +27,7 @@ pub mod html;
 pub mod json;
 pub mod samples;
 pub mod speed_up;
+pub mod sweep;
 pub mod table;
 
 pub mod csv;

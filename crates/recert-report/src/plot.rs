@@ -9,15 +9,18 @@
 mod accuracy;
 mod cost;
 mod frame;
+mod front;
 mod histogram;
 mod kept;
 mod samples;
 mod scale;
 mod shapes;
+mod standalone;
 
 pub(crate) use accuracy::{Line, accuracy};
 pub(crate) use cost::{Mark, cost};
 pub(crate) use frame::Size;
+pub(crate) use front::{Trained, front};
 pub(crate) use histogram::{histogram, tallest};
 pub(crate) use kept::{Curve as KeptCurve, kept};
 pub(crate) use samples::{Curve, samples};

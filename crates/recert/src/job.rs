@@ -28,6 +28,7 @@
 //! | `whole` | whole numbers as people write them |
 //! | `approximate`, `report` | make approximate networks; report on ledgers |
 //! | `train`, `train/` | train networks (with the feature `train`) |
+//! | `sweep`, `sweep/` | train and score a family of networks (likewise) |
 //! | `upkeep` | copy a ledger, remove runs from it |
 
 mod approximate;
@@ -49,6 +50,8 @@ mod remark;
 mod report;
 mod scratch;
 mod session;
+#[cfg(feature = "train")]
+mod sweep;
 #[cfg(feature = "train")]
 mod train;
 mod upkeep;
@@ -76,6 +79,8 @@ pub use remark::Remark;
 pub use report::{Reported, report, report_on};
 pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
 pub use session::Job;
+#[cfg(feature = "train")]
+pub use sweep::{SweepConfig, SweepEvent, SweepEvents, SweepJob, SweepPoint, SweepScore, sweep};
 #[cfg(feature = "train")]
 pub use train::{
     TRAINING, TrainConfig, TrainEvent, TrainEvents, TrainJob, Trained, train, train_checkpoint,

@@ -12,6 +12,8 @@ mod recertify;
 mod report;
 mod samples;
 #[cfg(feature = "train")]
+mod sweep;
+#[cfg(feature = "train")]
 mod train;
 mod upkeep;
 mod verify;
@@ -28,6 +30,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Explain(args) => explain::run(args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
+        #[cfg(feature = "train")]
+        Command::Sweep(args) => sweep::run(args),
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let mut progress = Progress::new(args.quiet);
     terminal::watch_for_stop()?;
     let trained = job.run(&mut progress);
-    progress.bar.finish_and_clear();
+    progress.clear();
     let Some(trained) = trained? else {
         let message = format!(
             "interrupted; {} holds the epochs that are done: the same command resumes",
@@ -110,17 +110,22 @@ fn summary(trained: &Trained) -> String {
 }
 
 /// Shows how far a training is.
-struct Progress {
+pub(super) struct Progress {
     quiet: bool,
     bar: ProgressBar,
 }
 
 impl Progress {
-    fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         Self {
             quiet,
             bar: ProgressBar::hidden(),
         }
+    }
+
+    /// Takes the bar off the terminal.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 
     /// A line about an epoch.

@@ -1,14 +1,11 @@
 //! Samples against the fraction of successes, one line per error, as a file of its own.
-//!
-//! It holds a style sheet with fixed colours (those of the page, in
-//! `standalone.css`) instead of the page's own one with variables, which programs
-//! that draw SVG files outside a browser often cannot follow.
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::frame::{Frame, Size};
 use super::scale::{Label, Scale};
-use super::shapes::{Look, Point, coordinate, dot, label, line};
+use super::shapes::{Look, Point, dot, label, line};
+use super::standalone::standalone;
 use crate::text;
 
 /// One line and the points on it whose numbers are shown.
@@ -21,9 +18,6 @@ pub(crate) struct Curve {
     /// Fractions and samples, in any order.
     pub(crate) dots: Vec<(f64, u64)>,
 }
-
-/// The room around the plot: left and right, above, below.
-const MARGIN: (f64, f64, f64) = (20.0, 78.0, 14.0);
 
 /// Draws the curves under a title and a subtitle.
 pub(crate) fn samples(curves: &[Curve], title: &str, subtitle: &str) -> String {
@@ -38,21 +32,7 @@ pub(crate) fn samples(curves: &[Curve], title: &str, subtitle: &str) -> String {
         Scale::linear(0.0, 1.0, Label::Plain),
         Scale::from_zero(most as f64, 6, Label::Count),
     );
-    let (side, above, below) = MARGIN;
-    let width = coordinate(frame.width + 2.0 * side);
-    let height = coordinate(frame.height + above + below);
-    let file = html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width) " " (height) }
-            width=(width) height=(height) role="img" aria-label=(title)
-        {
-            style { (PreEscaped(include_str!("standalone.css"))) }
-            rect class="paper" width=(width) height=(height) {}
-            text class="head" x=(side) y="34" { (title) }
-            text class="sub" x=(side) y="56" { (subtitle) }
-            g transform={ "translate(" (side) " " (above) ")" } { (plot(curves, &frame)) }
-        }
-    };
-    file.into_string() + "\n"
+    standalone(&frame, title, subtitle, &plot(curves, &frame))
 }
 
 fn plot(curves: &[Curve], frame: &Frame) -> Markup {

@@ -19,10 +19,13 @@ use super::{Data, DataConfig, DataOptions};
 use crate::{Error, ErrorKind, Field, Result, output};
 
 pub use config::TrainConfig;
+pub(super) use config::{Effective, at_line};
 pub use presets::train_presets;
 
 /// The key of the file's metadata that holds the training's record, as JSON.
 pub const TRAINING: &str = "recert.training";
+
+const NO_DATA: &str = "name the images to train on";
 
 /// What happens in a training.
 #[derive(Debug, Clone, Copy)]
@@ -142,8 +145,7 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
     let config = config.complete()?;
     let settings = config.settings()?;
     let Some(data) = config.data.clone() else {
-        let message = "name the images to train on";
-        return Err(Error::parameter(Field::Data, message));
+        return Err(Error::parameter(Field::Data, NO_DATA));
     };
     if out.exists() && !out.is_file() {
         return Err(Error::output(out.display(), "it is no file").about(Field::Out));
@@ -158,7 +160,7 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
     );
     inputs.extend(data_path.as_deref().map(|data| (data, "the data")));
     output::check_place(out, &inputs).map_err(|error| error.about(Field::Out))?;
-    let set = open(&data, true)?;
+    let set = open_images(&data, true)?;
     let shape = set.shape();
     let image = [shape.channels, shape.height, shape.width];
     let normalization = config.normalization(shape.channels);
@@ -196,7 +198,7 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
         )?,
     };
     let test = config.test.as_deref().map(|test| {
-        let set = open(test, false)?;
+        let set = open_images(test, false)?;
         let labels = self::labels(&set, usize::MAX)?;
         self::examples(&set, labels, classes)
     });
@@ -229,7 +231,8 @@ enum Begun {
     Architecture(recert_train::Architecture, Normalization),
 }
 
-fn open(data: &str, train: bool) -> Result<Data> {
+/// Images by their name, the training set or the test set where there are two.
+pub(super) fn open_images(data: &str, train: bool) -> Result<Data> {
     Data::open(&DataConfig {
         data: data.to_owned(),
         options: DataOptions {
@@ -274,6 +277,41 @@ fn examples(set: &Data, labels: Vec<usize>, classes: usize) -> Result<Examples> 
     }
     let image = [shape.channels, shape.height, shape.width];
     Ok(Examples::new(image, pixels, labels, classes)?)
+}
+
+/// Images that a training keeps for validation.
+pub(super) struct Kept {
+    /// Channels, height and width.
+    pub(super) image: [usize; 3],
+    /// Pixels in [0, 1], image by image.
+    pub(super) pixels: Vec<f32>,
+    /// The label of each.
+    pub(super) labels: Vec<usize>,
+}
+
+/// The images that a training by `config` keeps for validation: at most `most` of them, evenly
+/// spread.
+pub(super) fn kept(config: &TrainConfig, most: usize) -> Result<Kept> {
+    let config = config.clone().complete()?;
+    let settings = config.settings()?;
+    let Some(data) = &config.data else {
+        return Err(Error::parameter(Field::Data, NO_DATA));
+    };
+    let set = open_images(data, true)?;
+    let labels = labels(&set, config.limit.unwrap_or(usize::MAX))?;
+    let [_, kept] = settings.split(labels.len())?;
+    let count = kept.len().min(most);
+    let chosen: Vec<usize> = (0..count).map(|i| kept[i * kept.len() / count]).collect();
+    let mut pixels = Vec::new();
+    for &idx in &chosen {
+        pixels.extend(set.image(idx as u32)?.pixels);
+    }
+    let shape = set.shape();
+    Ok(Kept {
+        image: [shape.channels, shape.height, shape.width],
+        pixels,
+        labels: chosen.into_iter().map(|idx| labels[idx]).collect(),
+    })
 }
 
 impl TrainJob {

@@ -1,0 +1,101 @@
+//! `recert sweep`: a family of networks, trained and scored.
+
+use recert::job::{Event, SweepConfig, SweepEvent, SweepEvents, TrainEvents, sweep};
+
+use super::train::Progress;
+use crate::args::Sweep;
+use crate::exit::{Code, Failure, Result, with_flag};
+use crate::terminal::{self, print};
+
+pub(crate) fn run(args: &Sweep) -> Result<()> {
+    let config = SweepConfig::from_file(&args.file)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.unwrap_or(cores);
+    let job = sweep(config, &args.out, args.test_front, threads)?;
+    let [json, page, plot] =
+        ["sweep.json", "sweep.md", "sweep.svg"].map(|name| args.out.join(name));
+    for file in [&json, &page, &plot] {
+        terminal::check_place("--out", file, &[(&args.file, "the settings")])?;
+    }
+    terminal::watch_for_stop()?;
+    let mut shown = Shown {
+        quiet: args.quiet,
+        training: Progress::new(args.quiet),
+    };
+    let swept = job.run(&mut shown);
+    shown.training.clear();
+    let Some(swept) = swept? else {
+        let message = format!(
+            "interrupted; {} holds what is done: the same command resumes",
+            args.out.display()
+        );
+        return Err(Failure::new(Code::Interrupted, message));
+    };
+    let document = swept.json()?;
+    if args.json {
+        print(&document)?;
+    } else {
+        print(&swept.table()?)?;
+    }
+    let files = [
+        (&json, document),
+        (&page, swept.markdown("sweep.svg")?),
+        (&plot, swept.svg()?),
+    ];
+    for (file, text) in files {
+        if args.quiet {
+            recert::output::write(file, text.as_bytes())?;
+        } else {
+            terminal::write(file, &text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Shows how far a sweep is.
+struct Shown {
+    quiet: bool,
+    training: Progress,
+}
+
+impl SweepEvents for Shown {
+    fn event(&mut self, event: SweepEvent<'_>) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            SweepEvent::Point {
+                name,
+                number,
+                points,
+                trained,
+            } => {
+                let before = if trained { ", trained before" } else { "" };
+                terminal::remark(&format!("{} of {points}: {name}{before}", number + 1));
+            }
+            SweepEvent::Train(event) => self.training.event(event),
+            SweepEvent::Score(event) => {
+                self.training.clear();
+                if let Event::Remark(remark) = event {
+                    terminal::remark(&with_flag(&remark, remark.field()));
+                }
+            }
+            SweepEvent::Scored {
+                name,
+                accuracy,
+                test,
+            } => {
+                let images = if test { "test" } else { "validation" };
+                terminal::remark(&format!(
+                    "{name}: of {} {images} images {} right, {} certified, {} undecided",
+                    accuracy.images, accuracy.natural, accuracy.certified, accuracy.undecided
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&self) -> bool {
+        terminal::stopped()
+    }
+}

@@ -1,0 +1,339 @@
+//! A family of trainings: every network trained and scored alike, and the Pareto front of natural
+//! against certified accuracy.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `config` | the family as a file states it |
+//! | `score` | how a network is scored |
+
+mod config;
+mod score;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use recert_graph::Model;
+use recert_report::sweep::{Accuracy, Point, Sweep};
+use serde::Deserialize;
+
+use super::train::{self, TRAINING, TrainConfig, TrainEvent, TrainEvents, open_images, train};
+use super::{Data, DataConfig, DataOptions, Event, SubsetConfig};
+use crate::{Error, ErrorKind, Field, Result, output};
+
+pub use config::{SweepConfig, SweepPoint, SweepScore};
+
+/// What happens in a sweep.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SweepEvent<'a> {
+    /// A network's turn has come.
+    Point {
+        /// Its name.
+        name: &'a str,
+        /// Its number, from 0.
+        number: usize,
+        /// How many there are.
+        points: usize,
+        /// Whether it was trained before.
+        trained: bool,
+    },
+    /// Its training goes on.
+    Train(TrainEvent<'a>),
+    /// It is being verified or certified.
+    Score(Event<'a>),
+    /// It is scored.
+    Scored {
+        /// Its name.
+        name: &'a str,
+        /// What was found.
+        accuracy: Accuracy,
+        /// Whether on the test images.
+        test: bool,
+    },
+}
+
+/// Watches a sweep, and may stop it. Any `FnMut(SweepEvent<'_>)` is one that never does.
+pub trait SweepEvents {
+    /// Something happened.
+    fn event(&mut self, event: SweepEvent<'_>);
+
+    /// Whether to stop; the same sweep again goes on from there.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut(SweepEvent<'_>)> SweepEvents for F {
+    fn event(&mut self, event: SweepEvent<'_>) {
+        self(event);
+    }
+}
+
+/// A sweep that is checked and may be run.
+#[derive(Debug)]
+pub struct SweepJob {
+    config: SweepConfig,
+    folder: PathBuf,
+    /// The test images, for the front.
+    test: Option<String>,
+    threads: usize,
+}
+
+/// A sweep into `folder`, by `threads` threads, which no network and no score depends on but
+/// where a time limit ends a search.
+///
+/// Each point is trained as by [`train`], into `NAME.onnx`, unless it is there; and scored on
+/// images that the training kept for validation, which are written to the folder, in a ledger
+/// `NAME.recert`. So the same sweep again, stopped or killed at any time, goes on where it was.
+/// With `test_front` the networks of the front are scored on the configuration's test images
+/// too, in ledgers `NAME.test.recert`; nothing is chosen by these.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`] for a setting of any point that is missing, out of range or does not
+/// fit, before anything is trained.
+///
+/// ```
+/// use recert::job::{SweepConfig, SweepEvent, sweep};
+///
+/// # let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path();
+/// let config = SweepConfig::from_toml(&format!(
+///     "data = 'npz:{demo}/shapes-test.npz'\nlimit = 120\nvalidation = 20\nmethod = 'ibp'\n\
+///      eps = 0.01\narchitecture = 'fc-20'\nepochs = 2\nramp-end = 1\nbatch = 50\n\
+///      [sweep]\nclean-weight = [[0.0, 0.0], [1.0, 0.5]]\n[score]\neps = 0.002"
+/// ))?;
+/// let job = sweep(config, folder, false, 1)?;
+/// let swept = job.run(&mut |_: SweepEvent<'_>| ())?.expect("nothing stopped it");
+/// assert_eq!(swept.points.len(), 2);
+/// assert!(swept.front().contains(&true));
+/// # Ok::<(), recert::Error>(())
+/// ```
+pub fn sweep(
+    config: SweepConfig,
+    folder: &Path,
+    test_front: bool,
+    threads: usize,
+) -> Result<SweepJob> {
+    if threads == 0 {
+        return Err(Error::parameter(Field::Threads, "at least one is needed"));
+    }
+    if folder.exists() && !folder.is_dir() {
+        return Err(Error::output(folder.display(), "it is no folder").about(Field::Out));
+    }
+    let test = config.test.clone().filter(|_| test_front);
+    if test_front && test.is_none() {
+        let message = "test: name the images that the front is to be reported on";
+        return Err(Error::new(ErrorKind::Parameter, message));
+    }
+    Ok(SweepJob {
+        config,
+        folder: folder.to_owned(),
+        test,
+        threads,
+    })
+}
+
+impl SweepJob {
+    /// Trains and scores whatever is not yet; `None` where it was stopped.
+    ///
+    /// # Errors
+    /// As those of [`train`](super::train()), and of verifying or certifying. [`ErrorKind::Input`] where a
+    /// network in the folder is of another training.
+    pub fn run<E: SweepEvents + Send>(self, events: &mut E) -> Result<Option<Sweep>> {
+        fs::create_dir_all(&self.folder)
+            .map_err(|why| Error::output(self.folder.display(), why))?;
+        let mut points = Vec::new();
+        for (number, point) in self.config.points.iter().enumerate() {
+            let file = self.file(point, "onnx");
+            let known = file.exists();
+            events.event(SweepEvent::Point {
+                name: &point.name,
+                number,
+                points: self.config.points.len(),
+                trained: known,
+            });
+            let model = if known {
+                trained_before(&file, &point.config)?
+            } else {
+                let job = train(point.config.clone(), &file, self.threads)?;
+                match job.run(&mut Training(events))? {
+                    Some(trained) => trained.model,
+                    None => return Ok(None),
+                }
+            };
+            let (data, images) = self.validation(&point.config)?;
+            let subset = SubsetConfig::default();
+            let ledger = self.file(point, "recert");
+            let score = score::Scored {
+                score: &self.config.score,
+                network: &file,
+                ledger: &ledger,
+                data: &data,
+                subset,
+                threads: self.threads,
+            };
+            let Some(validation) = score.run(events)? else {
+                return Ok(None);
+            };
+            debug_assert_eq!(validation.images, images);
+            events.event(SweepEvent::Scored {
+                name: &point.name,
+                accuracy: validation,
+                test: false,
+            });
+            points.push(Point {
+                name: point.name.clone(),
+                values: point.values.clone(),
+                network: file_name(&file),
+                sha256: model.sha256_hex(),
+                validation,
+                test: None,
+            });
+        }
+        let mut swept = Sweep {
+            title: "Natural against certified accuracy".to_owned(),
+            certificate: self.config.score.words(),
+            validation: self.validation_words(),
+            test: None,
+            fields: self.config.fields.clone(),
+            points,
+        };
+        if let Some(test) = &self.test
+            && !self.test_front(test, &mut swept, events)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(swept))
+    }
+
+    /// Scores the front on the test images; whether all of it.
+    fn test_front(
+        &self,
+        test: &str,
+        swept: &mut Sweep,
+        events: &mut impl SweepEvents,
+    ) -> Result<bool> {
+        let data = open_images(test, false)?;
+        let most = self.config.score.images;
+        let every = data.len().div_ceil(most).max(1);
+        let subset = SubsetConfig {
+            every: every as u32,
+            offset: 0,
+            limit: None,
+        };
+        let mut images = 0;
+        let front = swept.front();
+        for (position, point) in self.config.points.iter().enumerate() {
+            if !front[position] {
+                continue;
+            }
+            let ledger = self.file(point, "test.recert");
+            let score = score::Scored {
+                score: &self.config.score,
+                network: &self.file(point, "onnx"),
+                ledger: &ledger,
+                data: &data,
+                subset,
+                threads: self.threads,
+            };
+            let Some(accuracy) = score.run(events)? else {
+                return Ok(false);
+            };
+            images = accuracy.images;
+            swept.points[position].test = Some(accuracy);
+            events.event(SweepEvent::Scored {
+                name: &point.name,
+                accuracy,
+                test: true,
+            });
+        }
+        swept.test = Some(match every {
+            1 => format!("all {images} images of {test}"),
+            _ => format!("every {every}th image of {test}, {images} in all"),
+        });
+        Ok(true)
+    }
+
+    fn file(&self, point: &SweepPoint, kind: &str) -> PathBuf {
+        self.folder.join(format!("{}.{kind}", point.name))
+    }
+
+    /// The images that a point is scored on, from the files that they are written to, and how many.
+    fn validation(&self, config: &TrainConfig) -> Result<(Data, u64)> {
+        let kept = train::kept(config, self.config.score.images)?;
+        // What decides which images are kept.
+        let mut name = format!("validation-seed-{}", config.seed.unwrap_or(0));
+        if let Some(limit) = config.limit {
+            name.push_str(&format!("-limit-{limit}"));
+        }
+        let images = self.folder.join(format!("{name}.npy"));
+        let labels = self.folder.join(format!("{name}.txt"));
+        let [channels, height, width] = kept.image;
+        let count = kept.labels.len();
+        let bytes = output::npy(&[count, channels, height, width], &kept.pixels);
+        output::write(&images, &bytes)?;
+        let lines: String = (kept.labels.iter())
+            .map(|label| format!("{label}\n"))
+            .collect();
+        output::write(&labels, lines.as_bytes())?;
+        let data = Data::open(&DataConfig {
+            data: format!("npy:{}", images.display()),
+            options: DataOptions {
+                labels: Some(labels),
+                ..DataOptions::default()
+            },
+        })?;
+        Ok((data, count as u64))
+    }
+
+    fn validation_words(&self) -> String {
+        let kept = self.config.points.iter().map(|point| {
+            let kept = point.config.validation.unwrap_or(0);
+            kept.min(self.config.score.images)
+        });
+        let most = kept.max().unwrap_or(0);
+        let seeds = self.config.fields.iter().any(|field| field == "seed");
+        let differ = if seeds {
+            ", other ones for every seed"
+        } else {
+            ""
+        };
+        format!("{most} images that were kept from training for validation{differ}")
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// A network that an earlier run trained, which its record has to be of this configuration.
+fn trained_before(file: &Path, config: &TrainConfig) -> Result<Model> {
+    let model = Model::read(file)?;
+    let record = model.metadata(TRAINING).unwrap_or_default();
+    let record: serde_json::Value = serde_json::from_str(record).unwrap_or_default();
+    let known = TrainConfig::deserialize(&record["config"]).ok();
+    if known != Some(config.clone().complete()?) {
+        let message = format!(
+            "{}: is no network of this point's settings: remove it to train it again, or name another \
+             folder",
+            file.display()
+        );
+        return Err(Error::new(ErrorKind::Input, message));
+    }
+    Ok(model)
+}
+
+/// Passes a training's events on.
+struct Training<'e, E>(&'e mut E);
+
+impl<E: SweepEvents> TrainEvents for Training<'_, E> {
+    fn event(&mut self, event: TrainEvent<'_>) {
+        self.0.event(SweepEvent::Train(event));
+    }
+
+    fn stop(&self) -> bool {
+        self.0.stop()
+    }
+}
