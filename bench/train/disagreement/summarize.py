@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Turns what run.sh wrote into results/networks.tsv (a line a network and sigma),
-results/images.tsv.gz (a line an image) and tables in Markdown on stdout.
+"""Turns what run.sh wrote into results/DATASET.networks.tsv (a line a network and
+sigma), results/DATASET.images.tsv.gz (a line an image) and tables in Markdown on stdout.
 
     bench/train/disagreement/summarize.py WORK [DATASET]
     bench/train/disagreement/summarize.py --recorded [DATASET]
@@ -25,8 +25,6 @@ sys.path.insert(0, str(here.parent.parent / "resnet20"))
 from ledger import decode, near  # noqa: E402
 
 METHODS = ["standard", "gaussian", "gaussian-hinge", "gaussian-ibp", "ibp", "pgd"]
-PAIRS = 1000  # samples of an image on which both networks are compared
-SCRATCH = 500  # samples an image from scratch whose average radius is to be reached
 NETWORK = ["dataset", "method", "seed", "sigma", "images", "clean", "under_noise", "disagreement",
            "disagreement_near", "acr", "acr_scratch", "evaluations", "evaluations_scratch", "speed_up_5"]
 IMAGE = ["dataset", "method", "seed", "sigma", "idx", "label", "right", "pairs", "disagreements", "top"]
@@ -77,20 +75,20 @@ def network(work, dataset, method, seed, sigma):
     images = []
     for idx, label in labels.items():
         f, h = found["f", idx], found["int8", idx]
-        pairs = list(zip(f[:PAIRS], h))
-        if len(pairs) != PAIRS:
-            raise SystemExit(f"{base}: image {idx} has {len(pairs)} pairs, not {PAIRS}")
+        if len(f) != len(h):
+            raise SystemExit(f"{base}: image {idx} has {len(f)} answers of f and {len(h)} of int8")
+        pairs = list(zip(f, h))
         top = max(f.count(c) for c in set(f)) / len(f)
-        images.append([dataset, method, seed, sigma, idx, label, f.count(label) / len(f), PAIRS,
+        images.append([dataset, method, seed, sigma, idx, label, f.count(label) / len(f), len(pairs),
                        sum(a != b for a, b in pairs), f"{top:.4f}"])
     mean = lambda values: statistics.fmean(list(values))
     disagreement = mean(row[8] / row[7] for row in images)
     report = json.loads(Path(f"{base}.sigma{sigma}.json").read_text(encoding="utf-8"))["runs"]
-    auto, acr = [], None
+    auto, acr, n = [], None, 0
     for run in report:
         name, metrics = run["method"].get("name"), run["metrics"]
         if run["method"]["kind"] == "certify":
-            acr = metrics["acr"]
+            acr, n = metrics["acr"], run["n"]
         elif name == "zeta":
             near(disagreement, metrics["mean_disagreement_rate"], f"{base}: disagreement")
         elif name == "auto":
@@ -103,13 +101,12 @@ def network(work, dataset, method, seed, sigma):
                 disagreement_near=mean(row[8] / row[7] for row in near_rows) if near_rows else "", acr=acr)
     if auto:
         curve = [(p["cost"], p["quality"]) for p in auto[0]["baselines"]["from_scratch"]]
-        target = at(curve, SCRATCH * len(images))
+        target = at(curve, n / 10 * len(images))
         cost = interpolated([(r["metrics"]["evaluations"], r["metrics"]["acr"]) for r in auto], target)
-        goals = {r["n"]: r for r in auto}
-        five = min(auto, key=lambda r: abs(r["metrics"]["evaluations"] - 250 * len(images)))
+        five = min(auto, key=lambda r: abs(r["metrics"]["evaluations"] - n / 20 * len(images)))
         ratio = five["metrics"]["speed_up"]["expected"]["from_scratch"]
         line.update(acr_scratch=target, evaluations=cost if cost is not None else "",
-                    evaluations_scratch=SCRATCH * len(images), speed_up_5=ratio["ratio"] if ratio else "")
+                    evaluations_scratch=n // 10 * len(images), speed_up_5=ratio["ratio"] if ratio else "")
     return line, images
 
 
@@ -137,7 +134,7 @@ def tables(lines, images):
                   "means over seeds ± standard error\n")
             head = ["method", "clean %", "under noise %", "disagreement %", "per error", "ACR"]
             if sigma == "0.25":
-                head += ["ACR aimed at", "evaluations an image", "of 500 from scratch", "speed-up at 5 %"]
+                head += ["ACR aimed at", "evaluations an image", "times fewer than from scratch", "speed-up at 5 %"]
             print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
             for method in known:
                 rows = of(method)

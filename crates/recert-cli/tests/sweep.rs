@@ -82,8 +82,8 @@ fn a_killed_sweep_goes_on_and_ends_in_the_same_networks_and_scores() {
         let ledger = whole.join(format!("{name}.recert"));
         let report = run(&["report", &path(&ledger), "--json"]);
         let report: Value = serde_json::from_slice(&report.stdout).unwrap();
-        let verified = &report["verified"][0]["metrics"];
-        assert_eq!(verified["correct"], count("certified"), "{report}");
+        let verified = &report["verifications"][0]["metrics"];
+        assert_eq!(verified["certified_accuracy"]["count"], count("certified"));
         let check = run(&[
             "check",
             &path(&ledger),

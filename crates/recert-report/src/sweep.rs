@@ -247,10 +247,10 @@ impl Sweep {
         };
         let mut page = format!("# {}\n\n", printable(&self.title));
         page.push_str(&cells(&heads));
-        page.push_str(&format!("|{}\n", "---|".repeat(heads.len())));
-        rows.iter().for_each(|row| page.push_str(&cells(row)));
+        // Writing to a string cannot fail.
+        writeln!(page, "|{}", "---|".repeat(heads.len())).ok();
+        page.extend(rows.iter().map(|row| cells(row)));
         for note in self.notes() {
-            // Writing to a string cannot fail.
             write!(page, "\n{}\n", printable(&note)).ok();
         }
         write!(page, "\n![certified against natural accuracy]({plot})\n").ok();

@@ -263,20 +263,21 @@ impl SweepJob {
     fn validation(&self, config: &TrainConfig) -> Result<(Data, u64)> {
         let kept = train::kept(config, self.config.score.images)?;
         // What decides which images are kept.
-        let mut name = format!("validation-seed-{}", config.seed.unwrap_or(0));
-        if let Some(limit) = config.limit {
-            name.push_str(&format!("-limit-{limit}"));
-        }
+        let limit = config.limit.map(|limit| format!("-limit-{limit}"));
+        let name = format!(
+            "validation-seed-{}{}",
+            config.seed.unwrap_or(0),
+            limit.unwrap_or_default()
+        );
         let images = self.folder.join(format!("{name}.npy"));
         let labels = self.folder.join(format!("{name}.txt"));
         let [channels, height, width] = kept.image;
         let count = kept.labels.len();
         let bytes = output::npy(&[count, channels, height, width], &kept.pixels);
         output::write(&images, &bytes)?;
-        let lines: String = (kept.labels.iter())
-            .map(|label| format!("{label}\n"))
-            .collect();
-        output::write(&labels, lines.as_bytes())?;
+        let mut lines: Vec<String> = kept.labels.iter().map(usize::to_string).collect();
+        lines.push(String::new());
+        output::write(&labels, lines.join("\n").as_bytes())?;
         let data = Data::open(&DataConfig {
             data: format!("npy:{}", images.display()),
             options: DataOptions {

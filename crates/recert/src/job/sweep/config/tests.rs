@@ -98,7 +98,7 @@ fn what_is_wrong_is_named_with_its_line() {
             "epoch = 3\n[sweep]\nseed = [1]",
             "line 8: unknown field `epoch`",
         ),
-        ("[sweep]\nseed = [1\n", "line 9"),
+        ("[sweep]\nseed == [1]", "line 9"),
     ];
     for (sweep, expected) in cases {
         let found = refused(sweep, SCORE);
