@@ -8,7 +8,7 @@
 # or cifar10) choose what is run; a network that is done is left alone, so that several commands share
 # the work and a killed one goes on. SMALL=1 runs MNIST on 5,000 training images for 6 epochs and on half as many
 # test images: what results/ has.
-# Needs ../shared beside the repository and a recert with the feature `train`.
+# Needs ../shared beside the repository, a recert with the feature `train`, and onnxruntime in the active Python.
 # summarize.py then writes the results.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,6 +19,7 @@ recert=${RECERT:-$root/target/release/recert}
 [ -x "$recert" ] || (cd "$root" && cargo build --release --features recert-cli/train)
 mkdir -p "$work"
 threads=${THREADS:-1}
+python=${PYTHON:-python3}
 every=100 n=10000
 run="--threads $threads --quiet --engine direct"
 
@@ -63,8 +64,8 @@ for seed in ${SEEDS:-1 2 3}; do
     [ -e "$base.done" ] && continue
     settings=$(flags "$method")
     [ -e "$base.onnx" ] || "$recert" train $settings $common --architecture cnn3 --data "$train" \
-      --test "$test" --seed "$seed" --threads "$threads" --quiet --out "$base.onnx" \
-      > "$base.train.txt"
+      --seed "$seed" --threads "$threads" --quiet --out "$base.onnx" > "$base.train.txt"
+    "$python" "$here/clean.py" "$base.onnx" "${DATASET:-mnist}" "${test#*:}" > "$base.clean.txt"
     [ -e "$base.int8.onnx" ] || "$recert" approximate "$base.onnx" --int8 --calibration "$train" --train \
       --sigma 0.25 --out "$base.int8.onnx" > "$base.int8.txt"
     for sigma in 0.25 0.5; do

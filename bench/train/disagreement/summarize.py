@@ -14,7 +14,6 @@ import csv
 import gzip
 import json
 import math
-import re
 import sqlite3
 import statistics
 import sys
@@ -69,8 +68,7 @@ def at(points, cost):
 def network(work, dataset, method, seed, sigma):
     """A line of networks.tsv, and those of images.tsv."""
     base = work / f"{dataset}.{method}.{seed}"
-    text = Path(f"{base}.train.txt").read_text(encoding="utf-8")
-    clean = float(re.search(r"^test: clean ([0-9.]+) %", text, re.M).group(1)) / 100
+    clean = float(Path(f"{base}.clean.txt").read_text(encoding="utf-8"))
     labels, found = answers(f"{base}.sigma{sigma}.recert")
     images = []
     for idx, label in labels.items():

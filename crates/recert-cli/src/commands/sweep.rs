@@ -4,7 +4,7 @@ use recert::job::{Event, SweepConfig, SweepEvent, SweepEvents, TrainEvents, swee
 
 use super::train::Progress;
 use crate::args::Sweep;
-use crate::exit::{Code, Failure, Result, with_flag};
+use crate::exit::{Code, Failure, Result};
 use crate::terminal::{self, print};
 
 pub(crate) fn run(args: &Sweep) -> Result<()> {
@@ -77,7 +77,7 @@ impl SweepEvents for Shown {
             SweepEvent::Score(event) => {
                 self.training.clear();
                 if let Event::Remark(remark) = event {
-                    terminal::remark(&with_flag(&remark, remark.field()));
+                    terminal::remark(&remark.to_string());
                 }
             }
             SweepEvent::Scored {

@@ -144,6 +144,7 @@ impl SweepJob {
         fs::create_dir_all(&self.folder)
             .map_err(|why| Error::output(self.folder.display(), why))?;
         let mut points = Vec::new();
+        let mut validation: Option<(String, Data)> = None;
         for (number, point) in self.config.points.iter().enumerate() {
             let file = self.file(point, "onnx");
             let known = file.exists();
@@ -156,30 +157,35 @@ impl SweepJob {
             let model = if known {
                 trained_before(&file, &point.config)?
             } else {
-                let job = train(point.config.clone(), &file, self.threads)?;
-                match job.run(&mut Training(events))? {
+                let trained = train(point.config.clone(), &file, self.threads)
+                    .and_then(|job| job.run(&mut Training(events)))
+                    .map_err(|error| error.during(format!("training {}", point.name)))?;
+                match trained {
                     Some(trained) => trained.model,
                     None => return Ok(None),
                 }
             };
-            let (data, images) = self.validation(&point.config)?;
-            let subset = SubsetConfig::default();
+            let images = validation_name(&point.config);
+            let data = match validation.take() {
+                Some((name, data)) if name == images => data,
+                _ => self.validation(&point.config, &images)?,
+            };
+            let (_, data) = validation.insert((images, data));
             let ledger = self.file(point, "recert");
             let score = score::Scored {
                 score: &self.config.score,
                 network: &file,
                 ledger: &ledger,
-                data: &data,
-                subset,
+                data,
+                subset: SubsetConfig::default(),
                 threads: self.threads,
             };
-            let Some(validation) = score.run(events)? else {
+            let Some(accuracy) = score.run(events)? else {
                 return Ok(None);
             };
-            debug_assert_eq!(validation.images, images);
             events.event(SweepEvent::Scored {
                 name: &point.name,
-                accuracy: validation,
+                accuracy,
                 test: false,
             });
             points.push(Point {
@@ -187,7 +193,7 @@ impl SweepJob {
                 values: point.values.clone(),
                 network: file_name(&file),
                 sha256: model.sha256_hex(),
-                validation,
+                validation: accuracy,
                 test: None,
             });
         }
@@ -250,7 +256,7 @@ impl SweepJob {
         }
         swept.test = Some(match every {
             1 => format!("all {images} images of {test}"),
-            _ => format!("every {every}th image of {test}, {images} in all"),
+            _ => format!("one in {every} of the images of {test}, {images} in all"),
         });
         Ok(true)
     }
@@ -259,16 +265,9 @@ impl SweepJob {
         self.folder.join(format!("{}.{kind}", point.name))
     }
 
-    /// The images that a point is scored on, from the files that they are written to, and how many.
-    fn validation(&self, config: &TrainConfig) -> Result<(Data, u64)> {
+    /// The images that a point is scored on, from the files of this name, which are written.
+    fn validation(&self, config: &TrainConfig, name: &str) -> Result<Data> {
         let kept = train::kept(config, self.config.score.images)?;
-        // What decides which images are kept.
-        let limit = config.limit.map(|limit| format!("-limit-{limit}"));
-        let name = format!(
-            "validation-seed-{}{}",
-            config.seed.unwrap_or(0),
-            limit.unwrap_or_default()
-        );
         let images = self.folder.join(format!("{name}.npy"));
         let labels = self.folder.join(format!("{name}.txt"));
         let [channels, height, width] = kept.image;
@@ -278,14 +277,13 @@ impl SweepJob {
         let mut lines: Vec<String> = kept.labels.iter().map(usize::to_string).collect();
         lines.push(String::new());
         output::write(&labels, lines.join("\n").as_bytes())?;
-        let data = Data::open(&DataConfig {
+        Data::open(&DataConfig {
             data: format!("npy:{}", images.display()),
             options: DataOptions {
                 labels: Some(labels),
                 ..DataOptions::default()
             },
-        })?;
-        Ok((data, count as u64))
+        })
     }
 
     fn validation_words(&self) -> String {
@@ -302,6 +300,13 @@ impl SweepJob {
         };
         format!("{most} images that were kept from training for validation{differ}")
     }
+}
+
+/// A name for the images kept for validation, by all that decides which they are.
+fn validation_name(config: &TrainConfig) -> String {
+    let limit = config.limit.map(|limit| format!("-limit-{limit}"));
+    let seed = config.seed.unwrap_or(0);
+    format!("validation-seed-{seed}{}", limit.unwrap_or_default())
 }
 
 fn file_name(path: &Path) -> String {

@@ -18,6 +18,7 @@ use recert_train::{
 use super::{Data, DataConfig, DataOptions};
 use crate::{Error, ErrorKind, Field, Result, output};
 
+use config::Begin;
 pub use config::TrainConfig;
 pub(super) use config::{Effective, at_line};
 pub use presets::train_presets;
@@ -164,21 +165,13 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
     let shape = set.shape();
     let image = [shape.channels, shape.height, shape.width];
     let normalization = config.normalization(shape.channels);
-    let begun = match (&config.model, config.architecture()?) {
-        (Some(_), Some(_)) => {
-            let message = "give either a network to begin with or an architecture";
-            return Err(Error::parameter(Field::Model, message));
-        }
-        (Some(file), None) => Begun::Network(Box::new(Network::from_model(
-            &Model::read(file)?,
+    let begun = match config.begin()? {
+        Begin::File(file) => Begun::Network(Box::new(Network::from_model(
+            &Model::read(&file)?,
             image,
             normalization,
         )?)),
-        (None, Some(architecture)) => Begun::Architecture(architecture, normalization),
-        (None, None) => {
-            let message = "architecture: name one, or a network to begin with";
-            return Err(Error::new(ErrorKind::Parameter, message));
-        }
+        Begin::Architecture(architecture) => Begun::Architecture(architecture, normalization),
     };
     let limit = config.limit.unwrap_or(usize::MAX);
     let labels = labels(&set, limit)?;

@@ -264,6 +264,9 @@ impl SweepConfig {
         let table = Spanned::new(whole.clone(), base.clone());
         let common = TrainConfig::deserialize(Deserializer::from(table))
             .map_err(|error| source.read(&error))?;
+        if common.data.is_none() {
+            return source.refuse(whole, "data: name the images to train on");
+        }
         if common.validation.unwrap_or(0) == 0 {
             return source.refuse(
                 whole,

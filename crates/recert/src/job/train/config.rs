@@ -149,13 +149,22 @@ pub(in crate::job) fn at_line(text: &str, span: Range<usize>, why: impl Display)
     Error::new(ErrorKind::Parameter, format!("line {line}: {why}"))
 }
 
+/// What a training begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Begin {
+    /// The layers and weights of a file.
+    File(PathBuf),
+    /// New weights.
+    Architecture(Architecture),
+}
+
 /// What a training is a function of, beside its images.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::job) struct Effective {
     settings: Settings,
-    architecture: Option<Architecture>,
+    begin: Begin,
     initialization: Initialization,
-    given: (Option<PathBuf>, Option<Vec<f32>>, Option<Vec<f32>>),
+    normalization: [Option<Vec<f32>>; 2],
     limit: Option<usize>,
 }
 
@@ -320,18 +329,28 @@ impl TrainConfig {
         let config = self.clone().complete()?;
         let settings = config.settings()?;
         Ok(Effective {
-            architecture: config.architecture()?,
+            begin: config.begin()?,
             initialization: config.initialization(&settings.method)?,
-            given: (config.model, config.mean, config.std),
+            normalization: [config.mean, config.std],
             limit: config.limit,
             settings,
         })
     }
 
-    /// The architecture, where one is named.
-    pub(super) fn architecture(&self) -> Result<Option<Architecture>> {
-        let named = self.architecture.as_deref();
-        Ok(named.map(str::parse).transpose()?)
+    /// What the training begins with.
+    pub(super) fn begin(&self) -> Result<Begin> {
+        match (&self.model, &self.architecture) {
+            (Some(_), Some(_)) => {
+                let message = "give either a network to begin with or an architecture";
+                Err(Error::parameter(Field::Model, message))
+            }
+            (Some(file), None) => Ok(Begin::File(file.clone())),
+            (None, Some(name)) => Ok(Begin::Architecture(name.parse()?)),
+            (None, None) => Err(refused(
+                "architecture",
+                "name one, or a network to begin with",
+            )),
+        }
     }
 
     /// How weights begin: as Shi et al. for methods that bound.

@@ -213,7 +213,9 @@ mod tests {
         for (name, _) in train_presets() {
             let config = preset(name).unwrap();
             let settings = config.settings().unwrap();
-            let architecture = config.architecture().unwrap().expect(name);
+            let Begin::Architecture(architecture) = config.begin().unwrap() else {
+                panic!("{name} begins with a file");
+            };
             if let Some(latent) = settings.method.latent() {
                 let layers = architecture.layers([1, 8, 8], 10).unwrap();
                 let relus = layers

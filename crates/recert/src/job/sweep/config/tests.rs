@@ -108,6 +108,14 @@ fn what_is_wrong_is_named_with_its_line() {
     let many = many.join(", ");
     let sweep = format!("[sweep]\nseed = [{many}]\nepochs = [1, {many}]");
     assert!(refused(&sweep.replace("0, 1", "41, 1"), SCORE).contains("more than 1000 points"));
+    for (missing, named) in [
+        ("data = 'idx:mnist'\n", "data: name the images"),
+        ("architecture = 'cnn3'\n", "line 8: architecture: name one"),
+    ] {
+        let text = format!("{}[sweep]\nseed = [1]\n{SCORE}", BASE.replace(missing, ""));
+        let found = SweepConfig::from_toml(&text).unwrap_err().to_string();
+        assert!(found.contains(named), "{found}");
+    }
     let without = BASE.replace("validation = 100\n", "");
     let error = SweepConfig::from_toml(&format!("{without}[sweep]\nseed = [1]\n{SCORE}"));
     assert!(
