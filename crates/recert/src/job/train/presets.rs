@@ -206,6 +206,8 @@ pub(super) fn preset(name: &str) -> Option<TrainConfig> {
 mod tests {
     use recert_train::Layer;
 
+    use super::super::config::Begin;
+
     use super::*;
 
     #[test]
