@@ -3,7 +3,8 @@
 //!
 //! A [`Transformation`] composes rotation, translation, scaling and shear with changes of
 //! contrast and brightness. [`apply`] is its meaning at one value of the parameters;
-//! [`Transformed`] bounds the pixels over a [`Cell`] of them.
+//! [`Transformed`] bounds the pixels over a [`Cell`] of them. [`Interpolation`] is what the cell
+//! alone decides, for whoever bounds many images over it.
 //!
 //! Sources: the semantics and the interval method are those of CGT (Yang, Laurel, Misailovic,
 //! Singh, *Provable defense against geometric transformations*, ICLR 2023); bounds that are
@@ -15,6 +16,7 @@ mod bounder;
 mod cell;
 mod coordinates;
 mod image;
+mod interpolation;
 mod lines;
 mod pixels;
 mod search;
@@ -27,6 +29,7 @@ mod weights;
 pub use bounder::Method;
 pub use cell::Cell;
 pub use image::{Extents, Layout, MAX_PIXELS, apply};
+pub use interpolation::{Interpolation, PixelWeights};
 pub use pixels::{PixelBox, Transformed};
 pub use transformation::{Kind, MAX_STEPS, Step, Transformation};
 pub use verify::{Options, Outcome, Proved, Verdict, Work, verify};

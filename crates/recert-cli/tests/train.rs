@@ -104,7 +104,7 @@ fn a_killed_training_resumes_to_the_same_bits_and_verify_takes_the_network() {
     );
     let page = std::fs::read_to_string(&page).unwrap();
     assert!(
-        page.contains(&model.sha256_hex()) && page.contains("| 3 | 0.0040 |"),
+        page.contains(&model.sha256_hex()) && page.contains("| 3 | 100.00 % | 0.0040 |"),
         "{page}"
     );
 

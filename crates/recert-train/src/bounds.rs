@@ -236,6 +236,19 @@ pub(crate) fn ibp_margins(pass: &Pass<'_>, intervals: &Intervals, rows: &Matrix)
     Linear::merged(pass, rows).lowest(&intervals.penultimate)
 }
 
+/// The label's lower bound less each other class's upper bound `[n, classes - 1]`, by intervals:
+/// the margins of the worst logits, the last layer not merged (CGT).
+pub(crate) fn worst_margins(pass: &Pass<'_>, intervals: &Intervals, rows: &Matrix) -> Matrix {
+    let layers = pass.layers();
+    let (layer, pair) = layers[layers.len() - 1];
+    let logits = intervals.penultimate.through(layer, pair);
+    let linear = Linear {
+        coefficients: rows.clone(),
+        constants: rows.sum_rows(),
+    };
+    linear.lowest(&logits)
+}
+
 /// Lower bounds of the margins by CROWN, with the neurons' bounds from intervals (CROWN-IBP).
 pub(crate) fn crown_margins(pass: &Pass<'_>, intervals: &Intervals, rows: &Matrix) -> Matrix {
     let Linear {

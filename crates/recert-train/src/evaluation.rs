@@ -73,12 +73,7 @@ pub fn evaluated(
     measures: &Measures,
 ) -> Result<Scores> {
     crate::training::check_fits(network, examples)?;
-    if positions.is_empty() || positions.iter().any(|&at| at >= examples.len()) {
-        return Err(crate::error::Error::new(
-            crate::error::ErrorKind::Data,
-            "there are no images to evaluate on, or not as many as asked for",
-        ));
-    }
+    check_positions(examples, positions)?;
     let pass = Pass::evaluating(network, loaded(network, Precision::Single));
     let mut counts = [0_usize; 4];
     for (number, chunk) in positions.chunks(BATCH).enumerate() {
@@ -95,6 +90,17 @@ pub fn evaluated(
         adversarial: measures.attack.map(|_| adversarial),
         certified: measures.bounds.then_some(certified),
     })
+}
+
+/// Checks that there are images at positions.
+pub(crate) fn check_positions(examples: &Examples, positions: &[usize]) -> Result<()> {
+    if positions.is_empty() || positions.iter().any(|&at| at >= examples.len()) {
+        return Err(crate::error::Error::new(
+            crate::error::ErrorKind::Data,
+            "there are no images to evaluate on, or not as many as asked for",
+        ));
+    }
+    Ok(())
 }
 
 fn on_batch(

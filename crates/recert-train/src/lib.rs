@@ -2,7 +2,8 @@
 //!
 //! A [`Training`] takes a [`Network`] of layers, [`Examples`] and [`Settings`], whose [`Method`] is
 //! the loss: training on clean, noisy or adversarial images, by interval bounds (IBP),
-//! CROWN-IBP, SABR, MTL-IBP, CC-IBP, Exp-IBP, TAPS or STAPS. Bounds are those of `recert-bounds`, which the
+//! CROWN-IBP, SABR, MTL-IBP, CC-IBP, Exp-IBP, TAPS or STAPS, or by intervals over [`Cells`] of a
+//! geometric transformation. Bounds are those of `recert-bounds`, which the
 //! tests of this crate hold them to, for a batch at a time, in float32 and with derivatives. They
 //! prove nothing: nothing is rounded outward here. The network is written as an ONNX file, which
 //! `recert-bounds` then proves its margins of.
@@ -32,6 +33,7 @@
 
 mod attack;
 mod bounds;
+mod cells;
 mod convolution;
 mod error;
 mod evaluation;
@@ -52,6 +54,7 @@ mod training;
 mod window;
 
 pub use attack::Attack;
+pub use cells::{Cells, PixelBounds, evaluated_on_cells};
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Measures, Scores, evaluated};
 pub use examples::{Augmentation, Examples};

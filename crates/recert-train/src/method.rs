@@ -93,6 +93,10 @@ pub enum Method {
         /// What is attacked, and the gradient.
         latent: Latent,
     },
+    /// `kappa CE(transformed) + (1 - kappa) CE(worst logits)`, by intervals over a random cell of
+    /// a transformation's parameters, where kappa is the weight of clean images, which are the
+    /// transformed ones here (CGT: Yang et al., ICLR 2023). See [`crate::Settings::cells`].
+    Geometric,
 }
 
 impl Method {
@@ -113,6 +117,7 @@ impl Method {
             Self::ExpIbp { .. } => "exp-ibp",
             Self::Taps { .. } => "taps",
             Self::Staps { .. } => "staps",
+            Self::Geometric => "geometric",
         }
     }
 
@@ -132,7 +137,7 @@ impl Method {
     pub fn has_eps(&self) -> bool {
         !matches!(
             self,
-            Self::Standard | Self::Gaussian { .. } | Self::GaussianHinge { .. }
+            Self::Standard | Self::Gaussian { .. } | Self::GaussianHinge { .. } | Self::Geometric
         )
     }
 
@@ -147,6 +152,11 @@ impl Method {
         }
     }
 
+    /// Whether something grows over the ramp: eps, or the cells of a transformation.
+    pub fn ramps(&self) -> bool {
+        self.has_eps() || *self == Self::Geometric
+    }
+
     /// Whether the method attacks.
     pub fn attacks(&self) -> bool {
         !matches!(
@@ -157,6 +167,7 @@ impl Method {
                 | Self::GaussianIbp { .. }
                 | Self::Ibp
                 | Self::CrownIbp
+                | Self::Geometric
         )
     }
 
@@ -228,6 +239,8 @@ pub(crate) struct Batch<'b> {
     pub(crate) pixels: &'b [f32],
     pub(crate) labels: &'b [usize],
     pub(crate) columns: usize,
+    /// The least and the largest pixels over each image's cell, where there are cells.
+    pub(crate) ends: Option<&'b [Vec<f32>; 2]>,
 }
 
 /// What a step's loss is taken of, besides the clean images: constants, found before any
@@ -259,6 +272,7 @@ pub(crate) fn prepared(
         pixels,
         labels,
         columns,
+        ends,
     } = batch;
     let precision = Precision::Single;
     let classes = pass.network.classes();
@@ -353,6 +367,10 @@ pub(crate) fn prepared(
             region: region(),
             latent: None,
         },
+        Method::Geometric => Prepared {
+            region: ends.map(|[low, high]| Interval::between(&read(low), &read(high))),
+            ..Prepared::default()
+        },
     }
 }
 
@@ -435,7 +453,11 @@ pub(crate) fn loss(
     if let Some(region) = &prepared.region {
         let rows = bounds::rows(labels, classes, precision);
         let found = bounds::intervals(pass, region, moment.shrink);
-        let mut lower = bounds::ibp_margins(pass, &found, &rows);
+        let bound = match method {
+            Method::Geometric => bounds::worst_margins,
+            _ => bounds::ibp_margins,
+        };
+        let mut lower = bound(pass, &found, &rows);
         if *method == Method::CrownIbp && moment.beta > 0.0 {
             let crown = bounds::crown_margins(pass, &found, &rows).scale(moment.beta);
             lower = lower.scale(1.0 - moment.beta).add(&crown);

@@ -10,6 +10,8 @@ pub(crate) enum Purpose {
     Order = 2,
     /// Where the attacks on a batch begin.
     Attack = 3,
+    /// Parameters of transformations, and the cells around them.
+    Cells = 4,
 }
 
 /// A generator for one purpose, by an epoch and a batch within it: no state goes from one batch to

@@ -98,11 +98,7 @@ impl Schedule {
 
     /// The state after `done` epochs.
     pub(crate) fn moment(&self, method: &Method, eps: f64, regularizer: f64, done: f64) -> Moment {
-        let share = if method.has_eps() {
-            self.ramp(done)
-        } else {
-            1.0
-        };
+        let share = if method.ramps() { self.ramp(done) } else { 1.0 };
         let ramping = done < self.ramp_end as f64;
         let [first, last] = self.clean;
         let bounds = method.bounds();

@@ -1,6 +1,7 @@
 //! The settings of a training, apart from network and data.
 
 use crate::attack::Attack;
+use crate::cells::Cells;
 use crate::error::{Error, Result};
 use crate::examples::Augmentation;
 use crate::method::Method;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub eps: f64,
     /// The radius at which validation images are attacked and bounded.
     pub validation_eps: f64,
+    /// What [`Method::Geometric`] is for, and no other method.
+    pub cells: Option<Cells>,
     /// How adversarial images are searched for.
     pub attack: Attack,
     /// Epochs, ramp, learning rate.
@@ -53,14 +56,20 @@ pub struct Settings {
 
 impl Settings {
     /// A method with eps 0 and the defaults of [`Schedule`] and [`Attack`]: batches of 256,
-    /// gradients cut to 10, regularisers of .5 for methods by intervals.
+    /// gradients cut to 10, regularisers of .5 for methods by intervals; for
+    /// [`Method::Geometric`] a weight of clean images from 1 to 1/2.
     pub fn new(method: Method) -> Self {
+        let mut schedule = Schedule::default();
+        if method == Method::Geometric {
+            schedule.clean = [1.0, 0.5];
+        }
         Self {
             method,
             eps: 0.0,
             validation_eps: 0.0,
+            cells: None,
             attack: Attack::default(),
-            schedule: Schedule::default(),
+            schedule,
             batch: 256,
             clip: 10.0,
             l1: 0.0,
@@ -151,6 +160,26 @@ impl Settings {
         if self.method.has_eps() && self.eps == 0.0 {
             let text = format!("{} needs a radius above 0", self.method.name());
             return Err(Error::setting("eps", text));
+        }
+        match (&self.cells, self.method == Method::Geometric) {
+            (Some(cells), true) => cells.check()?,
+            (None, false) => {}
+            (None, true) => {
+                let text = "geometric needs a transformation, such as rotate=-30..30";
+                return Err(Error::setting("transform", text));
+            }
+            (Some(_), false) => {
+                let text = format!("{} is for no transformation", self.method.name());
+                return Err(Error::setting("transform", text));
+            }
+        }
+        if self.method == Method::Geometric {
+            for (field, eps) in [("eps", self.eps), ("validation-eps", self.validation_eps)] {
+                if eps != 0.0 {
+                    let text = "geometric is for a transformation, not for a radius: leave it out";
+                    return Err(Error::setting(field, text));
+                }
+            }
         }
         within("validation-eps", self.validation_eps, 0.0, most)?;
         within("attack-steps", self.attack.steps as f64, 0.0, 10_000.0)?;

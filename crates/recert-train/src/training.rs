@@ -6,6 +6,7 @@ mod step;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use crate::cells::evaluated_on_cells;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::{Measures, Scores, evaluated};
 use crate::examples::Examples;
@@ -43,6 +44,8 @@ pub struct Epoch {
     pub number: usize,
     /// The eps of its last step.
     pub eps: f64,
+    /// How much of eps, or of the widths of cells, there was at its last step, from 0 to 1.
+    pub ramp: f64,
     /// The learning rate.
     pub rate: f64,
     /// The mean loss.
@@ -191,6 +194,26 @@ impl<'d> Training<'d> {
         }
     }
 
+    /// Measures a network by what the method is for, on the images at these positions:
+    /// [`evaluated`] with [`Training::measures`], or [`evaluated_on_cells`].
+    ///
+    /// # Errors
+    ///
+    /// As these.
+    pub fn scores(
+        &self,
+        network: &Network,
+        examples: &Examples,
+        positions: &[usize],
+    ) -> Result<Scores> {
+        match &self.settings.cells {
+            Some(cells) => {
+                evaluated_on_cells(network, examples, positions, cells, self.settings.seed)
+            }
+            None => evaluated(network, examples, positions, &self.measures()),
+        }
+    }
+
     /// Trains one epoch. `observe` is called after every step and may end the training there: then
     /// there is no epoch, and the checkpoint from before is the place to go on from.
     ///
@@ -229,6 +252,7 @@ impl<'d> Training<'d> {
         let mut epoch = Epoch {
             number,
             eps: tally.eps,
+            ramp: tally.ramp,
             rate: self.settings.schedule.rate(number),
             loss: last.loss,
             points: last.points,
@@ -238,9 +262,8 @@ impl<'d> Training<'d> {
             seconds: 0.0,
         };
         if !self.chosen[1].is_empty() {
-            let measures = self.measures();
-            let scores = evaluated(&candidate, self.examples, &self.chosen[1], &measures)?;
-            epoch.validation = Some(scores);
+            let scores = self.scores(&candidate, self.examples, &self.chosen[1]);
+            epoch.validation = Some(scores?);
         }
         if !ramped || self.best.scores.is_none() || better(epoch.validation, self.best.scores) {
             self.best = Best {

@@ -1,6 +1,7 @@
 //! The range of a pixel from intervals of interpolation weights: CGT's sum, and the knapsack
 //! that uses that the weights sum to 1.
 
+use super::coordinates::Source;
 use super::image::Plane;
 use crate::interval::Interval;
 
@@ -16,28 +17,39 @@ pub(crate) struct Weights {
     entries: Vec<Weighted>,
 }
 
-impl Weights {
-    /// Encloses `max(0, 1 - |u - p|) max(0, 1 - |v - q|)` for every pixel `(p, q)` and all
-    /// sources `(u, v)` in the rectangle.
-    pub(crate) fn new(plane: &Plane, [columns, rows]: [Interval; 2]) -> Self {
-        let (height, width) = (plane.height() as i64, plane.width() as i64);
-        let across = along(columns, width);
-        let down = along(rows, height);
-        let mut entries = Vec::with_capacity(across.len() * down.len());
-        let mut outside = Interval::ZERO;
-        for (row, of_row) in &down {
-            for (column, of_column) in &across {
-                let weight = *of_row * *of_column;
-                if (0..width).contains(column) && (0..height).contains(row) {
-                    entries.push(Weighted {
-                        value: plane.at(*column, *row),
-                        weight,
-                    });
-                } else {
-                    outside = outside + weight;
-                }
+/// Encloses `max(0, 1 - |u - p|) max(0, 1 - |v - q|)` for every pixel `(p, q)` of an image and
+/// all sources `(u, v)` in the rectangle: calls `visit` with column, row and weight, and returns
+/// the weight of everything outside.
+pub(crate) fn each_weight(
+    [width, height]: [usize; 2],
+    [columns, rows]: Source,
+    mut visit: impl FnMut(usize, usize, Interval),
+) -> Interval {
+    let across = along(columns, width as i64);
+    let down = along(rows, height as i64);
+    let inside = |pixel: i64, extent: usize| usize::try_from(pixel).ok().filter(|&p| p < extent);
+    let mut outside = Interval::ZERO;
+    for (row, of_row) in &down {
+        for (column, of_column) in &across {
+            let weight = *of_row * *of_column;
+            match inside(*column, width).zip(inside(*row, height)) {
+                Some((column, row)) => visit(column, row, weight),
+                None => outside = outside + weight,
             }
         }
+    }
+    outside
+}
+
+impl Weights {
+    /// As [`each_weight`], of an image.
+    pub(crate) fn new(plane: &Plane, source: Source) -> Self {
+        let mut entries = Vec::new();
+        let size = [plane.width(), plane.height()];
+        let outside = each_weight(size, source, |column, row, weight| {
+            let value = plane.at(column as i64, row as i64);
+            entries.push(Weighted { value, weight });
+        });
         entries.push(Weighted {
             value: 0.0,
             weight: outside,

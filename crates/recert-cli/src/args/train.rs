@@ -71,7 +71,7 @@ flags! {
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     initialization: String,
     /// The method: standard, gaussian, gaussian-hinge, gaussian-ibp, pgd, smoothadv, ibp, crown-ibp,
-    /// sabr, mtl-ibp, cc-ibp, exp-ibp, taps or staps
+    /// sabr, mtl-ibp, cc-ibp, exp-ibp, taps, staps or geometric
     #[arg(long, value_name = "NAME", help_heading = "Method")]
     method: String,
     /// The distance to train for, in units of pixels in [0, 1]; L2 for smoothadv
@@ -80,6 +80,19 @@ flags! {
     /// The distance to validate and report at [default: eps]
     #[arg(long, value_name = "E", help_heading = "Method")]
     validation_eps: f64,
+    /// What is done to images, as in verify: rotate=-30..30,scale=0.95..1.05 (geometric)
+    #[arg(long, value_name = "STEPS", allow_hyphen_values = true, help_heading = "Method")]
+    transform: String,
+    /// The width of a cell along each parameter of the transformation, in its unit (geometric)
+    #[arg(long, value_delimiter = ',', value_name = "W,..", help_heading = "Method")]
+    cell_width: Vec<f64>,
+    /// How pixels are bounded over a cell: interval, or knapsack, which is tighter (geometric)
+    /// [default: interval]
+    #[arg(long, value_name = "NAME", help_heading = "Method")]
+    pixels: String,
+    /// How many cells a batch is divided among (geometric) [default: 1]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Method")]
+    batch_cells: usize,
     /// Standard deviation of noise, in units of pixels in [0, 1] (gaussian and its like, smoothadv)
     #[arg(long, value_name = "S", help_heading = "Method")]
     sigma: f64,
@@ -129,10 +142,10 @@ flags! {
     /// Epochs [default: 70]
     #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Schedule")]
     epochs: usize,
-    /// The epoch at which eps begins to grow [default: 0]
+    /// The epoch at which eps, or the cells' widths, begin to grow [default: 0]
     #[arg(long, value_name = "EPOCH", value_parser = count::<usize>, help_heading = "Schedule")]
     ramp_start: usize,
-    /// The epoch from which on eps has its full value [default: 20]
+    /// The epoch from which on they have their full value [default: 20]
     #[arg(long, value_name = "EPOCH", value_parser = count::<usize>, help_heading = "Schedule")]
     ramp_end: usize,
     /// The learning rate of Adam [default: 5e-4]
@@ -145,7 +158,7 @@ flags! {
     #[arg(long, value_name = "F", help_heading = "Schedule")]
     decay: f64,
     /// The weight of the loss on clean images, at the ramp's start and from its end on, for methods
-    /// that bound [default: 0,0]
+    /// that bound [default: 0,0; 1,0.5 for geometric]
     #[arg(long, value_name = "A,B", value_parser = pair, help_heading = "Schedule")]
     clean_weight: [f64; 2],
     /// Images a step [default: 256]

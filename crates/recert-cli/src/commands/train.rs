@@ -95,13 +95,13 @@ fn summary(trained: &Trained) -> String {
     for (name, found) in rows {
         let Some(found) = found else { continue };
         let near = found.adversarial.is_some() || found.certified.is_some();
-        let radius = near.then(|| format!(" at {}", trained.eps));
+        let about = near.then(|| format!(" at {}", trained.scored));
         let lines = [
             &text,
             name,
             ": ",
             &scores(found),
-            &radius.unwrap_or_default(),
+            &about.unwrap_or_default(),
             "\n",
         ];
         text = lines.concat();
@@ -137,7 +137,11 @@ impl Progress {
             .validation
             .map(|found| format!("validation {}", scores(found)));
         parts.extend(validation);
-        parts.push(format!("eps {:.4}, {:.1} s", epoch.eps, epoch.seconds));
+        if epoch.eps > 0.0 {
+            parts.push(format!("eps {:.4}", epoch.eps));
+        }
+        let (ramp, seconds) = (percent(epoch.ramp), epoch.seconds);
+        parts.push(format!("ramp {ramp}, {seconds:.1} s"));
         let line = format!("epoch {}: {}", epoch.number, parts.join(", "));
         self.bar.suspend(|| terminal::remark(&line));
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cells::{Cells, PixelBounds};
 use crate::network::{Layer, Network};
 use crate::pass::loaded;
 use crate::random::{Purpose, generator};
@@ -11,7 +12,7 @@ const LATENT: Latent = Latent {
     connector: 0.4,
 };
 
-const METHODS: [Method; 14] = [
+const METHODS: [Method; 15] = [
     Method::Standard,
     Method::Gaussian { sigma: 0.25 },
     Method::GaussianHinge {
@@ -39,6 +40,7 @@ const METHODS: [Method; 14] = [
         tau: 0.4,
         latent: LATENT,
     },
+    Method::Geometric,
 ];
 
 /// The methods that a network can be trained by, with as few layers attacked as it can have.
@@ -57,6 +59,16 @@ fn methods(network: &Network) -> impl Iterator<Item = Method> {
             other => other,
         })
     })
+}
+
+/// Cells of a few degrees, and of a change of value.
+fn cells() -> Cells {
+    Cells {
+        transformation: "rotate=-20..20,brightness=-0.1..0.1".parse().unwrap(),
+        widths: vec![3.0, 0.02],
+        pixels: PixelBounds::Knapsack,
+        per_batch: 2,
+    }
 }
 
 fn moment() -> Moment {
@@ -101,10 +113,14 @@ fn found(method: &Method, network: &Network, pixels: &[f32], labels: &[usize]) -
     let images = Matrix::new(columns, pixels, Precision::Single);
     let trained = Pass::training(network, loaded(network, Precision::Single), &images);
     let noise = |sample: usize| recert_graph::testing::noise(sample as u32, pixels.len());
+    let mut drawn = generator(1, Purpose::Cells, 0, 0);
+    let transformed = cells().drawn(1.0, network.image, pixels, &mut drawn);
+    let transformed = transformed.unwrap();
     let batch = Batch {
         pixels,
         labels,
         columns,
+        ends: Some(&transformed.ends),
     };
     let attack = Attack {
         restarts: 3,
@@ -238,6 +254,33 @@ fn losses_are_their_definitions() {
         ..moment()
     };
     let (weight, beta) = (moment.clean, moment.beta);
+    // The label's lower logit less the others' upper ones, by matrices that are |W| and W apart.
+    let worst = |prepared: &Prepared| -> Vec<f64> {
+        let intervals = bounds::intervals(&pass, prepared.region.as_ref().unwrap());
+        let [lower, upper] = intervals.penultimate.ends().map(|end| end.doubles());
+        let [weights, bias] = [2, 1].map(|back| {
+            let count = pass.parameters.len();
+            pass.parameters[count - back].doubles()
+        });
+        let inputs = weights.len() / classes;
+        let rows = lower.chunks(inputs).zip(upper.chunks(inputs)).zip(&labels);
+        let end = |class: usize, [below, above]: [&[f64]; 2]| -> f64 {
+            let row = weights[class * inputs..(class + 1) * inputs].iter();
+            let terms = row.zip(below.iter().zip(above));
+            let sum: f64 = terms
+                .map(|(w, (l, u))| if *w > 0.0 { w * l } else { w * u })
+                .sum();
+            sum + bias[class]
+        };
+        rows.flat_map(|((lower, upper), &label)| {
+            let others = (0..classes).filter(move |&other| other != label);
+            let low = end(label, [lower, upper]);
+            others
+                .map(move |other| low - end(other, [upper, lower]))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+    };
     for method in METHODS {
         let prepared = found(&method, &network, &pixels, &labels);
         let made = loss(&method, &moment, &labels, &pass, Some(&clean), &prepared);
@@ -303,6 +346,7 @@ fn losses_are_their_definitions() {
                 });
                 of_margins(ibp) * of_margins(&margins.collect::<Vec<_>>())
             }
+            (Method::Geometric, _, Some(_)) => of_margins(&worst(&prepared)),
             (_, Some(logits), None) => of_logits(logits),
             _ => of_logits(&clean),
         };

@@ -44,6 +44,7 @@ impl<'d> Training<'d> {
             writer.number(epoch.number as u64);
             for number in [
                 epoch.eps,
+                epoch.ramp,
                 epoch.rate,
                 epoch.loss,
                 epoch.gradient,
@@ -105,14 +106,15 @@ impl<'d> Training<'d> {
         training.best.scores = reader.scores()?;
         for _ in 0..reader.number()? {
             let number = reader.number()? as usize;
-            let mut floats = [0.0; 5];
+            let mut floats = [0.0; 6];
             for float in &mut floats {
                 *float = reader.float()?;
             }
-            let [eps, rate, loss, gradient, seconds] = floats;
+            let [eps, ramp, rate, loss, gradient, seconds] = floats;
             training.epochs.push(Epoch {
                 number,
                 eps,
+                ramp,
                 rate,
                 loss,
                 points: reader.optional()?,

@@ -25,6 +25,7 @@ pub(super) struct Tally {
     certified: [usize; 2],
     pub(super) gradient: f64,
     pub(super) eps: f64,
+    pub(super) ramp: f64,
 }
 
 impl Tally {
@@ -63,6 +64,8 @@ impl Tally {
 /// A step's images and labels, and how far the schedule is.
 struct Drawn {
     pixels: Vec<f32>,
+    /// The least and the largest pixels over cells, where the method is for them.
+    ends: Option<[Vec<f32>; 2]>,
     labels: Vec<usize>,
     moment: Moment,
     method: Method,
@@ -87,7 +90,7 @@ impl Training<'_> {
         positions: &[usize],
         tally: &mut Tally,
     ) -> Result<()> {
-        let drawn = self.drawn([epoch, step], share, positions);
+        let drawn = self.drawn([epoch, step], share, positions)?;
         let (moment, labels) = (drawn.moment, drawn.labels.clone());
         let Descent {
             loss,
@@ -125,11 +128,12 @@ impl Training<'_> {
         tally.add(value, &loss, &labels);
         tally.gradient = tally.gradient.max(size);
         tally.eps = moment.eps;
+        tally.ramp = self.settings.schedule.ramp(epoch as f64 + share);
         Ok(())
     }
 
-    /// The images, varied, and the state of the schedule.
-    fn drawn(&self, [epoch, step]: [usize; 2], share: f64, positions: &[usize]) -> Drawn {
+    /// The images, varied and transformed, and the state of the schedule.
+    fn drawn(&self, [epoch, step]: [usize; 2], share: f64, positions: &[usize]) -> Result<Drawn> {
         let settings = &self.settings;
         let mut random = generator(settings.seed, Purpose::Attack, epoch as u64, step as u64);
         let mut pixels = Vec::with_capacity(positions.len() * self.examples.columns());
@@ -138,6 +142,14 @@ impl Training<'_> {
             (settings.augmentation).copy(self.network.image, image, &mut random, &mut pixels);
         }
         let done = epoch as f64 + share;
+        let ramp = settings.schedule.ramp(done);
+        let mut ends = None;
+        if let Some(cells) = &settings.cells {
+            let (epoch, step) = (epoch as u64, step as u64);
+            let mut random = generator(settings.seed, Purpose::Cells, epoch, step);
+            let made = cells.drawn(ramp, self.network.image, &pixels, &mut random)?;
+            (pixels, ends) = (made.points, Some(made.ends));
+        }
         let (eps, regularizer) = (settings.eps, settings.regularizer);
         let moment = Moment {
             shrink: settings.relu_shrink,
@@ -146,13 +158,14 @@ impl Training<'_> {
         // A box of radius 0 is a point, and every method on boxes is training on points.
         let method = match settings.method {
             Method::SmoothAdv { .. } => settings.method,
-            Method::GaussianIbp { sigma, .. } if moment.eps == 0.0 => Method::Gaussian { sigma },
-            method if method.has_eps() && moment.eps == 0.0 => Method::Standard,
+            Method::GaussianIbp { sigma, .. } if ramp == 0.0 => Method::Gaussian { sigma },
+            method if method.ramps() && ramp == 0.0 => Method::Standard,
             method if epoch < settings.schedule.ramp_end => method.while_ramping(),
             method => method,
         };
-        Drawn {
+        Ok(Drawn {
             pixels,
+            ends,
             labels: positions
                 .iter()
                 .map(|&at| self.examples.label(at))
@@ -160,13 +173,14 @@ impl Training<'_> {
             moment,
             method,
             random,
-        }
+        })
     }
 
     /// The loss, what batch normalizations met, and the gradients of all weights.
     fn descent(&self, epoch: usize, positions: &[usize], drawn: Drawn) -> Descent {
         let Drawn {
             pixels,
+            ends,
             labels,
             moment,
             method,
@@ -193,6 +207,7 @@ impl Training<'_> {
             pixels: &pixels,
             labels: &labels,
             columns,
+            ends: ends.as_ref(),
         };
         let attack = &self.settings.attack;
         let found = prepared(&method, &moment, attack, batch, &pass, &noise, &mut random);

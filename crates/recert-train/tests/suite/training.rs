@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use recert_graph::testing::noise;
 use recert_testing::test;
 use recert_train::{
-    Architecture, Attack, Augmentation, ErrorKind, Examples, Initialization, Latent, Layer, Method,
-    Network, Normalization, Progress, Schedule, Settings, Training, with_threads,
+    Architecture, Attack, Augmentation, Cells, ErrorKind, Examples, Initialization, Latent, Layer,
+    Method, Network, Normalization, PixelBounds, Progress, Schedule, Settings, Training,
+    with_threads,
 };
 
 const IMAGE: [usize; 3] = [1, 6, 6];
@@ -36,10 +37,24 @@ fn network(name: &str, initialization: Initialization) -> Network {
     Network::new(IMAGE, layers.unwrap(), normalization, initialization, 11).unwrap()
 }
 
+/// Small rotations and shifts.
+fn cells(pixels: PixelBounds) -> Cells {
+    Cells {
+        transformation: "rotate=-8..8,translate-x=-0.5..0.5".parse().unwrap(),
+        widths: vec![2.0, 0.1],
+        pixels,
+        per_batch: 3,
+    }
+}
+
 fn settings(method: Method) -> Settings {
+    let geometric = method == Method::Geometric;
+    let base = Settings::new(method);
+    let eps = if geometric { 0.0 } else { 0.05 };
     Settings {
-        eps: 0.05,
-        validation_eps: 0.05,
+        eps,
+        validation_eps: eps,
+        cells: geometric.then(|| cells(PixelBounds::Interval)),
         batch: 16,
         attack: Attack {
             steps: 3,
@@ -50,11 +65,11 @@ fn settings(method: Method) -> Settings {
             ramp_end: 4,
             learning_rate: 0.01,
             milestones: vec![6],
-            ..Schedule::default()
+            ..base.schedule.clone()
         },
         validation: 12,
         seed: 5,
-        ..Settings::new(method)
+        ..base
     }
 }
 
@@ -68,7 +83,7 @@ fn finished(training: &mut Training<'_>) {
     }
 }
 
-const METHODS: [Method; 12] = [
+const METHODS: [Method; 13] = [
     Method::Standard,
     Method::Gaussian { sigma: 0.1 },
     Method::GaussianHinge {
@@ -96,6 +111,7 @@ const METHODS: [Method; 12] = [
         tau: 0.5,
         latent: LATENT,
     },
+    Method::Geometric,
 ];
 
 const LATENT: Latent = Latent {
@@ -149,6 +165,7 @@ fn a_resumed_training_ends_in_the_same_bits() {
                 latent: Latent { relus: 2, ..LATENT },
             },
         ),
+        ("cnn7-bn", Method::Geometric),
     ] {
         let settings = Settings {
             average_from: Some(2),
@@ -412,6 +429,27 @@ fn settings_and_data_that_do_not_fit_are_refused() {
     let mut ramp = base();
     ramp.schedule.ramp_start = 5;
     assert_eq!(field(ramp), "ramp-end");
+    // A transformation is for one method, which takes no radius.
+    let cells = Some(cells(PixelBounds::Knapsack));
+    let both = Settings {
+        cells: cells.clone(),
+        ..base()
+    };
+    assert_eq!(field(both), "transform");
+    let geometric = || settings(Method::Geometric);
+    let radius = Settings {
+        eps: 0.1,
+        ..geometric()
+    };
+    assert_eq!(field(radius), "eps");
+    let neither = Settings {
+        cells: None,
+        ..geometric()
+    };
+    assert_eq!(field(neither), "transform");
+    let mut narrow = geometric();
+    narrow.cells.as_mut().unwrap().widths.pop();
+    assert_eq!(field(narrow), "cell-width");
     let four = Examples::new(IMAGE, vec![0.5; 36], vec![3], 4).unwrap();
     let made = Training::new(begun(), &four, settings(Method::Standard));
     assert_eq!(made.unwrap_err().kind(), ErrorKind::Data);

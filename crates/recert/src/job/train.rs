@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use recert_graph::{Model, write_whole};
 use recert_train::{
     Best, Epoch, Examples, Method, Network, Normalization, Progress, Scores, Settings, Training,
-    evaluated, with_threads,
+    with_threads,
 };
 
 use super::{Data, DataConfig, DataOptions};
@@ -101,8 +101,8 @@ pub struct Trained {
     pub best: Best,
     /// Its scores on the test images, where there were any: nothing was chosen by them.
     pub test: Option<Scores>,
-    /// The radius of the scores, in units of pixels in [0, 1].
-    pub eps: f64,
+    /// What the scores are about: a radius in units of pixels in [0, 1], or a transformation.
+    pub scored: String,
     /// What was trained and how it went, as a page in Markdown.
     pub page: String,
 }
@@ -391,10 +391,10 @@ impl TrainJob {
             events.event(TrainEvent::Warning(&text));
         }
         if self.settings.schedule.ramp_end > self.settings.schedule.epochs
-            && self.settings.method.has_eps()
+            && self.settings.method.ramps()
         {
-            let text =
-                "the last epoch comes before the end of the ramp: eps never has its full value";
+            let text = "the last epoch comes before the end of the ramp: eps, or the cells' \
+                        widths, never have their full value";
             events.event(TrainEvent::Warning(text));
         }
     }
@@ -402,10 +402,9 @@ impl TrainJob {
     /// Scores the network to keep, writes it, and removes the checkpoint.
     fn finished(&self, training: &Training<'_>, checkpoint: &Path) -> Result<Trained> {
         let best = training.best().clone();
-        let measures = training.measures();
         let test = self.test.as_ref().map(|test| {
             let all: Vec<usize> = (0..test.len()).collect();
-            evaluated(&best.network, test, &all, &measures)
+            training.scores(&best.network, test, &all)
         });
         let test = test.transpose()?;
         let name = self.out.file_name().unwrap_or_default().to_string_lossy();
@@ -422,7 +421,7 @@ impl TrainJob {
             page,
             best,
             test,
-            eps: self.settings.validation_eps,
+            scored: page::scored(&self.settings),
             model,
         })
     }

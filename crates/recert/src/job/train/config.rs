@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use recert_train::{
-    Architecture, Attack, Augmentation, Initialization, Latent, Method, Normalization, Schedule,
-    Settings,
+    Architecture, Attack, Augmentation, Cells, Initialization, Latent, Method, Normalization,
+    Schedule, Settings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,15 @@ config! {
     eps: f64,
     /// The radius to validate and report at.
     validation_eps: f64,
+    /// What is done to images, with each parameter's interval (geometric); the syntax is that of
+    /// [`recert_bounds::geometric::Transformation`].
+    transform: String,
+    /// The width of a cell along each parameter (geometric).
+    cell_width: Vec<f64>,
+    /// How pixels are bounded over a cell: `interval` or `knapsack` (geometric).
+    pixels: String,
+    /// How many cells a batch is divided among (geometric).
+    batch_cells: usize,
     /// The standard deviation of noise, in units of pixels in [0, 1].
     sigma: f64,
     /// Samples of noise an image (smoothadv).
@@ -264,14 +273,31 @@ impl TrainConfig {
                 tau: tau()?,
                 latent,
             },
+            "geometric" => Method::Geometric,
             other => {
                 let message = format!(
                     "'{other}' is none of standard, gaussian, gaussian-hinge, gaussian-ibp, pgd, \
-                     smoothadv, ibp, crown-ibp, sabr, mtl-ibp, cc-ibp, exp-ibp, taps, staps"
+                     smoothadv, ibp, crown-ibp, sabr, mtl-ibp, cc-ibp, exp-ibp, taps, staps, \
+                     geometric"
                 );
                 return Err(Error::parameter(Field::Method, message));
             }
         })
+    }
+
+    /// The transformation and its cells, where one is given.
+    fn cells(&self) -> Result<Option<Cells>> {
+        let Some(transform) = &self.transform else {
+            return Ok(None);
+        };
+        let transformation = transform.parse();
+        let widths = self.cell_width.clone();
+        Ok(Some(Cells {
+            transformation: transformation.map_err(|error| refused("transform", error))?,
+            widths: widths.ok_or_else(|| refused("cell-width", "a transformation needs it"))?,
+            pixels: self.pixels.as_deref().unwrap_or("interval").parse()?,
+            per_batch: self.batch_cells.unwrap_or(1),
+        }))
     }
 
     /// The settings of the training.
@@ -291,6 +317,7 @@ impl TrainConfig {
         let settings = Settings {
             eps,
             validation_eps: self.validation_eps.unwrap_or(eps),
+            cells: self.cells()?,
             attack: Attack {
                 steps: self.attack_steps.unwrap_or(base.attack.steps),
                 step: self.attack_step.unwrap_or(base.attack.step),

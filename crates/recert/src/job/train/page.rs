@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use recert_graph::Model;
-use recert_train::{Scores, Training};
+use recert_train::{Scores, Settings, Training};
 use serde_json::{Value, json};
 
 use super::config::TrainConfig;
@@ -13,6 +13,14 @@ fn scores_json(scores: Scores) -> Value {
         "clean": scores.clean, "noisy": scores.noisy, "adversarial": scores.adversarial,
         "certified_in_fast_arithmetic": scores.certified,
     })
+}
+
+/// What adversarial and bounded images of the scores are about.
+pub(super) fn scored(settings: &Settings) -> String {
+    match &settings.cells {
+        Some(cells) => cells.transformation.to_string(),
+        None => settings.validation_eps.to_string(),
+    }
 }
 
 /// The record in the file's metadata, as JSON.
@@ -62,10 +70,13 @@ pub(super) fn page(
     let lines = [
         ("network", format!("SHA-256 `{}`", model.sha256_hex())),
         ("method", settings.method.to_string()),
-        (
-            "eps",
-            format!("{} (scores at {})", settings.eps, settings.validation_eps),
-        ),
+        match &settings.cells {
+            Some(cells) => ("transformation", cells.to_string()),
+            None => (
+                "eps",
+                format!("{} (scores at {})", settings.eps, settings.validation_eps),
+            ),
+        },
         (
             "images",
             format!(
@@ -108,15 +119,16 @@ pub(super) fn page(
     }
     page.push_str(
         "\n## Epochs\n\n\
-         | epoch | eps | learning rate | loss | points right | bounded | validation clean | \
-         validation bounded | seconds |\n|---|---|---|---|---|---|---|---|---|\n",
+         | epoch | ramp | eps | learning rate | loss | points right | bounded | validation clean | \
+         validation bounded | seconds |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for epoch in training.epochs() {
         let validation = epoch.validation;
         writeln!(
             page,
-            "| {} | {:.4} | {:.1e} | {:.4} | {} | {} | {} | {} | {:.1} |",
+            "| {} | {} | {:.4} | {:.1e} | {:.4} | {} | {} | {} | {} | {:.1} |",
             epoch.number,
+            percent(epoch.ramp),
             epoch.eps,
             epoch.rate,
             epoch.loss,

@@ -24,13 +24,36 @@ const CIFAR: &str = "
     ramp-start = 1
 ";
 
+/// Rotations of MNIST by CGT (Yang et al., ICLR 2023). Their script takes the size of a batch, the
+/// number of epochs and the learning rate as arguments; those here are ours.
+const ROTATE: &str = "
+    architecture = 'cgt-mnist'
+    mean = [0.1307]
+    std = [0.3081]
+    initialization = 'he'
+    transform = 'rotate=-30..30'
+    cell-width = [0.5]
+    pixels = 'interval'
+    batch-cells = 1
+    clean-weight = [1, 0.5]
+    regularizer = 0
+    clip = 8
+    batch = 256
+    epochs = 100
+    ramp-start = 15
+    ramp-end = 65
+    learning-rate = 5e-4
+    milestones = [80]
+    decay = 0.1
+";
+
 /// The lengths of schedules for CIFAR-10, at 2/255 and at 8/255.
 const SMALL: &str = "epochs = 160\nramp-end = 81\nmilestones = [120, 140]\n";
 const LARGE: &str = "epochs = 240\nramp-end = 121\nmilestones = [200, 220]\n";
 
 /// The settings, the parts they consist of, and what is their own: that of the scripts in CTBench's
 /// repository, eth-sri/CTBench.
-const PRESETS: [(&str, &[&str], &str); 24] = [
+const PRESETS: [(&str, &[&str], &str); 25] = [
     (
         "mnist-0.1-ibp",
         &[MNIST],
@@ -178,6 +201,7 @@ const PRESETS: [(&str, &[&str], &str); 24] = [
         "method = 'staps'\neps = 0.03137254901960784\ntau = 0.9\ntaps-weight = 2\n\
          attack-steps = 10\nattack-step = 0.2\nattack-restarts = 3",
     ),
+    ("mnist-rotate30-cgt", &[ROTATE], "method = 'geometric'"),
 ];
 
 /// The names of presets, each with the settings that are its own.
@@ -240,5 +264,9 @@ mod tests {
             (latent.relus, latent.weight, taps.relu_shrink),
             (5, 4.0, 0.8)
         );
+        let cgt = preset("mnist-rotate30-cgt").unwrap().settings().unwrap();
+        let cells = cgt.cells.unwrap().to_string();
+        assert_eq!(cells, "rotate=-30..30, cells of 0.5, interval");
+        assert_eq!((cgt.schedule.clean, cgt.clip), ([1.0, 0.5], 8.0));
     }
 }
