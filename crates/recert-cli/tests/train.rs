@@ -141,6 +141,61 @@ fn a_killed_training_resumes_to_the_same_bits_and_verify_takes_the_network() {
 }
 
 #[test]
+fn training_for_a_transformation_gives_what_verify_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    let text = format!(
+        "preset = 'mnist-rotate30-cgt'\ndata = 'npz:{}'\nlimit = 160\nvalidation = 32\n\
+         architecture = 'fc-30'\ntransform = 'rotate=-2..2,brightness=-0.02..0.02'\n\
+         cell-width = [0.5, 0.01]\nepochs = 3\nramp-start = 1\nramp-end = 2\nbatch = 32\n",
+        demo("shapes-calibration.npz")
+    );
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let out = folder.path().join("net.onnx").display().to_string();
+    let page = folder.path().join("net.md").display().to_string();
+    let made = run(&[
+        "train",
+        &file,
+        "--pixels",
+        "knapsack",
+        "--batch-cells",
+        "4",
+        "--out",
+        &out,
+        "--page",
+        &page,
+    ]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let said = String::from_utf8_lossy(&made.stdout).into_owned();
+    assert!(
+        said.contains(" at rotate=-2..2,brightness=-0.02..0.02") && said.contains("bounded"),
+        "{said}"
+    );
+    assert!(stderr(&made).contains("ramp 0.00 %"), "{}", stderr(&made));
+    let page = std::fs::read_to_string(&page).unwrap();
+    let row = "| transformation | rotate=-2..2,brightness=-0.02..0.02, cells of 0.5 x 0.01, \
+               knapsack, 4 a batch |";
+    assert!(page.contains(row), "{page}");
+    let ledger = folder.path().join("net.recert").display().to_string();
+    let test = format!("npz:{}", demo("shapes-test.npz"));
+    let verified = run(&[
+        "verify",
+        "--model",
+        &out,
+        "--data",
+        &test,
+        "--transform",
+        "rotate=-0.1..0.1",
+        "--limit",
+        "3",
+        "--ledger",
+        &ledger,
+    ]);
+    assert!(verified.status.success(), "{}", stderr(&verified));
+}
+
+#[test]
 fn what_is_wrong_is_named_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let file = settings(folder.path());
@@ -167,6 +222,23 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
     refused(&[&file, "--method", "magic"], 2, "crown-ibp");
     refused(&[&file, "--method", "sabr"], 2, "tau");
     refused(&[&file, "--method", "staps"], 2, "tau");
+    refused(&[&file, "--method", "geometric"], 2, "transform");
+    let turned = [&file, "--method", "geometric", "--transform"];
+    refused(&[&turned[..], &["rotate=-2..2"]].concat(), 2, "cell-width");
+    let cells = ["rotate=-2..2", "--cell-width", "0.5"];
+    refused(&[&turned[..], &cells].concat(), 2, "radius");
+    let sum = ["rotate=-2..2", "--cell-width", "1", "--pixels", "sum"];
+    refused(&[&turned[..], &sum].concat(), 2, "knapsack");
+    refused(
+        &[&turned[..], &["rotate=2..-2"]].concat(),
+        2,
+        "it must rise",
+    );
+    refused(
+        &[&file, "--transform", "scale=1..2", "--cell-width", "1"],
+        2,
+        "mtl-ibp is for no transformation",
+    );
     refused(&[&file, "--architecture", "cnn4"], 2, "cnn7-bn");
     let deep = ["--method", "taps", "--attacked-relus", "3"];
     refused(
