@@ -64,8 +64,10 @@ class Network:
     def __init__(self, architecture, image, classes, mean, std, dtype=torch.float32):
         self.image, self.classes, self.dtype = tuple(image), classes, dtype
         spread = lambda numbers: (list(numbers) * image[0])[: image[0]]
-        self.mean = torch.tensor(spread(mean), dtype=dtype).view(1, -1, 1, 1)
-        self.std = torch.tensor(spread(std), dtype=dtype).view(1, -1, 1, 1)
+        # The file has float32, and so has whoever computes in float64 from it.
+        self.mean, self.std = (
+            torch.tensor(spread(numbers), dtype=torch.float32).to(dtype).view(1, -1, 1, 1) for numbers in (mean, std)
+        )
         self.layers, self.shapes, self.statistics = [], [], []
         batch_norm = architecture.endswith("-bn")
         if architecture.startswith("fc-"):
@@ -184,9 +186,9 @@ def applied(kind, stride, pair, x):
             return x.flatten(1)
 
 
-def intervals(network, affines, lower, upper):
+def intervals(network, affines, centre, radius):
     """IBP (Gowal et al.): centres and radii of the input, before each ReLU, and before the last layer."""
-    centre, radius = network.normalized((upper + lower) / 2), (upper - lower) / 2 / network.std
+    centre, radius = network.normalized(centre), radius / network.std
     given, neurons = (centre, radius), []
     for kind, stride, pair in list(network.loaded(affines))[:-1]:
         match kind:
@@ -296,10 +298,11 @@ def margin_loss(margins):
 
 
 def box(pixels, points, eps, radius):
-    """The box of this radius around points moved so that it lies within eps of the pixels, cut to [0, 1]."""
+    """Centre and radius of the box of this radius around points, moved to lie within eps of the pixels and in [0, 1]."""
     room = max(eps - radius, 0.0)
     centre = torch.clamp(points, pixels - room, pixels + room)
-    return (centre - radius).clamp(0, 1), (centre + radius).clamp(0, 1)
+    lower, upper = (centre - radius).clamp(0, 1), (centre + radius).clamp(0, 1)
+    return (upper + lower) / 2, (upper - lower) / 2
 
 
 def on_points(state):
@@ -340,19 +343,19 @@ ATTACKS = ["pgd", "smoothadv", "sabr", "mtl-ibp", "cc-ibp", "exp-ibp"]
 class State:
     """What a loss is of: the network, the batch, the moment of the schedule, points and box."""
 
-    def __init__(self, network, settings, moment, images, labels, affines, points=None):
+    def __init__(self, network, settings, moment, images, labels, affines, points=None, region=None):
         self.network, self.settings, self.moment = network, settings, moment
         self.images, self.labels, self.affines, self.points = images, labels, affines, points
-        self.found = None
+        self.region, self.found = region, None
 
     def margins(self):
         moment, network = self.moment, self.network
         method, eps = self.settings["method"], moment["eps"]
         small = method == "sabr"
         inner = self.settings["tau"] * eps if small else eps
-        lower, upper = box(self.images, self.points if small else self.images, eps, inner)
+        region = self.region or box(self.images, self.points if small else self.images, eps, inner)
         self.rows = margin_rows(self.labels, network.classes, network.dtype)
-        self.found = intervals(network, self.affines, lower, upper)
+        self.found = intervals(network, self.affines, *region)
         margins = ibp_margins(network, self.found, self.rows)
         if method == "crown-ibp" and moment["beta"] > 0:
             crown = crown_margins(network, self.affines, self.found, self.rows)
@@ -360,13 +363,14 @@ class State:
         return margins
 
 
-def loss(network, settings, moment, images, labels, points=None, clean=None):
-    """A step's loss; `clean` is what `network.batch` gave of the images where it was computed."""
+def loss(network, settings, moment, images, labels, points=None, clean=None, region=None):
+    """A step's loss; `clean` is what `network.batch` gave of the images where it was computed, and `region` a box
+    to bound in place of that around images or points."""
     logits, affines = (clean[0], clean[1]) if clean else (None, network.averaged())
     method = moment["method"]
     if method == "standard":
         return F.cross_entropy(logits, labels)
-    state = State(network, settings, moment, images, labels, affines, points)
+    state = State(network, settings, moment, images, labels, affines, points, region)
     total = ROBUST[method](state)
     if moment["clean"] > 0:
         total = (1 - moment["clean"]) * total + moment["clean"] * F.cross_entropy(logits, labels)
@@ -484,7 +488,7 @@ class Trainer:
         self.adam = torch.optim.Adam(network.parameters, lr=settings["learning-rate"], fused=True)
         self.loss = torch.compile(loss) if compiled else loss
 
-    def gradients(self, images, labels, now, found=None, noise=None, starts=None):
+    def gradients(self, images, labels, now, found=None, noise=None, starts=None, region=None):
         """The loss, with its gradients in the parameters, and the points it was taken at."""
         network, settings = self.network, self.settings
         clean, statistics = None, []
@@ -492,9 +496,9 @@ class Trainer:
             clean = network.batch(images)
             statistics = clean[2]
         affines = clean[1] if clean else []
-        if found is None:
+        if found is None and region is None:
             found = points(network, settings, now, images, labels, affines, noise, starts)
-        value = self.loss(network, settings, now, images, labels, found, clean)
+        value = self.loss(network, settings, now, images, labels, found, clean, region)
         if settings["l1"] > 0:
             magnitude = sum(w.abs().sum() for w in network.parameters if w.dim() > 1)
             (value + settings["l1"] * magnitude).backward()
