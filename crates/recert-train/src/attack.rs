@@ -97,6 +97,18 @@ fn norm(vector: &[f32]) -> f32 {
     squares.sum::<f64>().sqrt() as f32
 }
 
+/// The random points that a search begins with.
+pub(crate) fn begun(
+    images: &[f32],
+    columns: usize,
+    ball: Ball,
+    generator: &mut fastrand::Rng,
+) -> Vec<f32> {
+    let rows = images.chunks(columns);
+    rows.flat_map(|image| ball.start(image, generator))
+        .collect()
+}
+
 /// The points that an attack finds around `images` (rows of `columns` pixels): those with the
 /// largest of `losses`, a number a row, that its searches ended at.
 pub(crate) fn attacked(
@@ -114,10 +126,7 @@ pub(crate) fn attacked(
     let read = |points: &[f32]| Matrix::new(columns, points, Precision::Single);
     let mut best: Option<(Vec<f32>, Vec<f32>)> = None;
     for _ in 0..attack.restarts.max(1) {
-        let rows = images.chunks(columns);
-        let mut points: Vec<f32> = rows
-            .flat_map(|image| ball.start(image, generator))
-            .collect();
+        let mut points = begun(images, columns, ball, generator);
         for _ in 0..attack.steps {
             let leaf = read(&points).tracked();
             let derivatives = losses(&leaf).derivatives();

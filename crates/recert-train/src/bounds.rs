@@ -4,11 +4,7 @@
 
 use crate::network::Layer;
 use crate::pass::{self, Joined, Pass, applied};
-use crate::tensor::{Mask, Matrix, Precision};
-
-/// Neurons whose intervals are narrower than this have an upper line of slope 1, which is sound
-/// and has bounded derivatives, where the chord's grow without bound.
-const NARROW: f64 = 1e-6;
+use crate::tensor::{Matrix, Precision};
 
 /// A box around each example's values: centres and radii, `[n, elements]`.
 #[derive(Debug, Clone)]
@@ -44,13 +40,17 @@ impl Interval {
     /// What ReLUs make of it. Upper ends of unstable ones are multiplied by `shrink` (Mueller et al.,
     /// ICLR 2023), after which, unless it is 1, these are no bounds.
     pub(crate) fn rectified(&self, shrink: f64) -> Self {
-        let [lower, upper] = self.ends();
-        let mut above = upper.relu();
-        if shrink != 1.0 {
-            let unstable = upper.exceeds(0.0).and(&lower.scale(-1.0).exceeds(0.0));
-            let stable = unstable.not().numbers(above.precision());
-            above = above.mul(&stable.scale(1.0 - shrink).shift(shrink));
+        if shrink == 1.0 {
+            let [centre, radius] = self.centre.relu_on(&self.radius);
+            return Self { centre, radius };
         }
+        let [lower, upper] = self.ends();
+        let ends = lower.values().into_iter().zip(upper.values());
+        let unstable: Vec<f32> = ends
+            .map(|(lower, upper)| f32::from(u8::from(lower < 0.0 && 0.0 < upper)))
+            .collect();
+        let unstable = Matrix::new(upper.columns(), &unstable, upper.precision());
+        let above = upper.relu().mul(&unstable.scale(shrink - 1.0).shift(1.0));
         Self::between(&lower.relu(), &above)
     }
 
@@ -143,10 +143,8 @@ impl Linear {
     /// Lower bounds on a box of the value, `[n, m]`.
     fn lowest(&self, on: &Interval) -> Matrix {
         let times = self.coefficients.rows() / on.centre.rows();
-        let middle = self.coefficients.mul(&on.centre.repeated(times));
-        let spread = self.coefficients.abs().mul(&on.radius.repeated(times));
-        let lowest = middle.sub(&spread).sum_rows().add(&self.constants);
-        lowest.reshaped(times)
+        let lowest = self.coefficients.lowest(&on.centre, &on.radius);
+        lowest.add(&self.constants).reshaped(times)
     }
 
     /// Rows of what a layer takes from rows of what it makes, and what is added to the constants.
@@ -161,16 +159,17 @@ impl Linear {
                 (rows.product(weights), Some(rows.product_transposed(bias)))
             }
             (Layer::Convolution(window), Some([weights, bias]), _) => {
-                let sums = rows.sum_planes(window.output()[0]);
                 let made = rows.convolve_transposed(weights, *window);
-                (made, Some(sums.product_transposed(bias)))
+                (made, Some(rows.product_channels(bias)))
             }
-            (Layer::BatchNorm { channels, .. }, Some([factors, terms]), _) => {
-                let sums = rows.sum_planes(*channels);
+            (Layer::BatchNorm { .. }, Some([factors, terms]), _) => {
                 let made = rows.scale_channels(factors);
-                (made, Some(sums.product_transposed(terms)))
+                (made, Some(rows.product_channels(terms)))
             }
-            (Layer::Relu { .. }, _, Some(neurons)) => Lines::of(neurons).back(rows),
+            (Layer::Relu { .. }, _, Some(Interval { centre, radius })) => {
+                let [made, offsets] = rows.relaxed(centre, radius);
+                (made, Some(offsets))
+            }
             (Layer::Mean { plane, .. }, ..) => {
                 (rows.spread(*plane).scale(1.0 / *plane as f64), None)
             }
@@ -180,48 +179,6 @@ impl Linear {
             }
             (layer, ..) => unreachable!("{layer:?} without what it needs"),
         }
-    }
-}
-
-/// The lines around a ReLU on its interval: the slope of that below, which goes through the
-/// origin and is a constant, the slope of that above, and its offset.
-struct Lines {
-    below: Matrix,
-    above: Matrix,
-    offset: Matrix,
-}
-
-impl Lines {
-    fn of(neurons: &Interval) -> Self {
-        let precision = neurons.centre.precision();
-        let [lower, upper] = neurons.ends();
-        let width = neurons.radius.scale(2.0);
-        let depth = lower.scale(-1.0);
-        let unstable = upper.exceeds(0.0).and(&depth.exceeds(0.0));
-        let narrow: Mask = unstable.and(&width.exceeds(NARROW).not());
-        let stable = unstable.not();
-        // The slope is 1 where the interval reaches further up than down, which is so of an
-        // active neuron, and 0 of an inactive one.
-        let below = upper.above(&depth).numbers(precision);
-        let over = upper.filled(&stable, 0.0).filled(&narrow, 1.0);
-        let under = width.filled(&stable, 1.0).filled(&narrow, 1.0);
-        let chord = over.div(&under);
-        Self {
-            above: chord.add(&below.filled(&unstable, 0.0)),
-            offset: chord.mul(&depth),
-            below,
-        }
-    }
-
-    /// Rows carried back through the ReLUs: positive coefficients take the line below, negative ones
-    /// that above.
-    fn back(&self, rows: &Matrix) -> (Matrix, Option<Matrix>) {
-        let times = rows.rows() / self.below.rows();
-        let negative = rows.scale(-1.0).relu();
-        let below = rows.mul(&self.below.repeated(times));
-        let excess = negative.mul(&self.above.sub(&self.below).repeated(times));
-        let offsets = negative.mul(&self.offset.repeated(times)).sum_rows();
-        (below.sub(&excess), Some(offsets.scale(-1.0)))
     }
 }
 

@@ -258,6 +258,29 @@ pub(crate) struct Prepared {
 /// Normal noise for every pixel of a batch; number k of each image.
 pub(crate) type Noise<'n> = &'n dyn Fn(usize) -> Vec<f32>;
 
+impl Prepared {
+    /// The same numbers in float64.
+    pub(crate) fn doubled(&self) -> Self {
+        Self {
+            points: self.points.as_ref().map(Matrix::doubled),
+            region: self.region.as_ref().map(|region| Interval {
+                centre: region.centre.doubled(),
+                radius: region.radius.doubled(),
+            }),
+            latent: self.latent.as_ref().map(Points::doubled),
+        }
+    }
+}
+
+/// Where a method's attack searches.
+pub(crate) fn ball(method: &Method, moment: &Moment, attack: &Attack) -> Ball {
+    let radius = moment.eps * attack.radius;
+    match method {
+        Method::SmoothAdv { .. } => Ball::L2(radius),
+        _ => Ball::Linf(radius),
+    }
+}
+
 /// Adversarial and noisy images and boxes of a batch.
 pub(crate) fn prepared(
     method: &Method,
@@ -277,7 +300,7 @@ pub(crate) fn prepared(
     let precision = Precision::Single;
     let classes = pass.network.classes();
     let pass = pass.constant();
-    let ball = Ball::Linf(moment.eps * attack.radius);
+    let ball = ball(method, moment, attack);
     let on_images = |generator: &mut fastrand::Rng| {
         let hot = hot(labels, classes, precision);
         let losses = |points: &Matrix| cross_entropies(&pass.logits(points), &hot);
@@ -315,7 +338,6 @@ pub(crate) fn prepared(
             });
             let noise = read(&rows.collect::<Vec<f32>>()).scale(sigma);
             let hot = hot(labels, classes, precision).repeated(samples);
-            let ball = Ball::L2(moment.eps * attack.radius);
             let losses = |points: &Matrix| {
                 let logits = pass.logits(&points.repeated(samples).add(&noise));
                 let chosen = logits.log_softmax().exp().mul(&hot).sum_rows();

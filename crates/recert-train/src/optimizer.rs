@@ -1,5 +1,12 @@
 //! Adam, gradient clipping, L1 regularisation and averaging of weights, on plain vectors.
 
+use rayon::prelude::*;
+
+use crate::product::ARCH;
+
+/// Elements of a task, and of a partial sum, however many threads there are.
+const TASK: usize = 1 << 14;
+
 /// Adam's state (Kingma and Ba, ICLR 2015), with PyTorch's constants: decay .9 and .999, and 1e-8
 /// added to the root.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,23 +40,43 @@ impl Adam {
         for ((values, gradient), (means, squares)) in
             parameters.iter_mut().zip(gradients).zip(state)
         {
-            let state = means.iter_mut().zip(squares);
-            for ((value, &slope), (mean, square)) in values.iter_mut().zip(gradient).zip(state) {
-                *mean = first * *mean + (1.0 - first) * slope;
-                *square = second * *square + (1.0 - second) * slope * slope;
-                *value -= factor * *mean / (square.sqrt() * root + EPSILON as f32);
-            }
+            let state = means.par_chunks_mut(TASK).zip(squares.par_chunks_mut(TASK));
+            (values.par_chunks_mut(TASK).zip(gradient.par_chunks(TASK)))
+                .zip(state)
+                .for_each(|((values, gradient), (means, squares))| {
+                    ARCH.dispatch(|| {
+                        let state = means.iter_mut().zip(squares);
+                        let values = values.iter_mut().zip(gradient);
+                        for ((value, &slope), (mean, square)) in values.zip(state) {
+                            *mean = first * *mean + (1.0 - first) * slope;
+                            *square = second * *square + (1.0 - second) * slope * slope;
+                            *value -= factor * *mean / (square.sqrt() * root + EPSILON as f32);
+                        }
+                    });
+                });
         }
     }
 }
 
 /// The Euclidean norm of all gradients together, in float64.
 pub(crate) fn norm(gradients: &[Vec<f32>]) -> f64 {
-    let squares = gradients.iter().flatten();
-    squares
-        .map(|&x| f64::from(x) * f64::from(x))
-        .sum::<f64>()
-        .sqrt()
+    let of_task = |task: &[f32]| {
+        ARCH.dispatch(|| {
+            let mut sums = [0.0; 8];
+            let (vectors, rest) = task.as_chunks::<8>();
+            for vector in vectors.iter().map(|x| &x[..]).chain([rest]) {
+                for (sum, &x) in sums.iter_mut().zip(vector) {
+                    *sum += f64::from(x) * f64::from(x);
+                }
+            }
+            sums.into_iter().sum::<f64>()
+        })
+    };
+    let tasks = gradients
+        .par_iter()
+        .flat_map(|gradient| gradient.par_chunks(TASK));
+    let squares: Vec<f64> = tasks.map(of_task).collect();
+    squares.into_iter().sum::<f64>().sqrt()
 }
 
 /// Scales gradients of that norm down to `most`.

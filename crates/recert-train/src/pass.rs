@@ -13,7 +13,7 @@ pub(crate) struct Pass<'n> {
     pub(crate) parameters: Vec<Matrix>,
     /// Of each batch normalization, factors and terms, `[1, channels]`.
     pub(crate) affines: Vec<[Matrix; 2]>,
-    /// The mean taken off each channel of the input, and what it is then multiplied by.
+    /// What each channel of the input is multiplied by, and what is then added.
     front: [Matrix; 2],
 }
 
@@ -129,7 +129,7 @@ impl<'n> Pass<'n> {
             let unbiased = count / (count - 1.0).max(1.0);
             let variance = variance.values().into_iter().map(|v| v * unbiased);
             statistics.extend([mean.values(), variance.collect()]);
-            let x = x.scale_channels(&made[0]).shift_channels(&made[1]);
+            let x = x.affine_channels(&made[0], &made[1]);
             affines.push(made);
             x
         });
@@ -145,13 +145,13 @@ impl<'n> Pass<'n> {
         let precision = parameters[0].precision();
         let channels = network.image[0];
         let read = |values: &[f32]| Matrix::new(channels, values, precision);
-        let mean = read(&network.normalization.mean).scale(-1.0);
         let factor = read(&vec![1.0; channels]).div(&read(&network.normalization.std));
+        let term = read(&network.normalization.mean).mul(&factor).scale(-1.0);
         Self {
             network,
             parameters,
             affines: Vec::new(),
-            front: [mean, factor],
+            front: [factor, term],
         }
     }
 
@@ -193,13 +193,13 @@ impl<'n> Pass<'n> {
 
     /// Pixels in [0, 1] as the first layer takes them.
     pub(crate) fn normalized(&self, images: &Matrix) -> Matrix {
-        let [mean, factor] = &self.front;
-        images.shift_channels(mean).scale_channels(factor)
+        let [factor, term] = &self.front;
+        images.affine_channels(factor, term)
     }
 
     /// Distances of pixels as the first layer takes them.
     pub(crate) fn normalized_radius(&self, radius: &Matrix) -> Matrix {
-        radius.scale_channels(&self.front[1])
+        radius.scale_channels(&self.front[0])
     }
 
     /// The logits of images, pixels in [0, 1].
@@ -214,11 +214,9 @@ pub(crate) fn applied(layer: &Layer, pair: Option<[&Matrix; 2]>, x: &Matrix) -> 
     match (layer, pair) {
         (Layer::Linear { .. }, Some([weights, bias])) => x.product_transposed(weights).add(bias),
         (Layer::Convolution(window), Some([weights, bias])) => {
-            x.convolve(weights, *window).shift_channels(bias)
+            x.convolve_biased(weights, bias, *window)
         }
-        (Layer::BatchNorm { .. }, Some([factors, terms])) => {
-            x.scale_channels(factors).shift_channels(terms)
-        }
+        (Layer::BatchNorm { .. }, Some([factors, terms])) => x.affine_channels(factors, terms),
         (Layer::Relu { .. }, _) => x.relu(),
         (Layer::Mean { channels, plane }, _) => x.sum_planes(*channels).scale(1.0 / *plane as f64),
         (Layer::Subsample(subsample), _) => {

@@ -1,7 +1,7 @@
 //! The regularisers of Shi et al. (NeurIPS 2021), which keep intervals from growing from layer
 //! to layer and ReLUs from all being inactive while eps is ramped up.
 
-use crate::bounds::{Interval, Intervals};
+use crate::bounds::Intervals;
 use crate::tensor::Matrix;
 
 /// Below which share of what is wanted the regularisers act.
@@ -17,9 +17,14 @@ pub(crate) fn term(intervals: &Intervals) -> Matrix {
     let layers = &intervals.neurons;
     let mut total = input.scale(0.0);
     for neurons in layers {
-        let tightness = short(&input.div(&neurons.radius.mean().shift(1e-12)));
+        let count = (neurons.centre.rows() * neurons.centre.columns()) as f64;
+        let [radius, active, inactive, above, below] = neurons.centre.neuron_sums(&neurons.radius);
+        let tightness = short(&input.div(&radius.scale(1.0 / count).shift(1e-12)));
         total = total.add(&tightness);
-        for ratio in balances(neurons).into_iter().flatten() {
+        for ratio in balances([[active, inactive], [above, below]])
+            .into_iter()
+            .flatten()
+        {
             total = total.add(&short(&ratio));
         }
     }
@@ -33,21 +38,7 @@ fn short(x: &Matrix) -> Matrix {
 
 /// The ratios s and v, or their inverses where they are above 1; none where no neuron of the batch
 /// is active, or none inactive.
-fn balances(neurons: &Interval) -> Option<[Matrix; 2]> {
-    let centre = &neurons.centre;
-    let [lower, upper] = neurons.ends();
-    let precision = centre.precision();
-    let active = lower.exceeds(0.0).numbers(precision);
-    let inactive = upper.scale(-1.0).exceeds(0.0).numbers(precision);
-    let distance = centre.sub(&centre.mean());
-    let squares = distance.mul(&distance);
-    let pairs = [
-        [
-            centre.mul(&active).sum(),
-            centre.mul(&inactive).sum().scale(-1.0),
-        ],
-        [squares.mul(&active).sum(), squares.mul(&inactive).sum()],
-    ];
+fn balances(pairs: [[Matrix; 2]; 2]) -> Option<[Matrix; 2]> {
     let mut ratios = Vec::new();
     for [a, b] in pairs {
         let [x, y] = [&a, &b].map(|sum| sum.doubles()[0]);
@@ -62,6 +53,7 @@ fn balances(neurons: &Interval) -> Option<[Matrix; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounds::Interval;
 
     fn interval(centre: &[f64], radius: &[f64]) -> Interval {
         let [centre, radius] = [centre, radius].map(|x| Matrix::double(2, x));

@@ -13,8 +13,9 @@ mod extension;
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Element, Gradients, Tensor, TensorData, activation};
 
+use crate::fused::Operation;
 use crate::window::Window;
-use extension::Convolution as _;
+use extension::Extension as _;
 
 /// Floating-point numbers of 32 or 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +41,6 @@ pub(crate) struct Matrix(Tensor<2>);
 
 /// Derivatives of a scalar.
 pub(crate) struct Derivatives(Gradients);
-
-/// Truth values of a matrix's elements, which no gradient flows through.
-#[derive(Debug, Clone)]
-pub(crate) struct Mask(Tensor<2, burn::tensor::Bool>);
 
 fn device() -> Device {
     Device::flex().autodiff()
@@ -78,6 +75,11 @@ impl Matrix {
     /// The same numbers, as a constant.
     pub(crate) fn constant(&self) -> Self {
         Self(self.0.clone().detach())
+    }
+
+    /// The same numbers in float64, as a constant.
+    pub(crate) fn doubled(&self) -> Self {
+        Self(self.0.clone().detach().cast(DType::F64))
     }
 
     /// The precision of the elements.
@@ -224,16 +226,25 @@ impl Matrix {
         Self(wide.reshape([rows * times, columns]))
     }
 
+    /// `[n, channels * plane]`, each channel by its factor plus its term, `[1, channels]` both.
+    pub(crate) fn affine_channels(&self, factors: &Self, terms: &Self) -> Self {
+        self.fused(Operation::Affine, factors, terms)
+    }
+
     /// `[n, channels * plane]` times `[1, channels]`, each channel by its factor.
     pub(crate) fn scale_channels(&self, factors: &Self) -> Self {
-        let (planes, factors) = self.by_channels(factors);
-        self.flat(planes * factors)
+        self.affine_channels(factors, &factors.scale(0.0).constant())
     }
 
     /// `[n, channels * plane]` plus `[1, channels]`.
     pub(crate) fn shift_channels(&self, terms: &Self) -> Self {
-        let (planes, terms) = self.by_channels(terms);
-        self.flat(planes + terms)
+        self.affine_channels(&terms.scale(0.0).shift(1.0).constant(), terms)
+    }
+
+    /// The sum of each row's elements, each times the number of its channel: `[n, channels *
+    /// plane]` and `[1, channels]` to `[n, 1]`.
+    pub(crate) fn product_channels(&self, terms: &Self) -> Self {
+        self.fused(Operation::Terms, terms, terms)
     }
 
     /// The sums of each channel's plane: `[n, channels * plane]` to `[n, channels]`.
@@ -261,33 +272,6 @@ impl Matrix {
         Self(sums / count as f64)
     }
 
-    fn by_channels(&self, channels: &Self) -> (Tensor<3>, Tensor<3>) {
-        let (rows, count) = (self.rows(), channels.columns());
-        let plane = self.columns() / count;
-        let planes = self.0.clone().reshape([rows, count, plane]);
-        (planes, channels.0.clone().reshape([1, count, 1]))
-    }
-
-    fn flat(&self, planes: Tensor<3>) -> Self {
-        Self(planes.reshape(self.0.dims()))
-    }
-
-    /// Which elements are above those of the other.
-    pub(crate) fn above(&self, other: &Self) -> Mask {
-        let [a, b] = [self, other].map(|m| m.0.clone().detach());
-        Mask(a.greater(b))
-    }
-
-    /// Which elements are above a number.
-    pub(crate) fn exceeds(&self, number: f64) -> Mask {
-        Mask(self.0.clone().detach().greater_elem(number))
-    }
-
-    /// The elements where the mask does not hold, and a number where it does.
-    pub(crate) fn filled(&self, mask: &Mask, number: f64) -> Self {
-        Self(self.0.clone().mask_fill(mask.0.clone(), number))
-    }
-
     /// The convolution of every row by the weights.
     pub(crate) fn convolve(&self, weights: &Self, window: Window) -> Self {
         let [x, weights] = [self, weights].map(|m| m.0.clone().into_dispatch());
@@ -296,28 +280,49 @@ impl Matrix {
         )))
     }
 
+    /// The same, and every channel plus its bias, `[1, channels]`.
+    pub(crate) fn convolve_biased(&self, weights: &Self, bias: &Self, window: Window) -> Self {
+        self.fused(Operation::Convolve(window), weights, bias)
+    }
+
+    /// The centre of a ReLU's values on intervals with these centres and of that radius, and
+    /// their radius.
+    pub(crate) fn relu_on(&self, radius: &Self) -> [Self; 2] {
+        [Operation::ReluCentre, Operation::ReluRadius]
+            .map(|operation| self.fused(operation, radius, radius))
+    }
+
+    /// Rows of coefficients of ReLUs' values, m an example, carried back to what the ReLUs take:
+    /// positive coefficients take the line below, negative ones that above. With it, what the lines
+    /// add to each row, `[n m, 1]`.
+    pub(crate) fn relaxed(&self, centre: &Self, radius: &Self) -> [Self; 2] {
+        [Operation::Relaxed, Operation::Offsets]
+            .map(|operation| self.fused(operation, centre, radius))
+    }
+
+    /// The least of each row's values on the example's box, m rows an example, `[n m, 1]`.
+    pub(crate) fn lowest(&self, centre: &Self, radius: &Self) -> Self {
+        self.fused(Operation::Lowest, centre, radius)
+    }
+
+    /// Of neurons on intervals with these centres and that radius, five sums, `[1, 1]` each: of
+    /// the radii; of the centres of active neurons, and the negative of that of inactive ones; of
+    /// the squared distances of active ones' centres from the mean centre, and of inactive ones'.
+    pub(crate) fn neuron_sums(&self, radius: &Self) -> [Self; 5] {
+        let sums = self.fused(Operation::Sums, radius, radius);
+        [0, 1, 2, 3, 4].map(|which| Self(sums.0.clone().narrow(1, which, 1)))
+    }
+
+    fn fused(&self, operation: Operation, b: &Self, c: &Self) -> Self {
+        let [a, b, c] = [self, b, c].map(|m| m.0.clone().into_dispatch());
+        Self(Tensor::from_dispatch(Dispatch::fused(a, b, c, operation)))
+    }
+
     /// The transposed convolution of every row by the weights.
     pub(crate) fn convolve_transposed(&self, weights: &Self, window: Window) -> Self {
         let [y, weights] = [self, weights].map(|m| m.0.clone().into_dispatch());
         let made = Dispatch::convolve_transposed(y, weights, window);
         Self(Tensor::from_dispatch(made))
-    }
-}
-
-impl Mask {
-    /// Where both hold.
-    pub(crate) fn and(&self, other: &Self) -> Self {
-        Self(self.0.clone().bool_and(other.0.clone()))
-    }
-
-    /// Where it does not hold.
-    pub(crate) fn not(&self) -> Self {
-        Self(self.0.clone().bool_not())
-    }
-
-    /// 1 where it holds and 0 elsewhere.
-    pub(crate) fn numbers(&self, precision: Precision) -> Matrix {
-        Matrix(self.0.clone().float().cast(precision.dtype()))
     }
 }
 

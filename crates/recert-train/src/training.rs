@@ -1,6 +1,7 @@
 //! The loop: epochs of steps, from a network and examples to the network to keep.
 
 mod checkpoint;
+mod record;
 mod step;
 
 use std::ops::ControlFlow;
@@ -15,6 +16,8 @@ use crate::network::Network;
 use crate::optimizer::{Adam, Average};
 use crate::random::{Purpose, generator, shuffled};
 use crate::settings::Settings;
+
+pub use record::StepRecord;
 
 /// What a step reports.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -223,7 +226,17 @@ impl<'d> Training<'d> {
     /// where all epochs are done, [`ErrorKind::Checkpoint`] where an epoch was not finished.
     pub fn epoch(
         &mut self,
+        observe: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Option<Epoch>> {
+        self.recorded_epoch(observe, None)
+    }
+
+    /// As [`Training::epoch`], with a record of every step where one is asked for.
+    #[doc(hidden)]
+    pub fn recorded_epoch(
+        &mut self,
         mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
+        mut record: Option<&mut dyn FnMut(&StepRecord)>,
     ) -> Result<Option<Epoch>> {
         if self.is_done() {
             return Err(Error::setting("epochs", "all epochs are done"));
@@ -241,14 +254,15 @@ impl<'d> Training<'d> {
         let mut tally = step::Tally::default();
         for (step, batch) in batches.iter().enumerate() {
             let share = step as f64 / batches.len() as f64;
-            self.step([number, step], share, batch, &mut tally)?;
+            let record = record.as_mut().map(|record| &mut **record as _);
+            self.step([number, step], share, batch, &mut tally, record)?;
             if observe(&tally.progress(number, step + 1, batches.len())).is_break() {
                 return Ok(None);
             }
         }
         let last = tally.progress(number, batches.len(), batches.len());
         let ramped = number + 1 >= self.settings.schedule.ramp_end;
-        let candidate = self.candidate(number, &batches);
+        let candidate = self.candidate(number, &batches)?;
         let mut epoch = Epoch {
             number,
             eps: tally.eps,
@@ -290,17 +304,17 @@ impl<'d> Training<'d> {
 
     /// The network that would be kept if this epoch, of these batches, were the last; averaged weights
     /// are updated. Statistics belong to weights and are not averaged with them, but met again.
-    fn candidate(&mut self, number: usize, batches: &[&[usize]]) -> Network {
+    fn candidate(&mut self, number: usize, batches: &[&[usize]]) -> Result<Network> {
         let mut candidate = self.network.clone();
         let from = self.settings.average_from;
         if from.is_some_and(|from| number >= from) {
             self.average.add(self.network.parameters.iter());
             candidate.parameters.clone_from(&self.average.values);
             if candidate.has_batch_norm() {
-                candidate.statistics = self.met(&candidate, number, batches);
+                candidate.statistics = self.met(&candidate, number, batches)?;
             }
         }
-        candidate
+        Ok(candidate)
     }
 }
 

@@ -128,24 +128,3 @@ fn bounds_of_a_point_are_its_margins_and_contain_those_of_all_points() {
         }
     }
 }
-
-#[test]
-fn narrow_neurons_are_bounded_soundly_with_bounded_derivatives() {
-    // Centre and radius so that the interval is narrower than `NARROW` around 0.
-    let centre = Matrix::double(2, &[1e-8, 0.0]).tracked();
-    let radius = Matrix::double(2, &[1e-7, 0.0]).tracked();
-    let neurons = Interval {
-        centre: centre.clone(),
-        radius: radius.clone(),
-    };
-    let lines = Lines::of(&neurons);
-    let [above, offset] = [&lines.above, &lines.offset].map(Matrix::doubles);
-    for x in [-9e-8_f64, 0.0, 1.1e-7] {
-        assert!(above[0] * x + offset[0] >= x.max(0.0));
-    }
-    let derivatives = lines.above.add(&lines.offset).derivatives();
-    for by in [centre, radius] {
-        let slopes = derivatives.by(&by).unwrap().doubles();
-        assert!(slopes.iter().all(|slope| slope.abs() <= 1.0), "{slopes:?}");
-    }
-}

@@ -130,6 +130,17 @@ pub(crate) struct Points {
 }
 
 impl Points {
+    /// The same numbers in float64.
+    pub(crate) fn doubled(&self) -> Self {
+        let both = |pair: &[Matrix; 2]| [pair[0].doubled(), pair[1].doubled()];
+        Self {
+            cut: self.cut,
+            values: self.values.doubled(),
+            ends: both(&self.ends),
+            slopes: both(&self.slopes),
+        }
+    }
+
     /// Searches the box of constants for the points of the least margins: `rows` are those of
     /// [`crate::bounds::rows`].
     pub(crate) fn found(

@@ -89,25 +89,6 @@ fn doubles(network: &Network) -> Vec<(usize, Vec<f64>)> {
         .collect()
 }
 
-/// The matrices of what was prepared, in float64.
-fn widened(prepared: &Prepared) -> Prepared {
-    let wide = |matrix: &Matrix| Matrix::double(matrix.columns(), &matrix.doubles());
-    let both = |pair: &[Matrix; 2]| [wide(&pair[0]), wide(&pair[1])];
-    Prepared {
-        points: prepared.points.as_ref().map(wide),
-        region: prepared.region.as_ref().map(|region| Interval {
-            centre: wide(&region.centre),
-            radius: wide(&region.radius),
-        }),
-        latent: prepared.latent.as_ref().map(|latent| Points {
-            cut: latent.cut,
-            values: wide(&latent.values),
-            ends: both(&latent.ends),
-            slopes: both(&latent.slopes),
-        }),
-    }
-}
-
 fn found(method: &Method, network: &Network, pixels: &[f32], labels: &[usize]) -> Prepared {
     let columns = network.image.iter().product();
     let images = Matrix::new(columns, pixels, Precision::Single);
@@ -140,7 +121,7 @@ fn gradients_are_finite_differences_for_every_layer_and_method() {
         let wide: Vec<f64> = pixels.iter().map(|&x| x.into()).collect();
         let images = Matrix::double(60, &wide);
         for method in methods(&network) {
-            let prepared = widened(&found(&method, &network, &pixels, &labels));
+            let prepared = found(&method, &network, &pixels, &labels).doubled();
             let value = |parameters: Vec<Matrix>| {
                 let trained = Pass::training(&network, parameters, &images);
                 let (pass, logits) = (trained.pass, trained.logits);
@@ -206,7 +187,7 @@ fn gradients_in_float32_are_those_in_float64() {
                     .collect()
             };
             let single = gradients(Precision::Single, &prepared);
-            let double = gradients(Precision::Double, &widened(&prepared));
+            let double = gradients(Precision::Double, &prepared.doubled());
             let largest = double
                 .iter()
                 .flatten()

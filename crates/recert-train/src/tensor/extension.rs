@@ -1,7 +1,5 @@
-//! Convolution as an operation of burn's with a derivative, on the kernels of
-//! [`crate::convolution`].
-//!
-//! The gradients are operations of the same trait, so that they may be differentiated again.
+//! Operations of this crate as burn's: the bilinear ones of convolutions, whose gradients are
+//! operations of the same trait, and the fused ones of [`crate::fused`].
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -12,12 +10,12 @@ use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn::tensor::{DType, Element, Shape, TensorData};
 
 use crate::convolution::{self, Scalar};
+use crate::fused::Operation;
 use crate::window::Window;
 
-/// A convolution, its transpose, and the gradient of its weights; all operands are matrices with a
-/// row an image, or a row an output channel.
+/// What burn's tensors get besides their own operations; all operands are matrices.
 #[backend_extension(Flex, Autodiff)]
-pub(super) trait Convolution: Backend {
+pub(super) trait Extension: Backend {
     /// `[n, inputs]` and `[m, patch]` to `[n, outputs]`.
     fn convolve(
         x: FloatTensor<Self>,
@@ -38,29 +36,53 @@ pub(super) trait Convolution: Backend {
         y: FloatTensor<Self>,
         window: Window,
     ) -> FloatTensor<Self>;
+
+    /// A fused operation; those of two operands take the second one twice.
+    fn fused(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        operation: Operation,
+    ) -> FloatTensor<Self>;
+}
+
+/// The derivatives of fused operations.
+pub(super) trait Derivatives: Backend {
+    /// The derivatives of a scalar by the operands that they are wanted of, from those by the result, `g`.
+    fn derivatives(
+        operands: [FloatTensor<Self>; 3],
+        g: FloatTensor<Self>,
+        operation: Operation,
+        wanted: [bool; 3],
+    ) -> [Option<FloatTensor<Self>>; 3];
+}
+
+/// The elements of tensors, row by row. Whole buffers are used where they are; a view of a part of one is
+/// copied.
+fn read<E: Element + bytemuck::Pod, R>(
+    tensors: &[&FlexTensor],
+    run: impl FnOnce(&[&[E]]) -> R,
+) -> R {
+    let copied: Vec<Option<FlexTensor>> = (tensors.iter())
+        .map(|tensor| (tensor.as_slice::<E>().is_none()).then(|| tensor.to_contiguous()))
+        .collect();
+    let slices = tensors
+        .iter()
+        .zip(&copied)
+        .map(|(tensor, copied)| match copied {
+            Some(copied) => copied.storage::<E>(),
+            None => tensor.as_slice::<E>().expect("contiguous, as was seen"),
+        });
+    run(&slices.collect::<Vec<_>>())
+}
+
+/// A matrix of rows of this length.
+fn written<E: Element>(made: Vec<E>, columns: usize) -> FlexTensor {
+    let shape = Shape::from([made.len() / columns, columns]);
+    FlexTensor::from_data(TensorData::new(made, shape))
 }
 
 type Kernel<E> = fn(&Window, &[E], &[E]) -> Vec<E>;
-
-fn computed<E: Scalar + Element + bytemuck::Pod>(
-    kernel: Kernel<E>,
-    window: &Window,
-    [a, b]: [&FlexTensor; 2],
-    columns: usize,
-) -> FlexTensor {
-    // Whole buffers are used where they are; a view of a part of one is copied.
-    let elements = |tensor: &'_ FlexTensor| -> Vec<E> { tensor.to_contiguous().storage().to_vec() };
-    let whole = [a, b].map(|tensor| tensor.as_slice::<E>());
-    let [copied_a, copied_b] = [(a, whole[0]), (b, whole[1])].map(|(tensor, whole)| {
-        let copied = whole.is_none().then(|| elements(tensor));
-        copied.unwrap_or_default()
-    });
-    let a = whole[0].unwrap_or(&copied_a);
-    let b = whole[1].unwrap_or(&copied_b);
-    let made = kernel(window, a, b);
-    let shape = [made.len() / columns, columns];
-    FlexTensor::from_data(TensorData::new(made, Shape::from(shape)))
-}
 
 /// Runs a kernel in the precision of its operands.
 fn run(
@@ -69,19 +91,51 @@ fn run(
     operands: [&FlexTensor; 2],
     columns: usize,
 ) -> FlexTensor {
-    match operands.map(FlexTensor::dtype) {
-        [DType::F32, DType::F32] => computed(single, window, operands, columns),
-        [DType::F64, DType::F64] => computed(double, window, operands, columns),
-        kinds => panic!("a convolution of {kinds:?}"),
+    match operands[0].dtype() {
+        DType::F32 => read(&operands, |x| written(single(window, x[0], x[1]), columns)),
+        DType::F64 => read(&operands, |x| written(double(window, x[0], x[1]), columns)),
+        kind => panic!("a convolution of {kind:?}"),
     }
 }
 
-impl Convolution for Flex {
+fn unbiased<E: Scalar>(window: &Window, x: &[E], weights: &[E]) -> Vec<E> {
+    convolution::forward(window, x, weights, &[])
+}
+
+fn computed<E: Scalar + Element + bytemuck::Pod>(
+    operands: [&FlexTensor; 3],
+    operation: Operation,
+) -> FlexTensor {
+    let columns = operands[0].layout().shape()[1];
+    read::<E, _>(&operands, |x| {
+        let (made, columns) = operation.forward([x[0], x[1], x[2]], columns);
+        written(made, columns)
+    })
+}
+
+fn derived<E: Scalar + Element + bytemuck::Pod>(
+    operands: &[FlexTensor; 3],
+    g: &FlexTensor,
+    operation: Operation,
+    wanted: [bool; 3],
+) -> [Option<FlexTensor>; 3] {
+    let columns = operands
+        .each_ref()
+        .map(|operand| operand.layout().shape()[1]);
+    let [a, b, c] = operands;
+    let made = read::<E, _>(&[a, b, c, g], |x| {
+        operation.backward([x[0], x[1], x[2]], columns[0], x[3], wanted)
+    });
+    let mut columns = columns.into_iter();
+    made.map(|made| {
+        let columns = columns.next().expect("as many as operands");
+        made.map(|made| written(made, columns))
+    })
+}
+
+impl Extension for Flex {
     fn convolve(x: FlexTensor, weights: FlexTensor, window: Window) -> FlexTensor {
-        let kernels = (
-            convolution::forward as Kernel<f32>,
-            convolution::forward as _,
-        );
+        let kernels = (unbiased as Kernel<f32>, unbiased as _);
         run(kernels, &window, [&x, &weights], window.outputs())
     }
 
@@ -100,6 +154,28 @@ impl Convolution for Flex {
         );
         run(kernels, &window, [&x, &y], window.patch())
     }
+
+    fn fused(a: FlexTensor, b: FlexTensor, c: FlexTensor, operation: Operation) -> FlexTensor {
+        match a.dtype() {
+            DType::F32 => computed::<f32>([&a, &b, &c], operation),
+            DType::F64 => computed::<f64>([&a, &b, &c], operation),
+            kind => panic!("{operation:?} of {kind:?}"),
+        }
+    }
+}
+
+impl Derivatives for Flex {
+    fn derivatives(
+        operands: [FlexTensor; 3],
+        g: FlexTensor,
+        operation: Operation,
+        wanted: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        match g.dtype() {
+            DType::F32 => derived::<f32>(&operands, &g, operation, wanted),
+            _ => derived::<f64>(&operands, &g, operation, wanted),
+        }
+    }
 }
 
 /// An operation of the trait, bilinear in two tensors.
@@ -111,7 +187,7 @@ macro_rules! differentiable {
         #[derive(Debug)]
         struct $name;
 
-        impl<B: Convolution> Backward<B, 2> for $name {
+        impl<B: Extension> Backward<B, 2> for $name {
             type State = (FloatTensor<B>, FloatTensor<B>, Window);
 
             fn backward(
@@ -151,7 +227,26 @@ differentiable!(
     B::convolve(a, g, window)
 );
 
-fn tracked<B: Convolution, C: CheckpointStrategy, O>(
+#[derive(Debug)]
+struct Fused;
+
+impl<B: Extension + Derivatives> Backward<B, 3> for Fused {
+    type State = ([FloatTensor<B>; 3], Operation);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let g = grads.consume::<B>(&ops.node);
+        let (operands, operation) = ops.state;
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let made = B::derivatives(operands, g, operation, wanted);
+        for (parent, made) in ops.parents.into_iter().zip(made) {
+            if let (Some(parent), Some(made)) = (parent, made) {
+                grads.register::<B>(parent.id, made);
+            }
+        }
+    }
+}
+
+fn tracked<B: Extension, C: CheckpointStrategy, O>(
     operation: O,
     compute: Bilinear<FloatTensor<B>>,
     a: FloatTensor<Autodiff<B, C>>,
@@ -172,7 +267,7 @@ where
     }
 }
 
-impl<B: Convolution, C: CheckpointStrategy> Convolution for Autodiff<B, C> {
+impl<B: Extension + Derivatives, C: CheckpointStrategy> Extension for Autodiff<B, C> {
     fn convolve(x: FloatTensor<Self>, w: FloatTensor<Self>, window: Window) -> FloatTensor<Self> {
         tracked::<B, C, _>(Forward, B::convolve, x, w, window)
     }
@@ -191,5 +286,23 @@ impl<B: Convolution, C: CheckpointStrategy> Convolution for Autodiff<B, C> {
         window: Window,
     ) -> FloatTensor<Self> {
         tracked::<B, C, _>(Weights, B::convolve_weights, x, y, window)
+    }
+
+    fn fused(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        operation: Operation,
+    ) -> FloatTensor<Self> {
+        let ((a, a_node), (b, b_node), (c, c_node)) =
+            (a.into_parts(), b.into_parts(), c.into_parts());
+        let prepared = Fused.prepare::<C>([a_node, b_node, c_node]);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let state = ([a.clone(), b.clone(), c.clone()], operation);
+                prepared.finish(state, B::fused(a, b, c, operation))
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::fused(a, b, c, operation)),
+        }
     }
 }

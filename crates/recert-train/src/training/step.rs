@@ -2,10 +2,11 @@
 
 use recert_noise::{NoiseKey, Stream};
 
+use super::record::StepRecord;
 use super::{Progress, Training};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::{positive, right};
-use crate::method::{Batch, Loss, Method, Moment, loss, prepared};
+use crate::method::{Batch, Loss, Method, Moment, Prepared, loss, prepared};
 use crate::network::Network;
 use crate::optimizer::{Average, add_l1, clip, norm};
 use crate::pass::{Pass, loaded};
@@ -62,24 +63,30 @@ impl Tally {
 }
 
 /// A step's images and labels, and how far the schedule is.
-struct Drawn {
-    pixels: Vec<f32>,
+#[derive(Debug, Clone)]
+pub(super) struct Drawn {
+    pub(super) pixels: Vec<f32>,
     /// The least and the largest pixels over cells, where the method is for them.
-    ends: Option<[Vec<f32>; 2]>,
-    labels: Vec<usize>,
-    moment: Moment,
-    method: Method,
-    random: fastrand::Rng,
+    pub(super) ends: Option<[Vec<f32>; 2]>,
+    pub(super) labels: Vec<usize>,
+    pub(super) moment: Moment,
+    pub(super) method: Method,
+    pub(super) random: fastrand::Rng,
 }
 
 /// What a pass forward and backward gives.
-struct Descent {
-    loss: Loss,
+pub(super) struct Descent {
+    pub(super) loss: Loss,
+    /// What the loss was taken of.
+    pub(super) found: Prepared,
     /// Of each batch normalization the batch's means and variances.
     statistics: Vec<Vec<f32>>,
     /// Of all weights.
-    gradients: Vec<Vec<f32>>,
+    pub(super) gradients: Vec<Vec<f32>>,
 }
+
+/// What is called with every step that is recorded.
+pub(super) type Record<'r> = Option<&'r mut dyn FnMut(&StepRecord)>;
 
 impl Training<'_> {
     /// Trains on the examples at these positions, `share` of the epoch being done.
@@ -89,14 +96,20 @@ impl Training<'_> {
         share: f64,
         positions: &[usize],
         tally: &mut Tally,
+        record: Record<'_>,
     ) -> Result<()> {
         let drawn = self.drawn([epoch, step], share, positions)?;
-        let (moment, labels) = (drawn.moment, drawn.labels.clone());
+        let (moment, labels) = (drawn.moment, &drawn.labels);
+        let descent = self.descent(epoch, positions, &drawn);
+        if let Some(record) = record {
+            record(&self.recorded(epoch, positions, &drawn, &descent));
+        }
         let Descent {
             loss,
             statistics,
             mut gradients,
-        } = self.descent(epoch, positions, drawn);
+            ..
+        } = descent;
         let value = loss.total.doubles()[0];
         if self.settings.l1 > 0.0 {
             let weights = self.network.parameters.iter().zip(&mut gradients);
@@ -125,7 +138,7 @@ impl Training<'_> {
                 *averaged += MOMENTUM * (batch - *averaged);
             }
         }
-        tally.add(value, &loss, &labels);
+        tally.add(value, &loss, labels);
         tally.gradient = tally.gradient.max(size);
         tally.eps = moment.eps;
         tally.ramp = self.settings.schedule.ramp(epoch as f64 + share);
@@ -176,42 +189,47 @@ impl Training<'_> {
         })
     }
 
+    /// The network as the step's loss sees it, and what came of the clean images where it needs
+    /// them: logits, and of each batch normalization means and variances.
+    pub(super) fn seen(
+        &self,
+        drawn: &Drawn,
+        precision: Precision,
+    ) -> (Pass<'_>, Option<Matrix>, Vec<Vec<f32>>) {
+        let parameters = loaded(&self.network, precision);
+        let parameters: Vec<Matrix> = parameters.iter().map(Matrix::tracked).collect();
+        let clean = drawn.method == Method::Standard || drawn.moment.clean > 0.0;
+        if self.network.has_batch_norm() || clean {
+            let images = Matrix::new(self.examples.columns(), &drawn.pixels, precision);
+            let trained = Pass::training(&self.network, parameters, &images);
+            return (trained.pass, Some(trained.logits), trained.statistics);
+        }
+        let pass = Pass::evaluating(&self.network, parameters);
+        (pass, None, Vec::new())
+    }
+
     /// The loss, what batch normalizations met, and the gradients of all weights.
-    fn descent(&self, epoch: usize, positions: &[usize], drawn: Drawn) -> Descent {
+    fn descent(&self, epoch: usize, positions: &[usize], drawn: &Drawn) -> Descent {
+        let (pass, clean, statistics) = self.seen(drawn, Precision::Single);
         let Drawn {
             pixels,
             ends,
             labels,
             moment,
             method,
-            mut random,
+            random,
         } = drawn;
-        let columns = self.examples.columns();
-        let parameters = loaded(&self.network, Precision::Single);
-        let parameters: Vec<Matrix> = parameters.iter().map(Matrix::tracked).collect();
-        let images = Matrix::new(columns, &pixels, Precision::Single);
-        let needs_clean =
-            self.network.has_batch_norm() || method == Method::Standard || moment.clean > 0.0;
-        let (pass, clean, statistics) = if needs_clean {
-            let trained = Pass::training(&self.network, parameters, &images);
-            (trained.pass, Some(trained.logits), trained.statistics)
-        } else {
-            (
-                Pass::evaluating(&self.network, parameters),
-                None,
-                Vec::new(),
-            )
-        };
         let noise = |sample: usize| self.noise(epoch, sample, positions);
         let batch = Batch {
-            pixels: &pixels,
-            labels: &labels,
-            columns,
+            pixels,
+            labels,
+            columns: self.examples.columns(),
             ends: ends.as_ref(),
         };
         let attack = &self.settings.attack;
-        let found = prepared(&method, &moment, attack, batch, &pass, &noise, &mut random);
-        let loss = loss(&method, &moment, &labels, &pass, clean.as_ref(), &found);
+        let mut random = random.clone();
+        let found = prepared(method, moment, attack, batch, &pass, &noise, &mut random);
+        let loss = loss(method, moment, labels, &pass, clean.as_ref(), &found);
         let derivatives = loss.total.derivatives();
         let gradients = pass
             .parameters
@@ -221,9 +239,10 @@ impl Training<'_> {
                 None => vec![0.0; matrix.rows() * matrix.columns()],
             });
         Descent {
-            loss,
-            statistics,
             gradients: gradients.collect(),
+            loss,
+            found,
+            statistics,
         }
     }
 
@@ -234,20 +253,20 @@ impl Training<'_> {
         network: &Network,
         epoch: usize,
         batches: &[&[usize]],
-    ) -> Vec<Vec<f32>> {
+    ) -> Result<Vec<Vec<f32>>> {
         let mut average = Average::default();
         for (step, positions) in batches.iter().enumerate() {
-            let pixels = self.drawn([epoch, step], 0.0, positions).pixels;
+            let pixels = self.drawn([epoch, step], 0.0, positions)?.pixels;
             let images = Matrix::new(self.examples.columns(), &pixels, Precision::Single);
             let parameters = loaded(network, Precision::Single);
             let trained = Pass::training(network, parameters, &images);
             average.add(trained.statistics.iter());
         }
-        average.values
+        Ok(average.values)
     }
 
     /// Normal noise for each of the images: one sample of an epoch.
-    fn noise(&self, epoch: usize, sample: usize, positions: &[usize]) -> Vec<f32> {
+    pub(super) fn noise(&self, epoch: usize, sample: usize, positions: &[usize]) -> Vec<f32> {
         let key = NoiseKey::new(self.settings.seed);
         let samples = match self.settings.method {
             Method::SmoothAdv { samples, .. } => samples,

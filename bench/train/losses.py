@@ -1,0 +1,171 @@
+"""Compares losses and gradients of recert's training with PyTorch's, step by step.
+
+    losses.py STEPS DATA WORK RESULTS
+
+STEPS is the example program of recert-train, which records batches, random numbers, points, weights, losses and
+gradients of every step. RESULTS gets losses.tsv and gradients.tsv: for every method how far the two sides are apart.
+
+- `loss`: at recert's weights, batches and points, the largest difference of a loss, relative to it.
+- `trajectory`: the same of PyTorch's own 50 steps, from the weights of the first step, with its own gradients, Adam and
+  attacks, from the same batches, starts and noise.
+- `points`: the share of pixels of PyTorch's own attack at recert's weights that are recert's, to 1e-6; where the sign
+  of a derivative of about 0 differs, a pixel differs by two steps.
+- gradients: the largest difference by any weight, relative to the largest gradient of its layer.
+
+Another method is a line in METHODS and, with what it needs, in the example and in peer.py.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import peer
+
+STEPS, DATA, WORK, RESULTS = sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
+METHODS = os.environ.get(
+    "METHODS", "standard gaussian pgd smoothadv ibp crown-ibp sabr mtl-ibp cc-ibp exp-ibp"
+).split()
+COUNT, BATCH = int(os.environ.get("STEPS", 50)), int(os.environ.get("BATCH", 64))
+# Networks of all layers for the gradients: convolutions, fully connected ones, batch normalizations of both.
+NETWORKS = {"cnn3": 28, "cgt-mnist": 28, "fc-60-40": 28, "cnn7-bn": 8}
+SHARED = {"eps": 0.1, "sigma": 0.25, "samples": 2, "tau": 0.4, "alpha": 0.5, "clean-weight": [0.2, 0.2]}
+
+
+class Record:
+    """Everything that the example wrote of a run."""
+
+    def __init__(self, architecture, method, steps, batch, crop):
+        self.folder = WORK / f"{architecture}.{method}"
+        self.image, self.batch = (1, crop, crop), batch
+        given = {
+            "data": DATA, "architecture": architecture, "method": method, "steps": steps, "batch": batch, "crop": crop,
+            "eps": SHARED["eps"], "alpha": SHARED["alpha"], "tau": SHARED["tau"], "sigma": SHARED["sigma"],
+            "samples": SHARED["samples"], "clean": SHARED["clean-weight"][0], "threads": 1, "record": self.folder,
+        }  # fmt: skip
+        command = [STEPS, *(f"{name}={value}" for name, value in given.items())]
+        table = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        names = table[0].split("\t")
+        self.rows = [dict(zip(names, row.split("\t"))) for row in table[1:]]
+
+    def array(self, step, name, dtype):
+        values = torch.from_numpy(np.load(self.folder / f"{step:03}.{name}.npy"))
+        return values if name == "labels" else values.to(dtype)
+
+    def images(self, step, name, dtype, *shape):
+        values = self.array(step, name, dtype)
+        return values.view(*shape, -1, *self.image) if len(values) else None
+
+    def moment(self, step):
+        row = self.rows[step]
+        numbers = {name: float(row[name]) for name in ("eps", "beta", "clean", "regularizer")}
+        return {"method": row["method"], **numbers}
+
+
+def split(values, shapes):
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    return [part.view(shape) for part, shape in zip(values.split(sizes), shapes, strict=True)]
+
+
+def reference(record, architecture, settings, step, dtype):
+    """PyTorch's network and trainer with the weights of a recorded step."""
+    network = peer.Network(architecture, record.image, 10, [0.1307], [0.3081], dtype)
+    network.load(split(record.array(step, "weights", dtype), network.shapes))
+    return peer.Trainer(network, settings)
+
+
+def apart(a, b):
+    return float((a - b).abs().max() / b.abs().max().clamp(min=1e-12))
+
+
+def at_step(record, architecture, settings, step, dtype):
+    """The loss of the reference at a recorded step's points, and how far gradients are apart."""
+    trainer = reference(record, architecture, settings, step, dtype)
+    images, labels = record.images(step, "pixels", dtype), record.array(step, "labels", dtype)
+    found = record.images(step, "points", dtype)
+    centre, radius = (record.images(step, name, dtype) for name in ("centre", "radius"))
+    region = None if centre is None else (centre, radius)
+    value, _, _ = trainer.gradients(images, labels, record.moment(step), found, region=region)
+    double = dtype == torch.float64
+    expected = split(record.array(step, "doubles" if double else "gradients", dtype), trainer.network.shapes)
+    differences = [apart(given, p.grad) for given, p in zip(expected, trainer.network.parameters)]
+    loss = float(record.rows[step]["double" if double else "loss"])
+    return abs(loss - float(value)) / max(abs(float(value)), 1e-12), differences
+
+
+def attacked(record, architecture, settings, step):
+    """The share of pixels that the reference's own attack moves to where recert's did."""
+    moment = record.moment(step)
+    if moment["method"] not in peer.ATTACKS or record.images(step, "points", torch.float32) is None:
+        return None
+    trainer = reference(record, architecture, settings, step, torch.float32)
+    images, labels = record.images(step, "pixels", torch.float32), record.array(step, "labels", torch.float32)
+    noise = record.images(step, "noise", torch.float32, settings["samples"])
+    starts = record.images(step, "starts", torch.float32, 1)
+    affines = trainer.network.batch(images)[1]
+    found = peer.points(trainer.network, settings, moment, images, labels, affines, noise, starts)
+    given = record.images(step, "points", torch.float32)
+    return float(((found - given).abs() <= 1e-6).float().mean())
+
+
+def trajectory(record, architecture, settings):
+    """Losses of the reference's own steps."""
+    trainer = reference(record, architecture, settings, 0, torch.float32)
+    losses = []
+    for step in range(len(record.rows)):
+        images, labels = record.images(step, "pixels", torch.float32), record.array(step, "labels", torch.float32)
+        samples = settings["samples"] if settings["method"] == "smoothadv" else 1
+        noise = record.images(step, "noise", torch.float32, samples)
+        starts = record.images(step, "starts", torch.float32, 1)
+        losses.append(trainer.step(images, labels, step / len(record.rows), noise=noise, starts=starts))
+    return losses
+
+
+def main():
+    torch.set_num_threads(1)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / "losses.tsv").open("w") as table:
+        table.write("method\tsteps\tfirst\tlast\tloss\tloss_double\ttrajectory\tpoints\n")
+        for method in METHODS:
+            settings = peer.settings(SHARED | {"method": method, "ramp-end": 1, "milestones": []})
+            record = Record("cnn3", method, COUNT, BATCH, 28)
+            losses = [float(row["loss"]) for row in record.rows]
+            single = max(at_step(record, "cnn3", settings, step, torch.float32)[0] for step in range(COUNT))
+            double = max(at_step(record, "cnn3", settings, step, torch.float64)[0] for step in range(COUNT))
+            own = trajectory(record, "cnn3", settings)
+            far = max(abs(a - b) / abs(b) for a, b in zip(own, losses))
+            shares = [attacked(record, "cnn3", settings, step) for step in range(COUNT)]
+            shares = [share for share in shares if share is not None]
+            share = f"{min(shares):.6f}" if shares else "-"
+            row = [method, COUNT, f"{losses[0]:.6f}", f"{losses[-1]:.6f}"]
+            row += [f"{number:.1e}" for number in (single, double, far)] + [share]
+            table.write("\t".join(map(str, row)) + "\n")
+            table.flush()
+            print(*row, flush=True)
+    with (RESULTS / "gradients.tsv").open("w") as table:
+        table.write("network\tmethod\tsteps\tsingle\tdouble\tworst\n")
+        for architecture, crop in NETWORKS.items():
+            for method in METHODS:
+                settings = peer.settings(SHARED | {"method": method, "ramp-end": 1, "milestones": []})
+                steps = 4
+                record = Record(architecture, method, steps, 16, crop)
+                worst = {}
+                for dtype in (torch.float32, torch.float64):
+                    # The first step is of eps 0 and trains on clean images.
+                    found = [at_step(record, architecture, settings, step, dtype)[1] for step in range(steps)]
+                    worst[dtype] = np.max(found, axis=0)
+                single, double = worst[torch.float32], worst[torch.float64]
+                row = [architecture, method, steps, f"{single.max():.1e}", f"{double.max():.1e}", int(double.argmax())]
+                table.write("\t".join(map(str, row)) + "\n")
+                table.flush()
+                print(*row, flush=True)
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    (RESULTS / "losses.json").write_text(json.dumps(versions, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

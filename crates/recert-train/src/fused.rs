@@ -1,0 +1,109 @@
+//! Operations that would be many elementwise ones, each in one pass over memory, with their derivatives.
+
+mod channels;
+mod neurons;
+mod relaxation;
+
+use crate::convolution::{self, Scalar};
+use crate::window::Window;
+
+/// Partial sums that are made at once, so that loops are of vectors.
+const LANES: usize = 16;
+
+/// An operation on matrices with a row an example, or with m rows an example one after the other.
+/// Those of two operands ignore the third.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// `x [n, inputs]`, `weights [m, patch]`, `bias [1, m]`: the convolution plus the bias.
+    Convolve(Window),
+    /// `x [n, channels * plane]`, `factors` and `terms [1, channels]`: times the factors plus the terms.
+    Affine,
+    /// `a [n, channels * plane]`, `terms [1, channels]`: the sums of each row's elements, each times the
+    /// term of its channel, `[n, 1]`.
+    Terms,
+    /// `centre` and `radius [n, f]`: the centre of a ReLU's values on the interval.
+    ReluCentre,
+    /// The same: the radius.
+    ReluRadius,
+    /// `a [n m, f]`, `centre` and `radius [n, f]`: rows of coefficients of ReLUs' values carried back to
+    /// what the ReLUs take, `[n m, f]`: positive coefficients take the line below, negative ones that above.
+    Relaxed,
+    /// The same operands: what the lines above add to each row, `[n m, 1]`.
+    Offsets,
+    /// The same operands: the least of each row's values on the box, `[n m, 1]`.
+    Lowest,
+    /// `centre` and `radius [n, f]`: sums over all neurons, `[1, 5]`, as in [`neurons`].
+    Sums,
+}
+
+/// What an operation makes, or the derivatives by an operand: elements and the length of a row.
+pub(crate) type Made<E> = (Vec<E>, usize);
+
+impl Operation {
+    /// The result.
+    pub(crate) fn forward<E: Scalar>(self, [a, b, c]: [&[E]; 3], columns: usize) -> Made<E> {
+        match self {
+            Self::Convolve(window) => (convolution::forward(&window, a, b, c), window.outputs()),
+            Self::Affine => (channels::affine(a, b, c, columns), columns),
+            Self::Terms => (channels::terms(a, b, columns), 1),
+            Self::ReluCentre => (relaxation::relu::<E, true>(a, b), columns),
+            Self::ReluRadius => (relaxation::relu::<E, false>(a, b), columns),
+            Self::Relaxed => (relaxation::relaxed(a, b, c, columns), columns),
+            Self::Offsets => (relaxation::offsets(a, b, c, columns), 1),
+            Self::Lowest => (relaxation::lowest(a, b, c, columns), 1),
+            Self::Sums => (neurons::sums(a, b), neurons::SUMS),
+        }
+    }
+
+    /// The derivatives of a scalar by the operands that they are wanted of, from those by the result.
+    pub(crate) fn backward<E: Scalar>(
+        self,
+        [a, b, c]: [&[E]; 3],
+        columns: usize,
+        g: &[E],
+        wanted: [bool; 3],
+    ) -> [Option<Vec<E>>; 3] {
+        let [first, second, third] = wanted;
+        let pair = |[a, b]: [Vec<E>; 2]| [Some(a), Some(b), None];
+        match self {
+            Self::Convolve(window) => [
+                first.then(|| convolution::transposed(&window, g, b)),
+                second.then(|| convolution::weights(&window, a, g)),
+                third.then(|| channels::sums(g, window.outputs(), window.output()[0])),
+            ],
+            Self::Affine => channels::affine_back(a, b, columns, g, wanted),
+            Self::Terms => pair(channels::terms_back(a, b, columns, g)),
+            Self::ReluCentre => pair(relaxation::relu_back::<E, true>(a, b, g)),
+            Self::ReluRadius => pair(relaxation::relu_back::<E, false>(a, b, g)),
+            Self::Relaxed => relaxation::relaxed_back(a, b, c, columns, g).map(Some),
+            Self::Offsets => relaxation::offsets_back(a, b, c, columns, g).map(Some),
+            Self::Lowest => relaxation::lowest_back(a, b, c, columns, g, second || third),
+            Self::Sums => pair(neurons::sums_back(a, b, g)),
+        }
+    }
+}
+
+/// The sum of a term of all pairs, in [`LANES`] partial sums.
+#[inline(always)]
+fn summed<E: Scalar>(a: &[E], b: &[E], term: impl Fn(E, E) -> E) -> E {
+    let mut sums = [E::zero(); LANES];
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            sums[i] += term(a[i], b[i]);
+        }
+    }
+    for (sum, (&a, &b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum += term(a, b);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            let other = sums[i + width];
+            sums[i] += other;
+        }
+        width /= 2;
+    }
+    sums[0]
+}
