@@ -391,7 +391,7 @@ pub fn evaluated_on_cells(
             let Transformed { points, ends } =
                 cells.drawn(1.0, network.image, &pixels, &mut random)?;
             let [low, high] = ends.each_ref().map(|ends| read(ends));
-            let found = bounds::intervals(&pass, &Interval::between(&low, &high));
+            let found = bounds::intervals(&pass, &Interval::between(&low, &high), 1.0);
             let margins = bounds::ibp_margins(&pass, &found, &rows);
             let answers = right(&pass.logits(&read(&points)), &labels);
             let bounded = positive(&margins);

@@ -56,6 +56,8 @@ impl Training<'_> {
             moment,
             method,
             random,
+            // The box is among what was found.
+            ends: _,
         } = drawn;
         let found = &descent.found;
         let attack = &self.settings.attack;
@@ -65,9 +67,8 @@ impl Training<'_> {
         let columns = self.examples.columns();
         let starts = (0..restarts).flat_map(|_| begun(pixels, columns, ball, &mut random));
         let samples = match method {
-            Method::Gaussian { .. } => 1,
             Method::SmoothAdv { samples, .. } => *samples,
-            _ => 0,
+            _ => usize::from(method.sigma().is_some()),
         };
         let noise = (0..samples).flat_map(|sample| self.noise(epoch, sample, positions));
         let values = |matrix: &Matrix| matrix.values();
