@@ -248,7 +248,8 @@ impl Reader<'_> {
             let step = part.step.unsigned_abs();
             match part.axis {
                 2 | 3 if whole && part.count == extent.div_ceil(step) => {
-                    stride[part.axis - 2] = step;
+                    // A longer step takes the first alone, too.
+                    stride[part.axis - 2] = step.min(extent.max(1));
                 }
                 _ if whole && (part.step, part.count) == (1, extent) => {}
                 _ => return Err(refused(node, "it takes other than every n-th pixel")),

@@ -239,6 +239,61 @@ fn residual_graphs_are_read_in_whatever_order_they_are_written() {
     );
 }
 
+test!(slices_and_padding_are_read_where_they_are_shortcuts);
+fn slices_and_padding_are_read_where_they_are_shortcuts() {
+    let list =
+        |name: &str, values: &[i64]| recert_graph::stored::from_i64(name, &[values.len()], values);
+    // The start, the step and the padding of rows, and the channels before.
+    let model = |start: i64, step: i64, rows: i64, channels: i64| {
+        Net::new(17)
+            .input("x", &[-1, 3, 5, 6])
+            .tensor(list("starts", &[start]))
+            .tensor(list("ends", &[5]))
+            .tensor(list("axes", &[2]))
+            .tensor(list("steps", &[step]))
+            .tensor(list("pads", &[0, channels, rows, 0, 0, 1, 0, 0]))
+            .node("Slice", &["x", "starts", "ends", "axes", "steps"], "a")
+            .node("Pad", &["a", "pads"], "b")
+            .node("GlobalAveragePool", &["b"], "c")
+            .node("Flatten", &["c"], "d")
+            .noise("w", &[(4 + channels) as usize, 3])
+            .node("MatMul", &["d", "w"], "y")
+            .output("y", &[-1, 3])
+            .model()
+    };
+    let none = Normalization {
+        mean: vec![0.0; 3],
+        std: vec![1.0; 3],
+    };
+    let image = [3, 5, 6];
+    let pixels: Vec<f32> = noise(5, 180).iter().map(|x| 0.5 + 0.5 * x).collect();
+    for (step, stride) in [(1, 1), (2, 2), (4, 4), (1 << 40, 5)] {
+        let model = model(0, step, 0, 2);
+        let network = Network::from_model(&model, image, none.clone()).unwrap();
+        let expected = Layer::Subsample(Subsample {
+            input: image,
+            stride: [stride, 1],
+            zeros: [2, 1],
+        });
+        assert_eq!(network.layers()[0], expected);
+        let again = network.to_model("again.onnx", &[]).unwrap();
+        let expected = reference(&model, &image, &pixels);
+        for made in [
+            network.logits(&pixels).unwrap(),
+            reference(&again, &image, &pixels),
+        ] {
+            for (made, expected) in made.iter().zip(&expected) {
+                assert!((made - expected).abs() < 1e-5, "{made} {expected}");
+            }
+        }
+    }
+    for (start, step, rows, named) in [(1, 2, 0, "make_a"), (0, 2, 1, "make_b")] {
+        let model = model(start, step, rows, 0);
+        let error = Network::from_model(&model, image, none.clone()).unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
+
 test!(published_residual_networks_are_read, needs shared);
 fn published_residual_networks_are_read(shared: &Path) {
     let none = Normalization {
