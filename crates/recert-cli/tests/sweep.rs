@@ -165,6 +165,7 @@ fn networks_trained_with_noise_are_scored_under_noise() {
         "--out",
         &out.display().to_string(),
         "--quiet",
+        "--test-front",
     ]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).is_empty(), "{}", stderr(&output));
@@ -178,6 +179,17 @@ fn networks_trained_with_noise_are_scored_under_noise() {
     );
     assert_eq!(point["validation"]["images"], 10);
     assert_eq!(found["points"][0]["values"][0], "", "{found}");
+    // The front's certificates on test images are on noise that nothing was chosen by.
+    let mut front = found["points"].as_array().unwrap().iter();
+    let front = front.find(|point| point["front"] == true).unwrap();
+    assert_eq!(front["test"]["images"], 10, "{front}");
+    for (kind, seed) in [("recert", "seed 0"), ("test.recert", "seed 1")] {
+        let name = front["name"].as_str().unwrap();
+        let ledger = out.join(format!("{name}.{kind}"));
+        let report = run(&["report", &ledger.display().to_string()]);
+        let report = String::from_utf8_lossy(&report.stdout).into_owned();
+        assert!(report.contains(seed), "{kind}: {report}");
+    }
 }
 
 #[test]

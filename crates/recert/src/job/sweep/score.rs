@@ -21,6 +21,8 @@ pub(super) struct Scored<'s> {
     pub(super) ledger: &'s Path,
     pub(super) data: &'s Data,
     pub(super) subset: SubsetConfig,
+    /// The seed of the noise.
+    pub(super) seed: u64,
     pub(super) threads: usize,
 }
 
@@ -86,6 +88,7 @@ impl Scored<'_> {
                     n: *n,
                     n0: *n0,
                     alpha: *alpha,
+                    seed: self.seed,
                     subset: self.subset,
                     run,
                     ..CertifyConfig::new(*sigma)
