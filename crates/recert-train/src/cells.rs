@@ -118,8 +118,10 @@ impl Cells {
             let text = format!("{width} is no width: give numbers of at least 0");
             return Err(Error::setting("cell-width", text));
         }
-        if self.widths.iter().all(|&width| width == 0.0) {
-            let text = "cells without width are points: give a width above 0";
+        let mut pairs = steps.iter().zip(&self.widths);
+        if pairs.all(|(step, &width)| width == 0.0 || step.low == step.high) {
+            let text = "cells without width are points: give a width above 0 along a parameter \
+                        that is in an interval";
             return Err(Error::setting("cell-width", text));
         }
         if self.per_batch == 0 {
