@@ -226,7 +226,7 @@ impl Stencil {
             layout: Layout::ChannelsFirst,
         };
         let weights = Interpolation::over(transformation, &extents, cell)
-            .map_err(|error| Error::setting("transform", error.to_string()))?;
+            .map_err(|error| Error::setting("cell-width", error.to_string()))?;
         let (mut pixels, mut entries) = (Vec::with_capacity(height * width), Vec::new());
         for pixel in weights.pixels() {
             let pairs = pixel.sources.iter().zip(pixel.weights);

@@ -135,6 +135,11 @@ impl<'d> Training<'d> {
         settings.check()?;
         check_fits(&network, examples)?;
         check_cut(&network, &settings)?;
+        if let Some(cells) = &settings.cells {
+            // Cells grow over the ramp: one that is too wide is refused now.
+            let mut random = generator(settings.seed, Purpose::Cells, 0, 0);
+            cells.drawn(1.0, network.image, examples.pixels(0), &mut random)?;
+        }
         Ok(Self {
             examples,
             chosen: settings.split(examples.len())?,

@@ -6,7 +6,10 @@ use super::coordinates::step_by_step;
 use super::image::Extents;
 use super::transformation::Transformation;
 use super::weights::each_weight;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// The most weights of one cell, over all pixels: a few hundred megabytes.
+const MAX_WEIGHTS: usize = 1 << 24;
 
 /// The weights with which the spatial steps of a transformation interpolate, enclosed over a cell
 /// of parameters: the grid that CGT shares among all images (Yang et al., ICLR 2023, section 4),
@@ -49,7 +52,8 @@ impl Interpolation {
     /// Encloses the weights over a cell, for images of these extents.
     ///
     /// # Errors
-    /// For a cell that is not in the transformation's domain, or extents that are no image's.
+    /// For a cell that is not in the transformation's domain, extents that are no image's, or a
+    /// cell so wide that there are more than 2^24 weights.
     pub fn over(transformation: &Transformation, extents: &Extents, cell: &Cell) -> Result<Self> {
         extents.values()?;
         cell.check(transformation)?;
@@ -59,13 +63,19 @@ impl Interpolation {
             for column in 0..extents.width {
                 let source = step_by_step(transformation, &parameters, size, [column, row]);
                 let outside = each_weight(size, source, |column, row, weight| {
-                    if weight.high > 0.0 {
+                    if weight.high > 0.0 && made.sources.len() <= MAX_WEIGHTS {
                         made.sources.push(row * extents.width + column);
                         made.weights.push([weight.low, weight.high]);
                     }
                 });
                 made.outside.push([outside.low, outside.high]);
                 made.ends.push(made.sources.len());
+                if made.sources.len() > MAX_WEIGHTS {
+                    return Err(Error::argument(format!(
+                        "the pixels' sources move over more than {MAX_WEIGHTS} pixels in all \
+                         within one cell of '{transformation}': make cells narrower"
+                    )));
+                }
             }
         }
         Ok(made)

@@ -46,6 +46,18 @@ fn transforms_as_scipy_does() {
     assert_eq!(cases, 1000);
 }
 
+/// Weights that a cell of the whole box would need for every pair of pixels.
+#[test]
+fn cells_with_too_many_weights_are_refused() {
+    let transformation: Transformation = "translate-x=-90..90,translate-y=-90..90".parse().unwrap();
+    let over =
+        |extent, cell: &Cell| Interpolation::over(&transformation, &extents(extent, extent), cell);
+    let whole = Cell::whole(&transformation);
+    assert_eq!(over(20, &whole).unwrap().pixels().count(), 400);
+    let refused = over(90, &whole).unwrap_err().to_string();
+    assert!(refused.contains("make cells narrower"), "{refused}");
+}
+
 /// The definition, written without any of the code under test: the source by the inverse steps
 /// last to first, then a sum over all pixels.
 fn by_definition(steps: &[(Kind, f64)], values: &[f64], height: usize, width: usize) -> Vec<f64> {
