@@ -1,36 +1,53 @@
-//! Convolution, its transpose, and the gradient of its weights, on slices: patches of images as
-//! columns of a matrix, and matrix products.
+//! Convolution, its transpose, and the gradient of its weights, on slices.
 //!
 //! All three are linear in both of their operands, and each is a derivative of the others: for
 //! `y = W * x` and a gradient `g` of y, that of x is the transposed convolution of g by W, and that
 //! of W is [`weights`] of x and g.
 //!
-//! A product is of the patches of a [`Tile`]: some images, or some rows of one, so that it stays in
-//! the processor's cache. Images are distributed over threads. Sums over images are made in
+//! Each is a product of matrices, one an image, of which no patches are copied: an image is written
+//! once with its padding around it and the pixels that a stride goes over one after the other
+//! ([`Spread`]); then the pixels that an element of the kernel meets are consecutive, and products
+//! read them where they are. Images are distributed over threads. Sums over images are made in
 //! [`GROUPS`] groups, however many threads there are, so no bit of a result depends on their number.
 
-use std::ops::{AddAssign, Range};
+use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, LinalgScalar, ShapeBuilder};
 use rayon::prelude::*;
 
-use crate::product::{self, LANES, Product};
+use crate::product::{self, LANES, Product, rows};
 use crate::window::Window;
 
 /// Into how many groups of consecutive images the gradient of the weights is summed.
 const GROUPS: usize = 16;
 
-/// About how many positions a tile has.
-const POSITIONS: usize = 256;
-
 /// float32 or float64.
-pub(crate) trait Scalar: LinalgScalar + AddAssign + PartialOrd + Send + Sync {
+pub(crate) trait Scalar:
+    Copy
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
+    + Send
+    + Sync
+    + 'static
+{
     /// Writes a product to rows of its width.
     fn multiply(product: &Product<'_, Self>, made: &mut [Self]);
 
     /// The nearest number.
     fn from_double(x: f64) -> Self;
+
+    /// 0.
+    fn zero() -> Self {
+        Self::from_double(0.0)
+    }
+
+    /// 1.
+    fn one() -> Self {
+        Self::from_double(1.0)
+    }
 }
 
 impl Scalar for f32 {
@@ -43,19 +60,9 @@ impl Scalar for f32 {
     }
 }
 
-/// Double precision serves tests of gradients, which so are of other products.
 impl Scalar for f64 {
     fn multiply(product: &Product<'_, f64>, made: &mut [f64]) {
-        let (inner, width) = (product.inner, product.width);
-        let rows = made.len() / width;
-        let left = (rows, inner).strides((product.strides[0], product.strides[1]));
-        let left = ArrayView2::from_shape(left, product.left).expect("the left operand's shape");
-        let right = &product.right[..inner * width];
-        let right =
-            ArrayView2::from_shape((inner, width), right).expect("the right operand's shape");
-        let mut made = ArrayViewMut2::from_shape((rows, width), made).expect("the product's shape");
-        let kept = if product.add { 1.0 } else { 0.0 };
-        general_mat_mul(1.0, &left, &right, kept, &mut made);
+        product::double(product, made);
     }
 
     fn from_double(x: f64) -> f64 {
@@ -63,67 +70,114 @@ impl Scalar for f64 {
     }
 }
 
-/// What is convolved at a time: the same rows of the output of some images.
-#[derive(Debug, Clone)]
-struct Tile {
-    images: Range<usize>,
-    rows: Range<usize>,
-}
-
-/// How a window's outputs are cut into tiles.
-#[derive(Debug, Clone, Copy)]
-struct Tiling {
+/// How an image is spread: for each channel and each of the `stride[0] * stride[1]` phases a plane
+/// of `down * across` pixels, those that the stride goes to from its first one, padding included. Row p of
+/// an output's plane begins at `p * across`, and has `across` positions, of which those after
+/// the output's width mean nothing.
+struct Spread {
     window: Window,
-    /// Images of a tile, and rows of the output of each.
-    images: usize,
-    rows: usize,
-    /// Positions of a tile, and a multiple of [`LANES`] that is not less.
+    down: usize,
+    across: usize,
+    /// Where the pixels that each element of the kernel meets begin.
+    begins: Vec<usize>,
+    /// The positions of an output, meaningless ones included, and a multiple of [`LANES`] that is
+    /// not less.
+    positions: usize,
     width: usize,
 }
 
-impl Tiling {
+impl Spread {
     fn of(window: &Window) -> Self {
-        let [_, down, across] = window.output();
-        let images = (POSITIONS / window.positions()).max(1);
-        let rows = if images > 1 {
-            down
-        } else {
-            (POSITIONS / across).clamp(1, down)
-        };
+        let [sy, sx] = window.stride();
+        let [height, width] = window.kernel();
+        let [_, down_out, across_out] = window.output();
+        let (down, across) = (down_out + (height - 1) / sy, across_out + (width - 1) / sx);
+        let mut begins = Vec::with_capacity(window.patch());
+        for channel in 0..window.input()[0] {
+            for i in 0..height {
+                for j in 0..width {
+                    let plane = channel * sy * sx + i % sy * sx + j % sx;
+                    begins.push((plane * down + i / sy) * across + j / sx);
+                }
+            }
+        }
+        let positions = down_out * across;
         Self {
             window: *window,
-            images,
-            rows,
-            width: (images * rows * across).next_multiple_of(LANES),
+            down,
+            across,
+            begins,
+            positions,
+            width: positions.next_multiple_of(LANES),
         }
     }
 
-    /// The tiles of this many images.
-    fn tiles(self, images: usize) -> impl Iterator<Item = Tile> {
-        let [_, down, _] = self.window.output();
-        (0..images).step_by(self.images).flat_map(move |image| {
-            (0..down).step_by(self.rows).map(move |row| Tile {
-                images: image..(image + self.images).min(images),
-                rows: row..(row + self.rows).min(down),
-            })
-        })
+    /// Room for an image, all of it 0, and for what a product reads behind it.
+    fn room<E: Scalar>(&self) -> Vec<E> {
+        let [sy, sx] = self.window.stride();
+        let planes = self.window.input()[0] * sy * sx;
+        vec![E::zero(); planes * self.down * self.across + self.across + self.width]
     }
 
-    /// Room for the patches of a tile, `[patch, width]`.
-    fn columns<E: Scalar>(self) -> Vec<E> {
-        vec![E::zero(); self.window.patch() * self.width]
+    /// Calls `each` with where a row of the image lies in the spread one, where its first pixel is
+    /// in the image, and how many there are, `stride[1]` apart in the image.
+    fn for_rows(&self, mut each: impl FnMut(usize, usize, usize)) {
+        let [channels, height, width] = self.window.input();
+        let [sy, sx] = self.window.stride();
+        let [top, left, ..] = self.window.padding();
+        for channel in 0..channels {
+            for row in 0..height {
+                let (phase, down) = ((row + top) % sy, (row + top) / sy);
+                if down >= self.down {
+                    continue;
+                }
+                for right in 0..sx {
+                    // The first column whose place behind the padding is of this phase.
+                    let first = (right + sx - left % sx) % sx;
+                    let across = (first + left) / sx;
+                    if first >= width || across >= self.across {
+                        continue;
+                    }
+                    let count = (width - first).div_ceil(sx).min(self.across - across);
+                    let plane = (channel * sy + phase) * sx + right;
+                    let to = (plane * self.down + down) * self.across + across;
+                    each(to, (channel * height + row) * width + first, count);
+                }
+            }
+        }
     }
 
-    /// The spans of a tile's positions within each row of its matrices and within each plane of
-    /// the output, image by image.
-    fn spans(self, tile: &Tile) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> {
-        let across = self.window.output()[2];
-        let plane = tile.rows.start * across..tile.rows.end * across;
-        let images = tile.images.clone().enumerate();
-        images.map(move |(number, image)| {
-            let start = number * plane.len();
-            (image, start..start + plane.len(), plane.clone())
-        })
+    /// Writes an image to its room; what padding is stays as it is.
+    fn write<E: Scalar>(&self, image: &[E], room: &mut [E]) {
+        let step = self.window.stride()[1];
+        self.for_rows(|to, from, count| {
+            let row = &mut room[to..to + count];
+            match step {
+                1 => row.copy_from_slice(&image[from..from + count]),
+                2 => {
+                    let pixels = row.iter_mut().zip(image[from..].chunks(2));
+                    pixels.for_each(|(to, from)| *to = from[0]);
+                }
+                _ => {
+                    let pixels = row.iter_mut().zip(image[from..].iter().step_by(step));
+                    pixels.for_each(|(to, &from)| *to = from);
+                }
+            }
+        });
+    }
+
+    /// Reads an image from its room.
+    fn read<E: Scalar>(&self, room: &[E], image: &mut [E]) {
+        let step = self.window.stride()[1];
+        self.for_rows(|to, from, count| {
+            let row = &room[to..to + count];
+            if step == 1 {
+                image[from..from + count].copy_from_slice(row);
+            } else {
+                let pixels = image[from..].iter_mut().step_by(step);
+                pixels.zip(row).for_each(|(pixel, &x)| *pixel = x);
+            }
+        });
     }
 }
 
@@ -132,35 +186,31 @@ impl Tiling {
 pub(crate) fn forward<E: Scalar>(window: &Window, x: &[E], weights: &[E], bias: &[E]) -> Vec<E> {
     let images = x.len() / window.inputs();
     let mut y = vec![E::zero(); images * window.outputs()];
-    let tiling = Tiling::of(window);
-    let (patch, channels, positions) = (window.patch(), window.output()[0], window.positions());
-    let room = || (tiling.columns(), vec![E::zero(); channels * tiling.width]);
-    (y.par_chunks_mut(tiling.images * window.outputs()))
-        .zip(x.par_chunks(tiling.images * window.inputs()))
-        .for_each_init(room, |(columns, made), (y, x)| {
-            for tile in tiling.tiles(x.len() / window.inputs()) {
-                gather(tiling, &tile, x, columns);
-                let product = Product {
-                    left: weights,
-                    strides: [patch, 1],
-                    inner: patch,
-                    right: columns,
-                    width: tiling.width,
-                    add: false,
-                };
-                E::multiply(&product, made);
-                for (image, span, plane) in tiling.spans(&tile) {
-                    let y = &mut y[image * window.outputs()..][..window.outputs()];
-                    let planes = y.chunks_mut(positions).zip(made.chunks(tiling.width));
-                    for (channel, (y, made)) in planes.enumerate() {
-                        let (y, made) = (&mut y[plane.clone()], &made[span.clone()]);
-                        match bias.get(channel) {
-                            Some(&bias) => {
-                                (y.iter_mut().zip(made)).for_each(|(y, &x)| *y = x + bias)
-                            }
-                            None => y.copy_from_slice(made),
-                        }
-                    }
+    let spread = Spread::of(window);
+    let [channels, _, across] = window.output();
+    let kernels = rows(channels, window.patch());
+    let room = || (spread.room(), vec![E::zero(); channels * spread.width]);
+    (y.par_chunks_mut(window.outputs()))
+        .zip(x.par_chunks(window.inputs()))
+        .for_each_init(room, |(image, made), (y, x)| {
+            spread.write(x, image);
+            let product = Product {
+                left: weights,
+                left_rows: &kernels,
+                left_step: 1,
+                right: image,
+                right_rows: &spread.begins,
+                width: spread.width,
+                add: false,
+            };
+            E::multiply(&product, made);
+            let planes = y
+                .chunks_mut(window.positions())
+                .zip(made.chunks(spread.width));
+            for (channel, (y, made)) in planes.enumerate() {
+                let bias = bias.get(channel).copied().unwrap_or_else(E::zero);
+                for (y, made) in y.chunks_mut(across).zip(made.chunks(spread.across)) {
+                    (y.iter_mut().zip(made)).for_each(|(y, &x)| *y = x + bias);
                 }
             }
         });
@@ -171,31 +221,44 @@ pub(crate) fn forward<E: Scalar>(window: &Window, x: &[E], weights: &[E], bias: 
 pub(crate) fn transposed<E: Scalar>(window: &Window, y: &[E], weights: &[E]) -> Vec<E> {
     let images = y.len() / window.outputs();
     let mut x = vec![E::zero(); images * window.inputs()];
-    let tiling = Tiling::of(window);
-    let (patch, channels) = (window.patch(), window.output()[0]);
-    let room = || (tiling.columns(), vec![E::zero(); channels * tiling.width]);
-    (x.par_chunks_mut(tiling.images * window.inputs()))
-        .zip(y.par_chunks(tiling.images * window.outputs()))
-        .for_each_init(room, |(columns, given), (x, y)| {
-            for tile in tiling.tiles(y.len() / window.outputs()) {
-                let positions = window.positions();
-                for (image, span, plane) in tiling.spans(&tile) {
-                    let y = &y[image * window.outputs()..][..window.outputs()];
-                    for (y, given) in y.chunks(positions).zip(given.chunks_mut(tiling.width)) {
-                        given[span.clone()].copy_from_slice(&y[plane.clone()]);
-                    }
+    let spread = Spread::of(window);
+    let (patch, [channels, _, across]) = (window.patch(), window.output());
+    let (elements, outputs) = (rows(patch, 1), rows(channels, spread.width));
+    let room = || {
+        let [given, made] = [channels, patch].map(|rows| vec![E::zero(); rows * spread.width]);
+        (spread.room(), given, made)
+    };
+    (x.par_chunks_mut(window.inputs()))
+        .zip(y.par_chunks(window.outputs()))
+        .for_each_init(room, |(image, given, made), (x, y)| {
+            // Positions that mean nothing stay 0.
+            let planes = y
+                .chunks(window.positions())
+                .zip(given.chunks_mut(spread.width));
+            for (y, given) in planes {
+                for (y, given) in y.chunks(across).zip(given.chunks_mut(spread.across)) {
+                    given[..across].copy_from_slice(y);
                 }
-                let product = Product {
-                    left: weights,
-                    strides: [1, patch],
-                    inner: channels,
-                    right: given,
-                    width: tiling.width,
-                    add: false,
-                };
-                E::multiply(&product, columns);
-                scatter(tiling, &tile, columns, x);
             }
+            let product = Product {
+                left: weights,
+                left_rows: &elements,
+                left_step: patch,
+                right: given,
+                right_rows: &outputs,
+                width: spread.width,
+                add: false,
+            };
+            E::multiply(&product, made);
+            image.fill(E::zero());
+            for (made, &begin) in made.chunks(spread.width).zip(&spread.begins) {
+                let pixels = &mut image[begin..begin + spread.positions];
+                pixels
+                    .iter_mut()
+                    .zip(made)
+                    .for_each(|(pixel, &x)| *pixel += x);
+            }
+            spread.read(image, x);
         });
     x
 }
@@ -204,32 +267,33 @@ pub(crate) fn transposed<E: Scalar>(window: &Window, y: &[E], weights: &[E]) -> 
 /// images.
 pub(crate) fn weights<E: Scalar>(window: &Window, x: &[E], y: &[E]) -> Vec<E> {
     let images = x.len() / window.inputs();
-    let (patch, channels) = (window.patch(), window.output()[0]);
-    let tiling = Tiling::of(window);
+    let (patch, [channels, _, across]) = (window.patch(), window.output());
+    let spread = Spread::of(window);
     let wide = channels.next_multiple_of(LANES);
+    let positions = rows(spread.positions, wide);
     let group = images.div_ceil(GROUPS).max(1);
     // Sums have a row an element of the patch, so that their columns are vectors.
     let sums: Vec<Vec<E>> = (x.par_chunks(group * window.inputs()))
         .zip(y.par_chunks(group * window.outputs()))
         .map(|(x, y)| {
-            let mut columns = tiling.columns();
-            let mut given = vec![E::zero(); tiling.width * wide];
+            let mut image = spread.room();
+            // Positions that mean nothing stay 0.
+            let mut given = vec![E::zero(); spread.positions * wide];
             let mut sum = vec![E::zero(); patch * wide];
-            for tile in tiling.tiles(x.len() / window.inputs()) {
-                gather(tiling, &tile, x, &mut columns);
-                for (image, span, plane) in tiling.spans(&tile) {
-                    let y = &y[image * window.outputs()..][..window.outputs()];
-                    let given = &mut given[span.start * wide..span.end * wide];
-                    for (channel, y) in y.chunks(window.positions()).enumerate() {
-                        let rows = given.chunks_mut(wide).zip(&y[plane.clone()]);
-                        rows.for_each(|(row, &y)| row[channel] = y);
+            for (x, y) in x.chunks(window.inputs()).zip(y.chunks(window.outputs())) {
+                spread.write(x, &mut image);
+                for (channel, y) in y.chunks(window.positions()).enumerate() {
+                    for (y, given) in y.chunks(across).zip(given.chunks_mut(spread.across * wide)) {
+                        let places = given[channel..].iter_mut().step_by(wide);
+                        places.zip(y).for_each(|(place, &y)| *place = y);
                     }
                 }
                 let product = Product {
-                    left: &columns,
-                    strides: [tiling.width, 1],
-                    inner: tile.images.len() * tile.rows.len() * window.output()[2],
+                    left: &image,
+                    left_rows: &spread.begins,
+                    left_step: 1,
                     right: &given,
+                    right_rows: &positions,
                     width: wide,
                     add: true,
                 };
@@ -246,115 +310,6 @@ pub(crate) fn weights<E: Scalar>(window: &Window, x: &[E], y: &[E]) -> Vec<E> {
         }
     }
     total
-}
-
-/// The positions along an axis for which element `offset` of the kernel is in the image, and where
-/// in the image the first of them is.
-struct Span {
-    inside: Range<usize>,
-    first: usize,
-}
-
-fn span(window: &Window, axis: usize, offset: usize) -> Span {
-    let (stride, padding) = (window.stride()[axis], window.padding()[axis]);
-    let (extent, positions) = (window.input()[1 + axis], window.output()[1 + axis]);
-    let start = padding.saturating_sub(offset).div_ceil(stride);
-    // The last position p has p * stride + offset - padding < extent.
-    let end = (extent + padding).saturating_sub(offset).div_ceil(stride);
-    let end = end.min(positions);
-    let start = start.min(end);
-    Span {
-        inside: start..end,
-        first: (start * stride + offset).saturating_sub(padding),
-    }
-}
-
-/// Writes the patches of a tile as columns of `[patch, width]`.
-fn gather<E: Scalar>(tiling: Tiling, tile: &Tile, x: &[E], columns: &mut [E]) {
-    let step = tiling.window.stride()[1];
-    for_rows(tiling, tile, columns, |pixels, right, row| {
-        let Some(pixels) = pixels else {
-            row.fill(E::zero());
-            return;
-        };
-        row[..right.inside.start].fill(E::zero());
-        row[right.inside.end..].fill(E::zero());
-        let row = &mut row[right.inside.clone()];
-        let pixels = x[pixels].get(right.first..).unwrap_or_default();
-        match step {
-            1 => row.copy_from_slice(&pixels[..row.len()]),
-            2 => {
-                let pairs = row.iter_mut().zip(pixels.chunks(2));
-                pairs.for_each(|(element, pixels)| *element = pixels[0]);
-            }
-            _ => {
-                let pairs = row.iter_mut().zip(pixels.iter().step_by(step));
-                pairs.for_each(|(element, &pixel)| *element = pixel);
-            }
-        }
-    });
-}
-
-/// Adds columns of `[patch, width]` to the pixels that they are the patches of.
-fn scatter<E: Scalar>(tiling: Tiling, tile: &Tile, columns: &mut [E], x: &mut [E]) {
-    let step = tiling.window.stride()[1];
-    for_rows(tiling, tile, columns, |pixels, right, row| {
-        let Some(pixels) = pixels else { return };
-        let row = &row[right.inside.clone()];
-        let pixels = x[pixels].get_mut(right.first..).unwrap_or_default();
-        match step {
-            1 => {
-                let pairs = pixels.iter_mut().zip(row);
-                pairs.for_each(|(pixel, &element)| *pixel += element);
-            }
-            2 => {
-                let pairs = pixels.chunks_mut(2).zip(row);
-                pairs.for_each(|(pixels, &element)| pixels[0] += element);
-            }
-            _ => {
-                let pairs = pixels.iter_mut().step_by(step).zip(row);
-                pairs.for_each(|(pixel, &element)| *pixel += element);
-            }
-        }
-    });
-}
-
-/// Calls `each` with the elements of the row of an image that an element of the kernel meets, if it
-/// meets one, the span within that row, and the row of positions, for all elements of the kernel
-/// and rows of the output in a tile.
-fn for_rows<E>(
-    tiling: Tiling,
-    tile: &Tile,
-    columns: &mut [E],
-    mut each: impl FnMut(Option<Range<usize>>, &Span, &mut [E]),
-) {
-    let window = &tiling.window;
-    let [channels, height, width] = window.input();
-    let [across, stride] = [window.output()[2], window.stride()[0]];
-    let mut rows_of_columns = columns.chunks_mut(tiling.width);
-    for channel in 0..channels {
-        for vertical in 0..window.kernel()[0] {
-            let down = span(window, 0, vertical);
-            for horizontal in 0..window.kernel()[1] {
-                let right = span(window, 1, horizontal);
-                let row = rows_of_columns
-                    .next()
-                    .expect("a row an element of the patch");
-                let mut parts = row.chunks_mut(across);
-                for image in tile.images.clone() {
-                    for position in tile.rows.clone() {
-                        let part = parts.next().expect("as many parts as rows of the output");
-                        let pixels = down.inside.contains(&position).then(|| {
-                            let row = down.first + (position - down.inside.start) * stride;
-                            let start = ((image * channels + channel) * height + row) * width;
-                            start..start + width
-                        });
-                        each(pixels, &right, part);
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -420,7 +375,6 @@ mod tests {
             ([1, 3, 3], 1, [5, 5], [3, 2], [2, 2, 2, 2]),
             ([2, 2, 2], 2, [1, 1], [2, 2], [0, 0, 0, 0]),
             ([1, 1, 1], 1, [3, 3], [1, 1], [3, 3, 3, 3]),
-            // Several tiles of rows, the last of them shorter.
             ([2, 20, 21], 3, [3, 3], [1, 1], [1, 1, 1, 1]),
         ];
         for (input, outputs, kernel, stride, padding) in cases {

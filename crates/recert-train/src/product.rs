@@ -11,26 +11,23 @@ pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 /// A multiple of the elements of every vector: rows of [`Product::right`] are as long.
 pub(crate) const LANES: usize = 16;
 
-/// `made = left * right`, or that added.
+/// `made = left * right`, or that added, for rows of operands wherever they begin in memory.
 pub(crate) struct Product<'a, E> {
-    /// Element (i, k) is at `i * strides[0] + k * strides[1]`.
+    /// Row i has element k at `left_rows[i] + k * left_step`.
     pub(crate) left: &'a [E],
-    pub(crate) strides: [usize; 2],
-    /// How many columns the left one has, and the right one rows.
-    pub(crate) inner: usize,
-    /// Rows of `width` elements, a multiple of [`LANES`].
+    pub(crate) left_rows: &'a [usize],
+    pub(crate) left_step: usize,
+    /// Row k has `width` elements, a multiple of [`LANES`], from `right_rows[k]` on.
     pub(crate) right: &'a [E],
+    pub(crate) right_rows: &'a [usize],
     pub(crate) width: usize,
     /// Whether to add to what is there.
     pub(crate) add: bool,
 }
 
-impl<E> Product<'_, E> {
-    /// The element of the left operand.
-    #[inline(always)]
-    fn at(&self, row: usize, inner: usize) -> &E {
-        &self.left[row * self.strides[0] + inner * self.strides[1]]
-    }
+/// Where rows of this length begin that lie one after the other.
+pub(crate) fn rows(count: usize, length: usize) -> Vec<usize> {
+    (0..count).map(|row| row * length).collect()
 }
 
 /// Writes a product in float32 to rows of its width.
@@ -49,7 +46,7 @@ impl WithSimd for Single<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let vectors = self.product.width / S::F32_LANES;
-        let rows = self.made.len() / self.product.width;
+        let rows = self.product.left_rows.len();
         let mut vector = 0;
         while vector < vectors {
             let at = [0, vector];
@@ -97,11 +94,12 @@ fn block<S: Simd, const R: usize, const V: usize>(
 ) -> usize {
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     let end = column + V * S::F32_LANES;
-    let right = product.right.chunks_exact(product.width);
-    for (inner, right) in right.take(product.inner).enumerate() {
-        let (vectors, _) = S::as_simd_f32s(&right[column..end]);
+    let starts: [usize; R] = std::array::from_fn(|r| product.left_rows[row + r]);
+    for (inner, &start) in product.right_rows.iter().enumerate() {
+        let (vectors, _) = S::as_simd_f32s(&product.right[start + column..start + end]);
         for r in 0..R {
-            let factor = simd.splat_f32s(*product.at(row + r, inner));
+            let factor = product.left[starts[r] + inner * product.left_step];
+            let factor = simd.splat_f32s(factor);
             for v in 0..V {
                 sums[r][v] = simd.mul_add_e_f32s(factor, vectors[v], sums[r][v]);
             }
@@ -121,6 +119,20 @@ fn block<S: Simd, const R: usize, const V: usize>(
     R
 }
 
+/// The same in float64, which serves tests of gradients: by the definition.
+pub(crate) fn double(product: &Product<'_, f64>, made: &mut [f64]) {
+    for (made, &left) in made.chunks_mut(product.width).zip(product.left_rows) {
+        if !product.add {
+            made.fill(0.0);
+        }
+        for (inner, &right) in product.right_rows.iter().enumerate() {
+            let factor = product.left[left + inner * product.left_step];
+            let right = &product.right[right..right + product.width];
+            (made.iter_mut().zip(right)).for_each(|(made, x)| *made += factor * x);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use recert_graph::testing::noise;
@@ -128,40 +140,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_of_all_extents_are_sums_of_products() {
-        for rows in [1, 2, 3, 5, 8, 15, 16] {
+    fn products_of_all_extents_are_those_in_float64() {
+        let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+        for count in [1, 2, 3, 5, 8, 15, 16] {
             for (inner, width) in [(1, 16), (3, 32), (7, 48), (20, 64), (9, 80), (2, 112)] {
-                let left = noise(1, rows * inner);
-                let right = noise(2, inner * width);
-                for strides in [[inner, 1], [1, rows]] {
+                let left = noise(1, count * inner);
+                // Rows of the right operand overlap.
+                let right = noise(2, 5 * inner + width);
+                let right_rows = rows(inner, 5);
+                for (left_rows, left_step) in [(rows(count, inner), 1), (rows(count, 1), count)] {
                     for add in [false, true] {
+                        let before = noise(3, count * width);
+                        let (mut made, mut expected) = (before.clone(), wide(&before));
                         let product = Product {
                             left: &left,
-                            strides,
-                            inner,
+                            left_rows: &left_rows,
+                            left_step,
                             right: &right,
+                            right_rows: &right_rows,
                             width,
                             add,
                         };
-                        let mut made = noise(3, rows * width);
-                        let before = made.clone();
                         single(&product, &mut made);
-                        for (position, made) in made.iter().enumerate() {
-                            let (row, column) = (position / width, position % width);
-                            let terms = (0..inner).map(|k| {
-                                f64::from(*product.at(row, k))
-                                    * f64::from(right[k * width + column])
-                            });
-                            let old = if add {
-                                f64::from(before[position])
-                            } else {
-                                0.0
-                            };
-                            let expected: f64 = old + terms.sum::<f64>();
-                            assert!(
-                                (f64::from(*made) - expected).abs() < 1e-5,
-                                "{rows} {inner} {width}"
-                            );
+                        let product = Product {
+                            left: &wide(&left),
+                            left_rows: &left_rows,
+                            left_step,
+                            right: &wide(&right),
+                            right_rows: &right_rows,
+                            width,
+                            add,
+                        };
+                        double(&product, &mut expected);
+                        for (made, expected) in made.into_iter().zip(expected) {
+                            assert!((f64::from(made) - expected).abs() < 1e-5, "{count} {inner}");
                         }
                     }
                 }
