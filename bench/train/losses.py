@@ -5,11 +5,13 @@
 STEPS is the example program of recert-train, which records batches, random numbers, points, weights, losses and
 gradients of every step. RESULTS gets losses.tsv and gradients.tsv: for every method how far the two sides are apart.
 
-- `loss`: at recert's weights, batches and points, the largest difference of a loss, relative to it.
-- `trajectory`: the same of PyTorch's own 50 steps, from the weights of the first step, with its own gradients, Adam and
-  attacks, from the same batches, starts and noise.
-- `points`: the share of pixels of PyTorch's own attack at recert's weights that are recert's, to 1e-6; where the sign
-  of a derivative of about 0 differs, a pixel differs by two steps.
+- `loss`: at recert's weights, batches and points, the largest difference of a loss, relative to it; `loss_double` in
+  float64, at every seventh step.
+- `trajectory`: the same of PyTorch's own 50 steps, from the weights of the first step, with its own gradients and Adam,
+  at the same batches and points.
+- `attacks`: the same with its own attacks, from the same starts and noise: where the sign of a derivative of about 0
+  differs, a pixel differs by two steps, and the trajectories part from there.
+- `points`: the least share of pixels of PyTorch's own attack at recert's weights that are recert's, to 1e-6.
 - gradients: the largest difference by any weight, relative to the largest gradient of its layer.
 
 Another method is a line in METHODS and, with what it needs, in the example and in peer.py.
@@ -32,7 +34,7 @@ METHODS = os.environ.get(
 ).split()
 COUNT, BATCH = int(os.environ.get("STEPS", 50)), int(os.environ.get("BATCH", 64))
 # Networks of all layers for the gradients: convolutions, fully connected ones, batch normalizations of both.
-NETWORKS = {"cnn3": 28, "cgt-mnist": 28, "fc-60-40": 28, "cnn7-bn": 8}
+NETWORKS = {"cnn3": 28, "fc-60-40": 28, "cnn7-bn": 8}
 SHARED = {"eps": 0.1, "sigma": 0.25, "samples": 2, "tau": 0.4, "alpha": 0.5, "clean-weight": [0.2, 0.2]}
 
 
@@ -112,37 +114,45 @@ def attacked(record, architecture, settings, step):
     return float(((found - given).abs() <= 1e-6).float().mean())
 
 
-def trajectory(record, architecture, settings):
-    """Losses of the reference's own steps."""
+def trajectory(record, architecture, settings, given):
+    """How far the losses of the reference's own steps are from recert's, at recert's points where `given`."""
     trainer = reference(record, architecture, settings, 0, torch.float32)
     losses = []
     for step in range(len(record.rows)):
         images, labels = record.images(step, "pixels", torch.float32), record.array(step, "labels", torch.float32)
+        done = step / len(record.rows)
+        if given:
+            found = record.images(step, "points", torch.float32)
+            region = [record.images(step, name, torch.float32) for name in ("centre", "radius")]
+            region = None if region[0] is None else region
+            losses.append(trainer.step(images, labels, done, found, region=region))
+            continue
         samples = settings["samples"] if settings["method"] == "smoothadv" else 1
         noise = record.images(step, "noise", torch.float32, samples)
         starts = record.images(step, "starts", torch.float32, 1)
-        losses.append(trainer.step(images, labels, step / len(record.rows), noise=noise, starts=starts))
-    return losses
+        losses.append(trainer.step(images, labels, done, noise=noise, starts=starts))
+    expected = [float(row["loss"]) for row in record.rows]
+    return max(abs(a - b) / abs(b) for a, b in zip(losses, expected))
 
 
 def main():
     torch.set_num_threads(1)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with (RESULTS / "losses.tsv").open("w") as table:
-        table.write("method\tsteps\tfirst\tlast\tloss\tloss_double\ttrajectory\tpoints\n")
+        table.write("method\tsteps\tfirst\tlast\tloss\tloss_double\ttrajectory\tattacks\tpoints\n")
         for method in METHODS:
             settings = peer.settings(SHARED | {"method": method, "ramp-end": 1, "milestones": []})
             record = Record("cnn3", method, COUNT, BATCH, 28)
             losses = [float(row["loss"]) for row in record.rows]
             single = max(at_step(record, "cnn3", settings, step, torch.float32)[0] for step in range(COUNT))
-            double = max(at_step(record, "cnn3", settings, step, torch.float64)[0] for step in range(COUNT))
-            own = trajectory(record, "cnn3", settings)
-            far = max(abs(a - b) / abs(b) for a, b in zip(own, losses))
-            shares = [attacked(record, "cnn3", settings, step) for step in range(COUNT)]
+            double = max(at_step(record, "cnn3", settings, step, torch.float64)[0] for step in range(0, COUNT, 7))
+            far = trajectory(record, "cnn3", settings, True)
+            own = f"{trajectory(record, 'cnn3', settings, False):.1e}" if method in peer.ATTACKS else "-"
+            shares = [attacked(record, "cnn3", settings, step) for step in range(0, COUNT, 7)]
             shares = [share for share in shares if share is not None]
             share = f"{min(shares):.6f}" if shares else "-"
             row = [method, COUNT, f"{losses[0]:.6f}", f"{losses[-1]:.6f}"]
-            row += [f"{number:.1e}" for number in (single, double, far)] + [share]
+            row += [f"{number:.1e}" for number in (single, double, far)] + [own, share]
             table.write("\t".join(map(str, row)) + "\n")
             table.flush()
             print(*row, flush=True)
@@ -151,7 +161,7 @@ def main():
         for architecture, crop in NETWORKS.items():
             for method in METHODS:
                 settings = peer.settings(SHARED | {"method": method, "ramp-end": 1, "milestones": []})
-                steps = 4
+                steps = 3
                 record = Record(architecture, method, steps, 16, crop)
                 worst = {}
                 for dtype in (torch.float32, torch.float64):

@@ -323,9 +323,10 @@ def exponential(state):
 
 def convex(state):
     alpha = state.settings["alpha"]
+    bounded = state.margins()
     logits = state.network.logits(state.points, state.affines)
     reached = (state.rows @ logits[..., None])[..., 0]
-    return margin_loss(alpha * state.margins() + (1 - alpha) * reached)
+    return margin_loss(alpha * bounded + (1 - alpha) * reached)
 
 
 def multiple(state):
@@ -506,10 +507,10 @@ class Trainer:
             value.backward()
         return value.detach(), found, statistics
 
-    def step(self, images, labels, done, found=None, noise=None, starts=None):
+    def step(self, images, labels, done, found=None, noise=None, starts=None, region=None):
         now = moment(self.settings, done)
         self.adam.zero_grad(set_to_none=True)
-        value, _, statistics = self.gradients(images, labels, now, found, noise, starts)
+        value, _, statistics = self.gradients(images, labels, now, found, noise, starts, region)
         torch.nn.utils.clip_grad_norm_(self.network.parameters, self.settings["clip"])
         passed = sum(int(done) >= milestone for milestone in self.settings["milestones"])
         for group in self.adam.param_groups:

@@ -1,5 +1,10 @@
 //! Operations that would be many elementwise ones, each in one pass over memory, with their derivatives.
 
+#![expect(
+    clippy::inline_always,
+    reason = "loops are compiled for each set of vector instructions"
+)]
+
 mod channels;
 mod neurons;
 mod relaxation;

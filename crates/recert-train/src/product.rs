@@ -1,6 +1,11 @@
 //! Products of small matrices, as convolutions are made of: the operand with the columns is read as
 //! it lies, in vectors, and that with the rows element by element, so that nothing is packed.
 
+#![expect(
+    clippy::inline_always,
+    reason = "loops are compiled for each set of vector instructions"
+)]
+
 use std::sync::LazyLock;
 
 use pulp::{Arch, Simd, WithSimd};

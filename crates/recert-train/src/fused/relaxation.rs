@@ -84,8 +84,8 @@ impl<E: Scalar> Line<E> {
     fn of(centre: E, radius: E) -> Self {
         let (zero, one) = (E::zero(), E::one());
         let (lower, upper, width) = (centre - radius, centre + radius, radius + radius);
-        let unstable = (upper > zero) & (lower < zero);
-        let wide = unstable & (width > number(NARROW));
+        let unstable = upper > zero && lower < zero;
+        let wide = unstable && width > number(NARROW);
         // The slope is 1 where the interval reaches further up than down, which is so of an
         // active neuron, and 0 of an inactive one.
         let below = if upper > zero - lower { one } else { zero };
