@@ -19,8 +19,9 @@ pub(crate) use others::{
     Approximate, Check, Completions, Demo, Engines, Forget, Man, Report, Samples, Snapshot,
 };
 pub(crate) use runs::{Certify, Predict, Recertify};
+pub use shared::FIRST_RUNS;
 pub(crate) use shared::{
-    DataArgs, FIRST_RUNS, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs,
+    DataArgs, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs, start_again_by,
 };
 #[cfg(feature = "train")]
 pub(crate) use sweep::Sweep;

@@ -1,7 +1,5 @@
 //! Exit codes, and how an error becomes one.
 
-use std::process::ExitCode;
-
 use recert::{Error, ErrorKind, Field};
 
 /// How the program ends.
@@ -28,12 +26,6 @@ pub(crate) enum Code {
     Workers = 8,
     /// Stopped by Ctrl-C or a termination signal; the same command resumes.
     Interrupted = 130,
-}
-
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> Self {
-        Self::from(code as u8)
-    }
 }
 
 /// Why the program ends otherwise than done.

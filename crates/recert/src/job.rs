@@ -12,7 +12,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `config` | what to run, as plain values |
-//! | `data`, `network`, `held` | what is run on what, and whether its engine computes it as ONNX says |
+//! | `data`, `network`, `classifier`, `held` | what is run on what, what a ledger knows it by, and whether its engine computes it as ONNX says |
 //! | `event`, `remark` | what a running job reports |
 //! | `first_look` | a network's accuracy on a few inputs, before a job runs |
 //! | `session` | workers, and the ledger's opening and closing |
@@ -34,6 +34,7 @@
 mod approximate;
 mod audit;
 mod candidates;
+mod classifier;
 mod collect;
 mod compared;
 pub(crate) mod config;
@@ -63,6 +64,7 @@ pub use audit::{
     Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, ResultDifference,
     ResultsAgain, check,
 };
+pub use classifier::ClassifierIdentity;
 pub use compared::Compared;
 pub use config::{Amount, CertifyConfig, Fraction, PredictConfig, RunConfig, SubsetConfig};
 pub use data::{Data, DataConfig, DataOptions};

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use recert::engine::{Answers, Classifier, FnClassifier, ImageShape};
+use recert::engine::{Answers, Arithmetic, Classifier, EngineIdentity, FnClassifier, ImageShape};
 use recert::job::{
-    self, ApproximateConfig, Auditor, CertifyConfig, Data, DataConfig, DataOptions, Event, Events,
-    Goal, Job, Method, Network, NetworkConfig, Numbers, PassKind, Recertification, RecertifyConfig,
-    Remark, RerunConfig, RunConfig, SubsetConfig,
+    self, ApproximateConfig, Auditor, CertifyConfig, ClassifierIdentity, Data, DataConfig,
+    DataOptions, Event, Events, Goal, Job, Method, Network, NetworkConfig, Numbers, PassKind,
+    Recertification, RecertifyConfig, Remark, RerunConfig, RunConfig, SubsetConfig,
 };
 use recert::ledger::Ledger;
 use recert::net::{HalfFormat, PruneScope};
@@ -315,7 +315,8 @@ fn every_instance_of_a_classifier_has_to_be_of_the_same_network() {
             };
             Box::new(FnClassifier::new(classes, pixels, |_: &[f32]| Some(0))) as Box<dyn Classifier>
         };
-        let network = Network::from_classifier("unsteady", true, IMAGE, make).unwrap();
+        let network =
+            Network::from_classifier(ClassifierIdentity::named("unsteady"), IMAGE, make).unwrap();
         let error = job::certify(&ledger, &config(), &data, &network)
             .err()
             .unwrap();
@@ -359,7 +360,9 @@ fn a_classifier_is_certified_through_another_that_is_made_once_a_worker() {
             count.fetch_add(1, Ordering::SeqCst);
             Box::new(Logits) as Box<dyn Classifier>
         };
-        Network::from_classifier(name, false, IMAGE, make).unwrap()
+        let mut identity = ClassifierIdentity::named(name);
+        identity.computed.batch_invariant = false;
+        Network::from_classifier(identity, IMAGE, make).unwrap()
     });
     let config = CertifyConfig {
         subset: SubsetConfig {
@@ -460,6 +463,69 @@ fn files_of_networks_are_read_once() {
     let budget = "20%".parse().unwrap();
     let watch = run(job::certify_via(&ledger, &config, budget, &data, &fast, &slow).unwrap());
     assert_eq!(watch.rows.len(), 1);
+}
+
+#[test]
+fn a_file_is_recertified_from_a_classifier_that_says_what_computes_it() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/demo");
+    let data = Data::open(&DataConfig {
+        data: format!("npz:{}", demo.join("shapes-test.npz").display()),
+        options: DataOptions::default(),
+    })
+    .unwrap();
+    let image = data.shape();
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("run");
+    let constant = || {
+        let answer = |_: &[f32]| Some(1);
+        Box::new(FnClassifier::new(10, image.len(), answer)) as Box<dyn Classifier>
+    };
+    let identity = |engine: &str| ClassifierIdentity {
+        sha256: [9; 32],
+        bytes: 1234,
+        computed: EngineIdentity {
+            name: engine.to_owned(),
+            version: "2.8.0".to_owned(),
+            arithmetic: Arithmetic::from("float32, on cuda:0"),
+            batch_invariant: false,
+        },
+        note: Some("SHA-256 of the weights".to_owned()),
+        ..ClassifierIdentity::named("always one")
+    };
+    // Otherwise a ledger would say that a file was computed.
+    let error = Network::from_classifier(identity("rten"), image, constant).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Parameter, "{error}");
+    let network = Network::from_classifier(identity("mylib"), image, constant).unwrap();
+    let config = CertifyConfig {
+        n: 200,
+        n0: 10,
+        subset: SubsetConfig {
+            limit: Some(2),
+            ..SubsetConfig::default()
+        },
+        ..config()
+    };
+    run(job::certify(&ledger, &config, &data, &network).unwrap());
+    let recorded = Ledger::open_read_only(&ledger).unwrap();
+    let (_, recorded) = recorded.networks().unwrap().remove(0);
+    assert_eq!(&recorded, network.identity());
+    assert_eq!(
+        recorded.engine.to_string(),
+        "mylib 2.8.0, float32, on cuda:0"
+    );
+    assert!(job::comparisons(&ledger).unwrap().is_empty());
+
+    // No engine has that name: one that computes files is chosen.
+    let direct = RecertifyConfig {
+        methods: vec![Method::Direct],
+        ..RecertifyConfig::default()
+    };
+    let recertification = Recertification::open(&ledger, &direct, 1).unwrap();
+    let file = demo.join("shapes.onnx");
+    let file = recertification.network(&file, &NetworkConfig::default(), &data);
+    let watch = run(recertification.job(&data, &[file.unwrap()]).unwrap());
+    assert_eq!(watch.rows.len(), 2);
+    assert_eq!(job::check(&[ledger], None).unwrap()[0].wrong(), 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Flags that several commands have.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::Args as ClapArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -28,14 +29,21 @@ macro_rules! flags {
     };
 }
 
-/// The word by which [`first_runs`] starts this program: no command, as nobody types it.
-pub(crate) const FIRST_RUNS: &str = "first-runs";
+/// The word by which this program is started where an engine runs a network first: no command, as
+/// nobody types it.
+pub const FIRST_RUNS: &str = "first-runs";
 
-/// How this program is started where an engine runs a network first; not at all where the system
-/// does not report its file.
+/// How this program is started with that word, where that is known. It is of the process, as the
+/// command line is.
+static AGAIN: OnceLock<Option<Apart>> = OnceLock::new();
+
+/// Says how this program is started again; the first to say it is right.
+pub(crate) fn start_again_by(again: Option<Apart>) {
+    AGAIN.get_or_init(|| again);
+}
+
 fn first_runs() -> Option<Apart> {
-    let program = std::env::current_exe().ok()?;
-    Some(Apart::new(program, [FIRST_RUNS]))
+    AGAIN.get().cloned().flatten()
 }
 
 /// A number of bytes, with or without a unit.

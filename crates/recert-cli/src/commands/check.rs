@@ -81,13 +81,7 @@ fn remark_failures<'a>(checked: impl Iterator<Item = &'a Checked>) {
 
 fn as_json(checked: &Checked) -> Value {
     match &checked.result {
-        Ok(Findings { report, rerun }) => {
-            let mut value = json!(report);
-            value["holds"] = json!(checked.wrong() == 0);
-            value["rerun"] = json!(rerun);
-            value["missing"] = json!(report.missing().collect::<Vec<_>>());
-            value
-        }
+        Ok(found) => found.to_json(),
         Err(error) => json!({
             "ledger": checked.ledger.display().to_string(),
             "error": with_flag(error, error.field()),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use recert_check::{Report, Unchecked, check_ledger};
 use recert_ledger::Ledger;
+use serde_json::{Value, json};
 
 pub use found::{Difference, Rerun, RerunNetwork};
 pub use rerun::{Auditor, RerunConfig};
@@ -38,16 +39,31 @@ pub struct Findings {
 }
 
 impl Checked {
-    /// Violations, samples answered otherwise that are no near ties, and results by bounds that
-    /// do not hold; 0 where there was no check.
+    /// [`Findings::wrong`]; 0 where there was no check.
     pub fn wrong(&self) -> usize {
-        self.result.as_ref().map_or(0, |found| {
-            let differences = found.rerun.as_ref().map_or(0, |rerun| {
-                let results = rerun.results.as_ref();
-                rerun.differences.len() + results.map_or(0, |again| again.differences.len())
-            });
-            found.report.violations.len() + differences
-        })
+        self.result.as_ref().map_or(0, Findings::wrong)
+    }
+}
+
+impl Findings {
+    /// Violations, samples answered otherwise that are no near ties, and results by bounds that
+    /// do not hold.
+    pub fn wrong(&self) -> usize {
+        let differences = self.rerun.as_ref().map_or(0, |rerun| {
+            let results = rerun.results.as_ref();
+            rerun.differences.len() + results.map_or(0, |again| again.differences.len())
+        });
+        self.report.violations.len() + differences
+    }
+
+    /// All of it as an object of JSON: the report's fields, `holds`, `rerun` and `missing`
+    /// (schema [`recert_check::SCHEMA`]).
+    pub fn to_json(&self) -> Value {
+        let mut value = json!(self.report);
+        value["holds"] = json!(self.wrong() == 0);
+        value["rerun"] = json!(self.rerun);
+        value["missing"] = json!(self.report.missing().collect::<Vec<_>>());
+        value
     }
 }
 

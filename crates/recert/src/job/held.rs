@@ -7,6 +7,7 @@ use recert_ledger::{self as ledger, JournalEntry, JournalEvent, Ledger};
 use recert_net::Model;
 use recert_noise::{NoiseKey, Stream};
 
+use super::classifier::is_file;
 use super::data::Data;
 use crate::Result;
 
@@ -190,7 +191,7 @@ pub(crate) fn compared_in(
 ) -> Result<Vec<(String, Option<String>)>, recert_ledger::Error> {
     let journal = ledger.journal()?;
     let mut networks = ledger.networks()?;
-    networks.retain(|(_, network)| network.engine.name != super::network::EMBEDDER);
+    networks.retain(|(_, network)| is_file(network));
     let found = networks.into_iter().map(|(id, network)| {
         let last = journal.iter().rev().find_map(|entry| match &entry.event {
             JournalEvent::Held { details, .. } if entry.network == Some(id) => Some(details),

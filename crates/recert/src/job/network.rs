@@ -9,17 +9,14 @@ use recert_engine::{
 };
 use recert_ledger::{self as ledger, Ledger};
 use recert_net::Model;
-use sha2::{Digest, Sha256};
 
+use super::classifier::{ClassifierIdentity, is_file};
 use super::held::{HeldEngine, Sampled};
 use super::place::check_ledger_place;
 use super::remark::Remark;
 use crate::calibration::CalibrationImages;
 use crate::identity::is_quantized;
 use crate::{Error, ErrorKind, Field, Result};
-
-/// The engine of a network that is a classifier and no file.
-pub(super) const EMBEDDER: &str = "embedder";
 
 /// The engine that chooses among the others.
 const AUTO: &str = "auto";
@@ -58,10 +55,10 @@ impl NetworkConfig {
     }
 
     /// The same with what is left open taken from a ledger's network: the
-    /// engine, and of the same engine precision and device.
+    /// engine, where that is a file in one, and of the same engine precision and device.
     fn like(&self, base: &ledger::Network) -> Self {
         let mut config = self.clone();
-        if config.named().is_none() {
+        if config.named().is_none() && is_file(base) {
             config.engine = Some(base.engine.name.clone());
         }
         if config.named() == Some(&base.engine.name) {
@@ -319,13 +316,8 @@ impl Network {
     /// A network that is a function of an image: the class, or `None` for no
     /// valid answer.
     ///
-    /// `name` is its identity in the ledger, where a file has its SHA-256. It
-    /// promises that under this name the function has always given, and will
-    /// always give, the same answer to the same pixels: a run that resumes, and a
-    /// recertification, count answers that are stored under the name together
-    /// with new ones, and nothing but [`Auditor`](super::Auditor) can tell a
-    /// broken promise. Whatever changes an answer (weights, a threshold, a
-    /// version) needs another name. A job refuses two networks of one name.
+    /// `name` is its [identity](ClassifierIdentity::named) in the ledger, where a file has its
+    /// SHA-256. A job refuses two networks of one identity.
     ///
     /// # Errors
     /// [`ErrorKind::Parameter`] if there are not 2 to 65,535 classes.
@@ -348,28 +340,25 @@ impl Network {
             let classifier = FnClassifier::new(classes, image.len(), function.clone());
             Box::new(classifier) as Box<dyn Classifier>
         };
-        Self::from_classifier(name, true, image, make)
+        Self::from_classifier(ClassifierIdentity::named(name), image, make)
     }
 
     /// A network that is any classifier: `make` makes a worker's instance.
     ///
-    /// `name` is its identity in the ledger and promises what it does for
-    /// [`Self::from_fn`], of every instance and also when a run is resumed:
-    /// whatever answers otherwise needs another name. `batch_invariant` states
-    /// whether an image's answer is the same, bit for bit, whatever else is in
-    /// the batch.
+    /// `identity` is what the ledger knows it by, and promises [what it says](ClassifierIdentity)
+    /// of every instance.
     ///
     /// # Errors
-    /// [`ErrorKind::Parameter`] if it does not take images of this shape, or if
-    /// there are not 2 to 65,535 classes.
+    /// [`ErrorKind::Parameter`] if it does not take images of this shape, if there are not 2 to
+    /// 65,535 classes, or if it claims to be computed by an engine of recert.
     pub fn from_classifier(
-        name: &str,
-        batch_invariant: bool,
+        identity: ClassifierIdentity,
         image: ImageShape,
         make: impl Fn() -> Box<dyn Classifier> + Send + Sync + 'static,
     ) -> Result<Self> {
         let first = make();
         let classes = first.classes();
+        let name = &identity.name;
         let refuse = |message| {
             Err(Error::new(
                 ErrorKind::Parameter,
@@ -381,21 +370,7 @@ impl Network {
             return refuse(format!("it has {classes} classes, not 2 to 65535"));
         }
         Ok(Self {
-            identity: ledger::Network {
-                sha256: Sha256::digest(name).into(),
-                file: name.to_owned(),
-                bytes: name.len() as u64,
-                engine: ledger::Engine {
-                    name: EMBEDDER.to_owned(),
-                    version: env!("CARGO_PKG_VERSION").to_owned(),
-                    arithmetic: "as in the model".to_owned(),
-                },
-                batch_invariant,
-                preprocess: Preprocess::default().to_string(),
-                output: "answer".to_owned(),
-                classes: classes as u32,
-                note: None,
-            },
+            identity: identity.record(classes as u32)?,
             image,
             computed: Computed::Classifier(Box::new(make)),
         })
