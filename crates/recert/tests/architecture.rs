@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 type Names = BTreeSet<String>;
 type Graph = BTreeMap<String, Names>;
@@ -50,15 +50,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Every crate of the workspace with its dependencies of all kinds and for all targets, by
-/// their real names. Nothing is resolved or downloaded.
-fn workspace() -> Metadata {
-    MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .other_options(["--offline".to_owned()])
-        .exec()
-        .expect("cargo describes the workspace")
+/// Every crate of the workspace, and of the one of the Python package, with its dependencies of all
+/// kinds and for all targets, by their real names. Nothing is resolved or downloaded.
+fn packages() -> Vec<Package> {
+    let workspaces = ["Cargo.toml", "bindings/python/Cargo.toml"];
+    let packages = workspaces.into_iter().flat_map(|manifest| {
+        let described = MetadataCommand::new()
+            .manifest_path(root().join(manifest))
+            .no_deps()
+            .other_options(["--offline".to_owned()])
+            .exec();
+        described.expect("cargo describes the workspace").packages
+    });
+    packages.collect()
 }
 
 /// The names of what `package` depends on by dependencies of these kinds.
@@ -76,12 +80,12 @@ const ALL: [DependencyKind; 3] = [
     DependencyKind::Development,
 ];
 
-/// The crates of the workspace and their dependencies among themselves.
-fn graph(workspace: &Metadata, kinds: &[DependencyKind]) -> Graph {
-    let ours: Names = (workspace.packages.iter())
+/// The crates and their dependencies among themselves.
+fn graph(packages: &[Package], kinds: &[DependencyKind]) -> Graph {
+    let ours: Names = (packages.iter())
         .map(|package| package.name.to_string())
         .collect();
-    let edges = workspace.packages.iter().map(|package| {
+    let edges = packages.iter().map(|package| {
         let names = dependencies(package, kinds);
         let names = names.intersection(&ours).cloned().collect();
         (package.name.to_string(), names)
@@ -121,14 +125,14 @@ fn the_table_of_crates_is_true() {
     let drawn: Graph = (table().into_iter())
         .map(|row| (row.name, row.depends_on))
         .collect();
-    assert_eq!(drawn, graph(&workspace(), &BUILT_IN));
+    assert_eq!(drawn, graph(&packages(), &BUILT_IN));
 }
 
 #[test]
 fn crates_do_not_depend_on_what_the_table_says_they_do_not_know() {
-    let workspace = workspace();
+    let packages = packages();
     for row in table() {
-        let package = (workspace.packages.iter()).find(|package| *package.name == row.name);
+        let package = (packages.iter()).find(|package| *package.name == row.name);
         let built_in = dependencies(package.expect("the table's crates exist"), &BUILT_IN);
         for phrase in &row.does_not_know {
             if BEYOND_TESTS.contains(&phrase.as_str()) {
@@ -158,7 +162,7 @@ fn crates_do_not_depend_on_what_the_table_says_they_do_not_know() {
 #[test]
 fn dependencies_point_one_way() {
     // Those of tests, too, so that crates can be built and tested from the bottom up.
-    let mut graph = graph(&workspace(), &ALL);
+    let mut graph = graph(&packages(), &ALL);
     // Taking away, again and again, the crates that depend on none left must
     // end with nothing: there is no cycle.
     while !graph.is_empty() {
@@ -178,9 +182,9 @@ fn dependencies_point_one_way() {
 #[test]
 fn every_dependency_by_path_is_a_crate_of_the_workspace() {
     // Otherwise a crate outside could join two that must not know each other.
-    let workspace = workspace();
-    let graph = graph(&workspace, &ALL);
-    for package in &workspace.packages {
+    let packages = packages();
+    let graph = graph(&packages, &ALL);
+    for package in &packages {
         for dependency in package.dependencies.iter().filter(|d| d.path.is_some()) {
             assert!(
                 graph.contains_key(&dependency.name),
@@ -194,8 +198,8 @@ fn every_dependency_by_path_is_a_crate_of_the_workspace() {
 
 #[test]
 fn the_checker_builds_without_any_prover() {
-    let workspace = workspace();
-    let graph = graph(&workspace, &BUILT_IN);
+    let packages = packages();
+    let graph = graph(&packages, &BUILT_IN);
     let mut tree = Names::new();
     let mut open = vec!["recert-check".to_owned()];
     while let Some(name) = open.pop() {
@@ -205,10 +209,7 @@ fn the_checker_builds_without_any_prover() {
     let allowed = ["recert-check", "recert-ledger", "recert-num"];
     assert_eq!(tree, allowed.map(str::to_owned).into());
     // Nor does anything from elsewhere make certificates for it.
-    let checker = workspace
-        .packages
-        .iter()
-        .find(|p| *p.name == "recert-check");
+    let checker = packages.iter().find(|p| *p.name == "recert-check");
     let others = &dependencies(checker.expect("there is a checker"), &BUILT_IN) - &tree;
     assert_eq!(others, ["serde", "serde_json"].map(str::to_owned).into());
 }
@@ -216,7 +217,7 @@ fn the_checker_builds_without_any_prover() {
 #[test]
 fn training_is_built_for_those_alone_who_ask_for_it() {
     // Burn takes minutes to build.
-    for package in &workspace().packages {
+    for package in &packages() {
         let uses = package.dependencies.iter();
         let mut uses = uses.filter(|dependency| dependency.name == "recert-train");
         assert!(
@@ -251,7 +252,7 @@ fn libraries_from_elsewhere_have_one_user() {
     // Tests damage ledgers, behind the back of recert-ledger.
     let exceptions = ["recert-cli", "recert-check"]
         .map(|tests| (tests, "rusqlite", DependencyKind::Development));
-    for package in &workspace().packages {
+    for package in &packages() {
         for dependency in &package.dependencies {
             let (name, used) = (package.name.as_str(), dependency.name.as_str());
             let user = users
@@ -360,7 +361,7 @@ fn string_literals_are_found() {
 #[test]
 fn libraries_know_no_flags() {
     let mut found = Vec::new();
-    for package in &workspace().packages {
+    for package in &packages() {
         let folder = package.manifest_path.parent().expect("a folder");
         if *package.name == "recert-cli" {
             continue;
@@ -386,7 +387,7 @@ fn libraries_know_no_flags() {
 #[test]
 fn programs_with_a_harness_of_their_own_have_no_tests_that_it_does_not_run() {
     // Without the standard harness, `#[test]` functions are not even compiled.
-    for package in &workspace().packages {
+    for package in &packages() {
         let main = |text: &str| {
             let mut lines = text.lines();
             lines.any(|line| line.trim() == "recert_testing::main()")

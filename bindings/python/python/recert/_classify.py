@@ -1,0 +1,93 @@
+"""What answers, and what the ledger knows it by."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._errors import ParameterError
+from ._images import as_numpy
+
+
+@dataclass
+class Prepared:
+    """A callable as the native part takes it: from a batch of float32, `[batch, channels, height,
+    width]`, to classes in int64 or logits in float32."""
+
+    function: Callable[[np.ndarray], np.ndarray]
+    num_classes: int | None
+    name: str
+    sha256: bytes
+    bytes: int
+    engine: str
+    version: str
+    arithmetic: str
+    batch_invariant: bool
+    deterministic: bool
+    note: str | None
+
+
+def prepared(
+    classify: Any,
+    *,
+    id: str | None = None,
+    num_classes: int | None = None,
+    batch_invariant: bool = False,
+) -> str | Prepared:
+    """The path of an ONNX file as it is; of a module or another callable what the native part
+    takes."""
+    if isinstance(classify, Prepared):
+        return classify
+    if isinstance(classify, (str, os.PathLike)):
+        return os.fspath(classify)
+    # Nobody has a module of a library that was not imported.
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(classify, torch.nn.Module):
+        from . import _torch
+
+        return _torch.prepared(classify, id, num_classes, batch_invariant)
+    if not callable(classify):
+        raise ParameterError(
+            "a network is the path of an ONNX file, a torch.nn.Module, or a callable from a batch "
+            f"to classes or logits, not a {type(classify).__name__}",
+            "model",
+        )
+    if not id:
+        raise ParameterError(
+            "a callable has no identity of its own, by which a ledger would know its answers: give "
+            "it an id, and another one with whatever changes an answer",
+            "id",
+        )
+    return Prepared(
+        function=lambda batch: answers(classify(batch)),
+        num_classes=num_classes,
+        name=id,
+        sha256=hashlib.sha256(id.encode()).digest(),
+        bytes=len(id.encode()),
+        engine="python",
+        version=platform.python_version(),
+        arithmetic="as in the model",
+        batch_invariant=batch_invariant,
+        deterministic=True,
+        note="a callable, known by the id that it was given: the SHA-256 is of that text alone",
+    )
+
+
+def answers(given: Any) -> np.ndarray:
+    """Classes in int64 or logits in float32, of whatever a callable gave."""
+    array = as_numpy(given)
+    if array.ndim == 1 and array.dtype.kind in "iub":
+        return np.ascontiguousarray(array, dtype=np.int64)
+    if array.ndim == 2 and array.dtype.kind == "f":
+        return np.ascontiguousarray(array, dtype=np.float32)
+    raise TypeError(
+        "a callable must answer a batch with classes, a list of whole numbers, or with logits, "
+        f"[batch, classes] of floats, not with {array.dtype} of shape {list(array.shape)}"
+    )

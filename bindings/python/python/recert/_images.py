@@ -1,0 +1,64 @@
+"""Images as the native part takes them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ._errors import ParameterError
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """An array, a tensor of PyTorch or JAX, or a sequence of them, as a numpy array."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            value = value.float()
+        return value.numpy()
+    if isinstance(value, (list, tuple)):
+        value = [as_numpy(one) for one in value]
+    return np.asarray(value)
+
+
+def images_of(images: Any, labels: Any = None) -> Any:
+    """What the native part takes: the specification of a data set, or pixels and labels.
+
+    Pixels are `[images, channels, height, width]` in [0, 1], in float32 without a copy, or 0 to 255
+    in uint8. Where images are files, labels are one too, and stay with the options.
+    """
+    if isinstance(images, (str, os.PathLike)):
+        return os.fspath(images)
+    pixels = as_numpy(images)
+    if pixels.ndim != 4:
+        raise ParameterError(
+            "images must be an array [images, channels, height, width], not of shape "
+            f"{list(pixels.shape)}",
+            "data",
+        )
+    if pixels.shape[3] in (1, 3) and pixels.shape[1] not in (1, 3):
+        raise ParameterError(
+            f"images of shape {list(pixels.shape)} have their channels last: put them first, as "
+            "images.transpose(0, 3, 1, 2) does",
+            "data",
+        )
+    if pixels.dtype == np.uint8:
+        pixels = pixels.astype(np.float32) / np.float32(255)
+    elif pixels.dtype.kind != "f":
+        raise ParameterError(
+            f"pixels must be float32 in [0, 1] or uint8, not {pixels.dtype}", "data"
+        )
+    pixels = np.ascontiguousarray(pixels, dtype=np.float32)
+    if labels is None:
+        return pixels, None
+    if isinstance(labels, (str, os.PathLike)):
+        raise ParameterError("labels of images in memory must be an array, not a file", "labels")
+    classes = as_numpy(labels)
+    if classes.ndim != 1 or classes.dtype.kind not in "iu":
+        raise ParameterError("labels must be a list of whole numbers, one an image", "labels")
+    if classes.size and (classes.min() < 0 or classes.max() >= 2**32):
+        raise ParameterError(
+            f"labels must be from 0 on, but range from {classes.min()} to {classes.max()}", "labels"
+        )
+    return pixels, np.ascontiguousarray(classes, dtype=np.uint32)

@@ -1,0 +1,472 @@
+"""The jobs. Keywords have the names, meanings and defaults of the command line's options."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Sequence
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Union
+
+from . import _recert
+from ._classify import prepared
+from ._errors import OutputError, ParameterError
+from ._images import images_of
+from ._ledger import Ledger
+from ._progress import Progress, Reporter
+from ._tables import Check, Explanation, Report, Results, Verdicts
+
+PathLike = Union[str, "os.PathLike[str]"]
+Amount = Union[int, float, str]
+"""A count, or a percentage as "5%"."""
+
+
+def _file_labels(options: dict[str, Any]) -> None:
+    """Labels are an option where they are a file, and go with the images where they are none."""
+    if not isinstance(options["labels"], (str, os.PathLike)):
+        options["labels"] = None
+
+
+def _ledger_at(path: Any) -> Ledger:
+    """The ledger at a path; in a folder that goes with it, where none is given."""
+    if path is not None:
+        ledger = Ledger(path)
+        # A temporary one that is given is there as long as what comes of it.
+        ledger._rests_on = path  # type: ignore[attr-defined]
+        return ledger
+    folder = tempfile.mkdtemp(prefix="recert-")
+    ledger = Ledger(Path(folder) / "run.recert")
+    weakref.finalize(ledger, shutil.rmtree, folder, ignore_errors=True)
+    return ledger
+
+
+def certify(
+    classify: Any,
+    images: Any,
+    labels: Any = None,
+    *,
+    sigma: float,
+    ledger: PathLike | None = None,
+    n: int = 100_000,
+    n0: int = 100,
+    alpha: float = 0.001,
+    one_sided: bool = False,
+    until_radius: float | None = None,
+    seed: int | str = 0,
+    noise: str = "gaussian",
+    every: int = 1,
+    offset: int = 0,
+    limit: int | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    id: str | None = None,
+    num_classes: int | None = None,
+    batch_invariant: bool = False,
+    progress: Progress = True,
+    log: PathLike | None = None,
+    via: Any = None,
+    via_budget: Amount = "5%",
+    via_engine: str | None = None,
+    via_precision: str | None = None,
+    via_device: str | None = None,
+    via_id: str | None = None,
+    train: bool = False,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+) -> Results:
+    """Certify a network from scratch, into a ledger.
+
+    Args:
+        classify: the path of an ONNX file; a `torch.nn.Module`, in the type of its weights and on
+            their device; or a callable from a batch of float32 `[B, C, H, W]` to classes or logits.
+        images: an array `[N, C, H, W]` of float32 in [0, 1] or of uint8, or what `--data` takes: a
+            path, or FORMAT:PATH.
+        labels: whole numbers, or with images from files a file of them.
+        sigma: standard deviation of the noise, in units of pixels in [0, 1].
+        ledger: the file to write, or to resume; a temporary one where there is none.
+        n, n0: estimation and selection samples per input.
+        alpha: failure probability of one certificate.
+        one_sided: bound the class's probability alone.
+        until_radius: stop each input once it is certified at this radius or cannot be.
+        seed: seed of the noise, or "fresh".
+        noise: "gaussian", or "integer" for images of 8-bit pixels.
+        every, offset, limit: which inputs.
+        batch: images in one call; for modules and callables 32 if it is not said.
+        threads: workers; for a callable 2, one of which makes noise while the other asks it.
+        id: what a callable is known by in the ledger, or the name of a module.
+        num_classes: for a callable that answers with classes.
+        batch_invariant: promises that a callable answers an image the same, bit for bit, whatever
+            else is in the batch.
+        progress: show it, or a callable that is told how many evaluations are done, and of how many.
+        log: also write a log in Cohen's format.
+        via, via_budget: certify through this faster version of the network.
+
+    The remaining keywords are those of the command line for data sets in files and for ONNX files.
+
+    Returns:
+        The rows, and the ledger.
+
+    Raises:
+        recert.Error: in the words of the command line.
+        KeyboardInterrupt: what was computed is in the ledger, and the same call goes on from there.
+    """
+    options = dict(locals())
+    for name in ("classify", "images", "ledger", "progress", "id"):
+        del options[name]
+    given = images_of(images, None if isinstance(images, (str, os.PathLike)) else labels)
+    _file_labels(options)
+    how = {"num_classes": num_classes, "batch_invariant": batch_invariant}
+    network = prepared(classify, id=id, **how)
+    if via is not None:
+        options["via"] = prepared(via, id=via_id, **how)
+    at = _ledger_at(ledger)
+    return Results(_recert.certify(at.path, network, given, options, Reporter(progress)), at)
+
+
+def predict(
+    classify: Any,
+    images: Any,
+    labels: Any = None,
+    *,
+    sigma: float,
+    ledger: PathLike | None = None,
+    n: int = 1000,
+    alpha: float = 0.001,
+    seed: int | str = 0,
+    noise: str = "gaussian",
+    every: int = 1,
+    offset: int = 0,
+    limit: int | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    id: str | None = None,
+    num_classes: int | None = None,
+    batch_invariant: bool = False,
+    progress: Progress = True,
+    log: PathLike | None = None,
+    train: bool = False,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+) -> Results:
+    """Predict with the smoothed classifier, without radii. Keywords are those of `certify`."""
+    options = dict(locals())
+    for name in ("classify", "images", "ledger", "progress", "id"):
+        del options[name]
+    given = images_of(images, None if isinstance(images, (str, os.PathLike)) else labels)
+    _file_labels(options)
+    how = {"num_classes": num_classes, "batch_invariant": batch_invariant}
+    network = prepared(classify, id=id, **how)
+    at = _ledger_at(ledger)
+    return Results(_recert.predict(at.path, network, given, options, Reporter(progress)), at)
+
+
+def recertify(
+    ledger: PathLike,
+    classify: Any,
+    images: Any = None,
+    labels: Any = None,
+    *,
+    budget: Amount | Sequence[Amount] | None = None,
+    target_acr: float | None = None,
+    until_radius: float | None = None,
+    method: str | Sequence[str] = "auto",
+    n_p: Amount | Sequence[Amount] | None = None,
+    among: int | None = None,
+    gamma: float | None = None,
+    one_sided: bool = False,
+    alpha: float | None = None,
+    limit: int | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    id: str | Sequence[str] | None = None,
+    num_classes: int | None = None,
+    batch_invariant: bool = False,
+    progress: Progress = True,
+    log: PathLike | None = None,
+    train: bool = False,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+) -> Results:
+    """Recertify a modified network, or several candidates, from the ledger of the original.
+
+    Args:
+        ledger: that of the original, into which the new certificates go too.
+        classify: the modified network, as for `certify`; or a list of candidates, which run in one
+            pass and whose certificates are corrected for the selection among them.
+        images: the same as the ledger's, which are its own if they are files and not given.
+        budget: evaluations over all inputs, or a percentage of n per input on average; or several.
+        target_acr: as few evaluations as are expected to reach this average radius.
+        until_radius: stop each input once it is certified at this radius.
+        method: auto, irs, zeta, loss, paired, direct, or several.
+        n_p: samples of the modified network per input, for methods other than auto.
+        among, gamma: the number of candidates to correct for; the threshold of irs.
+        alpha: failure probability of a new certificate; by default twice the ledger's.
+        id: as for `certify`; a list where `classify` is one.
+
+    Returns:
+        The rows; `network` tells candidates apart.
+    """
+    options = dict(locals())
+    for name in ("ledger", "classify", "images", "progress", "id"):
+        del options[name]
+    several = isinstance(classify, (list, tuple))
+    given = list(classify) if several else [classify]
+    ids = list(id) if isinstance(id, (list, tuple)) else [id] * len(given)
+    if len(ids) != len(given):
+        raise ParameterError(f"{len(given)} networks have {len(ids)} ids", "id")
+    if num_classes is None and any(not isinstance(one, (str, os.PathLike)) for one in given):
+        num_classes = _recert.classes_of(Path(ledger))
+    networks = [
+        prepared(one, id=name, num_classes=num_classes, batch_invariant=batch_invariant)
+        for one, name in zip(given, ids)
+    ]
+    files = images is None or isinstance(images, (str, os.PathLike))
+    data = None if images is None else images_of(images, None if files else labels)
+    _file_labels(options)
+    at = _ledger_at(ledger)
+    return Results(_recert.recertify(at.path, networks, data, options, Reporter(progress)), at)
+
+
+def verify(
+    model: PathLike | None = None,
+    images: Any = None,
+    labels: Any = None,
+    *,
+    eps: float | str | Fraction | None = None,
+    norm: str | None = None,
+    transform: str | None = None,
+    vnnlib: PathLike | None = None,
+    from_ledger: PathLike | None = None,
+    original: PathLike | None = None,
+    weights_within: float | str | None = None,
+    method: str = "cascade",
+    complete: bool = False,
+    timeout: float | timedelta | None = None,
+    cells: int | None = None,
+    memory: int | None = None,
+    ledger: PathLike | None = None,
+    every: int = 1,
+    offset: int = 0,
+    limit: int | None = None,
+    threads: int | None = None,
+    progress: Progress = True,
+    train: bool = False,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+) -> Verdicts:
+    """Verify by bounds, without noise: every image near an input has its class.
+
+    Args:
+        model: an ONNX file.
+        images, labels: as for `certify`.
+        eps: how near, in units of pixels in [0, 1], exactly: "2/255", Fraction(2, 255), or a short
+            decimal number, as 0.1.
+        norm: "linf" or "l2".
+        transform: a transformation instead, as "rotate=-30..30,brightness=-0.01..0.01".
+        vnnlib: a VNN-LIB file instead, or a folder of them with an instances.csv.
+        from_ledger: begin from the original network's verification in this ledger (`--from` of the
+            command line); results go there too.
+        original: with it, the original's file, whose bounds are transferred.
+        weights_within: verify all networks whose weights are within a step of the file's.
+        method, complete, cells: how a verdict is looked for.
+        timeout: seconds for one input, or a timedelta.
+        memory: bytes for coefficients of bounds.
+        ledger: keep results here.
+    """
+    options = dict(locals())
+    for name in ("model", "images", "progress"):
+        del options[name]
+    files = images is None or isinstance(images, (str, os.PathLike))
+    given = None if images is None else images_of(images, None if files else labels)
+    _file_labels(options)
+    path = None if model is None else os.fspath(model)
+    return Verdicts(_recert.verify(path, given, options, Reporter(progress)))
+
+
+def explain(
+    model: PathLike,
+    images: Any,
+    labels: Any = None,
+    *,
+    eps: float | str | Fraction,
+    norm: str = "linf",
+    versus: PathLike | None = None,
+    method: str = "crown",
+    seed: int = 0,
+    html: PathLike | None = None,
+    pictures: int = 50,
+    memory: int | None = None,
+    every: int = 1,
+    offset: int = 0,
+    limit: int | None = None,
+    threads: int | None = None,
+    progress: Progress = True,
+    train: bool = False,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+) -> Explanation:
+    """Explain proofs by bounds: which hidden neurons each rests on.
+
+    Args:
+        model, images, labels, eps, norm: as for `verify`.
+        versus: another version of the network, to compare with.
+        method: ibp, crown or alpha-crown.
+        html: also write a page, with pictures of this many inputs (`pictures`).
+    """
+    options = dict(locals())
+    for name in ("model", "images", "progress", "html"):
+        del options[name]
+    if html is None:
+        options["pictures"] = 0
+    given = images_of(images, None if isinstance(images, (str, os.PathLike)) else labels)
+    _file_labels(options)
+    found = _recert.explain(os.fspath(model), given, options, Reporter(progress))
+    text, table, page = found
+    if html is not None and page is not None:
+        _write(html, page)
+    return Explanation(text, table)
+
+
+def check(
+    ledger: PathLike | Sequence[PathLike],
+    *,
+    rerun: int | None = None,
+    model: Any = (),
+    images: Any = None,
+    id: str | Sequence[str] | None = None,
+    num_classes: int | None = None,
+    vnnlib: PathLike | Sequence[PathLike] = (),
+    engine: str | None = None,
+    seed: int | None = None,
+    train: bool = False,
+    labels: PathLike | None = None,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+) -> Any:
+    """Check a ledger, or several: derive everything again by code that shares nothing with what made
+    it.
+
+    Args:
+        ledger: the ledger, or a list of them.
+        rerun: also run this many answers of each network again.
+        model: for `rerun`, the network, or a list of them, as for `certify`.
+        images: for `rerun`, the images, where the ledger does not find them by itself.
+        id: for callables, what they are known by in the ledger; a list where `model` is one.
+        engine: for `rerun`, the engine that runs files, such as "reference".
+        seed: for `rerun`, seed of the choice.
+
+    Returns:
+        A `Check`, or a list of them; each is true where nothing is wrong.
+    """
+    options = dict(locals())
+    for name in ("ledger", "model", "images", "id", "num_classes"):
+        del options[name]
+    several = isinstance(ledger, (list, tuple))
+    ledgers = [Path(one) for one in (ledger if several else [ledger])]
+    models = list(model) if isinstance(model, (list, tuple)) else [model]
+    ids = list(id) if isinstance(id, (list, tuple)) else [id] * len(models)
+    if len(ids) != len(models):
+        raise ParameterError(f"{len(models)} networks have {len(ids)} ids", "id")
+    networks = [
+        prepared(one, id=name, num_classes=num_classes) for one, name in zip(models, ids)
+    ]
+    if networks and rerun is None:
+        raise ParameterError("a network is run again with a number of samples alone", "rerun")
+    data = None if images is None else images_of(images)
+    found = [Check(one) for one in json.loads(_recert.check(ledgers, networks, data, options))]
+    return found if several else found[0]
+
+
+def report(
+    ledger: PathLike | Sequence[PathLike],
+    *,
+    html: PathLike | None = None,
+    radii: Sequence[float] | None = None,
+    network: str | None = None,
+    run: str | None = None,
+    brief: bool = False,
+    title: str = "Robustness certificates",
+) -> Report:
+    """Report on a ledger, or on several.
+
+    Args:
+        ledger: the ledger, or a list of them, in the order to show them.
+        html: also write one self-contained page.
+        radii: radii at which to state certified accuracy.
+        network, run: only these, by name.
+        brief: one table alone, a line per run.
+        title: title of the report.
+    """
+    several = isinstance(ledger, (list, tuple))
+    ledgers = [Path(one) for one in (ledger if several else [ledger])]
+    options = {"radii": radii, "network": network, "run": run, "brief": brief, "title": title}
+    if html is not None and Path(html).resolve() in [one.resolve() for one in ledgers]:
+        raise ParameterError(f"{html} is one of the ledgers", "html")
+    text, table, page, warnings = _recert.report(ledgers, html is not None, options)
+    if html is not None and page is not None:
+        _write(html, page)
+    return Report(text, table, warnings)
+
+
+def _write(path: PathLike, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"writing {path} failed: {error}") from error

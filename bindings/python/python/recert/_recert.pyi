@@ -1,0 +1,57 @@
+"""The native part. Its functions take what the package makes ready; use those of `recert`."""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+_Path = str | PathLike[str]
+_Images = str | tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32] | None]
+_Options = dict[str, Any]
+_Report = Callable[..., None] | None
+
+def bound(
+    name: str, counts: npt.NDArray[np.uint64], reals: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]: ...
+def cells(
+    n: int, tilt: float, of_cells: Sequence[tuple[int, int, int, float]], alpha: float
+) -> float: ...
+def joint_upper(
+    of_cells: Sequence[tuple[float, int, int, float, float]], alpha: float
+) -> tuple[float, float]: ...
+def prediction(counts: dict[int, int], alpha: float) -> tuple[int, bool]: ...
+def main(words: Sequence[str]) -> int: ...
+def check(
+    ledgers: Sequence[_Path], networks: Sequence[Any], images: _Images | None, options: _Options
+) -> str: ...
+def counts(
+    path: _Path, network: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]: ...
+def ledger(path: _Path) -> tuple[str, dict[str, Any], dict[str, Any]]: ...
+def report(
+    ledgers: Sequence[_Path], with_page: bool, options: _Options
+) -> tuple[str, str, str | None, list[str]]: ...
+def certify(
+    ledger: _Path, classify: Any, images: _Images, options: _Options, report: _Report
+) -> dict[str, Any]: ...
+def classes_of(path: _Path) -> int: ...
+def predict(
+    ledger: _Path, classify: Any, images: _Images, options: _Options, report: _Report
+) -> dict[str, Any]: ...
+def recertify(
+    ledger: _Path,
+    networks: Sequence[Any],
+    images: _Images | None,
+    options: _Options,
+    report: _Report,
+) -> dict[str, Any]: ...
+def verify(
+    model: _Path | None, images: _Images | None, options: _Options, report: _Report
+) -> dict[str, Any]: ...
+def explain(
+    model: _Path, images: _Images, options: _Options, report: _Report
+) -> tuple[str, str, str | None]: ...

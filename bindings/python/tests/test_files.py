@@ -1,0 +1,125 @@
+"""ONNX files in the built-in engines, data sets in files, and the jobs by bounds."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import DEMO
+
+import recert
+
+MODEL = DEMO / "shapes.onnx"
+DATA = f"npz:{DEMO / 'shapes-test.npz'}"
+SMALL = {"sigma": 0.5, "n": 300, "n0": 20, "limit": 3, "engine": "direct", "progress": False}
+
+
+def test_files_and_arrays_are_the_same(tmp_path, shapes) -> None:
+    by_file = recert.certify(MODEL, DATA, ledger=tmp_path / "files", **SMALL)
+    by_array = recert.certify(MODEL, *shapes, ledger=tmp_path / "arrays", **SMALL)
+    assert by_file.rows == 3
+    for name in ("idx", "label", "class", "radius", "p_lower"):
+        assert np.array_equal(by_file[name], by_array[name]), name
+    assert by_file.ledger.inputs["sha256"] == by_array.ledger.inputs["sha256"]
+    assert by_file.ledger.networks[0]["engine"] == "direct"
+    # The ledger knows where its images are.
+    again = recert.recertify(tmp_path / "files", MODEL, budget="10%", progress=False)
+    assert again.rows == 3
+    with pytest.raises(recert.ParameterError, match="no file or folder") as caught:
+        recert.recertify(tmp_path / "arrays", MODEL, budget="10%", progress=False)
+    assert caught.value.field == "data"
+
+
+def test_a_callable_is_recertified_from_a_file_and_a_file_from_a_callable(tmp_path, shapes) -> None:
+    images, labels = shapes
+    path = tmp_path / "run.recert"
+    recert.certify(MODEL, images, labels, ledger=path, **SMALL)
+    most = recert.Ledger(path).counts().counts.argmax(axis=1)
+
+    def constant(batch):
+        return np.full(len(batch), most[0])
+
+    found = recert.recertify(
+        path, constant, images, labels, method="direct", n_p="50%", id="constant", progress=False
+    )
+    assert found["class"][0] == most[0] and recert.Ledger(path).check()
+    other = tmp_path / "other.recert"
+    keywords = {key: value for key, value in SMALL.items() if key != "engine"}
+    recert.certify(
+        constant, images, labels, id="constant", num_classes=10, ledger=other, **keywords
+    )
+    back = recert.recertify(other, MODEL, images, labels, method="direct", progress=False)
+    assert back.rows == 3 and recert.Ledger(other).check()
+    # 10 classes are not 7.
+    with pytest.raises(recert.InputError, match="7 classes"):
+        recert.recertify(
+            path, constant, images, labels, id="seven", num_classes=7, progress=False
+        )
+
+
+def test_through_a_faster_network(tmp_path, shapes) -> None:
+    found = recert.certify(
+        MODEL, *shapes, via=MODEL, via_engine="rten", via_budget="30%", **{**SMALL, "n": 200}
+    )
+    assert found.rows == 3 and len(found.ledger.networks) == 2
+
+
+def test_verdicts_by_bounds(tmp_path, shapes) -> None:
+    keywords = {"engine": "direct", "limit": 3, "progress": False}
+    near = recert.verify(MODEL, DATA, eps="1/2550", ledger=tmp_path / "run.recert", **keywords)
+    assert len(near) == 3 and {one["verdict"] for one in near} <= {
+        "verified", "falsified", "unknown",
+    }
+    assert near.count("verified") >= 1 and "every image with pixels in [0, 1]" in near[0]["statement"]
+    assert near.table.rows == 3 and "verified" in near._repr_html_()
+    by_array = recert.verify(MODEL, *shapes, eps=Fraction(1, 2550), **keywords)
+    assert [one["verdict"] for one in by_array] == [one["verdict"] for one in near]
+    far = recert.verify(MODEL, *shapes, eps=0.5, method="attack", **keywords)
+    found = [one for one in far if one["by"] == "attack"]
+    assert found and found[0]["counterexample"].shape == (3, 32, 32)
+    assert found[0]["verdict"] == "falsified"
+    darker = recert.verify(MODEL, *shapes, transform="brightness=-0.001..0", **keywords)
+    assert len(darker) == 3 and darker[0]["specification"] == "transform brightness=-0.001..0"
+    held = recert.Ledger(tmp_path / "run.recert")
+    assert held.task == "verify" and held.run is None
+    assert [one["verdict"] for one in held.verifications[0]["results"]] == [
+        one["verdict"] for one in near
+    ]
+    assert held.check()
+    again = recert.verify(MODEL, from_ledger=tmp_path / "run.recert", engine="direct", progress=False)
+    assert len(again) == 3
+
+
+def test_explanations(tmp_path) -> None:
+    found = recert.explain(
+        MODEL, DATA, eps="1/25500", limit=2, engine="direct", progress=False,
+        html=tmp_path / "page.html",
+    )
+    assert len(found.data["inputs"]) == 2 and str(found)
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "field"),
+    [
+        (lambda: recert.verify(MODEL, DATA), recert.ParameterError, "eps"),
+        (lambda: recert.verify(MODEL, DATA, eps=2 / 255), recert.ParameterError, "eps"),
+        (lambda: recert.verify(MODEL, DATA, eps="much"), recert.ParameterError, "eps"),
+        (lambda: recert.verify(MODEL, DATA, eps=0.1, norm="l7"), recert.ParameterError, "norm"),
+        (lambda: recert.verify(MODEL, DATA, eps=0.1, complete=True), recert.ParameterError,
+         "timeout"),
+        (lambda: recert.verify(MODEL, DATA, eps=0.1, timeout=-1), recert.ParameterError, "timeout"),
+        (lambda: recert.verify(DATA, DATA, eps=0.1), recert.InputError, None),
+        (lambda: recert.certify(MODEL, DATA, **{**SMALL, "engine": "none"}), recert.EngineError,
+         "engine"),
+        (lambda: recert.certify(MODEL, DATA, **SMALL, precision="f8"), recert.ParameterError,
+         "precision"),
+        (lambda: recert.certify(MODEL, "npz:none.npz", **SMALL), recert.InputError, None),
+        (lambda: recert.certify(MODEL, DATA, **SMALL, std=0.0), recert.ParameterError, "std"),
+    ],
+)
+def test_what_is_wrong_is_told_by_field(call, error, field) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    assert caught.value.field == field, caught.value

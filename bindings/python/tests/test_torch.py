@@ -1,0 +1,164 @@
+"""Modules of PyTorch."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+import recert  # noqa: E402
+from recert import Smooth  # noqa: E402
+from recert._classify import prepared  # noqa: E402
+
+SMALL = {"sigma": 0.25, "n": 500, "n0": 20, "progress": False}
+
+
+class Normalize(torch.nn.Module):
+    """As the field's scripts have it: its numbers are no parameters and no buffers."""
+
+    def __init__(self, mean: float) -> None:
+        super().__init__()
+        self.means = torch.tensor([mean])
+
+    def forward(self, x):
+        return x - self.means
+
+
+def module(seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(
+        Normalize(0.5), torch.nn.Conv2d(1, 4, 2), torch.nn.BatchNorm2d(4), torch.nn.ReLU(),
+        torch.nn.Flatten(), torch.nn.Linear(4, 3),
+    ).eval()
+
+
+def identity(net: torch.nn.Module) -> bytes:
+    return prepared(net).sha256
+
+
+def test_a_module_answers_as_torch_does(tmp_path, greys) -> None:
+    images, _ = greys
+    net = module()
+    ledger = tmp_path / "run.recert"
+    found = recert.certify(net, images, ledger=ledger, **SMALL)
+    network = recert.Ledger(ledger).networks[0]
+    assert (network["engine"], network["version"]) == ("torch", torch.__version__)
+    assert network["name"] == "Sequential" and network["classes"] == 3
+    assert network["arithmetic"] == "float32, on cpu, float32 products highest"
+    assert network["note"].startswith("SHA-256 of weights, buffers")
+    assert "not hashed" not in network["note"]
+
+    def same(batch):
+        with torch.inference_mode():
+            return net(torch.from_numpy(batch))
+
+    by_callable = recert.certify(same, images, id="same", **SMALL)
+    assert np.array_equal(found["radius"], by_callable["radius"])
+    assert np.array_equal(found["class"], by_callable["class"])
+    # Tensors are images, too.
+    tensors = torch.from_numpy(images)
+    assert recert.certify(net, tensors, ledger=ledger, **SMALL).new_evaluations == 0
+    assert recert.Ledger(ledger).check()
+
+
+def test_a_bf16_module_is_recertified(tmp_path, greys) -> None:
+    images, _ = greys
+    # Without the part whose number is no buffer, and stays in float32.
+    net = module()[1:].eval()
+    ledger = tmp_path / "run.recert"
+    recert.certify(net, images, ledger=ledger, **SMALL)
+    half = copy.deepcopy(net).bfloat16()
+    found = recert.recertify(ledger, half, images, budget="20%", id="half", progress=False)
+    assert found.rows == 6
+    network = recert.Ledger(ledger).networks[1]
+    assert network["name"] == "half" and network["arithmetic"].startswith("bfloat16, on cpu")
+
+
+def test_a_quantized_module_is_recertified(tmp_path, greys) -> None:
+    images, _ = greys
+    net = module()
+    ledger = tmp_path / "run.recert"
+    recert.certify(net, images, ledger=ledger, **SMALL)
+    quantize = torch.ao.quantization.quantize_dynamic
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        int8 = quantize(copy.deepcopy(net), {torch.nn.Linear}, dtype=torch.qint8)
+        other = quantize(module(1), {torch.nn.Linear}, dtype=torch.qint8)
+        assert identity(int8) not in (identity(net), identity(other))
+        found = recert.recertify(ledger, int8, images, budget="20%", progress=False)
+    assert found.rows == 6 and recert.Ledger(ledger).check()
+
+
+def test_whatever_changes_an_answer_changes_the_identity() -> None:
+    net = module()
+    assert identity(net) == identity(module()) == identity(copy.deepcopy(net))
+
+    def changed(change) -> bytes:
+        other = copy.deepcopy(net)
+        change(other)
+        return identity(other)
+
+    def weight(other):
+        with torch.no_grad():
+            other[1].weight[0, 0, 0, 0] += 1e-6
+
+    def buffer(other):
+        other[2].running_mean += 1e-6
+
+    def attribute(other):
+        other[0].means += 1e-6
+
+    def setting(other):
+        other[2].eps = 1e-4
+
+    def layer(other):
+        other[3] = torch.nn.GELU().eval()
+
+    def dtype(other):
+        other.double()
+
+    all_of_them = [changed(c) for c in (weight, buffer, attribute, setting, layer, dtype)]
+    assert len({identity(net), identity(module(1)), *all_of_them}) == 8
+
+
+def test_what_cannot_be_hashed_is_said() -> None:
+    net = module()
+    net.secret = lambda x: x
+    net[3].register_forward_hook(lambda *_: None)
+    note = prepared(net).note
+    assert "not hashed: secret, hooks of 3" in note
+
+
+def test_a_module_in_training_is_refused(greys) -> None:
+    images, _ = greys
+    net = module()
+    net[2].train()
+    with pytest.raises(recert.ParameterError, match="training mode .its part 2 is") as caught:
+        recert.certify(net, images, **SMALL)
+    assert caught.value.field == "model"
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        pytest.raises(recert.ParameterError, match="autocast"),
+    ):
+        recert.certify(module(), images, **SMALL)
+
+
+def test_what_a_module_raises_is_the_cause(greys) -> None:
+    images, _ = greys
+    with pytest.raises(recert.EngineError, match="should be the same") as caught:
+        recert.certify(module().bfloat16(), images, **SMALL)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_cohens_script_with_another_import(greys) -> None:
+    images, _ = greys
+    smoothed = Smooth(module(), 3, 0.25)
+    x = torch.from_numpy(images[0])
+    prediction, radius = smoothed.certify(x, 20, 500, 0.001, 100)
+    assert prediction in (-1, 0, 1, 2) and radius >= 0
+    assert smoothed.predict(x, 100, 0.001, 100) in (-1, prediction)
