@@ -16,6 +16,15 @@ fn name(kind: ErrorKind) -> &'static str {
     }
 }
 
+/// The keyword that a field is, which has its name but where Python's functions have another.
+pub(crate) fn keyword(field: Field) -> &'static str {
+    match field {
+        Field::Data => "images",
+        Field::Model => "classify",
+        field => field.name(),
+    }
+}
+
 /// The exception of a kind, about a keyword where there is one.
 fn exception(py: Python<'_>, kind: ErrorKind, field: Option<&str>, message: &str) -> PyErr {
     let made = py
@@ -27,7 +36,7 @@ fn exception(py: Python<'_>, kind: ErrorKind, field: Option<&str>, message: &str
 /// The exception for a library's error.
 pub(crate) fn raise(error: impl Into<Error>) -> PyErr {
     let error = error.into();
-    let field = error.field().map(Field::name);
+    let field = error.field().map(keyword);
     Python::attach(|py| exception(py, error.kind(), field, &error.to_string()))
 }
 

@@ -46,7 +46,7 @@ impl Images<'_> {
                     width,
                 };
                 if !images.is_c_contiguous() {
-                    return Err(refuse("data", "pixels have to lie in the order of C"));
+                    return Err(refuse("images", "pixels have to lie in the order of C"));
                 }
                 let labels = labels.as_ref().map(|labels| labels.to_vec());
                 let labels = labels.transpose()?;

@@ -55,7 +55,7 @@ pub(crate) fn check(
             if !callables.is_empty() {
                 let shape = memory.as_ref().map(job::Data::shape);
                 let message = "callables are run again on images that are given as arrays";
-                let shape = shape.ok_or_else(|| refuse("data", message))?;
+                let shape = shape.ok_or_else(|| refuse("images", message))?;
                 for given in callables {
                     auditor = auditor.with_network(given.network(shape, &raised)?);
                 }
@@ -117,10 +117,10 @@ pub(crate) fn report(
 /// What a ledger holds: JSON of the run, its networks, claims and verifications, and columns of
 /// inputs and certificates.
 #[pyfunction]
-pub(crate) fn ledger<'py>(
-    py: Python<'py>,
+pub(crate) fn ledger(
+    py: Python<'_>,
     path: PathBuf,
-) -> PyResult<(String, Bound<'py, PyDict>, Bound<'py, PyDict>)> {
+) -> PyResult<(String, Bound<'_, PyDict>, Bound<'_, PyDict>)> {
     let held = py.detach(|| Held::read(&path)).map_err(raise)?;
     let labels: BTreeMap<u32, i64> = (held.inputs.iter())
         .map(|input| (input.idx, input.label.map_or(-1, i64::from)))
@@ -266,14 +266,14 @@ fn as_json(network: usize, claim: &Claim) -> Value {
 /// estimation samples, and of those with no valid answer.
 #[pyfunction]
 #[expect(clippy::type_complexity, reason = "three arrays")]
-pub(crate) fn counts<'py>(
-    py: Python<'py>,
+pub(crate) fn counts(
+    py: Python<'_>,
     path: PathBuf,
     network: usize,
 ) -> PyResult<(
-    Bound<'py, PyArray1<u32>>,
-    Bound<'py, PyArray2<u64>>,
-    Bound<'py, PyArray1<u64>>,
+    Bound<'_, PyArray1<u32>>,
+    Bound<'_, PyArray2<u64>>,
+    Bound<'_, PyArray1<u64>>,
 )> {
     let counted = py.detach(|| -> Result<_, recert::ledger::Error> {
         let ledger = Ledger::open_read_only(&path)?;

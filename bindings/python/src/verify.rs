@@ -193,7 +193,7 @@ fn of_images(
                 .run(verdicts)
         }));
     }
-    let images = images.ok_or_else(|| refuse("data", "images are needed"))?;
+    let images = images.ok_or_else(|| refuse("images", "images are needed"))?;
     let data = images.open(py, options)?;
     let ledger: Option<PathBuf> = options.get("ledger")?;
     let distance = epsilon.as_ref().map_or(0.0, |eps| eps.up().min(1.0));

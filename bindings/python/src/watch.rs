@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use numpy::IntoPyArray;
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use recert::job::{Event, Events, Outcome, PassKind, Remark};
 use recert::report::cohen::{CohenLog, LogRow};
 
 use crate::callable::Raised;
-use crate::errors::raise;
+use crate::errors::{keyword, raise};
 
 /// How often progress is told, at most.
 const OFTEN: Duration = Duration::from_millis(100);
@@ -91,7 +92,7 @@ impl Watch {
     }
 
     pub(crate) fn remark(&mut self, remark: &Remark) {
-        self.say(&remark.to_string(), remark.field().map(recert::Field::name));
+        self.say(&remark.to_string(), remark.field().map(keyword));
     }
 
     /// Something that a person should know, about a keyword.
@@ -129,8 +130,11 @@ impl Watch {
         if let Some(error) = self.unwritten.take() {
             return Err(raise(error));
         }
-        outcome.map_err(|error| raised.because(error))?;
-        Ok(())
+        match outcome.map_err(|error| raised.because(error))? {
+            Outcome::Finished => Ok(()),
+            // Nothing stops a job but what is raised above.
+            Outcome::Stopped => Err(PyKeyboardInterrupt::new_err(())),
+        }
     }
 
     /// The rows as columns, a class or label that there is none of as -1.
@@ -213,6 +217,10 @@ impl Events for Watch {
 
     /// Python's handlers of signals run here, in the thread that called: Ctrl-C raises.
     fn stop(&self) -> bool {
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method alone is not one for every lifetime"
+        )]
         let signalled = Python::attach(|py| py.check_signals());
         let mut raised = self.raised.borrow_mut();
         if let Err(error) = signalled {

@@ -190,9 +190,9 @@ def test_what_is_wrong_is_told_by_class_and_field_and_leaves_no_ledger(tmp_path,
     refused("until_radius", until_radius=0.0)
     refused("id", id=None)
     refused("num_classes", num_classes=None)
-    refused("model", classify=3)
-    refused("data", data=images[0])
-    refused("data", data=images.astype(np.int64))
+    refused("classify", classify=3)
+    refused("images", data=images[0])
+    refused("images", data=images.astype(np.int64))
     refused("labels", labels=[0.5] * 6)
     refused("labels", labels=[-1] * 6)
     refused(None, recert.InputError, data=images + 1)
@@ -227,6 +227,22 @@ def test_progress_and_remarks_are_told(greys, caplog) -> None:
 
     with pytest.raises(Stop):
         recert.certify(bright(0.5), *greys, id="b", **{**SMALL, "progress": stop})
+
+
+def test_a_bar_of_tqdm(greys, monkeypatch) -> None:
+    auto = pytest.importorskip("tqdm.auto")
+    bars = []
+
+    class Watched(auto.tqdm):
+        def __init__(self, *words, **keywords):
+            super().__init__(*words, **{**keywords, "disable": False})
+            bars.append(self)
+
+    monkeypatch.setattr(auto, "tqdm", Watched)
+    recert.certify(bright(0.5), *greys, id="b", **{**SMALL, "progress": True})
+    assert [(bar.n, bar.total, bar.desc) for bar in bars] == [
+        (6 * 3050, 6 * 3050, "certify 6 inputs")
+    ]
 
 
 def test_a_log_in_cohens_format(tmp_path, greys) -> None:

@@ -28,7 +28,7 @@ def test_files_and_arrays_are_the_same(tmp_path, shapes) -> None:
     assert again.rows == 3
     with pytest.raises(recert.ParameterError, match="no file or folder") as caught:
         recert.recertify(tmp_path / "arrays", MODEL, budget="10%", progress=False)
-    assert caught.value.field == "data"
+    assert caught.value.field == "images"
 
 
 def test_a_callable_is_recertified_from_a_file_and_a_file_from_a_callable(tmp_path, shapes) -> None:
@@ -115,6 +115,7 @@ def test_explanations(tmp_path) -> None:
          "engine"),
         (lambda: recert.certify(MODEL, DATA, **SMALL, precision="f8"), recert.ParameterError,
          "precision"),
+        (lambda: recert.certify(MODEL, DATA, [0], **SMALL), recert.ParameterError, "labels"),
         (lambda: recert.certify(MODEL, "npz:none.npz", **SMALL), recert.InputError, None),
         (lambda: recert.certify(MODEL, DATA, **SMALL, std=0.0), recert.ParameterError, "std"),
     ],

@@ -140,7 +140,7 @@ def test_a_module_in_training_is_refused(greys) -> None:
     net[2].train()
     with pytest.raises(recert.ParameterError, match="training mode .its part 2 is") as caught:
         recert.certify(net, images, **SMALL)
-    assert caught.value.field == "model"
+    assert caught.value.field == "classify"
     with (
         torch.autocast("cpu", dtype=torch.bfloat16),
         pytest.raises(recert.ParameterError, match="autocast"),

@@ -476,7 +476,7 @@ fn a_file_is_recertified_from_a_classifier_that_says_what_computes_it() {
     let image = data.shape();
     let folder = tempfile::tempdir().unwrap();
     let ledger = folder.path().join("run");
-    let constant = || {
+    let constant = move || {
         let answer = |_: &[f32]| Some(1);
         Box::new(FnClassifier::new(10, image.len(), answer)) as Box<dyn Classifier>
     };

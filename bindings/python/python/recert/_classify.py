@@ -40,9 +40,10 @@ def prepared(
     id: str | None = None,
     num_classes: int | None = None,
     batch_invariant: bool = False,
+    keyword: str = "classify",
 ) -> str | Prepared:
     """The path of an ONNX file as it is; of a module or another callable what the native part
-    takes."""
+    takes. `keyword` is what a network is given as."""
     if isinstance(classify, Prepared):
         return classify
     if isinstance(classify, (str, os.PathLike)):
@@ -52,12 +53,12 @@ def prepared(
     if torch is not None and isinstance(classify, torch.nn.Module):
         from . import _torch
 
-        return _torch.prepared(classify, id, num_classes, batch_invariant)
+        return _torch.prepared(classify, id, num_classes, batch_invariant, keyword)
     if not callable(classify):
         raise ParameterError(
             "a network is the path of an ONNX file, a torch.nn.Module, or a callable from a batch "
             f"to classes or logits, not a {type(classify).__name__}",
-            "model",
+            keyword,
         )
     if not id:
         raise ParameterError(

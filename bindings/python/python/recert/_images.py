@@ -29,25 +29,29 @@ def images_of(images: Any, labels: Any = None) -> Any:
     in uint8. Where images are files, labels are one too, and stay with the options.
     """
     if isinstance(images, (str, os.PathLike)):
+        if labels is not None and not isinstance(labels, (str, os.PathLike)):
+            raise ParameterError(
+                "labels of images from files are a file, too: give the images as an array", "labels"
+            )
         return os.fspath(images)
     pixels = as_numpy(images)
     if pixels.ndim != 4:
         raise ParameterError(
             "images must be an array [images, channels, height, width], not of shape "
             f"{list(pixels.shape)}",
-            "data",
+            "images",
         )
     if pixels.shape[3] in (1, 3) and pixels.shape[1] not in (1, 3):
         raise ParameterError(
             f"images of shape {list(pixels.shape)} have their channels last: put them first, as "
             "images.transpose(0, 3, 1, 2) does",
-            "data",
+            "images",
         )
     if pixels.dtype == np.uint8:
         pixels = pixels.astype(np.float32) / np.float32(255)
     elif pixels.dtype.kind != "f":
         raise ParameterError(
-            f"pixels must be float32 in [0, 1] or uint8, not {pixels.dtype}", "data"
+            f"pixels must be float32 in [0, 1] or uint8, not {pixels.dtype}", "images"
         )
     pixels = np.ascontiguousarray(pixels, dtype=np.float32)
     if labels is None:

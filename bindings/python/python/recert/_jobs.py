@@ -128,7 +128,7 @@ def certify(
     options = dict(locals())
     for name in ("classify", "images", "ledger", "progress", "id"):
         del options[name]
-    given = images_of(images, None if isinstance(images, (str, os.PathLike)) else labels)
+    given = images_of(images, labels)
     _file_labels(options)
     how = {"num_classes": num_classes, "batch_invariant": batch_invariant}
     network = prepared(classify, id=id, **how)
@@ -177,7 +177,7 @@ def predict(
     options = dict(locals())
     for name in ("classify", "images", "ledger", "progress", "id"):
         del options[name]
-    given = images_of(images, None if isinstance(images, (str, os.PathLike)) else labels)
+    given = images_of(images, labels)
     _file_labels(options)
     how = {"num_classes": num_classes, "batch_invariant": batch_invariant}
     network = prepared(classify, id=id, **how)
@@ -255,8 +255,7 @@ def recertify(
         prepared(one, id=name, num_classes=num_classes, batch_invariant=batch_invariant)
         for one, name in zip(given, ids)
     ]
-    files = images is None or isinstance(images, (str, os.PathLike))
-    data = None if images is None else images_of(images, None if files else labels)
+    data = None if images is None else images_of(images, labels)
     _file_labels(options)
     at = _ledger_at(ledger)
     return Results(_recert.recertify(at.path, networks, data, options, Reporter(progress)), at)
@@ -321,8 +320,7 @@ def verify(
     options = dict(locals())
     for name in ("model", "images", "progress"):
         del options[name]
-    files = images is None or isinstance(images, (str, os.PathLike))
-    given = None if images is None else images_of(images, None if files else labels)
+    given = None if images is None else images_of(images, labels)
     _file_labels(options)
     path = None if model is None else os.fspath(model)
     return Verdicts(_recert.verify(path, given, options, Reporter(progress)))
@@ -373,7 +371,7 @@ def explain(
         del options[name]
     if html is None:
         options["pictures"] = 0
-    given = images_of(images, None if isinstance(images, (str, os.PathLike)) else labels)
+    given = images_of(images, labels)
     _file_labels(options)
     found = _recert.explain(os.fspath(model), given, options, Reporter(progress))
     text, table, page = found
@@ -425,7 +423,8 @@ def check(
     if len(ids) != len(models):
         raise ParameterError(f"{len(models)} networks have {len(ids)} ids", "id")
     networks = [
-        prepared(one, id=name, num_classes=num_classes) for one, name in zip(models, ids)
+        prepared(one, id=name, num_classes=num_classes, keyword="model")
+        for one, name in zip(models, ids)
     ]
     if networks and rerun is None:
         raise ParameterError("a network is run again with a number of samples alone", "rerun")

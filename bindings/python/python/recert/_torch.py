@@ -23,7 +23,11 @@ _OWN = set(torch.nn.Module().__dict__)
 
 
 def prepared(
-    module: torch.nn.Module, id: str | None, num_classes: int | None, batch_invariant: bool
+    module: torch.nn.Module,
+    id: str | None,
+    num_classes: int | None,
+    batch_invariant: bool,
+    keyword: str,
 ) -> Prepared:
     """The module as the native part takes it."""
     # Parts that quantizing makes are marked as in training, which they do not look at.
@@ -40,7 +44,7 @@ def prepared(
         raise ParameterError(
             f"the module is in training mode ({where} is), in which answers are random or depend "
             "on the batch: call .eval() first",
-            "model",
+            keyword,
         )
     tensors = [*module.parameters(), *module.buffers()]
     device = tensors[0].device if tensors else torch.device("cpu")
@@ -51,7 +55,7 @@ def prepared(
             raise ParameterError(
                 "autocast is on here, and would be off where the module is run: turn it on inside "
                 "the module's forward",
-                "model",
+                keyword,
             )
 
     def function(batch: np.ndarray) -> np.ndarray:
