@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from . import _recert
-from ._classify import prepared
+from ._classify import Prepared, prepared
 from ._errors import OutputError, ParameterError
 from ._images import images_of
 from ._ledger import Ledger
@@ -43,6 +43,33 @@ def _ledger_at(path: Any) -> Ledger:
     ledger = Ledger(Path(folder) / "run.recert")
     weakref.finalize(ledger, shutil.rmtree, folder, ignore_errors=True)
     return ledger
+
+
+def _ledgers(ledger: PathLike | Sequence[PathLike]) -> list[Path]:
+    if isinstance(ledger, (str, os.PathLike)):
+        return [Path(ledger)]
+    return [Path(one) for one in ledger]
+
+
+def _networks(
+    given: Any,
+    id: str | Sequence[str] | None,
+    num_classes: int | None,
+    batch_invariant: bool = False,
+    keyword: str = "classify",
+) -> list[str | Prepared]:
+    """A network, or each of a list of them, with its id."""
+    networks = list(given) if isinstance(given, (list, tuple)) else [given]
+    ids = [id] * len(networks) if id is None or isinstance(id, str) else list(id)
+    if len(ids) != len(networks):
+        raise ParameterError(f"{len(networks)} networks have {len(ids)} ids", "id")
+    return [
+        prepared(
+            network, id=name, num_classes=num_classes, batch_invariant=batch_invariant,
+            keyword=keyword,
+        )
+        for network, name in zip(networks, ids)
+    ]
 
 
 def certify(
@@ -130,10 +157,9 @@ def certify(
         del options[name]
     given = images_of(images, labels)
     _file_labels(options)
-    how = {"num_classes": num_classes, "batch_invariant": batch_invariant}
-    network = prepared(classify, id=id, **how)
+    [network] = _networks([classify], id, num_classes, batch_invariant)
     if via is not None:
-        options["via"] = prepared(via, id=via_id, **how)
+        [options["via"]] = _networks([via], via_id, num_classes, batch_invariant, "via")
     at = _ledger_at(ledger)
     return Results(_recert.certify(at.path, network, given, options, Reporter(progress)), at)
 
@@ -179,8 +205,7 @@ def predict(
         del options[name]
     given = images_of(images, labels)
     _file_labels(options)
-    how = {"num_classes": num_classes, "batch_invariant": batch_invariant}
-    network = prepared(classify, id=id, **how)
+    [network] = _networks([classify], id, num_classes, batch_invariant)
     at = _ledger_at(ledger)
     return Results(_recert.predict(at.path, network, given, options, Reporter(progress)), at)
 
@@ -244,17 +269,9 @@ def recertify(
     options = dict(locals())
     for name in ("ledger", "classify", "images", "progress", "id"):
         del options[name]
-    several = isinstance(classify, (list, tuple))
-    given = list(classify) if several else [classify]
-    ids = list(id) if isinstance(id, (list, tuple)) else [id] * len(given)
-    if len(ids) != len(given):
-        raise ParameterError(f"{len(given)} networks have {len(ids)} ids", "id")
-    if num_classes is None and any(not isinstance(one, (str, os.PathLike)) for one in given):
+    if num_classes is None:
         num_classes = _recert.classes_of(Path(ledger))
-    networks = [
-        prepared(one, id=name, num_classes=num_classes, batch_invariant=batch_invariant)
-        for one, name in zip(given, ids)
-    ]
+    networks = _networks(classify, id, num_classes, batch_invariant)
     data = None if images is None else images_of(images, labels)
     _file_labels(options)
     at = _ledger_at(ledger)
@@ -416,21 +433,13 @@ def check(
     options = dict(locals())
     for name in ("ledger", "model", "images", "id", "num_classes"):
         del options[name]
-    several = isinstance(ledger, (list, tuple))
-    ledgers = [Path(one) for one in (ledger if several else [ledger])]
-    models = list(model) if isinstance(model, (list, tuple)) else [model]
-    ids = list(id) if isinstance(id, (list, tuple)) else [id] * len(models)
-    if len(ids) != len(models):
-        raise ParameterError(f"{len(models)} networks have {len(ids)} ids", "id")
-    networks = [
-        prepared(one, id=name, num_classes=num_classes, keyword="model")
-        for one, name in zip(models, ids)
-    ]
+    networks = _networks(model, id, num_classes, keyword="model")
     if networks and rerun is None:
         raise ParameterError("a network is run again with a number of samples alone", "rerun")
     data = None if images is None else images_of(images)
-    found = [Check(one) for one in json.loads(_recert.check(ledgers, networks, data, options))]
-    return found if several else found[0]
+    found = json.loads(_recert.check(_ledgers(ledger), networks, data, options))
+    checks = [Check(one) for one in found]
+    return checks[0] if isinstance(ledger, (str, os.PathLike)) else checks
 
 
 def report(
@@ -453,8 +462,7 @@ def report(
         brief: one table alone, a line per run.
         title: title of the report.
     """
-    several = isinstance(ledger, (list, tuple))
-    ledgers = [Path(one) for one in (ledger if several else [ledger])]
+    ledgers = _ledgers(ledger)
     options = {"radii": radii, "network": network, "run": run, "brief": brief, "title": title}
     if html is not None and Path(html).resolve() in [one.resolve() for one in ledgers]:
         raise ParameterError(f"{html} is one of the ledgers", "html")

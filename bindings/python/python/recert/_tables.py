@@ -176,7 +176,7 @@ class Verdicts(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._results)
 
-    def count(self, verdict: str) -> int:  # type: ignore[override]
+    def count(self, verdict: str) -> int:
         """How many results have this verdict."""
         return sum(result["verdict"] == verdict for result in self._results)
 

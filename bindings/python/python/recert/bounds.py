@@ -46,9 +46,9 @@ def _bound(bound: str, counts: dict[str, Counts], reals: dict[str, Reals]) -> An
     real = [np.asarray(value, dtype=np.float64) for value in reals.values()]
     shape = np.broadcast_shapes(*(array.shape for array in (*whole, *real)))
 
-    def rows(arrays: list[Any], dtype: type) -> npt.NDArray[Any]:
+    def rows(arrays: list[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         columns = int(np.prod(shape, dtype=np.int64))
-        filled = np.empty((len(arrays), columns), dtype=dtype)
+        filled: npt.NDArray[Any] = np.empty((len(arrays), columns), dtype=dtype)
         for row, array in zip(filled, arrays):
             row[:] = np.broadcast_to(array, shape).reshape(-1)
         return filled
