@@ -83,7 +83,7 @@ fn finished(training: &mut Training<'_>) {
     }
 }
 
-const METHODS: [Method; 13] = [
+const METHODS: [Method; 15] = [
     Method::Standard,
     Method::Gaussian { sigma: 0.1 },
     Method::GaussianHinge {
