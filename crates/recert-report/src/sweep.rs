@@ -69,7 +69,7 @@ pub struct Sweep {
 pub struct Point {
     /// The settings that it has, in a word.
     pub name: String,
-    /// The value of each of [`Sweep::fields`]; empty where it has none.
+    /// The value of each of [`Sweep::fields`]; empty where it has the default.
     pub values: Vec<String>,
     /// Its file.
     pub network: String,

@@ -23,15 +23,15 @@ Example, sweep.toml:
 
   recert sweep sweep.toml --out mnist-sweep
 
-Before the tables stand the settings that all trainings have in common, as in a file of `recert train`.
-[sweep] has lists of values of others, of which every combination is trained; several [[sweep]] are
-several such grids. [score] says what counts as certified: by bounds in L-inf (eps; timeout, in seconds, and
-complete), or under noise in L2 (sigma, radius; n, n0 and alpha), on at most `images` (1000) of the images
-that were kept for validation. docs/training.md has more.
+Before the tables stand the settings that all trainings have in common, as in a file of `recert
+train`. [sweep] has lists of values of others, of which every combination is trained; several
+[[sweep]] are several such grids. [score] says what counts as certified: by bounds in L-inf (eps;
+timeout, in seconds, and complete), or under noise in L2 (sigma, radius; n, n0 and alpha), on at
+most `images` (1000) of the images that were kept for validation. docs/training.md has more.
 
 The folder gets NAME.onnx and NAME.recert of every network, the validation images, and sweep.json,
-sweep.md and sweep.svg. The same command again goes on where it was stopped or killed: a network that is
-there is not trained again.";
+sweep.md and sweep.svg. The same command again goes on where it was stopped or killed: a network
+that is there is not trained again.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = SWEEP)]

@@ -87,7 +87,7 @@ pub struct SweepJob {
 /// A sweep into `folder`, by `threads` threads, which no network and no score depends on but
 /// where a time limit ends a search.
 ///
-/// Each point is trained as by [`train`], into `NAME.onnx`, unless it is there; and scored on
+/// Each point is trained as by [`train`](super::train()), into `NAME.onnx`, unless it is there; and scored on
 /// images that the training kept for validation, which are written to the folder, in a ledger
 /// `NAME.recert`. So the same sweep again, stopped or killed at any time, goes on where it was.
 /// With `test_front` the networks of the front are scored on the configuration's test images

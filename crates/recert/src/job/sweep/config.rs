@@ -39,7 +39,8 @@ pub struct SweepConfig {
 pub struct SweepPoint {
     /// Its settings in a word, and the name of its files.
     pub name: String,
-    /// The value of each of [`SweepConfig::fields`] as the file has it; empty where there is none.
+    /// The value of each of [`SweepConfig::fields`] as the file has it for this point; empty where it
+    /// has none.
     pub values: Vec<String>,
     /// The training, without test images.
     pub config: TrainConfig,
@@ -296,8 +297,9 @@ impl SweepConfig {
             .flat_map(|point| point.entries.iter().map(|(key, _)| key.get_ref().as_ref()))
             .collect();
         let value_of = |point: &Read<'_>, field: &str| {
-            let entry = (point.entries.iter()).find(|(key, _)| key.get_ref() == field);
-            entry.map_or_else(String::new, |(_, value)| source.value(value.span()))
+            let own = (point.entries.iter()).find(|(key, _)| key.get_ref() == field);
+            let value = own.map(|(_, value)| value).or_else(|| base.get(field));
+            value.map_or_else(String::new, |value| source.value(value.span()))
         };
         Ok(Self {
             points: (points.iter())

@@ -40,7 +40,8 @@ fn points_are_all_combinations_and_grids_add_up() {
     );
     let config = read(two, SCORE).unwrap();
     assert_eq!(config.fields, ["alpha", "method"]);
-    assert_eq!(config.points[0].values, ["", "ibp"]);
+    // What a point does not vary it has from the file.
+    assert_eq!(config.points[0].values, ["0.5", "ibp"]);
     assert_eq!(config.points[1].values, ["0.1", "cc-ibp"]);
     // Values of a point come before the file's; no point has test images.
     assert_eq!(config.points[1].config.alpha, Some(0.1));
