@@ -177,12 +177,15 @@ def main():
         work = Path(sys.argv[1])
         results.mkdir(exist_ok=True)
         lines, images = [], []
-        for done in sorted(work.glob(f"{dataset}.*.done")):
-            _, method, seed, _ = done.name.split(".")
-            for sigma in ("0.25", "0.5"):
-                line, rows = network(work, dataset, method, seed, sigma)
-                lines.append(line)
-                images += rows
+        # The report is the last that is written of a network at a sigma.
+        for report in sorted(work.glob(f"{dataset}.*.sigma*.json")):
+            if report.stat().st_size == 0:
+                continue
+            method, seed = report.name.split(".")[1:3]
+            sigma = report.name.split(".sigma")[1].removesuffix(".json")
+            line, rows = network(work, dataset, method, seed, sigma)
+            lines.append(line)
+            images += rows
         if not lines:
             sys.exit(f"nothing of {dataset} is done in {work}: run run.sh first")
         with open(paths[0], "w", encoding="utf-8", newline="") as out:
