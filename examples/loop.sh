@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # One network around the loop: trained robustly, compressed, recertified, explained.
 #
-#   examples/loop.sh [WORK]             on MNIST, in minutes
-#   examples/loop.sh --shapes [WORK]    on the drawn images that ship here, in seconds
+#   examples/loop.sh [WORK]             on MNIST
+#   examples/loop.sh --shapes [WORK]    on the drawn images that ship here
 #
 # WORK (default: target/loop) gets networks, ledgers and pages; the same command again goes on where it
 # was stopped. MNIST=FOLDER says where the four files of MNIST are (default: ../shared/data/mnist
