@@ -203,6 +203,35 @@ fn gradients_in_float32_are_those_in_float64() {
     }
 }
 
+/// The label's lower logit less the others' upper ones, from the ends of what the last layer takes.
+fn worst(pass: &Pass<'_>, prepared: &Prepared, labels: &[usize]) -> Vec<f64> {
+    let classes = pass.network.classes();
+    let intervals = bounds::intervals(pass, prepared.region.as_ref().unwrap());
+    let [lower, upper] = intervals.penultimate.ends().map(|end| end.doubles());
+    let [weights, bias] = [2, 1].map(|back| {
+        let count = pass.parameters.len();
+        pass.parameters[count - back].doubles()
+    });
+    let inputs = weights.len() / classes;
+    let rows = lower.chunks(inputs).zip(upper.chunks(inputs)).zip(labels);
+    let end = |class: usize, [below, above]: [&[f64]; 2]| -> f64 {
+        let row = weights[class * inputs..(class + 1) * inputs].iter();
+        let terms = row.zip(below.iter().zip(above));
+        let sum: f64 = terms
+            .map(|(w, (l, u))| if *w > 0.0 { w * l } else { w * u })
+            .sum();
+        sum + bias[class]
+    };
+    rows.flat_map(|((lower, upper), &label)| {
+        let others = (0..classes).filter(move |&other| other != label);
+        let low = end(label, [lower, upper]);
+        others
+            .map(move |other| low - end(other, [upper, lower]))
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
 #[test]
 fn losses_are_their_definitions() {
     let (_, network) = networks().swap_remove(1);
@@ -235,33 +264,6 @@ fn losses_are_their_definitions() {
         ..moment()
     };
     let (weight, beta) = (moment.clean, moment.beta);
-    // The label's lower logit less the others' upper ones, by matrices that are |W| and W apart.
-    let worst = |prepared: &Prepared| -> Vec<f64> {
-        let intervals = bounds::intervals(&pass, prepared.region.as_ref().unwrap());
-        let [lower, upper] = intervals.penultimate.ends().map(|end| end.doubles());
-        let [weights, bias] = [2, 1].map(|back| {
-            let count = pass.parameters.len();
-            pass.parameters[count - back].doubles()
-        });
-        let inputs = weights.len() / classes;
-        let rows = lower.chunks(inputs).zip(upper.chunks(inputs)).zip(&labels);
-        let end = |class: usize, [below, above]: [&[f64]; 2]| -> f64 {
-            let row = weights[class * inputs..(class + 1) * inputs].iter();
-            let terms = row.zip(below.iter().zip(above));
-            let sum: f64 = terms
-                .map(|(w, (l, u))| if *w > 0.0 { w * l } else { w * u })
-                .sum();
-            sum + bias[class]
-        };
-        rows.flat_map(|((lower, upper), &label)| {
-            let others = (0..classes).filter(move |&other| other != label);
-            let low = end(label, [lower, upper]);
-            others
-                .map(move |other| low - end(other, [upper, lower]))
-                .collect::<Vec<_>>()
-        })
-        .collect()
-    };
     for method in METHODS {
         let prepared = found(&method, &network, &pixels, &labels);
         let made = loss(&method, &moment, &labels, &pass, Some(&clean), &prepared);
@@ -327,7 +329,7 @@ fn losses_are_their_definitions() {
                 });
                 of_margins(ibp) * of_margins(&margins.collect::<Vec<_>>())
             }
-            (Method::Geometric, _, Some(_)) => of_margins(&worst(&prepared)),
+            (Method::Geometric, _, Some(_)) => of_margins(&worst(&pass, &prepared, &labels)),
             (_, Some(logits), None) => of_logits(logits),
             _ => of_logits(&clean),
         };
@@ -402,7 +404,7 @@ fn the_gradient_of_attacked_margins_is_weighted() {
         ..LATENT
     };
     let method = Method::Taps { latent };
-    let prepared = widened(&found(&method, &network, &pixels, &labels));
+    let prepared = found(&method, &network, &pixels, &labels).doubled();
     let moment = Moment {
         clean: 0.0,
         regularizer: 0.0,
