@@ -206,7 +206,7 @@ fn gradients_in_float32_are_those_in_float64() {
 /// The label's lower logit less the others' upper ones, from the ends of what the last layer takes.
 fn worst(pass: &Pass<'_>, prepared: &Prepared, labels: &[usize]) -> Vec<f64> {
     let classes = pass.network.classes();
-    let intervals = bounds::intervals(pass, prepared.region.as_ref().unwrap());
+    let intervals = bounds::intervals(pass, prepared.region.as_ref().unwrap(), 1.0);
     let [lower, upper] = intervals.penultimate.ends().map(|end| end.doubles());
     let [weights, bias] = [2, 1].map(|back| {
         let count = pass.parameters.len();
