@@ -25,7 +25,8 @@ import torch.nn.functional as F
 NARROW = 1e-6
 TOLERANCE = 0.5
 MOMENTUM = 0.1
-EPSILON = 1e-5
+# As float32 has it, which files are in.
+EPSILON = float(np.float32(1e-5))
 
 CONVOLUTIONS = {
     # Output channels, extent and stride of the kernel; padding is 1 everywhere.
