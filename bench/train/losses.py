@@ -12,9 +12,10 @@ gradients of every step. RESULTS gets losses.tsv and gradients.tsv: for every me
 - `attacks`: the same with its own attacks, from the same starts and noise: where the sign of a derivative of about 0
   differs, a pixel differs by two steps, and the trajectories part from there.
 - `points`: the least share of pixels of PyTorch's own attack at recert's weights that are recert's, to 1e-6.
-- gradients: the largest difference by any weight, relative to the largest gradient of its layer.
+- gradients: the largest difference by any weight, relative to the largest gradient of its layer, weights and bias; `worst`
+  is the number of the weights or biases that it is of.
 
-Another method is a line in METHODS and, with what it needs, in the example and in peer.py.
+STEPS=0 in the environment leaves out the losses. Another method is a word in METHODS and, with what it needs, in the example and in peer.py.
 """
 
 import json
@@ -34,7 +35,8 @@ METHODS = os.environ.get(
 ).split()
 COUNT, BATCH = int(os.environ.get("STEPS", 50)), int(os.environ.get("BATCH", 64))
 # Networks of all layers for the gradients: convolutions, fully connected ones, batch normalizations of both.
-NETWORKS = {"cnn3": 28, "fc-60-40": 28, "cnn7-bn": 8}
+CROPS = {"cnn3": 28, "fc-60-40": 28, "cnn7-bn": 8}
+NETWORKS = os.environ.get("NETWORKS", " ".join(CROPS)).split()
 SHARED = {"eps": 0.1, "sigma": 0.25, "samples": 2, "tau": 0.4, "alpha": 0.5, "clean-weight": [0.2, 0.2]}
 
 
@@ -42,7 +44,7 @@ class Record:
     """Everything that the example wrote of a run."""
 
     def __init__(self, architecture, method, steps, batch, crop):
-        self.folder = WORK / f"{architecture}.{method}"
+        self.folder = WORK / f"{architecture}.{method}.{steps}"
         self.image, self.batch = (1, crop, crop), batch
         given = {
             "data": DATA, "architecture": architecture, "method": method, "steps": steps, "batch": batch, "crop": crop,
@@ -80,10 +82,6 @@ def reference(record, architecture, settings, step, dtype):
     return peer.Trainer(network, settings)
 
 
-def apart(a, b):
-    return float((a - b).abs().max() / b.abs().max().clamp(min=1e-12))
-
-
 def at_step(record, architecture, settings, step, dtype):
     """The loss of the reference at a recorded step's points, and how far gradients are apart."""
     trainer = reference(record, architecture, settings, step, dtype)
@@ -94,7 +92,12 @@ def at_step(record, architecture, settings, step, dtype):
     value, _, _ = trainer.gradients(images, labels, record.moment(step), found, region=region)
     double = dtype == torch.float64
     expected = split(record.array(step, "doubles" if double else "gradients", dtype), trainer.network.shapes)
-    differences = [apart(given, p.grad) for given, p in zip(expected, trainer.network.parameters)]
+    # A layer's weights and bias share a scale: a bias before a batch normalization has a gradient of 0.
+    gradients = [p.grad for p in trainer.network.parameters]
+    scales = [max(float(g.abs().max()) for g in gradients[i : i + 2]) for i in range(0, len(gradients), 2)]
+    differences = [
+        float((a - b).abs().max()) / max(scales[i // 2], 1e-12) for i, (a, b) in enumerate(zip(expected, gradients))
+    ]
     loss = float(record.rows[step]["double" if double else "loss"])
     return abs(loss - float(value)) / max(abs(float(value)), 1e-12), differences
 
@@ -140,7 +143,7 @@ def main():
     RESULTS.mkdir(parents=True, exist_ok=True)
     with (RESULTS / "losses.tsv").open("w") as table:
         table.write("method\tsteps\tfirst\tlast\tloss\tloss_double\ttrajectory\tattacks\tpoints\n")
-        for method in METHODS:
+        for method in METHODS if COUNT else []:
             settings = peer.settings(SHARED | {"method": method, "ramp-end": 1, "milestones": []})
             record = Record("cnn3", method, COUNT, BATCH, 28)
             losses = [float(row["loss"]) for row in record.rows]
@@ -158,11 +161,11 @@ def main():
             print(*row, flush=True)
     with (RESULTS / "gradients.tsv").open("w") as table:
         table.write("network\tmethod\tsteps\tsingle\tdouble\tworst\n")
-        for architecture, crop in NETWORKS.items():
+        for architecture in NETWORKS:
             for method in METHODS:
                 settings = peer.settings(SHARED | {"method": method, "ramp-end": 1, "milestones": []})
                 steps = 3
-                record = Record(architecture, method, steps, 16, crop)
+                record = Record(architecture, method, steps, 16, CROPS[architecture])
                 worst = {}
                 for dtype in (torch.float32, torch.float64):
                     # The first step is of eps 0 and trains on clean images.

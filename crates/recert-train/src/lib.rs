@@ -9,7 +9,8 @@
 //! `recert-bounds` then proves its margins of.
 //!
 //! This crate deliberately knows no engine, data format, ledger, statistics or command line. Tensors with
-//! derivatives are burn's, in the module `tensor` alone; convolutions are this crate's own.
+//! derivatives are burn's, in the module `tensor` alone; convolutions and relaxations are operations of
+//! this crate's own.
 //!
 //! # Reproducibility
 //!
@@ -21,7 +22,8 @@
 //! # Adding a method
 //!
 //! A variant of [`Method`]; what it needs of a batch in `method::prepared`; its loss in
-//! `method::loss`. The test of gradients goes through all methods.
+//! `method::loss`. The test of gradients goes through all methods; `bench/train` compares losses and
+//! gradients with PyTorch's, which needs the method in the example `steps` and in `peer.py`.
 //!
 //! # Adding a layer
 //!

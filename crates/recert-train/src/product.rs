@@ -99,12 +99,12 @@ fn block<S: Simd, const R: usize, const V: usize>(
 ) -> usize {
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     let end = column + V * S::F32_LANES;
-    let starts: [usize; R] = std::array::from_fn(|r| product.left_rows[row + r]);
-    for (inner, &start) in product.right_rows.iter().enumerate() {
+    let mut left: [usize; R] = std::array::from_fn(|r| product.left_rows[row + r]);
+    for &start in product.right_rows {
         let (vectors, _) = S::as_simd_f32s(&product.right[start + column..start + end]);
         for r in 0..R {
-            let factor = product.left[starts[r] + inner * product.left_step];
-            let factor = simd.splat_f32s(factor);
+            let factor = simd.splat_f32s(product.left[left[r]]);
+            left[r] += product.left_step;
             for v in 0..V {
                 sums[r][v] = simd.mul_add_e_f32s(factor, vectors[v], sums[r][v]);
             }
