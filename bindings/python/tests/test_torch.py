@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -77,14 +78,36 @@ def test_a_bf16_module_is_recertified(tmp_path, greys) -> None:
     assert network["name"] == "half" and network["arithmetic"].startswith("bfloat16, on cpu")
 
 
+def test_a_module_and_its_file_recertify_each_other(tmp_path, greys) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed, which torch exports with")
+    images, _ = greys
+    net = module()[1:].eval()
+    file = tmp_path / "net.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net, torch.zeros(1, 1, 2, 2), file, dynamo=False, input_names=["x"],
+            dynamic_axes={"x": {0: "n"}},
+        )
+    of_module, of_file = tmp_path / "module", tmp_path / "file"
+    a = recert.certify(net, images, ledger=of_module, **SMALL)
+    b = recert.certify(file, images, ledger=of_file, engine="direct", **SMALL)
+    # The same samples: rounding alone may tell the answers apart, near ties.
+    apart = np.abs(a.ledger.counts().counts.astype(int) - b.ledger.counts().counts.astype(int))
+    assert apart.sum() <= 2 * 6 * 500 // 100
+    for ledger, network in [(of_file, net), (of_module, file)]:
+        found = recert.recertify(ledger, network, images, budget="20%", progress=False)
+        assert found.rows == 6 and recert.Ledger(ledger).check()
+    again = recert.check(of_module, rerun=100, model=[net], images=images)
+    assert again["rerun"]["networks"][0]["samples"] == 100
+
+
 def test_a_quantized_module_is_recertified(tmp_path, greys) -> None:
     images, _ = greys
     net = module()
     ledger = tmp_path / "run.recert"
     recert.certify(net, images, ledger=ledger, **SMALL)
     quantize = torch.ao.quantization.quantize_dynamic
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         int8 = quantize(copy.deepcopy(net), {torch.nn.Linear}, dtype=torch.qint8)
