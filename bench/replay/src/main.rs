@@ -19,6 +19,8 @@ const USAGE: &str = "usage:
   recert-replay extract LEDGER TABLE.tsv    counts of a ledger, by code
   recert-replay run OUT.tsv [REPLICATES [all|ledger|log[/H] [THREADS]]]
                                             replays data/*.tsv, ../shared/logs
+  recert-replay rounds OUT.tsv [..]         the same, auto in one round and in two alone
+  recert-replay gains ROUNDS.tsv            what the second round gains
   recert-replay summary RESULTS.tsv         the tables of README.md";
 
 /// Replicates of recorded inputs.
@@ -42,16 +44,23 @@ fn run(arguments: &[String]) -> Result<(), Error> {
             let counts = Counts::extract(Path::new(ledger), 1000)?;
             std::fs::write(table, counts.to_text())?;
         }
-        ["run", out, ref settings @ ..] if settings.len() <= 3 => {
+        [what @ ("run" | "rounds"), out, ref settings @ ..] if settings.len() <= 3 => {
             let replicates = settings
                 .first()
                 .map_or(Ok(REPLICATES), |text| text.parse())?;
             let only = settings.get(1).copied().filter(|&only| only != "all");
             let threads = settings.get(2).map_or(Ok(2), |text| text.parse())?;
             let replicates = (replicates, only.unwrap_or(""));
-            replay::run(&root(), Path::new(out), replicates, threads)?;
+            replay::run(
+                &root(),
+                Path::new(out),
+                replicates,
+                threads,
+                what == "rounds",
+            )?;
         }
         ["summary", results] => print!("{}", summary::tables(&std::fs::read_to_string(results)?)?),
+        ["gains", results] => print!("{}", summary::gains(&std::fs::read_to_string(results)?)?),
         _ => return Err(USAGE.into()),
     }
     Ok(())

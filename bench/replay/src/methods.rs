@@ -150,8 +150,9 @@ impl Inputs<'_> {
         Ok(self.sum(radii.into_iter(), evaluations))
     }
 
-    /// `auto`: a pilot, a plan, and the bound of each input's design.
-    pub fn auto(&self, budget: u64) -> Result<Spent, Error> {
+    /// `auto`: a pilot, a plan, and the bound of each input's design, in two rounds where
+    /// `rounds` allows it.
+    pub fn auto(&self, budget: u64, rounds: bool) -> Result<Spent, Error> {
         let goal = Goal::Budget(budget);
         let votes: Vec<(u64, u64)> = (self.samples.iter())
             .map(|samples| (samples.subject.favour, samples.subject.votes))
@@ -175,10 +176,28 @@ impl Inputs<'_> {
         let (mut radii, mut evaluations) = (Vec::new(), 0);
         for (i, choice) in choices.iter().enumerate() {
             let (samples, subject) = (&self.samples[i], study.subjects[i]);
-            let answered = samples.run(&self.laws[i], choice.design, pilots[i]);
+            let run = |design| samples.run(&self.laws[i], design, pilots[i]);
+            let (mut design, mut tilts) = (choice.design, choice.tilts);
+            let mut first = [bound::Cell::default(); CELLS];
+            let rounds = choice.rounds(&subject, whole).filter(|_| rounds);
+            if let Some(rounds) = rounds {
+                let own = run(rounds.design()).own;
+                let rest = rounds.rest(&own);
+                first = std::array::from_fn(|cell| bound::Cell {
+                    samples: subject.cells[cell],
+                    pairs: rounds.first[cell],
+                    own: own[cell],
+                    tilt: tilts.cells[cell],
+                });
+                design = rounds.whole(&rest);
+                tilts.cells = rest.tilts.cells;
+                tilts.step = rest.tilts.step;
+                tilts.multiples = rest.tilts.multiples;
+            }
+            let answered = run(design);
             evaluations += answered.pairs.iter().sum::<u64>() + answered.beside;
             let (pairs, own) = (answered.pairs[0], answered.own[0]);
-            let p = match choice.design {
+            let p = match design {
                 Design::Nothing | Design::Both { .. } => LowerBound::ZERO,
                 Design::Fresh { .. } => bound::direct(own, pairs, whole)?,
                 Design::Loss { .. } => {
@@ -186,18 +205,19 @@ impl Inputs<'_> {
                     bound::coded_loss(subject.k, subject.n, f, Tally { pairs, other }, h)?
                 }
                 Design::Cells { .. } => {
-                    let tilts = choice.tilts;
                     let cells: [bound::Cell; CELLS] = std::array::from_fn(|cell| bound::Cell {
                         samples: subject.cells[cell],
-                        pairs: answered.pairs[cell],
-                        own: answered.own[cell],
+                        pairs: answered.pairs[cell] - first[cell].pairs,
+                        own: answered.own[cell] - first[cell].own,
                         tilt: tilts.cells[cell],
                     });
-                    let lattice = bound::Lattice {
+                    let lattice = Some(bound::Lattice {
                         step: tilts.step,
                         multiples: &tilts.multiples,
-                    };
-                    bound::tail(subject.n, tilts.codes, &cells, Some(lattice), whole)?.p_lower
+                    });
+                    let first = if rounds.is_some() { &first[..] } else { &[] };
+                    bound::tail_after(subject.n, tilts.codes, first, &cells, lattice, whole)?
+                        .p_lower
                 }
             };
             radii.push(self.radius(p)?);

@@ -77,17 +77,20 @@ struct Row {
 }
 
 /// Replays everything, or `only` the data of one name (`DATA` or `DATA/H`), and writes one row a method, budget and
-/// replicate.
+/// replicate; where `rounds`, those of `auto` in one round and in two, and of from scratch, alone.
 pub fn run(
     root: &Path,
     out: &Path,
     (replicates, only): (u64, &str),
     threads: usize,
+    rounds: bool,
 ) -> Result<(), Error> {
     let mut cells = cells(root, replicates)?;
     let (data, h) = only.split_once('/').unwrap_or((only, ""));
     cells.retain(|cell| {
-        (data.is_empty() || cell.data == data) && (h.is_empty() || cell.h == h || cell.h == BASE)
+        (data.is_empty() || cell.data == data)
+            && (h.is_empty() || cell.h == h || cell.h == BASE)
+            && !(rounds && cell.h == BASE)
     });
     let next = AtomicUsize::new(0);
     let found: Mutex<Vec<Option<String>>> = Mutex::new(vec![None; cells.len()]);
@@ -97,7 +100,7 @@ pub fn run(
             let Some(cell) = cells.get(at) else {
                 return Ok(());
             };
-            let rows = cell.replay().map_err(|error| error.to_string())?;
+            let rows = cell.replay(rounds).map_err(|error| error.to_string())?;
             eprintln!("{} n={} sigma={} {}", cell.data, cell.n, cell.sigma, cell.h);
             if let Ok(mut found) = found.lock() {
                 found[at] = Some(cell.text(&rows));
@@ -170,7 +173,7 @@ fn itself(laws: &[Law]) -> Vec<Law> {
 }
 
 impl Cell {
-    fn replay(&self) -> Result<Vec<Row>, Error> {
+    fn replay(&self, rounds: bool) -> Result<Vec<Row>, Error> {
         let numbers: Vec<u64> = self
             .shares
             .iter()
@@ -208,16 +211,24 @@ impl Cell {
                 .map(|part| largest as u64 * part / 100)
                 .collect();
             let seen = inputs.seen(&own);
+            let baselines = [
+                ("scratch", Baseline::FromScratch),
+                ("paper", Baseline::Paper),
+            ];
             for (at, &number) in own.iter().enumerate() {
                 let seen: Vec<_> = seen.iter().map(|seen| seen[at]).collect();
                 let budget = number as f64 / self.n as f64;
-                for (name, baseline) in [
-                    ("scratch", Baseline::FromScratch),
-                    ("paper", Baseline::Paper),
-                ] {
+                for &(name, baseline) in &baselines[..if rounds { 1 } else { 2 }] {
                     let spent = inputs.from_scratch(baseline, &seen, &mut memory)?;
                     put(name, budget, spent);
                 }
+            }
+            if rounds {
+                for &budget in &budgets {
+                    put("one round", share(budget), inputs.auto(budget, false)?);
+                    put("auto", share(budget), inputs.auto(budget, true)?);
+                }
+                continue;
             }
             for (&budget, spent) in budgets.iter().zip(inputs.planned(&budgets, &mut memory)?) {
                 put("planned", share(budget), spent);
@@ -237,7 +248,7 @@ impl Cell {
                 }
             } else {
                 for &budget in &budgets {
-                    put("auto", share(budget), inputs.auto(budget)?);
+                    put("auto", share(budget), inputs.auto(budget, true)?);
                 }
             }
         }

@@ -77,31 +77,81 @@ fn line(rows: &Rows, data: &str, n: u64, sigma: &str, h: &str) -> Option<String>
     ))
 }
 
+/// What a second round of pairs gains: `auto` over from scratch in one round and in two, and the
+/// ratio of these less 1.
+pub fn gains(results: &str) -> Result<String, Error> {
+    let rows = read(results)?;
+    let mut text = String::from("| data | n | sigma | h | one round | two | gain |\n");
+    text += "|---|---|---|---|---|---|---|\n";
+    for (data, n, sigma, h, method) in rows.keys().filter(|key| key.4 == "auto") {
+        let points = |method: &str| {
+            let key = (
+                data.clone(),
+                *n,
+                sigma.clone(),
+                h.clone(),
+                method.to_owned(),
+            );
+            rows.get(&key)
+        };
+        let (Some(scratch), Some(one), Some(two)) =
+            (points("scratch"), points("one round"), points(method))
+        else {
+            continue;
+        };
+        let gain = jackknife(two, |keep| {
+            let over = |points| average_ratio(&curve(scratch, keep), &curve(points, keep));
+            Some(over(two)? / over(one)? - 1.0)
+        });
+        let (Some(one), Some(two), Some(gain)) =
+            (speed_up(scratch, one), speed_up(scratch, two), gain)
+        else {
+            continue;
+        };
+        let _ = writeln!(
+            text,
+            "| {data} | {n} | {sigma} | {h} | {:.2} ± {:.2} | {:.2} | {:+.1} % ± {:.1} |",
+            one.ratio,
+            one.error,
+            two.ratio,
+            100.0 * gain.ratio,
+            100.0 * gain.error,
+        );
+    }
+    Ok(text)
+}
+
 /// The ratio of areas of the curves of mean points; its standard error by the
 /// jackknife over replicates.
 fn speed_up(scratch: &Points, other: &Points) -> Option<Speed> {
-    let replicates = scratch.first()?.1.len();
-    let without = |left_out: Option<usize>| {
-        let curve = |points: &Points| {
-            Curve::new(points.iter().map(|(_, each)| {
-                let kept = || {
-                    let kept = each.iter().enumerate();
-                    kept.filter(move |(i, _)| Some(*i) != left_out)
-                        .map(|(_, p)| p)
-                };
-                let count = kept().count() as f64;
-                Point {
-                    cost: kept().map(|p| p.cost).sum::<f64>() / count,
-                    quality: kept().map(|p| p.quality).sum::<f64>() / count,
-                }
-            }))
+    jackknife(scratch, |keep| {
+        average_ratio(&curve(scratch, keep), &curve(other, keep))
+    })
+}
+
+/// The curve of the mean points over all replicates but one.
+fn curve(points: &Points, left_out: Option<usize>) -> Curve {
+    Curve::new(points.iter().map(|(_, each)| {
+        let kept = || {
+            let kept = each.iter().enumerate();
+            kept.filter(move |(i, _)| Some(*i) != left_out)
+                .map(|(_, p)| p)
         };
-        average_ratio(&curve(scratch), &curve(other))
-    };
-    let ratio = without(None)?;
+        let count = kept().count() as f64;
+        Point {
+            cost: kept().map(|p| p.cost).sum::<f64>() / count,
+            quality: kept().map(|p| p.quality).sum::<f64>() / count,
+        }
+    }))
+}
+
+/// A figure from all replicates, and its standard error from all but each.
+fn jackknife(points: &Points, figure: impl Fn(Option<usize>) -> Option<f64>) -> Option<Speed> {
+    let replicates = points.first()?.1.len();
+    let ratio = figure(None)?;
     let mut error = 0.0;
     if replicates > 1 {
-        let each: Vec<f64> = (0..replicates).filter_map(|i| without(Some(i))).collect();
+        let each: Vec<f64> = (0..replicates).filter_map(|i| figure(Some(i))).collect();
         let mean = each.iter().sum::<f64>() / each.len() as f64;
         let squares: f64 = each.iter().map(|x| (x - mean) * (x - mean)).sum();
         error = (squares * (replicates - 1) as f64 / replicates as f64).sqrt();

@@ -29,6 +29,20 @@ pub(crate) struct FreeParameters {
     pub(crate) multiples: Option<[u64; CELLS]>,
     pub(crate) step: Option<f64>,
     pub(crate) span: Option<f64>,
+    /// The first round of pairs, where there were two.
+    pub(crate) first: Option<FirstRound>,
+}
+
+/// What the second round of pairs follows from, beside the answers on the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct FirstRound {
+    pub(crate) expected: Option<[f64; CELLS]>,
+    pub(crate) pairs: Option<[u64; CELLS]>,
+    pub(crate) planned: Option<[u64; CELLS]>,
+    pub(crate) tilts: Option<[f64; CELLS]>,
+    pub(crate) multiples: Option<[u64; CELLS]>,
+    /// 0 without a lattice.
+    pub(crate) step: Option<f64>,
 }
 
 impl FreeParameters {
@@ -50,6 +64,14 @@ impl FreeParameters {
             multiples: list(lattice, "multiples", Json::as_u64),
             step: lattice.get("step").and_then(positive),
             span: lattice.get("span").and_then(positive),
+            first: stored.get("first").map(|first| FirstRound {
+                expected: list(first, "expected", positive),
+                pairs: list(first, "pairs", Json::as_u64),
+                planned: list(first, "planned", Json::as_u64),
+                tilts: list(first, "tilts", positive),
+                multiples: list(first, "multiples", Json::as_u64),
+                step: first.get("step").and_then(Json::as_f64),
+            }),
         }
     }
 }

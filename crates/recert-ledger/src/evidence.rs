@@ -243,7 +243,8 @@ pub enum Evidence {
 }
 
 /// The evidence of [`Evidence::Cells`] and [`Evidence::Tail`]; each array has one number for each
-/// cell.
+/// cell. Where there were two rounds of pairs, pairs and answers are of both, tilts and lattice of
+/// the second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CellEvidence {
@@ -270,6 +271,31 @@ pub struct CellEvidence {
     /// are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lattice: Option<LatticeEvidence>,
+    /// The first round of pairs, whose answers decided about the second; for [`Evidence::Tail`]
+    /// alone, where there were two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<FirstRoundEvidence>,
+}
+
+/// The first round of [`Evidence::Tail`], and all else that the second one follows from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstRoundEvidence {
+    /// The probability with which h was expected to answer the class in each cell.
+    pub expected: [f64; EVIDENCE_CELLS],
+    /// Samples of the first round that h answered with the class.
+    pub own: [u64; EVIDENCE_CELLS],
+    /// Samples of the first round.
+    pub pairs: [u64; EVIDENCE_CELLS],
+    /// The samples that were planned for both rounds.
+    pub planned: [u64; EVIDENCE_CELLS],
+    /// The tilts that were planned for both, and those of the first.
+    pub tilts: [f64; EVIDENCE_CELLS],
+    /// For each cell, the power of `1 + step` that 1 and its planned tilt are; 0 for a cell with a
+    /// tilt of its own.
+    pub multiples: [u8; EVIDENCE_CELLS],
+    /// The step of the planned tilts; 0 where no multiple is above 0.
+    pub step: f64,
 }
 
 /// The lattice of [`Evidence::Tail`].
@@ -391,6 +417,14 @@ mod tests {
             r#""n":620"#,
             r#""lattice":{"multiples":[1,0,2,0,0,0,0,0,0,0],"span":0.3,"step":0.25},"n":620"#,
         );
+        let rounds = lattice.replace(
+            r#""invalid":0"#,
+            &format!(
+                r#""first":{{"expected":{1},"multiples":{0},"own":{0},"pairs":{0},"planned":{0},"step":0.25,"tilts":{1}}},"invalid":0"#,
+                ten("4"),
+                ten("0.5"),
+            ),
+        );
         let pairs = r#"{"class":1,"disagreements":4,"gained":1,"invalid":0,"k":90,"lost":2,"m":50,"n":100,"own":45}"#;
         let irs = pairs.replace('}', r#","zeta":0.123456789012345678}"#);
         let irs = irs.replace("0.123456789012345678", "0.12345678901234568");
@@ -451,6 +485,7 @@ mod tests {
             ("auto", "cells", &cells),
             ("auto", "tail", &cells),
             ("auto", "tail", &lattice),
+            ("auto", "tail", &rounds),
         ] {
             let evidence = read(method, bound, text);
             assert!(

@@ -64,7 +64,7 @@ pub use claims::{
 };
 pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
-pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence, LatticeEvidence};
+pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence, FirstRoundEvidence, LatticeEvidence};
 pub use journal::{
     Answered, FileHash, ForgottenClaim, HeaderRecord, JournalEntry, JournalEvent, NetworkName,
     VerificationName,

@@ -20,6 +20,7 @@ mod conclude;
 mod execute;
 mod part;
 mod plan;
+mod rounds;
 mod subjects;
 mod until;
 

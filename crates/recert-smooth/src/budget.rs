@@ -22,6 +22,7 @@ mod curve;
 mod pick;
 mod radius;
 mod rates;
+mod rounds;
 mod study;
 mod subject;
 mod tail;
@@ -35,6 +36,7 @@ pub use curve::{Curve, Point};
 pub(crate) use pick::{Picked, Picker};
 pub(crate) use radius::quantile;
 pub use rates::{Pilot, Rates};
+pub use rounds::Rounds;
 pub use study::{Choice, Forecast, Goal, Study};
 pub use subject::{Levels, Subject, early};
 

@@ -21,6 +21,11 @@
 //! 1 + kappa t = n_s (kappa_s - kappa)/(kappa_s (n_s - m_s)),
 //! 1 + kappa_s t = m_s (kappa_s - kappa)/(kappa (n_s - m_s)).
 //! ```
+//!
+//! Where there were two rounds, alpha is reduced in either case, `x_s`, `m_s`, the lattice and `V_s` are those of the second, and
+//! `h_s` has the term `x'_s ln(1 + kappa'_s) - m'_s ln(1 + kappa'_s t)` of the first in addition. It
+//! still falls, then rises. With `h_s'(low) <= 0 <= h_s'(high)` its least value is at least `h_s(low)
+//! + h_s'(low) (high - low)`, as it is convex in `ln(1 + kappa t)`, which is concave in `t`.
 
 use recert_num::directed::div_down;
 use recert_num::{Alpha, clopper_pearson_lower, clopper_pearson_upper};
@@ -42,18 +47,28 @@ pub(crate) struct Lattice<'a> {
 const LARGEST_MULTIPLE: u64 = 64;
 
 /// The largest lower bound of `p` that these cells prove with failure probability `alpha`; at
-/// least 0.
+/// least 0. `first` are the cells of a first round, where there was one.
 ///
 /// # Errors
 /// If a number is out of the range that the bound is proved for: a description of that range.
 pub(crate) fn tail_bound(
     n: u64,
     tilt: f64,
+    first: &[Coded],
     cells: &[Coded],
     lattice: Option<Lattice<'_>>,
     alpha: f64,
 ) -> Result<Proved, String> {
     check(n, tilt, cells, alpha)?;
+    if !first.is_empty() {
+        check(n, tilt, first, alpha)?;
+        let mut both = first.iter().zip(cells);
+        let fits =
+            |(a, b): (&Coded, &Coded)| a.samples == b.samples && b.pairs <= a.samples - a.pairs;
+        if first.len() != cells.len() || !both.all(fits) {
+            return Err("two rounds with no more pairs than samples".to_owned());
+        }
+    }
     if let Some(Lattice {
         step,
         multiples,
@@ -75,29 +90,39 @@ pub(crate) fn tail_bound(
     let per_sample = 1.0 + tilt.ln_1p();
     let mut size = known.size() + n as f64 * per_sample;
     let mut spreads = Vec::new();
-    for (s, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.pairs > 0) {
+    let step = lattice.map_or(0.0, |lattice| lattice.step);
+    for (s, cell) in cells.iter().enumerate() {
         let multiple = lattice.map_or(0, |lattice| lattice.multiples[s]);
-        let (kappa, above) = tilt_of(
-            cell,
-            multiple,
-            lattice.map_or(0.0, |lattice| lattice.step),
-            tilt,
-        );
-        if !above {
-            return Err("tilts of cells not below that of the codes".to_owned());
+        let before = first.get(s).map(|first| (first, 0));
+        let mut groups = Vec::new();
+        for (group, multiple) in before.into_iter().chain([(cell, multiple)]) {
+            if group.pairs == 0 {
+                continue;
+            }
+            let (kappa, above) = tilt_of(group, multiple, step, tilt);
+            if !above {
+                return Err("tilts of cells not below that of the codes".to_owned());
+            }
+            let won = kappa.plus(one).ln();
+            let rounded = (1 + multiple) as f64 * (1.0 + won.size());
+            size += 2.0 * group.pairs as f64 * rounded;
+            groups.push((group, kappa, won));
+            if multiple > 0 {
+                spreads.push((multiple as f64, spread(group, kappa, alpha)?));
+            }
         }
-        let won = kappa.plus(one).ln();
-        known = known.plus(least(cell, tilt, kappa, won));
-        let rounded = (1 + multiple) as f64 * (1.0 + won.size());
-        size += cell.samples as f64 * per_sample + 2.0 * cell.pairs as f64 * rounded;
-        if multiple > 0 {
-            spreads.push((multiple as f64, spread(cell, kappa, alpha)?));
+        match groups[..] {
+            [] => continue,
+            [(group, kappa, won)] => known = known.plus(least(group, tilt, kappa, won)),
+            _ => known = known.plus(least_of(&groups, tilt)),
         }
+        size += cell.samples as f64 * per_sample;
+    }
+    if lattice.is_some() || !first.is_empty() {
+        known = known.plus(Ball::new(31.0 / 32.0).ln());
     }
     if let Some(Lattice { step, span, .. }) = lattice {
-        known = known
-            .plus(Ball::new(31.0 / 32.0).ln())
-            .plus(gain(&spreads, step, span));
+        known = known.plus(gain(&spreads, step, span));
     }
     let samples = Ball::new(n as f64);
     let violated = |p: f64| {
@@ -169,6 +194,56 @@ fn least(cell: &Coded, tilt: f64, kappa: Ball, won: Ball) -> Ball {
     gained
         .plus(samples.times(by_codes.ln()))
         .minus(pairs.times(by_pairs.ln()))
+}
+
+/// A ball whose lower end is not above the least value of `h` on `[0, 1]`, with the pairs of
+/// several rounds, each with its `kappa_s` and `ln(1 + kappa_s)`.
+fn least_of(groups: &[(&Coded, Ball, Ball)], tilt: f64) -> Ball {
+    let count = |count: u64| Ball::new(count as f64);
+    let (one, codes) = (Ball::new(1.0), Ball::new(tilt));
+    let samples = groups
+        .first()
+        .map_or(Ball::ZERO, |group| count(group.0.samples));
+    let whole = |kappa: Ball, t: f64| kappa.times(Ball::new(t)).plus(one);
+    let slope = |t: f64| {
+        let rise = samples.times(codes).times(whole(codes, t).inverse());
+        groups.iter().fold(rise, |slope, &(cell, kappa, _)| {
+            slope.minus(
+                count(cell.pairs)
+                    .times(kappa)
+                    .times(whole(kappa, t).inverse()),
+            )
+        })
+    };
+    let value = |t: f64| {
+        let codes = samples.times(whole(codes, t).ln());
+        groups.iter().fold(codes, |value, &(cell, kappa, won)| {
+            let lost = count(cell.pairs).times(whole(kappa, t).ln());
+            value.plus(won.times(count(cell.own))).minus(lost)
+        })
+    };
+    if slope(0.0).lower() >= 0.0 {
+        return value(0.0);
+    }
+    if slope(1.0).upper() <= 0.0 {
+        return value(1.0);
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        let falls = slope(middle);
+        if falls.upper() <= 0.0 {
+            low = middle;
+        } else if falls.lower() >= 0.0 {
+            high = middle;
+        } else {
+            // The tangent here, at most `ln(1 + kappa)` away in `ln(1 + kappa t)`.
+            let most = falls.upper().max(-falls.lower());
+            return value(middle).plus(Ball::around_zero(2.0 * most * (1.0 + tilt)));
+        }
+    }
+    let down = Ball::new(slope(low).lower().min(0.0));
+    value(low).plus(down.times(Ball::exact(Dd::sum(high, -low))))
 }
 
 /// A lower bound of `V_s`, but with probability at most `alpha/320`.
@@ -247,7 +322,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let cells = [cell(50, 20, 10, 0.5)];
-        let bound = |tilt, lattice| tail_bound(100, tilt, &cells, lattice, 0.01);
+        let bound = |tilt, lattice| tail_bound(100, tilt, &[], &cells, lattice, 0.01);
         let lattice = |step, multiples, span| {
             Some(Lattice {
                 step,
@@ -280,6 +355,8 @@ mod tests {
             shares in prop::collection::vec(
                 (0.0_f64..=1.0, 0.01_f64..=1.0, 0.0_f64..=1.0, 0_u8..5), 1..11,
             ),
+            first in prop::collection::vec((0.0_f64..0.5, 0.0_f64..=1.0, 0.0_f64..9.0), 10),
+            rounds in 1..3,
             step in 0.0_f64..6.0,
             alpha in -9.0_f64..-0.4,
         ) {
@@ -296,22 +373,39 @@ mod tests {
                 cells.push(cell(samples, pairs, own, tilt));
             }
             let multiples: Vec<u8> = shares.iter().map(|share| share.3).collect();
-            let theirs: Vec<_> = cells.iter().map(|cell| recert_smooth::bound::Cell {
-                samples: cell.samples,
-                pairs: cell.pairs,
-                own: cell.own,
-                tilt: cell.tilt,
-            }).collect();
+            // A part of the pairs comes first, at tilts of its own.
+            let mut before = Vec::new();
+            for (cell, &(part, own, tilts)) in cells.iter_mut().zip(&first) {
+                let pairs = (cell.pairs as f64 * part) as u64;
+                cell.pairs -= pairs;
+                cell.own = cell.own.min(cell.pairs);
+                let own = (pairs as f64 * own) as u64;
+                before.push(self::cell(cell.samples, pairs, own, tilt * tilts.exp2()));
+            }
+            if rounds == 1 {
+                before.clear();
+            }
+            let theirs = |cells: &[Coded]| -> Vec<_> {
+                let cell = |cell: &Coded| recert_smooth::bound::Cell {
+                    samples: cell.samples,
+                    pairs: cell.pairs,
+                    own: cell.own,
+                    tilt: cell.tilt,
+                };
+                cells.iter().map(cell).collect()
+            };
             let level = recert_num::Alpha::new(alpha).unwrap();
             let lattice = recert_smooth::bound::Lattice { step, multiples: &multiples };
-            let stated = recert_smooth::bound::tail(n, tilt, &theirs, Some(lattice), level).unwrap();
+            let stated = recert_smooth::bound::tail_after(
+                n, tilt, &theirs(&before), &theirs(&cells), Some(lattice), level,
+            ).unwrap();
             let multiples: Vec<u64> = multiples.into_iter().map(u64::from).collect();
             let lattice = (stated.span > 0.0).then_some(Lattice {
                 step,
                 multiples: &multiples,
                 span: stated.span,
             });
-            let own = tail_bound(n, tilt, &cells, lattice, alpha).unwrap();
+            let own = tail_bound(n, tilt, &before, &cells, lattice, alpha).unwrap();
             let p = stated.p_lower.get();
             prop_assert!(own.covers(p), "{:?} {:?}", stated, own);
             prop_assert!(p < 0.5 || own.slack < 1e-8, "{:?} {:?}", stated, own);

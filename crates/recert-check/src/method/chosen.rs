@@ -7,6 +7,7 @@
 
 mod cells;
 mod late;
+mod rounds;
 
 use std::collections::BTreeMap;
 

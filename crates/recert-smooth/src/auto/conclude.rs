@@ -11,6 +11,7 @@ use recert_num::{LowerBound, Sigma, UpperBound};
 use sha2::{Digest, Sha256};
 
 use super::Auto;
+use super::rounds::TwoRounds;
 use super::subjects::{CertifiedInput, tally};
 use crate::bound::{self, Answered, Beta, Conclusion, Lattice, Tally};
 use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, Tilts, cell_of, early};
@@ -86,10 +87,19 @@ impl Recertified<'_> {
     ) -> Result<Certificate, Error> {
         let input = self.input;
         let sigma = Sigma::new(ledger.header().sigma)?;
+        let rounds = match anytime {
+            true => None,
+            false => self.answered(ledger, &choice)?,
+        };
+        let choice = rounds.map_or(choice, |rounds| Choice {
+            design: rounds.design,
+            tilts: rounds.tilts,
+            ..choice
+        });
         let picked = input.pick(choice.design).samples(ledger, input.idx)?;
         let h_series = series(self.network, input.idx, picked.stream);
         let (answers, mut micros) = ledger.answers_at(h_series, &picked.samples)?;
-        let found = self.bound(choice, &picked.f, &answers, anytime)?;
+        let found = self.bound(choice, rounds.as_ref(), (&picked.f, &answers), anytime)?;
         let conclusion = match found.p_upper {
             Some(p_upper) => {
                 let bounds = (found.p_lower, p_upper);
@@ -125,8 +135,8 @@ impl Recertified<'_> {
     fn bound(
         &self,
         choice: Choice,
-        f_codes: &Codes,
-        answers: &[u16],
+        rounds: Option<&TwoRounds>,
+        (f_codes, answers): (&Codes, &[u16]),
         anytime: bool,
     ) -> Result<Found, Error> {
         let levels = self.study.levels;
@@ -213,7 +223,8 @@ impl Recertified<'_> {
                 (found.p_lower, "both", evidence)
             }
             Design::Cells { .. } => {
-                let (p_lower, evidence) = self.cells(choice, f_codes, answers, anytime)?;
+                let (p_lower, evidence) =
+                    self.cells(choice, rounds, (f_codes, answers), anytime)?;
                 if anytime {
                     (p_lower, "cells", Evidence::Cells(evidence.into()))
                 } else {
@@ -261,8 +272,8 @@ impl Recertified<'_> {
     fn cells(
         &self,
         choice: Choice,
-        f_codes: &Codes,
-        answers: &[u16],
+        rounds: Option<&TwoRounds>,
+        (f_codes, answers): (&Codes, &[u16]),
         anytime: bool,
     ) -> Result<(LowerBound, CellEvidence), Error> {
         let (class, n) = (self.input.class, self.subject.n);
@@ -291,7 +302,14 @@ impl Recertified<'_> {
                 step,
                 multiples: &multiples,
             };
-            let found = bound::tail(n, tilt, &cells, Some(lattice), whole)?;
+            let first = rounds.map(TwoRounds::cells);
+            let mut second = cells;
+            for (cell, first) in second.iter_mut().zip(first.iter().flatten()) {
+                cell.pairs -= first.pairs;
+                cell.own -= first.own;
+            }
+            let first = first.as_ref().map_or(&[][..], |first| first);
+            let found = bound::tail_after(n, tilt, first, &second, Some(lattice), whole)?;
             (found.p_lower, found.span)
         };
         let lattice = (span > 0.0).then_some(LatticeEvidence {
@@ -310,6 +328,7 @@ impl Recertified<'_> {
             invalid: count(answers, INVALID),
             pilot: self.pilot(),
             lattice,
+            first: rounds.map(TwoRounds::evidence),
         };
         Ok((p_lower, evidence))
     }

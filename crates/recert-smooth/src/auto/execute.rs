@@ -7,7 +7,6 @@ use super::part::{Part, PartInput};
 use super::plan::{RecertificationPlan, network_sha256};
 use super::subjects::CertifiedInput;
 use crate::recertify::stopped_inputs;
-use crate::run::collect_chosen;
 use crate::{Error, Outcome, Run};
 
 impl RecertificationPlan {
@@ -34,18 +33,7 @@ impl RecertificationPlan {
         if let Some(radius) = self.pilot.until {
             return part.in_rounds(run, radius);
         }
-        let wanted: Vec<_> = (part.inputs.iter())
-            .flat_map(|input| {
-                let wanted = |&(network, choice)| input.wanted(network, choice);
-                input.choices.iter().map(wanted)
-            })
-            .collect();
-        collect_chosen(run, &wanted, &mut |ledger, network, idx| {
-            let input = &part.inputs[part.index[&idx]];
-            let choice = (input.choices.iter()).find(|(id, _)| *id == network);
-            let (_, choice) = choice.expect("only the plan's networks have wanted samples");
-            Ok(vec![part.conclude(ledger, network, input, *choice, false)?])
-        })
+        part.in_designs(run)
     }
 
     /// These inputs of the plan. Fails unless f's answers in the ledger are those that the

@@ -39,23 +39,29 @@ impl PartInput {
 }
 
 impl Part<'_> {
-    /// The certificate of one input from a network's answers on the samples of its design;
+    /// The certificate of input `i` from a network's answers on the samples of its design;
     /// see [`Recertified::conclude`] for `anytime`.
     pub(super) fn conclude(
         &self,
         ledger: &Ledger,
         network: NetworkId,
-        input: &PartInput,
+        i: usize,
         choice: Choice,
         anytime: bool,
     ) -> Result<Certificate, Error> {
-        let recertified = Recertified {
+        self.recertified(network, i)
+            .conclude(ledger, choice, anytime)
+    }
+
+    /// Input `i`, to be recertified for a network.
+    pub(super) fn recertified(&self, network: NetworkId, i: usize) -> Recertified<'_> {
+        let input = &self.inputs[i];
+        Recertified {
             study: self.study,
             claim: &self.claim,
             network,
             input: input.certified,
             subject: input.subject,
-        };
-        recertified.conclude(ledger, choice, anytime)
+        }
     }
 }

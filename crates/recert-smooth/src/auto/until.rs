@@ -61,7 +61,7 @@ impl Part<'_> {
                 let input = &self.inputs[i];
                 let planned = left[&(i, network)];
                 let choice = planned.scaled(round);
-                let certificate = self.conclude(ledger, network, input, choice, true)?;
+                let certificate = self.conclude(ledger, network, i, choice, true)?;
                 let samples = |choice| {
                     let picked = input.pick(choice).samples(ledger, idx)?;
                     Ok::<_, Error>(picked.samples.len())

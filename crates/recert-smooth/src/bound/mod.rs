@@ -25,7 +25,7 @@ pub use joint::{Cell as JointCell, Joint, joint_upper, joint_upper_at};
 pub use mixture::Beta;
 pub use paired::{Loss, Paired, loss, paired};
 pub use prediction::{Prediction, prediction};
-pub use tail::{LARGEST_MULTIPLE, Lattice, Tail, tail};
+pub use tail::{LARGEST_MULTIPLE, Lattice, Tail, tail, tail_after};
 pub use two_sided::{Shares, TwoSided, runner_up, two_sided};
 pub use zeta::{Zeta, zeta};
 

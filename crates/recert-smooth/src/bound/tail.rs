@@ -89,16 +89,59 @@ pub fn tail(
     lattice: Option<Lattice<'_>>,
     alpha: Alpha,
 ) -> Result<Tail, Error> {
-    let Some(lattice) = lattice.filter(|lattice| lattice.multiples.iter().any(|&j| j > 0)) else {
-        let p_lower = bound(n, tilt, &resolved(n, tilt, cells, None)?, 0.0, alpha.get())?;
+    tail_after(n, tilt, &[], cells, lattice, alpha)
+}
+
+/// As [`tail`], where h's answers on pairs of a first round, in `first`, decided how many pairs of
+/// each cell are in a second one, in `cells`, with which tilts and which lattice: all of these may
+/// depend on the first answers, and on none of the second ones. The pairs of the first round and
+/// their tilts are fixed before its answers.
+///
+/// With `E2'` and `E2''` the products of the two rounds, `E2''` has mean 1 given the codes and the
+/// first answers, so that `E1 E2' E2''` has mean 1, and the overshoot is that of the second round
+/// given the first. The share of alpha that a lattice needs is set aside without one too.
+///
+/// ```
+/// use recert_num::Alpha;
+/// use recert_smooth::bound::{Cell, tail, tail_after};
+///
+/// // Planned for few losses; 12 of the first 100 pairs are lost, and more pairs follow.
+/// let cell = |pairs, own, tilt| Cell { samples: 9000, pairs, own, tilt };
+/// let alpha = Alpha::new(0.002)?;
+/// let both = tail_after(10_000, 0.05, &[cell(100, 88, 2.0)], &[cell(900, 790, 0.9)], None, alpha)?;
+/// let first = tail(10_000, 0.05, &[cell(100, 88, 2.0)], None, alpha)?;
+/// assert!(both.p_lower > first.p_lower);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`tail`]; and if the first round is of other cells, or the rounds together have more pairs
+/// than samples.
+pub fn tail_after(
+    n: u64,
+    tilt: f64,
+    first: &[Cell],
+    cells: &[Cell],
+    lattice: Option<Lattice<'_>>,
+    alpha: Alpha,
+) -> Result<Tail, Error> {
+    let lattice = lattice.filter(|lattice| lattice.multiples.iter().any(|&j| j > 0));
+    let resolved = resolved(n, tilt, first, cells, lattice)?;
+    let shares = Shares::new(alpha)?;
+    let Some(Lattice { step, .. }) = lattice else {
+        // Where the first answers decide whether there is a lattice, both cases set the same aside.
+        let product = if first.is_empty() {
+            alpha.get()
+        } else {
+            shares.product
+        };
+        let p_lower = bound(n, tilt, &resolved, 0.0, product)?;
         return Ok(Tail { p_lower, span: 0.0 });
     };
-    let shares = Shares::new(alpha)?;
-    let resolved = resolved(n, tilt, cells, Some(lattice))?;
     let spreads = spreads(&resolved, shares.side)?;
     // The first term of the bound of B falls with a smaller span, the second with a larger one.
     let spans = (0..40).map(|i| 1.6 * 0.9_f64.powi(i));
-    let tried = spans.map(|span| (gain_down(&spreads, lattice.step, span), span));
+    let tried = spans.map(|span| (gain_down(&spreads, step, span), span));
     let (gain, span) = tried.fold(
         (0.0, 1.0),
         |best, next| if next.0 > best.0 { next } else { best },
@@ -127,50 +170,24 @@ impl Shares {
     }
 }
 
-/// A cell with pairs: what encloses its tilt and the logarithm of 1 and its tilt.
+/// Pairs of a cell with one tilt: what encloses the tilt, and the logarithm of 1 and it.
 #[derive(Debug, Clone, Copy)]
-struct Resolved {
-    samples: f64,
+struct Group {
     pairs: u64,
     own: u64,
-    multiple: u8,
     tilt_down: f64,
     tilt_up: f64,
     /// `ln(1 + kappa_s)`, rounded down.
     rate_down: f64,
 }
 
-/// The cells that have pairs, checked.
-fn resolved(
-    n: u64,
-    tilt: f64,
-    cells: &[Cell],
-    lattice: Option<Lattice<'_>>,
-) -> Result<Vec<Resolved>, Error> {
-    let fits = cells
-        .iter()
-        .all(|cell| cell.own <= cell.pairs && cell.pairs <= cell.samples);
-    let known = cells
-        .iter()
-        .map(|cell| cell.samples)
-        .fold(0, u64::saturating_add);
-    let multiples = lattice.map_or(&[][..], |lattice| lattice.multiples);
-    let laid = lattice.is_none_or(|lattice| {
-        tilted(lattice.step)
-            && multiples.len() == cells.len()
-            && multiples.iter().all(|&j| j <= LARGEST_MULTIPLE)
-    });
-    if !fits || !tilted(tilt) || known > n || n > 1 << 40 || !laid || cells.len() > MOST {
-        return Err(nonsense());
-    }
-    let mut found = Vec::new();
-    for (s, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.pairs > 0) {
-        let multiple = multiples.get(s).copied().unwrap_or(0);
-        let (tilt_down, tilt_up, rate_down) = match lattice {
-            Some(Lattice { step, .. }) if multiple == 1 => {
-                (step, step, ln_down(add_down(1.0, step)))
-            }
-            Some(Lattice { step, .. }) if multiple > 1 => {
+impl Group {
+    /// The pairs of a cell, the tilt of which is its own or that of the lattice's `multiple`.
+    fn new(cell: &Cell, multiple: u8, step: f64) -> Self {
+        let (tilt_down, tilt_up, rate_down) = match multiple {
+            0 => (cell.tilt, cell.tilt, ln_down(add_down(1.0, cell.tilt))),
+            1 => (step, step, ln_down(add_down(1.0, step))),
+            _ => {
                 let (mut down, mut up) = (1.0, 1.0);
                 for _ in 0..multiple {
                     down = mul_down(down, add_down(1.0, step));
@@ -179,21 +196,105 @@ fn resolved(
                 let rate = mul_down(f64::from(multiple), ln_down(add_down(1.0, step)));
                 (sub_down(down, 1.0), sub_up(up, 1.0), rate)
             }
-            _ => (cell.tilt, cell.tilt, ln_down(add_down(1.0, cell.tilt))),
         };
-        // Written so that NaN is refused too.
-        if !(tilted(tilt_down) && tilted(tilt_up) && tilt_down >= tilt) {
-            return Err(nonsense());
-        }
-        found.push(Resolved {
-            samples: cell.samples as f64,
+        Self {
             pairs: cell.pairs,
             own: cell.own,
-            multiple,
             tilt_down,
             tilt_up,
             rate_down,
-        });
+        }
+    }
+
+    /// Whether the tilt is possible beside `tilt`. Written so that NaN is not.
+    fn fits(&self, tilt: f64) -> bool {
+        tilted(self.tilt_down) && tilted(self.tilt_up) && self.tilt_down >= tilt
+    }
+
+    /// Bounds of the derivative of `pairs ln(1 + kappa_s t)` by `z = ln(1 + tilt t)`, which
+    /// increases with `kappa_s`; `codes` enclose `1 + tilt t`.
+    fn fall(&self, tilt: f64, t: f64, codes: (f64, f64)) -> (f64, f64) {
+        let up = div_up(
+            mul_up(self.tilt_up, codes.1),
+            mul_down(tilt, add_down(1.0, mul_down(self.tilt_up, t))),
+        );
+        let down = div_down(
+            mul_down(self.tilt_down, codes.0),
+            mul_up(tilt, add_up(1.0, mul_up(self.tilt_down, t))),
+        );
+        let pairs = self.pairs as f64;
+        (mul_down(pairs, down), mul_up(pairs, up))
+    }
+}
+
+/// A cell with pairs.
+#[derive(Debug, Clone)]
+struct Resolved {
+    samples: f64,
+    /// Of the last group.
+    multiple: u8,
+    /// Those of the two rounds that have pairs in the cell; that of the second is the last.
+    groups: Vec<Group>,
+}
+
+impl Resolved {
+    /// The pairs on the lattice.
+    fn laid(&self) -> Option<&Group> {
+        self.groups.last().filter(|_| self.multiple > 0)
+    }
+}
+
+/// The cells that have pairs, checked.
+fn resolved(
+    n: u64,
+    tilt: f64,
+    first: &[Cell],
+    cells: &[Cell],
+    lattice: Option<Lattice<'_>>,
+) -> Result<Vec<Resolved>, Error> {
+    let before = |s: usize| first.get(s).copied().unwrap_or_default();
+    let fits = (cells.iter().enumerate()).all(|(s, cell)| {
+        let before = before(s);
+        cell.own <= cell.pairs
+            && before.own <= before.pairs
+            && before.pairs <= cell.samples
+            && cell.pairs <= cell.samples - before.pairs
+            && (first.is_empty() || before.samples == cell.samples)
+    });
+    let known = cells
+        .iter()
+        .map(|cell| cell.samples)
+        .fold(0, u64::saturating_add);
+    let (step, multiples) =
+        lattice.map_or((0.0, &[][..]), |lattice| (lattice.step, lattice.multiples));
+    let laid = lattice.is_none_or(|lattice| {
+        tilted(lattice.step)
+            && multiples.len() == cells.len()
+            && multiples.iter().all(|&j| j <= LARGEST_MULTIPLE)
+    });
+    let rounds = first.is_empty() || first.len() == cells.len();
+    if !fits || !tilted(tilt) || known > n || n > 1 << 40 || !laid || !rounds || cells.len() > MOST
+    {
+        return Err(nonsense());
+    }
+    let mut found = Vec::new();
+    for (s, cell) in cells.iter().enumerate() {
+        let multiple = multiples.get(s).copied().unwrap_or(0);
+        let both = [
+            Group::new(&before(s), 0, 0.0),
+            Group::new(cell, multiple, step),
+        ];
+        let groups: Vec<Group> = both.into_iter().filter(|group| group.pairs > 0).collect();
+        if !groups.iter().all(|group| group.fits(tilt)) {
+            return Err(nonsense());
+        }
+        if !groups.is_empty() {
+            found.push(Resolved {
+                samples: cell.samples as f64,
+                multiple: if cell.pairs > 0 { multiple } else { 0 },
+                groups,
+            });
+        }
     }
     Ok(found)
 }
@@ -219,65 +320,82 @@ fn bound(
     largest(n, tilt, known)
 }
 
-/// The least value over `t` in `[0, 1]` of `samples ln(1 + tilt t) + own ln(1 + kappa_s) - pairs
-/// ln(1 + kappa_s t)`, rounded down.
+/// The least value over `t` in `[0, 1]` of `samples ln(1 + tilt t)` and, for each group, `own ln(1
+/// + kappa_s) - pairs ln(1 + kappa_s t)`, rounded down.
 ///
 /// As `kappa_s >= tilt`, the function is convex in `z = ln(1 + tilt t)`, so that it lies above
 /// its tangent at any `z`.
 fn least_down(cell: &Resolved, tilt: f64) -> f64 {
-    let (samples, pairs) = (cell.samples, cell.pairs as f64);
-    let Resolved {
-        tilt_down, tilt_up, ..
-    } = *cell;
-    let least = (pairs * tilt_up - samples * tilt) / (tilt * tilt_up * (samples - pairs));
-    let t = if least.is_nan() {
-        1.0
-    } else {
-        least.clamp(0.0, 1.0)
-    };
-    let (codes_down, codes_up) = (
+    let samples = cell.samples;
+    let t = lowest(cell, tilt);
+    let codes = (
         add_down(1.0, mul_down(tilt, t)),
         add_up(1.0, mul_up(tilt, t)),
     );
-    let z_down = ln_down(codes_down);
-    let z_up = ln_up(codes_up);
-    let won = mul_down(cell.own as f64, cell.rate_down);
-    let value = sub_down(
-        add_down(mul_down(samples, z_down), won),
-        mul_up(pairs, ln_up(add_up(1.0, mul_up(tilt_up, t)))),
-    );
-    // The derivative of `ln(1 + kappa_s t)` by `z` increases with `kappa_s`.
-    let fall_up = div_up(
-        mul_up(tilt_up, codes_up),
-        mul_down(tilt, add_down(1.0, mul_down(tilt_up, t))),
-    );
-    let fall_down = div_down(
-        mul_down(tilt_down, codes_down),
-        mul_up(tilt, add_up(1.0, mul_up(tilt_down, t))),
-    );
-    let slope_down = sub_down(samples, mul_up(pairs, fall_up));
-    let slope_up = sub_up(samples, mul_down(pairs, fall_down));
+    let (z_down, z_up) = (ln_down(codes.0), ln_up(codes.1));
+    let mut value = mul_down(samples, z_down);
+    let (mut slope_down, mut slope_up) = (samples, samples);
+    for group in &cell.groups {
+        let won = mul_down(group.own as f64, group.rate_down);
+        let lost = mul_up(
+            group.pairs as f64,
+            ln_up(add_up(1.0, mul_up(group.tilt_up, t))),
+        );
+        value = sub_down(add_down(value, won), lost);
+        let (fall_down, fall_up) = group.fall(tilt, t, codes);
+        slope_down = sub_down(slope_down, fall_up);
+        slope_up = sub_up(slope_up, fall_down);
+    }
     let end = ln_up(add_up(1.0, tilt));
     let to_end = mul_up((-slope_down).max(0.0), sub_up(end, z_down).max(0.0));
     let to_zero = mul_up(slope_up.max(0.0), z_up);
     sub_down(value, to_end.max(to_zero))
 }
 
+/// About where the function of [`least_down`] is least; anywhere else its bound is valid too.
+fn lowest(cell: &Resolved, tilt: f64) -> f64 {
+    if let [group] = cell.groups[..] {
+        let (pairs, kappa) = (group.pairs as f64, group.tilt_up);
+        let least = (pairs * kappa - cell.samples * tilt) / (tilt * kappa * (cell.samples - pairs));
+        return if least.is_nan() {
+            1.0
+        } else {
+            least.clamp(0.0, 1.0)
+        };
+    }
+    let slope = |kappa: f64, t: f64| kappa / (1.0 + kappa * t);
+    let falls = |t: f64| {
+        let fall = |group: &Group| group.pairs as f64 * slope(group.tilt_up, t);
+        cell.groups.iter().map(fall).sum::<f64>() > cell.samples * slope(tilt, t)
+    };
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if falls(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    // Next to an end the tangent at the end is as good.
+    if low == 0.0 { 0.0 } else { high }
+}
+
 /// For each cell of the lattice, `j_s` and a lower bound of `V_s`; all hold together but with
 /// probability at most two times `side` for each.
 fn spreads(cells: &[Resolved], side: Alpha) -> Result<Vec<(f64, f64)>, Error> {
     let mut found = Vec::new();
-    for cell in cells.iter().filter(|cell| cell.multiple > 0) {
-        let low = clopper_pearson_lower(cell.own, cell.pairs, side)?.get();
-        let high = clopper_pearson_upper(cell.own, cell.pairs, side)?.get();
+    for (multiple, group) in cells.iter().filter_map(|c| Some((c.multiple, c.laid()?))) {
+        let low = clopper_pearson_lower(group.own, group.pairs, side)?.get();
+        let high = clopper_pearson_upper(group.own, group.pairs, side)?.get();
         // V_s is least at one of the ends.
         let spread = [low, high].map(|t| {
             let apart = mul_down(t, sub_down(1.0, t).max(0.0));
-            let whole = add_up(1.0, mul_up(cell.tilt_up, t));
-            let above = mul_down(apart, add_down(1.0, cell.tilt_down));
-            mul_down(cell.pairs as f64, div_down(above, mul_up(whole, whole)))
+            let whole = add_up(1.0, mul_up(group.tilt_up, t));
+            let above = mul_down(apart, add_down(1.0, group.tilt_down));
+            mul_down(group.pairs as f64, div_down(above, mul_up(whole, whole)))
         });
-        found.push((f64::from(cell.multiple), spread[0].min(spread[1])));
+        found.push((f64::from(multiple), spread[0].min(spread[1])));
     }
     Ok(found)
 }

@@ -7,6 +7,7 @@ mod coverage_auto;
 mod coverage_cells;
 mod coverage_pairs;
 mod coverage_plans;
+mod coverage_rounds;
 mod coverage_tail;
 mod coverage_two_sided;
 mod float_attack;

@@ -173,3 +173,60 @@ fn old_and_unknown_bounds_are_refused() {
         assert_eq!(wrong.0, "bound", "{bound}");
     }
 }
+
+/// A first round of 20 or 24 samples in each cell, of twice to ten times as many.
+fn two_rounds(expected: f64) -> Json {
+    json!({
+        "tilt": 0.3, "pilot": 0, "pairs": ([0; 10]), "tilts": ([1.0; 10]),
+        "lattice": {"multiples": ([0; 10]), "span": 0.5, "step": 0.5},
+        "first": {
+            "expected": ([expected; 10]), "pairs": [0, 20, 20, 20, 24, 20, 0, 0, 0, 20],
+            "planned": [0, 40, 40, 77, 233, 77, 0, 0, 0, 60], "tilts": ([0.5; 10]),
+            "multiples": [0, 1, 1, 1, 1, 1, 0, 0, 0, 1], "step": 0.5,
+        },
+    })
+}
+
+#[test]
+fn a_second_round_is_what_the_first_made_it() {
+    let found = derived("tail", 640, 60, &two_rounds(0.9)).unwrap();
+    // h answers 3 but on every eighth sample, which are those of cell 5.
+    let own = json!([0, 20, 20, 20, 24, 0, 0, 0, 0, 20]);
+    assert_eq!(found.counts["first"]["own"], own);
+    assert_eq!(found.evaluations, 40 + 40 + 77 + 233 + 77 + 60);
+    let pairs: Vec<u64> = serde_json::from_value(found.counts["pairs"].clone()).unwrap();
+    assert!(pairs[5] >= 20 && pairs[4] >= 24, "{pairs:?}");
+    // What is recorded of it otherwise is not what is derived.
+    let mut forged = two_rounds(0.9);
+    forged["pairs"] = json!([0, 40, 40, 77, 233, 77, 0, 0, 0, 60]);
+    forged["tilts"] = json!(([2.0; 10]));
+    let again = derived("tail", 640, 60, &forged).unwrap();
+    assert_eq!(again.counts, found.counts);
+    // It depends on the answers: with another cell's share of c, another rest.
+    let other = derived("tail", 640, 60, &two_rounds(0.5)).unwrap();
+    assert_ne!(other.counts["tilts"], found.counts["tilts"]);
+}
+
+#[test]
+fn a_first_round_out_of_range_is_refused() {
+    let mut missing = two_rounds(0.9);
+    missing["first"] = json!({});
+    assert_eq!(derived("tail", 640, 60, &missing).unwrap_err().0, "counts");
+    for (name, value) in [
+        ("pairs", json!([0, 41, 20, 20, 24, 20, 0, 0, 0, 20])),
+        ("planned", json!([0, 78, 40, 77, 233, 77, 0, 0, 0, 60])),
+        ("planned", json!(([u64::MAX; 10]))),
+        ("expected", json!(([1.0; 10]))),
+        ("tilts", json!(([1e300; 10]))),
+        ("multiples", json!([65, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+        ("step", json!(0.0)),
+        ("step", json!(-0.5)),
+        ("own", json!(null)),
+    ] {
+        let mut stored = two_rounds(0.9);
+        stored["first"][name] = value;
+        let wrong = derived("tail", 640, 60, &stored);
+        // The answers are counted, whatever is recorded of them.
+        assert_eq!(wrong.is_err(), name != "own", "{name}");
+    }
+}

@@ -270,10 +270,23 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
                     tallies[cell][0] += 1;
                 }
             }
+            // Of the pairs of a first round apart.
+            let first = counts.0.get("first");
+            let mut firsts = [[0_u64; 3]; CELLS];
             for (&sample, &answer) in samples.iter().zip(&own) {
                 let cell = f.cell(sample as usize).unwrap();
+                if tallies[cell][1]
+                    < first.map_or(0, |first| first["pairs"][cell].as_u64().unwrap())
+                {
+                    firsts[cell][1] += 1;
+                    firsts[cell][2] += u64::from(answer == class);
+                }
                 tallies[cell][1] += 1;
                 tallies[cell][2] += u64::from(answer == class);
+            }
+            if let Some(first) = first {
+                assert_eq!(first["pairs"], json!(firsts.map(|tally| tally[1])));
+                assert_eq!(first["own"], json!(firsts.map(|tally| tally[2])));
             }
             for (i, name) in ["copies", "pairs", "own"].into_iter().enumerate() {
                 counts.has(name, &json!(tallies.map(|tally| tally[i])));
@@ -284,9 +297,9 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
             } else {
                 near(by_tail(
                     n,
-                    tallies,
+                    (tallies, firsts),
                     tilts,
-                    counts.0.get("lattice"),
+                    (counts.0.get("lattice"), first),
                     alpha_whole,
                 ));
             }
@@ -432,9 +445,9 @@ fn of_cells(
 /// The bound by the tail.
 fn by_tail(
     n: u64,
-    cells: [[u64; 3]; CELLS],
+    (cells, firsts): ([[u64; 3]; CELLS], [[u64; 3]; CELLS]),
     (tilt, tilts): (f64, [f64; CELLS]),
-    lattice: Option<&serde_json::Value>,
+    (lattice, first): (Option<&serde_json::Value>, Option<&serde_json::Value>),
     alpha: Alpha,
 ) -> f64 {
     let mut known = alpha.get().ln();
@@ -443,6 +456,9 @@ fn by_tail(
     let (step, span) = (number("step"), number("span"));
     let side = Alpha::new(alpha.get() / 640.0).unwrap();
     for (s, [samples, pairs, own]) in cells.into_iter().enumerate().filter(|(_, c)| c[1] > 0) {
+        let [_, before, won] = firsts[s];
+        let (pairs, own) = (pairs - before, own - won);
+        let planned = first.map_or(1.0, |first| first["tilts"][s].as_f64().unwrap());
         let multiple = lattice.map_or(0, |lattice| lattice["multiples"][s].as_u64().unwrap());
         let kappa = match multiple {
             0 => tilts[s],
@@ -452,6 +468,8 @@ fn by_tail(
         let value = |z: f64| {
             let t = z.exp_m1() / tilt;
             samples as f64 * z + own as f64 * kappa.ln_1p() - pairs as f64 * (kappa * t).ln_1p()
+                + won as f64 * planned.ln_1p()
+                - before as f64 * (planned * t).ln_1p()
         };
         let (mut low, mut high) = (0.0, tilt.ln_1p());
         for _ in 0..300 {
@@ -463,7 +481,7 @@ fn by_tail(
             }
         }
         known += value(f64::midpoint(low, high));
-        if multiple > 0 {
+        if multiple > 0 && pairs > 0 {
             let spread =
                 |t: f64| pairs as f64 * (1.0 + kappa) * t * (1.0 - t) / (1.0 + kappa * t).powi(2);
             let low = spread(clopper_pearson_lower(own, pairs, side).unwrap().get());
@@ -473,8 +491,10 @@ fn by_tail(
             single += if multiple == 1 { low.min(high) } else { 0.0 };
         }
     }
-    if lattice.is_some() {
+    if lattice.is_some() || first.is_some() {
         known += (31.0_f64 / 32.0).ln();
+    }
+    if lattice.is_some() {
         let away = span * span / 2.0 * (1.0 - span * span / 12.0) * single;
         let most = 1.0 / (2.0 * std::f64::consts::PI * wide).sqrt() + (1.0 + away / 64.0).powi(-64);
         known -= (most * (1.0 + step) / step).min(1.0).ln();
