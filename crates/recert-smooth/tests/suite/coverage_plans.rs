@@ -24,7 +24,7 @@ use recert_noise::Stream;
 use recert_num::{Alpha, normal_quantile_upper};
 use recert_smooth::bound::{self, Answered, Beta, Moved, Tally};
 use recert_smooth::budget::{
-    ByCell, CELLS, Choice, Design, Goal, Levels, Pilot, Study, Subject, cell, early,
+    ByCell, CELLS, Choice, Design, Goal, Levels, Pilot, Study, Subject, Tilts, cell, early,
 };
 
 /// The class certified.
@@ -186,6 +186,41 @@ impl Drawn {
 
     /// Whether the certificate of this design states more than the truth.
     fn is_wrong(&self, choice: Choice, levels: Levels) -> bool {
+        let Some(rounds) = choice.rounds(&self.subject, levels.whole) else {
+            return self.is_wrong_after(None, choice, levels);
+        };
+        let (_, samples) = rounds.design().samples(&self.f, C);
+        let mut own = [0; CELLS];
+        for &i in samples.iter().filter(|&&i| self.cached[i as usize] == C) {
+            own[self.cell(i)] += 1;
+        }
+        let first = std::array::from_fn(|cell| bound::Cell {
+            samples: self.subject.cells[cell],
+            pairs: rounds.first[cell],
+            own: own[cell],
+            tilt: choice.tilts.cells[cell],
+        });
+        let rest = rounds.rest(&own);
+        let whole = Choice {
+            design: rounds.whole(&rest),
+            tilts: Tilts {
+                codes: choice.tilts.codes,
+                cells: rest.tilts.cells,
+                step: rest.tilts.step,
+                multiples: rest.tilts.multiples,
+            },
+            ..choice
+        };
+        self.is_wrong_after(Some(first), whole, levels)
+    }
+
+    /// The same, with what a first round counted.
+    fn is_wrong_after(
+        &self,
+        first: Option<ByCell<bound::Cell>>,
+        choice: Choice,
+        levels: Levels,
+    ) -> bool {
         let (stream, samples) = choice.design.samples(&self.f, C);
         let from = match stream {
             Stream::Fresh => &self.fresh,
@@ -218,7 +253,13 @@ impl Drawn {
                     step: tilts.step,
                     multiples: &tilts.multiples,
                 };
-                let found = bound::tail(n, tilts.codes, &cells, Some(lattice), levels.whole);
+                for (cell, first) in cells.iter_mut().zip(first.iter().flatten()) {
+                    cell.pairs -= first.pairs;
+                    cell.own -= first.own;
+                }
+                let first = first.as_ref().map_or(&[][..], |first| first);
+                let (codes, lattice) = (tilts.codes, Some(lattice));
+                let found = bound::tail_after(n, codes, first, &cells, lattice, levels.whole);
                 found.unwrap().p_lower
             }
             Design::Both { .. } => return self.both_is_wrong(&answers, levels),

@@ -12,6 +12,7 @@ mod coverage_tail;
 mod coverage_two_sided;
 mod float_attack;
 mod numbers;
+mod rounds;
 mod runs;
 mod shards;
 mod simulate;
