@@ -54,14 +54,9 @@ impl<'a> Scene<'a> {
         let mut wanted = [0.0; CELLS];
         for _ in 0..CELLS {
             let (mut left, mut width) = (total as f64, 0.0);
-            for s in 0..CELLS {
-                match settled[s] {
-                    Some(pairs) => left -= pairs as f64,
-                    None => {
-                        left -= least(s);
-                        width += spread(s);
-                    }
-                }
+            for (s, settled) in settled.iter().enumerate() {
+                left -= settled.map_or_else(|| least(s), |pairs| pairs as f64);
+                width += if settled.is_none() { spread(s) } else { 0.0 };
             }
             if left <= 0.0 || width <= 0.0 {
                 return None;

@@ -3,13 +3,13 @@
 //! A pilot shows how often h leaves f's class. The pilot on one half of the inputs decides,
 //! together with f's codes, the designs of the other half ([`crate::budget`]). Then h runs on
 //! the samples of the designs, in two rounds where the first can teach enough of the second, and each
-//! input is concluded by the bound of its design.
-//! `SOUNDNESS.md`, section 4, has the statement and its proof.
+//! input is concluded by the bound of its design. `SOUNDNESS.md`, section 4, has the statement and
+//! its proof.
 //!
 //! Several networks share the passes: one over the pilot samples of all of them, one over
-//! the samples of all their designs, and one over the second rounds of those that have two; a sample that several of them need is made once. The
-//! designs of a network depend on its own pilot alone, so the other networks do not change
-//! them.
+//! the samples of all their designs, and one over the second rounds of those that have two; a sample
+//! that several of them need is made once. The designs of a network depend on its own pilot and
+//! answers alone, so the other networks do not change them.
 //!
 //! Decisions that involve all inputs at once are data. A [`PilotPlan`] names the pilot
 //! samples; with the [`PilotAnswers`] on all of them it becomes a [`RecertificationPlan`], by

@@ -22,10 +22,11 @@
 //! 1 + kappa_s t = m_s (kappa_s - kappa)/(kappa (n_s - m_s)).
 //! ```
 //!
-//! Where there were two rounds, alpha is reduced in either case, `x_s`, `m_s`, the lattice and `V_s` are those of the second, and
-//! `h_s` has the term `x'_s ln(1 + kappa'_s) - m'_s ln(1 + kappa'_s t)` of the first in addition. It
-//! still falls, then rises. With `h_s'(low) <= 0 <= h_s'(high)` its least value is at least `h_s(low)
-//! + h_s'(low) (high - low)`, as it is convex in `ln(1 + kappa t)`, which is concave in `t`.
+//! Where there were two rounds, alpha is reduced in either case, `x_s`, `m_s`, the lattice and `V_s`
+//! are those of the second, and `h_s` has the term of the first in addition,
+//! `x'_s ln(1 + kappa'_s) - m'_s ln(1 + kappa'_s t)`. It still falls, then rises. Where its slope is at
+//! most 0 at `low` and at least 0 at `high`, its least value is at least
+//! `h_s(low) + h_s'(low) (high - low)`: it is convex in `ln(1 + kappa t)`, which is concave in `t`.
 
 use recert_num::directed::div_down;
 use recert_num::{Alpha, clopper_pearson_lower, clopper_pearson_upper};

@@ -87,9 +87,10 @@ impl Recertified<'_> {
     ) -> Result<Certificate, Error> {
         let input = self.input;
         let sigma = Sigma::new(ledger.header().sigma)?;
-        let rounds = match anytime {
-            true => None,
-            false => self.answered(ledger, &choice)?,
+        let rounds = if anytime {
+            None
+        } else {
+            self.answered(ledger, &choice)?
         };
         let choice = rounds.map_or(choice, |rounds| Choice {
             design: rounds.design,

@@ -320,8 +320,8 @@ fn bound(
     largest(n, tilt, known)
 }
 
-/// The least value over `t` in `[0, 1]` of `samples ln(1 + tilt t)` and, for each group, `own ln(1
-/// + kappa_s) - pairs ln(1 + kappa_s t)`, rounded down.
+/// The least value over `t` in `[0, 1]` of `samples ln(1 + tilt t)` and, for each group,
+/// `own ln(1 + kappa_s) - pairs ln(1 + kappa_s t)`, rounded down.
 ///
 /// As `kappa_s >= tilt`, the function is convex in `z = ln(1 + tilt t)`, so that it lies above
 /// its tangent at any `z`.
