@@ -165,7 +165,7 @@ fn changes(column: &str, stored: &Value) -> Vec<(String, Value)> {
 /// What nothing can be derived from, or which cannot be told from what it might
 /// have been: here the seal is all there is (`docs/checking.md`). Any change of
 /// anything else is found by derivation.
-const UNDERIVED: [&str; 35] = [
+const UNDERIVED: [&str; 40] = [
     // Where a run is from, and on what: `--rerun` looks at these.
     "run.data",
     "run.tool",
@@ -205,6 +205,12 @@ const UNDERIVED: [&str; 35] = [
     // Joint bounds: any witness proves one, any prior or tilt fixed beforehand is
     // as good as another, and a bound may be rounded down further.
     "certificate.counts.prior",
+    // So has a plan from which the same second round follows.
+    "certificate.counts.first.expected",
+    "certificate.counts.first.multiples",
+    "certificate.counts.first.planned",
+    "certificate.counts.first.step",
+    "certificate.counts.first.tilts",
     "certificate.counts.lattice.multiples",
     "certificate.counts.lattice.span",
     "certificate.counts.lattice.step",
