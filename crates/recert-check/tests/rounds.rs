@@ -117,6 +117,9 @@ fn recertified(path: &Path) -> u32 {
     found.expect("an input had two rounds").idx
 }
 
+/// A change of a certificate's counts.
+type Change<'a> = &'a dyn Fn(&mut Json);
+
 /// Changes the counts of a certificate, and seals the ledger again.
 fn forge(path: &Path, idx: u32, change: impl Fn(&mut Json)) {
     let connection = Connection::open(path).unwrap();
@@ -154,7 +157,7 @@ fn a_second_round_that_does_not_follow_from_the_first_is_found() {
             .unwrap();
         *largest = json!(largest.as_u64().unwrap() - by);
     };
-    let forgeries: [(&str, &dyn Fn(&mut Json)); 6] = [
+    let forgeries: [(&str, Change<'_>); 6] = [
         ("fewer pairs in the second round", &|counts| {
             less(&mut counts["pairs"], 1);
         }),
