@@ -106,7 +106,7 @@ pub struct ExplainedInput {
     /// The class that is to be proved: the label or, without one, the first network's answer.
     pub class: Option<u32>,
     /// The image itself, in [0, 1], where it is to be shown.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Picture>,
     /// One a network.
     pub proofs: Vec<InputProof>,
@@ -156,7 +156,7 @@ pub struct KeptFeature {
     /// `weight` times the larger magnitude of the interval's ends.
     pub priority: f64,
     /// The gradient of the middle of its interval, where it is to be shown.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
 }
 
@@ -223,6 +223,15 @@ impl ExplainedInput {
 }
 
 impl Explanation {
+    /// Leaves out all images and pictures, which are most of a document's bytes.
+    pub fn drop_pictures(&mut self) {
+        for input in &mut self.inputs {
+            input.image = None;
+            let kept = input.proofs.iter_mut().flat_map(|proof| &mut proof.kept);
+            kept.for_each(|kept| kept.picture = None);
+        }
+    }
+
     /// Checks that there are one or two networks with a proof, or none, of every input, and that
     /// numbers are finite.
     ///

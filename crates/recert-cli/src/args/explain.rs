@@ -77,15 +77,15 @@ pub(crate) struct Explain {
     /// Also write one self-contained HTML page, with pictures
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) html: Option<PathBuf>,
-    /// How many inputs, from the first on, the page shows with pictures
+    /// How many inputs, from the first on, the page shows with pictures; where this is given, the
+    /// JSON has their numbers [default: 50 on the page]
     #[arg(
         long,
         value_name = "COUNT",
         value_parser = count::<u32>,
-        default_value_t = 50,
         help_heading = "Output"
     )]
-    pub(crate) pictures: u32,
+    pub(crate) pictures: Option<u32>,
     #[command(flatten)]
     pub(crate) subset: SubsetArgs,
     #[command(flatten)]

@@ -15,15 +15,18 @@ use crate::args::Explain;
 use crate::exit::{Code, Failure, Result, usage, with_flag};
 use crate::terminal::{self, print};
 
+/// How many inputs the page shows with pictures, where that is not given.
+const PICTURES: u32 = 50;
+
 pub(crate) fn run(args: &Explain) -> Result<()> {
     check_places(args)?;
     let config = ExplainConfig {
         method: args.method,
         seed: args.seed,
-        pictures: if args.html.is_some() {
-            args.pictures
-        } else {
-            0
+        pictures: match (args.pictures, &args.html) {
+            (Some(pictures), _) => pictures,
+            (None, Some(_)) => PICTURES,
+            (None, None) => 0,
         },
         memory: args.memory,
         subset: args.subset.config(),
@@ -53,7 +56,7 @@ pub(crate) fn run(args: &Explain) -> Result<()> {
     terminal::watch_for_stop()?;
     let explanation = job.run(&mut progress);
     progress.bar.finish_and_clear();
-    let Some(explanation) = explanation? else {
+    let Some(mut explanation) = explanation? else {
         let message = "interrupted; nothing is written";
         return Err(Failure::new(Code::Interrupted, message));
     };
@@ -61,11 +64,14 @@ pub(crate) fn run(args: &Explain) -> Result<()> {
         &explanation,
         table::Options::default().width,
     )?)?;
-    if let Some(path) = &args.json {
-        write(args, path, &features::json(&explanation)?)?;
-    }
     if let Some(path) = &args.html {
         write(args, path, &features::html(&explanation)?)?;
+    }
+    if let Some(path) = &args.json {
+        if args.pictures.is_none() {
+            explanation.drop_pictures();
+        }
+        write(args, path, &features::json(&explanation)?)?;
     }
     Ok(())
 }

@@ -37,11 +37,42 @@ fn the_table_the_document_and_the_page_agree() {
     assert!(page.contains("data:image/png;base64,"));
     let cards = page.matches("<article").count();
     assert!((1..=2).contains(&cards), "{cards}");
-    // The same with other threads.
+    // The numbers of the pictures, of the inputs that have them on the page: as many as pixels.
+    let inputs = document["inputs"].as_array().unwrap();
+    let shown = inputs.iter().filter(|input| input.get("image").is_some());
+    assert_eq!(shown.count(), 2);
+    let features = inputs.iter().flat_map(|input| {
+        let kept = input["proofs"][0]["kept"].as_array().unwrap();
+        kept.iter().map(move |kept| (input, kept))
+    });
+    let mut drawn = 0;
+    for (input, kept) in features {
+        let Some(picture) = kept.get("picture") else {
+            continue;
+        };
+        assert_eq!(picture["shape"], input["image"]["shape"]);
+        let values = picture["values"].as_array().unwrap();
+        assert_eq!(
+            values.len(),
+            input["image"]["values"].as_array().unwrap().len()
+        );
+        assert!(values.iter().any(|value| value.as_f64() != Some(0.0)));
+        drawn += 1;
+    }
+    assert!(drawn > 0, "{document}");
+    // Without being asked for they are left out; the rest is the same with other threads.
     let again = place.text("again.json");
-    ok(&with(&explain_demo("--threads 1"), &["--json", &again]));
-    let [first, second] = [&json, &again].map(|file| std::fs::read_to_string(file).unwrap());
-    assert_eq!(first, second);
+    let files = ["--json", &again, "--html", &place.text("again.html")];
+    ok(&with(&explain_demo("--threads 1"), &files));
+    let mut pictured: Value = document.clone();
+    for input in pictured["inputs"].as_array_mut().unwrap() {
+        input.as_object_mut().unwrap().remove("image");
+        for kept in input["proofs"][0]["kept"].as_array_mut().unwrap() {
+            kept.as_object_mut().unwrap().remove("picture");
+        }
+    }
+    let again: Value = serde_json::from_str(&std::fs::read_to_string(&again).unwrap()).unwrap();
+    assert_eq!(again, pictured);
 }
 
 #[test]

@@ -20,7 +20,8 @@ struct Document<'a> {
 
 /// Writes the explanation as indented JSON, schema `recert-explain/1`: the fields of [`Explanation`]
 /// with all inputs, `metrics` ([`FeatureMetrics`], one a network) and, of two networks, `versus`
-/// ([`VersusMetrics`]). Pictures are left out.
+/// ([`VersusMetrics`]). Images and pictures are there as far as the explanation has them;
+/// [`Explanation::drop_pictures`] leaves them out.
 ///
 /// Numbers are written with as many digits as bring back the same double. Fields may be added
 /// under the same version; nothing is renamed, removed or given another meaning.

@@ -1,9 +1,11 @@
-//! Pixels and gradients as PNG files within the page.
+//! Pixels and gradients, as numbers and as PNG files within the page.
+
+use serde::Serialize;
 
 use crate::error::Error;
 
 /// Numbers in the order of channels, rows and columns.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Picture {
     /// Channels, height and width.
     pub shape: [usize; 3],
