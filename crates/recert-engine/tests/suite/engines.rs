@@ -11,8 +11,8 @@ use crate::support::{
     MADE, Setup, in_every_precision, load_made, made, test_of_every_engine, worker_of_made,
 };
 use recert_engine::{
-    Answers, Classifier, ErrorKind, ImageShape, Network, NetworkOptions, Preprocess, Runtime,
-    engines,
+    Answers, Classifier, ErrorKind, ImageShape, Network, NetworkOptions, Precision, Preprocess,
+    Runtime, engines,
 };
 use recert_graph::Model;
 use recert_testing::note;
@@ -50,15 +50,16 @@ const TREACHEROUS: [(&str, &str, &str); 13] = [
     ("softplus", "Softplus", "the_softplus"),
 ];
 
-fn tolerance_of_made(name: &str) -> f32 {
-    let rounds = ["quantize", "dynamic", "integer"]
-        .iter()
-        .any(|word| name.contains(word));
-    if rounds {
+fn tolerance_of_made(engine: &Setup, name: &str) -> f32 {
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    // What is rounded to whole numbers jumps where half precision pushes it over an edge.
+    let jumps = engine.precision == Precision::F16 && has(&["cast_to_int"]);
+    let exact = if jumps || has(&["quantize", "dynamic", "integer"]) {
         INT8_TOLERANCE
     } else {
         FLOAT_TOLERANCE
-    }
+    };
+    engine.tolerance(exact, MADE_MOVED)
 }
 
 // What is asked of real networks is asked of each of them loaded once.
@@ -201,11 +202,7 @@ fn logits_of_made_networks_agree_with_the_golden_ones(engine: &Setup, runtime: &
             .unwrap();
         let golden = Logits::read(format!("made/{name}.npy"));
         let place = format!("{engine}: {name}");
-        let deviation = golden.assert_met(
-            &answers,
-            engine.tolerance(tolerance_of_made(name), MADE_MOVED),
-            &place,
-        );
+        let deviation = golden.assert_met(&answers, tolerance_of_made(engine, name), &place);
         note!("{place}: {deviation:.1e} of the largest logit");
     }
 }
@@ -218,12 +215,13 @@ fn what_an_engine_computes_wrongly_it_refuses_by_name(engine: &Setup, runtime: &
         match load_made(runtime, name) {
             Ok(network) => {
                 let answers = network.worker().unwrap().classify(&images.values).unwrap();
+                if engine.precision == Precision::F16 && has_no_numbers(&answers) {
+                    // Sums of integers exceed what float16 can hold, 65,504.
+                    note!("{place}: answers are no numbers");
+                    continue;
+                }
                 let golden = Logits::read(format!("made/{name}.npy"));
-                golden.assert_met(
-                    &answers,
-                    engine.tolerance(tolerance_of_made(name), MADE_MOVED),
-                    &place,
-                );
+                golden.assert_met(&answers, tolerance_of_made(engine, name), &place);
             }
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Unsupported, "{place}: {error}");
@@ -236,6 +234,18 @@ fn what_an_engine_computes_wrongly_it_refuses_by_name(engine: &Setup, runtime: &
             }
         }
     }
+}
+
+/// Whether some logits are not finite, all such images then being of no class.
+fn has_no_numbers(answers: &Answers) -> bool {
+    let Answers::Logits { classes, values } = answers else {
+        return false;
+    };
+    let rows = values.chunks(*classes).enumerate();
+    let bad = rows.filter(|(_, row)| row.iter().any(|value| !value.is_finite()));
+    let bad: Vec<_> = bad.map(|(image, _)| answers.class(image)).collect();
+    assert!(bad.iter().all(Option::is_none), "{bad:?}");
+    !bad.is_empty()
 }
 
 test_of_every_engine!(unknown_operators_are_named_with_their_node);
@@ -322,7 +332,15 @@ fn an_image_with_a_bad_pixel_gets_no_class_and_harms_no_other(
     let mut images = Images::small().values;
     let length = MADE.len();
     for name in ["plain", "arg_max", "fixed_batch", "quantize_axis"] {
-        let mut worker = worker_of_made(runtime, name);
+        let network = match load_made(runtime, name) {
+            Err(error) if engine.precision == Precision::F16 => {
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}: {error}");
+                note!("{engine}: {name}: refused: {error}");
+                continue;
+            }
+            loaded => loaded.unwrap(),
+        };
+        let mut worker = network.worker().unwrap();
         let clean = worker.classify(&images).unwrap();
         for (i, bad) in [(1, f32::NAN), (3, f32::INFINITY), (4, f32::NEG_INFINITY)] {
             let place = i * length + 77;

@@ -190,7 +190,16 @@ fn text_page_and_document_show_the_same() {
     assert_eq!(document["versus"]["overlap"], 0.4);
     assert_eq!(document["metrics"][0]["priority"]["mean"], 2.0);
     assert_eq!(document["inputs"][0]["proofs"][0]["kept"][0]["neuron"], 3);
+    assert!(document["inputs"][0]["image"].is_object());
+    let mut explanation = explanation;
+    explanation.drop_pictures();
+    let document: serde_json::Value = serde_json::from_str(&json(&explanation).unwrap()).unwrap();
     assert!(document["inputs"][0].get("image").is_none());
+    assert!(
+        document["inputs"][0]["proofs"][0]["kept"][0]
+            .get("picture")
+            .is_none()
+    );
 }
 
 #[test]
