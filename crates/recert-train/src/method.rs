@@ -328,15 +328,7 @@ pub(crate) fn prepared(
             }
         }
         Method::SmoothAdv { sigma, samples } => {
-            let per_sample: Vec<Vec<f32>> = (0..samples).map(noise).collect();
-            // Sample k of image i is row i samples + k.
-            let rows = (0..labels.len()).flat_map(|row| {
-                let range = row * columns..(row + 1) * columns;
-                per_sample
-                    .iter()
-                    .flat_map(move |noise| noise[range.clone()].iter().copied())
-            });
-            let noise = read(&rows.collect::<Vec<f32>>()).scale(sigma);
+            let noise = read(&interleaved(noise, samples, columns)).scale(sigma);
             let hot = hot(labels, classes, precision).repeated(samples);
             let losses = |points: &Matrix| {
                 let logits = pass.logits(&points.repeated(samples).add(&noise));
@@ -394,6 +386,19 @@ pub(crate) fn prepared(
             ..Prepared::default()
         },
     }
+}
+
+/// Samples of noise, that of number k for image i as row `i samples + k`.
+fn interleaved(noise: Noise<'_>, samples: usize, columns: usize) -> Vec<f32> {
+    let per_sample: Vec<Vec<f32>> = (0..samples).map(noise).collect();
+    let images = per_sample.first().map_or(0, |noise| noise.len() / columns);
+    let rows = (0..images).flat_map(|image| {
+        let range = image * columns..(image + 1) * columns;
+        per_sample
+            .iter()
+            .flat_map(move |noise| noise[range.clone()].iter().copied())
+    });
+    rows.collect()
 }
 
 /// The box of radius `radius` around points that are moved so that it lies within `eps` of the

@@ -187,14 +187,14 @@ impl Drawn {
     /// Whether the certificate of this design states more than the truth.
     fn is_wrong(&self, choice: Choice, levels: Levels) -> bool {
         let Some(rounds) = choice.rounds(&self.subject, levels.whole) else {
-            return self.is_wrong_after(None, choice, levels);
+            return self.is_wrong_after(&[], choice, levels);
         };
         let (_, samples) = rounds.design().samples(&self.f, C);
         let mut own = [0; CELLS];
         for &i in samples.iter().filter(|&&i| self.cached[i as usize] == C) {
             own[self.cell(i)] += 1;
         }
-        let first = std::array::from_fn(|cell| bound::Cell {
+        let first: ByCell<_> = std::array::from_fn(|cell| bound::Cell {
             samples: self.subject.cells[cell],
             pairs: rounds.first[cell],
             own: own[cell],
@@ -211,16 +211,11 @@ impl Drawn {
             },
             ..choice
         };
-        self.is_wrong_after(Some(first), whole, levels)
+        self.is_wrong_after(&first, whole, levels)
     }
 
-    /// The same, with what a first round counted.
-    fn is_wrong_after(
-        &self,
-        first: Option<ByCell<bound::Cell>>,
-        choice: Choice,
-        levels: Levels,
-    ) -> bool {
+    /// The same, with what a first round counted in each cell, if there was one.
+    fn is_wrong_after(&self, first: &[bound::Cell], choice: Choice, levels: Levels) -> bool {
         let (stream, samples) = choice.design.samples(&self.f, C);
         let from = match stream {
             Stream::Fresh => &self.fresh,
@@ -253,11 +248,10 @@ impl Drawn {
                     step: tilts.step,
                     multiples: &tilts.multiples,
                 };
-                for (cell, first) in cells.iter_mut().zip(first.iter().flatten()) {
+                for (cell, first) in cells.iter_mut().zip(first) {
                     cell.pairs -= first.pairs;
                     cell.own -= first.own;
                 }
-                let first = first.as_ref().map_or(&[][..], |first| first);
                 let (codes, lattice) = (tilts.codes, Some(lattice));
                 let found = bound::tail_after(n, codes, first, &cells, lattice, levels.whole);
                 found.unwrap().p_lower

@@ -232,6 +232,19 @@ fn worst(pass: &Pass<'_>, prepared: &Prepared, labels: &[usize]) -> Vec<f64> {
     .collect()
 }
 
+/// Each attacked point's own margin, of all that its logits have.
+fn attacked_margins(pass: &Pass<'_>, prepared: &Prepared, labels: &[usize]) -> Vec<f64> {
+    let classes = pass.network.classes();
+    let points = prepared.latent.as_ref().unwrap();
+    let logits = points.cut.logits(pass, &points.values).doubles();
+    let margins = logits.chunks(classes).enumerate().map(|(row, logits)| {
+        let label = labels[row / (classes - 1)];
+        let mut others = (0..classes).filter(|&class| class != label);
+        logits[label] - logits[others.nth(row % (classes - 1)).unwrap()]
+    });
+    margins.collect()
+}
+
 #[test]
 fn losses_are_their_definitions() {
     let (_, network) = networks().swap_remove(1);
@@ -319,15 +332,7 @@ fn losses_are_their_definitions() {
                 of_margins(ibp).powf(alpha) * of_logits(logits).powf(1.0 - alpha)
             }
             (Method::Taps { .. } | Method::Staps { .. }, _, Some([ibp, _])) => {
-                let points = prepared.latent.as_ref().unwrap();
-                // Each point's own margin, of all that its logits have.
-                let logits = points.cut.logits(&pass, &points.values).doubles();
-                let margins = logits.chunks(classes).enumerate().map(|(row, logits)| {
-                    let label = labels[row / (classes - 1)];
-                    let mut others = (0..classes).filter(|&class| class != label);
-                    logits[label] - logits[others.nth(row % (classes - 1)).unwrap()]
-                });
-                of_margins(ibp) * of_margins(&margins.collect::<Vec<_>>())
+                of_margins(ibp) * of_margins(&attacked_margins(&pass, &prepared, &labels))
             }
             (Method::Geometric, _, Some(_)) => of_margins(&worst(&pass, &prepared, &labels)),
             (_, Some(logits), None) => of_logits(logits),
