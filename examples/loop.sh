@@ -40,7 +40,7 @@ fi
 recert=${RECERT:-$root/target/release/recert}
 [ -x "$recert" ] || (cd "$root" && cargo build --release --features recert-cli/train)
 recert() {
-  printf '\n$ recert %s\n' "$*"
+  printf '\n$ recert %s\n' "$*" >&2
   "$recert" "$@"
 }
 mkdir -p "$work"

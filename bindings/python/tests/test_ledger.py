@@ -80,7 +80,7 @@ def test_a_notebook_shows_pictures_and_words(ledger, greys) -> None:
     found = recert.certify(
         bright(0.5), *greys, sigma=0.25, n=500, id="<b>", num_classes=2, progress=False
     )
-    assert repr(found).startswith("<Results: ") and " of 6 rows certified" in repr(found)
+    assert repr(found).startswith("<Results: ") and " of 6 rows with a class" in repr(found)
     page = found._repr_html_()
     assert page.startswith("<svg") and page.count("<tr>") == 7
     assert "<td>direct</td>" in ledger._repr_html_()

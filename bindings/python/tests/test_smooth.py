@@ -43,3 +43,18 @@ def test_images_beyond_pixels_are_refused(greys) -> None:
     images, _ = greys
     with pytest.raises(recert.InputError):
         Smooth(bright(0.5), 2, 0.25).predict(images[1] + 1, 100, 0.001, 10)
+
+
+def test_several_images_are_refused(greys) -> None:
+    images, _ = greys
+    with pytest.raises(recert.ParameterError, match="2 images") as refused:
+        Smooth(bright(0.5), 2, 0.25).certify(images[:2], 10, 100, 0.001, 10)
+    assert refused.value.field == "images"
+
+
+def test_bounds_ask_for_a_file(greys) -> None:
+    images, _ = greys
+    with pytest.raises(recert.ParameterError, match="ONNX file"):
+        recert.verify(bright(0.5), images, eps=0.01)
+    with pytest.raises(recert.ParameterError, match="ONNX file"):
+        recert.explain(bright(0.5), images, eps=0.01)

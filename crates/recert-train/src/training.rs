@@ -266,7 +266,7 @@ impl<'d> Training<'d> {
             }
         }
         let last = tally.progress(number, batches.len(), batches.len());
-        let ramped = number + 1 >= self.settings.schedule.ramp_end;
+        let ramped = number >= self.settings.schedule.ramp_end;
         let candidate = self.candidate(number, &batches)?;
         let mut epoch = Epoch {
             number,

@@ -61,6 +61,29 @@ pub fn write(out: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|why| Error::output(out.display(), why))
 }
 
+/// Checks that the folder of a file that is to be written exists, so that nothing is computed in
+/// vain.
+///
+/// ```
+/// use recert::output::check_folder;
+///
+/// assert!(check_folder("net.onnx".as_ref()).is_ok());
+/// assert!(check_folder("no/such/folder/net.onnx".as_ref()).is_err());
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Output`] if it does not.
+pub fn check_folder(out: &Path) -> Result<()> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            let why = format!("there is no folder {}: make it first", folder.display());
+            Err(Error::output(out.display(), why))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The bytes of an npy file of float32 in C order, format version 1.0.
 ///
 /// ```

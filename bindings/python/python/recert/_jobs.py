@@ -339,8 +339,18 @@ def verify(
         del options[name]
     given = None if images is None else images_of(images, labels)
     _file_labels(options)
-    path = None if model is None else os.fspath(model)
+    path = None if model is None else _file(model)
     return Verdicts(_recert.verify(path, given, options, Reporter(progress)))
+
+
+def _file(model: Any) -> str:
+    """The path of a network that bounds are propagated through: they need its operations."""
+    if not isinstance(model, (str, os.PathLike)):
+        kind = type(model).__name__
+        raise ParameterError(
+            f"bounds need the path of an ONNX file, not a {kind}: export the network", "model"
+        )
+    return os.fspath(model)
 
 
 def explain(
@@ -390,7 +400,7 @@ def explain(
         options["pictures"] = 0
     given = images_of(images, labels)
     _file_labels(options)
-    found = _recert.explain(os.fspath(model), given, options, Reporter(progress))
+    found = _recert.explain(_file(model), given, options, Reporter(progress))
     text, table, page = found
     if html is not None and page is not None:
         _write(html, page)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._classify import prepared
+from ._errors import ParameterError
 from ._images import as_numpy
 from ._jobs import certify, predict
 
@@ -76,4 +77,9 @@ class Smooth:
 
     def _image(self, x: Any) -> np.ndarray:
         image = as_numpy(x)
-        return image[None] if image.ndim == 3 else image
+        image = image[None] if image.ndim == 3 else image
+        if image.ndim == 4 and len(image) != 1:
+            raise ParameterError(
+                f"x holds {len(image)} images: give one, [C, H, W] or [1, C, H, W]", "images"
+            )
+        return image

@@ -146,10 +146,14 @@ class Results(Table):
         return float(np.mean(np.where(self.correct[mine], self["radius"][mine], 0.0)))
 
     def __repr__(self) -> str:
-        certified = int(np.sum(self["class"] >= 0))
+        answered = int(np.sum(self["class"] >= 0))
+        right = int(np.sum(self.correct))
+        # Predictions have no radius.
+        radius = np.floor(self.average_radius() * 1e3) / 1e3
+        stated = f", average radius {radius}" if self["radius"].any() else ""
         return (
-            f"<Results: {certified} of {self.rows} rows certified, average radius "
-            f"{np.floor(self.average_radius() * 1e3) / 1e3}, ledger {str(self.ledger.path)!r}>"
+            f"<Results: {answered} of {self.rows} rows with a class, {right} of them right{stated}, "
+            f"ledger {str(self.ledger.path)!r}>"
         )
 
     def _repr_html_(self) -> str:

@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         if *page == args.out {
             return usage("--page and --out are the same file");
         }
+        recert::output::check_folder(page)?;
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let job = train(config, &args.out, args.threads.unwrap_or(cores))?;
@@ -33,10 +34,15 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let trained = job.run(&mut progress);
     progress.clear();
     let Some(trained) = trained? else {
-        let message = format!(
-            "interrupted; {} holds the epochs that are done: the same command resumes",
-            train_checkpoint(&args.out).display()
-        );
+        let checkpoint = train_checkpoint(&args.out);
+        let message = if checkpoint.exists() {
+            format!(
+                "interrupted; {} holds the epochs that are done: the same command resumes",
+                checkpoint.display()
+            )
+        } else {
+            "interrupted before an epoch was done: nothing was written".to_owned()
+        };
         return Err(Failure::new(Code::Interrupted, message));
     };
     print(&summary(&trained))?;

@@ -151,6 +151,7 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
     if out.exists() && !out.is_file() {
         return Err(Error::output(out.display(), "it is no file").about(Field::Out));
     }
+    output::check_folder(out).map_err(|error| error.about(Field::Out))?;
     let data_path = output::data_path(&data);
     let mut inputs = Vec::new();
     inputs.extend(
@@ -390,11 +391,11 @@ impl TrainJob {
             );
             events.event(TrainEvent::Warning(&text));
         }
-        if self.settings.schedule.ramp_end > self.settings.schedule.epochs
+        if self.settings.schedule.ramp_end >= self.settings.schedule.epochs
             && self.settings.method.ramps()
         {
-            let text = "the last epoch comes before the end of the ramp: eps, or the cells' \
-                        widths, never have their full value";
+            let text = "no epoch comes after the ramp: eps, or the cells' widths, have their full \
+                        value in none";
             events.event(TrainEvent::Warning(text));
         }
     }
