@@ -459,7 +459,8 @@ impl fmt::Display for Unchecked {
             ),
             Self::Priors => f.write_str(
                 "that the tuning parameters of the bounds, and the samples of auto, were chosen \
-                 before the answers that they are applied to were seen",
+                 before the answers that they are applied to were seen; of two rounds, the plan, \
+                 before the first",
             ),
             Self::Bounds => f.write_str(
                 "that margins are below the network's and that counterexamples lie near their \

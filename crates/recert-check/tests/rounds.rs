@@ -157,7 +157,7 @@ fn a_second_round_that_does_not_follow_from_the_first_is_found() {
             .unwrap();
         *largest = json!(largest.as_u64().unwrap() - by);
     };
-    let forgeries: [(&str, Change<'_>); 6] = [
+    let forgeries: [(&str, Change<'_>); 7] = [
         ("fewer pairs in the second round", &|counts| {
             less(&mut counts["pairs"], 1);
         }),
@@ -168,6 +168,10 @@ fn a_second_round_that_does_not_follow_from_the_first_is_found() {
         }),
         ("another first round", &|counts| {
             less(&mut counts["first"]["pairs"], 1);
+        }),
+        ("a first round of nothing", &|counts| {
+            counts["first"]["pairs"] = json!(vec![0; 10]);
+            counts["first"]["own"] = json!(vec![0; 10]);
         }),
         ("other first answers", &|counts| {
             less(&mut counts["first"]["own"], 1);

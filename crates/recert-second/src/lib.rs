@@ -219,6 +219,67 @@ mod tests {
         assert_ne!(plan.rest(&only(500), &only(300)), kept);
     }
 
+    /// Ledgers hold what follows from the rule: another rule needs a name of its own in them.
+    #[test]
+    fn the_rule_is_what_ledgers_were_made_by() {
+        let plan = plan();
+        let first = plan.first(&[0; CELLS]).unwrap();
+        let own = expected(&plan, &first);
+        let mut lost = own;
+        lost[4] -= 40;
+        let mut gained = own;
+        gained[6] += 20;
+        let made = [own, lost, gained].map(|own| {
+            let rest = plan.rest(&first, &own);
+            let tilts = rest.tilts.cells.map(f64::to_bits);
+            let folded = tilts
+                .iter()
+                .fold(0, |sum: u64, bits| sum.rotate_left(7) ^ bits);
+            (
+                rest.pairs,
+                rest.tilts.multiples,
+                rest.tilts.step.to_bits(),
+                folded,
+            )
+        });
+        let known = [
+            (
+                [943, 1_001, 1_004, 1_031, 1_449, 808, 643, 470, 616, 135],
+                [1, 1, 2, 3, 22, 1, 1, 2, 2, 12],
+                4_588_229_586_176_658_720,
+                17_708_218_002_011_365_256,
+            ),
+            (
+                [301, 323, 344, 375, 6_008, 239, 188, 129, 168, 25],
+                [1, 1, 2, 3, 1, 1, 1, 2, 2, 10],
+                4_596_216_514_764_887_368,
+                4_385_969_867_892_756_668,
+            ),
+            (
+                [946, 1_005, 1_008, 1_035, 1_425, 811, 658, 472, 619, 121],
+                [1, 1, 2, 3, 22, 1, 1, 2, 2, 13],
+                4_588_224_074_252_419_584,
+                1_905_973_402_002_083_334,
+            ),
+        ];
+        assert_eq!(made, known);
+    }
+
+    #[test]
+    fn a_tilt_above_all_bounds_is_no_panic() {
+        let plan = Plan {
+            tilt: 1.02e9,
+            expected: [1e-300; CELLS],
+            pairs: plan().samples.map(|samples| samples - 1),
+            ..plan()
+        };
+        let first = plan.first(&[0; CELLS]).unwrap_or([20; CELLS]);
+        for own in [[0; CELLS], first] {
+            let rest = plan.rest(&first, &own);
+            assert!(rest.tilts.cells.iter().all(|tilt| !tilt.is_nan()));
+        }
+    }
+
     #[test]
     fn nothing_makes_the_rule_fail() {
         let extremes = [0, 1, u64::from(u32::MAX), 1 << 40];

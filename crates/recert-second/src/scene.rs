@@ -94,7 +94,9 @@ impl<'a> Scene<'a> {
     pub(crate) fn best_tilts(&self, pairs: &ByCell<u64>) -> ByCell<f64> {
         std::array::from_fn(|s| {
             let pull = self.pull[s] / (pairs[s] as f64).max(1.0);
-            (pull / (1.0 - pull * self.own[s]).max(1e-3)).clamp(self.plan.tilt, 1e9)
+            (pull / (1.0 - pull * self.own[s]).max(1e-3))
+                .min(1e9)
+                .max(self.plan.tilt)
         })
     }
 

@@ -1,6 +1,6 @@
 //! The second round of an input's pairs, from h's answers on the first in the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use recert_ledger::{FirstRoundEvidence, INVALID, Ledger, NetworkId};
 
@@ -89,15 +89,20 @@ impl Recertified<'_> {
 
 impl Part<'_> {
     /// Recertifies each input by its design: what has one round, and the first of what has two, in
-    /// one pass, and the second rounds in another.
+    /// one pass, and the second rounds in another. What has a certificate by this claim keeps it: an
+    /// earlier version may have made it, in one round.
     pub(super) fn in_designs(&self, run: &mut Run<'_>) -> Result<Outcome, Error> {
         let whole = self.study.levels.whole;
         let (mut first, mut second) = (Vec::new(), BTreeMap::new());
+        let concluded = self.concluded(run.ledger)?;
         let mut most = 0;
         for (i, input) in self.inputs.iter().enumerate() {
             for &(network, choice) in &input.choices {
-                most += choice.design.cost();
                 let rounds = choice.rounds(&input.subject, whole);
+                if rounds.is_some() && concluded.contains(&(network, input.certified.idx)) {
+                    continue;
+                }
+                most += choice.design.cost();
                 let design = rounds.map_or(choice.design, |rounds| rounds.design());
                 if rounds.is_some() {
                     second.insert((i, network), None);
@@ -146,6 +151,19 @@ impl Part<'_> {
             let (i, choice) = self.choice(network, idx);
             Ok(vec![self.conclude(ledger, network, i, choice, false)?])
         })
+    }
+
+    /// The networks and positions that have a certificate by this claim.
+    fn concluded(&self, ledger: &Ledger) -> Result<BTreeSet<(NetworkId, u32)>, Error> {
+        let choices = self.inputs.iter().flat_map(|input| &input.choices);
+        let networks: BTreeSet<NetworkId> = choices.map(|&(network, _)| network).collect();
+        let mut concluded = BTreeSet::new();
+        for network in networks {
+            let certificates = ledger.certificates(network)?.into_iter();
+            let own = certificates.filter(|certificate| *certificate.claim == self.claim);
+            concluded.extend(own.map(|certificate| (network, certificate.idx)));
+        }
+        Ok(concluded)
     }
 
     /// The index of the input at position `idx`, and its design for a network.

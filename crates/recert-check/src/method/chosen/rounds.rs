@@ -66,6 +66,12 @@ impl First {
                 multiples: multiples.map(|multiple| multiple as u8),
             },
         };
+        // The pairs of the pilot may raise what the plan makes of its own.
+        if plan.first(&pairs) != Some(pairs) {
+            let form =
+                "first.pairs, of each cell at least the share that a first round has of planned";
+            return Err(("counts", form.to_owned()));
+        }
         Ok(Self { pairs, plan })
     }
 
