@@ -69,14 +69,20 @@ fn plain(buffer: &Buffer, layout: &Bytes) -> Vec<u8> {
 /// Whether a byte is what a number, counted from the zero point, is rounded
 /// to; a number close to the middle of two may go to either.
 fn rounded(byte: u8, number: f64, round: Round) -> bool {
+    // Numbers that matter are at most about this large.
+    rounded_from(byte, number, 200.0, round)
+}
+
+/// The same of a sum whose summands are of that size together.
+fn rounded_from(byte: u8, number: f64, size: f64, round: Round) -> bool {
     let whole = |number: f64| {
         let value = number.round_ties_even() + f64::from(round.zero);
         (value.clamp(0.0, 255.0) as u8)
             .max(round.low)
             .min(round.high)
     };
-    // What three roundings of float32 can be of numbers that matter.
-    let slack = 600.0 * f64::from(f32::EPSILON);
+    // What three roundings of float32 can be.
+    let slack = 3.0 * size * f64::from(f32::EPSILON);
     (whole(number - slack)..=whole(number + slack)).contains(&byte)
 }
 
