@@ -6,19 +6,19 @@ use crate::args::{Args, Demo};
 use crate::exit::{Code, Failure, Result};
 use crate::terminal;
 
-/// Drawn and trained by `assets/demo/train.py`.
+/// Drawn and trained by `assets/demo/train.py`; `demo/` links to them, so that packaging copies them.
 const FILES: [(&str, &[u8]); 3] = [
     (
         "shapes.onnx",
-        include_bytes!("../../../../assets/demo/shapes.onnx"),
+        include_bytes!("../../demo/shapes.onnx"),
     ),
     (
         "shapes-test.npz",
-        include_bytes!("../../../../assets/demo/shapes-test.npz"),
+        include_bytes!("../../demo/shapes-test.npz"),
     ),
     (
         "shapes-calibration.npz",
-        include_bytes!("../../../../assets/demo/shapes-calibration.npz"),
+        include_bytes!("../../demo/shapes-calibration.npz"),
     ),
 ];
 
