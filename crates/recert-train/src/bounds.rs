@@ -68,10 +68,10 @@ impl Interval {
             }
             (Layer::Relu { .. }, _) => return self.rectified(1.0),
             // Linear, with weights of 0 and above.
-            _ => applied(layer, pair, &self.radius),
+            _ => applied(layer, pair, false, &self.radius),
         };
         Self {
-            centre: applied(layer, pair, &self.centre),
+            centre: applied(layer, pair, false, &self.centre),
             radius,
         }
     }

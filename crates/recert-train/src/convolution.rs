@@ -4,18 +4,27 @@
 //! `y = W * x` and a gradient `g` of y, that of x is the transposed convolution of g by W, and that
 //! of W is [`weights`] of x and g.
 //!
-//! Each is a product of matrices, one an image, of which no patches are copied: an image is written
+//! Each is a product of matrices, one for some images, of which no patches are copied: an image is written
 //! once with its padding around it and the pixels that a stride goes over one after the other
 //! ([`Spread`]); then the pixels that an element of the kernel meets are consecutive, and products
 //! read them where they are. Images are distributed over threads. Sums over images are made in
 //! [`GROUPS`] groups, however many threads there are, so no bit of a result depends on their number.
 
+#![expect(
+    clippy::inline_always,
+    reason = "loops are compiled for each set of vector instructions"
+)]
+
+mod spread;
+
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 use rayon::prelude::*;
 
-use crate::product::{self, LANES, Product, rows};
+use crate::pool::{self, Pool};
+use crate::product::{self, ARCH, LANES, Product, rows, transpose};
 use crate::window::Window;
+use spread::Spread;
 
 /// Into how many groups of consecutive images the gradient of the weights is summed.
 const GROUPS: usize = 16;
@@ -39,6 +48,9 @@ pub(crate) trait Scalar:
     /// The nearest number.
     fn from_double(x: f64) -> Self;
 
+    /// Where buffers are kept.
+    fn pool() -> &'static Pool<Self>;
+
     /// 0.
     fn zero() -> Self {
         Self::from_double(0.0)
@@ -58,6 +70,11 @@ impl Scalar for f32 {
     fn from_double(x: f64) -> f32 {
         x as f32
     }
+
+    fn pool() -> &'static Pool<f32> {
+        static POOL: Pool<f32> = Pool::new();
+        &POOL
+    }
 }
 
 impl Scalar for f64 {
@@ -68,197 +85,111 @@ impl Scalar for f64 {
     fn from_double(x: f64) -> f64 {
         x
     }
-}
 
-/// How an image is spread: for each channel and each of the `stride[0] * stride[1]` phases a plane
-/// of `down * across` pixels, those that the stride goes to from its first one, padding included. Row p of
-/// an output's plane begins at `p * across`, and has `across` positions, of which those after
-/// the output's width mean nothing.
-struct Spread {
-    window: Window,
-    down: usize,
-    across: usize,
-    /// Where the pixels that each element of the kernel meets begin.
-    begins: Vec<usize>,
-    /// The positions of an output, meaningless ones included, and a multiple of [`LANES`] that is
-    /// not less.
-    positions: usize,
-    width: usize,
-}
-
-impl Spread {
-    fn of(window: &Window) -> Self {
-        let [sy, sx] = window.stride();
-        let [height, width] = window.kernel();
-        let [_, down_out, across_out] = window.output();
-        let (down, across) = (down_out + (height - 1) / sy, across_out + (width - 1) / sx);
-        let mut begins = Vec::with_capacity(window.patch());
-        for channel in 0..window.input()[0] {
-            for i in 0..height {
-                for j in 0..width {
-                    let plane = channel * sy * sx + i % sy * sx + j % sx;
-                    begins.push((plane * down + i / sy) * across + j / sx);
-                }
-            }
-        }
-        let positions = down_out * across;
-        Self {
-            window: *window,
-            down,
-            across,
-            begins,
-            positions,
-            width: positions.next_multiple_of(LANES),
-        }
-    }
-
-    /// Room for an image, all of it 0, and for what a product reads behind it.
-    fn room<E: Scalar>(&self) -> Vec<E> {
-        let [sy, sx] = self.window.stride();
-        let planes = self.window.input()[0] * sy * sx;
-        vec![E::zero(); planes * self.down * self.across + self.across + self.width]
-    }
-
-    /// Calls `each` with where a row of the image lies in the spread one, where its first pixel is
-    /// in the image, and how many there are, `stride[1]` apart in the image.
-    fn for_rows(&self, mut each: impl FnMut(usize, usize, usize)) {
-        let [channels, height, width] = self.window.input();
-        let [sy, sx] = self.window.stride();
-        let [top, left, ..] = self.window.padding();
-        for channel in 0..channels {
-            for row in 0..height {
-                let (phase, down) = ((row + top) % sy, (row + top) / sy);
-                if down >= self.down {
-                    continue;
-                }
-                for right in 0..sx {
-                    // The first column whose place behind the padding is of this phase.
-                    let first = (right + sx - left % sx) % sx;
-                    let across = (first + left) / sx;
-                    if first >= width || across >= self.across {
-                        continue;
-                    }
-                    let count = (width - first).div_ceil(sx).min(self.across - across);
-                    let plane = (channel * sy + phase) * sx + right;
-                    let to = (plane * self.down + down) * self.across + across;
-                    each(to, (channel * height + row) * width + first, count);
-                }
-            }
-        }
-    }
-
-    /// Writes an image to its room; what padding is stays as it is.
-    fn write<E: Scalar>(&self, image: &[E], room: &mut [E]) {
-        let step = self.window.stride()[1];
-        self.for_rows(|to, from, count| {
-            let row = &mut room[to..to + count];
-            match step {
-                1 => row.copy_from_slice(&image[from..from + count]),
-                2 => {
-                    let pixels = row.iter_mut().zip(image[from..].chunks(2));
-                    pixels.for_each(|(to, from)| *to = from[0]);
-                }
-                _ => {
-                    let pixels = row.iter_mut().zip(image[from..].iter().step_by(step));
-                    pixels.for_each(|(to, &from)| *to = from);
-                }
-            }
-        });
-    }
-
-    /// Reads an image from its room.
-    fn read<E: Scalar>(&self, room: &[E], image: &mut [E]) {
-        let step = self.window.stride()[1];
-        self.for_rows(|to, from, count| {
-            let row = &room[to..to + count];
-            if step == 1 {
-                image[from..from + count].copy_from_slice(row);
-            } else {
-                let pixels = image[from..].iter_mut().step_by(step);
-                pixels.zip(row).for_each(|(pixel, &x)| *pixel = x);
-            }
-        });
+    fn pool() -> &'static Pool<f64> {
+        static POOL: Pool<f64> = Pool::new();
+        &POOL
     }
 }
 
-/// `y = W * x + b` for every image: `[n, inputs]`, `[m, patch]` and `[m]`, or no bias, to `[n,
-/// outputs]`.
-pub(crate) fn forward<E: Scalar>(window: &Window, x: &[E], weights: &[E], bias: &[E]) -> Vec<E> {
+/// `y = W * x + b` for every image, and what ReLUs make of it where they follow: `[n, inputs]`, `[m, patch]` and
+/// `[m]`, or no bias, to `[n, outputs]`.
+pub(crate) fn forward<E: Scalar>(
+    window: &Window,
+    x: &[E],
+    weights: &[E],
+    bias: &[E],
+    relu: bool,
+) -> Vec<E> {
     let images = x.len() / window.inputs();
-    let mut y = vec![E::zero(); images * window.outputs()];
+    let mut y = pool::room(images * window.outputs());
     let spread = Spread::of(window);
-    let [channels, _, across] = window.output();
-    let kernels = rows(channels, window.patch());
+    let channels = window.output()[0];
+    let (kernels, steps) = (rows(channels, window.patch()), rows(window.patch(), 1));
     let room = || (spread.room(), vec![E::zero(); channels * spread.width]);
-    (y.par_chunks_mut(window.outputs()))
-        .zip(x.par_chunks(window.inputs()))
+    (y.par_chunks_mut(spread.images * window.outputs()))
+        .zip(x.par_chunks(spread.images * window.inputs()))
         .for_each_init(room, |(image, made), (y, x)| {
-            spread.write(x, image);
+            ARCH.dispatch(|| spread.write(x, image));
             let product = Product {
                 left: weights,
                 left_rows: &kernels,
-                left_step: 1,
+                left_steps: &steps,
                 right: image,
                 right_rows: &spread.begins,
                 width: spread.width,
                 add: false,
             };
             E::multiply(&product, made);
-            let planes = y
-                .chunks_mut(window.positions())
-                .zip(made.chunks(spread.width));
-            for (channel, (y, made)) in planes.enumerate() {
-                let bias = bias.get(channel).copied().unwrap_or_else(E::zero);
-                for (y, made) in y.chunks_mut(across).zip(made.chunks(spread.across)) {
-                    (y.iter_mut().zip(made)).for_each(|(y, &x)| *y = x + bias);
+            ARCH.dispatch(|| {
+                for (image, y) in y.chunks_mut(window.outputs()).enumerate() {
+                    for (channel, made) in made.chunks(spread.width).enumerate() {
+                        let bias = bias.get(channel).copied().unwrap_or_else(E::zero);
+                        let made = &made[image * spread.own..];
+                        let y = &mut y[channel * window.positions()..];
+                        if relu {
+                            spread.joined(made, y, |x| rectified(x + bias));
+                        } else {
+                            spread.joined(made, y, |x| x + bias);
+                        }
+                    }
                 }
-            }
+            });
         });
     y
+}
+
+/// What a ReLU makes of a number; NaN stays, so that nothing hides it.
+#[inline(always)]
+pub(crate) fn rectified<E: Scalar>(x: E) -> E {
+    if x < E::zero() { E::zero() } else { x }
 }
 
 /// The transposed convolution of every output: `[n, outputs]` and `[m, patch]` to `[n, inputs]`.
 pub(crate) fn transposed<E: Scalar>(window: &Window, y: &[E], weights: &[E]) -> Vec<E> {
     let images = y.len() / window.outputs();
-    let mut x = vec![E::zero(); images * window.inputs()];
     let spread = Spread::of(window);
-    let (patch, [channels, _, across]) = (window.patch(), window.output());
-    let (elements, outputs) = (rows(patch, 1), rows(channels, spread.width));
+    let count = images * window.inputs();
+    let mut x = if spread.reaches_all() {
+        pool::room(count)
+    } else {
+        pool::zeros(count)
+    };
+    let (patch, channels) = (window.patch(), window.output()[0]);
+    let (elements, steps) = (rows(patch, 1), rows(channels, patch));
+    let outputs = rows(channels, spread.width);
     let room = || {
         let [given, made] = [channels, patch].map(|rows| vec![E::zero(); rows * spread.width]);
         (spread.room(), given, made)
     };
-    (x.par_chunks_mut(window.inputs()))
-        .zip(y.par_chunks(window.outputs()))
+    (x.par_chunks_mut(spread.images * window.inputs()))
+        .zip(y.par_chunks(spread.images * window.outputs()))
         .for_each_init(room, |(image, given, made), (x, y)| {
             // Positions that mean nothing stay 0.
-            let planes = y
-                .chunks(window.positions())
-                .zip(given.chunks_mut(spread.width));
-            for (y, given) in planes {
-                for (y, given) in y.chunks(across).zip(given.chunks_mut(spread.across)) {
-                    given[..across].copy_from_slice(y);
+            ARCH.dispatch(|| {
+                for (channel, given) in given.chunks_mut(spread.width).enumerate() {
+                    let y = &y[channel * window.positions()..];
+                    spread.parted(y, window.outputs(), given);
                 }
-            }
+            });
             let product = Product {
                 left: weights,
                 left_rows: &elements,
-                left_step: patch,
+                left_steps: &steps,
                 right: given,
                 right_rows: &outputs,
                 width: spread.width,
                 add: false,
             };
             E::multiply(&product, made);
-            image.fill(E::zero());
-            for (made, &begin) in made.chunks(spread.width).zip(&spread.begins) {
-                let pixels = &mut image[begin..begin + spread.positions];
-                pixels
-                    .iter_mut()
-                    .zip(made)
-                    .for_each(|(pixel, &x)| *pixel += x);
-            }
-            spread.read(image, x);
+            ARCH.dispatch(|| {
+                image.fill(E::zero());
+                for (made, &begin) in made.chunks(spread.width).zip(&spread.begins) {
+                    let pixels = image[begin..begin + spread.positions].iter_mut();
+                    pixels.zip(made).for_each(|(pixel, &x)| *pixel += x);
+                }
+                spread.read(image, x);
+            });
         });
     x
 }
@@ -267,33 +198,36 @@ pub(crate) fn transposed<E: Scalar>(window: &Window, y: &[E], weights: &[E]) -> 
 /// images.
 pub(crate) fn weights<E: Scalar>(window: &Window, x: &[E], y: &[E]) -> Vec<E> {
     let images = x.len() / window.inputs();
-    let (patch, [channels, _, across]) = (window.patch(), window.output());
+    let (patch, channels) = (window.patch(), window.output()[0]);
     let spread = Spread::of(window);
     let wide = channels.next_multiple_of(LANES);
-    let positions = rows(spread.positions, wide);
+    let steps = spread.meant();
+    let positions = rows(steps.len(), wide);
     let group = images.div_ceil(GROUPS).max(1);
     // Sums have a row an element of the patch, so that their columns are vectors.
     let sums: Vec<Vec<E>> = (x.par_chunks(group * window.inputs()))
         .zip(y.par_chunks(group * window.outputs()))
         .map(|(x, y)| {
-            let mut image = spread.room();
-            // Positions that mean nothing stay 0.
-            let mut given = vec![E::zero(); spread.positions * wide];
+            let mut room = spread.room();
+            // Columns beyond the channels stay 0.
+            let mut given = vec![E::zero(); positions.len() * wide];
             let mut sum = vec![E::zero(); patch * wide];
-            for (x, y) in x.chunks(window.inputs()).zip(y.chunks(window.outputs())) {
-                spread.write(x, &mut image);
-                for (channel, y) in y.chunks(window.positions()).enumerate() {
-                    for (y, given) in y.chunks(across).zip(given.chunks_mut(spread.across * wide)) {
-                        let places = given[channel..].iter_mut().step_by(wide);
-                        places.zip(y).for_each(|(place, &y)| *place = y);
-                    }
+            let images = (x.chunks(spread.images * window.inputs()))
+                .zip(y.chunks(spread.images * window.outputs()));
+            for (x, y) in images {
+                ARCH.dispatch(|| spread.write(x, &mut room));
+                let outputs = y.chunks(window.outputs());
+                for (y, given) in outputs.zip(given.chunks_mut(window.positions() * wide)) {
+                    let extents = [channels, window.positions()];
+                    transpose(y, window.positions(), extents, given, wide);
                 }
+                let used = y.len() / channels;
                 let product = Product {
-                    left: &image,
+                    left: &room,
                     left_rows: &spread.begins,
-                    left_step: 1,
+                    left_steps: &steps[..used],
                     right: &given,
-                    right_rows: &positions,
+                    right_rows: &positions[..used],
                     width: wide,
                     add: true,
                 };
@@ -376,23 +310,28 @@ mod tests {
             ([2, 2, 2], 2, [1, 1], [2, 2], [0, 0, 0, 0]),
             ([1, 1, 1], 1, [3, 3], [1, 1], [3, 3, 3, 3]),
             ([2, 20, 21], 3, [3, 3], [1, 1], [1, 1, 1, 1]),
+            ([3, 14, 14], 4, [4, 4], [2, 2], [1, 1, 1, 1]),
+            ([2, 20, 41], 3, [3, 3], [1, 2], [1, 1, 1, 1]),
+            ([2, 6, 7], 17, [3, 3], [2, 2], [0, 0, 0, 0]),
         ];
         for (input, outputs, kernel, stride, padding) in cases {
             let window = Window::new(input, outputs, kernel, stride, padding).unwrap();
             let images = 19;
             let x = values(1, images * window.inputs());
             let w = values(2, outputs * window.patch());
-            let y = forward(&window, &x, &w, &[]);
+            let y = forward(&window, &x, &w, &[], false);
             let expected = naive(&window, &x, &w);
             assert_eq!(y.len(), expected.len());
             for (y, expected) in y.iter().zip(&expected) {
                 assert!((y - expected).abs() < 1e-12, "{window:?}");
             }
             let bias = values(4, outputs);
-            let moved = forward(&window, &x, &w, &bias);
-            for (at, (moved, y)) in moved.iter().zip(&y).enumerate() {
+            let moved = forward(&window, &x, &w, &bias, false);
+            let active = forward(&window, &x, &w, &bias, true);
+            for (at, ((moved, active), y)) in moved.iter().zip(active).zip(&y).enumerate() {
                 let channel = at / window.positions() % outputs;
                 assert!((moved - y - bias[channel]).abs() < 1e-12, "{window:?}");
+                assert_eq!(active, moved.max(0.0));
             }
             // <W * x, g> = <x, W^T * g> = <W, weights(x, g)>.
             let g = values(3, y.len());
@@ -415,8 +354,8 @@ mod tests {
             let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
             let pairs = [
                 (
-                    forward(&window, &x, &w, &[]),
-                    forward(&window, &wide(&x), &wide(&w), &[]),
+                    forward(&window, &x, &w, &[], false),
+                    forward(&window, &wide(&x), &wide(&w), &[], false),
                 ),
                 (
                     transposed(&window, &y, &w),

@@ -45,6 +45,7 @@ mod method;
 mod network;
 mod optimizer;
 mod pass;
+mod pool;
 mod product;
 mod random;
 mod regularizer;

@@ -29,8 +29,14 @@ impl Adam {
         }
     }
 
-    /// Moves parameters by a step down their gradients.
-    pub(crate) fn step(&mut self, rate: f64, parameters: &mut [Vec<f32>], gradients: &[Vec<f32>]) {
+    /// Moves parameters by a step down their gradients, each times `scale`.
+    pub(crate) fn step(
+        &mut self,
+        rate: f64,
+        parameters: &mut [Vec<f32>],
+        gradients: &[Vec<f32>],
+        scale: f32,
+    ) {
         self.steps += 1;
         let correction = DECAY.map(|decay| 1.0 - decay.powf(self.steps as f64));
         let factor = (rate / correction[0]) as f32;
@@ -48,6 +54,7 @@ impl Adam {
                         let state = means.iter_mut().zip(squares);
                         let values = values.iter_mut().zip(gradient);
                         for ((value, &slope), (mean, square)) in values.zip(state) {
+                            let slope = slope * scale;
                             *mean = first * *mean + (1.0 - first) * slope;
                             *square = second * *square + (1.0 - second) * slope * slope;
                             *value -= factor * *mean / (square.sqrt() * root + EPSILON as f32);
@@ -79,15 +86,13 @@ pub(crate) fn norm(gradients: &[Vec<f32>]) -> f64 {
     squares.into_iter().sum::<f64>().sqrt()
 }
 
-/// Scales gradients of that norm down to `most`.
-pub(crate) fn clip(gradients: &mut [Vec<f32>], norm: f64, most: f64) {
+/// What gradients of that norm are multiplied by, so that it is at most `most`.
+pub(crate) fn clipping(norm: f64, most: f64) -> f32 {
     if norm > most {
         // As in PyTorch.
-        let factor = (most / (norm + 1e-6)) as f32;
-        gradients
-            .iter_mut()
-            .flatten()
-            .for_each(|slope| *slope *= factor);
+        (most / (norm + 1e-6)) as f32
+    } else {
+        1.0
     }
 }
 
@@ -132,24 +137,21 @@ mod tests {
         // Worked out by hand: the first step is the rate times the sign, but for 1e-8.
         let mut values = vec![vec![1.0, -2.0, 0.5]];
         let mut adam = Adam::new(&values);
-        adam.step(0.1, &mut values, &[vec![3.0, -0.01, 0.0]]);
+        adam.step(0.1, &mut values, &[vec![3.0, -0.01, 0.0]], 1.0);
         for (value, expected) in values[0].iter().zip([0.9, -1.9, 0.5]) {
             assert!((value - expected).abs() < 1e-6);
         }
         // Second step of the first: m = .9 * .3 + .1 = .37, v = .999 * .009 + .001 = .009991;
         // 0.37 / 0.19 over sqrt(.009991 / .001999) is 0.8710567.
-        adam.step(0.1, &mut values, &[vec![1.0, 0.0, 0.0]]);
+        adam.step(0.1, &mut values, &[vec![0.5, 0.0, 0.0]], 2.0);
         assert!((values[0][0] - (0.9 - 0.087_105_67)).abs() < 1e-5);
     }
 
     #[test]
     fn clipping_and_averaging() {
-        let mut gradients = vec![vec![3.0], vec![4.0]];
-        assert_eq!(norm(&gradients), 5.0);
-        clip(&mut gradients, 5.0, 10.0);
-        assert_eq!(gradients, [[3.0], [4.0]]);
-        clip(&mut gradients, 5.0, 1.0);
-        assert!((norm(&gradients) - 1.0).abs() < 1e-6);
+        assert_eq!(norm(&[vec![3.0], vec![4.0]]), 5.0);
+        assert_eq!(clipping(5.0, 10.0), 1.0);
+        assert!((5.0 * clipping(5.0, 1.0) - 1.0).abs() < 1e-6);
         let mut gradient = vec![0.0; 3];
         add_l1(0.5, &[2.0, 0.0, -1.0], &mut gradient);
         assert_eq!(gradient, [0.5, 0.0, -0.5]);

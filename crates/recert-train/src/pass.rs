@@ -116,9 +116,9 @@ impl<'n> Pass<'n> {
         let mut pass = Self::begun(network, parameters);
         let (mut statistics, mut affines) = (Vec::new(), Vec::new());
         let start = pass.normalized(images);
-        let logits = forward(pass.own(), start, |layer, pair, x| {
+        let logits = forward(merged(pass.own()), start, |layer, (pair, relu), x| {
             let Layer::BatchNorm { channels, plane } = *layer else {
-                return applied(layer, pair, x);
+                return applied(layer, pair, relu, x);
             };
             let pair = pair.expect("weights of every batch normalization");
             let mean = x.mean_channels(channels);
@@ -205,16 +205,37 @@ impl<'n> Pass<'n> {
     /// The logits of images, pixels in [0, 1].
     pub(crate) fn logits(&self, images: &Matrix) -> Matrix {
         let start = self.normalized(images);
-        forward(self.layers().into_iter(), start, applied)
+        through(self.layers().into_iter(), start)
     }
 }
 
-/// What a layer makes of values.
-pub(crate) fn applied(layer: &Layer, pair: Option<[&Matrix; 2]>, x: &Matrix) -> Matrix {
+/// What layers make of values.
+pub(crate) fn through<'l>(layers: impl Iterator<Item = Loaded<'l>>, values: Matrix) -> Matrix {
+    forward(merged(layers), values, |layer, (pair, relu), x| {
+        applied(layer, pair, relu, x)
+    })
+}
+
+/// The layers with each ReLU merged into the convolution or the fully connected layer before it, as `true`.
+fn merged<'l, P>(
+    layers: impl Iterator<Item = (&'l Layer, P)>,
+) -> impl Iterator<Item = (&'l Layer, (P, bool))> {
+    let mut layers = layers.peekable();
+    std::iter::from_fn(move || {
+        let (layer, own) = layers.next()?;
+        let takes = matches!(layer, Layer::Convolution(_) | Layer::Linear { .. });
+        let is_relu = |next: &(&Layer, P)| matches!(next.0, Layer::Relu { .. });
+        let relu = takes && layers.next_if(is_relu).is_some();
+        Some((layer, (own, relu)))
+    })
+}
+
+/// What a layer makes of values, with the ReLU behind it where it is merged.
+pub(crate) fn applied(layer: &Layer, pair: Option<[&Matrix; 2]>, relu: bool, x: &Matrix) -> Matrix {
     match (layer, pair) {
-        (Layer::Linear { .. }, Some([weights, bias])) => x.product_transposed(weights).add(bias),
+        (Layer::Linear { .. }, Some([weights, bias])) => x.linear(weights, bias, relu),
         (Layer::Convolution(window), Some([weights, bias])) => {
-            x.convolve_biased(weights, bias, *window)
+            x.convolve_biased(weights, bias, *window, relu)
         }
         (Layer::BatchNorm { .. }, Some([factors, terms])) => x.affine_channels(factors, terms),
         (Layer::Relu { .. }, _) => x.relu(),

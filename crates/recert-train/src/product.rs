@@ -1,5 +1,8 @@
-//! Products of small matrices, as convolutions are made of: the operand with the columns is read as
-//! it lies, in vectors, and that with the rows element by element, so that nothing is packed.
+//! Products of matrices. The operand with the columns is read as it lies, in vectors, and that with the rows
+//! element by element, so that convolutions pack nothing; products of whole matrices pack the first in panels.
+//!
+//! Every element is one sum in the order of the inner index, so no bit depends on how rows and columns are cut into
+//! blocks, panels and tasks.
 
 #![expect(
     clippy::inline_always,
@@ -9,6 +12,10 @@
 use std::sync::LazyLock;
 
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::convolution::Scalar;
+use crate::pool;
 
 /// The vector instructions that loops are run with.
 pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
@@ -16,12 +23,21 @@ pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 /// A multiple of the elements of every vector: rows of [`Product::right`] are as long.
 pub(crate) const LANES: usize = 16;
 
+/// Columns of a panel of a matrix: as many vectors as there are registers for.
+const PANEL: usize = 3 * LANES;
+
+/// Rows of a panel: as many as stay in the second cache beside the other operand's.
+const INNER: usize = 256;
+
+/// Rows of a task, so that none is too short to be worth its packing.
+const TASK: usize = 32;
+
 /// `made = left * right`, or that added, for rows of operands wherever they begin in memory.
 pub(crate) struct Product<'a, E> {
-    /// Row i has element k at `left_rows[i] + k * left_step`.
+    /// Row i has element k at `left_rows[i] + left_steps[k]`.
     pub(crate) left: &'a [E],
     pub(crate) left_rows: &'a [usize],
-    pub(crate) left_step: usize,
+    pub(crate) left_steps: &'a [usize],
     /// Row k has `width` elements, a multiple of [`LANES`], from `right_rows[k]` on.
     pub(crate) right: &'a [E],
     pub(crate) right_rows: &'a [usize],
@@ -51,20 +67,21 @@ impl WithSimd for Single<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let vectors = self.product.width / S::F32_LANES;
-        let rows = self.product.left_rows.len();
+        let steps = self.product.left_steps.iter();
+        let span = steps.max().map_or(0, |step| step + 1);
         let mut vector = 0;
         while vector < vectors {
-            let at = [0, vector];
-            match vectors - vector {
-                1 => panel::<S, 1>(simd, self.product, self.made, rows, at),
-                2 | 4 => panel::<S, 2>(simd, self.product, self.made, rows, at),
-                _ => panel::<S, 3>(simd, self.product, self.made, rows, at),
-            }
-            vector += match vectors - vector {
+            let take = match vectors - vector {
                 1 => 1,
                 2 | 4 => 2,
                 _ => 3,
             };
+            match take {
+                1 => panel::<S, 1>(simd, self.product, self.made, [vector, span]),
+                2 => panel::<S, 2>(simd, self.product, self.made, [vector, span]),
+                _ => panel::<S, 3>(simd, self.product, self.made, [vector, span]),
+            }
+            vector += take;
         }
     }
 }
@@ -75,11 +92,12 @@ fn panel<S: Simd, const V: usize>(
     simd: S,
     product: &Product<'_, f32>,
     made: &mut [f32],
-    rows: usize,
-    [mut row, vector]: [usize; 2],
+    [vector, span]: [usize; 2],
 ) {
+    let rows = product.left_rows.len();
+    let mut row = 0;
     while row < rows {
-        let at = [row, vector * S::F32_LANES];
+        let at = [row, vector * S::F32_LANES, span];
         row += match rows - row {
             8.. if S::REGISTER_COUNT >= 32 => block::<S, 8, V>(simd, product, made, at),
             4.. => block::<S, 4, V>(simd, product, made, at),
@@ -95,21 +113,25 @@ fn block<S: Simd, const R: usize, const V: usize>(
     simd: S,
     product: &Product<'_, f32>,
     made: &mut [f32],
-    [row, column]: [usize; 2],
+    [row, column, span]: [usize; 3],
 ) -> usize {
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
-    let end = column + V * S::F32_LANES;
-    let mut left: [usize; R] = std::array::from_fn(|r| product.left_rows[row + r]);
-    for &start in product.right_rows {
-        let (vectors, _) = S::as_simd_f32s(&product.right[start + column..start + end]);
+    // All of one length, so that one comparison checks a step for all rows.
+    let left: [&[f32]; R] = std::array::from_fn(|r| {
+        let start = product.left_rows[row + r];
+        &product.left[start..start + span]
+    });
+    for (&step, &start) in product.left_steps.iter().zip(product.right_rows) {
+        let start = start + column;
+        let (vectors, _) = S::as_simd_f32s(&product.right[start..start + V * S::F32_LANES]);
         for r in 0..R {
-            let factor = simd.splat_f32s(product.left[left[r]]);
-            left[r] += product.left_step;
+            let factor = simd.splat_f32s(left[r][step]);
             for v in 0..V {
                 sums[r][v] = simd.mul_add_e_f32s(factor, vectors[v], sums[r][v]);
             }
         }
     }
+    let end = column + V * S::F32_LANES;
     for (r, sums) in sums.into_iter().enumerate() {
         let start = (row + r) * product.width;
         let (vectors, _) = S::as_mut_simd_f32s(&mut made[start + column..start + end]);
@@ -130,11 +152,178 @@ pub(crate) fn double(product: &Product<'_, f64>, made: &mut [f64]) {
         if !product.add {
             made.fill(0.0);
         }
-        for (inner, &right) in product.right_rows.iter().enumerate() {
-            let factor = product.left[left + inner * product.left_step];
+        for (&step, &right) in product.left_steps.iter().zip(product.right_rows) {
+            let factor = product.left[left + step];
             let right = &product.right[right..right + product.width];
             (made.iter_mut().zip(right)).for_each(|(made, x)| *made += factor * x);
         }
+    }
+}
+
+/// A matrix whose element of row i and column j lies at `i * down + j * across`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strided<'a, E> {
+    elements: &'a [E],
+    rows: usize,
+    columns: usize,
+    down: usize,
+    across: usize,
+}
+
+impl<'a, E: Scalar> Strided<'a, E> {
+    /// Rows of `columns` elements, one after the other.
+    pub(crate) fn new(elements: &'a [E], columns: usize) -> Self {
+        Self {
+            elements,
+            rows: elements.len() / columns,
+            columns,
+            down: columns,
+            across: 1,
+        }
+    }
+
+    /// The elements as they lie.
+    pub(crate) fn elements(self) -> &'a [E] {
+        self.elements
+    }
+
+    /// The transpose.
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            elements: self.elements,
+            rows: self.columns,
+            columns: self.rows,
+            down: self.across,
+            across: self.down,
+        }
+    }
+
+    /// The matrix product.
+    pub(crate) fn times(self, right: Self) -> Vec<E> {
+        assert_eq!(self.columns, right.rows, "extents of matrices");
+        let mut made = pool::room(self.rows * right.columns);
+        if self.columns == 0 {
+            made.fill(E::zero());
+        }
+        let task = self.rows.div_ceil(rayon::current_num_threads());
+        let task = task.next_multiple_of(8).max(TASK);
+        let tasks = made.par_chunks_mut((task * right.columns).max(1));
+        tasks.enumerate().for_each(|(number, made)| {
+            self.some(number * task, right, made);
+        });
+        made
+    }
+
+    /// The rows of the product from `first` on, as many as there is room for.
+    fn some(self, first: usize, right: Self, made: &mut [E]) {
+        let count = made.len() / right.columns;
+        let left_rows: Vec<usize> = (first..first + count).map(|row| row * self.down).collect();
+        let steps = rows(self.columns.min(INNER), self.across);
+        let mut packed = pool::room(INNER * PANEL);
+        let mut sums = pool::room(count * PANEL);
+        for inner in (0..self.columns).step_by(INNER) {
+            let depth = INNER.min(self.columns - inner);
+            for column in (0..right.columns).step_by(PANEL) {
+                let used = PANEL.min(right.columns - column);
+                let width = used.next_multiple_of(LANES);
+                right.pack([inner, column], [depth, used], width, &mut packed);
+                E::multiply(
+                    &Product {
+                        left: &self.elements[inner * self.across..],
+                        left_rows: &left_rows,
+                        left_steps: &steps[..depth],
+                        right: &packed,
+                        right_rows: &rows(depth, width),
+                        width,
+                        add: false,
+                    },
+                    &mut sums[..count * width],
+                );
+                let made = made.chunks_mut(right.columns).zip(sums.chunks(width));
+                for (made, sums) in made {
+                    let made = &mut made[column..column + used];
+                    if inner == 0 {
+                        made.copy_from_slice(&sums[..used]);
+                    } else {
+                        made.iter_mut()
+                            .zip(sums)
+                            .for_each(|(made, &sum)| *made += sum);
+                    }
+                }
+            }
+        }
+        pool::keep(packed);
+        pool::keep(sums);
+    }
+
+    /// Writes `depth` rows of `used` columns from a place on, as rows of `width`; what is behind them is 0.
+    fn pack(
+        self,
+        [row, column]: [usize; 2],
+        [depth, used]: [usize; 2],
+        width: usize,
+        packed: &mut [E],
+    ) {
+        let packed = &mut packed[..depth * width];
+        if used < width {
+            packed.fill(E::zero());
+        }
+        let elements = &self.elements[row * self.down + column * self.across..];
+        if self.across == 1 {
+            let rows = elements.chunks(self.down).zip(packed.chunks_mut(width));
+            rows.for_each(|(row, packed)| packed[..used].copy_from_slice(&row[..used]));
+        } else {
+            assert_eq!(self.down, 1, "a matrix or its transpose");
+            transpose(elements, self.across, [used, depth], packed, width);
+        }
+    }
+}
+
+/// Writes the transpose of `count` rows of `length` elements, which begin `apart` from each other, to rows that begin
+/// `width` from each other.
+pub(crate) fn transpose<E: Scalar>(
+    elements: &[E],
+    apart: usize,
+    extents: [usize; 2],
+    made: &mut [E],
+    width: usize,
+) {
+    ARCH.dispatch(|| turn(elements, apart, extents, made, width));
+}
+
+#[inline(always)]
+fn turn<E: Scalar>(
+    elements: &[E],
+    apart: usize,
+    [count, length]: [usize; 2],
+    made: &mut [E],
+    width: usize,
+) {
+    /// Extent of the squares that are read whole before they are written.
+    const SQUARE: usize = 8;
+    let whole = [count, length].map(|extent| extent / SQUARE * SQUARE);
+    for row in (0..whole[0]).step_by(SQUARE) {
+        for column in (0..whole[1]).step_by(SQUARE) {
+            let mut square = [[E::zero(); SQUARE]; SQUARE];
+            for (r, square) in square.iter_mut().enumerate() {
+                let start = (row + r) * apart + column;
+                square.copy_from_slice(&elements[start..start + SQUARE]);
+            }
+            for c in 0..SQUARE {
+                let start = (column + c) * width + row;
+                let turned: [E; SQUARE] = std::array::from_fn(|r| square[r][c]);
+                made[start..start + SQUARE].copy_from_slice(&turned);
+            }
+        }
+    }
+    let mut single = |row: usize, column: usize| {
+        made[column * width + row] = elements[row * apart + column];
+    };
+    for row in 0..whole[0] {
+        (whole[1]..length).for_each(|column| single(row, column));
+    }
+    for row in whole[0]..count {
+        (0..length).for_each(|column| single(row, column));
     }
 }
 
@@ -144,23 +333,27 @@ mod tests {
 
     use super::*;
 
+    fn wide(x: &[f32]) -> Vec<f64> {
+        x.iter().map(|&x| f64::from(x)).collect()
+    }
+
     #[test]
     fn products_of_all_extents_are_those_in_float64() {
-        let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
         for count in [1, 2, 3, 5, 8, 15, 16] {
             for (inner, width) in [(1, 16), (3, 32), (7, 48), (20, 64), (9, 80), (2, 112)] {
                 let left = noise(1, count * inner);
                 // Rows of the right operand overlap.
                 let right = noise(2, 5 * inner + width);
                 let right_rows = rows(inner, 5);
-                for (left_rows, left_step) in [(rows(count, inner), 1), (rows(count, 1), count)] {
+                for (left_rows, step) in [(rows(count, inner), 1), (rows(count, 1), count)] {
+                    let left_steps = rows(inner, step);
                     for add in [false, true] {
                         let before = noise(3, count * width);
                         let (mut made, mut expected) = (before.clone(), wide(&before));
                         let product = Product {
                             left: &left,
                             left_rows: &left_rows,
-                            left_step,
+                            left_steps: &left_steps,
                             right: &right,
                             right_rows: &right_rows,
                             width,
@@ -170,7 +363,7 @@ mod tests {
                         let product = Product {
                             left: &wide(&left),
                             left_rows: &left_rows,
-                            left_step,
+                            left_steps: &left_steps,
                             right: &wide(&right),
                             right_rows: &right_rows,
                             width,
@@ -181,6 +374,57 @@ mod tests {
                             assert!((f64::from(made) - expected).abs() < 1e-5, "{count} {inner}");
                         }
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_matrices_and_transposes_are_their_definition_on_any_number_of_threads() {
+        for (count, inner, columns) in [
+            (1, 1, 1),
+            (3, 300, 7),
+            (9, 17, 50),
+            (70, 256, 48),
+            (65, 513, 97),
+        ] {
+            let [a, b] = [(1, count * inner), (2, inner * columns)]
+                .map(|(seed, elements)| noise(seed, elements));
+            let definition = |i: usize, j: usize| -> f64 {
+                let terms =
+                    (0..inner).map(|k| f64::from(a[i * inner + k]) * f64::from(b[k * columns + j]));
+                terms.sum()
+            };
+            let turned = |x: &[f32], columns: usize| {
+                let rows = x.len() / columns;
+                let mut made = vec![f32::NAN; x.len()];
+                transpose(x, columns, [rows, columns], &mut made, rows);
+                made
+            };
+            let (a_turned, b_turned) = (turned(&a, inner), turned(&b, columns));
+            let lefts = [
+                Strided::new(&a, inner),
+                Strided::new(&a_turned, count).transposed(),
+            ];
+            let rights = [
+                Strided::new(&b, columns),
+                Strided::new(&b_turned, inner).transposed(),
+            ];
+            for (left, right) in lefts.iter().flat_map(|a| rights.map(|b| (*a, b))) {
+                let on = |threads| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                    pool.unwrap().install(|| left.times(right))
+                };
+                let [made, three] = [1, 3].map(on);
+                assert_eq!(made, three);
+                assert_eq!(made.len(), count * columns);
+                for (at, &made) in made.iter().enumerate() {
+                    let expected = definition(at / columns, at % columns);
+                    let bound = 1e-6 * inner as f64;
+                    assert!(
+                        (f64::from(made) - expected).abs() < bound,
+                        "{count} {inner}"
+                    );
                 }
             }
         }

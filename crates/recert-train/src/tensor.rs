@@ -14,6 +14,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Element, Gradients, Tensor, TensorData, activation};
 
 use crate::fused::Operation;
+use crate::pool;
 use crate::window::Window;
 use extension::Extension as _;
 
@@ -51,7 +52,7 @@ impl Matrix {
     pub(crate) fn new(columns: usize, elements: &[f32], precision: Precision) -> Self {
         let shape = [elements.len() / columns, columns];
         let data = match precision {
-            Precision::Single => TensorData::new(elements.to_vec(), shape),
+            Precision::Single => TensorData::new(pool::copied(elements), shape),
             Precision::Double => {
                 let wide: Vec<f64> = elements.iter().map(|&x| x.into()).collect();
                 TensorData::new(wide, shape)
@@ -113,6 +114,14 @@ impl Matrix {
     fn read<E: Element>(&self) -> Vec<E> {
         let elements = self.0.try_to_vec_as();
         elements.expect("the processor's tensors are there to be read")
+    }
+
+    /// The elements of a matrix in float32 that is not needed any more, row by row, uncopied where nothing else has
+    /// them.
+    pub(crate) fn into_values(self) -> Vec<f32> {
+        let (bytes, ..) = self.0.into_data().into_parts();
+        let shared = |bytes: burn::tensor::Bytes| bytemuck::pod_collect_to_vec(&bytes);
+        bytes.try_into_vec().unwrap_or_else(shared)
     }
 
     /// The derivatives of the sum of all elements.
@@ -182,12 +191,18 @@ impl Matrix {
 
     /// The matrix product.
     pub(crate) fn product(&self, other: &Self) -> Self {
-        Self(self.0.clone().matmul(other.0.clone()))
+        self.fused(Operation::Product, other, other)
     }
 
     /// The matrix product with the other's transpose.
     pub(crate) fn product_transposed(&self, other: &Self) -> Self {
-        Self(self.0.clone().matmul(other.0.clone().transpose()))
+        self.fused(Operation::ProductTransposed, other, other)
+    }
+
+    /// The matrix product with the transpose of weights, and every row plus the bias, `[1, m]`; `relu` takes ReLUs of
+    /// it.
+    pub(crate) fn linear(&self, weights: &Self, bias: &Self, relu: bool) -> Self {
+        self.fused(Operation::Linear { relu }, weights, bias)
     }
 
     /// `[1, 1]`: the sum of all elements.
@@ -280,9 +295,15 @@ impl Matrix {
         )))
     }
 
-    /// The same, and every channel plus its bias, `[1, channels]`.
-    pub(crate) fn convolve_biased(&self, weights: &Self, bias: &Self, window: Window) -> Self {
-        self.fused(Operation::Convolve(window), weights, bias)
+    /// The same, and every channel plus its bias, `[1, channels]`; `relu` takes ReLUs of it.
+    pub(crate) fn convolve_biased(
+        &self,
+        weights: &Self,
+        bias: &Self,
+        window: Window,
+        relu: bool,
+    ) -> Self {
+        self.fused(Operation::Convolve { window, relu }, weights, bias)
     }
 
     /// The centre of a ReLU's values on intervals with these centres and of that radius, and
@@ -330,6 +351,12 @@ impl Derivatives {
     /// The derivatives by a tracked matrix; `None` where the scalar does not depend on it.
     pub(crate) fn by(&self, matrix: &Matrix) -> Option<Matrix> {
         let found = matrix.0.grad(&self.0)?;
+        Some(Matrix(Tensor::from_inner(found)))
+    }
+
+    /// The same, taken from here.
+    pub(crate) fn take(&mut self, matrix: &Matrix) -> Option<Matrix> {
+        let found = matrix.0.grad_remove(&mut self.0)?;
         Some(Matrix(Tensor::from_inner(found)))
     }
 }

@@ -14,6 +14,7 @@ use crate::examples::Examples;
 use crate::method::{Cut, Method};
 use crate::network::Network;
 use crate::optimizer::{Adam, Average};
+use crate::pool;
 use crate::random::{Purpose, generator, shuffled};
 use crate::settings::Settings;
 
@@ -249,6 +250,7 @@ impl<'d> Training<'d> {
         self.check_whole()?;
         self.torn = true;
         let begun = Instant::now();
+        let _buffers = pool::Uses::begin();
         let number = self.epochs.len();
         let order = shuffled(
             self.chosen[0].len(),

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::summed;
 use crate::convolution::Scalar;
+use crate::pool;
 use crate::product::ARCH;
 
 /// Into how many groups of consecutive rows sums over rows are made, however many threads there are.
@@ -12,7 +13,7 @@ const GROUPS: usize = 16;
 /// Rows of `columns` elements, each channel times its factor plus its term.
 pub(super) fn affine<E: Scalar>(x: &[E], factors: &[E], terms: &[E], columns: usize) -> Vec<E> {
     let plane = columns / factors.len();
-    let mut y = vec![E::zero(); x.len()];
+    let mut y = pool::room(x.len());
     let rows = y.par_chunks_mut(columns).zip(x.par_chunks(columns));
     rows.for_each(|(y, x)| {
         ARCH.dispatch(|| {
@@ -65,6 +66,12 @@ fn sums_of<E: Scalar>(
             let mut sums = vec![E::zero(); channels];
             ARCH.dispatch(|| {
                 for (a, b) in a.chunks(columns).zip(b.chunks(columns)) {
+                    if plane == 1 {
+                        let pairs = a.iter().zip(b);
+                        let sums = sums.iter_mut().zip(pairs);
+                        sums.for_each(|(sum, (&a, &b))| *sum += term(a, b));
+                        continue;
+                    }
                     let planes = a.chunks(plane).zip(b.chunks(plane));
                     for (sum, (a, b)) in sums.iter_mut().zip(planes) {
                         *sum += summed(a, b, &term);
@@ -101,7 +108,7 @@ pub(super) fn terms<E: Scalar>(a: &[E], terms: &[E], columns: usize) -> Vec<E> {
 
 pub(super) fn terms_back<E: Scalar>(a: &[E], terms: &[E], columns: usize, g: &[E]) -> [Vec<E>; 2] {
     let plane = columns / terms.len();
-    let mut by_a = vec![E::zero(); a.len()];
+    let mut by_a = pool::room(a.len());
     let rows = by_a.par_chunks_mut(columns).zip(g);
     rows.for_each(|(by_a, &g)| {
         for (by_a, &term) in by_a.chunks_mut(plane).zip(terms) {

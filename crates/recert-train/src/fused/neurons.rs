@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::summed;
 use crate::convolution::Scalar;
+use crate::pool;
 use crate::product::ARCH;
 
 /// Elements of a partial sum, however many threads there are.
@@ -62,7 +63,7 @@ pub(super) fn sums_back<E: Scalar>(centre: &[E], radius: &[E], g: &[E]) -> [Vec<
         two * sum / count
     });
     let shared = g[3] * moved[0] + g[4] * moved[1];
-    let mut by_centre = vec![E::zero(); centre.len()];
+    let mut by_centre = pool::room(centre.len());
     (by_centre.par_chunks_mut(TASK))
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
         .for_each(|(by_centre, (centre, radius))| {
@@ -77,5 +78,7 @@ pub(super) fn sums_back<E: Scalar>(centre: &[E], radius: &[E], g: &[E]) -> [Vec<
                 }
             });
         });
-    [by_centre, vec![g[0]; centre.len()]]
+    let mut by_radius = pool::room(centre.len());
+    by_radius.fill(g[0]);
+    [by_centre, by_radius]
 }

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::summed;
 use crate::convolution::Scalar;
+use crate::pool;
 use crate::product::ARCH;
 
 /// Neurons whose intervals are narrower than this have an upper line of slope 1, which is sound
@@ -25,7 +26,7 @@ fn positive<E: Scalar>(x: E) -> E {
 /// The centre, or the radius, of ReLUs' values on intervals.
 pub(super) fn relu<E: Scalar, const CENTRE: bool>(centre: &[E], radius: &[E]) -> Vec<E> {
     let half = number::<E>(0.5);
-    let mut made = vec![E::zero(); centre.len()];
+    let mut made = pool::room(centre.len());
     (made.par_chunks_mut(TASK))
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
         .for_each(|(made, (centre, radius))| {
@@ -45,8 +46,8 @@ pub(super) fn relu_back<E: Scalar, const CENTRE: bool>(
     g: &[E],
 ) -> [Vec<E>; 2] {
     let half = number::<E>(0.5);
-    let mut by_centre = vec![E::zero(); centre.len()];
-    let mut by_radius = vec![E::zero(); centre.len()];
+    let mut by_centre = pool::room(centre.len());
+    let mut by_radius = pool::room(centre.len());
     (by_centre.par_chunks_mut(TASK))
         .zip(by_radius.par_chunks_mut(TASK))
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
@@ -156,7 +157,7 @@ fn to_neurons<E: Scalar>(
 
 /// Rows carried back through ReLUs.
 pub(super) fn relaxed<E: Scalar>(a: &[E], centre: &[E], radius: &[E], columns: usize) -> Vec<E> {
-    let mut made = vec![E::zero(); a.len()];
+    let mut made = pool::room(a.len());
     let per_example = a.len() / centre.len() * columns;
     (made.par_chunks_mut(per_example))
         .zip(a.par_chunks(per_example))
@@ -273,9 +274,9 @@ fn back<E: Scalar>(
     each: impl Fn(usize, &[E], &Lines<E>, &mut [E], &mut [E]) + Sync,
 ) -> [Vec<E>; 3] {
     let per_example = a.len() / centre.len() * columns;
-    let mut by_a = vec![E::zero(); a.len()];
-    let mut by_centre = vec![E::zero(); centre.len()];
-    let mut by_radius = vec![E::zero(); centre.len()];
+    let mut by_a = pool::room(a.len());
+    let mut by_centre = pool::room(centre.len());
+    let mut by_radius = pool::room(centre.len());
     let room = || (Lines::room(columns), vec![E::zero(); columns]);
     (by_a.par_chunks_mut(per_example))
         .zip(
@@ -332,7 +333,7 @@ pub(super) fn lowest_back<E: Scalar>(
     by_box: bool,
 ) -> [Option<Vec<E>>; 3] {
     let times = a.len() / centre.len();
-    let mut by_a = vec![E::zero(); a.len()];
+    let mut by_a = pool::room(a.len());
     (by_a.par_chunks_mut(times * columns))
         .zip(a.par_chunks(times * columns).zip(g.par_chunks(times)))
         .zip(centre.par_chunks(columns).zip(radius.par_chunks(columns)))
@@ -353,8 +354,8 @@ pub(super) fn lowest_back<E: Scalar>(
     if !by_box {
         return [Some(by_a), None, None];
     }
-    let mut by_centre = vec![E::zero(); centre.len()];
-    let mut by_radius = vec![E::zero(); centre.len()];
+    let mut by_centre = pool::zeros(centre.len());
+    let mut by_radius = pool::zeros(centre.len());
     (by_centre.par_chunks_mut(columns))
         .zip(by_radius.par_chunks_mut(columns))
         .zip(a.par_chunks(times * columns).zip(g.par_chunks(times)))

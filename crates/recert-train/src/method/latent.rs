@@ -11,7 +11,7 @@ use std::fmt;
 use crate::attack::Attack;
 use crate::bounds::{Interval, Intervals};
 use crate::network::{Layer, Network};
-use crate::pass::{self, Pass, applied};
+use crate::pass::{Pass, through};
 use crate::tensor::{Matrix, Precision};
 
 /// Which layers TAPS attacks, and what its gradient is.
@@ -113,7 +113,7 @@ impl Cut {
     /// The logits of values here.
     pub(crate) fn logits(self, pass: &Pass<'_>, values: &Matrix) -> Matrix {
         let layers = pass.layers().split_off(self.layer);
-        pass::forward(layers.into_iter(), values.clone(), applied)
+        through(layers.into_iter(), values.clone())
     }
 }
 

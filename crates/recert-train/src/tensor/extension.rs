@@ -10,7 +10,8 @@ use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn::tensor::{DType, Element, Shape, TensorData};
 
 use crate::convolution::{self, Scalar};
-use crate::fused::Operation;
+use crate::fused::{Operation, through_relu};
+use crate::pool;
 use crate::window::Window;
 
 /// What burn's tensors get besides their own operations; all operands are matrices.
@@ -48,9 +49,11 @@ pub(super) trait Extension: Backend {
 
 /// The derivatives of fused operations.
 pub(super) trait Derivatives: Backend {
-    /// The derivatives of a scalar by the operands that they are wanted of, from those by the result, `g`.
+    /// The derivatives of a scalar by the operands that they are wanted of, from those by the result, `g`, and from
+    /// the result where it is that of ReLUs.
     fn derivatives(
         operands: [FloatTensor<Self>; 3],
+        made: Option<FloatTensor<Self>>,
         g: FloatTensor<Self>,
         operation: Operation,
         wanted: [bool; 3],
@@ -82,52 +85,79 @@ fn written<E: Element>(made: Vec<E>, columns: usize) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(made, shape))
 }
 
+/// Keeps the buffer of a tensor for the next one of its size where nobody else has it.
+fn let_go<E: Scalar + Element + bytemuck::Pod>(tensor: FlexTensor) {
+    let whole = tensor.as_slice::<E>().map(size_of_val) == Some(tensor.bytes().len());
+    if whole && tensor.is_unique() {
+        let (bytes, ..) = tensor.into_data().into_parts();
+        if let Ok(buffer) = bytes.try_into_vec() {
+            pool::keep::<E>(buffer);
+        }
+    }
+}
+
 type Kernel<E> = fn(&Window, &[E], &[E]) -> Vec<E>;
 
 /// Runs a kernel in the precision of its operands.
 fn run(
     (single, double): (Kernel<f32>, Kernel<f64>),
     window: &Window,
-    operands: [&FlexTensor; 2],
+    operands: [FlexTensor; 2],
     columns: usize,
 ) -> FlexTensor {
+    let tensors = operands.each_ref();
     match operands[0].dtype() {
-        DType::F32 => read(&operands, |x| written(single(window, x[0], x[1]), columns)),
-        DType::F64 => read(&operands, |x| written(double(window, x[0], x[1]), columns)),
+        DType::F32 => {
+            let made = read(&tensors, |x| written(single(window, x[0], x[1]), columns));
+            operands.into_iter().for_each(let_go::<f32>);
+            made
+        }
+        DType::F64 => read(&tensors, |x| written(double(window, x[0], x[1]), columns)),
         kind => panic!("a convolution of {kind:?}"),
     }
 }
 
 fn unbiased<E: Scalar>(window: &Window, x: &[E], weights: &[E]) -> Vec<E> {
-    convolution::forward(window, x, weights, &[])
+    convolution::forward(window, x, weights, &[], false)
 }
 
 fn computed<E: Scalar + Element + bytemuck::Pod>(
-    operands: [&FlexTensor; 3],
+    operands: [FlexTensor; 3],
     operation: Operation,
 ) -> FlexTensor {
     let columns = operands[0].layout().shape()[1];
-    read::<E, _>(&operands, |x| {
+    let made = read::<E, _>(&operands.each_ref(), |x| {
         let (made, columns) = operation.forward([x[0], x[1], x[2]], columns);
         written(made, columns)
-    })
+    });
+    operands.into_iter().for_each(let_go::<E>);
+    made
 }
 
 fn derived<E: Scalar + Element + bytemuck::Pod>(
-    operands: &[FlexTensor; 3],
-    g: &FlexTensor,
+    operands: [FlexTensor; 3],
+    made: Option<FlexTensor>,
+    mut g: FlexTensor,
     operation: Operation,
     wanted: [bool; 3],
 ) -> [Option<FlexTensor>; 3] {
     let columns = operands
         .each_ref()
         .map(|operand| operand.layout().shape()[1]);
-    let [a, b, c] = operands;
-    let made = read::<E, _>(&[a, b, c, g], |x| {
+    if let Some(made) = made {
+        let columns = g.layout().shape()[1];
+        let taken = read::<E, _>(&[&made, &g], |x| written(through_relu(x[0], x[1]), columns));
+        [made, std::mem::replace(&mut g, taken)]
+            .into_iter()
+            .for_each(let_go::<E>);
+    }
+    let [a, b, c] = &operands;
+    let derivatives = read::<E, _>(&[a, b, c, &g], |x| {
         operation.backward([x[0], x[1], x[2]], columns[0], x[3], wanted)
     });
+    operands.into_iter().chain([g]).for_each(let_go::<E>);
     let mut columns = columns.into_iter();
-    made.map(|made| {
+    derivatives.map(|made| {
         let columns = columns.next().expect("as many as operands");
         made.map(|made| written(made, columns))
     })
@@ -136,7 +166,7 @@ fn derived<E: Scalar + Element + bytemuck::Pod>(
 impl Extension for Flex {
     fn convolve(x: FlexTensor, weights: FlexTensor, window: Window) -> FlexTensor {
         let kernels = (unbiased as Kernel<f32>, unbiased as _);
-        run(kernels, &window, [&x, &weights], window.outputs())
+        run(kernels, &window, [x, weights], window.outputs())
     }
 
     fn convolve_transposed(y: FlexTensor, weights: FlexTensor, window: Window) -> FlexTensor {
@@ -144,7 +174,7 @@ impl Extension for Flex {
             convolution::transposed as Kernel<f32>,
             convolution::transposed as _,
         );
-        run(kernels, &window, [&y, &weights], window.inputs())
+        run(kernels, &window, [y, weights], window.inputs())
     }
 
     fn convolve_weights(x: FlexTensor, y: FlexTensor, window: Window) -> FlexTensor {
@@ -152,13 +182,13 @@ impl Extension for Flex {
             convolution::weights as Kernel<f32>,
             convolution::weights as _,
         );
-        run(kernels, &window, [&x, &y], window.patch())
+        run(kernels, &window, [x, y], window.patch())
     }
 
     fn fused(a: FlexTensor, b: FlexTensor, c: FlexTensor, operation: Operation) -> FlexTensor {
         match a.dtype() {
-            DType::F32 => computed::<f32>([&a, &b, &c], operation),
-            DType::F64 => computed::<f64>([&a, &b, &c], operation),
+            DType::F32 => computed::<f32>([a, b, c], operation),
+            DType::F64 => computed::<f64>([a, b, c], operation),
             kind => panic!("{operation:?} of {kind:?}"),
         }
     }
@@ -167,13 +197,14 @@ impl Extension for Flex {
 impl Derivatives for Flex {
     fn derivatives(
         operands: [FlexTensor; 3],
+        made: Option<FlexTensor>,
         g: FlexTensor,
         operation: Operation,
         wanted: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
         match g.dtype() {
-            DType::F32 => derived::<f32>(&operands, &g, operation, wanted),
-            _ => derived::<f64>(&operands, &g, operation, wanted),
+            DType::F32 => derived::<f32>(operands, made, g, operation, wanted),
+            _ => derived::<f64>(operands, made, g, operation, wanted),
         }
     }
 }
@@ -231,13 +262,14 @@ differentiable!(
 struct Fused;
 
 impl<B: Extension + Derivatives> Backward<B, 3> for Fused {
-    type State = ([FloatTensor<B>; 3], Operation);
+    /// The operands, and the result where the derivatives are made of it.
+    type State = ([FloatTensor<B>; 3], Option<FloatTensor<B>>, Operation);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let g = grads.consume::<B>(&ops.node);
-        let (operands, operation) = ops.state;
+        let (operands, made, operation) = ops.state;
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let made = B::derivatives(operands, g, operation, wanted);
+        let made = B::derivatives(operands, made, g, operation, wanted);
         for (parent, made) in ops.parents.into_iter().zip(made) {
             if let (Some(parent), Some(made)) = (parent, made) {
                 grads.register::<B>(parent.id, made);
@@ -299,8 +331,10 @@ impl<B: Extension + Derivatives, C: CheckpointStrategy> Extension for Autodiff<B
         let prepared = Fused.prepare::<C>([a_node, b_node, c_node]);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let state = ([a.clone(), b.clone(), c.clone()], operation);
-                prepared.finish(state, B::fused(a, b, c, operation))
+                let operands = [a.clone(), b.clone(), c.clone()];
+                let made = B::fused(a, b, c, operation);
+                let kept = operation.rectifies().then(|| made.clone());
+                prepared.finish((operands, kept, operation), made)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(B::fused(a, b, c, operation)),
         }

@@ -8,8 +8,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::{positive, right};
 use crate::method::{Batch, Loss, Method, Moment, Prepared, loss, prepared};
 use crate::network::Network;
-use crate::optimizer::{Average, add_l1, clip, norm};
+use crate::optimizer::{Average, add_l1, clipping, norm};
 use crate::pass::{Pass, loaded};
+use crate::pool;
 use crate::random::{Purpose, generator};
 use crate::tensor::{Matrix, Precision};
 
@@ -129,10 +130,11 @@ impl Training<'_> {
                 return Err(Error::new(ErrorKind::Diverged, text));
             }
         }
-        clip(&mut gradients, size, self.settings.clip);
+        let scale = clipping(size, self.settings.clip);
         let rate = self.settings.schedule.rate(epoch);
         let parameters = &mut self.network.parameters;
-        self.adam.step(rate, parameters, &gradients);
+        self.adam.step(rate, parameters, &gradients, scale);
+        gradients.into_iter().for_each(pool::keep);
         for (averaged, batch) in self.network.statistics.iter_mut().zip(statistics) {
             for (averaged, batch) in averaged.iter_mut().zip(batch) {
                 *averaged += MOMENTUM * (batch - *averaged);
@@ -230,16 +232,18 @@ impl Training<'_> {
         let mut random = random.clone();
         let found = prepared(method, moment, attack, batch, &pass, &noise, &mut random);
         let loss = loss(method, moment, labels, &pass, clean.as_ref(), &found);
-        let derivatives = loss.total.derivatives();
-        let gradients = pass
-            .parameters
-            .iter()
-            .map(|matrix| match derivatives.by(matrix) {
-                Some(gradient) => gradient.values(),
+        let mut derivatives = loss.total.derivatives();
+        let gradients = (pass.parameters.iter())
+            .map(|matrix| match derivatives.take(matrix) {
+                Some(gradient) => gradient.into_values(),
                 None => vec![0.0; matrix.rows() * matrix.columns()],
-            });
+            })
+            .collect();
+        drop(derivatives);
+        let parameters = pass.parameters.into_iter().map(Matrix::into_values);
+        parameters.for_each(pool::keep);
         Descent {
-            gradients: gradients.collect(),
+            gradients,
             loss,
             found,
             statistics,
