@@ -110,7 +110,10 @@ pub(crate) fn forward<E: Scalar>(
     (y.par_chunks_mut(spread.images * window.outputs()))
         .zip(x.par_chunks(spread.images * window.inputs()))
         .for_each_init(room, |(image, made), (y, x)| {
-            ARCH.dispatch(|| spread.write(x, image));
+            ARCH.dispatch(
+                #[inline(always)]
+                || spread.write(x, image),
+            );
             let product = Product {
                 left: weights,
                 left_rows: &kernels,
@@ -121,20 +124,23 @@ pub(crate) fn forward<E: Scalar>(
                 add: false,
             };
             E::multiply(&product, made);
-            ARCH.dispatch(|| {
-                for (image, y) in y.chunks_mut(window.outputs()).enumerate() {
-                    for (channel, made) in made.chunks(spread.width).enumerate() {
-                        let bias = bias.get(channel).copied().unwrap_or_else(E::zero);
-                        let made = &made[image * spread.own..];
-                        let y = &mut y[channel * window.positions()..];
-                        if relu {
-                            spread.joined(made, y, |x| rectified(x + bias));
-                        } else {
-                            spread.joined(made, y, |x| x + bias);
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    for (image, y) in y.chunks_mut(window.outputs()).enumerate() {
+                        for (channel, made) in made.chunks(spread.width).enumerate() {
+                            let bias = bias.get(channel).copied().unwrap_or_else(E::zero);
+                            let made = &made[image * spread.own..];
+                            let y = &mut y[channel * window.positions()..];
+                            if relu {
+                                spread.joined(made, y, |x| rectified(x + bias));
+                            } else {
+                                spread.joined(made, y, |x| x + bias);
+                            }
                         }
                     }
-                }
-            });
+                },
+            );
         });
     y
 }
@@ -166,12 +172,15 @@ pub(crate) fn transposed<E: Scalar>(window: &Window, y: &[E], weights: &[E]) -> 
         .zip(y.par_chunks(spread.images * window.outputs()))
         .for_each_init(room, |(image, given, made), (x, y)| {
             // Positions that mean nothing stay 0.
-            ARCH.dispatch(|| {
-                for (channel, given) in given.chunks_mut(spread.width).enumerate() {
-                    let y = &y[channel * window.positions()..];
-                    spread.parted(y, window.outputs(), given);
-                }
-            });
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    for (channel, given) in given.chunks_mut(spread.width).enumerate() {
+                        let y = &y[channel * window.positions()..];
+                        spread.parted(y, window.outputs(), given);
+                    }
+                },
+            );
             let product = Product {
                 left: weights,
                 left_rows: &elements,
@@ -182,14 +191,17 @@ pub(crate) fn transposed<E: Scalar>(window: &Window, y: &[E], weights: &[E]) -> 
                 add: false,
             };
             E::multiply(&product, made);
-            ARCH.dispatch(|| {
-                image.fill(E::zero());
-                for (made, &begin) in made.chunks(spread.width).zip(&spread.begins) {
-                    let pixels = image[begin..begin + spread.positions].iter_mut();
-                    pixels.zip(made).for_each(|(pixel, &x)| *pixel += x);
-                }
-                spread.read(image, x);
-            });
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    image.fill(E::zero());
+                    for (made, &begin) in made.chunks(spread.width).zip(&spread.begins) {
+                        let pixels = image[begin..begin + spread.positions].iter_mut();
+                        pixels.zip(made).for_each(|(pixel, &x)| *pixel += x);
+                    }
+                    spread.read(image, x);
+                },
+            );
         });
     x
 }
@@ -215,7 +227,10 @@ pub(crate) fn weights<E: Scalar>(window: &Window, x: &[E], y: &[E]) -> Vec<E> {
             let images = (x.chunks(spread.images * window.inputs()))
                 .zip(y.chunks(spread.images * window.outputs()));
             for (x, y) in images {
-                ARCH.dispatch(|| spread.write(x, &mut room));
+                ARCH.dispatch(
+                    #[inline(always)]
+                    || spread.write(x, &mut room),
+                );
                 let outputs = y.chunks(window.outputs());
                 for (y, given) in outputs.zip(given.chunks_mut(window.positions() * wide)) {
                     let extents = [channels, window.positions()];
@@ -236,14 +251,14 @@ pub(crate) fn weights<E: Scalar>(window: &Window, x: &[E], y: &[E]) -> Vec<E> {
             sum
         })
         .collect();
-    let mut total = vec![E::zero(); channels * patch];
+    let mut total = vec![E::zero(); patch * wide];
     for sum in sums {
-        for (element, sums) in sum.chunks(wide).enumerate() {
-            let totals = total[element..].iter_mut().step_by(patch);
-            totals.zip(sums).for_each(|(total, &sum)| *total += sum);
-        }
+        let pairs = total.iter_mut().zip(sum);
+        pairs.for_each(|(total, sum)| *total += sum);
     }
-    total
+    let mut made = pool::room(channels * patch);
+    transpose(&total, wide, [patch, channels], &mut made, patch);
+    made
 }
 
 #[cfg(test)]

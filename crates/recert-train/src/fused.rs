@@ -148,26 +148,32 @@ impl Operation {
 
 /// Adds the bias to every row, and takes ReLUs of it.
 fn biased<E: Scalar>(rows: &mut [E], bias: &[E], relu: bool) {
-    ARCH.dispatch(|| {
-        for row in rows.chunks_mut(bias.len()) {
-            let pairs = row.iter_mut().zip(bias);
-            if relu {
-                pairs.for_each(|(x, &bias)| *x = rectified(*x + bias));
-            } else {
-                pairs.for_each(|(x, &bias)| *x = *x + bias);
+    ARCH.dispatch(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_mut(bias.len()) {
+                let pairs = row.iter_mut().zip(bias);
+                if relu {
+                    pairs.for_each(|(x, &bias)| *x = rectified(*x + bias));
+                } else {
+                    pairs.for_each(|(x, &bias)| *x = *x + bias);
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Derivatives by what ReLUs take, from those by what they made. As in PyTorch, that at 0 is 0.
 pub(crate) fn through_relu<E: Scalar>(made: &[E], g: &[E]) -> Vec<E> {
     let mut by = pool::room(g.len());
-    ARCH.dispatch(|| {
-        for (by, (&made, &g)) in by.iter_mut().zip(made.iter().zip(g)) {
-            *by = if made <= E::zero() { E::zero() } else { g };
-        }
-    });
+    ARCH.dispatch(
+        #[inline(always)]
+        || {
+            for (by, (&made, &g)) in by.iter_mut().zip(made.iter().zip(g)) {
+                *by = if made <= E::zero() { E::zero() } else { g };
+            }
+        },
+    );
     by
 }
 

@@ -50,16 +50,19 @@ impl Adam {
             (values.par_chunks_mut(TASK).zip(gradient.par_chunks(TASK)))
                 .zip(state)
                 .for_each(|((values, gradient), (means, squares))| {
-                    ARCH.dispatch(|| {
-                        let state = means.iter_mut().zip(squares);
-                        let values = values.iter_mut().zip(gradient);
-                        for ((value, &slope), (mean, square)) in values.zip(state) {
-                            let slope = slope * scale;
-                            *mean = first * *mean + (1.0 - first) * slope;
-                            *square = second * *square + (1.0 - second) * slope * slope;
-                            *value -= factor * *mean / (square.sqrt() * root + EPSILON as f32);
-                        }
-                    });
+                    ARCH.dispatch(
+                        #[inline(always)]
+                        || {
+                            let state = means.iter_mut().zip(squares);
+                            let values = values.iter_mut().zip(gradient);
+                            for ((value, &slope), (mean, square)) in values.zip(state) {
+                                let slope = slope * scale;
+                                *mean = first * *mean + (1.0 - first) * slope;
+                                *square = second * *square + (1.0 - second) * slope * slope;
+                                *value -= factor * *mean / (square.sqrt() * root + EPSILON as f32);
+                            }
+                        },
+                    );
                 });
         }
     }
@@ -68,16 +71,19 @@ impl Adam {
 /// The Euclidean norm of all gradients together, in float64.
 pub(crate) fn norm(gradients: &[Vec<f32>]) -> f64 {
     let of_task = |task: &[f32]| {
-        ARCH.dispatch(|| {
-            let mut sums = [0.0; 8];
-            let (vectors, rest) = task.as_chunks::<8>();
-            for vector in vectors.iter().map(|x| &x[..]).chain([rest]) {
-                for (sum, &x) in sums.iter_mut().zip(vector) {
-                    *sum += f64::from(x) * f64::from(x);
+        ARCH.dispatch(
+            #[inline(always)]
+            || {
+                let mut sums = [0.0; 8];
+                let (vectors, rest) = task.as_chunks::<8>();
+                for vector in vectors.iter().map(|x| &x[..]).chain([rest]) {
+                    for (sum, &x) in sums.iter_mut().zip(vector) {
+                        *sum += f64::from(x) * f64::from(x);
+                    }
                 }
-            }
-            sums.into_iter().sum::<f64>()
-        })
+                sums.into_iter().sum::<f64>()
+            },
+        )
     };
     let tasks = gradients
         .par_iter()

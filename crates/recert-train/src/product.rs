@@ -288,7 +288,10 @@ pub(crate) fn transpose<E: Scalar>(
     made: &mut [E],
     width: usize,
 ) {
-    ARCH.dispatch(|| turn(elements, apart, extents, made, width));
+    ARCH.dispatch(
+        #[inline(always)]
+        || turn(elements, apart, extents, made, width),
+    );
 }
 
 #[inline(always)]

@@ -108,30 +108,33 @@ impl Spread {
     pub(super) fn write<E: Scalar>(&self, images: &[E], room: &mut [E]) {
         let step = self.window.stride()[1];
         let count = images.len() / self.window.inputs();
-        self.for_rows(|to, from, length| {
-            for image in 0..count {
-                let (to, from) = (to + image * self.own, from + image * self.window.inputs());
-                for begin in (0..length).step_by(LANES) {
-                    let (to, from, count) = (to + begin, from + begin * step, length - begin);
-                    let room = &mut room[to..to + LANES];
-                    match step {
-                        1 if from + LANES <= images.len() => {
-                            whole(room, count, &images[from..from + LANES], |x, i| x[i]);
-                        }
-                        2 if from + 2 * LANES <= images.len() => {
-                            whole(room, count, &images[from..from + 2 * LANES], |x, i| {
-                                x[2 * i]
-                            });
-                        }
-                        _ => {
-                            let pixels = images[from..].iter().step_by(step);
-                            let pixels = pixels.take(count.min(LANES));
-                            room.iter_mut().zip(pixels).for_each(|(to, &x)| *to = x);
+        self.for_rows(
+            #[inline(always)]
+            |to, from, length| {
+                for image in 0..count {
+                    let (to, from) = (to + image * self.own, from + image * self.window.inputs());
+                    for begin in (0..length).step_by(LANES) {
+                        let (to, from, count) = (to + begin, from + begin * step, length - begin);
+                        let room = &mut room[to..to + LANES];
+                        match step {
+                            1 if from + LANES <= images.len() => {
+                                whole(room, count, &images[from..from + LANES], |x, i| x[i]);
+                            }
+                            2 if from + 2 * LANES <= images.len() => {
+                                whole(room, count, &images[from..from + 2 * LANES], |x, i| {
+                                    x[2 * i]
+                                });
+                            }
+                            _ => {
+                                let pixels = images[from..].iter().step_by(step);
+                                let pixels = pixels.take(count.min(LANES));
+                                room.iter_mut().zip(pixels).for_each(|(to, &x)| *to = x);
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Whether a kernel reaches every pixel, as it does but for strides that leave some at the end.
@@ -152,15 +155,18 @@ impl Spread {
                 self.interleaved(room, image);
                 continue;
             }
-            self.for_rows(|to, from, count| {
-                let row = &room[to..to + count];
-                if step == 1 {
-                    image[from..from + count].copy_from_slice(row);
-                } else {
-                    let pixels = image[from..].iter_mut().step_by(step);
-                    pixels.zip(row).for_each(|(pixel, &x)| *pixel = x);
-                }
-            });
+            self.for_rows(
+                #[inline(always)]
+                |to, from, count| {
+                    let row = &room[to..to + count];
+                    if step == 1 {
+                        image[from..from + count].copy_from_slice(row);
+                    } else {
+                        let pixels = image[from..].iter_mut().step_by(step);
+                        pixels.zip(row).for_each(|(pixel, &x)| *pixel = x);
+                    }
+                },
+            );
         }
     }
 

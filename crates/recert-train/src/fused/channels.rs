@@ -16,15 +16,19 @@ pub(super) fn affine<E: Scalar>(x: &[E], factors: &[E], terms: &[E], columns: us
     let mut y = pool::room(x.len());
     let rows = y.par_chunks_mut(columns).zip(x.par_chunks(columns));
     rows.for_each(|(y, x)| {
-        ARCH.dispatch(|| {
-            let numbers = factors.iter().zip(terms);
-            for ((y, x), (&factor, &term)) in y.chunks_mut(plane).zip(x.chunks(plane)).zip(numbers)
-            {
-                y.iter_mut()
-                    .zip(x)
-                    .for_each(|(y, &x)| *y = x * factor + term);
-            }
-        });
+        ARCH.dispatch(
+            #[inline(always)]
+            || {
+                let numbers = factors.iter().zip(terms);
+                for ((y, x), (&factor, &term)) in
+                    y.chunks_mut(plane).zip(x.chunks(plane)).zip(numbers)
+                {
+                    y.iter_mut()
+                        .zip(x)
+                        .for_each(|(y, &x)| *y = x * factor + term);
+                }
+            },
+        );
     });
     y
 }
@@ -64,20 +68,23 @@ fn sums_of<E: Scalar>(
     let partial: Vec<Vec<E>> = groups
         .map(|(a, b)| {
             let mut sums = vec![E::zero(); channels];
-            ARCH.dispatch(|| {
-                for (a, b) in a.chunks(columns).zip(b.chunks(columns)) {
-                    if plane == 1 {
-                        let pairs = a.iter().zip(b);
-                        let sums = sums.iter_mut().zip(pairs);
-                        sums.for_each(|(sum, (&a, &b))| *sum += term(a, b));
-                        continue;
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    for (a, b) in a.chunks(columns).zip(b.chunks(columns)) {
+                        if plane == 1 {
+                            let pairs = a.iter().zip(b);
+                            let sums = sums.iter_mut().zip(pairs);
+                            sums.for_each(|(sum, (&a, &b))| *sum += term(a, b));
+                            continue;
+                        }
+                        let planes = a.chunks(plane).zip(b.chunks(plane));
+                        for (sum, (a, b)) in sums.iter_mut().zip(planes) {
+                            *sum += summed(a, b, &term);
+                        }
                     }
-                    let planes = a.chunks(plane).zip(b.chunks(plane));
-                    for (sum, (a, b)) in sums.iter_mut().zip(planes) {
-                        *sum += summed(a, b, &term);
-                    }
-                }
-            });
+                },
+            );
             sums
         })
         .collect();
@@ -95,13 +102,16 @@ fn sums_of<E: Scalar>(
 pub(super) fn terms<E: Scalar>(a: &[E], terms: &[E], columns: usize) -> Vec<E> {
     let plane = columns / terms.len();
     let rows = a.par_chunks(columns).map(|a| {
-        ARCH.dispatch(|| {
-            let mut sum = E::zero();
-            for (a, &term) in a.chunks(plane).zip(terms) {
-                sum += summed(a, a, |a, _| a) * term;
-            }
-            sum
-        })
+        ARCH.dispatch(
+            #[inline(always)]
+            || {
+                let mut sum = E::zero();
+                for (a, &term) in a.chunks(plane).zip(terms) {
+                    sum += summed(a, a, |a, _| a) * term;
+                }
+                sum
+            },
+        )
     });
     rows.collect()
 }
@@ -120,13 +130,16 @@ pub(super) fn terms_back<E: Scalar>(a: &[E], terms: &[E], columns: usize, g: &[E
         .zip(g.par_chunks(group))
         .map(|(a, g)| {
             let mut sums = vec![E::zero(); terms.len()];
-            ARCH.dispatch(|| {
-                for (a, &g) in a.chunks(columns).zip(g) {
-                    for (sum, a) in sums.iter_mut().zip(a.chunks(plane)) {
-                        *sum += summed(a, a, |a, _| a) * g;
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    for (a, &g) in a.chunks(columns).zip(g) {
+                        for (sum, a) in sums.iter_mut().zip(a.chunks(plane)) {
+                            *sum += summed(a, a, |a, _| a) * g;
+                        }
                     }
-                }
-            });
+                },
+            );
             sums
         })
         .collect();

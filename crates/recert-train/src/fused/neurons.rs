@@ -19,7 +19,12 @@ pub(super) const SUMS: usize = 5;
 fn total<E: Scalar>(centre: &[E], radius: &[E], term: impl Fn(E, E) -> E + Sync) -> E {
     let tasks = centre.par_chunks(TASK).zip(radius.par_chunks(TASK));
     let partial: Vec<E> = tasks
-        .map(|(centre, radius)| ARCH.dispatch(|| summed(centre, radius, &term)))
+        .map(|(centre, radius)| {
+            ARCH.dispatch(
+                #[inline(always)]
+                || summed(centre, radius, &term),
+            )
+        })
         .collect();
     partial.into_iter().fold(E::zero(), |sum, part| sum + part)
 }
@@ -67,16 +72,19 @@ pub(super) fn sums_back<E: Scalar>(centre: &[E], radius: &[E], g: &[E]) -> [Vec<
     (by_centre.par_chunks_mut(TASK))
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
         .for_each(|(by_centre, (centre, radius))| {
-            ARCH.dispatch(|| {
-                let neurons = centre.iter().zip(radius);
-                for (by_centre, (&c, &r)) in by_centre.iter_mut().zip(neurons) {
-                    let [active, inactive] = sides(c, r);
-                    let distance = two * (c - mean);
-                    *by_centre = active * (g[1] + g[3] * distance)
-                        - inactive * (g[2] - g[4] * distance)
-                        - shared;
-                }
-            });
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    let neurons = centre.iter().zip(radius);
+                    for (by_centre, (&c, &r)) in by_centre.iter_mut().zip(neurons) {
+                        let [active, inactive] = sides(c, r);
+                        let distance = two * (c - mean);
+                        *by_centre = active * (g[1] + g[3] * distance)
+                            - inactive * (g[2] - g[4] * distance)
+                            - shared;
+                    }
+                },
+            );
         });
     let mut by_radius = pool::room(centre.len());
     by_radius.fill(g[0]);

@@ -30,12 +30,15 @@ pub(super) fn relu<E: Scalar, const CENTRE: bool>(centre: &[E], radius: &[E]) ->
     (made.par_chunks_mut(TASK))
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
         .for_each(|(made, (centre, radius))| {
-            ARCH.dispatch(|| {
-                for (made, (&c, &r)) in made.iter_mut().zip(centre.iter().zip(radius)) {
-                    let (upper, lower) = (positive(c + r), positive(c - r));
-                    *made = half * if CENTRE { upper + lower } else { upper - lower };
-                }
-            });
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    for (made, (&c, &r)) in made.iter_mut().zip(centre.iter().zip(radius)) {
+                        let (upper, lower) = (positive(c + r), positive(c - r));
+                        *made = half * if CENTRE { upper + lower } else { upper - lower };
+                    }
+                },
+            );
         });
     made
 }
@@ -53,18 +56,21 @@ pub(super) fn relu_back<E: Scalar, const CENTRE: bool>(
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
         .zip(g.par_chunks(TASK))
         .for_each(|(((by_centre, by_radius), (centre, radius)), g)| {
-            ARCH.dispatch(|| {
-                let made = by_centre.iter_mut().zip(by_radius);
-                let given = centre.iter().zip(radius).zip(g);
-                for ((by_centre, by_radius), ((&c, &r), &g)) in made.zip(given) {
-                    let g = half * g;
-                    let upper = if c + r > E::zero() { g } else { E::zero() };
-                    let lower = if c - r > E::zero() { g } else { E::zero() };
-                    let lower = if CENTRE { lower } else { E::zero() - lower };
-                    *by_centre = upper + lower;
-                    *by_radius = upper - lower;
-                }
-            });
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    let made = by_centre.iter_mut().zip(by_radius);
+                    let given = centre.iter().zip(radius).zip(g);
+                    for ((by_centre, by_radius), ((&c, &r), &g)) in made.zip(given) {
+                        let g = half * g;
+                        let upper = if c + r > E::zero() { g } else { E::zero() };
+                        let lower = if c - r > E::zero() { g } else { E::zero() };
+                        let lower = if CENTRE { lower } else { E::zero() - lower };
+                        *by_centre = upper + lower;
+                        *by_radius = upper - lower;
+                    }
+                },
+            );
         });
     [by_centre, by_radius]
 }
@@ -165,18 +171,21 @@ pub(super) fn relaxed<E: Scalar>(a: &[E], centre: &[E], radius: &[E], columns: u
         .for_each_init(
             || Lines::room(columns),
             |lines, ((made, a), (centre, radius))| {
-                ARCH.dispatch(|| {
-                    lines.fill(centre, radius);
-                    for (made, a) in made.chunks_mut(columns).zip(a.chunks(columns)) {
-                        let pairs = made
-                            .iter_mut()
-                            .zip(a)
-                            .zip(lines.below.iter().zip(&lines.above));
-                        for ((made, &a), (&below, &above)) in pairs {
-                            *made = a * if a < E::zero() { above } else { below };
+                ARCH.dispatch(
+                    #[inline(always)]
+                    || {
+                        lines.fill(centre, radius);
+                        for (made, a) in made.chunks_mut(columns).zip(a.chunks(columns)) {
+                            let pairs = made
+                                .iter_mut()
+                                .zip(a)
+                                .zip(lines.below.iter().zip(&lines.above));
+                            for ((made, &a), (&below, &above)) in pairs {
+                                *made = a * if a < E::zero() { above } else { below };
+                            }
                         }
-                    }
-                });
+                    },
+                );
             },
         );
     made
@@ -222,14 +231,17 @@ pub(super) fn offsets<E: Scalar>(a: &[E], centre: &[E], radius: &[E], columns: u
         .for_each_init(
             || Lines::room(columns),
             |lines, ((made, a), (centre, radius))| {
-                ARCH.dispatch(|| {
-                    lines.fill(centre, radius);
-                    for (made, a) in made.iter_mut().zip(a.chunks(columns)) {
-                        *made = summed(a, &lines.offset, |a, offset| {
-                            offset * if a < E::zero() { a } else { E::zero() }
-                        });
-                    }
-                });
+                ARCH.dispatch(
+                    #[inline(always)]
+                    || {
+                        lines.fill(centre, radius);
+                        for (made, a) in made.iter_mut().zip(a.chunks(columns)) {
+                            *made = summed(a, &lines.offset, |a, offset| {
+                                offset * if a < E::zero() { a } else { E::zero() }
+                            });
+                        }
+                    },
+                );
             },
         );
     made
@@ -290,12 +302,15 @@ fn back<E: Scalar>(
         .for_each_init(
             room,
             |(lines, sums), (example, (((by_a, by), a), neurons))| {
-                ARCH.dispatch(|| {
-                    lines.fill(neurons.0, neurons.1);
-                    sums.fill(E::zero());
-                    each(example, a, lines, by_a, sums);
-                    to_neurons(which, sums, [neurons.0, neurons.1], [by.0, by.1]);
-                });
+                ARCH.dispatch(
+                    #[inline(always)]
+                    || {
+                        lines.fill(neurons.0, neurons.1);
+                        sums.fill(E::zero());
+                        each(example, a, lines, by_a, sums);
+                        to_neurons(which, sums, [neurons.0, neurons.1], [by.0, by.1]);
+                    },
+                );
             },
         );
     [by_a, by_centre, by_radius]
@@ -309,12 +324,15 @@ pub(super) fn lowest<E: Scalar>(a: &[E], centre: &[E], radius: &[E], columns: us
         .zip(a.par_chunks(times * columns))
         .zip(centre.par_chunks(columns).zip(radius.par_chunks(columns)))
         .for_each(|((made, a), (centre, radius))| {
-            ARCH.dispatch(|| {
-                for (made, a) in made.iter_mut().zip(a.chunks(columns)) {
-                    let middle = summed(a, centre, |a, c| a * c);
-                    *made = middle - summed(a, radius, |a, r| magnitude(a) * r);
-                }
-            });
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    for (made, a) in made.iter_mut().zip(a.chunks(columns)) {
+                        let middle = summed(a, centre, |a, c| a * c);
+                        *made = middle - summed(a, radius, |a, r| magnitude(a) * r);
+                    }
+                },
+            );
         });
     made
 }
@@ -338,18 +356,21 @@ pub(super) fn lowest_back<E: Scalar>(
         .zip(a.par_chunks(times * columns).zip(g.par_chunks(times)))
         .zip(centre.par_chunks(columns).zip(radius.par_chunks(columns)))
         .for_each(|((by_a, (a, g)), (centre, radius))| {
-            ARCH.dispatch(|| {
-                let rows = by_a.chunks_mut(columns).zip(a.chunks(columns)).zip(g);
-                for ((by_a, a), &g) in rows {
-                    let elements = by_a.iter_mut().zip(a).zip(centre.iter().zip(radius));
-                    for ((by_a, &a), (&c, &r)) in elements {
-                        // The derivative of a magnitude at 0 is 0.
-                        let down = if a > E::zero() { r } else { E::zero() };
-                        let up = if a < E::zero() { r } else { E::zero() };
-                        *by_a = g * (c - down + up);
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    let rows = by_a.chunks_mut(columns).zip(a.chunks(columns)).zip(g);
+                    for ((by_a, a), &g) in rows {
+                        let elements = by_a.iter_mut().zip(a).zip(centre.iter().zip(radius));
+                        for ((by_a, &a), (&c, &r)) in elements {
+                            // The derivative of a magnitude at 0 is 0.
+                            let down = if a > E::zero() { r } else { E::zero() };
+                            let up = if a < E::zero() { r } else { E::zero() };
+                            *by_a = g * (c - down + up);
+                        }
                     }
-                }
-            });
+                },
+            );
         });
     if !by_box {
         return [Some(by_a), None, None];
@@ -360,15 +381,18 @@ pub(super) fn lowest_back<E: Scalar>(
         .zip(by_radius.par_chunks_mut(columns))
         .zip(a.par_chunks(times * columns).zip(g.par_chunks(times)))
         .for_each(|((by_centre, by_radius), (a, g))| {
-            ARCH.dispatch(|| {
-                for (a, &g) in a.chunks(columns).zip(g) {
-                    let elements = by_centre.iter_mut().zip(by_radius.iter_mut()).zip(a);
-                    for ((by_centre, by_radius), &a) in elements {
-                        *by_centre += g * a;
-                        *by_radius += E::zero() - g * magnitude(a);
+            ARCH.dispatch(
+                #[inline(always)]
+                || {
+                    for (a, &g) in a.chunks(columns).zip(g) {
+                        let elements = by_centre.iter_mut().zip(by_radius.iter_mut()).zip(a);
+                        for ((by_centre, by_radius), &a) in elements {
+                            *by_centre += g * a;
+                            *by_radius += E::zero() - g * magnitude(a);
+                        }
                     }
-                }
-            });
+                },
+            );
         });
     [Some(by_a), Some(by_centre), Some(by_radius)]
 }
