@@ -21,8 +21,8 @@ use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 use rayon::prelude::*;
 
-use crate::pool::{self, Pool};
-use crate::product::{self, ARCH, LANES, Product, rows, transpose};
+use crate::pool::{self, Pool, Scratch};
+use crate::product::{self, LANES, Product, rows, transpose, vectorized};
 use crate::window::Window;
 use spread::Spread;
 
@@ -106,11 +106,11 @@ pub(crate) fn forward<E: Scalar>(
     let spread = Spread::of(window);
     let channels = window.output()[0];
     let (kernels, steps) = (rows(channels, window.patch()), rows(window.patch(), 1));
-    let room = || (spread.room(), vec![E::zero(); channels * spread.width]);
+    let room = || (spread.room(), Scratch::room(channels * spread.width));
     (y.par_chunks_mut(spread.images * window.outputs()))
         .zip(x.par_chunks(spread.images * window.inputs()))
         .for_each_init(room, |(image, made), (y, x)| {
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || spread.write(x, image),
             );
@@ -124,7 +124,7 @@ pub(crate) fn forward<E: Scalar>(
                 add: false,
             };
             E::multiply(&product, made);
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (image, y) in y.chunks_mut(window.outputs()).enumerate() {
@@ -165,14 +165,15 @@ pub(crate) fn transposed<E: Scalar>(window: &Window, y: &[E], weights: &[E]) -> 
     let (elements, steps) = (rows(patch, 1), rows(channels, patch));
     let outputs = rows(channels, spread.width);
     let room = || {
-        let [given, made] = [channels, patch].map(|rows| vec![E::zero(); rows * spread.width]);
+        let given = Scratch::zeros(channels * spread.width);
+        let made = Scratch::room(patch * spread.width);
         (spread.room(), given, made)
     };
     (x.par_chunks_mut(spread.images * window.inputs()))
         .zip(y.par_chunks(spread.images * window.outputs()))
         .for_each_init(room, |(image, given, made), (x, y)| {
             // Positions that mean nothing stay 0.
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (channel, given) in given.chunks_mut(spread.width).enumerate() {
@@ -191,7 +192,7 @@ pub(crate) fn transposed<E: Scalar>(window: &Window, y: &[E], weights: &[E]) -> 
                 add: false,
             };
             E::multiply(&product, made);
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     image.fill(E::zero());
@@ -217,17 +218,17 @@ pub(crate) fn weights<E: Scalar>(window: &Window, x: &[E], y: &[E]) -> Vec<E> {
     let positions = rows(steps.len(), wide);
     let group = images.div_ceil(GROUPS).max(1);
     // Sums have a row an element of the patch, so that their columns are vectors.
-    let sums: Vec<Vec<E>> = (x.par_chunks(group * window.inputs()))
+    let sums: Vec<Scratch<E>> = (x.par_chunks(group * window.inputs()))
         .zip(y.par_chunks(group * window.outputs()))
         .map(|(x, y)| {
             let mut room = spread.room();
             // Columns beyond the channels stay 0.
-            let mut given = vec![E::zero(); positions.len() * wide];
-            let mut sum = vec![E::zero(); patch * wide];
+            let mut given = Scratch::zeros(positions.len() * wide);
+            let mut sum = Scratch::zeros(patch * wide);
             let images = (x.chunks(spread.images * window.inputs()))
                 .zip(y.chunks(spread.images * window.outputs()));
             for (x, y) in images {
-                ARCH.dispatch(
+                vectorized(
                     #[inline(always)]
                     || spread.write(x, &mut room),
                 );
@@ -251,10 +252,10 @@ pub(crate) fn weights<E: Scalar>(window: &Window, x: &[E], y: &[E]) -> Vec<E> {
             sum
         })
         .collect();
-    let mut total = vec![E::zero(); patch * wide];
+    let mut total = Scratch::zeros(patch * wide);
     for sum in sums {
-        let pairs = total.iter_mut().zip(sum);
-        pairs.for_each(|(total, sum)| *total += sum);
+        let pairs = total.iter_mut().zip(&*sum);
+        pairs.for_each(|(total, &sum)| *total += sum);
     }
     let mut made = pool::room(channels * patch);
     transpose(&total, wide, [patch, channels], &mut made, patch);

@@ -11,7 +11,7 @@ mod relaxation;
 
 use crate::convolution::{self, Scalar, rectified};
 use crate::pool;
-use crate::product::{ARCH, Strided};
+use crate::product::{Strided, vectorized};
 use crate::window::Window;
 
 /// Partial sums that are made at once, so that loops are of vectors.
@@ -148,7 +148,7 @@ impl Operation {
 
 /// Adds the bias to every row, and takes ReLUs of it.
 fn biased<E: Scalar>(rows: &mut [E], bias: &[E], relu: bool) {
-    ARCH.dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for row in rows.chunks_mut(bias.len()) {
@@ -166,7 +166,7 @@ fn biased<E: Scalar>(rows: &mut [E], bias: &[E], relu: bool) {
 /// Derivatives by what ReLUs take, from those by what they made. As in PyTorch, that at 0 is 0.
 pub(crate) fn through_relu<E: Scalar>(made: &[E], g: &[E]) -> Vec<E> {
     let mut by = pool::room(g.len());
-    ARCH.dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for (by, (&made, &g)) in by.iter_mut().zip(made.iter().zip(g)) {

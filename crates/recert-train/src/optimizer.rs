@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::product::ARCH;
+use crate::product::vectorized;
 
 /// Elements of a task, and of a partial sum, however many threads there are.
 const TASK: usize = 1 << 14;
@@ -50,10 +50,10 @@ impl Adam {
             (values.par_chunks_mut(TASK).zip(gradient.par_chunks(TASK)))
                 .zip(state)
                 .for_each(|((values, gradient), (means, squares))| {
-                    ARCH.dispatch(
+                    vectorized(
                         #[inline(always)]
                         || {
-                            let state = means.iter_mut().zip(squares);
+                            let state = means.iter_mut().zip(squares.iter_mut());
                             let values = values.iter_mut().zip(gradient);
                             for ((value, &slope), (mean, square)) in values.zip(state) {
                                 let slope = slope * scale;
@@ -71,7 +71,7 @@ impl Adam {
 /// The Euclidean norm of all gradients together, in float64.
 pub(crate) fn norm(gradients: &[Vec<f32>]) -> f64 {
     let of_task = |task: &[f32]| {
-        ARCH.dispatch(
+        vectorized(
             #[inline(always)]
             || {
                 let mut sums = [0.0; 8];

@@ -1,6 +1,7 @@
 //! Buffers that a step hands to the next: memory fresh from the system is cleared page by page, which would take a
 //! tenth of a step. They are kept as long as something [`Uses`] them, and nothing depends on what is in them.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -66,6 +67,41 @@ pub(crate) fn zeros<E: Scalar>(count: usize) -> Vec<E> {
     let mut buffer = room(count);
     buffer.fill(E::zero());
     buffer
+}
+
+/// A buffer that is kept as soon as it is dropped.
+pub(crate) struct Scratch<E: Scalar>(Vec<E>);
+
+impl<E: Scalar> Scratch<E> {
+    /// As [`room`].
+    pub(crate) fn room(count: usize) -> Self {
+        Self(room(count))
+    }
+
+    /// As [`zeros`].
+    pub(crate) fn zeros(count: usize) -> Self {
+        Self(zeros(count))
+    }
+}
+
+impl<E: Scalar> Deref for Scratch<E> {
+    type Target = [E];
+
+    fn deref(&self) -> &[E] {
+        &self.0
+    }
+}
+
+impl<E: Scalar> DerefMut for Scratch<E> {
+    fn deref_mut(&mut self) -> &mut [E] {
+        &mut self.0
+    }
+}
+
+impl<E: Scalar> Drop for Scratch<E> {
+    fn drop(&mut self) {
+        keep(std::mem::take(&mut self.0));
+    }
 }
 
 /// A copy.

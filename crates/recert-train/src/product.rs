@@ -15,10 +15,29 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::convolution::Scalar;
-use crate::pool;
+use crate::pool::{self, Scratch};
 
 /// The vector instructions that loops are run with.
-pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
+static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
+
+/// A loop that is compiled for each set of vector instructions.
+struct Loop<F>(F);
+
+impl<R, F: FnMut() -> R> WithSimd for Loop<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> R {
+        (self.0)()
+    }
+}
+
+/// Runs a loop with the processor's vector instructions. It has to be `#[inline(always)]`, and what it calls, too: what
+/// is not inlined here is compiled without them. That is why it is no `FnOnce`, whose call would be a function between.
+#[inline(always)]
+pub(crate) fn vectorized<R>(work: impl FnMut() -> R) -> R {
+    ARCH.dispatch(Loop(work))
+}
 
 /// A multiple of the elements of every vector: rows of [`Product::right`] are as long.
 pub(crate) const LANES: usize = 16;
@@ -219,21 +238,27 @@ impl<'a, E: Scalar> Strided<'a, E> {
         let count = made.len() / right.columns;
         let left_rows: Vec<usize> = (first..first + count).map(|row| row * self.down).collect();
         let steps = rows(self.columns.min(INNER), self.across);
-        let mut packed = pool::room(INNER * PANEL);
-        let mut sums = pool::room(count * PANEL);
+        let mut packed = Scratch::room(INNER * PANEL);
+        let mut sums = Scratch::room(count * PANEL);
         for inner in (0..self.columns).step_by(INNER) {
             let depth = INNER.min(self.columns - inner);
             for column in (0..right.columns).step_by(PANEL) {
                 let used = PANEL.min(right.columns - column);
                 let width = used.next_multiple_of(LANES);
-                right.pack([inner, column], [depth, used], width, &mut packed);
+                let (elements, apart) = if right.lies_well() && used == width {
+                    let begin = inner * right.down + column;
+                    (&right.elements[begin..], right.down)
+                } else {
+                    right.pack([inner, column], [depth, used], width, &mut packed);
+                    (&*packed, width)
+                };
                 E::multiply(
                     &Product {
                         left: &self.elements[inner * self.across..],
                         left_rows: &left_rows,
                         left_steps: &steps[..depth],
-                        right: &packed,
-                        right_rows: &rows(depth, width),
+                        right: elements,
+                        right_rows: &rows(depth, apart),
                         width,
                         add: false,
                     },
@@ -252,8 +277,12 @@ impl<'a, E: Scalar> Strided<'a, E> {
                 }
             }
         }
-        pool::keep(packed);
-        pool::keep(sums);
+    }
+
+    /// Whether products read its rows where they are: they are whole, and do not begin a multiple of a power of 2 apart,
+    /// which few sets of a cache are for.
+    fn lies_well(self) -> bool {
+        self.across == 1 && !self.down.is_multiple_of(256)
     }
 
     /// Writes `depth` rows of `used` columns from a place on, as rows of `width`; what is behind them is 0.
@@ -288,7 +317,7 @@ pub(crate) fn transpose<E: Scalar>(
     made: &mut [E],
     width: usize,
 ) {
-    ARCH.dispatch(
+    vectorized(
         #[inline(always)]
         || turn(elements, apart, extents, made, width),
     );
@@ -390,6 +419,7 @@ mod tests {
             (9, 17, 50),
             (70, 256, 48),
             (65, 513, 97),
+            (9, 40, 256),
         ] {
             let [a, b] = [(1, count * inner), (2, inner * columns)]
                 .map(|(seed, elements)| noise(seed, elements));

@@ -1,6 +1,7 @@
 //! Images as products of convolutions read them, and rows that are parted and joined on the way.
 
 use super::Scalar;
+use crate::pool::Scratch;
 use crate::product::LANES;
 use crate::window::Window;
 
@@ -58,10 +59,10 @@ impl Spread {
     }
 
     /// Room for the images, all of it 0, and for what a product reads behind them.
-    pub(super) fn room<E: Scalar>(&self) -> Vec<E> {
+    pub(super) fn room<E: Scalar>(&self) -> Scratch<E> {
         let [sy, sx] = self.window.stride();
         let planes = self.window.input()[0] * sy * sx;
-        vec![E::zero(); planes * self.down * self.across + self.across + self.width]
+        Scratch::zeros(planes * self.down * self.across + self.across + self.width)
     }
 
     /// Where the positions that mean something are among those of an output, image by image.
@@ -118,12 +119,11 @@ impl Spread {
                         let room = &mut room[to..to + LANES];
                         match step {
                             1 if from + LANES <= images.len() => {
-                                whole(room, count, &images[from..from + LANES], |x, i| x[i]);
+                                whole::<E, LANES, 1>(room, count, &images[from..from + LANES]);
                             }
                             2 if from + 2 * LANES <= images.len() => {
-                                whole(room, count, &images[from..from + 2 * LANES], |x, i| {
-                                    x[2 * i]
-                                });
+                                let images = &images[from..from + 2 * LANES];
+                                whole::<E, { 2 * LANES }, 2>(room, count, images);
                             }
                             _ => {
                                 let pixels = images[from..].iter().step_by(step);
@@ -177,12 +177,12 @@ impl Spread {
         let [sy, _] = self.window.stride();
         let [top, left, ..] = self.window.padding();
         for row in 0..channels * height {
-            let (channel, row_own) = (row / height, row % height + top);
-            let planes = (channel * sy + row_own % sy) * 2;
+            let (channel, behind) = (row / height, row % height + top);
+            let planes = (channel * sy + behind % sy) * 2;
             let begin = |column: usize| {
-                let behind = column + left;
-                let plane = planes + behind % 2;
-                (plane * self.down + row_own / sy) * self.across + behind / 2
+                let column = column + left;
+                let plane = planes + column % 2;
+                (plane * self.down + behind / sy) * self.across + column / 2
             };
             let [even, odd] = [begin(0), begin(1)];
             for column in (0..width).step_by(2 * LANES) {
@@ -190,11 +190,11 @@ impl Spread {
                 let [even, odd] = [even + half, odd + half];
                 if to + 2 * LANES <= image.len() && even.max(odd) + LANES <= room.len() {
                     // What is written behind the row's end is written again with the next row.
-                    let (even, odd) = (&room[even..even + LANES], &room[odd..odd + LANES]);
-                    let pixels: &mut [[E; 2]] = image[to..to + 2 * LANES].as_chunks_mut().0;
-                    for (pixels, (&even, &odd)) in pixels.iter_mut().zip(even.iter().zip(odd)) {
-                        *pixels = [even, odd];
-                    }
+                    let halves =
+                        [even, odd].map(|half| vector::<E, LANES>(&room[half..half + LANES]));
+                    let pixels: [E; 2 * LANES] =
+                        std::array::from_fn(|lane| halves[lane % 2][lane / 2]);
+                    image[to..to + 2 * LANES].copy_from_slice(&pixels);
                 } else {
                     let pixels = image[to..].iter_mut().take(width - column).enumerate();
                     for (at, pixel) in pixels {
@@ -214,21 +214,13 @@ impl Spread {
             for begin in (0..length).step_by(LANES) {
                 let (from, to) = (row * self.across + begin, row * length + begin);
                 // What is written behind the row's end is written again with the next row.
-                let end = if from + LANES <= given.len() && to + LANES <= made.len() {
-                    LANES
+                if from + LANES <= given.len() && to + LANES <= made.len() {
+                    let given: [E; LANES] = vector(&given[from..from + LANES]);
+                    let row: [E; LANES] = std::array::from_fn(|lane| map(given[lane]));
+                    made[to..to + LANES].copy_from_slice(&row);
                 } else {
-                    LANES.min(length - begin)
-                };
-                let given = &given[from..from + end];
-                let made = &mut made[to..to + end];
-                if let (Ok(given), Ok(made)) = (
-                    <&[E; LANES]>::try_from(given),
-                    <&mut [E; LANES]>::try_from(&mut *made),
-                ) {
-                    let pairs = made.iter_mut().zip(given);
-                    pairs.for_each(|(made, &x)| *made = map(x));
-                } else {
-                    let pairs = made.iter_mut().zip(given);
+                    let end = LANES.min(length - begin);
+                    let pairs = made[to..to + end].iter_mut().zip(&given[from..from + end]);
                     pairs.for_each(|(made, &x)| *made = map(x));
                 }
             }
@@ -248,9 +240,8 @@ impl Spread {
                     let to = row * self.across + image * self.own + begin;
                     if from + LANES <= given.len() && to + LANES <= made.len() {
                         let given = &given[from..from + LANES];
-                        whole(&mut made[to..to + LANES], length - begin, given, |x, i| {
-                            x[i]
-                        });
+                        let made = &mut made[to..to + LANES];
+                        whole::<E, LANES, 1>(made, length - begin, given);
                     } else {
                         let end = LANES.min(length - begin);
                         made[to..to + end].copy_from_slice(&given[from..from + end]);
@@ -261,13 +252,21 @@ impl Spread {
     }
 }
 
-/// Writes a vector's worth of elements, of which those from `count` on are 0: where rows are written in their order,
-/// what comes behind one is written after it.
+/// A copy of a vector's worth of elements: what is read whole before any of it is written is read and written in
+/// vectors.
 #[inline(always)]
-fn whole<E: Scalar>(made: &mut [E], count: usize, given: &[E], pick: impl Fn(&[E], usize) -> E) {
-    let made: &mut [E; LANES] = made.try_into().expect("a vector's worth");
-    for (lane, made) in made.iter_mut().enumerate() {
-        let x = pick(given, lane);
-        *made = if lane < count { x } else { E::zero() };
-    }
+fn vector<E: Scalar, const N: usize>(elements: &[E]) -> [E; N] {
+    elements.try_into().expect("a vector's worth")
+}
+
+/// Writes a vector's worth of elements, those of `given` that are a `STEP` apart, of which those from `count` on are 0:
+/// where rows are written in their order, what comes behind one is written after it.
+#[inline(always)]
+fn whole<E: Scalar, const N: usize, const STEP: usize>(made: &mut [E], count: usize, given: &[E]) {
+    let given: [E; N] = vector(given);
+    let row: [E; LANES] = std::array::from_fn(|lane| {
+        let x = given[lane * STEP];
+        if lane < count { x } else { E::zero() }
+    });
+    made.copy_from_slice(&row);
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::summed;
 use crate::convolution::Scalar;
 use crate::pool;
-use crate::product::ARCH;
+use crate::product::vectorized;
 
 /// Into how many groups of consecutive rows sums over rows are made, however many threads there are.
 const GROUPS: usize = 16;
@@ -16,7 +16,7 @@ pub(super) fn affine<E: Scalar>(x: &[E], factors: &[E], terms: &[E], columns: us
     let mut y = pool::room(x.len());
     let rows = y.par_chunks_mut(columns).zip(x.par_chunks(columns));
     rows.for_each(|(y, x)| {
-        ARCH.dispatch(
+        vectorized(
             #[inline(always)]
             || {
                 let numbers = factors.iter().zip(terms);
@@ -68,7 +68,7 @@ fn sums_of<E: Scalar>(
     let partial: Vec<Vec<E>> = groups
         .map(|(a, b)| {
             let mut sums = vec![E::zero(); channels];
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (a, b) in a.chunks(columns).zip(b.chunks(columns)) {
@@ -102,7 +102,7 @@ fn sums_of<E: Scalar>(
 pub(super) fn terms<E: Scalar>(a: &[E], terms: &[E], columns: usize) -> Vec<E> {
     let plane = columns / terms.len();
     let rows = a.par_chunks(columns).map(|a| {
-        ARCH.dispatch(
+        vectorized(
             #[inline(always)]
             || {
                 let mut sum = E::zero();
@@ -130,7 +130,7 @@ pub(super) fn terms_back<E: Scalar>(a: &[E], terms: &[E], columns: usize, g: &[E
         .zip(g.par_chunks(group))
         .map(|(a, g)| {
             let mut sums = vec![E::zero(); terms.len()];
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (a, &g) in a.chunks(columns).zip(g) {

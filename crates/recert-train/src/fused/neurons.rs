@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::summed;
 use crate::convolution::Scalar;
 use crate::pool;
-use crate::product::ARCH;
+use crate::product::vectorized;
 
 /// Elements of a partial sum, however many threads there are.
 const TASK: usize = 1 << 14;
@@ -20,7 +20,7 @@ fn total<E: Scalar>(centre: &[E], radius: &[E], term: impl Fn(E, E) -> E + Sync)
     let tasks = centre.par_chunks(TASK).zip(radius.par_chunks(TASK));
     let partial: Vec<E> = tasks
         .map(|(centre, radius)| {
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || summed(centre, radius, &term),
             )
@@ -72,7 +72,7 @@ pub(super) fn sums_back<E: Scalar>(centre: &[E], radius: &[E], g: &[E]) -> [Vec<
     (by_centre.par_chunks_mut(TASK))
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
         .for_each(|(by_centre, (centre, radius))| {
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     let neurons = centre.iter().zip(radius);

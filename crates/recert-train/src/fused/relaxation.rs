@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::summed;
 use crate::convolution::Scalar;
 use crate::pool;
-use crate::product::ARCH;
+use crate::product::vectorized;
 
 /// Neurons whose intervals are narrower than this have an upper line of slope 1, which is sound
 /// and has bounded derivatives, where the chord's grow without bound.
@@ -30,7 +30,7 @@ pub(super) fn relu<E: Scalar, const CENTRE: bool>(centre: &[E], radius: &[E]) ->
     (made.par_chunks_mut(TASK))
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
         .for_each(|(made, (centre, radius))| {
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (made, (&c, &r)) in made.iter_mut().zip(centre.iter().zip(radius)) {
@@ -56,10 +56,10 @@ pub(super) fn relu_back<E: Scalar, const CENTRE: bool>(
         .zip(centre.par_chunks(TASK).zip(radius.par_chunks(TASK)))
         .zip(g.par_chunks(TASK))
         .for_each(|(((by_centre, by_radius), (centre, radius)), g)| {
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
-                    let made = by_centre.iter_mut().zip(by_radius);
+                    let made = by_centre.iter_mut().zip(by_radius.iter_mut());
                     let given = centre.iter().zip(radius).zip(g);
                     for ((by_centre, by_radius), ((&c, &r), &g)) in made.zip(given) {
                         let g = half * g;
@@ -171,7 +171,7 @@ pub(super) fn relaxed<E: Scalar>(a: &[E], centre: &[E], radius: &[E], columns: u
         .for_each_init(
             || Lines::room(columns),
             |lines, ((made, a), (centre, radius))| {
-                ARCH.dispatch(
+                vectorized(
                     #[inline(always)]
                     || {
                         lines.fill(centre, radius);
@@ -231,7 +231,7 @@ pub(super) fn offsets<E: Scalar>(a: &[E], centre: &[E], radius: &[E], columns: u
         .for_each_init(
             || Lines::room(columns),
             |lines, ((made, a), (centre, radius))| {
-                ARCH.dispatch(
+                vectorized(
                     #[inline(always)]
                     || {
                         lines.fill(centre, radius);
@@ -302,7 +302,7 @@ fn back<E: Scalar>(
         .for_each_init(
             room,
             |(lines, sums), (example, (((by_a, by), a), neurons))| {
-                ARCH.dispatch(
+                vectorized(
                     #[inline(always)]
                     || {
                         lines.fill(neurons.0, neurons.1);
@@ -324,7 +324,7 @@ pub(super) fn lowest<E: Scalar>(a: &[E], centre: &[E], radius: &[E], columns: us
         .zip(a.par_chunks(times * columns))
         .zip(centre.par_chunks(columns).zip(radius.par_chunks(columns)))
         .for_each(|((made, a), (centre, radius))| {
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (made, a) in made.iter_mut().zip(a.chunks(columns)) {
@@ -356,7 +356,7 @@ pub(super) fn lowest_back<E: Scalar>(
         .zip(a.par_chunks(times * columns).zip(g.par_chunks(times)))
         .zip(centre.par_chunks(columns).zip(radius.par_chunks(columns)))
         .for_each(|((by_a, (a, g)), (centre, radius))| {
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     let rows = by_a.chunks_mut(columns).zip(a.chunks(columns)).zip(g);
@@ -381,7 +381,7 @@ pub(super) fn lowest_back<E: Scalar>(
         .zip(by_radius.par_chunks_mut(columns))
         .zip(a.par_chunks(times * columns).zip(g.par_chunks(times)))
         .for_each(|((by_centre, by_radius), (a, g))| {
-            ARCH.dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (a, &g) in a.chunks(columns).zip(g) {
