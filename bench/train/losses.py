@@ -11,7 +11,8 @@ gradients of every step. RESULTS gets losses.tsv and gradients.tsv: for every me
   at the same batches and points.
 - `attacks`: the same with its own attacks, from the same starts and noise: where the sign of a derivative of about 0
   differs, a pixel differs by two steps, and the trajectories part from there.
-- `points`: the least share of pixels of PyTorch's own attack at recert's weights that are recert's, to 1e-6.
+- `points`: the least share of pixels of PyTorch's own attack at recert's weights that are recert's, to 1e-6; for TAPS
+  and STAPS of coordinates of latent points.
 - gradients: the largest difference by any weight, relative to the largest gradient of its layer, weights and bias; `worst`
   is the number of the weights or biases that it is of.
 
@@ -31,26 +32,42 @@ import peer
 
 STEPS, DATA, WORK, RESULTS = sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
 METHODS = os.environ.get(
-    "METHODS", "standard gaussian pgd smoothadv ibp crown-ibp sabr mtl-ibp cc-ibp exp-ibp"
+    "METHODS",
+    "standard gaussian gaussian-hinge gaussian-ibp pgd smoothadv ibp crown-ibp sabr mtl-ibp cc-ibp exp-ibp taps staps "
+    "geometric",
 ).split()
 COUNT, BATCH = int(os.environ.get("STEPS", 50)), int(os.environ.get("BATCH", 64))
 # Networks of all layers for the gradients: convolutions, fully connected ones, batch normalizations of both.
 CROPS = {"cnn3": 28, "fc-60-40": 28, "cnn7-bn": 8}
 NETWORKS = os.environ.get("NETWORKS", " ".join(CROPS)).split()
-SHARED = {"eps": 0.1, "sigma": 0.25, "samples": 2, "tau": 0.4, "alpha": 0.5, "clean-weight": [0.2, 0.2]}
+SHARED = {"eps": 0.1, "sigma": 0.25, "samples": 2, "tau": 0.4, "alpha": 0.5, "clean-weight": [0.2, 0.2], "ramp-end": 1}
+# TAPS attacks once the ramp is over, so that these have none; STAPS shrinks intervals as for CIFAR-10 at 2/255.
+OWN = {
+    "taps": {"ramp-end": 0}, "staps": {"ramp-end": 0, "relu-shrink": 0.8},
+    "geometric": {"eps": 0.0, "clean-weight": [1.0, 0.5]},
+}  # fmt: skip
+CELLS = {"transform": "rotate=-30..30", "cell-width": 0.5}
+
+
+def settings_of(method):
+    return peer.settings(SHARED | {"method": method, "milestones": []} | OWN.get(method, {}))
 
 
 class Record:
     """Everything that the example wrote of a run."""
 
-    def __init__(self, architecture, method, steps, batch, crop):
+    def __init__(self, architecture, settings, steps, batch, crop):
+        method = settings["method"]
         self.folder = WORK / f"{architecture}.{method}.{steps}"
         self.image, self.batch = (1, crop, crop), batch
         given = {
             "data": DATA, "architecture": architecture, "method": method, "steps": steps, "batch": batch, "crop": crop,
-            "eps": SHARED["eps"], "alpha": SHARED["alpha"], "tau": SHARED["tau"], "sigma": SHARED["sigma"],
-            "samples": SHARED["samples"], "clean": SHARED["clean-weight"][0], "threads": 1, "record": self.folder,
+            "ramp": settings["ramp-end"], "threads": 1, "record": self.folder,
         }  # fmt: skip
+        names = ["eps", "alpha", "tau", "sigma", "samples", "margin", "margin-weight", "taps-weight", "relu-shrink"]
+        given |= {name: settings[name] for name in names}
+        # Geometric training has ends of its own.
+        given |= CELLS if method == "geometric" else {"clean": settings["clean-weight"][0]}
         command = [STEPS, *(f"{name}={value}" for name, value in given.items())]
         table = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
         names = table[0].split("\t")
@@ -63,6 +80,14 @@ class Record:
     def images(self, step, name, dtype, *shape):
         values = self.array(step, name, dtype)
         return values.view(*shape, -1, *self.image) if len(values) else None
+
+    def latent(self, step, dtype, *names):
+        """What TAPS attacked, by these names; float64 needs the points' slopes as they were found."""
+        read = lambda name: self.array(step, f"latent-{name}", dtype)
+        if not len(read("points")):
+            return None
+        pairs = {"ends": ["lower", "upper"], "slopes": ["lower-slopes", "upper-slopes"]}
+        return {name: [read(part) for part in pairs[name]] if name in pairs else read(name) for name in names}
 
     def moment(self, step):
         row = self.rows[step]
@@ -89,8 +114,10 @@ def at_step(record, architecture, settings, step, dtype):
     found = record.images(step, "points", dtype)
     centre, radius = (record.images(step, name, dtype) for name in ("centre", "radius"))
     region = None if centre is None else (centre, radius)
-    value, _, _ = trainer.gradients(images, labels, record.moment(step), found, region=region)
     double = dtype == torch.float64
+    # In float32 by the connector of PyTorch's side.
+    latent = record.latent(step, dtype, "points", *(["ends", "slopes"] if double else []))
+    value, _, _ = trainer.gradients(images, labels, record.moment(step), found, region=region, latent=latent)
     expected = split(record.array(step, "doubles" if double else "gradients", dtype), trainer.network.shapes)
     # A layer's weights and bias share a scale: a bias before a batch normalization has a gradient of 0.
     gradients = [p.grad for p in trainer.network.parameters]
@@ -104,11 +131,19 @@ def at_step(record, architecture, settings, step, dtype):
 
 def attacked(record, architecture, settings, step):
     """The share of pixels that the reference's own attack moves to where recert's did."""
-    moment = record.moment(step)
-    if moment["method"] not in peer.ATTACKS or record.images(step, "points", torch.float32) is None:
+    moment, dtype = record.moment(step), torch.float32
+    latent = record.latent(step, dtype, "starts")
+    if moment["method"] not in peer.ATTACKS or latent is None and record.images(step, "points", dtype) is None:
         return None
-    trainer = reference(record, architecture, settings, step, torch.float32)
-    images, labels = record.images(step, "pixels", torch.float32), record.array(step, "labels", torch.float32)
+    trainer = reference(record, architecture, settings, step, dtype)
+    images, labels = record.images(step, "pixels", dtype), record.array(step, "labels", dtype)
+    if latent is not None:
+        region = [record.images(step, name, dtype) for name in ("centre", "radius")]
+        affines = trainer.network.batch(images)[1]
+        state = peer.State(trainer.network, settings, moment, images, labels, affines, None, region, latent)
+        peer.latent(state)
+        given = record.array(step, "latent-points", dtype)
+        return float(((state.latent["points"].flatten() - given).abs() <= 1e-6).float().mean())
     noise = record.images(step, "noise", torch.float32, settings["samples"])
     starts = record.images(step, "starts", torch.float32, 1)
     affines = trainer.network.batch(images)[1]
@@ -128,12 +163,14 @@ def trajectory(record, architecture, settings, given):
             found = record.images(step, "points", torch.float32)
             region = [record.images(step, name, torch.float32) for name in ("centre", "radius")]
             region = None if region[0] is None else region
-            losses.append(trainer.step(images, labels, done, found, region=region))
+            latent = record.latent(step, torch.float32, "points")
+            losses.append(trainer.step(images, labels, done, found, region=region, latent=latent))
             continue
         samples = settings["samples"] if settings["method"] == "smoothadv" else 1
         noise = record.images(step, "noise", torch.float32, samples)
         starts = record.images(step, "starts", torch.float32, 1)
-        losses.append(trainer.step(images, labels, done, noise=noise, starts=starts))
+        latent = record.latent(step, torch.float32, "starts")
+        losses.append(trainer.step(images, labels, done, noise=noise, starts=starts, latent=latent))
     expected = [float(row["loss"]) for row in record.rows]
     return max(abs(a - b) / abs(b) for a, b in zip(losses, expected))
 
@@ -144,8 +181,8 @@ def main():
     with (RESULTS / "losses.tsv").open("w") as table:
         table.write("method\tsteps\tfirst\tlast\tloss\tloss_double\ttrajectory\tattacks\tpoints\n")
         for method in METHODS if COUNT else []:
-            settings = peer.settings(SHARED | {"method": method, "ramp-end": 1, "milestones": []})
-            record = Record("cnn3", method, COUNT, BATCH, 28)
+            settings = settings_of(method)
+            record = Record("cnn3", settings, COUNT, BATCH, 28)
             losses = [float(row["loss"]) for row in record.rows]
             single = max(at_step(record, "cnn3", settings, step, torch.float32)[0] for step in range(COUNT))
             double = max(at_step(record, "cnn3", settings, step, torch.float64)[0] for step in range(0, COUNT, 7))
@@ -163,9 +200,8 @@ def main():
         table.write("network\tmethod\tsteps\tsingle\tdouble\tworst\n")
         for architecture in NETWORKS:
             for method in METHODS:
-                settings = peer.settings(SHARED | {"method": method, "ramp-end": 1, "milestones": []})
-                steps = 3
-                record = Record(architecture, method, steps, 16, CROPS[architecture])
+                settings, steps = settings_of(method), 3
+                record = Record(architecture, settings, steps, 16, CROPS[architecture])
                 worst = {}
                 for dtype in (torch.float32, torch.float64):
                     # The first step is of eps 0 and trains on clean images.

@@ -41,10 +41,14 @@ DEFAULTS = {
     "samples": 1, "tau": 1.0, "alpha": 0.5, "attack-steps": 8, "attack-step": 0.25, "attack-restarts": 1,
     "attack-radius": 1.0, "epochs": 70, "ramp-start": 0, "ramp-end": 20, "learning-rate": 5e-4,
     "milestones": [50, 60], "decay": 0.2, "clean-weight": [0.0, 0.0], "batch": 256, "clip": 10.0, "l1": 0.0,
-    "flip": False, "shift": 0, "validation": 0, "seed": 0,
+    "flip": False, "shift": 0, "validation": 0, "seed": 0, "margin": 1.0, "margin-weight": 1.0, "attacked-relus": 1,
+    "taps-weight": 5.0, "connector": 0.5, "relu-shrink": 1.0,
 }  # fmt: skip
 
-UNBOUNDED = ["standard", "gaussian", "pgd", "smoothadv"]
+UNBOUNDED = ["standard", "gaussian", "gaussian-hinge", "pgd", "smoothadv"]
+# Methods of which nothing grows over the ramp, and those that have noise.
+CONSTANT = ["standard", "gaussian", "gaussian-hinge"]
+NOISY = ["gaussian", "gaussian-hinge", "gaussian-ibp", "smoothadv"]
 
 
 def settings(given):
@@ -55,6 +59,8 @@ def settings(given):
         raise SystemExit(f"settings that the peer does not know: {', '.join(sorted(unknown))}")
     bounds = given.get("method", "standard") not in UNBOUNDED
     own = {"initialization": "interval" if bounds else "he", "regularizer": 0.5 if bounds else 0.0}
+    if given.get("method") == "geometric":
+        own["clean-weight"] = [1.0, 0.5]
     made = DEFAULTS | own | given
     return {"validation-eps": made["eps"], "average-from": None, "data": None, "test": None, "limit": None} | made
 
@@ -187,7 +193,16 @@ def applied(kind, stride, pair, x):
             return x.flatten(1)
 
 
-def intervals(network, affines, centre, radius):
+def rectified(centre, radius, shrink=1.0):
+    """What ReLUs make of intervals; upper ends of unstable ones times `shrink` (Mueller et al., 2023)."""
+    low, high = centre - radius, centre + radius
+    if shrink != 1.0:
+        high = torch.where((low < 0) & (high > 0), shrink * high, high)
+    low, high = F.relu(low), F.relu(high)
+    return (high + low) / 2, (high - low) / 2
+
+
+def intervals(network, affines, centre, radius, shrink=1.0):
     """IBP (Gowal et al.): centres and radii of the input, before each ReLU, and before the last layer."""
     centre, radius = network.normalized(centre), radius / network.std
     given, neurons = (centre, radius), []
@@ -203,8 +218,7 @@ def intervals(network, affines, centre, radius):
                 radius = radius.flatten(1)
             case "relu":
                 neurons.append((centre, radius))
-                low, high = F.relu(centre - radius), F.relu(centre + radius)
-                centre, radius = (high + low) / 2, (high - low) / 2
+                centre, radius = rectified(centre, radius, shrink)
                 continue
         centre = applied(kind, stride, pair, centre)
     return given, neurons, (centre, radius)
@@ -335,29 +349,164 @@ def multiple(state):
     return alpha * on_margins(state) + (1 - alpha) * on_points(state)
 
 
+def hinged(state):
+    """With the hinge of Weston and Watkins (1999), from the noisy logits."""
+    logits, labels = state.network.logits(state.points, state.affines), state.labels
+    other = torch.ones_like(logits).scatter(1, labels[:, None], 0.0)
+    missing = state.settings["margin"] - (logits.gather(1, labels[:, None]) - logits)
+    hinge = (F.relu(missing) * other).sum(1).mean()
+    return F.cross_entropy(logits, labels) + state.settings["margin-weight"] * hinge
+
+
+def worst(state):
+    """CGT (Yang et al., 2023): the label's logit at its lower end, all others at their upper ones."""
+    network, labels = state.network, state.labels
+    state.found = intervals(network, state.affines, *state.region)
+    centre, radius = state.found[2]
+    weights, bias = network.parameters[-2:]
+    centre, radius = F.linear(centre, weights, bias), F.linear(radius, weights.abs())
+    sign = 1 - 2 * F.one_hot(labels, network.classes)
+    return F.cross_entropy(centre + sign * radius, labels)
+
+
+class Connector(torch.autograd.Function):
+    """TAPS's rectified linear connector: points as they are, whose gradient goes to the ends of the box that they
+    are near."""
+
+    NARROW = 1e-5
+
+    @staticmethod
+    def forward(ctx, low, high, points, share):
+        ctx.save_for_backward(low.unsqueeze(1), high.unsqueeze(1), points)
+        ctx.share = share
+        return points.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        low, high, points = ctx.saved_tensors
+        span = ctx.share * (high - low)
+
+        def slope(inside):
+            found = inside.clamp(min=Connector.NARROW / 2) / span.clamp(min=Connector.NARROW)
+            return torch.where(inside >= 0, found, 0.0)
+
+        to_low = (gradient * slope(low + span - points)).sum(1)
+        to_high = (gradient * slope(points - (high - span))).sum(1)
+        return to_low, to_high, None, None
+
+
+class Weighted(torch.autograd.Function):
+    """A loss as it is; its gradient times a weight."""
+
+    @staticmethod
+    def forward(ctx, loss, weight):
+        ctx.weight = weight
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.weight * gradient, None
+
+
+def search(settings, low, high, margins, measured, shares=None):
+    """The points of boxes, so many a box, of the least margins that steps of the gradient's sign meet, as TAPS's
+    authors search: `[n, margins, ..]`. `shares` are the starts, in shares of the box's width."""
+    low, high = (end.detach().unsqueeze(1).expand(-1, margins, *end.shape[1:]) for end in (low, high))
+    steps, restarts = settings["attack-steps"], max(settings["attack-restarts"], 1)
+    parts = [] if steps < 10 else [0.7] if steps <= 50 else [0.4, 0.7] if steps <= 80 else [0.3, 0.6, 0.8]
+    shorter = [int(steps * part) for part in parts]
+    if shares is None:
+        shares = torch.rand(restarts, *low.shape, dtype=low.dtype)
+    best, least = low, torch.full(low.shape[:2], torch.inf, dtype=low.dtype)
+    for start in shares.view(restarts, *low.shape):
+        points, length = low + (high - low) * start, max(0.2, 2 / steps)
+        for step in range(steps + 1):
+            points = points.detach().requires_grad_()
+            reached = measured(points)
+            less = reached.detach() < least
+            best = torch.where(less.view(*less.shape, *[1] * (low.dim() - 2)), points.detach(), best)
+            least = torch.where(less, reached.detach(), least)
+            if step < steps:
+                (slope,) = torch.autograd.grad(reached.sum(), points)
+                points = points.detach() - length * slope.sign() * (high - low)
+                points = torch.minimum(torch.maximum(points, low), high)
+            if step + 1 in shorter:
+                length *= 0.2
+    return best
+
+
+def behind(network, affines, relus):
+    """The layers behind the ReLUs that so many layers of ReLUs come after."""
+    layers, passed = list(network.loaded(affines)), 0
+    total = sum(kind == "relu" for kind, _, _ in layers)
+    for position, (kind, _, _) in enumerate(layers):
+        passed += kind == "relu"
+        if passed == total - relus:
+            return layers[position + 1 :]
+    raise SystemExit(f"the network has no {relus} layers of ReLUs behind one that is bounded")
+
+
+def latent(state):
+    """TAPS and STAPS (Mao et al., 2023): bounds up to a layer, times an attack on each margin within the box there."""
+    settings, margins = state.settings, state.margins()
+    relus, shrink = settings["attacked-relus"], settings["relu-shrink"]
+    centre, radius = rectified(*state.found[1][-1 - relus], shrink)
+    low, high = centre - radius, centre + radius
+    count = margins.shape[1]
+
+    def measured(points, affines):
+        x = points.flatten(0, 1)
+        for kind, stride, pair in behind(state.network, affines, relus):
+            x = applied(kind, stride, pair, x)
+        return (x.view(len(points), count, -1) * state.rows).sum(2)
+
+    given = state.latent or {}
+    if "points" not in given:
+        constants = [(factor.detach(), term.detach()) for factor, term in state.affines]
+        with Constant(state.network):
+            found = search(settings, low, high, count, lambda p: measured(p, constants), given.get("starts"))
+        state.latent = given | {"points": found}
+    points = state.latent["points"].view(len(low), count, *low.shape[1:])
+    if "slopes" in given:
+        # Points, and how they move with the box, as they were found in float32: for a comparison in float64.
+        for end, start, slope in zip((low, high), given["ends"], given["slopes"]):
+            points = points + slope.view(points.shape) * (end - start.view(end.shape)).unsqueeze(1)
+    else:
+        points = Connector.apply(low, high, points, settings["connector"])
+    attacked = margin_loss(measured(points, state.affines))
+    return Weighted.apply(attacked, settings["taps-weight"]) * margin_loss(margins)
+
+
 ROBUST = {
     "gaussian": on_points, "pgd": on_points, "smoothadv": on_points, "ibp": on_margins, "crown-ibp": on_margins,
-    "sabr": on_margins, "mtl-ibp": multiple, "cc-ibp": convex, "exp-ibp": exponential,
+    "sabr": on_margins, "mtl-ibp": multiple, "cc-ibp": convex, "exp-ibp": exponential, "taps": latent,
+    "staps": latent, "geometric": worst, "gaussian-hinge": hinged, "gaussian-ibp": multiple,
 }  # fmt: skip
-ATTACKS = ["pgd", "smoothadv", "sabr", "mtl-ibp", "cc-ibp", "exp-ibp"]
+ATTACKS = ["pgd", "smoothadv", "sabr", "mtl-ibp", "cc-ibp", "exp-ibp", "taps", "staps"]
+# Those whose attacks are on pixels.
+PIXELS = [method for method in ATTACKS if method != "taps"]
 
 
 class State:
     """What a loss is of: the network, the batch, the moment of the schedule, points and box."""
 
-    def __init__(self, network, settings, moment, images, labels, affines, points=None, region=None):
+    def __init__(self, network, settings, moment, images, labels, affines, points=None, region=None, latent=None):
         self.network, self.settings, self.moment = network, settings, moment
         self.images, self.labels, self.affines, self.points = images, labels, affines, points
-        self.region, self.found = region, None
+        self.region, self.latent, self.found = region, latent, None
 
     def margins(self):
         moment, network = self.moment, self.network
         method, eps = self.settings["method"], moment["eps"]
-        small = method == "sabr"
+        small = method in ("sabr", "staps")
         inner = self.settings["tau"] * eps if small else eps
+        if self.region is None and method == "gaussian-ibp":
+            # Around the noisy image, and not cut to [0, 1].
+            self.region = self.points, torch.full_like(self.points, eps)
         region = self.region or box(self.images, self.points if small else self.images, eps, inner)
+        shrink = self.settings["relu-shrink"] if method in ("sabr", "taps", "staps") else 1.0
         self.rows = margin_rows(self.labels, network.classes, network.dtype)
-        self.found = intervals(network, self.affines, *region)
+        self.found = intervals(network, self.affines, *region, shrink)
         margins = ibp_margins(network, self.found, self.rows)
         if method == "crown-ibp" and moment["beta"] > 0:
             crown = crown_margins(network, self.affines, self.found, self.rows)
@@ -365,14 +514,14 @@ class State:
         return margins
 
 
-def loss(network, settings, moment, images, labels, points=None, clean=None, region=None):
-    """A step's loss; `clean` is what `network.batch` gave of the images where it was computed, and `region` a box
-    to bound in place of that around images or points."""
+def loss(network, settings, moment, images, labels, points=None, clean=None, region=None, latent=None):
+    """A step's loss; `clean` is what `network.batch` gave of the images where it was computed, `region` a box to
+    bound in place of that around images or points, and `latent` what TAPS attacks, as far as it is given."""
     logits, affines = (clean[0], clean[1]) if clean else (None, network.averaged())
     method = moment["method"]
     if method == "standard":
         return F.cross_entropy(logits, labels)
-    state = State(network, settings, moment, images, labels, affines, points, region)
+    state = State(network, settings, moment, images, labels, affines, points, region, latent)
     total = ROBUST[method](state)
     if moment["clean"] > 0:
         total = (1 - moment["clean"]) * total + moment["clean"] * F.cross_entropy(logits, labels)
@@ -437,13 +586,13 @@ def points(network, settings, moment, images, labels, affines, noise=None, start
     """Noisy or adversarial images of a batch; `noise` is [samples, n, ..], normal."""
     method = moment["method"]
     affines = [(factor.detach(), term.detach()) for factor, term in affines]
-    if method in ("gaussian", "smoothadv"):
+    if method in NOISY:
         samples = settings["samples"] if method == "smoothadv" else 1
         noise = torch.randn(samples, *images.shape, dtype=images.dtype) if noise is None else noise
         noise = settings["sigma"] * noise.transpose(0, 1).flatten(0, 1)
-    if method == "gaussian":
+    if method in NOISY and method != "smoothadv":
         return images + noise
-    if method not in ATTACKS:
+    if method not in PIXELS:
         return None
     radius = moment["eps"] * settings["attack-radius"]
 
@@ -466,7 +615,7 @@ def moment(settings, done):
     """eps and the weights of the loss after `done` epochs: the smooth ramp of Xu et al. (2020)."""
     method, start, end = settings["method"], settings["ramp-start"], settings["ramp-end"]
     bounds = method not in UNBOUNDED
-    if method in ("standard", "gaussian") or done >= end:
+    if method in CONSTANT or done >= end:
         share = 1.0
     else:
         t, middle = max((done - start) / (end - start), 0.0), 0.25
@@ -474,9 +623,13 @@ def moment(settings, done):
         share = a * t**4 if t <= middle else a * middle**4 + 4 * a * middle**3 * (t - middle)
     eps = settings["eps"] * share
     first, last = settings["clean-weight"]
-    point = eps == 0 and method not in ("standard", "gaussian", "smoothadv")
+    # A box of radius 0 is a point; TAPS attacks once the ramp is over.
+    if share == 0 and method != "smoothadv":
+        now = "gaussian" if method == "gaussian-ibp" else "standard"
+    else:
+        now = {"taps": "ibp", "staps": "sabr"}.get(method, method) if done < end else method
     return {
-        "method": "standard" if point else method, "eps": eps, "beta": 1 - share,
+        "method": now, "eps": eps, "beta": 1 - share,
         "clean": first + (last - first) * share if bounds else 0.0,
         "regularizer": settings["regularizer"] * (1 - share) if bounds and done < end else 0.0,
     }  # fmt: skip
@@ -490,7 +643,7 @@ class Trainer:
         self.adam = torch.optim.Adam(network.parameters, lr=settings["learning-rate"], fused=True)
         self.loss = torch.compile(loss) if compiled else loss
 
-    def gradients(self, images, labels, now, found=None, noise=None, starts=None, region=None):
+    def gradients(self, images, labels, now, found=None, noise=None, starts=None, region=None, latent=None):
         """The loss, with its gradients in the parameters, and the points it was taken at."""
         network, settings = self.network, self.settings
         clean, statistics = None, []
@@ -500,7 +653,7 @@ class Trainer:
         affines = clean[1] if clean else []
         if found is None and region is None:
             found = points(network, settings, now, images, labels, affines, noise, starts)
-        value = self.loss(network, settings, now, images, labels, found, clean, region)
+        value = self.loss(network, settings, now, images, labels, found, clean, region, latent)
         if settings["l1"] > 0:
             magnitude = sum(w.abs().sum() for w in network.parameters if w.dim() > 1)
             (value + settings["l1"] * magnitude).backward()
@@ -508,10 +661,10 @@ class Trainer:
             value.backward()
         return value.detach(), found, statistics
 
-    def step(self, images, labels, done, found=None, noise=None, starts=None, region=None):
+    def step(self, images, labels, done, found=None, noise=None, starts=None, region=None, latent=None):
         now = moment(self.settings, done)
         self.adam.zero_grad(set_to_none=True)
-        value, _, statistics = self.gradients(images, labels, now, found, noise, starts, region)
+        value, _, statistics = self.gradients(images, labels, now, found, noise, starts, region, latent)
         torch.nn.utils.clip_grad_norm_(self.network.parameters, self.settings["clip"])
         passed = sum(int(done) >= milestone for milestone in self.settings["milestones"])
         for group in self.adam.param_groups:

@@ -21,8 +21,8 @@ use std::time::Instant;
 
 use recert_data::{DataSpec, Dataset};
 use recert_train::{
-    Architecture, Attack, Examples, Initialization, Method, Network, Normalization, Schedule,
-    Settings, StepRecord, Training, with_threads,
+    Architecture, Attack, Cells, Examples, Initialization, Latent, Method, Network, Normalization,
+    PixelBounds, Schedule, Settings, StepRecord, Training, with_threads,
 };
 use rustix::time::{ClockId, clock_gettime};
 
@@ -137,6 +137,13 @@ fn written(record: &StepRecord, folder: &Path, step: usize) -> Result<()> {
     single("points", &record.points)?;
     single("centre", &record.region[0])?;
     single("radius", &record.region[1])?;
+    let latent = &record.latent;
+    single("latent-starts", &latent.starts)?;
+    single("latent-points", &latent.points)?;
+    for (end, name) in ["lower", "upper"].into_iter().enumerate() {
+        single(&format!("latent-{name}"), &latent.ends[end])?;
+        single(&format!("latent-{name}-slopes"), &latent.slopes[end])?;
+    }
     let labels = record
         .labels
         .iter()
@@ -202,9 +209,19 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     let number = |name, default| arguments.number(name, default);
     let (alpha, tau) = (number("alpha", 0.5)?, number("tau", 0.4)?);
     let (sigma, samples) = (number("sigma", 0.25)?, arguments.count("samples", 2)?);
+    let latent = Latent {
+        weight: number("taps-weight", 5.0)?,
+        ..Latent::default()
+    };
     let method = match arguments.text("method")? {
         "standard" => Method::Standard,
         "gaussian" => Method::Gaussian { sigma },
+        "gaussian-hinge" => Method::GaussianHinge {
+            sigma,
+            margin: number("margin", 1.0)?,
+            weight: number("margin-weight", 1.0)?,
+        },
+        "gaussian-ibp" => Method::GaussianIbp { sigma, alpha },
         "pgd" => Method::Pgd,
         "smoothadv" => Method::SmoothAdv { sigma, samples },
         "ibp" => Method::Ibp,
@@ -213,10 +230,25 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         "mtl-ibp" => Method::MtlIbp { alpha },
         "cc-ibp" => Method::CcIbp { alpha },
         "exp-ibp" => Method::ExpIbp { alpha },
+        "taps" => Method::Taps { latent },
+        "staps" => Method::Staps { tau, latent },
+        "geometric" => Method::Geometric,
         other => return Err(format!("no method {other}").into()),
     };
-    let clean = number("clean", 0.0)?;
+    let cells = match method {
+        Method::Geometric => Some(Cells {
+            transformation: arguments.text("transform")?.parse()?,
+            widths: vec![number("cell-width", 0.5)?],
+            pixels: PixelBounds::Interval,
+            per_batch: 1,
+        }),
+        _ => None,
+    };
+    let base = Settings::new(method);
+    let [first, last] = base.schedule.clean;
     Ok(Settings {
+        cells,
+        relu_shrink: number("relu-shrink", 1.0)?,
         eps: if method.has_eps() {
             number("eps", 0.1)?
         } else {
@@ -232,10 +264,10 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
             epochs: 1,
             ramp_end: arguments.count("ramp", 1)?,
             milestones: Vec::new(),
-            clean: [clean; 2],
+            clean: [number("clean", first)?, number("clean", last)?],
             ..Schedule::default()
         },
         seed: 1,
-        ..Settings::new(method)
+        ..base
     })
 }

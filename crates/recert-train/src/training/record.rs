@@ -31,6 +31,8 @@ pub struct StepRecord {
     pub points: Vec<f32>,
     /// Centres and radii of the boxes that are bounded.
     pub region: [Vec<f32>; 2],
+    /// What TAPS attacked; empty for other methods.
+    pub latent: LatentRecord,
     /// Weights and biases, layer after layer, before the step.
     pub weights: Vec<Vec<f32>>,
     /// The loss.
@@ -39,6 +41,21 @@ pub struct StepRecord {
     pub gradients: Vec<Vec<f32>>,
     /// The loss and its gradients computed in float64 from the same numbers.
     pub doubles: (f64, Vec<Vec<f64>>),
+}
+
+/// The search of latent boxes (TAPS, STAPS), of a batch that is searched at once.
+#[doc(hidden)]
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct LatentRecord {
+    /// Where each search begins, in shares of the box's width, `[restarts, n, classes - 1, elements]`.
+    pub starts: Vec<f32>,
+    /// The points that were found, `[n, classes - 1, elements]`.
+    pub points: Vec<f32>,
+    /// The lower and the upper ends of the boxes, `[n, elements]`.
+    pub ends: [Vec<f32>; 2],
+    /// By how much the points move with these, as the points.
+    pub slopes: [Vec<f32>; 2],
 }
 
 impl Training<'_> {
@@ -63,9 +80,23 @@ impl Training<'_> {
         let attack = &self.settings.attack;
         let mut random = random.clone();
         let ball = ball(method, moment, attack);
-        let restarts = if method.attacks() { attack.restarts } else { 0 };
+        // TAPS searches from no pixels.
+        let searches = method.attacks() && !matches!(method, Method::Taps { .. });
+        let restarts = if searches { attack.restarts } else { 0 };
         let columns = self.examples.columns();
         let starts = (0..restarts).flat_map(|_| begun(pixels, columns, ball, &mut random));
+        let starts: Vec<f32> = starts.collect();
+        let latent = found.latent.as_ref().map(|points| {
+            let both = |pair: &[Matrix; 2]| [pair[0].values(), pair[1].values()];
+            let values = points.values.values();
+            let count = attack.restarts.max(1) * values.len();
+            LatentRecord {
+                starts: (0..count).map(|_| random.f32()).collect(),
+                points: values,
+                ends: both(&points.ends),
+                slopes: both(&points.slopes),
+            }
+        });
         let samples = match method {
             Method::SmoothAdv { samples, .. } => *samples,
             _ => usize::from(method.sigma().is_some()),
@@ -93,7 +124,7 @@ impl Training<'_> {
             moment: [moment.eps, moment.beta, moment.clean, moment.regularizer],
             pixels: pixels.clone(),
             labels: labels.clone(),
-            starts: starts.collect(),
+            starts,
             noise: noise.collect(),
             points: found.points.as_ref().map(values).unwrap_or_default(),
             region: [
@@ -104,6 +135,7 @@ impl Training<'_> {
                     .map(|region| region.radius.values())
                     .unwrap_or_default(),
             ],
+            latent: latent.unwrap_or_default(),
             weights: self.network.parameters.clone(),
             loss: descent.loss.total.doubles()[0],
             gradients: descent.gradients.clone(),
