@@ -87,6 +87,14 @@ impl Args {
     }
 }
 
+/// The words after a command that this program is built without.
+#[cfg(not(feature = "train"))]
+#[derive(Debug, clap::Args)]
+pub(crate) struct Absent {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Certify a network from scratch, into a ledger
@@ -102,9 +110,17 @@ pub(crate) enum Command {
     /// Train a network through the bounds that verify it
     #[cfg(feature = "train")]
     Train(Box<Train>),
+    /// Train a network through the bounds that verify it: this program is built without it
+    #[cfg(not(feature = "train"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Train(Absent),
     /// Train and score a family of networks, for the front of natural against certified accuracy
     #[cfg(feature = "train")]
     Sweep(Sweep),
+    /// Train and score a family of networks: this program is built without it
+    #[cfg(not(feature = "train"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Sweep(Absent),
     /// Make a half-precision, int8 or pruned version of a network
     Approximate(Approximate),
     /// Report on ledgers: tables, JSON, an HTML page

@@ -152,6 +152,44 @@ fn a_killed_sweep_goes_on_and_ends_in_the_same_networks_and_scores() {
 }
 
 #[test]
+fn seeds_are_compared_on_the_same_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("seeds");
+    let tables = "tau = 0.5\n[sweep]\nseed = [1, 2]\n[score]\neps = '1/2550'\nimages = 10\n";
+    let file = file(folder.path(), tables);
+    let words = ["sweep", &file, "--out", &out.display().to_string()];
+    let output = run(&words);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert_eq!(
+        said.matches("tau: given, but has no effect").count(),
+        1,
+        "{said}"
+    );
+    // What ledgers know images by.
+    let inputs = |seed: &str| {
+        let ledger =
+            recert::ledger::Ledger::open_read_only(&out.join(format!("seed-{seed}.recert")));
+        let inputs = ledger.unwrap().inputs().unwrap();
+        inputs
+            .into_iter()
+            .map(|input| (input.sha256, input.label))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(inputs("1").len(), 10);
+    assert_eq!(inputs("1"), inputs("2"));
+    let found = json(&out);
+    assert_ne!(found["points"][0]["sha256"], found["points"][1]["sha256"]);
+    let names = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let images = names
+        .filter(|name| name.to_string_lossy().ends_with(".npy"))
+        .count();
+    assert_eq!(images, 1);
+}
+
+#[test]
 fn networks_trained_with_noise_are_scored_under_noise() {
     let folder = tempfile::tempdir().unwrap();
     let tables = "[[sweep]]\nmethod = ['gaussian']\nsigma = [0.05, 0.2]\n\

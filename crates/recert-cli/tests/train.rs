@@ -253,11 +253,32 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
     refused(&[&file, "--data", "npz:nowhere.npz"], 3, "nowhere.npz");
     refused(&[&file, "--test", "npz:nowhere.npz"], 3, "nowhere.npz");
     refused(&[&file, "--threads", "0"], 2, "--threads");
+    refused(&[&file, "--test-limit", "0"], 2, "test-limit");
+    refused(&[&file, "--eps", "8/0"], 2, "--eps");
+    // Of one layer of ReLUs none would be left to bound.
+    let flat = ["--method", "taps", "--architecture", "fc-20"];
+    refused(
+        &[&[file.as_str()], &flat[..]].concat(),
+        2,
+        "taps bounds the first layers",
+    );
+    let deep = [&[file.as_str()], &deep[..]].concat();
+    refused(&deep, 2, "it can attack 1 or 2");
     refused(&["--method", "ibp", "--eps", "0.1"], 2, "--data");
     refused(&["nothing.toml"], 3, "nothing.toml");
     let wrong = folder.path().join("wrong.toml");
-    std::fs::write(&wrong, "eps = 0.1\nepoch = 3\n").unwrap();
-    refused(&[&wrong.display().to_string()], 2, "line 2");
+    for (text, named) in [
+        ("eps = 0.1\nepoch = 3\n", "line 2: unknown field `epoch`"),
+        ("eps = 0.1\nmean = 'x'\n", "line 2: mean: invalid type"),
+        (
+            "clean-weight = [1, 2, 3]\n",
+            "line 1: clean-weight: 3 numbers",
+        ),
+        ("eps = '8:255'\n", "line 1: eps: '8:255' is no distance"),
+    ] {
+        std::fs::write(&wrong, text).unwrap();
+        refused(&[&wrong.display().to_string()], 2, named);
+    }
     std::fs::write(train_checkpoint(&out), "something else").unwrap();
     let output = run(&["train", "--out", &out_text, &file]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
@@ -266,4 +287,138 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
         "{}",
         stderr(&output)
     );
+}
+
+/// A setting that changes nothing, a network that normalizes its images already, one number for a list,
+/// a fraction, a limit of test images: what is said of them, and that two trainings are not into one
+/// file at once.
+#[test]
+fn what_is_given_is_used_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = settings(folder.path());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text
+        .replace("mean = [0.5]", "mean = 0.5")
+        .replace("eps = 0.004", "eps = '1/255'")
+        .replace("epochs = 4", "epochs = 1")
+        .replace("ramp-end = 2", "ramp-end = 0");
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let test = format!("npz:{}", demo("shapes-test.npz"));
+    let (out, page) = (path("net.onnx"), path("net.md"));
+    let words = [
+        "train",
+        &file,
+        "--out",
+        &out,
+        "--page",
+        &page,
+        "--test",
+        &test,
+        "--test-limit",
+        "7",
+        "--clean-weight",
+        "0.25",
+        "--sigma",
+        "0.5",
+        "--samples",
+        "2",
+        "--tau",
+        "0.1",
+    ];
+    let made = run(&words);
+    let said = stderr(&made);
+    assert!(made.status.success(), "{said}");
+    let unused = "sigma, samples, tau: given, but have no effect on a training by mtl-ibp";
+    assert_eq!(said.matches(unused).count(), 1, "{said}");
+    let printed = String::from_utf8_lossy(&made.stdout).into_owned();
+    assert!(
+        printed.starts_with("1 epoch; the network is that of epoch 0\n"),
+        "{printed}"
+    );
+    // Of seven images all shares are sevenths.
+    let clean = printed.split("test: clean ").nth(1).unwrap();
+    let clean: f64 = clean.split(" %").next().unwrap().parse().unwrap();
+    let sevenths = clean / 100.0 * 7.0;
+    assert!((sevenths - sevenths.round()).abs() < 1e-2, "{printed}");
+    let page = std::fs::read_to_string(&page).unwrap();
+    for line in [
+        "eps = 0.00392156862745098\n",
+        "mean = [0.5]\n",
+        "clean-weight = [0.25, 0.25]\n",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+
+    // The file has its normalization inside; --quiet leaves out the remark.
+    let further = [
+        "train", "--model", &out, "--method", "ibp", "--eps", "1/255", "--epochs", "1",
+    ];
+    let further = |flags: &[&str]| {
+        let data = format!("npz:{}", demo("shapes-calibration.npz"));
+        let to = path("further.onnx");
+        let more = [
+            "--limit",
+            "64",
+            "--ramp-end",
+            "0",
+            "--data",
+            &data,
+            "--out",
+            &to,
+        ];
+        let output = run(&[&further[..], &more, flags].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let twice = "normalizes its images itself";
+    assert!(further(&["--mean", "0.5"]).contains(twice));
+    assert!(!further(&["--mean", "0", "--std", "1"]).contains(twice));
+    assert!(!further(&["--mean", "0.5", "--quiet"]).contains(twice));
+    // What cannot be trained is named with its file.
+    let quantized = path("int8.onnx");
+    let data = format!("npz:{}", demo("shapes-calibration.npz"));
+    let made = run(&[
+        "approximate",
+        &out,
+        "--int8",
+        "--calibration",
+        &data,
+        "--calibration-limit",
+        "5",
+        "--out",
+        &quantized,
+    ]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let refused = run(&[
+        "train",
+        "--model",
+        &quantized,
+        "--data",
+        &data,
+        "--method",
+        "standard",
+        "--out",
+        &path("x.onnx"),
+    ]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(
+        stderr(&refused).contains("int8.onnx: the network is quantized"),
+        "{}",
+        stderr(&refused)
+    );
+
+    // One training a file.
+    let held = recert::ledger::Lock::take(Path::new(&out)).unwrap();
+    let before = std::fs::read(&out).unwrap();
+    let second = run(&words);
+    assert_eq!(second.status.code(), Some(4), "{}", stderr(&second));
+    for part in ["net.onnx", "another process is writing to it", "--out"] {
+        assert!(stderr(&second).contains(part), "{}", stderr(&second));
+    }
+    assert_eq!(before, std::fs::read(&out).unwrap());
+    drop(held);
+    assert!(run(&words).status.success());
+    assert!(!Path::new(&format!("{out}.lock")).exists());
 }

@@ -372,11 +372,13 @@ impl Ledger {
     /// # }
     /// ```
     pub fn check(&self, header: &Header) -> Result<(), Error> {
+        // Files are told apart by their bytes, and shown with their names.
+        const NETWORK: &str = "the network";
         let fields = |header: &Header| {
             let network = &header.network;
             [
                 ("the task", header.task.name().to_owned()),
-                ("the model file (SHA-256)", hex(&network.sha256)),
+                (NETWORK, hex(&network.sha256)),
                 ("the model's preprocessing", network.preprocess.clone()),
                 ("the model's output", network.output.clone()),
                 ("the engine", network.engine.name.clone()),
@@ -395,6 +397,12 @@ impl Ledger {
         let differing: Vec<_> = both
             .filter(|(stored, given)| stored != given)
             .map(|((field, stored), (_, given))| {
+                if field == NETWORK {
+                    let [a, b] = [&self.header, header].map(|header| &header.network.file);
+                    return format!(
+                        "{field}: {a} (SHA-256 {stored}) in the ledger, {b} (SHA-256 {given}) given"
+                    );
+                }
                 format!("{field}: {stored} in the ledger, {given} given")
             })
             .collect();

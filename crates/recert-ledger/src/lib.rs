@@ -74,6 +74,7 @@ pub use ledger::{
     Block, Blocks, Forgotten, Glance, Ledger, NewAnswers, ResultHash, Seal, Series, Snapshot,
     StoredBytes, raw,
 };
+pub use lock::Lock;
 pub use positions::Positions;
 pub use proof::{
     CellMethod, KnownBounds, NeuronBounds, NeuronSlopes, Proof, ProofLayer, ProofLeaf, ProofRow,

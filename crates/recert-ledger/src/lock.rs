@@ -1,4 +1,4 @@
-//! One writer a ledger: an advisory lock on a file beside it.
+//! One writer a file: an advisory lock on a file beside it.
 //!
 //! `SQLite` would serialise two writers, but they would compute the same samples
 //! twice. The lock is on `<ledger>.lock`, not on the ledger itself, because
@@ -9,16 +9,21 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, ErrorKind};
 
-/// Held while a ledger is open for writing; the system drops the lock with
-/// the process, however that ends.
+/// Held while a ledger is open for writing, or while a job works for long on another file that it
+/// writes at its end; the system drops the lock with the process, however that ends.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     path: PathBuf,
     _file: File,
 }
 
 impl Lock {
-    pub(crate) fn take(ledger: &Path) -> Result<Self, Error> {
+    /// The lock on a file, which need not be there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InUse`] where another process, or this one, holds it; [`ErrorKind::Open`] where
+    /// nothing can be written beside the file.
+    pub fn take(ledger: &Path) -> Result<Self, Error> {
         let mut name = ledger.as_os_str().to_owned();
         name.push(".lock");
         let path = PathBuf::from(name);

@@ -294,6 +294,11 @@ impl Network {
         self.image
     }
 
+    /// What is done to pixels before the first layer.
+    pub fn normalization(&self) -> &Normalization {
+        &self.normalization
+    }
+
     /// The layers.
     pub fn layers(&self) -> &[Layer] {
         &self.layers

@@ -50,7 +50,10 @@ pub struct Settings {
     pub augmentation: Augmentation,
     /// Images kept from training, on which the best epoch is chosen; 0 for the last epoch.
     pub validation: usize,
-    /// What all random numbers are a function of.
+    /// What decides which images these are, and nothing else, so that trainings of different seeds
+    /// compare on the same ones.
+    pub split_seed: u64,
+    /// What all other random numbers are a function of.
     pub seed: u64,
 }
 
@@ -78,6 +81,7 @@ impl Settings {
             average_from: None,
             augmentation: Augmentation::default(),
             validation: 0,
+            split_seed: 0,
             seed: 0,
         }
     }
@@ -94,6 +98,8 @@ impl Settings {
     /// let settings = Settings { validation: 3, ..Settings::new(Method::Standard) };
     /// let [trained, kept] = settings.split(10)?;
     /// assert_eq!((trained.len(), kept.len()), (7, 3));
+    /// // Another seed trains otherwise, on the same images.
+    /// assert_eq!(Settings { seed: 5, ..settings }.split(10)?, [trained, kept]);
     /// # Ok::<(), recert_train::Error>(())
     /// ```
     pub fn split(&self, images: usize) -> Result<[Vec<usize>; 2]> {
@@ -104,7 +110,7 @@ impl Settings {
             );
             return Err(Error::setting("validation", text));
         }
-        let order = generator(self.seed, Purpose::Validation, 0, 0);
+        let order = generator(self.split_seed, Purpose::Validation, 0, 0);
         let mut kept = shuffled(images, order);
         let mut trained = kept.split_off(self.validation);
         trained.sort_unstable();

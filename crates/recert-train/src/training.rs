@@ -268,7 +268,10 @@ impl<'d> Training<'d> {
             }
         }
         let last = tally.progress(number, batches.len(), batches.len());
-        let ramped = number >= self.settings.schedule.ramp_end;
+        let Settings {
+            method, schedule, ..
+        } = &self.settings;
+        let ramped = !method.ramps() || number >= schedule.ramp_end;
         let candidate = self.candidate(number, &batches)?;
         let mut epoch = Epoch {
             number,
@@ -357,11 +360,21 @@ fn check_cut(network: &Network, settings: &Settings) -> Result<()> {
     if Cut::before(network, latent.relus).is_some() {
         return Ok(());
     }
-    let possible: Vec<usize> = Cut::all(network).iter().map(|cut| cut.relus).collect();
-    let text = format!(
-        "the network cannot be cut before its last {} layers of ReLUs; it can before {possible:?}",
-        latent.relus
-    );
+    let possible: Vec<String> = (Cut::all(network).iter())
+        .map(|cut| cut.relus.to_string())
+        .collect();
+    let (name, relus) = (settings.method.name(), latent.relus);
+    let text = if possible.is_empty() {
+        format!(
+            "{name} bounds the first layers of ReLUs and attacks the others, and this network has no \
+             ReLUs outside of residual blocks that others come after: take another method or network"
+        )
+    } else {
+        format!(
+            "{name} cannot attack the last {relus} layers of ReLUs of this network: it can attack {}",
+            possible.join(" or ")
+        )
+    };
     Err(Error::setting("attacked-relus", text))
 }
 

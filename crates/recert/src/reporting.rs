@@ -87,6 +87,9 @@ pub fn from_ledgers(ledgers: &[Ledger], title: &str, generated: &str) -> Result<
         });
         report.notes.extend(several);
     }
+    // What several ledgers say of one network is said once.
+    let mut said = BTreeSet::new();
+    report.notes.retain(|note| said.insert(note.clone()));
     Ok(report)
 }
 
@@ -473,8 +476,8 @@ fn add_forgotten(report: &mut Report, ledger: &Ledger) -> Result<()> {
 /// that it gave no valid answer on. Its runs in this ledger are those from
 /// `first` on.
 fn add_notes(report: &mut Report, network: &Network, first: usize) {
-    let mut notes = Vec::new();
     if let Some(words) = &network.note {
+        let notes = &mut report.notes;
         notes.push(format!("{}: {words}.", network.file));
     }
     // The runs of a network rest on prefixes of the same samples, so the longest
@@ -486,13 +489,10 @@ fn add_notes(report: &mut Report, network: &Network, first: usize) {
     }
     let invalid: u64 = invalid.values().sum();
     if invalid > 0 {
-        notes.push(format!(
+        report.notes.push(format!(
             "{}: {} had NaN or infinite logits; each counts against the class.",
             network.file,
             count(invalid, "sample")
         ));
     }
-    // A network in several ledgers is remarked on once.
-    notes.retain(|note| !report.notes.contains(note));
-    report.notes.extend(notes);
 }

@@ -71,7 +71,7 @@ pub(crate) struct Explain {
         help_heading = "Method"
     )]
     pub(crate) seed: u32,
-    /// Also write all inputs as JSON
+    /// Also write all inputs as JSON, to a file, as they are many (elsewhere --json prints)
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
     /// Also write one self-contained HTML page, with pictures

@@ -25,8 +25,8 @@ Example, sweep.toml:
 
 Before the tables stand the settings that all trainings have in common, as in a file of `recert
 train`. [sweep] has lists of values of others, of which every combination is trained; several
-[[sweep]] are several such grids. [score] says what counts as certified: by bounds in L-inf (eps;
-timeout, in seconds, and complete), or under noise in L2 (sigma, radius; n, n0 and alpha), on at
+[[sweep]] are several such grids. [score] says what counts as certified: by bounds in L-inf (eps, as
+0.1 or \"8/255\"; timeout, in seconds, and complete), or under noise in L2 (sigma, radius; n, n0 and alpha), on at
 most `images` (1000) of the images that were kept for validation. docs/training.md has more.
 
 The folder gets NAME.onnx and NAME.recert of every network, the validation images, and sweep.json,
@@ -45,7 +45,7 @@ pub(crate) struct Sweep {
     /// Report the networks of the front on the test images, too, by which nothing is chosen
     #[arg(long, help_heading = "Output")]
     pub(crate) test_front: bool,
-    /// Print JSON in place of the table
+    /// Print JSON in place of the table; the folder has it in any case, as sweep.json
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     /// Threads; no result depends on their number but where a time limit ends a search [default: all

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use recert::job::TrainConfig;
+use recert::job::{Epsilon, TrainConfig};
 
 use super::shared::count;
 
@@ -14,16 +14,24 @@ Examples:
   recert train config.toml --epochs 5 --out net.onnx --page net.md
   recert verify --model net.onnx --data idx:mnist --eps 0.1
 
-A file has the flags below as TOML, without the dashes in front: `eps = 0.1`. Flags come before the
-file, the file before the preset. While a training runs, OUT.checkpoint holds what is done, and the
+A file has the flags below as TOML, without the dashes in front: `eps = 0.1`, or `eps = \"8/255\"`. Flags
+come before the file, the file before the preset. While a training runs, OUT.checkpoint holds what is done, and the
 same command again goes on from there, to the same bits. docs/training.md has the methods.";
 
-/// Two numbers with a comma between them.
+/// Two numbers with a comma between them, or one for both.
 fn pair(text: &str) -> Result<[f64; 2], String> {
     let numbers: Result<Vec<f64>, _> = text.split(',').map(str::parse).collect();
-    let numbers = numbers.map_err(|error| error.to_string())?;
-    let pair = numbers.try_into();
-    pair.map_err(|_| "two numbers are needed, as in 1,0.5".to_owned())
+    match numbers.map_err(|error| error.to_string())?[..] {
+        [both] => Ok([both; 2]),
+        [first, last] => Ok([first, last]),
+        _ => Err("one or two numbers are needed, as in 1,0.5".to_owned()),
+    }
+}
+
+/// A fraction or a decimal number.
+fn distance(text: &str) -> Result<f64, recert::Error> {
+    let distance: Epsilon = text.parse()?;
+    Ok(distance.nearest())
 }
 
 /// Declares the flags that are, one for one, the fields of a configuration.
@@ -74,11 +82,11 @@ flags! {
     /// sabr, mtl-ibp, cc-ibp, exp-ibp, taps, staps or geometric
     #[arg(long, value_name = "NAME", help_heading = "Method")]
     method: String,
-    /// The distance to train for, in units of pixels in [0, 1]; L2 for smoothadv
-    #[arg(long, value_name = "E", help_heading = "Method")]
+    /// The distance to train for, in units of pixels in [0, 1], as 8/255 or 0.1; L2 for smoothadv
+    #[arg(long, value_name = "E", value_parser = distance, help_heading = "Method")]
     eps: f64,
     /// The distance to validate and report at [default: eps]
-    #[arg(long, value_name = "E", help_heading = "Method")]
+    #[arg(long, value_name = "E", value_parser = distance, help_heading = "Method")]
     validation_eps: f64,
     /// What is done to images, as in verify: rotate=-30..30,scale=0.95..1.05 (geometric)
     #[arg(long, value_name = "STEPS", allow_hyphen_values = true, help_heading = "Method")]
@@ -157,8 +165,8 @@ flags! {
     /// What it is multiplied by there [default: 0.2]
     #[arg(long, value_name = "F", help_heading = "Schedule")]
     decay: f64,
-    /// The weight of the loss on clean images, at the ramp's start and from its end on, for methods
-    /// that bound [default: 0,0; 1,0.5 for geometric]
+    /// The weight of the loss on clean images, at the ramp's start and from its end on, or one for both, for
+    /// methods that bound [default: 0,0; 1,0.5 for geometric]
     #[arg(long, value_name = "A,B", value_parser = pair, help_heading = "Schedule")]
     clean_weight: [f64; 2],
     /// Images a step [default: 256]
@@ -186,10 +194,17 @@ flags! {
     /// Keep so many images from training, to choose the best epoch by [default: 0, the last epoch]
     #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Data")]
     validation: usize,
-    /// Take at most this many images
+    /// What decides which images these are, and nothing else: trainings of other seeds have the same ones
+    /// [default: 0]
+    #[arg(long, value_name = "SEED", help_heading = "Data")]
+    split_seed: u64,
+    /// Train on at most this many images, from the first, those kept for validation included
     #[arg(long, value_name = "COUNT", value_parser = count::<usize>, help_heading = "Data")]
     limit: usize,
-    /// What all random numbers are a function of [default: 0]
+    /// Take at most this many of the test images
+    #[arg(long, value_name = "COUNT", value_parser = count::<usize>, help_heading = "Data")]
+    test_limit: usize,
+    /// What all other random numbers are a function of [default: 0]
     #[arg(long, value_name = "SEED", help_heading = "Schedule")]
     seed: u64,
 }

@@ -17,7 +17,9 @@ pub(crate) fn pages(args: &Man) -> Result<()> {
     let folder = &args.folder;
     let failed = |why| Failure::output(format!("to the folder {}", folder.display()), why);
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let pages = 1 + Args::commands().get_subcommands().count();
+    let commands = Args::commands();
+    let shown = commands.get_subcommands().filter(|one| !one.is_hide_set());
+    let pages = 1 + shown.count();
     clap_mangen::generate_to(Args::commands().disable_help_subcommand(true), folder)
         .map_err(failed)?;
     terminal::say!(

@@ -32,6 +32,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Train(args) => train::run(args),
         #[cfg(feature = "train")]
         Command::Sweep(args) => sweep::run(args),
+        #[cfg(not(feature = "train"))]
+        Command::Train(_) | Command::Sweep(_) => crate::exit::usage(
+            "this program is built without training: build it with the feature `train`, as by `cargo install \
+             --path crates/recert-cli --features train` (docs/training.md)",
+        ),
         Command::Approximate(args) => approximate::run(args),
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),

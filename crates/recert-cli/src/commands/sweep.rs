@@ -73,6 +73,7 @@ impl SweepEvents for Shown {
                 let before = if trained { ", trained before" } else { "" };
                 terminal::remark(&format!("{} of {points}: {name}{before}", number + 1));
             }
+            SweepEvent::Warning(text) => terminal::remark(text),
             SweepEvent::Train(event) => self.training.event(event),
             SweepEvent::Score(event) => {
                 self.training.clear();

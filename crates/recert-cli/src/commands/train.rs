@@ -10,7 +10,7 @@ use recert::train::{Epoch, Scores};
 
 use crate::args::Train;
 use crate::exit::{Code, Failure, Result, usage};
-use crate::terminal::{self, print};
+use crate::terminal::{self, count, print};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
     let flags = args.config();
@@ -93,8 +93,8 @@ fn scores(found: Scores) -> String {
 /// What is printed at the end.
 fn summary(trained: &Trained) -> String {
     let mut text = format!(
-        "{} epochs, that of number {} kept\n",
-        trained.epochs.len(),
+        "{}; the network is that of epoch {}\n",
+        count(trained.epochs.len() as u64, "epoch"),
         trained.best.epoch
     );
     let rows = [("validation", trained.best.scores), ("test", trained.test)];
@@ -171,7 +171,9 @@ impl TrainEvents for Progress {
                     _ => format!("; {done} of {epochs} epochs were done before"),
                 };
                 let line = format!(
-                    "{method}: {trained} images, {kept} for validation, {weights} weights{before}"
+                    "{method}: {}, {kept} for validation, {}{before}",
+                    count(trained as u64, "image"),
+                    count(weights as u64, "weight")
                 );
                 terminal::remark(&line);
                 if std::io::stderr().is_terminal() {
@@ -183,7 +185,7 @@ impl TrainEvents for Progress {
                         .with_style(style);
                 }
             }
-            TrainEvent::Warning(text) => terminal::remark(text),
+            TrainEvent::Warning(text) | TrainEvent::Unused(text) => terminal::remark(text),
             TrainEvent::Step { progress, left } => {
                 let done = progress.epoch as f64 + progress.step as f64 / progress.steps as f64;
                 self.bar.set_position((1000.0 * done) as u64);

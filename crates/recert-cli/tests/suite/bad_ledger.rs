@@ -135,7 +135,7 @@ fn a_ledger_of_another_run_is_refused_and_kept() {
         words
     };
     let cases = [
-        ("--model", bf16.as_str(), "the model file (SHA-256)"),
+        ("--model", bf16.as_str(), "the network: "),
         ("--sigma", "0.25", "sigma: 0.5 in the ledger, 0.25 given"),
         ("--seed", "1", "the seed: 0 in the ledger, 1 given"),
         ("--n", "31", "n: 30 in the ledger, 31 given"),

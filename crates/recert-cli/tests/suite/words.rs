@@ -326,3 +326,15 @@ fn a_report_may_be_a_line_per_run_or_comma_separated() {
     );
     assert!(plan.lines().count() > 3, "{plan}");
 }
+
+#[cfg(not(feature = "train"))]
+#[test]
+fn what_this_program_is_built_without_says_how_to_build_it() {
+    for line in [
+        "train --method ibp --eps 0.1",
+        "sweep sweep.toml --out x",
+        "train --help",
+    ] {
+        fails(2, &["--features train", "docs/training.md"]).check(&words(line));
+    }
+}

@@ -42,6 +42,8 @@ pub enum SweepEvent<'a> {
         /// Whether it was trained before.
         trained: bool,
     },
+    /// Something that a person should know of the sweep as a whole.
+    Warning(&'a str),
     /// Its training goes on.
     Train(TrainEvent<'a>),
     /// It is being verified or certified.
@@ -148,6 +150,9 @@ impl SweepJob {
     pub fn run<E: SweepEvents + Send>(self, events: &mut E) -> Result<Option<Sweep>> {
         fs::create_dir_all(&self.folder)
             .map_err(|why| Error::output(self.folder.display(), why))?;
+        if let Some(text) = &self.config.unused {
+            events.event(SweepEvent::Warning(text));
+        }
         let mut points = Vec::new();
         let mut validation: Option<(String, Data)> = None;
         for (number, point) in self.config.points.iter().enumerate() {
@@ -299,9 +304,9 @@ impl SweepJob {
             kept.min(self.config.score.images)
         });
         let most = kept.max().unwrap_or(0);
-        let seeds = self.config.fields.iter().any(|field| field == "seed");
-        let differ = if seeds {
-            ", other ones for every seed"
+        let limits = self.config.fields.iter().any(|field| field == "limit");
+        let differ = if limits {
+            ", other ones for every limit"
         } else {
             ""
         };
@@ -311,9 +316,13 @@ impl SweepJob {
 
 /// A name for the images kept for validation, by all that decides which they are.
 fn validation_name(config: &TrainConfig) -> String {
-    let limit = config.limit.map(|limit| format!("-limit-{limit}"));
-    let seed = config.seed.unwrap_or(0);
-    format!("validation-seed-{seed}{}", limit.unwrap_or_default())
+    let part = |name, number: Option<u64>| number.map(|number| format!("-{name}-{number}"));
+    let limit = part("limit", config.limit.map(|limit| limit as u64));
+    let parts = [part("split", config.split_seed), limit];
+    format!(
+        "validation{}",
+        parts.map(Option::unwrap_or_default).concat()
+    )
 }
 
 fn file_name(path: &Path) -> String {
@@ -327,7 +336,9 @@ fn trained_before(file: &Path, config: &TrainConfig) -> Result<Model> {
     let record = model.metadata(TRAINING).unwrap_or_default();
     let record: serde_json::Value = serde_json::from_str(record).unwrap_or_default();
     let known = TrainConfig::deserialize(&record["config"]).ok();
-    if known != Some(config.clone().complete()?) {
+    // Earlier versions chose other validation images, some of which this one would train on.
+    let split = record["split_seed"].as_u64() == Some(config.split_seed.unwrap_or(0));
+    if known != Some(config.clone().complete()?) || !split {
         let message = format!(
             "{}: is no network of this point's settings: remove it to train it again, or name another \
              folder",
@@ -343,7 +354,10 @@ struct Training<'e, E>(&'e mut E);
 
 impl<E: SweepEvents> TrainEvents for Training<'_, E> {
     fn event(&mut self, event: TrainEvent<'_>) {
-        self.0.event(SweepEvent::Train(event));
+        // A setting that one method has no use for may be for the other points.
+        if !matches!(event, TrainEvent::Unused(_)) {
+            self.0.event(SweepEvent::Train(event));
+        }
     }
 
     fn stop(&self) -> bool {

@@ -4,12 +4,15 @@
 mod config;
 mod page;
 mod presets;
+mod unused;
+mod values;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use recert_graph::{Model, write_whole};
+use recert_ledger::Lock;
 use recert_train::{
     Best, Epoch, Examples, Method, Network, Normalization, Progress, Scores, Settings, Training,
     with_threads,
@@ -20,8 +23,9 @@ use crate::{Error, ErrorKind, Field, Result, output};
 
 use config::Begin;
 pub use config::TrainConfig;
-pub(super) use config::{Effective, at_line};
+pub(super) use config::{Effective, at_line, unreadable};
 pub use presets::train_presets;
+pub(super) use unused::remark as remark_on_unused;
 
 /// The key of the file's metadata that holds the training's record, as JSON.
 pub const TRAINING: &str = "recert.training";
@@ -47,6 +51,8 @@ pub enum TrainEvent<'a> {
     },
     /// Something that a person should know.
     Warning(&'a str),
+    /// Settings were given that change nothing: their names in a sentence.
+    Unused(&'a str),
     /// A step is done.
     Step {
         /// What it reports.
@@ -86,6 +92,9 @@ pub struct TrainJob {
     network: Network,
     out: PathBuf,
     threads: usize,
+    /// A remark on settings that change nothing, and other remarks.
+    unused: Option<String>,
+    remarks: Vec<String>,
 }
 
 /// A network that was trained and written.
@@ -143,8 +152,10 @@ pub fn train_checkpoint(out: &Path) -> PathBuf {
 /// # Ok::<(), recert::Error>(())
 /// ```
 pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob> {
+    let unused = config.unused()?;
     let config = config.complete()?;
     let settings = config.settings()?;
+    let unused = unused::remark(&unused, settings.method.name());
     let Some(data) = config.data.clone() else {
         return Err(Error::parameter(Field::Data, NO_DATA));
     };
@@ -167,22 +178,21 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
     let image = [shape.channels, shape.height, shape.width];
     let normalization = config.normalization(shape.channels);
     let begun = match config.begin()? {
-        Begin::File(file) => Begun::Network(Box::new(Network::from_model(
-            &Model::read(&file)?,
-            image,
-            normalization,
-        )?)),
+        Begin::File(file) => Begun::Network(Box::new(begun_with(&file, image, normalization)?)),
         Begin::Architecture(architecture) => Begun::Architecture(architecture, normalization),
     };
-    let limit = config.limit.unwrap_or(usize::MAX);
-    let labels = labels(&set, limit)?;
+    let labels = labels(&set, config.limit)?;
     let classes = match &begun {
         Begun::Network(network) => network.classes(),
         Begun::Architecture(..) => classes(&set, &labels),
     };
     let examples = examples(&set, labels, classes)?;
+    let mut remarks = Vec::new();
     let network = match begun {
-        Begun::Network(network) => *network,
+        Begun::Network(network) => {
+            remarks.extend(normalized_twice(&config, &network));
+            *network
+        }
         Begun::Architecture(architecture, normalization) => Network::new(
             image,
             architecture.layers(image, classes)?,
@@ -193,7 +203,7 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
     };
     let test = config.test.as_deref().map(|test| {
         let set = open_images(test, false)?;
-        let labels = self::labels(&set, usize::MAX)?;
+        let labels = self::labels(&set, config.test_limit)?;
         self::examples(&set, labels, classes)
     });
     let test = test.transpose()?;
@@ -216,6 +226,32 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
         network,
         out: out.to_owned(),
         threads,
+        unused,
+        remarks,
+    })
+}
+
+/// The network that a training by these settings goes on from.
+fn begun_with(file: &Path, image: [usize; 3], normalization: Normalization) -> Result<Network> {
+    let made = Network::from_model(&Model::read(file)?, image, normalization);
+    made.map_err(|error| match error.kind() {
+        recert_train::ErrorKind::Network => {
+            let message = format!("{}: {error}", file.display());
+            Error::new(ErrorKind::Input, message).about(Field::Model)
+        }
+        _ => error.into(),
+    })
+}
+
+/// A remark where both the file and the settings normalize.
+fn normalized_twice(config: &TrainConfig, network: &Network) -> Option<String> {
+    let given = config.normalization(network.image()[0]);
+    let changes =
+        given.mean.iter().any(|&mean| mean != 0.0) || given.std.iter().any(|&std| std != 1.0);
+    (changes && *network.normalization() != given).then(|| {
+        "the network that is begun with normalizes its images itself, and mean and std come in front of \
+         that: leave them out, or set them to 0 and 1 where a preset has them"
+            .to_owned()
     })
 }
 
@@ -236,15 +272,9 @@ pub(super) fn open_images(data: &str, train: bool) -> Result<Data> {
     })
 }
 
-/// The labels of the first images.
-fn labels(set: &Data, limit: usize) -> Result<Vec<usize>> {
-    if limit == 0 {
-        return Err(Error::parameter(
-            Field::Limit,
-            "the limit must be at least 1",
-        ));
-    }
-    let count = set.len().min(limit) as u32;
+/// The labels of the first images, at most `limit`.
+fn labels(set: &Data, limit: Option<usize>) -> Result<Vec<usize>> {
+    let count = set.len().min(limit.unwrap_or(usize::MAX)) as u32;
     let label = |idx| {
         set.label(idx).map(|label| label as usize).ok_or_else(|| {
             let message = format!("image {idx} has no label to train with");
@@ -292,7 +322,7 @@ pub(super) fn kept(config: &TrainConfig, most: usize) -> Result<Kept> {
         return Err(Error::parameter(Field::Data, NO_DATA));
     };
     let set = open_images(data, true)?;
-    let labels = labels(&set, config.limit.unwrap_or(usize::MAX))?;
+    let labels = labels(&set, config.limit)?;
     let [_, kept] = settings.split(labels.len())?;
     let count = kept.len().min(most);
     let chosen: Vec<usize> = (0..count).map(|i| kept[i * kept.len() / count]).collect();
@@ -312,7 +342,8 @@ impl TrainJob {
     /// Trains, and writes the network; `None` where it was stopped.
     ///
     /// # Errors
-    /// [`ErrorKind::Ledger`] where the checkpoint is of another training;
+    /// [`ErrorKind::Ledger`] where the checkpoint is of another training, or another process trains into
+    /// the same file;
     /// [`ErrorKind::Output`] where a file cannot be written; [`ErrorKind::Other`] where the
     /// loss or a gradient is not finite.
     pub fn run(self, events: &mut (impl TrainEvents + Send)) -> Result<Option<Trained>> {
@@ -320,6 +351,11 @@ impl TrainJob {
     }
 
     fn trained(&self, events: &mut impl TrainEvents) -> Result<Option<Trained>> {
+        let _lock = Lock::take(&self.out).map_err(|error| {
+            let error = Error::from(error);
+            let message = format!("{error}; or name another file");
+            Error::new(error.kind(), message).about(Field::Out)
+        })?;
         let checkpoint = train_checkpoint(&self.out);
         let (network, settings) = (self.network.clone(), self.settings.clone());
         let mut training = match std::fs::read(&checkpoint) {
@@ -384,6 +420,12 @@ impl TrainJob {
             epochs: self.settings.schedule.epochs,
             done: training.epochs().len(),
         });
+        if let Some(text) = &self.unused {
+            events.event(TrainEvent::Unused(text));
+        }
+        for text in &self.remarks {
+            events.event(TrainEvent::Warning(text));
+        }
         let missing = self.examples.missing();
         if !missing.is_empty() {
             let text = format!(

@@ -72,6 +72,11 @@ pub(super) fn ordered(graph: &Graph) -> Result<Vec<Item<'_>>> {
 
 impl<'g> Orderer<'g> {
     fn read(&mut self, graph: &Graph, input: ValueId, node: &'g Node) -> Result<()> {
+        if ["QuantizeLinear", "DequantizeLinear"].contains(&node.op.name()) {
+            let text = "the network is quantized, and cannot be trained: begin with the one that it was \
+                        made from";
+            return Err(Error::network(text));
+        }
         let taken = node.inputs.iter().flatten().copied();
         let variable: Vec<ValueId> = taken.filter(|&id| graph.constant(id).is_none()).collect();
         let known = |id: &ValueId| *id == input || self.made.contains_key(id);

@@ -1,7 +1,7 @@
 //! A family of trainings as a file states it: the fields of a training, lists of values of some
 //! of them, and how networks are scored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use crate::job::config::{alpha, samples, sigma};
-use crate::job::train::{Effective, TrainConfig, at_line};
+use crate::job::train::{Effective, TrainConfig, at_line, remark_on_unused, unreadable};
 use crate::job::{Epsilon, VerifyConfig};
 use crate::{Error, ErrorKind, Field, Result};
 
@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind, Field, Result};
 const MOST_POINTS: usize = 1000;
 
 /// The fields that all points have in common, since they are compared on these images.
-const COMMON: [&str; 3] = ["data", "test", "validation"];
+const COMMON: [&str; 4] = ["data", "test", "validation", "split-seed"];
 
 /// A family of trainings, and how its networks are scored.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct SweepConfig {
     pub score: SweepScore,
     /// The images that the front may be reported on.
     pub test: Option<String>,
+    /// A remark on settings that change nothing in any training, where there are any.
+    pub unused: Option<String>,
 }
 
 /// One training of a sweep.
@@ -84,7 +86,7 @@ pub(super) struct Noise {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Score {
     images: Option<usize>,
-    eps: Option<f64>,
+    eps: Option<Distance>,
     timeout: Option<f64>,
     complete: Option<bool>,
     sigma: Option<f64>,
@@ -92,6 +94,26 @@ struct Score {
     n: Option<u64>,
     n0: Option<u64>,
     alpha: Option<f64>,
+}
+
+/// A distance as a file has it: a number, or a text as `"8/255"`.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "invalid type: write a number, or a fraction as in \"8/255\""
+)]
+enum Distance {
+    Number(f64),
+    Text(String),
+}
+
+impl Distance {
+    fn exact(&self) -> Result<Epsilon> {
+        match self {
+            Self::Number(number) => number.to_string().parse(),
+            Self::Text(text) => text.parse(),
+        }
+    }
 }
 
 impl SweepScore {
@@ -144,12 +166,15 @@ impl TryFrom<Score> for SweepScore {
                 || score.n0.is_some()
                 || score.alpha.is_some(),
         );
-        let certificate = match (score.eps, score.sigma) {
+        let certificate = match (&score.eps, score.sigma) {
             (Some(eps), None) => {
                 if by_noise {
                     return refuse("radius, n, n0 and alpha are for sigma, not for eps");
                 }
-                if !(eps > 0.0 && eps <= 1.0) {
+                let eps = eps
+                    .exact()
+                    .map_err(|error| Error::new(ErrorKind::Parameter, format!("eps: {error}")))?;
+                if eps.up() == 0.0 || eps.up() > 1.0 {
                     return refuse(&format!("eps: {eps} is not above 0 and at most 1"));
                 }
                 let timeout = score.timeout.map(|seconds| {
@@ -165,7 +190,7 @@ impl TryFrom<Score> for SweepScore {
                 };
                 config.validate()?;
                 Certificate::Bounds(Bounds {
-                    eps: eps.to_string().parse()?,
+                    eps,
                     timeout,
                     complete: score.complete.unwrap_or(false),
                 })
@@ -217,7 +242,7 @@ impl Text<'_> {
     }
 
     fn read(self, error: &toml::de::Error) -> Error {
-        at_line(self.0, error.span().unwrap_or(0..0), error.message())
+        unreadable(self.0, error)
     }
 
     /// A value as it is written, without quotes.
@@ -312,6 +337,7 @@ impl SweepConfig {
             fields: fields.into_iter().map(str::to_owned).collect(),
             score,
             test: common.test,
+            unused: unused(&points)?,
         })
     }
 
@@ -327,6 +353,25 @@ impl SweepConfig {
         Self::from_toml(&text)
             .map_err(|error| Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
+}
+
+/// A remark on settings that no training has a use for of those that they are given to.
+fn unused(points: &[Read<'_>]) -> Result<Option<String>> {
+    let mut used: BTreeMap<String, bool> = BTreeMap::new();
+    for point in points {
+        // A point has no test images; the front may have.
+        let given = toml::Table::try_from(&point.config).unwrap_or_default();
+        let unused = point.config.unused()?;
+        for name in given.keys() {
+            let used = used.entry(name.clone()).or_default();
+            *used |= !unused.contains(&name.as_str());
+        }
+    }
+    let names: Vec<&str> = (used.iter())
+        .filter(|(_, used)| !**used)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    Ok(remark_on_unused(&names, "any method of this sweep"))
 }
 
 /// A point, with what it was read from.

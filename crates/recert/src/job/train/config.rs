@@ -9,8 +9,9 @@ use recert_train::{
     Schedule, Settings,
 };
 use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
 
-use super::presets;
+use super::{presets, unused, values};
 use crate::{Error, ErrorKind, Field, Result};
 
 macro_rules! config {
@@ -32,7 +33,7 @@ macro_rules! config {
         pub struct TrainConfig {
             $(
                 $(#[$about])*
-                #[serde(skip_serializing_if = "Option::is_none")]
+                #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub $field: Option<$type>,
             )*
         }
@@ -60,21 +61,26 @@ config! {
     /// An ONNX file whose layers and weights to begin with, in place of an architecture.
     model: PathBuf,
     /// What is subtracted from each channel, in units of pixels in [0, 1].
+    #[serde(deserialize_with = "values::list")]
     mean: Vec<f32>,
     /// What each channel is divided by.
+    #[serde(deserialize_with = "values::list")]
     std: Vec<f32>,
     /// How weights begin: `he`, or `interval` (Shi et al.).
     initialization: String,
     /// The method, by its name.
     method: String,
     /// The radius to train for, in units of pixels in [0, 1].
+    #[serde(deserialize_with = "values::distance")]
     eps: f64,
     /// The radius to validate and report at.
+    #[serde(deserialize_with = "values::distance")]
     validation_eps: f64,
     /// What is done to images, with each parameter's interval (geometric); the syntax is that of
     /// [`recert_bounds::geometric::Transformation`].
     transform: String,
     /// The width of a cell along each parameter (geometric).
+    #[serde(deserialize_with = "values::list")]
     cell_width: Vec<f64>,
     /// How pixels are bounded over a cell: `interval` or `knapsack` (geometric).
     pixels: String,
@@ -118,10 +124,12 @@ config! {
     /// Adam's learning rate.
     learning_rate: f64,
     /// The epochs at which the learning rate falls.
+    #[serde(deserialize_with = "values::list")]
     milestones: Vec<usize>,
     /// What it is multiplied by there.
     decay: f64,
     /// The weights of the loss on clean images, at the ramp's start and from its end on.
+    #[serde(deserialize_with = "values::pair")]
     clean_weight: [f64; 2],
     /// Images a step.
     batch: usize,
@@ -139,9 +147,13 @@ config! {
     shift: usize,
     /// Images kept from training to choose the best epoch by.
     validation: usize,
+    /// What decides which images these are.
+    split_seed: u64,
     /// The most images to train on, from the first.
     limit: usize,
-    /// The seed.
+    /// The most test images, from the first.
+    test_limit: usize,
+    /// What all other random numbers are a function of.
     seed: u64,
 }
 
@@ -156,6 +168,29 @@ pub(in crate::job) fn at_line(text: &str, span: Range<usize>, why: impl Display)
     let line = 1 + before.matches('\n').count();
     let why = why.to_string().replace('\n', " ");
     Error::new(ErrorKind::Parameter, format!("line {line}: {why}"))
+}
+
+/// What could not be read of a file's text, with the line and the setting.
+pub(in crate::job) fn unreadable(text: &str, error: &toml::de::Error) -> Error {
+    let span = error.span().unwrap_or(0..0);
+    let document = DeTable::parse(text).ok();
+    let name = document.and_then(|document| setting_at(document.get_ref(), span.start));
+    match name {
+        Some(name) => at_line(text, span, format!("{name}: {}", error.message())),
+        None => at_line(text, span, error.message()),
+    }
+}
+
+/// The name of the setting whose value is at a position of a file's text, in whatever table.
+fn setting_at(table: &DeTable<'_>, position: usize) -> Option<String> {
+    table.iter().find_map(|(name, value)| match value.get_ref() {
+        DeValue::Table(table) => setting_at(table, position),
+        DeValue::Array(tables) if matches!(tables.first(), Some(first) if first.get_ref().is_table()) => {
+            let mut tables = tables.iter().filter_map(|table| table.get_ref().as_table());
+            tables.find_map(|table| setting_at(table, position))
+        }
+        _ => (value.span().contains(&position)).then(|| name.get_ref().to_string()),
+    })
 }
 
 /// What a training begins with.
@@ -193,8 +228,29 @@ impl TrainConfig {
     ///
     /// [`ErrorKind::Parameter`] for what is no TOML, or names no setting.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text)
-            .map_err(|error| at_line(text, error.span().unwrap_or(0..0), error.message()))
+        toml::from_str(text).map_err(|error| unreadable(text, &error))
+    }
+
+    /// The configuration of a JSON text, with the names of files.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Parameter`] for what is no JSON, or names no setting.
+    ///
+    /// ```
+    /// use recert::job::TrainConfig;
+    ///
+    /// let config = TrainConfig::from_json(r#"{"eps": "8/255", "clean-weight": 0.5}"#)?;
+    /// assert_eq!((config.eps, config.clean_weight), (Some(8.0 / 255.0), Some([0.5; 2])));
+    /// # Ok::<(), recert::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| {
+            // One line is no place.
+            let words = error.to_string();
+            let words = words.split(" at line ").next().unwrap_or_default();
+            Error::new(ErrorKind::Parameter, words)
+        })
     }
 
     /// The configuration of a TOML file.
@@ -314,6 +370,11 @@ impl TrainConfig {
             clean,
         } = base.schedule.clone();
         let eps = self.eps.unwrap_or(base.eps);
+        for (name, limit) in [("limit", self.limit), ("test-limit", self.test_limit)] {
+            if limit == Some(0) {
+                return Err(refused(name, "at least 1 is needed"));
+            }
+        }
         let settings = Settings {
             eps,
             validation_eps: self.validation_eps.unwrap_or(eps),
@@ -344,11 +405,30 @@ impl TrainConfig {
                 shift: self.shift.unwrap_or(base.augmentation.shift),
             },
             validation: self.validation.unwrap_or(base.validation),
+            split_seed: self.split_seed.unwrap_or(base.split_seed),
             seed: self.seed.unwrap_or(base.seed),
             ..base
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    /// The names of the settings that are given here, and not by the preset, and change nothing.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`train`](super::train()), for settings.
+    ///
+    /// ```
+    /// use recert::job::TrainConfig;
+    ///
+    /// let text = "preset = 'mnist-0.1-sabr'\nmethod = 'ibp'\nsigma = 0.1\nclip = 5";
+    /// assert_eq!(TrainConfig::from_toml(text)?.unused()?, ["sigma"]);
+    /// # Ok::<(), recert::Error>(())
+    /// ```
+    pub fn unused(&self) -> Result<Vec<&'static str>> {
+        let whole = self.clone().complete()?;
+        Ok(unused::unused(self, &whole, &whole.settings()?))
     }
 
     /// What the training is a function of, beside its images, checked.

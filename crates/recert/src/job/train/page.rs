@@ -38,6 +38,7 @@ pub(super) fn record(
         "method": settings.method.to_string(),
         "images": trained.len(),
         "validation_images": kept.len(),
+        "split_seed": settings.split_seed,
         "scores_eps": settings.validation_eps,
         "epoch_kept": training.best().epoch,
         "validation": training.best().scores.map(scores_json),

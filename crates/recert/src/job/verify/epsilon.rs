@@ -42,6 +42,11 @@ impl Epsilon {
         self.rounded(div_up)
     }
 
+    /// The double next to it: for what proves nothing, as training.
+    pub fn nearest(&self) -> f64 {
+        self.numerator / self.denominator
+    }
+
     fn rounded(&self, divide: impl Fn(f64, f64) -> f64) -> f64 {
         let nearest = self.numerator / self.denominator;
         // Exact: the remainder of a division that is correctly rounded is a double.

@@ -64,7 +64,23 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         (
             "[sweep]\nseed = [1]\nalpha = [0.1,\n  'x']",
-            "line 11: invalid type",
+            "line 11: alpha: invalid type",
+        ),
+        (
+            "[[sweep]]\nseed = [1]\n[[sweep]]\nepochs = [2, true]",
+            "line 11: epochs: invalid type",
+        ),
+        (
+            "clip = 'x'\n[sweep]\nseed = [1]",
+            "line 8: clip: invalid type",
+        ),
+        (
+            "[sweep]\neps = [0.1, '8//255']",
+            "line 9: eps: '8//255' is no distance",
+        ),
+        (
+            "[sweep]\nsplit-seed = [1, 2]",
+            "line 9: split-seed: all points",
         ),
         (
             "[sweep]\nseed = [1]\nalpha = [0.1,\n  7.0]",
@@ -133,6 +149,8 @@ fn scores_are_by_bounds_or_by_noise() {
     let words = |score: &str| read(sweep, score).unwrap().score.words();
     let bounds = words("[score]\neps = 0.1\ntimeout = 5\ncomplete = true\nimages = 7");
     assert!(bounds.contains("within 0.1 in L-inf (cascade and branch and bound, at most 5 s"));
+    // A fraction is exact, which no double would be.
+    assert!(words("[score]\neps = '8/255'").contains("within 8/255 in L-inf"));
     let noise = words("[score]\nsigma = 0.25\nradius = 0.5\nn = 500");
     assert!(noise.contains("radius 0.5") && noise.contains("n 500, n0 100, alpha 0.001"));
     let cases = [
@@ -152,7 +170,20 @@ fn scores_are_by_bounds_or_by_noise() {
             "line 10: score: ",
         ),
         ("[score]\neps = 0.0", "eps: 0 is not"),
-        ("[score]\neps = nan", "eps: NaN is not"),
+        ("[score]\neps = nan", "eps: 'NaN' is no distance"),
+        (
+            "[score]\neps = '8/255/2'",
+            "line 10: score: eps: '8/255/2' is no",
+        ),
+        ("[score]\neps = '300/255'", "eps: 300/255 is not"),
+        (
+            "[score]\neps = [0.1]",
+            "line 11: eps: invalid type: write a number",
+        ),
+        (
+            "[score]\neps = 0.1\nimages = 'x'",
+            "line 12: images: invalid type",
+        ),
         ("[score]\neps = 0.1\ntimeout = -5.0", "timeout: -5"),
         ("[score]\neps = 0.1\ntimeout = inf", "timeout: inf"),
         ("[score]\neps = 0.1\nimages = 0", "images: at least 1"),
@@ -162,4 +193,24 @@ fn scores_are_by_bounds_or_by_noise() {
         let found = refused(sweep, score);
         assert!(found.contains(expected), "{score}: {found}");
     }
+}
+
+#[test]
+fn settings_without_effect_in_any_point_are_named_once() {
+    let unused = |sweep: &str| read(sweep, SCORE).unwrap().unused;
+    assert_eq!(unused("[sweep]\nseed = [1, 2]"), None);
+    // For one point there is a use for alpha, and for none for tau.
+    let both =
+        "tau = 0.5\nsigma = 0.25\n[[sweep]]\nmethod = ['ibp']\n[[sweep]]\nmethod = ['cc-ibp']";
+    let words = unused(both).unwrap();
+    assert!(
+        words.starts_with("sigma, tau: given, but have no effect"),
+        "{words}"
+    );
+    // What a point has of its own counts there alone.
+    let own = "[[sweep]]\nmethod = ['ibp']\ntau = [0.5]\n[[sweep]]\nseed = [3]";
+    assert!(unused(own).unwrap().starts_with("tau: given, but has"));
+    let fractions = read("[sweep]\neps = ['8/255', '2/255']", SCORE).unwrap();
+    assert_eq!(fractions.points[0].name, "eps-8-255");
+    assert_eq!(fractions.points[0].config.eps, Some(8.0 / 255.0));
 }
