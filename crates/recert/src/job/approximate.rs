@@ -1,9 +1,11 @@
 //! Approximate versions of a network: pruned, of half precision, or in 8 bits.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use recert_data::Subset;
-use recert_net::{self as net, Changes, HalfFormat, Model, PruneScope, RangeMethod};
+use recert_net::{self as net, Changes, HalfFormat, LayerChange, Model, PruneScope, RangeMethod};
+use serde_json::{Value, json};
 
 use super::config::{self, Fraction};
 use super::data::{Data, DataConfig, DataOptions};
@@ -63,6 +65,67 @@ pub struct Approximation {
     pub model: Model,
     /// What was changed, step by step.
     pub steps: Vec<Changes>,
+}
+
+impl Approximation {
+    /// What was changed as JSON, schema `recert-approximation/1`.
+    pub fn to_json(&self) -> Value {
+        let step = |c: &Changes| {
+            let layers: Vec<_> = c
+                .layers
+                .iter()
+                .map(|l| {
+                    json!({
+                        "layer": l.layer, "op": l.op, "tensor": l.tensor, "weights": l.weights,
+                        "changed": l.changed, "zeroed": l.zeroed,
+                        "max_abs_error": l.max_abs_error, "max_rel_error": l.max_rel_error,
+                    })
+                })
+                .collect();
+            json!({
+                "approximation": c.approximation, "arithmetic": c.arithmetic,
+                "weights": c.weights(), "changed": c.changed(), "zeroed": c.zeroed(),
+                "max_abs_error": largest(c).map(|layer| layer.max_abs_error),
+                "folded_batchnorms": c.folded_batchnorms,
+                "bytes_before": c.size_before, "bytes_after": c.size_after,
+                "notes": c.notes, "layers": layers,
+            })
+        };
+        json!({
+            "schema": "recert-approximation/1",
+            "file": self.file, "sha256": self.model.sha256_hex(),
+            "steps": self.steps.iter().map(step).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The layer with the largest error of a weight.
+fn largest(changes: &Changes) -> Option<&LayerChange> {
+    let layers = changes.layers.iter();
+    layers.max_by(|a, b| a.max_abs_error.total_cmp(&b.max_abs_error))
+}
+
+impl fmt::Display for Approximation {
+    /// What was changed, step by step, with the share of weights changed and the largest error.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for changes in &self.steps {
+            write!(f, "{changes}")?;
+            let Some(layer) = largest(changes) else {
+                continue;
+            };
+            let percent = |count: usize| 100.0 * count as f64 / (changes.weights() as f64).max(1.0);
+            writeln!(
+                f,
+                "{:.2} % of the weights changed, {:.2} % became zero; largest error of a weight {:.1e}, in \
+                 layer `{}`",
+                percent(changes.changed()),
+                percent(changes.zeroed()),
+                layer.max_abs_error,
+                layer.layer,
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// Makes an approximate version of a network. The file is written whole or not

@@ -1,5 +1,7 @@
 //! What may be expected of a recertification, before anything is run.
 
+mod shown;
+
 use recert_ledger::Ledger;
 use recert_num::Alpha;
 use recert_report::speed_up::{ByBaseline, Point, Ratio};
