@@ -101,19 +101,26 @@ def test_bounds_that_hold_at_all_times_are_below_those_that_hold_at_one() -> Non
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: bounds.clopper_pearson_lower(5, 3, 0.1), "5"),
-        (lambda: bounds.clopper_pearson_lower(-1, 3, 0.1), "k must be at least 0"),
-        (lambda: bounds.clopper_pearson_lower(0.5, 3, 0.1), "k must be whole numbers"),
-        (lambda: bounds.clopper_pearson_lower(1, 3, 1.5), "failure probability 1.5"),
-        (lambda: bounds.clopper_pearson_lower(1, 3, float("nan")), "failure probability NaN"),
-        (lambda: bounds.radius(1.5, 0.25), "1.5"),
-        (lambda: bounds.radius(0.9, -1.0), "-1"),
-        (lambda: bounds.cells(10, 0.2, [(1, 2, 3, 1.0)], 0.01), "no more pairs than samples"),
-        (lambda: bounds.anytime(1, 2, 0.0, 1.0, 0.1), "Beta"),
+        (lambda: bounds.clopper_pearson_lower(5, 3, 0.1), "5", "k"),
+        (lambda: bounds.clopper_pearson_lower(-1, 3, 0.1), "k must be at least 0", "k"),
+        (lambda: bounds.clopper_pearson_lower(0.5, 3, 0.1), "k must be whole numbers", "k"),
+        (lambda: bounds.clopper_pearson_lower([[1], [1, 2]], 3, 0.1), "k must be", "k"),
+        (lambda: bounds.clopper_pearson_lower(1, 3, 1.5), "failure probability 1.5", "alpha"),
+        (lambda: bounds.clopper_pearson_lower(1, 3, float("nan")), "probability NaN", "alpha"),
+        (lambda: bounds.clopper_pearson_lower(1, 3, "much"), "alpha must be", "alpha"),
+        (lambda: bounds.clopper_pearson_lower([1, 2], [3, 4, 5], 0.1), "do not broadcast", "k"),
+        (lambda: bounds.radius(1.5, 0.25), "1.5", "p_lower"),
+        (lambda: bounds.radius(0.9, -1.0), "-1", "sigma"),
+        (lambda: bounds.normal_cdf_lower(float("nan")), "NaN", "x"),
+        (lambda: bounds.loss(9, 10, 7, 6, 0.01, 0.01), "7", "lost"),
+        (lambda: bounds.cells(10, 0.2, [(1, 2, 3, 1.0)], 0.01), "no more pairs", "cells"),
+        (lambda: bounds.cells(10, 0.2, [(1, 1, 1, 1.0)], 2.0), "2", "alpha"),
+        (lambda: bounds.anytime(1, 2, 0.0, 1.0, 0.1), "Beta", "prior_a"),
     ],
 )
-def test_what_is_out_of_a_domain_is_refused(call, words: str) -> None:
+def test_what_is_out_of_a_domain_is_refused(call, words: str, field: str) -> None:
     with pytest.raises(recert.ParameterError) as caught:
         call()
     assert words in str(caught.value), caught.value
+    assert caught.value.field == field
     assert isinstance(caught.value, ValueError) and caught.value.kind == "parameter"

@@ -195,6 +195,9 @@ def test_what_is_wrong_is_told_by_class_and_field_and_leaves_no_ledger(tmp_path,
     refused("images", data=images.astype(np.int64))
     refused("labels", labels=[0.5] * 6)
     refused("labels", labels=[-1] * 6)
+    refused("labels", labels=[[0], [1, 2]])
+    refused("images", data=[images[0], images[0, 0]])
+    refused("id", classify=tmp_path / "net.onnx")
     refused(None, recert.InputError, data=images + 1)
     refused(None, recert.InputError, labels=[0, 1])
     refused("label_offset", labels=[0, 1, 2, 0, 1, 2])
@@ -208,8 +211,28 @@ def test_another_network_or_run_does_not_enter_a_ledger(tmp_path, greys) -> None
     certified(tmp_path, greys)
     with pytest.raises(recert.LedgerError, match="sigma: 0.25 in the ledger, 0.5 given"):
         certified(tmp_path, greys, sigma=0.5)
-    with pytest.raises(recert.LedgerError, match="SHA-256"):
+    # Both networks are named, and what is theirs.
+    words = r"the network: brighter than 0.5 \(SHA-256 .{64}\) in the ledger, another \(SHA-256"
+    with pytest.raises(recert.LedgerError, match=words):
         certified(tmp_path, greys, id="another")
+
+
+def test_labels_of_none_are_refused_with_the_image(greys) -> None:
+    images, _ = greys
+    with pytest.raises(recert.ParameterError, match="the label of image 2 is -1, .* leave out"):
+        recert.certify(bright(0.5), images, [0, 0, -1, 1, -1, 1], id="b", **SMALL)
+
+
+def test_a_callable_is_run_again_by_its_id(tmp_path, greys) -> None:
+    found = certified(tmp_path, greys)
+    with pytest.raises(recert.ParameterError) as caught:
+        recert.check(found.ledger, rerun=5, model=bright(0.5), images=greys[0], num_classes=2)
+    assert caught.value.field == "id"
+    again = recert.check(
+        found.ledger, rerun=5, model=bright(0.5), images=greys[0], num_classes=2,
+        id="brighter than 0.5",
+    )
+    assert again.holds and again["rerun"]["networks"][0]["samples"] == 5
 
 
 def test_progress_and_remarks_are_told(greys, caplog) -> None:

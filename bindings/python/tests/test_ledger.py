@@ -76,6 +76,15 @@ def test_checks_find_what_is_changed(ledger, tmp_path) -> None:
         recert.check(tmp_path / "none")
 
 
+def test_a_report_says_each_thing_once(ledger, tmp_path) -> None:
+    for ledgers in ([ledger], [ledger, ledger]):
+        report = recert.report(ledgers)
+        notes = report.data["notes"]
+        assert len(notes) == len(set(notes)), notes
+        for note in notes:
+            assert " ".join(str(report).split()).count(" ".join(note.split())) == 1, note
+
+
 def test_a_notebook_shows_pictures_and_words(ledger, greys) -> None:
     found = recert.certify(
         bright(0.5), *greys, sigma=0.25, n=500, id="<b>", num_classes=2, progress=False
@@ -96,6 +105,10 @@ def test_a_notebook_shows_pictures_and_words(ledger, greys) -> None:
 
 def test_a_ledger_of_another_kind_is_refused(tmp_path) -> None:
     with pytest.raises(recert.InputError, match="none"):
-        recert.Ledger(tmp_path / "none").runs  # noqa: B018
+        recert.Ledger(tmp_path / "none")
+    (tmp_path / "words").write_text("no ledger")
+    with pytest.raises(recert.InputError, match="words"):
+        recert.Ledger(tmp_path / "words")
+    assert not (tmp_path / "none").exists()
     with pytest.raises(recert.InputError):
         recert.report(tmp_path / "none")

@@ -37,6 +37,12 @@ def test_the_command_says_its_version_and_what_it_is_not_told() -> None:
     assert missing.returncode == 3 and missing.stderr.startswith("recert: ")
 
 
+def test_what_the_package_shows_is_public() -> None:
+    assert "certify" in dir(recert) and "bounds" in dir(recert)
+    assert [name for name in dir(recert) if name.startswith("_")] == ["__version__"]
+    assert all(getattr(recert, name) is not None for name in dir(recert))
+
+
 def test_the_command_certifies_and_python_reads_it(tmp_path) -> None:
     ledger = tmp_path / "run.recert"
     said = run(

@@ -47,6 +47,10 @@ def prepared(
     if isinstance(classify, Prepared):
         return classify
     if isinstance(classify, (str, os.PathLike)):
+        if id is not None:
+            raise ParameterError(
+                "a file is known by its SHA-256, and has no id: leave the id out", "id"
+            )
         return os.fspath(classify)
     # Nobody has a module of a library that was not imported.
     torch = sys.modules.get("torch")

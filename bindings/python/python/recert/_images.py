@@ -22,6 +22,14 @@ def as_numpy(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
+def _array(value: Any, keyword: str) -> np.ndarray:
+    """The same of a keyword, whose lists may be no array."""
+    try:
+        return as_numpy(value)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{keyword} cannot be made one array: {error}", keyword) from error
+
+
 def images_of(images: Any, labels: Any = None) -> Any:
     """What the native part takes: the specification of a data set, or pixels and labels.
 
@@ -34,7 +42,7 @@ def images_of(images: Any, labels: Any = None) -> Any:
                 "labels of images from files are a file, too: give the images as an array", "labels"
             )
         return os.fspath(images)
-    pixels = as_numpy(images)
+    pixels = _array(images, "images")
     if pixels.ndim != 4:
         raise ParameterError(
             "images must be an array [images, channels, height, width], not of shape "
@@ -58,11 +66,18 @@ def images_of(images: Any, labels: Any = None) -> Any:
         return pixels, None
     if isinstance(labels, (str, os.PathLike)):
         raise ParameterError("labels of images in memory must be an array, not a file", "labels")
-    classes = as_numpy(labels)
+    classes = _array(labels, "labels")
     if classes.ndim != 1 or classes.dtype.kind not in "iu":
         raise ParameterError("labels must be a list of whole numbers, one an image", "labels")
-    if classes.size and (classes.min() < 0 or classes.max() >= 2**32):
+    wrong = np.flatnonzero((classes < 0) | (classes >= 2**32))
+    if wrong.size:
+        first = int(wrong[0])
+        none = (
+            ": leave out labels, or the images that have none" if classes[first] == -1 else ""
+        )
         raise ParameterError(
-            f"labels must be from 0 on, but range from {classes.min()} to {classes.max()}", "labels"
+            f"the label of image {first} is {classes[first]}, and labels are the numbers of classes, "
+            f"from 0 on{none}",
+            "labels",
         )
     return pixels, np.ascontiguousarray(classes, dtype=np.uint32)

@@ -35,12 +35,12 @@ def _file_labels(options: dict[str, Any]) -> None:
 def _ledger_at(path: Any) -> Ledger:
     """The ledger at a path; in a folder that goes with it, where none is given."""
     if path is not None:
-        ledger = Ledger(path)
+        ledger = Ledger._to_be(Path(path))
         # A temporary one that is given is there as long as what comes of it.
         ledger._rests_on = path  # type: ignore[attr-defined]
         return ledger
     folder = tempfile.mkdtemp(prefix="recert-")
-    ledger = Ledger(Path(folder) / "run.recert")
+    ledger = Ledger._to_be(Path(folder) / "run.recert")
     weakref.finalize(ledger, shutil.rmtree, folder, ignore_errors=True)
     return ledger
 

@@ -31,6 +31,15 @@ class Ledger:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        # What is no ledger is refused now, and not when something of it is asked for.
+        _recert.classes_of(self.path)
+
+    @classmethod
+    def _to_be(cls, path: Path) -> Ledger:
+        """A ledger that a job is about to write, or to go on with."""
+        ledger = cls.__new__(cls)
+        ledger.path = path
+        return ledger
 
     @cached_property
     def _held(self) -> tuple[dict[str, Any], Table, Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,12 @@ class Smooth:
         # A module may have been moved, or put into evaluation, since it was given; its weights are
         # hashed once, as the ledger is gone after each call.
         if self._prepared is None:
+            # A file is known by its bytes.
+            is_file = isinstance(self.base_classifier, (str, os.PathLike))
             self._prepared = prepared(
-                self.base_classifier, id="base_classifier", num_classes=self.num_classes
+                self.base_classifier,
+                id=None if is_file else "base_classifier",
+                num_classes=self.num_classes,
             )
         return self._prepared
 

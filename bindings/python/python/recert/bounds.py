@@ -15,8 +15,8 @@ k of n samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Union
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ import numpy.typing as npt
 from . import _recert
 from ._errors import ParameterError
 
+T = TypeVar("T")
 Real = Union[float, npt.NDArray[np.float64]]
 """A number, or an array of them."""
 Reals = npt.ArrayLike
@@ -31,7 +32,11 @@ Counts = npt.ArrayLike
 
 
 def _whole(name: str, value: Counts) -> npt.NDArray[np.uint64]:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        message = f"{name} must be a whole number or an array of them: {error}"
+        raise ParameterError(message, name) from error
     if array.dtype.kind == "f" and np.all(np.mod(array, 1) == 0) and np.all(array < 2**53):
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
@@ -41,10 +46,57 @@ def _whole(name: str, value: Counts) -> npt.NDArray[np.uint64]:
     return array.astype(np.uint64)
 
 
+def _real(name: str, value: Reals) -> npt.NDArray[np.float64]:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{name} must be a number or an array of numbers: {error}", name) from error
+
+
+_TOTALS = {
+    "k": ("n", "t"), "runner_up": ("n", "votes"), "disagreements": ("m",), "lost": ("m", "pairs"),
+    "gained": ("m",), "other": ("pairs",), "arrived": ("pairs",), "pairs": ("n",), "m": ("n",),
+}  # fmt: skip
+"""What a count is a part of, by the names that bounds give it."""
+
+
+def _outside(name: str, value: npt.NDArray[np.float64]) -> bool:
+    """Whether a real is out of the domain that its name has."""
+    if name.startswith("alpha"):
+        inside = (value > 0) & (value < 1)
+    elif name.startswith("prior") or name == "sigma":
+        inside = (value > 0) & np.isfinite(value)
+    elif name.startswith("p"):
+        inside = (value >= 0) & (value <= 1)
+    else:
+        inside = ~np.isnan(value)
+    return not bool(np.all(inside))
+
+
+def _at_fault(
+    whole: Mapping[str, npt.NDArray[np.uint64]], real: Mapping[str, npt.NDArray[np.float64]]
+) -> str:
+    """The argument that a refusal is about. The native part has refused already; this names it."""
+    for name, value in real.items():
+        if _outside(name, value):
+            return name
+    for name, count in whole.items():
+        totals = [whole[total] for total in _TOTALS.get(name, ()) if total in whole]
+        if any(np.any(count > total) for total in totals):
+            return name
+    return next(iter({**whole, **real}))
+
+
 def _bound(bound: str, counts: dict[str, Counts], reals: dict[str, Reals]) -> Any:
-    whole = [_whole(name, value) for name, value in counts.items()]
-    real = [np.asarray(value, dtype=np.float64) for value in reals.values()]
-    shape = np.broadcast_shapes(*(array.shape for array in (*whole, *real)))
+    named = {name: _whole(name, value) for name, value in counts.items()}
+    named_reals = {name: _real(name, value) for name, value in reals.items()}
+    whole, real = list(named.values()), list(named_reals.values())
+    try:
+        shape = np.broadcast_shapes(*(array.shape for array in (*whole, *real)))
+    except ValueError:
+        shapes = [f"{name} {array.shape}" for name, array in {**named, **named_reals}.items()]
+        message = f"arrays of these shapes do not broadcast: {', '.join(shapes)}"
+        raise ParameterError(message, next(iter({**named, **named_reals}))) from None
 
     def rows(arrays: list[npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         columns = int(np.prod(shape, dtype=np.int64))
@@ -53,9 +105,21 @@ def _bound(bound: str, counts: dict[str, Counts], reals: dict[str, Reals]) -> An
             row[:] = np.broadcast_to(array, shape).reshape(-1)
         return filled
 
-    found = _recert.bound(bound, rows(whole, np.uint64), rows(real, np.float64))
+    try:
+        found = _recert.bound(bound, rows(whole, np.uint64), rows(real, np.float64))
+    except ParameterError as error:
+        raise ParameterError(error.message, _at_fault(named, named_reals)) from None
     values = [row.reshape(shape) if shape else float(row[0]) for row in found]
     return values[0] if len(values) == 1 else tuple(values)
+
+
+def _named(compute: Callable[[], T], keyword: str, alpha: float) -> T:
+    """What is computed; a refusal is about alpha or this keyword."""
+    try:
+        return compute()
+    except ParameterError as error:
+        wrong = "alpha" if _outside("alpha", np.asarray(alpha)) else keyword
+        raise ParameterError(error.message, wrong) from None
 
 
 def clopper_pearson_lower(k: Counts, n: Counts, alpha: Reals) -> Real:
@@ -235,7 +299,7 @@ def cells(
 ) -> float:
     """The lower bound of P(h = c) from f's codes on n samples and h's answers on some of each code
     (SOUNDNESS.md): samples, pairs, own answers and tilt of each cell."""
-    return _recert.cells(n, tilt, list(cells), alpha)
+    return _named(lambda: _recert.cells(n, tilt, list(cells), alpha), "cells", alpha)
 
 
 def joint_upper(
@@ -243,10 +307,10 @@ def joint_upper(
 ) -> tuple[float, float]:
     """The upper bound of a weighted sum of probabilities, valid at all times at once, and its
     witness: weight, trials, events and the two parameters of the Beta prior of each cell."""
-    return _recert.joint_upper(list(cells), alpha)
+    return _named(lambda: _recert.joint_upper(list(cells), alpha), "cells", alpha)
 
 
 def prediction(counts: Mapping[int, int], alpha: float) -> tuple[int, bool]:
     """The class of counts by class, and whether it is decided at failure probability alpha (Cohen,
     Rosenfeld, Kolter 2019, PREDICT)."""
-    return _recert.prediction(dict(counts), alpha)
+    return _named(lambda: _recert.prediction(dict(counts), alpha), "counts", alpha)
