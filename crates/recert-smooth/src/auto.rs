@@ -13,8 +13,8 @@
 //!
 //! Decisions that involve all inputs at once are data. A [`PilotPlan`] names the pilot
 //! samples; with the [`PilotAnswers`] on all of them it becomes a [`RecertificationPlan`], by
-//! which any part of the inputs can be recertified, in any process. [`recertify_auto`] and
-//! [`recertify_until`] do all of this in one call.
+//! which any part of the inputs can be recertified, in any process. [`recertify_auto`],
+//! [`recertify_until`] and, for a part, [`recertify_part`] do all of this in one call.
 
 mod check;
 mod conclude;
@@ -94,7 +94,7 @@ pub struct Auto {
 /// # }
 /// ```
 pub fn recertify_auto(run: &mut Run<'_>, inputs: &[u32], auto: &Auto) -> Result<Outcome, Error> {
-    recertify_all(run, inputs, auto, None)
+    recertify_part(run, (inputs, inputs), auto, None)
 }
 
 /// Recertifies each of the workers' networks on `inputs`, which must be
@@ -148,18 +148,26 @@ pub fn recertify_until(
     auto: &Auto,
     radius: Radius,
 ) -> Result<Outcome, Error> {
-    recertify_all(run, inputs, auto, Some(radius))
+    recertify_part(run, (inputs, inputs), auto, Some(radius))
 }
 
-fn recertify_all(
+/// As [`recertify_auto`], or with a radius as [`recertify_until`], on the inputs `part` of a run on
+/// `inputs`: with the certificates, claims and answers that these have in the whole run.
+///
+/// The pilot is evaluated on all `inputs`, since every design is decided from it; it has fifty
+/// samples an input at most. Where it is too much, [`PilotPlan::evaluate`] divides it too.
+///
+/// # Errors
+/// As for [`RecertificationPlan::recertify`].
+pub fn recertify_part(
     run: &mut Run<'_>,
-    inputs: &[u32],
+    (inputs, part): (&[u32], &[u32]),
     auto: &Auto,
     until: Option<Radius>,
 ) -> Result<Outcome, Error> {
     let pilot = PilotPlan::new(run.ledger, inputs, auto, until)?;
     match pilot.evaluate(run, inputs)? {
-        Some(answers) => pilot.finish(&answers)?.execute(run, inputs),
+        Some(answers) => pilot.finish(&answers)?.execute(run, part),
         None => Ok(Outcome::Stopped),
     }
 }

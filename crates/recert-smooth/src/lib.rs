@@ -28,7 +28,8 @@ mod serial;
 mod until;
 
 pub use auto::{
-    Auto, PilotAnswers, PilotPlan, ROUNDS, RecertificationPlan, recertify_auto, recertify_until,
+    Auto, PilotAnswers, PilotPlan, ROUNDS, RecertificationPlan, recertify_auto, recertify_part,
+    recertify_until,
 };
 pub use certify::certify;
 pub use error::{Error, ErrorKind};
