@@ -11,11 +11,13 @@
 //!
 //! [`Threads`] are workers in this process. Requests and [`Reply`]s are plain data, so that
 //! other processes and machines can be workers too; each runs a [`Worker`] with its own
-//! classifiers.
+//! classifiers. A network that makes its noise itself, where it is, is an [`Answerer`]: it is given
+//! requests, and not images.
 
 mod batch;
 mod collect;
 mod coordinator;
+mod instance;
 mod noise;
 mod request;
 mod samples;
@@ -27,7 +29,8 @@ mod worker;
 pub use batch::{BATCH, measured_batch, seconds_an_image};
 pub(crate) use collect::collect_but;
 pub use collect::{Collect, Wanted, collect, collect_chosen};
-pub use noise::NoiseParameters;
+pub use instance::{Answerer, Instance};
+pub use noise::{Noise, NoiseParameters};
 pub use request::{
     Action, Assignment, EngineFailure, Failure, MarginEdges, Output, Reply, Request,
 };

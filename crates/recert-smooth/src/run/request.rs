@@ -179,6 +179,16 @@ impl Request {
         )
     }
 
+    /// What is asked of one network alone. The request keeps its number, and is another one
+    /// by its digest.
+    pub(super) fn of(&self, assignment: &Assignment) -> Self {
+        Self {
+            assignments: vec![assignment.clone()],
+            noise: self.noise.clone(),
+            ..*self
+        }
+    }
+
     /// SHA-256 of the request as JSON without white space: its number and everything that is
     /// asked. The reply repeats it.
     pub fn digest(&self) -> [u8; 32] {

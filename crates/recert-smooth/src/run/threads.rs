@@ -4,9 +4,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use recert_engine::Classifier;
 use recert_ledger::NetworkId;
 
+use super::instance::Instance;
 use super::worker::Worker;
 use super::{Reply, Request, Workers};
 use crate::{Error, ErrorKind};
@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind};
 /// Requests in flight for each thread: one that it evaluates, and one that waits.
 const IN_FLIGHT: usize = 2;
 
-/// Threads that evaluate requests; each owns one classifier of every network. The threads
+/// Threads that evaluate requests; each owns one instance of every network. The threads
 /// end when this value is dropped.
 #[derive(Debug)]
 pub struct Threads {
@@ -29,9 +29,9 @@ pub struct Threads {
 type Work = (Request, Arc<[f32]>);
 
 impl Threads {
-    /// Starts as many threads as there are classifiers of each network. Networks are given by
-    /// their numbers in the ledger; `batch` is the number of images in one call of a
-    /// classifier.
+    /// Starts as many threads as there are instances of each network: classifiers, or
+    /// [answerers](super::Answerer). Networks are given by their numbers in the ledger; `batch` is
+    /// the number of images in one call of a network.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/doc_setup.rs"));
@@ -50,17 +50,17 @@ impl Threads {
     /// ```
     ///
     /// # Errors
-    /// A parameter error if there are no classifiers, if the networks have different numbers
+    /// A parameter error if there are no instances, if the networks have different numbers
     /// of them, if a network is named twice, or if the batch is 0.
-    pub fn new(
-        networks: impl IntoIterator<Item = (NetworkId, Vec<Box<dyn Classifier>>)>,
+    pub fn new<I: Into<Instance>>(
+        networks: impl IntoIterator<Item = (NetworkId, Vec<I>)>,
         batch: usize,
     ) -> Result<Self, Error> {
-        let (networks, classifiers): (Vec<_>, Vec<_>) = networks.into_iter().unzip();
-        let count = classifiers.first().map_or(0, Vec::len);
-        if classifiers.iter().any(|list| list.len() != count) {
+        let (networks, instances): (Vec<_>, Vec<_>) = networks.into_iter().unzip();
+        let count = instances.first().map_or(0, Vec::len);
+        if instances.iter().any(|list| list.len() != count) {
             return Err(Error::parameter(
-                "every network needs the same number of classifiers, one for each worker",
+                "every network needs the same number of instances, one for each worker",
             ));
         }
         if count == 0 {
@@ -70,12 +70,12 @@ impl Threads {
         let (queue, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         let (results, replies) = channel();
-        // The first worker gets the first classifier of every network, and so on.
-        let mut classifiers: Vec<_> = classifiers.into_iter().map(Vec::into_iter).collect();
+        // The first worker gets the first instance of every network, and so on.
+        let mut instances: Vec<_> = instances.into_iter().map(Vec::into_iter).collect();
         let mut handles = Vec::with_capacity(count);
         for _ in 0..count {
-            let one_each = classifiers.iter_mut().filter_map(Iterator::next).collect();
-            let worker = Worker::new(one_each, batch)?;
+            let one_each = instances.iter_mut().filter_map(Iterator::next);
+            let worker = Worker::with(one_each.map(I::into).collect(), batch)?;
             handles.push(start(worker, Arc::clone(&waiting), results.clone())?);
         }
         Ok(Self {

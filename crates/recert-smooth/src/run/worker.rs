@@ -1,4 +1,4 @@
-//! A worker: it evaluates requests, one at a time, with one classifier of every network.
+//! A worker: it evaluates requests, one at a time, with one instance of every network.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use recert_engine::{Answers, Classifier};
 use recert_ledger::{Codes, INVALID, Selection};
 
+use super::instance::{Answerer, Instance};
 use super::noise::{Noise, NoiseParameters};
 use super::request::{Action, Assignment, Failure, MarginEdges, Output, Reply, Request};
 use super::samples::Samples;
@@ -16,10 +17,10 @@ use super::selection::select;
 use crate::margin::margin_code;
 use crate::{Error, ErrorKind};
 
-/// Evaluates requests with one classifier of every network. A thread of this process uses
+/// Evaluates requests with one instance of every network. A thread of this process uses
 /// it, and so does a process or a machine elsewhere that is sent requests.
 pub struct Worker {
-    instances: Vec<Instance>,
+    networks: Vec<Network>,
     batch: usize,
     /// The noise of the last request, whose tables may take milliseconds to make.
     noise: Option<(NoiseParameters, Noise)>,
@@ -28,8 +29,14 @@ pub struct Worker {
     panicked: Option<String>,
 }
 
-/// A worker's classifier of a network.
-struct Instance {
+/// A worker's instance of a network.
+enum Network {
+    Classifying(Classifying),
+    Answering(Box<dyn Answerer>),
+}
+
+/// A classifier that is given noisy samples.
+struct Classifying {
     classifier: Box<dyn Classifier>,
     /// Noisy samples that wait until they fill a batch.
     rows: Vec<f32>,
@@ -37,10 +44,32 @@ struct Instance {
     panicked: Option<String>,
 }
 
+impl From<Instance> for Network {
+    fn from(instance: Instance) -> Self {
+        match instance {
+            Instance::Classifier(classifier) => Self::Classifying(Classifying {
+                classifier,
+                rows: Vec::new(),
+                panicked: None,
+            }),
+            Instance::Answerer(answerer) => Self::Answering(answerer),
+        }
+    }
+}
+
+impl Network {
+    fn image_len(&self) -> usize {
+        match self {
+            Self::Classifying(network) => network.classifier.image_len(),
+            Self::Answering(answerer) => answerer.image_len(),
+        }
+    }
+}
+
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
-            .field("networks", &self.instances.len())
+            .field("networks", &self.networks.len())
             .field("batch", &self.batch)
             .finish_non_exhaustive()
     }
@@ -54,16 +83,19 @@ impl Worker {
     /// # Errors
     /// A parameter error if the batch is 0.
     pub fn new(classifiers: Vec<Box<dyn Classifier>>, batch: usize) -> Result<Self, Error> {
+        Self::with(classifiers.into_iter().map(Instance::from).collect(), batch)
+    }
+
+    /// The same with instances of which some may make their noise themselves.
+    ///
+    /// # Errors
+    /// Those of [`Worker::new`].
+    pub fn with(instances: Vec<Instance>, batch: usize) -> Result<Self, Error> {
         if batch == 0 {
             return Err(Error::parameter("the batch must be at least 1 image"));
         }
-        let instance = |classifier| Instance {
-            classifier,
-            rows: Vec::new(),
-            panicked: None,
-        };
         Ok(Self {
-            instances: classifiers.into_iter().map(instance).collect(),
+            networks: instances.into_iter().map(Network::from).collect(),
             batch,
             noise: None,
             noisy: Vec::new(),
@@ -109,10 +141,7 @@ impl Worker {
     pub fn evaluate(&mut self, request: &Request, pixels: &[f32]) -> Reply {
         let start = Instant::now();
         if self.panicked.is_none() {
-            let results = AssertUnwindSafe(|| {
-                let tracks = self.run(request, pixels)?;
-                Ok::<_, Error>(tracks.into_iter().map(Track::finish).collect())
-            });
+            let results = AssertUnwindSafe(|| self.run(request, pixels));
             match catch_unwind(results) {
                 Ok(Ok(results)) => {
                     return request.reply(start.elapsed().as_micros() as u64, results);
@@ -126,14 +155,37 @@ impl Worker {
         request.failed(&Failure::new(ErrorKind::Workers, message))
     }
 
-    /// Makes the noise of the request's samples batch by batch and returns each network's
-    /// results. A network that needs all samples of a batch classifies the batch as it is; one
-    /// that needs some of them gathers these until it has a full batch of its own.
-    fn run(&mut self, request: &Request, pixels: &[f32]) -> Result<Vec<Track>, Error> {
+    /// Checks a request, has those networks answer that make their noise themselves, and then
+    /// all others.
+    fn run(
+        &mut self,
+        request: &Request,
+        pixels: &[f32],
+    ) -> Result<Vec<Result<Output, Failure>>, Error> {
+        self.check(request, pixels)?;
+        let mut results: Vec<_> = (request.assignments.iter())
+            .map(|assignment| match &mut self.networks[assignment.network] {
+                Network::Answering(answerer) => {
+                    let alone = request.of(assignment);
+                    Some(answerer.answer(&alone, pixels, self.batch))
+                }
+                Network::Classifying(_) => None,
+            })
+            .collect();
+        if results.iter().any(Option::is_none) {
+            for (position, track) in self.classified(request, pixels)? {
+                results[position] = Some(track.finish());
+            }
+        }
+        Ok(results.into_iter().flatten().collect())
+    }
+
+    /// Fails if a request is not for this worker's networks, or for another image.
+    fn check(&self, request: &Request, pixels: &[f32]) -> Result<(), Error> {
         let mut assigned = BTreeSet::new();
         for &Assignment { network, .. } in &request.assignments {
             let id = request.id;
-            let Some(instance) = self.instances.get(network) else {
+            let Some(instance) = self.networks.get(network) else {
                 return Err(Error::parameter(format!(
                     "request {id} is for network {network}, which this worker does not have"
                 )));
@@ -144,7 +196,7 @@ impl Worker {
                     "request {id} has two assignments for network {network}"
                 )));
             }
-            let (len, expected) = (pixels.len(), instance.classifier.image_len());
+            let (len, expected) = (pixels.len(), instance.image_len());
             if len != expected {
                 let message = format!(
                     "input {} has {len} values, but network {network} takes {expected}",
@@ -153,6 +205,18 @@ impl Worker {
                 return Err(Error::new(ErrorKind::Data, message));
             }
         }
+        Ok(())
+    }
+
+    /// Makes the noise of the samples that classifiers are assigned, batch by batch, and returns
+    /// each classifier's progress with the position of its assignment. A network that needs all
+    /// samples of a batch classifies the batch as it is; one that needs some of them gathers
+    /// these until it has a full batch of its own.
+    fn classified(
+        &mut self,
+        request: &Request,
+        pixels: &[f32],
+    ) -> Result<Vec<(usize, Track)>, Error> {
         let noise = match self.noise.take() {
             Some((parameters, noise)) if parameters == request.noise => noise,
             _ => Noise::new(&request.noise)?,
@@ -160,50 +224,61 @@ impl Worker {
         let image = noise.prepare(request.input, pixels)?;
         let len = pixels.len();
         let full = self.batch.saturating_mul(len);
-        let mut tracks: Vec<Track> = request.assignments.iter().map(Track::new).collect();
-        let mut samples = request.samples();
+        let mut networks: Vec<_> = (self.networks.iter_mut())
+            .map(|network| match network {
+                Network::Classifying(network) => Some(network),
+                Network::Answering(_) => None,
+            })
+            .collect();
+        let mut tracks = Vec::new();
+        for (position, assignment) in request.assignments.iter().enumerate() {
+            if let Some(network) = networks[assignment.network].take() {
+                tracks.push((position, network, Track::new(assignment)));
+            }
+        }
+        let mut samples = Samples::union(tracks.iter().map(|(.., track)| &track.left));
         while !samples.is_empty() {
             let piece = samples.take(self.batch as u64);
             let start = Instant::now();
             self.noisy.resize(piece.len() as usize * len, 0.0);
-            let mut rest = self.noisy.as_mut_slice();
-            for range in piece.ranges() {
-                let (rows, others) = rest.split_at_mut(range.len() * len);
-                noise.add_batch(request.stream, request.input, range, &image, rows);
-                rest = others;
-            }
+            noise.add(
+                request.stream,
+                request.input,
+                &piece,
+                &image,
+                &mut self.noisy,
+            );
             let time = start.elapsed();
             let parts: Vec<Samples> = (tracks.iter_mut())
-                .map(|track| track.left.take_below(piece.end()))
+                .map(|(.., track)| track.left.take_below(piece.end()))
                 .collect();
             let all = parts.iter().map(Samples::len).sum::<u64>().max(1);
-            for ((assignment, track), part) in
-                (request.assignments.iter().zip(&mut tracks)).zip(&parts)
-            {
+            for ((_, network, track), part) in tracks.iter_mut().zip(&parts) {
                 track.time += time.mul_f64(part.len() as f64 / all as f64);
-                let instance = &mut self.instances[assignment.network];
-                if instance.rows.is_empty() && *part == piece {
-                    track.classify(instance, request.input, &self.noisy);
+                if network.rows.is_empty() && *part == piece {
+                    track.classify(network, request.input, &self.noisy);
                     continue;
                 }
                 for positions in piece.positions(part) {
                     let values = positions.start * len..positions.end * len;
-                    instance.rows.extend_from_slice(&self.noisy[values]);
+                    network.rows.extend_from_slice(&self.noisy[values]);
                 }
-                if instance.rows.len() >= full {
-                    track.classify_rows(instance, request.input, full);
+                if network.rows.len() >= full {
+                    track.classify_rows(network, request.input, full);
                 }
             }
         }
-        for (assignment, track) in request.assignments.iter().zip(&mut tracks) {
-            let instance = &mut self.instances[assignment.network];
-            let waiting = instance.rows.len();
+        for (_, network, track) in &mut tracks {
+            let waiting = network.rows.len();
             if waiting > 0 {
-                track.classify_rows(instance, request.input, waiting);
+                track.classify_rows(network, request.input, waiting);
             }
         }
         self.noise = Some((request.noise.clone(), noise));
-        Ok(tracks)
+        let tracks = tracks.into_iter();
+        Ok(tracks
+            .map(|(position, _, track)| (position, track))
+            .collect())
     }
 }
 
@@ -247,32 +322,32 @@ impl Track {
     }
 
     /// Classifies the first `values` numbers of the waiting rows.
-    fn classify_rows(&mut self, instance: &mut Instance, idx: u32, values: usize) {
-        let mut rows = std::mem::take(&mut instance.rows);
-        self.classify(instance, idx, &rows[..values]);
+    fn classify_rows(&mut self, network: &mut Classifying, idx: u32, values: usize) {
+        let mut rows = std::mem::take(&mut network.rows);
+        self.classify(network, idx, &rows[..values]);
         rows.drain(..values);
-        instance.rows = rows;
+        network.rows = rows;
     }
 
     /// Classifies images of input `idx`, unless there has been a failure. A panic of the
     /// classifier becomes a failure: were it to end the thread, the request would never be
     /// answered. A classifier that has panicked may be in any state and is not called again.
-    fn classify(&mut self, instance: &mut Instance, idx: u32, images: &[f32]) {
+    fn classify(&mut self, network: &mut Classifying, idx: u32, images: &[f32]) {
         if self.failure.is_some() {
             return;
         }
         let start = Instant::now();
-        if instance.panicked.is_none() {
-            match caught(instance.classifier.as_mut(), images) {
+        if network.panicked.is_none() {
+            match caught(network.classifier.as_mut(), images) {
                 Ok(Ok(answers)) => match &mut self.kept {
                     Kept::Whole(all, _) => all.push(answers),
                     Kept::Codes(codes, margins) => encode(codes, &answers, margins.as_ref()),
                 },
                 Ok(Err(error)) => self.failure = Some(error.into()),
-                Err(message) => instance.panicked = Some(message),
+                Err(message) => network.panicked = Some(message),
             }
         }
-        if let Some(message) = &instance.panicked {
+        if let Some(message) = &network.panicked {
             self.failure = Some(panic_error(&format!(" on input {idx}"), message).into());
         }
         self.time += start.elapsed();

@@ -9,7 +9,8 @@ use recert_engine::{Answers, Classifier};
 use recert_ledger::{Header, Ledger, NetworkId, Task};
 use recert_num::Alpha;
 use recert_smooth::run::{
-    Action, Assignment, Failure, NoiseParameters, Output, Reply, Request, Samples, Worker,
+    Action, Answerer, Assignment, Failure, Instance, NoiseParameters, Output, Reply, Request,
+    Samples, Worker,
 };
 use recert_smooth::{
     Error, ErrorKind, Inputs, Irs, Method, Outcome, Recertify, Sides, Silent, Threads, Workers,
@@ -189,6 +190,40 @@ fn threads(networks: &[NetworkId], which: &[u8]) -> Box<dyn Workers> {
     Box::new(Threads::new(networks.iter().copied().zip(own), 16).unwrap())
 }
 
+/// A network that makes its noise itself: it is sent bytes, and has the images of its own.
+struct Apart(Worker);
+
+impl Answerer for Apart {
+    fn image_len(&self) -> usize {
+        2
+    }
+    fn answer(&mut self, request: &Request, _: &[f32], batch: usize) -> Result<Output, Failure> {
+        assert_eq!(batch, 16);
+        let mut request: Request =
+            serde_json::from_slice(&serde_json::to_vec(request).unwrap()).unwrap();
+        assert_eq!(request.assignments.len(), 1);
+        request.assignments[0].network = 0;
+        let (_, pixels) = Numbers(0.25).input(request.input).unwrap();
+        self.0.evaluate(&request, &pixels).results.remove(0)
+    }
+}
+
+/// Threads in which every other network makes its noise itself, from this one on.
+fn apart(networks: &[NetworkId], which: &[u8], first: usize) -> Box<dyn Workers> {
+    let own = which.iter().enumerate().map(|(i, &which)| {
+        let nearest = || Box::new(Nearest(which)) as Box<dyn Classifier>;
+        let instance = || {
+            if i % 2 == first {
+                Instance::Answerer(Box::new(Apart(Worker::new(vec![nearest()], 9).unwrap())))
+            } else {
+                Instance::Classifier(nearest())
+            }
+        };
+        vec![instance(), instance()]
+    });
+    Box::new(Threads::new(networks.iter().copied().zip(own), 16).unwrap())
+}
+
 #[test]
 fn the_ledger_does_not_depend_on_who_evaluates() {
     let folder = tempfile::tempdir().unwrap();
@@ -209,6 +244,16 @@ fn the_ledger_does_not_depend_on_who_evaluates() {
     });
     assert_eq!(outcome.unwrap(), Outcome::Finished);
     assert_eq!(held(&there), expected);
+
+    for first in [0, 1] {
+        let name = format!("apart{first}.recert");
+        let (mut mixed, modified) = ledger(&folder.path().join(name));
+        let outcome = whole((&mut mixed, modified), &mut |networks, which| {
+            apart(networks, which, first)
+        });
+        assert_eq!(outcome.unwrap(), Outcome::Finished);
+        assert_eq!(held(&mixed), expected);
+    }
 
     let cases: [(FaultAt, &str); 4] = [
         (Fault::Lost, "machine 7 is gone"),

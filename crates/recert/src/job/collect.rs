@@ -1,9 +1,10 @@
 //! The passes of a job: the one place that calls what collects and concludes.
 
-use recert_engine::{self as engine, Classifier};
+use recert_engine as engine;
 use recert_ledger::{Certificate, Input, Ledger, NetworkId};
 use recert_num::{Alpha, Radius};
 use recert_smooth::budget::Goal;
+use recert_smooth::run::Instance;
 use recert_smooth::{
     self as smooth, Auto, Method, Observer, Outcome, Recertify, Run, Sides, Threads,
 };
@@ -61,8 +62,8 @@ pub(super) struct Collection<'a> {
     pub(super) inputs: &'a [u32],
     /// The networks, by their positions.
     pub(super) networks: &'a [NetworkId],
-    /// Each network's classifiers, one per worker.
-    pub(super) classifiers: Vec<Vec<Box<dyn Classifier>>>,
+    /// Each network's instances, one per worker.
+    pub(super) instances: Vec<Vec<Instance>>,
     pub(super) batch: usize,
     /// The method whose certificate stands for an input, if there are rows.
     pub(super) rows: Option<&'static str>,
@@ -114,10 +115,10 @@ impl Work {
         events: &mut dyn Events,
     ) -> Result<Outcome, smooth::Error> {
         // A network that is named twice answers once.
-        let mut distinct: Vec<(NetworkId, Vec<Box<dyn Classifier>>)> = Vec::new();
-        for (&network, classifiers) in pass.networks.iter().zip(pass.classifiers) {
+        let mut distinct: Vec<(NetworkId, Vec<Instance>)> = Vec::new();
+        for (&network, instances) in pass.networks.iter().zip(pass.instances) {
             if distinct.iter().all(|(known, _)| *known != network) {
-                distinct.push((network, classifiers));
+                distinct.push((network, instances));
             }
         }
         let mut watch = Watch {

@@ -9,6 +9,7 @@ use recert_engine::{
 };
 use recert_ledger::{self as ledger, Ledger};
 use recert_net::Model;
+use recert_smooth::run::{Answerer, Instance};
 
 use super::classifier::{ClassifierIdentity, is_file};
 use super::held::{HeldEngine, Sampled};
@@ -106,12 +107,17 @@ impl NetworkConfig {
 /// Makes a worker's instance of a classifier.
 type Make = Box<dyn Fn() -> Box<dyn Classifier> + Send + Sync>;
 
+/// The same of one that makes its noise itself.
+type Answering = Box<dyn Fn() -> Box<dyn Answerer> + Send + Sync>;
+
 /// A network, ready to answer, and its identity. It may be shared by threads
 /// and by jobs.
 pub struct Network {
     identity: ledger::Network,
     image: ImageShape,
     computed: Computed,
+    /// What makes a worker's instance that makes its noise itself, if there is such.
+    answering: Option<Answering>,
 }
 
 enum Computed {
@@ -196,6 +202,7 @@ impl Network {
                 refused,
                 chosen_output: config.output.is_none() && outputs > 1,
             })),
+            answering: None,
         })
     }
 
@@ -373,7 +380,23 @@ impl Network {
             identity: identity.record(classes as u32)?,
             image,
             computed: Computed::Classifier(Box::new(make)),
+            answering: None,
         })
+    }
+
+    /// The same, with what answers the samples of a run where the network is: `make` makes a
+    /// worker's instance, which is given requests instead of noisy images.
+    ///
+    /// It has to answer as the classifier does, on the same samples. That one is still asked
+    /// where it matters little: for a first look, and by an [`Auditor`](super::Auditor), whose
+    /// noise is then made here, by other code.
+    #[must_use]
+    pub fn answering(
+        mut self,
+        make: impl Fn() -> Box<dyn Answerer> + Send + Sync + 'static,
+    ) -> Self {
+        self.answering = Some(Box::new(make));
+        self
     }
 
     /// What a ledger knows it by.
@@ -434,6 +457,14 @@ impl Network {
                 check_instance(name, instance.as_ref(), self.image, self.classes())?;
                 Ok(instance)
             }
+        }
+    }
+
+    /// A worker's instance for the samples of a run, given the one for images.
+    pub(super) fn instance(&self, classifier: Box<dyn Classifier>) -> Instance {
+        match &self.answering {
+            Some(make) => make().into(),
+            None => classifier.into(),
         }
     }
 

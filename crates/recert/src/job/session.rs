@@ -263,12 +263,17 @@ impl<'a> Session<'a> {
             rows: self.rows.map(|method| self.work.rows(method)),
         }));
         let held = answers(&ledger, &networks)?;
+        let instances = self.networks.iter().zip(self.workers);
+        let instances = instances.map(|(network, classifiers)| {
+            let classifiers = classifiers.into_iter();
+            classifiers.map(|one| network.instance(one)).collect()
+        });
         let pass = Collection {
             ledger: &mut ledger,
             data: self.data,
             inputs: &self.inputs,
             networks: &networks,
-            classifiers: self.workers,
+            instances: instances.collect(),
             batch: self.batch,
             rows: self.rows,
         };
