@@ -20,6 +20,7 @@ fn name(kind: ErrorKind) -> &'static str {
 pub(crate) fn keyword(field: Field) -> &'static str {
     match field {
         Field::Data => "images",
+        Field::Export => "exports",
         Field::Model => "classify",
         field => field.name(),
     }

@@ -46,6 +46,7 @@ pub(crate) fn check(
                 samples,
                 seed: options.count("seed")?,
                 models,
+                exports: options.get("exports")?.unwrap_or_default(),
                 vnnlib: options.several("vnnlib")?,
                 engine: options.get("engine")?,
                 data,

@@ -44,6 +44,7 @@ fields! {
     Eps "eps" "The distance within which images are to have one class.",
     Error "error" "The width of an interval.",
     Every "every" "The distance between the inputs taken.",
+    Export "export" "The file that a network was exported to, and the network's name.",
     Gamma "gamma" "From which bound on the modified network's own counts come first.",
     LabelOffset "label_offset" "What is added to every label.",
     Limit "limit" "The most inputs to take.",

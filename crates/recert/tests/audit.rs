@@ -1,12 +1,17 @@
 //! Running samples again finds what was forged as often as is stated, however unequal the
-//! numbers of answers are.
+//! numbers of answers are; and tells it from rounding elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use recert::engine::ImageShape;
+use recert::Field;
+use recert::engine::{
+    Answers, Arithmetic, Classifier, EngineIdentity, Error, ImageShape, NetworkOptions, engines,
+};
+use recert::graph::Model;
 use recert::job::{
-    self, Auditor, CertifyConfig, Data, Event, Network, Rerun, RerunConfig, RunConfig,
+    self, Auditor, CertifyConfig, ClassifierIdentity, Data, DataConfig, DataOptions, Event,
+    Network, Rerun, RerunConfig, RunConfig, SubsetConfig,
 };
 use recert::noise::Stream;
 
@@ -149,4 +154,112 @@ fn an_engine_to_run_samples_again_has_to_be_named() {
     let error = Auditor::new(config).err().unwrap();
     assert_eq!(error.field(), Some(recert::Field::Engine), "{error}");
     assert!(error.to_string().contains("reference"), "{error}");
+}
+
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
+
+/// The demo's network as a library elsewhere would compute it, with logits that differ in the last
+/// bits; and, where it is `turned`, with those of another class.
+struct Elsewhere {
+    file: Box<dyn Classifier>,
+    turned: bool,
+}
+
+impl Classifier for Elsewhere {
+    fn classes(&self) -> usize {
+        self.file.classes()
+    }
+    fn image_len(&self) -> usize {
+        self.file.image_len()
+    }
+    fn classify(&mut self, images: &[f32]) -> Result<Answers, Error> {
+        let mut answers = self.file.classify(images)?;
+        if let Answers::Logits { classes, values } = &mut answers {
+            for (i, value) in values.iter_mut().enumerate() {
+                *value *= 1.0 + (i % 7) as f32 * f32::EPSILON;
+            }
+            for row in values.chunks_exact_mut(*classes) {
+                row.rotate_right(usize::from(self.turned));
+            }
+        }
+        Ok(answers)
+    }
+}
+
+/// A module, computed on a device.
+fn module(turned: bool, device: &str, image: ImageShape) -> Network {
+    let model = Model::read(format!("{DEMO}/shapes.onnx")).unwrap();
+    let engine = engines::by_name("direct").unwrap();
+    let options = NetworkOptions::default();
+    let loaded = recert::engine::Network::load(&model, engine.as_ref(), image, &options).unwrap();
+    let identity = ClassifierIdentity {
+        computed: EngineIdentity {
+            name: "torch".into(),
+            version: "2.8.0".into(),
+            arithmetic: Arithmetic::from(format!("float32, on {device}").as_str()),
+            batch_invariant: false,
+        },
+        ..ClassifierIdentity::named("Shapes")
+    };
+    let make = move || {
+        let file = loaded.worker().unwrap();
+        Box::new(Elsewhere { file, turned }) as Box<dyn Classifier>
+    };
+    Network::from_classifier(identity, image, make).unwrap()
+}
+
+#[test]
+fn a_module_is_run_again_on_another_device_and_by_its_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Data::open(&DataConfig {
+        data: format!("{DEMO}/shapes-test.npz"),
+        options: DataOptions::default(),
+    });
+    let data = data.unwrap();
+    let config = CertifyConfig {
+        n: 100,
+        n0: 20,
+        subset: SubsetConfig {
+            limit: Some(4),
+            ..SubsetConfig::default()
+        },
+        ..CertifyConfig::new(0.5)
+    };
+    let export = |name: &str| RerunConfig {
+        samples: 1000,
+        exports: vec![(name.to_owned(), format!("{DEMO}/shapes.onnx").into())],
+        ..RerunConfig::default()
+    };
+    for turned in [false, true] {
+        let ledger = folder.path().join(format!("{turned}"));
+        let network = module(turned, "cuda X", data.shape());
+        let job = job::certify(&ledger, &config, &data, &network).unwrap();
+        let _ = job.run(&mut |_: Event<'_>| ()).unwrap();
+
+        let by_export = Auditor::new(export("Shapes")).unwrap();
+        let config = RerunConfig {
+            samples: 1000,
+            ..RerunConfig::default()
+        };
+        let elsewhere = Auditor::new(config).unwrap();
+        let elsewhere = elsewhere.with_network(module(false, "cpu", data.shape()));
+        for auditor in [by_export, elsewhere] {
+            let checked = job::check(std::slice::from_ref(&ledger), Some(&auditor)).unwrap();
+            let rerun = checked[0].result.as_ref().unwrap().rerun.as_ref().unwrap();
+            assert_eq!((rerun.samples, rerun.networks.len()), (400, 1));
+            assert!(rerun.networks[0].tolerance.is_some());
+            if turned {
+                assert!(checked[0].wrong() > 300, "{}", checked[0].wrong());
+            } else {
+                assert_eq!(checked[0].wrong(), 0, "{:?}", rerun.differences);
+            }
+        }
+        let other = Auditor::new(export("Other")).unwrap();
+        let error = job::check(&[ledger], Some(&other)).unwrap_err();
+        assert_eq!(error.field(), Some(Field::Export), "{error}");
+        assert!(
+            error.to_string().contains("no network of that name"),
+            "{error}"
+        );
+    }
 }

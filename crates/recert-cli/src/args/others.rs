@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, Args as ClapArgs};
+use clap::{Arg, ArgGroup, Args as ClapArgs};
 use recert::job::Fraction;
 
 use super::shared::{count, probability};
@@ -178,7 +178,8 @@ Every count, share of alpha, bound, radius and statement is recomputed by code t
 nothing with the code that made it, and compared; docs/checking.md states what that proves.
 That the networks gave these answers cannot be recomputed: --rerun N draws N answers of each
 network given, each with the same probability, regenerates their noise, runs the network, and
-compares. If a share q of a network's answers were others, one would be found with a probability
+compares. --export NAME=FILE gives the ONNX export of a network that is no file, such as a module of
+PyTorch, by its name in the ledger: its answers are compared like those of another engine. If a share q of a network's answers were others, one would be found with a probability
 of 1 - (1 - q)^N or more. --engine runs the networks in another engine than the ledger records:
 reference is ONNX's definitions in plain loops, and slow. Where answers differ then, or with an
 engine that depends on the batch, near ties (scores that are closer than rounding explains) are
@@ -188,7 +189,10 @@ For those of VNN-LIB files, --vnnlib gives the files again.
 docs/glossary.md explains the names of methods and bounds.";
 
 #[derive(Debug, Clone, ClapArgs)]
-#[command(after_help = CHECK)]
+#[command(
+    after_help = CHECK,
+    group = ArgGroup::new("again").args(["model", "export"]).multiple(true),
+)]
 pub(crate) struct Check {
     /// Ledgers
     #[arg(required = true)]
@@ -205,13 +209,23 @@ pub(crate) struct Check {
         long,
         value_name = "N",
         value_parser = count::<u64>,
-        requires = "model",
+        requires = "again",
         help_heading = RERUN
     )]
     pub(crate) rerun: Option<u64>,
     /// For --rerun: a network of the ledgers, an ONNX file; may be given several times
     #[arg(long, value_name = "FILE", requires = "rerun", help_heading = RERUN)]
     pub(crate) model: Vec<PathBuf>,
+    /// For --rerun: the ONNX file that a network of the ledger which is no file was exported to, with
+    /// that network's name; may be given several times
+    #[arg(
+        long,
+        value_name = "NAME=FILE",
+        value_parser = export,
+        requires = "rerun",
+        help_heading = RERUN
+    )]
+    pub(crate) export: Vec<(String, PathBuf)>,
     /// For --rerun: a VNN-LIB file that a ledger has a result of, or a folder of such files; may be
     /// given several times
     #[arg(long, value_name = "PATH", requires = "rerun", help_heading = RERUN)]
@@ -230,6 +244,16 @@ pub(crate) struct Check {
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A network's name and the file that it was exported to.
+fn export(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+            Ok((name.to_owned(), PathBuf::from(file)))
+        }
+        _ => Err("give a network's name and a file, as NAME=FILE".to_owned()),
+    }
 }
 
 /// Ends `recert samples --help`.

@@ -18,6 +18,7 @@ pub(crate) fn run(args: &Check) -> Result<()> {
             samples,
             seed: args.seed,
             models: args.model.clone(),
+            exports: args.export.clone(),
             vnnlib: args.vnnlib.clone(),
             engine: args.engine.clone(),
             data: args.data.clone(),

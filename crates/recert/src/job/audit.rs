@@ -18,7 +18,7 @@ pub use found::{Difference, Rerun, RerunNetwork};
 pub use rerun::{Auditor, RerunConfig};
 pub use results::{ResultDifference, ResultsAgain};
 
-use crate::{Error, Field, Result};
+use crate::{Error, Result};
 
 /// What became of checking one ledger.
 #[derive(Debug)]
@@ -94,14 +94,10 @@ pub fn check(ledgers: &[PathBuf], auditor: Option<&Auditor>) -> Result<Vec<Check
         result: one(path, auditor),
     });
     let checked: Vec<_> = checked.collect();
-    if let Some(unused) = auditor.and_then(Auditor::unused)
+    if let Some((field, unused)) = auditor.and_then(Auditor::unused)
         && checked.iter().all(|checked| checked.result.is_ok())
     {
-        let message = format!(
-            "{} is no network of the ledgers (its SHA-256 is none of theirs)",
-            unused.display()
-        );
-        return Err(Error::parameter(Field::Model, message));
+        return Err(Error::parameter(field, unused));
     }
     Ok(checked)
 }

@@ -295,6 +295,21 @@ impl Network {
         Self::like(model, &config, recorded, &Sampled::from(image).trusted())
     }
 
+    /// The file that a network of a ledger that is no file was exported to, in an engine by its
+    /// name, or in one that is chosen.
+    pub(super) fn exported(
+        model: Model,
+        recorded: &ledger::Network,
+        image: ImageShape,
+        engine: Option<&str>,
+    ) -> Result<Self> {
+        let config = NetworkConfig {
+            engine: engine.map(str::to_owned),
+            ..NetworkConfig::default()
+        };
+        Self::like(model, &config, recorded, &Sampled::from(image))
+    }
+
     fn like(
         model: Model,
         config: &NetworkConfig,

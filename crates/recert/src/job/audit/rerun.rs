@@ -1,8 +1,7 @@
 //! The auditor's rerun: are the answers in a ledger those that its networks give?
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::cell::{Cell, OnceCell};
+use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 use recert_check::Unchecked;
@@ -22,6 +21,7 @@ use super::draw::{Drawn, draw, found_share};
 use super::found::{Difference, Rerun, RerunNetwork};
 use super::results::{ResultsAgain, Verifier};
 use super::specifications::Specifications;
+use crate::job::classifier::is_file;
 use crate::job::config;
 use crate::job::data::{Data, DataOptions};
 use crate::job::network::Network;
@@ -38,6 +38,10 @@ pub struct RerunConfig {
     pub seed: Option<u64>,
     /// Networks of the ledgers, ONNX files.
     pub models: Vec<PathBuf>,
+    /// ONNX files that networks of the ledgers which are no files were exported to, with the names
+    /// that the ledgers have for these. That a file is the export of the network is not known
+    /// here; what is checked is whether it answers as the ledger has it.
+    pub exports: Vec<(String, PathBuf)>,
     /// VNN-LIB files whose results are verified again, and folders of such files.
     pub vnnlib: Vec<PathBuf>,
     /// The engine that computes the files, by name; by default each network's own, as the
@@ -75,12 +79,39 @@ pub struct RerunConfig {
 pub struct Auditor {
     config: RerunConfig,
     seed: u64,
-    models: Vec<Model>,
-    /// SHA-256 of the models that a ledger had.
-    used: RefCell<BTreeSet<[u8; 32]>>,
+    files: Vec<GivenFile>,
     networks: Vec<Network>,
     specifications: Specifications,
     data: Option<Data>,
+}
+
+/// A file that was given.
+struct GivenFile {
+    path: PathBuf,
+    model: Model,
+    /// The network that was exported to it, by its name.
+    exported: Option<String>,
+    /// Whether a ledger had it.
+    used: Cell<bool>,
+}
+
+impl GivenFile {
+    fn read(path: &Path, exported: Option<&str>) -> Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            model: Model::read(path)?,
+            exported: exported.map(str::to_owned),
+            used: Cell::new(false),
+        })
+    }
+
+    /// Whether it is, or was made of, a network of a ledger.
+    fn is_of(&self, recorded: &ledger::Network) -> bool {
+        match &self.exported {
+            Some(name) => !is_file(recorded) && *name == recorded.file,
+            None => self.model.sha256() == recorded.sha256,
+        }
+    }
 }
 
 /// A network of a ledger that was given.
@@ -115,11 +146,12 @@ impl Auditor {
                            by the one that the ledger records";
             return Err(Error::parameter(Field::Engine, message));
         }
-        let models = config.models.iter().map(Model::read);
+        let models = config.models.iter().map(|path| GivenFile::read(path, None));
+        let exports = config.exports.iter();
+        let exports = exports.map(|(name, path)| GivenFile::read(path, Some(name)));
         Ok(Self {
             seed: config.seed.unwrap_or_else(|| fastrand::u64(..)),
-            models: models.collect::<Result<_, _>>()?,
-            used: RefCell::default(),
+            files: models.chain(exports).collect::<Result<_>>()?,
             networks: Vec::new(),
             specifications: Specifications::read(&config.vnnlib)?,
             data: None,
@@ -141,11 +173,23 @@ impl Auditor {
         self
     }
 
-    /// A file that no ledger had.
-    pub(super) fn unused(&self) -> Option<&PathBuf> {
-        let used = self.used.borrow();
-        let unused = self.models.iter().position(|m| !used.contains(&m.sha256()));
-        unused.map(|position| &self.config.models[position])
+    /// What is wrong with a file that no ledger had, if there is one.
+    pub(super) fn unused(&self) -> Option<(Field, String)> {
+        let unused = self.files.iter().find(|file| !file.used.get())?;
+        let file = unused.path.display();
+        Some(match &unused.exported {
+            None => (
+                Field::Model,
+                format!("{file} is no network of the ledgers (its SHA-256 is none of theirs)"),
+            ),
+            Some(name) => (
+                Field::Export,
+                format!(
+                    "{file} is given as the export of {name}, but the ledgers have no network of \
+                     that name that is no file"
+                ),
+            ),
+        })
     }
 
     /// A network of a ledger, if it was given; `opened` keeps it where it is opened for that.
@@ -155,20 +199,48 @@ impl Auditor {
         image: ImageShape,
         opened: &'n mut Option<Network>,
     ) -> Result<Option<&'n Network>> {
-        if let Some(loaded) = self.networks.iter().find(|n| n.identity() == recorded) {
+        // Of a network that is no file, another version or device may be what there is here.
+        let same = |n: &&Network| n.identity() == recorded;
+        let alike = |n: &&Network| {
+            let identity = n.identity();
+            !is_file(recorded)
+                && (identity.sha256, &identity.file) == (recorded.sha256, &recorded.file)
+        };
+        let mut given = self.networks.iter();
+        let loaded = given.clone().find(same).or_else(|| given.find(alike));
+        if let Some(loaded) = loaded {
             loaded.check_image(image)?;
+            loaded.check_classes(recorded)?;
             return Ok(Some(loaded));
         }
-        let model = self.models.iter().find(|m| m.sha256() == recorded.sha256);
-        let Some(model) = model else {
+        let Some(file) = self.files.iter().find(|file| file.is_of(recorded)) else {
             return Ok(None);
         };
-        self.used.borrow_mut().insert(recorded.sha256);
-        let network = match &self.config.engine {
-            Some(engine) => Network::recorded_in(model.clone(), recorded, image, engine)?,
-            None => Network::recorded(model.clone(), recorded, image)?,
+        file.used.set(true);
+        let (model, engine) = (file.model.clone(), self.config.engine.as_deref());
+        let network = match engine {
+            _ if file.exported.is_some() => Network::exported(model, recorded, image, engine)?,
+            Some(engine) => Network::recorded_in(model, recorded, image, engine)?,
+            None => Network::recorded(model, recorded, image)?,
         };
         Ok(Some(opened.insert(network)))
+    }
+
+    /// Fails where a file is given as the export of one of several networks of a name.
+    fn check_exports(&self, networks: &[(NetworkId, ledger::Network)]) -> Result<()> {
+        for file in &self.files {
+            let Some(name) = &file.exported else { continue };
+            let named = networks.iter().filter(|(_, recorded)| file.is_of(recorded));
+            if named.count() > 1 {
+                let message = format!(
+                    "a ledger has several networks named {name}, so that {} could be the export \
+                     of any: networks need an id to be told apart",
+                    file.path.display()
+                );
+                return Err(Error::parameter(Field::Export, message));
+            }
+        }
+        Ok(())
     }
 
     /// The network of a ledger, ready to run.
@@ -176,13 +248,17 @@ impl Auditor {
         let engine = network.identity().engine.clone();
         let batch_invariant = network.identity().batch_invariant;
         let exact = is_exact(network, &recorded);
-        let of = |model: &Model, engine: &ledger::Engine| {
-            rounding(model, &[&Arithmetic::from(engine.arithmetic.as_str())])
+        let of = |engine: &ledger::Engine| {
+            let arithmetic = Arithmetic::from(engine.arithmetic.as_str());
+            match network.loaded() {
+                Some((_, model)) => Some(rounding(model, &[&arithmetic])),
+                // A function of which nobody said what it computes in has to answer the same.
+                None => arithmetic.rounding(),
+            }
         };
         // Neither is the tolerance: whoever writes bf16 into a ledger must not gain by it.
-        let loaded = network.loaded().filter(|_| !exact);
-        let rounding = loaded.map(|(_, model)| of(model, &engine));
-        let recorded_rounding = loaded.map(|(_, model)| of(model, &recorded.engine));
+        let rounding = of(&engine).filter(|_| !exact);
+        let recorded_rounding = of(&recorded.engine).filter(|_| !exact);
         let coarser = recorded_rounding > rounding;
         let kept = Kept::default();
         let watched = Watched {
@@ -240,7 +316,9 @@ impl Auditor {
             batch_dependent: false,
             unchecked: Vec::new(),
         };
-        for (position, (id, recorded)) in ledger.networks()?.into_iter().enumerate() {
+        let networks = ledger.networks()?;
+        self.check_exports(&networks)?;
+        for (position, (id, recorded)) in networks.into_iter().enumerate() {
             let file = recorded.file.clone();
             let mut opened = None;
             let Some(network) = self.network(&recorded, image, &mut opened)? else {
