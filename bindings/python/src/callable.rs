@@ -10,6 +10,7 @@ use recert::engine::{
 };
 use recert::job::{ClassifierIdentity, Network};
 
+use crate::answerer::Asked;
 use crate::errors::{raise, refuse};
 
 /// A callable, made ready by `recert._classify`: from an array `[batch, channels, height, width]`
@@ -27,6 +28,8 @@ pub(crate) struct Given {
     batch_invariant: bool,
     deterministic: bool,
     note: Option<String>,
+    /// What answers requests where the network is, if noise is to be made there.
+    answer: Option<Py<PyAny>>,
 }
 
 /// The first exception that a callable raised.
@@ -35,7 +38,7 @@ pub(crate) struct Raised(Arc<Mutex<Option<PyErr>>>);
 
 impl Raised {
     /// Keeps an exception, and returns the engine's error for it.
-    fn keep(&self, error: PyErr) -> Error {
+    pub(crate) fn keep(&self, error: PyErr) -> Error {
         let message = format!("the callable failed: {error}");
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get_or_insert(error);
@@ -94,7 +97,18 @@ impl Given {
             turn: Mutex::new(()),
         });
         let make = move || Box::new(Callable(Arc::clone(&shared))) as Box<dyn Classifier>;
-        Network::from_classifier(identity, image, make).map_err(raise)
+        let network = Network::from_classifier(identity, image, make).map_err(raise)?;
+        let Some(function) = self.answer else {
+            return Ok(network);
+        };
+        let (function, raised) = (Arc::new(function), raised.clone());
+        Ok(network.answering(move || {
+            Box::new(Asked {
+                function: Arc::clone(&function),
+                image,
+                raised: raised.clone(),
+            })
+        }))
     }
 }
 

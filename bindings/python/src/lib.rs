@@ -11,6 +11,7 @@
 //! | `options` | keywords as configurations |
 //! | `given` | images and networks |
 //! | `callable` | a classifier that answers from Python |
+//! | `answerer` | one that makes its noise there, too; the host's noise for it |
 //! | `watch` | what a running job reports, and Ctrl-C |
 //! | `runs`, `verify`, `reading` | jobs with noise, jobs by bounds, and what reads ledgers |
 //! | `bounds` | bounds on arrays |
@@ -18,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answerer;
 mod bounds;
 mod callable;
 mod errors;
@@ -32,6 +34,8 @@ mod watch;
 /// The module `recert._recert`.
 #[pyo3::pymodule]
 mod _recert {
+    #[pymodule_export]
+    use crate::answerer::{HostNoise, selection};
     #[pymodule_export]
     use crate::bounds::{bound, cells, joint_upper, prediction};
     #[pymodule_export]

@@ -32,6 +32,8 @@ class Prepared:
     batch_invariant: bool
     deterministic: bool
     note: str | None
+    answer: Callable[[dict[str, Any], np.ndarray, int], dict[str, Any]] | None = None
+    """What answers requests where the network is (`_device.Worker`), if noise is made there."""
 
 
 def prepared(
@@ -40,6 +42,7 @@ def prepared(
     id: str | None = None,
     num_classes: int | None = None,
     batch_invariant: bool = False,
+    noise_on: Any = None,
     keyword: str = "classify",
 ) -> str | Prepared:
     """The path of an ONNX file as it is; of a module or another callable what the native part
@@ -57,7 +60,7 @@ def prepared(
     if torch is not None and isinstance(classify, torch.nn.Module):
         from . import _torch
 
-        return _torch.prepared(classify, id, num_classes, batch_invariant, keyword)
+        return _torch.prepared(classify, id, num_classes, batch_invariant, noise_on, keyword)
     if not callable(classify):
         raise ParameterError(
             "a network is the path of an ONNX file, a torch.nn.Module, or a callable from a batch "
@@ -70,8 +73,11 @@ def prepared(
             "it an id, and another one with whatever changes an answer",
             "id",
         )
+    function, answer = (lambda batch: answers(classify(batch))), None
+    if noise_on not in (None, "host"):
+        function, answer = _on_device(classify, noise_on, num_classes)
     return Prepared(
-        function=lambda batch: answers(classify(batch)),
+        function=function,
         num_classes=num_classes,
         name=id,
         sha256=hashlib.sha256(id.encode()).digest(),
@@ -82,7 +88,31 @@ def prepared(
         batch_invariant=batch_invariant,
         deterministic=True,
         note="a callable, known by the id that it was given: the SHA-256 is of that text alone",
+        answer=answer,
     )
+
+
+def _on_device(classify: Callable[[Any], Any], device: Any, num_classes: int | None) -> Any:
+    """What asks a callable that takes tensors on a device, or arrays of JAX."""
+    if device == "jax" or type(device).__module__.startswith("jax"):
+        from . import _jax
+
+        return _jax.callable_on(classify, device, num_classes)
+    if device == "device":
+        raise ParameterError(
+            "where a callable computes is not known: name the device, as \"cuda\", \"cpu\" or "
+            "\"jax\"",
+            "noise_on",
+        )
+    if "torch" not in sys.modules:
+        raise ParameterError(
+            f"noise is made on {device} for callables that take tensors of PyTorch, which is not "
+            "imported",
+            "noise_on",
+        )
+    from . import _torch
+
+    return _torch.callable_on(classify, device, num_classes)
 
 
 def answers(given: Any) -> np.ndarray:

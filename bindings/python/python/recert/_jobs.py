@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +56,7 @@ def _networks(
     id: str | Sequence[str] | None,
     num_classes: int | None,
     batch_invariant: bool = False,
+    noise_on: Any = None,
     keyword: str = "classify",
 ) -> list[str | Prepared]:
     """A network, or each of a list of them, with its id."""
@@ -66,7 +67,7 @@ def _networks(
     return [
         prepared(
             network, id=name, num_classes=num_classes, batch_invariant=batch_invariant,
-            keyword=keyword,
+            noise_on=noise_on, keyword=keyword,
         )
         for network, name in zip(networks, ids)
     ]
@@ -94,6 +95,7 @@ def certify(
     id: str | None = None,
     num_classes: int | None = None,
     batch_invariant: bool = False,
+    noise_on: Any = None,
     progress: Progress = True,
     log: PathLike | None = None,
     via: Any = None,
@@ -139,6 +141,9 @@ def certify(
         num_classes: for a callable that answers with classes.
         batch_invariant: promises that a callable answers an image the same, bit for bit, whatever
             else is in the batch.
+        noise_on: where noise is made: "device", where the network is, or "host". For a module that
+            is "device" if it is not said. For a callable it is "host", or the device whose tensors
+            it takes: "cuda", "cpu", "jax". The noise is the same, bit for bit.
         progress: show it, or a callable that is told how many evaluations are done, and of how many.
         log: also write a log in Cohen's format.
         via, via_budget: certify through this faster version of the network.
@@ -153,13 +158,15 @@ def certify(
         KeyboardInterrupt: what was computed is in the ledger, and the same call goes on from there.
     """
     options = dict(locals())
-    for name in ("classify", "images", "ledger", "progress", "id"):
+    for name in ("classify", "images", "ledger", "progress", "id", "noise_on"):
         del options[name]
     given = images_of(images, labels)
     _file_labels(options)
-    [network] = _networks([classify], id, num_classes, batch_invariant)
+    [network] = _networks([classify], id, num_classes, batch_invariant, noise_on)
     if via is not None:
-        [options["via"]] = _networks([via], via_id, num_classes, batch_invariant, "via")
+        [options["via"]] = _networks(
+            [via], via_id, num_classes, batch_invariant, noise_on, "via"
+        )
     at = _ledger_at(ledger)
     return Results(_recert.certify(at.path, network, given, options, Reporter(progress)), at)
 
@@ -183,6 +190,7 @@ def predict(
     id: str | None = None,
     num_classes: int | None = None,
     batch_invariant: bool = False,
+    noise_on: Any = None,
     progress: Progress = True,
     log: PathLike | None = None,
     train: bool = False,
@@ -201,11 +209,11 @@ def predict(
 ) -> Results:
     """Predict with the smoothed classifier, without radii. Keywords are those of `certify`."""
     options = dict(locals())
-    for name in ("classify", "images", "ledger", "progress", "id"):
+    for name in ("classify", "images", "ledger", "progress", "id", "noise_on"):
         del options[name]
     given = images_of(images, labels)
     _file_labels(options)
-    [network] = _networks([classify], id, num_classes, batch_invariant)
+    [network] = _networks([classify], id, num_classes, batch_invariant, noise_on)
     at = _ledger_at(ledger)
     return Results(_recert.predict(at.path, network, given, options, Reporter(progress)), at)
 
@@ -231,6 +239,7 @@ def recertify(
     id: str | Sequence[str] | None = None,
     num_classes: int | None = None,
     batch_invariant: bool = False,
+    noise_on: Any = None,
     progress: Progress = True,
     log: PathLike | None = None,
     train: bool = False,
@@ -261,17 +270,17 @@ def recertify(
         n_p: samples of the modified network per input, for methods other than auto.
         among, gamma: the number of candidates to correct for; the threshold of irs.
         alpha: failure probability of a new certificate; by default twice the ledger's.
-        id: as for `certify`; a list where `classify` is one.
+        id, noise_on: as for `certify`; ids are a list where `classify` is one.
 
     Returns:
         The rows; `network` tells candidates apart.
     """
     options = dict(locals())
-    for name in ("ledger", "classify", "images", "progress", "id"):
+    for name in ("ledger", "classify", "images", "progress", "id", "noise_on"):
         del options[name]
     if num_classes is None:
         num_classes = _recert.classes_of(Path(ledger))
-    networks = _networks(classify, id, num_classes, batch_invariant)
+    networks = _networks(classify, id, num_classes, batch_invariant, noise_on)
     data = None if images is None else images_of(images, labels)
     _file_labels(options)
     at = _ledger_at(ledger)
@@ -412,6 +421,7 @@ def check(
     *,
     rerun: int | None = None,
     model: Any = (),
+    exports: Mapping[str, PathLike] | None = None,
     images: Any = None,
     id: str | Sequence[str] | None = None,
     num_classes: int | None = None,
@@ -432,6 +442,8 @@ def check(
         ledger: the ledger, or a list of them.
         rerun: also run this many answers of each network again.
         model: for `rerun`, the network, or a list of them, as for `certify`.
+        exports: for `rerun`, the ONNX files that modules and callables were exported to, by the names
+            that these have in the ledger.
         images: for `rerun`, the images, where the ledger does not find them by itself.
         id: for callables, what they are known by in the ledger; a list where `model` is one.
         engine: for `rerun`, the engine that runs files, such as "reference".
@@ -443,8 +455,9 @@ def check(
     options = dict(locals())
     for name in ("ledger", "model", "images", "id", "num_classes"):
         del options[name]
-    networks = _networks(model, id, num_classes, keyword="model")
-    if networks and rerun is None:
+    options["exports"] = [(name, os.fspath(file)) for name, file in (exports or {}).items()]
+    networks = _networks(model, id, num_classes, noise_on="host", keyword="model")
+    if (networks or exports) and rerun is None:
         raise ParameterError("a network is run again with a number of samples alone", "rerun")
     data = None if images is None else images_of(images)
     found = json.loads(_recert.check(_ledgers(ledger), networks, data, options))

@@ -1,4 +1,4 @@
-"""Modules of PyTorch: how they answer, and what they are hashed to.
+"""PyTorch: how modules answer, and where; what they are hashed to.
 
 A module's identity is the SHA-256 of its parameters and buffers, its classes with their source,
 what these print of themselves (`extra_repr`) and their other attributes. How it is computed stands beside
@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
+from . import _philox
 from ._classify import Prepared, answers
+from ._device import INVALID, Library, Worker, same_noise
 from ._errors import ParameterError
 
 # What torch.nn.Module itself keeps in a module's attributes.
@@ -27,6 +30,7 @@ def prepared(
     id: str | None,
     num_classes: int | None,
     batch_invariant: bool,
+    noise_on: str | torch.device | None,
     keyword: str,
 ) -> Prepared:
     """The module as the native part takes it."""
@@ -62,6 +66,15 @@ def prepared(
         with torch.inference_mode():
             return answers(module(torch.from_numpy(batch).to(device, dtype)))
 
+    if noise_on not in (None, "device", "host") and torch.device(noise_on) != device:
+        raise ParameterError(
+            f"the module is on {device}: its noise is made there (\"device\") or on the host "
+            f"(\"host\"), not on {noise_on}",
+            "noise_on",
+        )
+    answer = None
+    if noise_on != "host":
+        answer = worker(module, device, dtype, num_classes, noise_on is not None)
     hashed = _Hashed(module)
     types = sorted({_short(one) for one in floats}) or [_short(dtype)]
     return Prepared(
@@ -72,11 +85,187 @@ def prepared(
         bytes=hashed.bytes,
         engine="torch",
         version=_version(device),
-        arithmetic=", ".join([" and ".join(types), f"on {_device(device)}", *_settings(device)]),
+        arithmetic=", ".join(
+            [" and ".join(types), *_exceptions(module), f"on {_device(device)}", *_settings(device)]
+        ),
         batch_invariant=batch_invariant,
         deterministic=device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
         note=hashed.note(),
+        answer=answer,
     )
+
+
+def callable_on(
+    classify: Callable[[Any], Any], device: str | torch.device, num_classes: int | None
+) -> tuple[Callable[[np.ndarray], np.ndarray], Worker | None]:
+    """What asks a callable that takes tensors on a device: about batches of the host, and for
+    requests."""
+    device = torch.device(device)
+
+    def function(batch: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return answers(classify(torch.from_numpy(batch).to(device)))
+
+    return function, worker(classify, device, torch.float32, num_classes, True)
+
+
+def worker(
+    network: Callable[[Any], Any],
+    device: torch.device,
+    dtype: torch.dtype,
+    num_classes: int | None,
+    wanted: bool,
+) -> Worker | None:
+    """What answers requests with a network on a device; nothing where noise cannot be made there,
+    which is an error where it is `wanted` there."""
+    try:
+        library = Torch.on(device, dtype)
+    except Exception as error:  # noqa: BLE001: whatever a device, or a compiler for it, fails with
+        if wanted:
+            raise ParameterError(
+                f"noise cannot be made on {device}: {error}", "noise_on"
+            ) from error
+        logging.getLogger("recert").warning(
+            "noise cannot be made on %s, and is made on the host: %s", device, error
+        )
+        return None
+    return Worker(network, library, num_classes)
+
+
+class Torch(Library):
+    """Tensors on a device, which networks take in a type."""
+
+    _shown: dict[str, tuple[Any, Any]] = {}
+    """Devices that have shown that their noise is the host's, and what makes it there."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype, programs: Any) -> None:
+        self.device, self.on_host = str(device), device.type == "cpu" and programs is None
+        self._device, self._dtype, self._programs = device, dtype, programs
+        # Copies from and to pinned memory wait for nothing.
+        self._pins = device.type == "cuda"
+
+    @classmethod
+    def on(cls, device: torch.device, dtype: torch.dtype) -> Torch:
+        """Tensors on this device: compared with the host's noise, once. One compiled program makes
+        noise where torch.compile gives one that is right, and single operations do elsewhere.
+
+        Raises:
+            Exception: where neither makes the host's noise.
+        """
+        if device.type == "cpu":
+            return cls(device, dtype, None)
+        if str(device) not in cls._shown:
+            try:
+                cls._shown[str(device)] = _shown_right(device, _compiled())
+            except Exception as error:  # noqa: BLE001: compilers fail with anything
+                logging.getLogger("recert").info(
+                    "noise is made on %s by single operations: %s", device, error
+                )
+                cls._shown[str(device)] = _shown_right(device, (_gaussian, _integer))
+        return cls(device, dtype, cls._shown[str(device)])
+
+    def here(self, array: np.ndarray) -> Any:
+        tensor = torch.from_numpy(array)
+        if self._pins:
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor.to(self._device)
+
+    def host(self, arrays: list[Any]) -> Callable[[], np.ndarray]:
+        whole = torch.cat(arrays)
+        if not self._pins:
+            return whole.cpu().numpy
+        copied = torch.empty(whole.shape, dtype=whole.dtype, pin_memory=True)
+        copied.copy_(whole, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record(torch.cuda.current_stream(self._device))
+
+        def wait() -> np.ndarray:
+            arrived.synchronize()
+            return copied.numpy()
+
+        return wait
+
+    def gaussian(self, ids: Any, samples: Any, sigma: Any, image: Any) -> Any:
+        with torch.inference_mode():
+            parts = self._programs[0](ids, samples, sigma, image)
+            return _philox.flat(_OPS, parts, image.shape[-1])
+
+    def integer(self, ids: Any, samples: Any, table: Any, levels: Any) -> tuple[Any, Any]:
+        with torch.inference_mode():
+            parts, is_open = self._programs[1](ids, samples, table, levels)
+            return _philox.flat(_OPS, parts, levels.shape[-1]), is_open
+
+    def run(self, network: Callable[[Any], Any], rows: Any, shape: tuple[int, ...]) -> Any:
+        with torch.inference_mode():
+            given = network(rows.reshape(-1, *shape).to(self._dtype))
+        if not isinstance(given, torch.Tensor):
+            given = torch.as_tensor(given, device=self._device)
+        if given.ndim == 1 and not given.is_floating_point() and not given.is_complex():
+            return given.to(torch.int64)
+        if given.ndim == 2 and given.is_floating_point():
+            return given.float()
+        # The words for what is no answer.
+        return answers(given)
+
+    def codes(self, answers: Any, margins: tuple[int, Any] | None) -> list[Any]:
+        with torch.inference_mode():
+            return _codes(answers, margins)
+
+
+def _codes(answers: Any, margins: tuple[int, Any] | None) -> list[Any]:
+    """As `Answers::class`, `Answers::margin` and `margin_code` of the Rust library."""
+    if answers.ndim == 1:
+        valid = (answers >= 0) & (answers < INVALID)
+        return [torch.where(valid, answers, INVALID).to(torch.int16)]
+    count = answers.shape[1]
+    position = torch.arange(count, device=answers.device)
+    finite = answers.isfinite().all(1)
+    # The first of equal ones, which argmax does not promise.
+    largest = answers == answers.amax(1, keepdim=True)
+    first = torch.where(largest, position, count).amin(1)
+    codes = [torch.where(finite, first, INVALID).to(torch.int16)]
+    if margins is not None:
+        of_class, edges = margins
+        others = torch.where(position == of_class, -torch.inf, answers).amax(1)
+        margin = answers[:, of_class] - others
+        reached = edges <= margin.abs()[:, None]
+        buckets = torch.where(finite & margin.isfinite(), reached.sum(1), 0)
+        codes.append(buckets.to(torch.uint8))
+    return codes
+
+
+_OPS = _philox.of(torch)
+
+
+def _gaussian(ids: Any, samples: Any, sigma: Any, image: Any) -> Any:
+    return _philox.gaussian(_OPS, ids, samples, sigma, image)
+
+
+def _integer(ids: Any, samples: Any, table: Any, levels: Any) -> Any:
+    return _philox.integer(_OPS, ids, samples, table, levels)
+
+
+def _compiled() -> tuple[Any, Any]:
+    """One program for the noise of each law."""
+    return (
+        torch.compile(_gaussian, dynamic=False, fullgraph=True),
+        torch.compile(_integer, dynamic=False, fullgraph=True),
+    )
+
+
+def _shown_right(device: torch.device, programs: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The programs, if they make the host's noise on the device."""
+    wrong = same_noise(Torch(device, torch.float32, programs))
+    if wrong is not None:
+        raise RuntimeError(wrong)
+    return programs
+
+
+def _exceptions(module: torch.nn.Module) -> list[str]:
+    """What of a module is computed otherwise than in the type of its weights."""
+    parts = (type(part).__module__ for part in module.modules())
+    quantized = any(part.startswith("torch.ao.nn.quantized") for part in parts)
+    return ["parts in 8 bits"] if quantized else []
 
 
 def _short(dtype: torch.dtype) -> str:
