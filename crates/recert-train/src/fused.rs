@@ -156,7 +156,7 @@ fn biased<E: Scalar>(rows: &mut [E], bias: &[E], relu: bool) {
                 if relu {
                     pairs.for_each(|(x, &bias)| *x = rectified(*x + bias));
                 } else {
-                    pairs.for_each(|(x, &bias)| *x = *x + bias);
+                    pairs.for_each(|(x, &bias)| *x += bias);
                 }
             }
         },

@@ -341,10 +341,11 @@ fn turn<E: Scalar>(
                 let start = (row + r) * apart + column;
                 square.copy_from_slice(&elements[start..start + SQUARE]);
             }
-            for c in 0..SQUARE {
+            let turned: [[E; SQUARE]; SQUARE] =
+                std::array::from_fn(|c| std::array::from_fn(|r| square[r][c]));
+            for (c, turned) in turned.iter().enumerate() {
                 let start = (column + c) * width + row;
-                let turned: [E; SQUARE] = std::array::from_fn(|r| square[r][c]);
-                made[start..start + SQUARE].copy_from_slice(&turned);
+                made[start..start + SQUARE].copy_from_slice(turned);
             }
         }
     }

@@ -243,10 +243,10 @@ impl Training<'_> {
         let parameters = pass.parameters.into_iter().map(Matrix::into_values);
         parameters.for_each(pool::keep);
         Descent {
-            gradients,
             loss,
             found,
             statistics,
+            gradients,
         }
     }
 
