@@ -190,6 +190,7 @@ impl Journal {
                 "ended",
                 "verifying",
                 "results",
+                "merged",
                 "upgraded",
             ];
             if kinds.contains(&kind) {
@@ -313,8 +314,21 @@ impl Journal {
                 }
             }
             JournalEvent::Begun {
-                methods, planned, ..
+                methods,
+                planned,
+                shard,
+                positions,
+                ..
             } => {
+                let listed = positions.as_ref().map(recert_ledger::Positions::len);
+                if listed.is_some() != shard.is_some() || listed.is_some_and(|all| all != planned) {
+                    let form = "a shard with a list of all inputs planned, or neither";
+                    let stored = match listed {
+                        Some(all) => format!("a list of {all} inputs, {planned} planned"),
+                        None => "no list".to_owned(),
+                    };
+                    fields.wrong("body.positions", stored, form);
+                }
                 let methods = methods.split(',').map(str::to_owned);
                 let runs = network
                     .into_iter()
@@ -323,6 +337,16 @@ impl Journal {
             }
             of_bounds @ (JournalEvent::Verifying { .. } | JournalEvent::Results { .. }) => {
                 self.of_bounds((position, network), of_bounds, fields, tables);
+            }
+            JournalEvent::Merged {
+                parts,
+                answered,
+                fresh,
+            } => {
+                if parts.is_empty() {
+                    fields.wrong("body.parts", "none", "the ledgers that were united");
+                }
+                self.answered(position, &answered, fresh, fields);
             }
             // How long it took: no certificate rests on that.
             JournalEvent::Ended { .. } | JournalEvent::Foreign { .. } => {}

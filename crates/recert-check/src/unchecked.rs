@@ -354,7 +354,8 @@ impl Unchecked {
             } => write!(
                 f,
                 "{verification}: {missing} of the {planned} inputs or files that it was begun for have \
-                 no result: the run was stopped (the same command goes on), or results were removed"
+                 no result: the run was stopped (the same command goes on), this is a shard of it \
+                 (`recert merge` unites them), or results were removed"
             ),
             Self::LostNetwork { entry } => write!(
                 f,
@@ -448,8 +449,8 @@ impl fmt::Display for Unchecked {
             } => write!(
                 f,
                 "{} of the {planned} inputs that {method} of network {network} was begun for have no \
-                 certificate: the run was stopped (the same command goes on), or certificates were \
-                 removed",
+                 certificate: the run was stopped (the same command goes on), this is a shard of it \
+                 (`recert merge` unites them), or certificates were removed",
                 planned - concluded
             ),
             Self::Choices => f.write_str(

@@ -223,6 +223,8 @@ fn a_run_that_was_stopped_before_any_certificate_is_missed() {
         methods: methods.to_owned(),
         planned,
         through: false,
+        shard: None,
+        positions: None,
     };
     let note = |event: &JournalEvent| {
         let ledger = Ledger::open(&place.path()).unwrap();

@@ -145,7 +145,7 @@ fn write(
     most: usize,
 ) {
     let id = ledger
-        .begin_verification(network, verification, Some(inputs))
+        .begin_verification(network, verification, Some(inputs), None)
         .unwrap();
     let there = ledger.verified_inputs(id).unwrap();
     let new = inputs.iter().filter(|&&idx| !there.contains(&Some(idx)));
@@ -381,7 +381,9 @@ fn a_file_has_one_result_that_is_recorded() {
         "cascade",
         verification("0.25", 20).effort,
     );
-    let id = ledger.begin_verification(number, &file, None).unwrap();
+    let id = ledger
+        .begin_verification(number, &file, None, None)
+        .unwrap();
     ledger.close().unwrap();
     lists(&place.check(), "1 of the 1 inputs or files");
     let (ledger, _) = place.begin(0);

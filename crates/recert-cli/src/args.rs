@@ -16,7 +16,7 @@ use clap::{Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subco
 
 pub(crate) use explain::Explain;
 pub(crate) use others::{
-    Approximate, Check, Completions, Demo, Engines, Forget, Man, Report, Samples, Snapshot,
+    Approximate, Check, Completions, Demo, Engines, Forget, Man, Merge, Report, Samples, Snapshot,
 };
 pub(crate) use runs::{Certify, Predict, Recertify};
 pub use shared::FIRST_RUNS;
@@ -129,6 +129,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Copy a ledger, also while a run writes to it
     Snapshot(Snapshot),
+    /// Unite the ledgers of a run's shards in one
+    Merge(Merge),
     /// Remove a network or its runs from a ledger, which records it
     Forget(Forget),
     /// Compute the number of samples needed for a radius or an error

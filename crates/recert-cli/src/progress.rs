@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use recert::job::{Event, Events, Job, Outcome, Pass, PassKind};
+use recert::job::{Event, Events, Job, Outcome, Pass, PassKind, Shard};
 use recert::num::format_down;
 use recert::report::cohen::{self, CohenLog, LogRow};
 
@@ -98,6 +98,8 @@ pub(crate) struct Progress<'a> {
     log: Option<CohenLog>,
     subject: Subject<'a>,
     pass: Option<Pass>,
+    /// The part of the inputs that is run, where it is not all.
+    shard: Option<Shard>,
     /// What the rows so far add up to, for each network.
     tallies: Vec<Tally>,
     /// When the pass began.
@@ -153,6 +155,7 @@ impl<'a> Progress<'a> {
             log: args.log.as_deref().map(open_log).transpose()?,
             subject,
             pass: None,
+            shard: args.workers.config().shard.filter(|shard| shard.of() > 1),
             tallies: Vec::new(),
             begun: Instant::now(),
             done: 0,
@@ -268,6 +271,12 @@ impl<'a> Progress<'a> {
     /// The command to go on with.
     fn next(&self, pass: Pass) -> Option<String> {
         let ledger = self.subject.ledger.display();
+        if let Some(shard) = self.shard {
+            let others = count(shard.of() - 1, "other shard");
+            return Some(format!(
+                "when the {others} are done: recert merge RUN.recert {ledger} .."
+            ));
+        }
         match (pass.kind, self.subject.via) {
             (PassKind::Certify, None) => Some(format!(
                 "recert recertify {ledger} --model MODIFIED.onnx --budget 5%"

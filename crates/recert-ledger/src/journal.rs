@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::json::{self, Foreign};
 use crate::positions::Positions;
 use crate::records::{Header, Network, NetworkId, Task, hex, parse_hex};
+use crate::shard::Shard;
 
 /// An entry of the journal as a ledger keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +119,13 @@ pub enum JournalEvent {
         planned: u64,
         /// Whether the network is certified through the ledger's own, a faster version of it.
         through: bool,
+        /// Which shard of the run this ledger is to have, where it is not all of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shard: Option<Shard>,
+        /// The positions of all inputs that the run is over, of which the shard is a part; `None`
+        /// without a shard.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        positions: Option<Positions>,
     },
     /// A run of this network ended, whether it was complete or was stopped; there is no such
     /// entry of one that was killed.
@@ -126,6 +134,9 @@ pub enum JournalEvent {
         methods: String,
         /// How long it took by the clock, in milliseconds, all networks of its passes together.
         milliseconds: u64,
+        /// Which shard of the run it was, as in [`Self::Begun`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shard: Option<Shard>,
     },
     /// A run of a verification by bounds began, before it had any result of these inputs.
     Verifying {
@@ -136,6 +147,9 @@ pub enum JournalEvent {
         /// The inputs' positions; `None` for a file.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         positions: Option<Positions>,
+        /// Which shard of these inputs this ledger is to have, where it is not all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shard: Option<Shard>,
     },
     /// A run of a verification by bounds ended; these are its results.
     Results {
@@ -152,6 +166,16 @@ pub enum JournalEvent {
         /// What the results are: [`FileHash::of_hashes`] of their
         /// [hashes](crate::ResultHash), in the order of the inputs.
         results_sha256: FileHash,
+    },
+    /// Ledgers of one run were united in this one. The entries of their journals are among those
+    /// before this one, but for lists of what they had concluded: this ledger makes its own.
+    Merged {
+        /// The ledgers.
+        parts: Vec<MergedPart>,
+        /// The networks that have answers in this ledger from now on, with how many.
+        answered: Vec<Answered>,
+        /// No network has answered a fresh sample with this number or a higher one, on any input.
+        fresh: u64,
     },
     /// The ledger was brought to the version that has a journal; what happened before is
     /// not known.
@@ -296,6 +320,23 @@ pub struct Answered {
     pub answers: u64,
 }
 
+/// A ledger that was united with others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MergedPart {
+    /// Its file's name, without the folder; for people only.
+    pub file: String,
+    /// Its seal; `None` where it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<FileHash>,
+    /// The number of its inputs.
+    pub inputs: u64,
+    /// The number of its certificates.
+    pub certificates: u64,
+    /// The number of its results by bounds.
+    pub results: u64,
+}
+
 /// A claim that was removed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -385,6 +426,7 @@ impl JournalEvent {
             Self::Ended { .. } => "ended",
             Self::Verifying { .. } => "verifying",
             Self::Results { .. } => "results",
+            Self::Merged { .. } => "merged",
             Self::Upgraded { .. } => "upgraded",
             Self::Foreign { kind, .. } => kind,
         }
@@ -493,8 +535,29 @@ mod tests {
                 r#"{"methods":"irs,auto","planned":12,"through":false}"#.to_owned(),
             ),
             (
+                "begun",
+                r#"{"methods":"certify","planned":12,"positions":[[0,12,20]],"shard":"3/4","through":false}"#
+                    .to_owned(),
+            ),
+            (
                 "ended",
                 r#"{"methods":"certify","milliseconds":1500}"#.to_owned(),
+            ),
+            (
+                "ended",
+                r#"{"methods":"certify","milliseconds":1500,"shard":"3/4"}"#.to_owned(),
+            ),
+            (
+                "merged",
+                format!(
+                    r#"{{"answered":[{{"answers":12,"network":{name}}}],"fresh":4,"parts":[{{"certificates":3,"file":"1.recert","inputs":3,"results":0,"seal":"{hash}"}},{{"certificates":0,"file":"2.recert","inputs":3,"results":2}}]}}"#
+                ),
+            ),
+            (
+                "verifying",
+                format!(
+                    r#"{{"planned":2,"positions":[[0,2,1]],"shard":"1/2","verification":{verification}}}"#
+                ),
             ),
             (
                 "verifying",
@@ -539,6 +602,10 @@ mod tests {
             ("celebrated", r#"{"b":1}"#),
             ("foreign", "{}"),
             ("upgraded", "no JSON"),
+            (
+                "ended",
+                r#"{"methods":"certify","milliseconds":1,"shard":"5/4"}"#,
+            ),
         ] {
             let event = JournalEvent::read(kind, text);
             assert!(matches!(event, JournalEvent::Foreign { .. }), "{event:?}");

@@ -6,6 +6,7 @@ mod conclusions;
 mod forget;
 mod glance;
 mod journal;
+mod merge;
 mod networks;
 pub mod raw;
 mod rows;
@@ -18,6 +19,7 @@ pub use blocks::{Block, Blocks};
 pub use forget::Forgotten;
 pub use glance::Glance;
 pub use journal::ResultHash;
+pub use merge::{Lacking, Merge, Totals};
 pub use seal::Seal;
 pub use snapshot::Snapshot;
 
@@ -372,39 +374,9 @@ impl Ledger {
     /// # }
     /// ```
     pub fn check(&self, header: &Header) -> Result<(), Error> {
-        // Files are told apart by their bytes, and shown with their names.
-        const NETWORK: &str = "the network";
-        let fields = |header: &Header| {
-            let network = &header.network;
-            [
-                ("the task", header.task.name().to_owned()),
-                (NETWORK, hex(&network.sha256)),
-                ("the model's preprocessing", network.preprocess.clone()),
-                ("the model's output", network.output.clone()),
-                ("the engine", network.engine.name.clone()),
-                ("the engine's version", network.engine.version.clone()),
-                ("the engine's precision", network.engine.arithmetic.clone()),
-                ("sigma", header.sigma.to_string()),
-                ("n0", header.n0.to_string()),
-                ("n", header.n.to_string()),
-                ("alpha", header.alpha.to_string()),
-                ("the noise generator", header.generator.clone()),
-                ("the seed", header.seed.to_string()),
-                ("the image shape", format!("{:?}", header.shape)),
-            ]
-        };
-        let both = fields(&self.header).into_iter().zip(fields(header));
-        let differing: Vec<_> = both
-            .filter(|(stored, given)| stored != given)
-            .map(|((field, stored), (_, given))| {
-                if field == NETWORK {
-                    let [a, b] = [&self.header, header].map(|header| &header.network.file);
-                    return format!(
-                        "{field}: {a} (SHA-256 {stored}) in the ledger, {b} (SHA-256 {given}) given"
-                    );
-                }
-                format!("{field}: {stored} in the ledger, {given} given")
-            })
+        let differing: Vec<_> = differences(&self.header, header)
+            .into_iter()
+            .map(|(field, stored, given)| format!("{field}: {stored} in the ledger, {given} given"))
             .collect();
         if differing.is_empty() {
             return Ok(());
@@ -474,6 +446,39 @@ impl Ledger {
         };
         run().map_err(|e| self.sql(e))
     }
+}
+
+/// What two headers differ in: the field in words, and its value in each. Networks are told apart by their
+/// bytes, and shown with their names.
+fn differences(one: &Header, other: &Header) -> Vec<(&'static str, String, String)> {
+    const NETWORK: &str = "the network";
+    let fields = |header: &Header| {
+        let network = &header.network;
+        [
+            ("the task", header.task.name().to_owned()),
+            (NETWORK, hex(&network.sha256)),
+            ("the model's preprocessing", network.preprocess.clone()),
+            ("the model's output", network.output.clone()),
+            ("the engine", network.engine.name.clone()),
+            ("the engine's version", network.engine.version.clone()),
+            ("the engine's precision", network.engine.arithmetic.clone()),
+            ("sigma", header.sigma.to_string()),
+            ("n0", header.n0.to_string()),
+            ("n", header.n.to_string()),
+            ("alpha", header.alpha.to_string()),
+            ("the noise generator", header.generator.clone()),
+            ("the seed", header.seed.to_string()),
+            ("the image shape", format!("{:?}", header.shape)),
+        ]
+    };
+    let shown = |header: &Header, field: &str, value: String| match field {
+        NETWORK => format!("{} (SHA-256 {value})", header.network.file),
+        _ => value,
+    };
+    let both = fields(one).into_iter().zip(fields(other));
+    both.filter(|((_, a), (_, b))| a != b)
+        .map(|((field, a), (_, b))| (field, shown(one, field, a), shown(other, field, b)))
+        .collect()
 }
 
 fn exists(path: &Path) -> Result<(), Error> {

@@ -57,6 +57,7 @@ mod positions;
 mod proof;
 mod records;
 mod schema;
+mod shard;
 mod verification;
 
 pub use claims::{
@@ -66,13 +67,13 @@ pub use codes::{Codes, INVALID, MARGIN_BUCKETS};
 pub use error::{Error, ErrorKind};
 pub use evidence::{CellEvidence, EVIDENCE_CELLS, Evidence, FirstRoundEvidence, LatticeEvidence};
 pub use journal::{
-    Answered, FileHash, ForgottenClaim, HeaderRecord, JournalEntry, JournalEvent, NetworkName,
-    VerificationName,
+    Answered, FileHash, ForgottenClaim, HeaderRecord, JournalEntry, JournalEvent, MergedPart,
+    NetworkName, VerificationName,
 };
 pub use json::Foreign;
 pub use ledger::{
-    Block, Blocks, Forgotten, Glance, Ledger, NewAnswers, ResultHash, Seal, Series, Snapshot,
-    StoredBytes, raw,
+    Block, Blocks, Forgotten, Glance, Lacking, Ledger, Merge, NewAnswers, ResultHash, Seal, Series,
+    Snapshot, StoredBytes, Totals, raw,
 };
 pub use lock::Lock;
 pub use positions::Positions;
@@ -84,6 +85,7 @@ pub use records::{
     Certificate, Engine, Header, Input, Network, NetworkId, Selection, Stream, Task, hex, parse_hex,
 };
 pub use schema::SCHEMA_VERSION;
+pub use shard::Shard;
 pub use verification::{
     Distance, Effort, KnownUse, Origin, Specification, Verdict, Verification, VerificationId,
     VerificationResult,

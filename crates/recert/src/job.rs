@@ -30,6 +30,7 @@
 //! | `train`, `train/` | train networks (with the feature `train`) |
 //! | `sweep`, `sweep/` | train and score a family of networks (likewise) |
 //! | `upkeep` | copy a ledger, remove runs from it |
+//! | `merge` | unite the ledgers of shards |
 
 mod approximate;
 mod audit;
@@ -43,6 +44,7 @@ mod event;
 mod explain;
 mod first_look;
 pub(crate) mod held;
+mod merge;
 mod network;
 mod place;
 mod plan;
@@ -72,6 +74,7 @@ pub use event::{Event, Events, Pass, PassKind, Rows, Saved, VerifyPass};
 pub use explain::{ExplainConfig, ExplainJob, ExplainMethod, explain};
 pub use first_look::{FirstLook, OriginalLook};
 pub use held::{Sampled, comparisons};
+pub use merge::{Merged, copy_for_shard, merge};
 pub use network::{Network, NetworkConfig};
 pub use place::{NetworkDrive, check_ledger_place};
 pub use plan::{Expected, ExpectedUntil, Forecast};
@@ -97,6 +100,8 @@ pub use whole::whole;
 
 // What configurations and events contain, so that an embedder needs this module alone.
 pub use recert_bounds::geometric::Transformation;
-pub use recert_ledger::{Certificate, Input, Verdict, Verification, VerificationResult};
+pub use recert_ledger::{
+    Certificate, Input, Shard, Totals, Verdict, Verification, VerificationResult,
+};
 pub use recert_noise::Law;
 pub use recert_smooth::{Outcome, Sides};

@@ -57,6 +57,7 @@ fn unequal(folder: &Path) -> PathBuf {
         run: RunConfig {
             threads: Some(1),
             batch: Some(32),
+            shard: None,
         },
         ..CertifyConfig::new(0.25)
     };

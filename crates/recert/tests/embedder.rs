@@ -44,6 +44,7 @@ fn config() -> CertifyConfig {
         run: RunConfig {
             threads: Some(2),
             batch: Some(16),
+            shard: None,
         },
         ..CertifyConfig::new(0.25)
     }

@@ -34,6 +34,7 @@ fn brighter_than(limit: f32) -> Network {
 const RUN: RunConfig = RunConfig {
     threads: Some(1),
     batch: Some(32),
+    shard: None,
 };
 
 fn config() -> CertifyConfig {

@@ -44,6 +44,7 @@ fn certify(ledger: &Path, until_radius: Option<f64>) {
         run: RunConfig {
             threads: Some(2),
             batch: Some(32),
+            shard: None,
         },
         ..CertifyConfig::new(0.25)
     };

@@ -64,6 +64,7 @@ impl Journal {
                 verification,
                 planned,
                 positions,
+                shard: _,
             } => self.verifying(entry, verification, (planned, positions), fields, tables),
             JournalEvent::Results {
                 verification,

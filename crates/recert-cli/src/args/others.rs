@@ -142,6 +142,30 @@ pub(crate) struct Snapshot {
     pub(crate) copy: PathBuf,
 }
 
+/// Ends `recert merge --help`.
+const MERGE: &str = "\
+Examples:
+  recert certify --model net.onnx --data cifar-10-batches-py --sigma 0.5 --shard 1/2 --ledger 1.recert
+  recert certify --model net.onnx --data cifar-10-batches-py --sigma 0.5 --shard 2/2 --ledger 2.recert
+  recert merge run.recert 1.recert 2.recert
+
+Ledgers of one run are united, whatever inputs each has: shards, runs with another --offset, and
+continued ones. What several of them hold has to be the same in each. Every ledger is checked before
+(as by `recert check`), and the merged one too; it replaces OUT when it is whole.";
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = MERGE)]
+pub(crate) struct Merge {
+    /// The ledger to make, or one to add to
+    pub(crate) out: PathBuf,
+    /// The ledgers to unite, in any order
+    #[arg(required = true, value_name = "LEDGER")]
+    pub(crate) ledgers: Vec<PathBuf>,
+    /// Merge also where shards are missing; those that come later are merged into the same ledger
+    #[arg(long)]
+    pub(crate) partial: bool,
+}
+
 /// Ends `recert forget --help`.
 const FORGET: &str = "\
 Examples:

@@ -36,6 +36,10 @@ Examples:
   recert recertify run.recert --model net.int8.onnx --budget 5%
   recert recertify run.recert --model a.onnx --model b.onnx --budget 5%
   recert recertify run.recert --model net.int8.onnx --method auto,irs,direct --n-p 1%,5%
+  recert recertify run.recert --model net.int8.onnx --budget 5% --shard 3/16 --into 3.recert
+
+A shard is run by the plan of the whole run, which every shard makes from the same pilot.
+
 
 Tables, JSON and ledgers name the bound behind each certificate: docs/glossary.md explains
 every name, SOUNDNESS.md states and proves each bound.";
@@ -146,6 +150,10 @@ const METHODS: [Named<Method>; 6] = [
 pub(crate) struct Recertify {
     /// The ledger of the original network
     pub(crate) ledger: PathBuf,
+    /// Leave that ledger as it is, and write to this one, which is made as a copy of it or, where it
+    /// is there, continued: each shard needs one of its own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) into: Option<PathBuf>,
     /// The modified network, an ONNX file, fixed without looking at answers on these samples.
     /// Given several times: candidates, run in one pass, whose certificates are corrected for the
     /// selection among them (auto only). A network made from results so far needs fresh samples:

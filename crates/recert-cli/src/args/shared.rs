@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use clap::Args as ClapArgs;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use recert::engine::{Apart, Precision};
-use recert::job::{DataOptions, Law, NetworkConfig, RunConfig, Sides, SubsetConfig, whole};
+use recert::job::{DataOptions, Law, NetworkConfig, RunConfig, Shard, Sides, SubsetConfig, whole};
 
 /// Declares flags that are, one for one, the fields of a configuration.
 macro_rules! flags {
@@ -147,6 +147,10 @@ flags! {
         /// engines whose answers may depend on it]
         #[arg(long, value_name = "N")]
         batch: Option<usize>,
+        /// Run one part of the inputs alone, such as the third of sixteen, into a ledger of its own;
+        /// `recert merge` unites the ledgers of all parts, and the result is that of one run
+        #[arg(long, value_name = "I/N")]
+        shard: Option<Shard>,
     }
 }
 

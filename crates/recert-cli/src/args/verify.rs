@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use recert::bounds::Within;
-use recert::job::{Epsilon, Norm, Transformation, VerifyConfig, VerifyMethod};
+use recert::job::{Epsilon, Norm, Shard, Transformation, VerifyConfig, VerifyMethod};
 
 use super::shared::{Named, SubsetArgs, bytes, count, named};
 use super::{DataArgs, NetworkArgs};
@@ -183,6 +183,10 @@ pub(crate) struct Verify {
     pub(crate) data_args: DataArgs,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+    /// Run one part of the inputs alone, such as the third of sixteen, into a ledger of its own;
+    /// `recert merge` unites the ledgers of all parts, and the result is that of one run
+    #[arg(long, value_name = "I/N", help_heading = "Running")]
+    pub(crate) shard: Option<Shard>,
     /// Worker threads, an input each; results do not depend on their number [default: all cores]
     #[arg(long, value_name = "N", help_heading = "Running")]
     pub(crate) threads: Option<usize>,

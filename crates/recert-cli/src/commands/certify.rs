@@ -4,7 +4,7 @@ use recert::engine::EngineOptions;
 use recert::job::{self, CertifyConfig, Data, DataConfig, Network, PredictConfig, Sampled};
 
 use crate::args::{Certify, Predict, ScratchArgs, Seed, SubjectArgs};
-use crate::exit::Result;
+use crate::exit::{Result, usage};
 use crate::progress::{self, Subject};
 use crate::terminal;
 
@@ -72,6 +72,12 @@ pub(crate) fn predict(args: &Predict) -> Result<()> {
 /// The seed, and a remark where a fresh one was asked for and the ledger keeps its own.
 fn seed(scratch: &ScratchArgs) -> Result<u64> {
     let there = scratch.ledger.metadata().is_ok_and(|file| file.len() > 0);
+    if !there && scratch.seed == Seed::Fresh && scratch.run.workers.config().shard.is_some() {
+        return usage(
+            "every shard needs the same --seed, and each would draw a fresh one of its own: draw it \
+             once, and give all of them the number",
+        );
+    }
     let seed = scratch.seed.number(&scratch.ledger)?;
     if there && scratch.seed == Seed::Fresh && !scratch.run.quiet {
         terminal::remark(&format!(

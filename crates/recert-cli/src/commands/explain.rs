@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Explain) -> Result<()> {
         subset: args.subset.config(),
         run: RunConfig {
             threads: args.threads,
-            batch: None,
+            ..RunConfig::default()
         },
         ..ExplainConfig::default()
     };

@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),
         Command::Snapshot(args) => upkeep::snapshot(args),
+        Command::Merge(args) => upkeep::merge(args),
         Command::Forget(args) => upkeep::forget(args),
         Command::Samples(args) => samples::run(args),
         Command::Engines(args) => engines::run(args),

@@ -1,10 +1,10 @@
-//! `recert snapshot` and `recert forget`.
+//! `recert snapshot`, `recert merge` and `recert forget`.
 
 use recert::ledger::Seal;
 
-use crate::args::{Forget, Snapshot};
+use crate::args::{Forget, Merge, Snapshot};
 use crate::exit::Result;
-use crate::terminal::{count, print};
+use crate::terminal::{self, count, print};
 
 pub(crate) fn snapshot(args: &Snapshot) -> Result<()> {
     let copied = recert::job::snapshot(&args.ledger, &args.copy)?;
@@ -18,6 +18,31 @@ pub(crate) fn snapshot(args: &Snapshot) -> Result<()> {
         args.copy.display(),
         count(copied.inputs, "input"),
         count(copied.certificates, "certificate"),
+    ))
+}
+
+pub(crate) fn merge(args: &Merge) -> Result<()> {
+    let merged = recert::job::merge(&args.out, &args.ledgers, args.partial)?;
+    for lacking in &merged.lacking {
+        terminal::remark(lacking);
+    }
+    let totals = merged.totals;
+    let mut holds = vec![count(totals.inputs, "input")];
+    if totals.certificates > 0 || totals.results == 0 {
+        holds.push(count(totals.certificates, "certificate"));
+    }
+    if totals.results > 0 {
+        holds.push(count(totals.results, "result"));
+    }
+    let found = if totals.changed {
+        format!("merged of {}", count(totals.ledgers, "ledger"))
+    } else {
+        "had all of it already".to_owned()
+    };
+    let out = args.out.display();
+    print(&format!(
+        "{out}: {}; {found}, checked and sealed\n",
+        holds.join(", ")
     ))
 }
 

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
         subset: args.subset.config(),
         run: RunConfig {
             threads: args.threads,
-            batch: None,
+            shard: args.shard,
+            ..RunConfig::default()
         },
         ..VerifyConfig::default()
     };

@@ -16,6 +16,7 @@ mod integer_noise;
 mod kill;
 mod kinds;
 mod ledgers;
+mod merge;
 mod mutations;
 mod outputs;
 mod samples;

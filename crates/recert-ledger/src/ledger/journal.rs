@@ -15,7 +15,7 @@ use crate::records::{Header, Network, NetworkId, Stream, Task};
 use crate::{Error, InputsHash, Positions};
 
 pub use results::ResultHash;
-pub(super) use results::note_results;
+pub(super) use results::{names as verification_names, note_results};
 
 impl Ledger {
     /// Registers networks, or finds them, and returns their numbers. Those that the ledger
@@ -216,7 +216,7 @@ pub(super) fn note(
 }
 
 /// The networks that have answers, with how many.
-fn answered(connection: &Connection) -> rusqlite::Result<Vec<Answered>> {
+pub(super) fn answered(connection: &Connection) -> rusqlite::Result<Vec<Answered>> {
     let mut query = connection.prepare(
         "SELECT network.*, counted.answers AS answers FROM network JOIN
          (SELECT network, sum(copies) AS answers
@@ -234,7 +234,7 @@ fn answered(connection: &Connection) -> rusqlite::Result<Vec<Answered>> {
 }
 
 /// The first fresh sample that no network has answered, nor any after it, on any input.
-fn first_fresh(connection: &Connection) -> rusqlite::Result<u64> {
+pub(super) fn first_fresh(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row(
         "SELECT max((SELECT coalesce(max(first + copies), 0) FROM answers WHERE stream = ?1),
                     (SELECT coalesce(max(last + 1), 0) FROM chosen WHERE stream = ?1)) AS fresh",

@@ -304,7 +304,7 @@ impl Ledger {
     }
 }
 
-fn value(stored: ValueRef<'_>) -> Value {
+pub(super) fn value(stored: ValueRef<'_>) -> Value {
     match stored {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(value) => Value::Integer(value),

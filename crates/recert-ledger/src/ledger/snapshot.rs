@@ -53,7 +53,7 @@ impl Ledger {
         written
     }
 
-    fn write_copy(&self, part: &Path, copy: &Path) -> Result<Snapshot, Error> {
+    pub(super) fn write_copy(&self, part: &Path, copy: &Path) -> Result<Snapshot, Error> {
         let Some(name) = part.to_str() else {
             let message = "its name is not Unicode: choose another name";
             return Err(Error::new(ErrorKind::Open, copy, message));

@@ -59,7 +59,8 @@ impl Asked {
 pub(super) struct Collection<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) data: &'a Data,
-    pub(super) inputs: &'a [u32],
+    /// All inputs of the run, and those that this process is to do.
+    pub(super) inputs: (&'a [u32], &'a [u32]),
     /// The networks, by their positions.
     pub(super) networks: &'a [NetworkId],
     /// Each network's instances, one per worker.
@@ -133,29 +134,33 @@ impl Work {
             observer: &mut watch,
         };
         match self {
-            Self::Certify(sides) => smooth::certify(&mut run, pass.inputs, *sides),
-            Self::Until(radius) => smooth::certify_until(&mut run, pass.inputs, *radius),
-            Self::Predict => smooth::predict(&mut run, pass.inputs),
+            Self::Certify(sides) => smooth::certify(&mut run, pass.inputs.1, *sides),
+            Self::Until(radius) => smooth::certify_until(&mut run, pass.inputs.1, *radius),
+            Self::Predict => smooth::predict(&mut run, pass.inputs.1),
             Self::Recertify(asked) => recertify(asked, &mut run, pass.inputs),
         }
     }
 }
 
-fn recertify(asked: &Asked, run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome, smooth::Error> {
+fn recertify(
+    asked: &Asked,
+    run: &mut Run<'_>,
+    inputs: (&[u32], &[u32]),
+) -> Result<Outcome, smooth::Error> {
     if !asked.methods.is_empty() {
         let prefix = Recertify {
             samples: asked.samples.clone(),
             alpha: asked.alpha,
             methods: asked.methods.clone(),
         };
-        let outcome = smooth::recertify(run, inputs, &prefix)?;
+        let outcome = smooth::recertify(run, inputs.1, &prefix)?;
         if outcome == Outcome::Stopped {
             return Ok(outcome);
         }
     }
     if let Some(radius) = asked.until {
         let auto = asked.auto(Goal::Each(UNTIL_PILOT));
-        return smooth::recertify_until(run, inputs, &auto, radius);
+        return smooth::recertify_part(run, inputs, &auto, Some(radius));
     }
     let Some((last, others)) = asked.goals.split_last() else {
         return Ok(Outcome::Finished);
@@ -168,12 +173,12 @@ fn recertify(asked: &Asked, run: &mut Run<'_>, inputs: &[u32]) -> Result<Outcome
             workers: run.workers,
             observer: &mut WithoutRows(run.observer),
         };
-        let outcome = smooth::recertify_auto(&mut run, inputs, &asked.auto(goal))?;
+        let outcome = smooth::recertify_part(&mut run, inputs, &asked.auto(goal), None)?;
         if outcome == Outcome::Stopped {
             return Ok(outcome);
         }
     }
-    smooth::recertify_auto(run, inputs, &asked.auto(*last))
+    smooth::recertify_part(run, inputs, &asked.auto(*last), None)
 }
 
 impl smooth::Inputs for Data {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use recert_ledger::Ledger;
+use recert_ledger::{Ledger, Shard};
 use recert_noise::Law;
 use recert_num::{Alpha, MAX_ALPHA, MIN_ALPHA, Radius, Sigma};
 use recert_smooth::Sides;
@@ -23,6 +23,9 @@ pub struct RunConfig {
     /// Images in one call of the engine; by default the fastest by a short
     /// measurement, or 32 where answers may depend on it.
     pub batch: Option<usize>,
+    /// Run a part of the inputs, which other processes complete into ledgers of their own;
+    /// [`merge`](super::merge()) unites these.
+    pub shard: Option<Shard>,
 }
 
 /// Which inputs of a data set: every k-th from an offset on, up to a limit.
@@ -172,6 +175,22 @@ impl RunConfig {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Those of a run's inputs that this process is to do: its shard, or all.
+    pub(super) fn part(self, inputs: &[u32]) -> Result<Vec<u32>> {
+        let Some(shard) = self.shard else {
+            return Ok(inputs.to_vec());
+        };
+        let part = shard.part(inputs);
+        if part.is_empty() {
+            let message = format!(
+                "shard {shard} has no input: the run is over {}, so take at most so many shards",
+                inputs.len()
+            );
+            return Err(Error::parameter(Field::Shard, message));
+        }
+        Ok(part)
     }
 }
 

@@ -78,6 +78,11 @@ pub fn explain<'a>(
     versus: Option<&'a Network>,
 ) -> Result<ExplainJob<'a>> {
     config.validate()?;
+    if config.run.shard.is_some() {
+        let message = "explanations are kept in no ledger that could be merged: choose the inputs of \
+                       each process";
+        return Err(Error::parameter(Field::Shard, message));
+    }
     let inputs = data.select(config.subset)?;
     let mut sides: Vec<Side<'a>> = Vec::new();
     let mut remarks = Vec::new();

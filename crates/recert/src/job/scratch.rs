@@ -373,6 +373,12 @@ pub fn certify_via<'a>(
     network: &'a Network,
 ) -> Result<Job<'a>> {
     config.validate()?;
+    if config.run.shard.is_some() {
+        let message = "what a faster version is worth is planned over all inputs: certify the faster \
+                       version in shards, merge them, and recertify the network from that in shards, \
+                       at the same alpha";
+        return Err(Error::parameter(Field::Shard, message));
+    }
     let inputs = data.select(config.subset)?.len() as u64;
     let pairs = budget.of(Field::ViaBudget, config.n * inputs)?;
     recertify::check_alpha(config.alpha, 1)?;

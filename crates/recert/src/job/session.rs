@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use recert_engine::{Classifier, Network as Loaded};
-use recert_ledger::{Header, JournalEvent, Ledger, NetworkId};
+use recert_ledger::{Header, JournalEvent, Ledger, NetworkId, Positions, Shard};
 use recert_smooth::Outcome;
 use recert_smooth::run::{BATCH, measured_batch};
 
@@ -97,7 +97,10 @@ type Afterwards<'a> = Box<dyn FnOnce(&Ledger, &[NetworkId], &[u64]) -> Result<Ve
 /// What a pass needs beside its ledger.
 pub(super) struct Session<'a> {
     pub(super) data: &'a Data,
+    /// All inputs of the run, and those that this process is to do.
     pub(super) inputs: Vec<u32>,
+    part: Vec<u32>,
+    shard: Option<Shard>,
     pub(super) work: Work,
     /// Sigma and seed.
     noise: (f64, u64),
@@ -130,6 +133,7 @@ impl<'a> Session<'a> {
         mut remarks: Vec<Remark>,
     ) -> Result<Self> {
         run.validate()?;
+        let part = run.part(&inputs)?;
         check_ledger_place(ledger)?;
         remarks.extend(NetworkDrive::of(ledger).map(Remark::NetworkDrive));
         if noise.0 > LARGE_SIGMA {
@@ -176,6 +180,8 @@ impl<'a> Session<'a> {
         Ok(Self {
             data,
             inputs,
+            part,
+            shard: run.shard,
             work,
             noise,
             header: None,
@@ -197,7 +203,7 @@ impl<'a> Session<'a> {
     }
 
     fn first_look(&mut self) -> Result<Vec<FirstLook>> {
-        let subject = (self.data, self.inputs.as_slice());
+        let subject = (self.data, self.part.as_slice());
         // The original is in the ledger where that has to be there.
         let original = match self.header {
             None => Some(Ledger::open_read_only(&self.ledger)?),
@@ -246,18 +252,19 @@ impl<'a> Session<'a> {
         // A new ledger has its inputs only afterwards.
         let is_new = self.header.is_some();
         if !is_new {
-            for remark in calibrated_on(&ledger, &self.networks, &self.inputs)? {
+            for remark in calibrated_on(&ledger, &self.networks, &self.part)? {
                 events.event(Event::Remark(remark));
             }
         }
         let clock = Clock::start(
             &ledger,
             &networks,
-            (self.work.methods(), self.inputs.len(), self.through),
+            (self.work.methods(), self.through),
+            (&self.inputs, self.shard),
         )?;
         events.event(Event::PassStarted(Pass {
             kind,
-            inputs: self.inputs.len(),
+            inputs: self.part.len(),
             networks: networks.len(),
             sigma: self.noise.0,
             rows: self.rows.map(|method| self.work.rows(method)),
@@ -271,7 +278,7 @@ impl<'a> Session<'a> {
         let pass = Collection {
             ledger: &mut ledger,
             data: self.data,
-            inputs: &self.inputs,
+            inputs: (&self.inputs, &self.part),
             networks: &networks,
             instances: instances.collect(),
             batch: self.batch,
@@ -296,7 +303,7 @@ impl<'a> Session<'a> {
             remarks(&ledger, &networks, &new.collect::<Vec<_>>())
         });
         let calibrated =
-            (finished && is_new).then(|| calibrated_on(&ledger, &self.networks, &self.inputs));
+            (finished && is_new).then(|| calibrated_on(&ledger, &self.networks, &self.part));
         // A failure to close comes last: what went wrong before explains it.
         let closed = ledger.close();
         let outcome = outcome?;
@@ -322,6 +329,7 @@ fn answers(ledger: &Ledger, networks: &[NetworkId]) -> Result<Vec<u64>> {
 /// Measures how long a run takes, for the ledger's journal, which says before what was to come.
 struct Clock {
     methods: String,
+    shard: Option<Shard>,
     started: Instant,
 }
 
@@ -330,12 +338,15 @@ impl Clock {
     fn start(
         ledger: &Ledger,
         networks: &[NetworkId],
-        (methods, inputs, through): (String, usize, bool),
+        (methods, through): (String, bool),
+        (inputs, shard): (&[u32], Option<Shard>),
     ) -> Result<Self> {
         let begun = JournalEvent::Begun {
             methods: methods.clone(),
-            planned: inputs as u64,
+            planned: inputs.len() as u64,
             through,
+            shard,
+            positions: shard.map(|_| Positions::new(inputs)),
         };
         let journal = ledger.journal()?;
         for (i, &network) in networks.iter().enumerate() {
@@ -349,6 +360,7 @@ impl Clock {
         }
         Ok(Self {
             methods,
+            shard,
             started: Instant::now(),
         })
     }
@@ -359,6 +371,7 @@ impl Clock {
         let ended = JournalEvent::Ended {
             methods: self.methods,
             milliseconds: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+            shard: self.shard,
         };
         for (i, &network) in networks.iter().enumerate() {
             if evaluations > 0 && !networks[..i].contains(&network) {

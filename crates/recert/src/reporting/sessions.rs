@@ -46,6 +46,7 @@ impl Sessions {
                     methods,
                     planned,
                     through,
+                    ..
                 } => sessions.begun.push(Begun {
                     network,
                     methods: names(&methods),
@@ -55,6 +56,7 @@ impl Sessions {
                 JournalEvent::Ended {
                     methods,
                     milliseconds,
+                    ..
                 } => sessions.ended.push(Ended {
                     network,
                     methods: names(&methods),

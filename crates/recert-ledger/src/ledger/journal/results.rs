@@ -13,7 +13,7 @@ use super::note;
 use crate::journal::{FileHash, JournalEvent, NetworkName, VerificationName};
 use crate::records::NetworkId;
 use crate::verification::{Verification, VerificationId};
-use crate::{Error, Positions};
+use crate::{Error, Positions, Shard};
 
 /// What a row of `result` holds, as a hash: all of its values but the verification's number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,8 @@ pub struct ResultHash {
 impl Ledger {
     /// Registers a verification of a network, or finds it, as [`Self::add_verification`], and
     /// records in the journal that results of the inputs at these positions, or of a file, are to
-    /// come, where there are not all of them yet.
+    /// come, where there are not all of them yet. With a shard, this ledger is to have those of a
+    /// part of the inputs.
     ///
     /// # Panics
     /// If the positions are not strictly ascending.
@@ -39,7 +40,7 @@ impl Ledger {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let folder = tempfile::tempdir()?;
     /// # let (ledger, _) = example(folder.path())?;
-    /// let id = ledger.begin_verification(ledger.base(), &verification(), Some(&[0]))?;
+    /// let id = ledger.begin_verification(ledger.base(), &verification(), Some(&[0]), None)?;
     /// assert_eq!(ledger.journal()?.last().unwrap().event.kind(), "verifying");
     /// ledger.put_result(id, &verified(0))?;
     /// let path = ledger.path().to_owned();
@@ -54,6 +55,7 @@ impl Ledger {
         network: NetworkId,
         verification: &Verification,
         planned: Option<&[u32]>,
+        shard: Option<Shard>,
     ) -> Result<VerificationId, Error> {
         let id = self.add_verification(network, verification)?;
         let there: HashSet<Option<u32>> = self.verified_inputs(id)?.into_iter().collect();
@@ -75,6 +77,7 @@ impl Ledger {
                 verification: name,
                 planned: planned.map_or(1, |positions| positions.len() as u64),
                 positions: planned.map(Positions::new),
+                shard,
             };
             let body = event.to_json();
             let known: bool = transaction.query_row(
@@ -131,7 +134,9 @@ fn result_hashes(connection: &Connection) -> rusqlite::Result<Vec<ResultHash>> {
 }
 
 /// Every verification's name in the journal, with its network's number, by its own.
-fn names(connection: &Connection) -> rusqlite::Result<HashMap<i64, (i64, VerificationName)>> {
+pub(in crate::ledger) fn names(
+    connection: &Connection,
+) -> rusqlite::Result<HashMap<i64, (i64, VerificationName)>> {
     let mut query = connection.prepare("SELECT * FROM network")?;
     let networks = query.query_map([], |row| {
         let id: i64 = row.get("id")?;

@@ -31,7 +31,7 @@ impl Scored<'_> {
     pub(super) fn run(&self, events: &mut impl SweepEvents) -> Result<Option<Accuracy>> {
         let run = RunConfig {
             threads: Some(self.threads),
-            batch: None,
+            ..RunConfig::default()
         };
         // An engine of recert itself: the same answers wherever the sweep goes on.
         let engine = NetworkConfig {

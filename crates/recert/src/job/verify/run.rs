@@ -15,7 +15,7 @@ use recert_smooth::Outcome;
 use super::cascade::Prover;
 use super::{Subject, VerifyJob};
 use crate::job::event::{Event, Events, Saved, VerifyPass};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Field, Result};
 
 /// How often a run looks whether it is to stop.
 const WATCH: Duration = Duration::from_millis(200);
@@ -41,6 +41,7 @@ impl VerifyJob<'_> {
     /// [`ErrorKind::Ledger`] if the ledger is of other images or in use; whatever reading
     /// inputs, running the network, computing bounds and writing the ledger fails with.
     pub fn run(self, events: &mut dyn Events) -> Result<Outcome> {
+        self.check_shard()?;
         for remark in &self.remarks {
             events.event(Event::Remark(remark.clone()));
         }
@@ -58,9 +59,24 @@ impl VerifyJob<'_> {
         Ok(outcome)
     }
 
+    /// Fails where the shard has nothing to do.
+    fn check_shard(&self) -> Result<()> {
+        match &self.subject {
+            Subject::Images { inputs, .. } => self.config.run.part(inputs).map(drop),
+            Subject::Files(_) if self.config.run.shard.is_some() => {
+                let message = "only inputs are divided into shards: list the files of each process";
+                Err(Error::parameter(Field::Shard, message))
+            }
+            Subject::Files(_) => Ok(()),
+        }
+    }
+
     fn tasks(&self) -> Vec<Task> {
         match &self.subject {
-            Subject::Images { inputs, .. } => inputs.iter().copied().map(Task::Image).collect(),
+            Subject::Images { inputs, .. } => {
+                let part = self.config.run.part(inputs).unwrap_or_default();
+                part.into_iter().map(Task::Image).collect()
+            }
             Subject::Files(files) => (0..files.len()).map(Task::File).collect(),
         }
     }
@@ -364,7 +380,8 @@ impl Record {
             Subject::Files(files) => files.iter().map(|(_, one)| (one, None)).collect(),
         };
         let begin = |(verification, inputs): &(&Verification, Option<Vec<u32>>)| {
-            ledger.begin_verification(network, verification, inputs.as_deref())
+            let shard = job.config.run.shard;
+            ledger.begin_verification(network, verification, inputs.as_deref(), shard)
         };
         let verifications = verifications.iter().map(begin);
         Ok(Self {
