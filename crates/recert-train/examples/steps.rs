@@ -4,7 +4,7 @@
 //! ```sh
 //! cargo run --release -p recert-train --example steps -- \
 //!     data=idx:FOLDER architecture=cnn3 method=ibp eps=0.1 batch=256 steps=50 threads=1 [crop=8] \
-//!     [ramp=2] [record=FOLDER]
+//!     [ramp=2] [device=gpu] [record=FOLDER]
 //! ```
 //!
 //! Without `record` it prints a row a step, tab-separated: seconds by the clock and of processor time (user
@@ -255,6 +255,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
             0.0
         },
         batch: arguments.count("batch", 256)?,
+        device: arguments.text("device").unwrap_or("cpu").parse()?,
         attack: Attack {
             steps: arguments.count("attack-steps", 8)?,
             restarts: arguments.count("attack-restarts", 1)?,

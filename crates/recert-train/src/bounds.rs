@@ -55,7 +55,7 @@ impl Interval {
     }
 
     /// What a layer makes of it.
-    fn through(&self, layer: &Layer, pair: Option<[&Matrix; 2]>) -> Self {
+    pub(crate) fn through(&self, layer: &Layer, pair: Option<[&Matrix; 2]>) -> Self {
         let radius = match (layer, pair) {
             (Layer::Linear { .. }, Some([weights, _])) => {
                 self.radius.product_transposed(&weights.abs())
@@ -125,7 +125,7 @@ pub(crate) fn rows(labels: &[usize], classes: usize, precision: Precision) -> Ma
 }
 
 /// Rows of coefficients of a value, and the constants beside them, `[n m, 1]`.
-struct Linear {
+pub(crate) struct Linear {
     coefficients: Matrix,
     constants: Matrix,
 }
@@ -148,7 +148,7 @@ impl Linear {
     }
 
     /// Rows of what a layer takes from rows of what it makes, and what is added to the constants.
-    fn back(
+    pub(crate) fn back(
         rows: &Matrix,
         layer: &Layer,
         pair: Option<[&Matrix; 2]>,

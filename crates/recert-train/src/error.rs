@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Diverged,
     /// A checkpoint is damaged, or another training's.
     Checkpoint,
+    /// A device other than the processor fails, or computes something else.
+    Device,
 }
 
 /// What went wrong, a fragment that reads well after "failed to train: ".

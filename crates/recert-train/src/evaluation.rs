@@ -42,7 +42,7 @@ pub struct Measures {
 }
 
 /// Images at a time.
-const BATCH: usize = 128;
+pub(crate) const BATCH: usize = 128;
 
 /// Measures a network on the images at these positions.
 ///

@@ -14,6 +14,9 @@ use crate::pool;
 use crate::product::{Strided, vectorized};
 use crate::window::Window;
 
+#[cfg(any(test, feature = "gpu"))]
+pub(crate) use relaxation::NARROW;
+
 /// Partial sums that are made at once, so that loops are of vectors.
 const LANES: usize = 16;
 

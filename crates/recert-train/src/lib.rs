@@ -19,6 +19,12 @@
 //! threads. So a training that is resumed from a checkpoint ends in the same bits. On a
 //! processor with other vector instructions the last bits of products may differ.
 //!
+//! # Devices
+//!
+//! With the feature `gpu`, [`Settings::device`] may be [`Device::Gpu`]: passes forward and backward are
+//! then computed by burn's operations there. The algorithms know nothing of it. Before it trains, a
+//! device must compute every layer of the run as the processor does ([`Training::test_device`]).
+//!
 //! # Adding a method
 //!
 //! A variant of [`Method`]; what it needs of a batch in `method::prepared`; its loss in
@@ -37,6 +43,7 @@ mod attack;
 mod bounds;
 mod cells;
 mod convolution;
+mod device;
 mod error;
 mod evaluation;
 mod examples;
@@ -50,6 +57,7 @@ mod product;
 mod random;
 mod regularizer;
 mod schedule;
+mod self_test;
 mod settings;
 mod tensor;
 #[cfg(test)]
@@ -60,12 +68,14 @@ mod window;
 
 pub use attack::Attack;
 pub use cells::{Cells, PixelBounds, evaluated_on_cells};
+pub use device::Device;
 pub use error::{Error, ErrorKind, Result};
 pub use evaluation::{Measures, Scores, evaluated};
 pub use examples::{Augmentation, Examples};
 pub use method::{Latent, Method};
 pub use network::{Architecture, Initialization, Layer, Network, Normalization, Subsample};
 pub use schedule::Schedule;
+pub use self_test::DeviceReport;
 pub use settings::Settings;
 pub use threads::with_threads;
 pub use training::{Best, Epoch, Progress, StepRecord, Training};

@@ -261,13 +261,22 @@ pub(crate) type Noise<'n> = &'n dyn Fn(usize) -> Vec<f32>;
 impl Prepared {
     /// The same numbers in float64.
     pub(crate) fn doubled(&self) -> Self {
+        self.each(Matrix::doubled)
+    }
+
+    /// The same numbers on the current device.
+    pub(crate) fn moved(&self) -> Self {
+        self.each(Matrix::moved)
+    }
+
+    fn each(&self, made: fn(&Matrix) -> Matrix) -> Self {
         Self {
-            points: self.points.as_ref().map(Matrix::doubled),
+            points: self.points.as_ref().map(made),
             region: self.region.as_ref().map(|region| Interval {
-                centre: region.centre.doubled(),
-                radius: region.radius.doubled(),
+                centre: made(&region.centre),
+                radius: made(&region.radius),
             }),
-            latent: self.latent.as_ref().map(Points::doubled),
+            latent: self.latent.as_ref().map(|points| points.each(made)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::attack::Attack;
 use crate::cells::Cells;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::examples::Augmentation;
 use crate::method::Method;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub split_seed: u64,
     /// What all other random numbers are a function of.
     pub seed: u64,
+    /// What the training is computed on.
+    pub device: Device,
 }
 
 impl Settings {
@@ -83,6 +86,7 @@ impl Settings {
             validation: 0,
             split_seed: 0,
             seed: 0,
+            device: Device::Cpu,
         }
     }
 

@@ -7,8 +7,15 @@
 //!
 //! Gradients are recorded for what depends on a [`Matrix::tracked`] one, and on nothing else, so
 //! that an evaluation on plain matrices keeps no graph.
+//!
+//! Matrices in float32 are on the current device of the thread ([`on`]), those in float64 on the
+//! processor. Convolutions and fused operations are this crate's own on the processor (`extension`),
+//! and compositions of burn's elsewhere (`composed`).
 
+#[cfg(any(test, feature = "gpu"))]
+mod composed;
 mod extension;
+mod place;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Element, Gradients, Tensor, TensorData, activation};
@@ -17,6 +24,10 @@ use crate::fused::Operation;
 use crate::pool;
 use crate::window::Window;
 use extension::Extension as _;
+
+#[cfg(test)]
+pub(crate) use place::composed;
+pub(crate) use place::{on, opened};
 
 /// Floating-point numbers of 32 or 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +45,14 @@ impl Precision {
             Self::Double => DType::F64,
         }
     }
+
+    /// Where matrices of it are made: few devices but the processor have float64.
+    fn place(self) -> Device {
+        match self {
+            Self::Single => place::current(),
+            Self::Double => place::processor(),
+        }
+    }
 }
 
 /// A matrix, perhaps with the record of how it was computed.
@@ -42,10 +61,6 @@ pub(crate) struct Matrix(Tensor<2>);
 
 /// Derivatives of a scalar.
 pub(crate) struct Derivatives(Gradients);
-
-fn device() -> Device {
-    Device::flex().autodiff()
-}
 
 impl Matrix {
     /// A matrix of these elements, row by row.
@@ -58,14 +73,17 @@ impl Matrix {
                 TensorData::new(wide, shape)
             }
         };
-        Self(Tensor::from_data(data, (&device(), precision.dtype())))
+        Self(Tensor::from_data(
+            data,
+            (&precision.place(), precision.dtype()),
+        ))
     }
 
     /// A matrix in float64.
     #[cfg(test)]
     pub(crate) fn double(columns: usize, elements: &[f64]) -> Self {
         let data = TensorData::new(elements.to_vec(), [elements.len() / columns, columns]);
-        Self(Tensor::from_data(data, (&device(), DType::F64)))
+        Self(Tensor::from_data(data, (&place::processor(), DType::F64)))
     }
 
     /// The same numbers, by which derivatives can be asked for.
@@ -80,7 +98,13 @@ impl Matrix {
 
     /// The same numbers in float64, as a constant.
     pub(crate) fn doubled(&self) -> Self {
-        Self(self.0.clone().detach().cast(DType::F64))
+        let data = TensorData::new(self.doubles(), self.0.dims());
+        Self(Tensor::from_data(data, (&place::processor(), DType::F64)))
+    }
+
+    /// The same numbers in float32 on the current device, as a constant.
+    pub(crate) fn moved(&self) -> Self {
+        Self::new(self.columns(), &self.values(), Precision::Single)
     }
 
     /// The precision of the elements.
@@ -113,7 +137,7 @@ impl Matrix {
 
     fn read<E: Element>(&self) -> Vec<E> {
         let elements = self.0.try_to_vec_as();
-        elements.expect("the processor's tensors are there to be read")
+        elements.expect("what was computed can be read")
     }
 
     /// The elements of a matrix in float32 that is not needed any more, row by row, uncopied where nothing else has
@@ -229,7 +253,7 @@ impl Matrix {
 
     /// The same rows with a 0 before each.
     pub(crate) fn after_zeros(&self) -> Self {
-        let zeros = Tensor::zeros([self.rows(), 1], (&device(), self.0.dtype()));
+        let zeros = Tensor::zeros([self.rows(), 1], (&self.0.device(), self.0.dtype()));
         Self(Tensor::cat(vec![zeros, self.0.clone()], 1))
     }
 
@@ -289,6 +313,11 @@ impl Matrix {
 
     /// The convolution of every row by the weights.
     pub(crate) fn convolve(&self, weights: &Self, window: Window) -> Self {
+        #[cfg(any(test, feature = "gpu"))]
+        if !self.has_own_operations() {
+            let (x, weights) = (self.0.clone(), weights.0.clone());
+            return Self(composed::convolve(x, weights, window));
+        }
         let [x, weights] = [self, weights].map(|m| m.0.clone().into_dispatch());
         Self(Tensor::from_dispatch(Dispatch::convolve(
             x, weights, window,
@@ -335,12 +364,27 @@ impl Matrix {
     }
 
     fn fused(&self, operation: Operation, b: &Self, c: &Self) -> Self {
+        #[cfg(any(test, feature = "gpu"))]
+        if !self.has_own_operations() {
+            let operands = [self, b, c].map(|m| m.0.clone());
+            return Self(composed::fused(operation, operands));
+        }
         let [a, b, c] = [self, b, c].map(|m| m.0.clone().into_dispatch());
         Self(Tensor::from_dispatch(Dispatch::fused(a, b, c, operation)))
     }
 
+    #[cfg(any(test, feature = "gpu"))]
+    fn has_own_operations(&self) -> bool {
+        place::has_own_operations(&self.0.device())
+    }
+
     /// The transposed convolution of every row by the weights.
     pub(crate) fn convolve_transposed(&self, weights: &Self, window: Window) -> Self {
+        #[cfg(any(test, feature = "gpu"))]
+        if !self.has_own_operations() {
+            let (y, weights) = (self.0.clone(), weights.0.clone());
+            return Self(composed::convolve_transposed(y, weights, window));
+        }
         let [y, weights] = [self, weights].map(|m| m.0.clone().into_dispatch());
         let made = Dispatch::convolve_transposed(y, weights, window);
         Self(Tensor::from_dispatch(made))

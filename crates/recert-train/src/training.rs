@@ -3,11 +3,13 @@
 mod checkpoint;
 mod record;
 mod step;
+mod tested;
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use crate::cells::evaluated_on_cells;
+use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::{Measures, Scores, evaluated};
 use crate::examples::Examples;
@@ -16,7 +18,9 @@ use crate::network::Network;
 use crate::optimizer::{Adam, Average};
 use crate::pool;
 use crate::random::{Purpose, generator, shuffled};
+use crate::self_test::DeviceReport;
 use crate::settings::Settings;
+use crate::tensor::on;
 
 pub use record::StepRecord;
 
@@ -123,6 +127,9 @@ pub struct Training<'d> {
     epochs: Vec<Epoch>,
     /// Whether an epoch was begun and not finished.
     torn: bool,
+    /// The device, as [`Device::description`], and what it showed, once it was tested.
+    device: String,
+    tested: Option<DeviceReport>,
 }
 
 impl<'d> Training<'d> {
@@ -130,8 +137,8 @@ impl<'d> Training<'d> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] as [`Settings::check`], [`ErrorKind::Data`] where examples are not
-    /// of the network's images and classes.
+    /// [`ErrorKind::Setting`] as [`Settings::check`] and [`Device::description`], [`ErrorKind::Data`]
+    /// where examples are not of the network's images and classes.
     pub fn new(network: Network, examples: &'d Examples, settings: Settings) -> Result<Self> {
         settings.check()?;
         check_fits(&network, examples)?;
@@ -142,6 +149,8 @@ impl<'d> Training<'d> {
             cells.drawn(1.0, network.image, examples.pixels(0), &mut random)?;
         }
         Ok(Self {
+            device: settings.device.description()?,
+            tested: None,
             examples,
             chosen: settings.split(examples.len())?,
             adam: Adam::new(&network.parameters),
@@ -161,6 +170,11 @@ impl<'d> Training<'d> {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The very device that it is computed on, as [`Device::description`].
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     /// The network as it is after the last epoch.
@@ -215,12 +229,12 @@ impl<'d> Training<'d> {
         examples: &Examples,
         positions: &[usize],
     ) -> Result<Scores> {
-        match &self.settings.cells {
+        placed(self.settings.device, || match &self.settings.cells {
             Some(cells) => {
                 evaluated_on_cells(network, examples, positions, cells, self.settings.seed)
             }
             None => evaluated(network, examples, positions, &self.measures()),
-        }
+        })
     }
 
     /// Trains one epoch. `observe` is called after every step and may end the training there: then
@@ -230,6 +244,8 @@ impl<'d> Training<'d> {
     ///
     /// [`ErrorKind::Diverged`] where the loss or a gradient is not finite. [`ErrorKind::Setting`]
     /// where all epochs are done, [`ErrorKind::Checkpoint`] where an epoch was not finished.
+    /// [`ErrorKind::Device`] as [`Training::test_device`], which the first epoch begins with, and
+    /// where the device fails.
     pub fn epoch(
         &mut self,
         observe: impl FnMut(&Progress) -> ControlFlow<()>,
@@ -248,6 +264,7 @@ impl<'d> Training<'d> {
             return Err(Error::setting("epochs", "all epochs are done"));
         }
         self.check_whole()?;
+        self.test_device()?;
         self.torn = true;
         let begun = Instant::now();
         let _buffers = pool::Uses::begin();
@@ -262,7 +279,9 @@ impl<'d> Training<'d> {
         for (step, batch) in batches.iter().enumerate() {
             let share = step as f64 / batches.len() as f64;
             let record = record.as_mut().map(|record| &mut **record as _);
-            self.step([number, step], share, batch, &mut tally, record)?;
+            placed(self.settings.device, || {
+                self.step([number, step], share, batch, &mut tally, record)
+            })?;
             if observe(&tally.progress(number, step + 1, batches.len())).is_break() {
                 return Ok(None);
             }
@@ -272,7 +291,7 @@ impl<'d> Training<'d> {
             method, schedule, ..
         } = &self.settings;
         let ramped = !method.ramps() || number >= schedule.ramp_end;
-        let candidate = self.candidate(number, &batches)?;
+        let candidate = placed(self.settings.device, || self.candidate(number, &batches))?;
         let mut epoch = Epoch {
             number,
             eps: tally.eps,
@@ -326,6 +345,17 @@ impl<'d> Training<'d> {
         }
         Ok(candidate)
     }
+}
+
+/// Computes something on a device.
+fn placed<R>(device: Device, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    on(device, work).map_err(|why| {
+        let text = format!(
+            "the device failed: {why}; go on from the last checkpoint, with a smaller batch where \
+             it has too little memory"
+        );
+        Error::new(ErrorKind::Device, text)
+    })?
 }
 
 /// Whether scores are better than others: by certified, then adversarial, noisy and clean

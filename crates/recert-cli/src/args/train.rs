@@ -207,6 +207,9 @@ flags! {
     /// What all other random numbers are a function of [default: 0]
     #[arg(long, value_name = "SEED", help_heading = "Schedule")]
     seed: u64,
+    /// What to train on: cpu, or gpu, in builds with the feature train-gpu [default: cpu]
+    #[arg(long, value_name = "NAME", help_heading = "Running")]
+    device: String,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -8,10 +8,7 @@ use crate::terminal;
 
 /// Drawn and trained by `assets/demo/train.py`; `demo/` links to them, so that packaging copies them.
 const FILES: [(&str, &[u8]); 3] = [
-    (
-        "shapes.onnx",
-        include_bytes!("../../demo/shapes.onnx"),
-    ),
+    ("shapes.onnx", include_bytes!("../../demo/shapes.onnx")),
     (
         "shapes-test.npz",
         include_bytes!("../../demo/shapes-test.npz"),

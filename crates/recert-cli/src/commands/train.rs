@@ -186,6 +186,11 @@ impl TrainEvents for Progress {
                 }
             }
             TrainEvent::Warning(text) | TrainEvent::Unused(text) => terminal::remark(text),
+            TrainEvent::Tested(report) => terminal::remark(&format!(
+                "{} computes as the processor does: {} operations at the sizes of this training, \
+                 exactly in whole numbers, in fractions to {:.0e} of the largest",
+                report.device, report.probes, report.worst
+            )),
             TrainEvent::Step { progress, left } => {
                 let done = progress.epoch as f64 + progress.step as f64 / progress.steps as f64;
                 self.bar.set_position((1000.0 * done) as u64);

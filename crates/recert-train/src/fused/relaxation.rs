@@ -9,7 +9,7 @@ use crate::product::vectorized;
 
 /// Neurons whose intervals are narrower than this have an upper line of slope 1, which is sound
 /// and has bounded derivatives, where the chord's grow without bound.
-const NARROW: f64 = 1e-6;
+pub(crate) const NARROW: f64 = 1e-6;
 
 /// Elements of a task.
 const TASK: usize = 1 << 14;

@@ -130,12 +130,12 @@ pub(crate) struct Points {
 }
 
 impl Points {
-    /// The same numbers in float64.
-    pub(crate) fn doubled(&self) -> Self {
-        let both = |pair: &[Matrix; 2]| [pair[0].doubled(), pair[1].doubled()];
+    /// The same, with other matrices of the same numbers.
+    pub(crate) fn each(&self, made: fn(&Matrix) -> Matrix) -> Self {
+        let both = |pair: &[Matrix; 2]| [made(&pair[0]), made(&pair[1])];
         Self {
             cut: self.cut,
-            values: self.values.doubled(),
+            values: made(&self.values),
             ends: both(&self.ends),
             slopes: both(&self.slopes),
         }

@@ -3,6 +3,7 @@ use crate::cells::{Cells, PixelBounds};
 use crate::network::{Layer, Network};
 use crate::pass::loaded;
 use crate::random::{Purpose, generator};
+use crate::tensor::composed;
 use crate::testing::{batch, networks};
 
 /// A weight of 1 leaves the gradient that of the loss.
@@ -167,37 +168,46 @@ fn gradients_are_finite_differences_for_every_layer_and_method() {
     }
 }
 
+/// The gradients of the loss on [`batch`] of 6, one after the other.
+fn gradients(
+    method: &Method,
+    network: &Network,
+    precision: Precision,
+    prepared: &Prepared,
+) -> Vec<f64> {
+    let (pixels, labels) = batch(network, 6);
+    let parameters = loaded(network, precision);
+    let parameters = parameters.iter().map(Matrix::tracked).collect();
+    let images = Matrix::new(60, &pixels, precision);
+    let trained = Pass::training(network, parameters, &images);
+    let (pass, logits) = (trained.pass, trained.logits);
+    let loss = loss(method, &moment(), &labels, &pass, Some(&logits), prepared);
+    let derivatives = loss.total.derivatives();
+    let leaves = pass.parameters.iter();
+    leaves
+        .flat_map(|leaf| derivatives.by(leaf).unwrap().doubles())
+        .collect()
+}
+
 #[test]
-fn gradients_in_float32_are_those_in_float64() {
+fn gradients_in_float32_and_by_burns_operations_are_those_in_float64() {
     for (name, network) in networks() {
         let (pixels, labels) = batch(&network, 6);
         for method in methods(&network) {
             let prepared = found(&method, &network, &pixels, &labels);
-            let gradients = |precision, prepared: &Prepared| -> Vec<Vec<f64>> {
-                let parameters = loaded(&network, precision);
-                let parameters = parameters.iter().map(Matrix::tracked).collect();
-                let images = Matrix::new(60, &pixels, precision);
-                let trained = Pass::training(&network, parameters, &images);
-                let (pass, logits) = (trained.pass, trained.logits);
-                let loss = loss(&method, &moment(), &labels, &pass, Some(&logits), prepared);
-                let derivatives = loss.total.derivatives();
-                let leaves = pass.parameters.iter();
-                leaves
-                    .map(|leaf| derivatives.by(leaf).unwrap().doubles())
-                    .collect()
-            };
-            let single = gradients(Precision::Single, &prepared);
-            let double = gradients(Precision::Double, &prepared.doubled());
-            let largest = double
-                .iter()
-                .flatten()
-                .fold(0.0, |a: f64, b| a.max(b.abs()));
-            for (single, double) in single.iter().flatten().zip(double.iter().flatten()) {
-                let apart = (single - double).abs();
-                assert!(
-                    apart <= 2e-5 * largest,
-                    "{name}, {method}: {single} {double}"
-                );
+            let single = gradients(&method, &network, Precision::Single, &prepared);
+            let prepared = prepared.doubled();
+            let double = gradients(&method, &network, Precision::Double, &prepared);
+            let other = composed(|| gradients(&method, &network, Precision::Double, &prepared));
+            let largest = double.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+            for (found, most) in [(single, 2e-5), (other, 1e-12)] {
+                for (found, double) in found.iter().zip(&double) {
+                    let apart = (found - double).abs();
+                    assert!(
+                        apart <= most * largest,
+                        "{name}, {method}: {found} {double}"
+                    );
+                }
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Trainings as bytes, to go on from after an interruption.
 //!
 //! The format, little-endian: [`MAGIC`]; the SHA-256 of what the training is of (settings, layers,
-//! examples); the state; and the SHA-256 of all before. A vector is its length and its elements.
+//! examples); the device, as text; the state; and the SHA-256 of all before. A vector is its length and its elements.
 
 use sha2::{Digest, Sha256};
 
 use super::{Epoch, Training};
+use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::Scores;
 use crate::examples::Examples;
@@ -13,7 +14,7 @@ use crate::network::Network;
 use crate::settings::Settings;
 
 /// What a checkpoint begins with; the number changes with the format.
-const MAGIC: &[u8; 16] = b"recert-train v2\n";
+const MAGIC: &[u8; 16] = b"recert-train v3\n";
 
 fn refused(text: &str) -> Error {
     Error::new(ErrorKind::Checkpoint, text)
@@ -30,6 +31,7 @@ impl<'d> Training<'d> {
         self.check_whole()?;
         let mut writer = Writer(MAGIC.to_vec());
         writer.0.extend(self.identity());
+        writer.text(&self.device);
         writer.network(&self.network);
         writer.number(self.adam.steps);
         writer.vectors(&self.adam.means);
@@ -89,6 +91,15 @@ impl<'d> Training<'d> {
                 "the checkpoint is of a training with other settings, layers or data",
             ));
         }
+        let device = reader.text()?;
+        if device != training.device {
+            let text = format!(
+                "the checkpoint is of a training on {device}, and this one is on {}: their last \
+                 bits differ",
+                training.device
+            );
+            return Err(refused(&text));
+        }
         reader.network(&mut training.network)?;
         training.adam.steps = reader.number()?;
         reader.vectors(&mut training.adam.means)?;
@@ -135,6 +146,8 @@ impl<'d> Training<'d> {
         let mut settings = self.settings.clone();
         // How long training goes on changes nothing before its end.
         settings.schedule.epochs = usize::MAX;
+        // The very device is compared by itself, so that a message can name it.
+        settings.device = Device::Cpu;
         let network = &self.network;
         let text = format!(
             "{settings:?}\n{:?}\n{:?}\n{:?}\n{}\n",
@@ -155,6 +168,11 @@ struct Writer(Vec<u8>);
 impl Writer {
     fn number(&mut self, number: u64) {
         self.0.extend(number.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.extend(text.as_bytes());
     }
 
     fn float(&mut self, number: f64) {
@@ -203,6 +221,12 @@ impl<'b> Reader<'b> {
     fn number(&mut self) -> Result<u64> {
         let bytes = self.take(8)?.try_into().expect("8 bytes");
         Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn text(&mut self) -> Result<String> {
+        let length = self.number()? as usize;
+        let text = String::from_utf8(self.take(length)?.to_vec());
+        text.map_err(|_| refused("the checkpoint is damaged"))
     }
 
     fn float(&mut self) -> Result<f64> {

@@ -4,6 +4,7 @@ use recert_noise::{NoiseKey, Stream};
 
 use super::record::StepRecord;
 use super::{Progress, Training};
+use crate::attack::Attack;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::{positive, right};
 use crate::method::{Batch, Loss, Method, Moment, Prepared, loss, prepared};
@@ -73,6 +74,36 @@ pub(super) struct Drawn {
     pub(super) moment: Moment,
     pub(super) method: Method,
     pub(super) random: fastrand::Rng,
+}
+
+impl Drawn {
+    /// The loss, and the gradients of all weights.
+    pub(super) fn descended(
+        &self,
+        pass: Pass<'_>,
+        clean: Option<&Matrix>,
+        found: &Prepared,
+    ) -> (Loss, Vec<Vec<f32>>) {
+        let loss = loss(
+            &self.method,
+            &self.moment,
+            &self.labels,
+            &pass,
+            clean,
+            found,
+        );
+        let mut derivatives = loss.total.derivatives();
+        let gradients = (pass.parameters.iter())
+            .map(|matrix| match derivatives.take(matrix) {
+                Some(gradient) => gradient.into_values(),
+                None => vec![0.0; matrix.rows() * matrix.columns()],
+            })
+            .collect();
+        drop(derivatives);
+        let parameters = pass.parameters.into_iter().map(Matrix::into_values);
+        parameters.for_each(pool::keep);
+        (loss, gradients)
+    }
 }
 
 /// What a pass forward and backward gives.
@@ -148,7 +179,12 @@ impl Training<'_> {
     }
 
     /// The images, varied and transformed, and the state of the schedule.
-    fn drawn(&self, [epoch, step]: [usize; 2], share: f64, positions: &[usize]) -> Result<Drawn> {
+    pub(super) fn drawn(
+        &self,
+        [epoch, step]: [usize; 2],
+        share: f64,
+        positions: &[usize],
+    ) -> Result<Drawn> {
         let settings = &self.settings;
         let mut random = generator(settings.seed, Purpose::Attack, epoch as u64, step as u64);
         let mut pixels = Vec::with_capacity(positions.len() * self.examples.columns());
@@ -213,41 +249,36 @@ impl Training<'_> {
     /// The loss, what batch normalizations met, and the gradients of all weights.
     fn descent(&self, epoch: usize, positions: &[usize], drawn: &Drawn) -> Descent {
         let (pass, clean, statistics) = self.seen(drawn, Precision::Single);
-        let Drawn {
-            pixels,
-            ends,
-            labels,
-            moment,
-            method,
-            random,
-        } = drawn;
-        let noise = |sample: usize| self.noise(epoch, sample, positions);
-        let batch = Batch {
-            pixels,
-            labels,
-            columns: self.examples.columns(),
-            ends: ends.as_ref(),
-        };
         let attack = &self.settings.attack;
-        let mut random = random.clone();
-        let found = prepared(method, moment, attack, batch, &pass, &noise, &mut random);
-        let loss = loss(method, moment, labels, &pass, clean.as_ref(), &found);
-        let mut derivatives = loss.total.derivatives();
-        let gradients = (pass.parameters.iter())
-            .map(|matrix| match derivatives.take(matrix) {
-                Some(gradient) => gradient.into_values(),
-                None => vec![0.0; matrix.rows() * matrix.columns()],
-            })
-            .collect();
-        drop(derivatives);
-        let parameters = pass.parameters.into_iter().map(Matrix::into_values);
-        parameters.for_each(pool::keep);
+        let found = self.found(epoch, positions, drawn, attack, &pass);
+        let (loss, gradients) = drawn.descended(pass, clean.as_ref(), &found);
         Descent {
             loss,
             found,
             statistics,
             gradients,
         }
+    }
+
+    /// What the loss is taken of.
+    pub(super) fn found(
+        &self,
+        epoch: usize,
+        positions: &[usize],
+        drawn: &Drawn,
+        attack: &Attack,
+        pass: &Pass<'_>,
+    ) -> Prepared {
+        let noise = |sample: usize| self.noise(epoch, sample, positions);
+        let batch = Batch {
+            pixels: &drawn.pixels,
+            labels: &drawn.labels,
+            columns: self.examples.columns(),
+            ends: drawn.ends.as_ref(),
+        };
+        let mut random = drawn.random.clone();
+        let Drawn { moment, method, .. } = drawn;
+        prepared(method, moment, attack, batch, pass, &noise, &mut random)
     }
 
     /// The means over an epoch's batches of what a network's batch normalizations meet, as for

@@ -1,5 +1,6 @@
 //! Networks to and from ONNX, and whole trainings.
 
+mod device;
 mod networks;
 mod training;
 

@@ -13,7 +13,7 @@ use recert_train::{
 const IMAGE: [usize; 3] = [1, 6, 6];
 
 /// Images of which the half with the label is bright.
-fn examples(count: usize) -> Examples {
+pub(crate) fn examples(count: usize) -> Examples {
     let labels: Vec<usize> = (0..count).map(|i| i % 3).collect();
     let pixels = (0..count).flat_map(pixels).collect();
     Examples::new(IMAGE, pixels, labels, 3).unwrap()
@@ -28,7 +28,7 @@ fn pixels(image: usize) -> Vec<f32> {
     pixels.collect()
 }
 
-fn network(name: &str, initialization: Initialization) -> Network {
+pub(crate) fn network(name: &str, initialization: Initialization) -> Network {
     let layers = name.parse::<Architecture>().unwrap().layers(IMAGE, 3);
     let normalization = Normalization {
         mean: vec![0.5],
@@ -47,7 +47,7 @@ fn cells(pixels: PixelBounds) -> Cells {
     }
 }
 
-fn settings(method: Method) -> Settings {
+pub(crate) fn settings(method: Method) -> Settings {
     let geometric = method == Method::Geometric;
     let base = Settings::new(method);
     let eps = if geometric { 0.0 } else { 0.05 };
@@ -83,7 +83,7 @@ fn finished(training: &mut Training<'_>) {
     }
 }
 
-const METHODS: [Method; 15] = [
+pub(crate) const METHODS: [Method; 15] = [
     Method::Standard,
     Method::Gaussian { sigma: 0.1 },
     Method::GaussianHinge {

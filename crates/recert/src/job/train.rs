@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use recert_graph::{Model, write_whole};
 use recert_ledger::Lock;
 use recert_train::{
-    Best, Epoch, Examples, Method, Network, Normalization, Progress, Scores, Settings, Training,
-    with_threads,
+    Best, DeviceReport, Epoch, Examples, Method, Network, Normalization, Progress, Scores,
+    Settings, Training, with_threads,
 };
 
 use super::{Data, DataConfig, DataOptions};
@@ -49,6 +49,8 @@ pub enum TrainEvent<'a> {
         /// Epochs that a checkpoint has.
         done: usize,
     },
+    /// The device other than the processor computes what the processor does.
+    Tested(&'a DeviceReport),
     /// Something that a person should know.
     Warning(&'a str),
     /// Settings were given that change nothing: their names in a sentence.
@@ -370,6 +372,9 @@ impl TrainJob {
             }
         };
         self.announce(&training, events);
+        if let Some(report) = training.test_device()? {
+            events.event(TrainEvent::Tested(report));
+        }
         let begun = Instant::now();
         let epochs = self.settings.schedule.epochs;
         let before = training.epochs().len();

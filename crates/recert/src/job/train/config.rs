@@ -155,6 +155,8 @@ config! {
     test_limit: usize,
     /// What all other random numbers are a function of.
     seed: u64,
+    /// What to train on: `cpu` or `gpu`.
+    device: String,
 }
 
 /// A setting that is wrong, by its name in files.
@@ -407,6 +409,10 @@ impl TrainConfig {
             validation: self.validation.unwrap_or(base.validation),
             split_seed: self.split_seed.unwrap_or(base.split_seed),
             seed: self.seed.unwrap_or(base.seed),
+            device: match &self.device {
+                Some(device) => device.parse()?,
+                None => base.device,
+            },
             ..base
         };
         settings.check()?;

@@ -36,6 +36,7 @@ pub(super) fn record(
         "version": env!("CARGO_PKG_VERSION"),
         "config": config,
         "method": settings.method.to_string(),
+        "device": training.device(),
         "images": trained.len(),
         "validation_images": kept.len(),
         "split_seed": settings.split_seed,
@@ -86,6 +87,7 @@ pub(super) fn page(
                 kept.len()
             ),
         ),
+        ("device", training.device().to_owned()),
         (
             "epochs",
             format!("{}, {seconds:.0} s in all", training.epochs().len()),
