@@ -229,6 +229,7 @@ fn a_module_is_run_again_on_another_device_and_by_its_export() {
     let export = |name: &str| RerunConfig {
         samples: 1000,
         exports: vec![(name.to_owned(), format!("{DEMO}/shapes.onnx").into())],
+        engine: Some("direct".to_owned()),
         ..RerunConfig::default()
     };
     for turned in [false, true] {
