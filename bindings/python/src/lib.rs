@@ -41,7 +41,7 @@ mod _recert {
     #[pymodule_export]
     use crate::program::main;
     #[pymodule_export]
-    use crate::reading::{check, counts, ledger, report};
+    use crate::reading::{check, counts, ledger, merge, report};
     #[pymodule_export]
     use crate::runs::{certify, classes_of, predict, recertify};
     #[pymodule_export]

@@ -106,6 +106,7 @@ impl<'py> Options<'py> {
         Ok(RunConfig {
             threads: self.count("threads")?,
             batch: self.count("batch")?,
+            shard: self.parsed("shard")?,
         })
     }
 
@@ -125,6 +126,11 @@ impl<'py> Options<'py> {
             let seed: PyResult<String> = seed.extract();
             seed.is_ok_and(|seed| seed == "fresh")
         });
+        if fresh && !ledger.exists() && self.item("shard")?.is_some() {
+            let message = "every shard needs the same seed, and each would draw a fresh one of its \
+                           own: draw it once, and give all of them the number";
+            return Err(refuse("seed", message));
+        }
         if fresh {
             return fresh_seed(ledger).map_err(raise);
         }

@@ -1,4 +1,4 @@
-//! What reads ledgers: their contents, checks, reports.
+//! What reads ledgers: their contents, checks, reports; and merging them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -113,6 +113,18 @@ pub(crate) fn report(
         page.transpose().map_err(raise)?,
         reported.warnings,
     ))
+}
+
+/// Unites ledgers in the one at `out`, and returns what is missing from it, in words.
+#[pyfunction]
+pub(crate) fn merge(
+    py: Python<'_>,
+    out: PathBuf,
+    ledgers: Vec<PathBuf>,
+    partial: bool,
+) -> PyResult<Vec<String>> {
+    let merged = py.detach(|| job::merge(&out, &ledgers, partial));
+    Ok(merged.map_err(raise)?.lacking)
 }
 
 /// What a ledger holds: JSON of the run, its networks, claims and verifications, and columns of

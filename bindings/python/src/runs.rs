@@ -170,7 +170,15 @@ pub(crate) fn recertify<'py>(
     if networks.iter().any(called) {
         config.run.threads.get_or_insert(WORKERS);
     }
-    let recertification = py.detach(|| Recertification::open(&ledger, &config, networks.len()));
+    let into: Option<PathBuf> = options.get("into")?;
+    let recertification = py.detach(|| {
+        let recertification = Recertification::open(&ledger, &config, networks.len())?;
+        let Some(into) = into else {
+            return Ok(recertification);
+        };
+        job::copy_for_shard(&ledger, &into)?;
+        Recertification::open(&into, &config, networks.len())
+    });
     let recertification = recertification.map_err(raise)?;
     let data = match images {
         Some(Images::Files(data)) => {

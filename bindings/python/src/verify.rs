@@ -132,7 +132,8 @@ pub(crate) fn verify<'py>(
         subset: options.subset()?,
         run: RunConfig {
             threads: options.count("threads")?,
-            batch: None,
+            shard: options.parsed("shard")?,
+            ..RunConfig::default()
         },
         ..usual
     };
@@ -299,7 +300,7 @@ pub(crate) fn explain(
         subset: options.subset()?,
         run: RunConfig {
             threads: options.count("threads")?,
-            batch: None,
+            ..RunConfig::default()
         },
         ..usual
     };

@@ -112,3 +112,45 @@ def test_a_ledger_of_another_kind_is_refused(tmp_path) -> None:
     assert not (tmp_path / "none").exists()
     with pytest.raises(recert.InputError):
         recert.report(tmp_path / "none")
+
+
+def test_shards_are_merged_into_the_whole_run(tmp_path, greys, caplog):
+    images, labels = greys
+    same = {"sigma": 0.25, "n": 300, "n0": 20, "num_classes": 2, "progress": False}
+    again = {"n_p": "40%", "method": ["irs", "auto"], "num_classes": 2, "progress": False}
+
+    def run(ledger, shard=None):
+        return recert.certify(bright(0.5), images, labels, id="f", ledger=ledger, shard=shard, **same)
+
+    def rerun(ledger, into=None, shard=None):
+        return recert.recertify(
+            ledger, bright(0.52), images, labels, id="h", into=into, shard=shard, **again
+        )
+
+    run(tmp_path / "whole.recert")
+    parts = [tmp_path / f"{i}.recert" for i in (1, 2, 3)]
+    for i, part in enumerate(parts, 1):
+        assert len(run(part, f"{i}/3")) == 2
+    with pytest.raises(recert.InputError, match="shard 2/3 is missing: 2 of 6 inputs"):
+        recert.merge(tmp_path / "run.recert", [parts[2], parts[0]])
+    recert.merge(tmp_path / "run.recert", [parts[2], parts[0]], partial=True)
+    assert "shard 2/3 is missing" in caplog.text
+    merged = recert.merge(tmp_path / "run.recert", [parts[1]])
+
+    again_parts = [tmp_path / f"again-{i}.recert" for i in (1, 2)]
+    for i, part in enumerate(again_parts, 1):
+        assert rerun(merged, part, f"{i}/2").ledger.path == part
+    merged = recert.merge(tmp_path / "again.recert", again_parts)
+    rerun(tmp_path / "whole.recert")
+    whole = recert.Ledger(tmp_path / "whole.recert")
+    assert merged.check().holds and whole.check().holds
+    for name in ("network", "method", "samples", "alpha", "idx", "class", "radius", "evaluations"):
+        assert list(merged.certificates[name]) == list(whole.certificates[name]), name
+
+    with pytest.raises(recert.ParameterError, match="'4/3' is no shard"):
+        run(tmp_path / "4.recert", "4/3")
+    with pytest.raises(recert.LedgerError, match="the seed: 0 in"):
+        recert.certify(
+            bright(0.5), images, labels, id="f", ledger=tmp_path / "other.recert", seed=1, **same
+        )
+        recert.merge(tmp_path / "run.recert", [tmp_path / "other.recert"])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         ParameterError,
         WorkersError,
     )
-    from ._jobs import certify, check, explain, predict, recertify, report, verify
+    from ._jobs import certify, check, explain, merge, predict, recertify, report, verify
     from ._ledger import Ledger
     from ._recert import __version__
     from ._smooth import Smooth
@@ -42,7 +42,9 @@ _WHERE = {
         "ParameterError",
         "WorkersError",
     ),
-    "_jobs": ("certify", "check", "explain", "predict", "recertify", "report", "verify"),
+    "_jobs": (
+        "certify", "check", "explain", "merge", "predict", "recertify", "report", "verify",
+    ),
     "_ledger": ("Ledger",),
     "_recert": ("__version__",),
     "_smooth": ("Smooth",),
@@ -71,6 +73,7 @@ __all__ = [
     "certify",
     "check",
     "explain",
+    "merge",
     "predict",
     "recertify",
     "report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -92,6 +93,7 @@ def certify(
     limit: int | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    shard: str | None = None,
     id: str | None = None,
     num_classes: int | None = None,
     batch_invariant: bool = False,
@@ -137,6 +139,7 @@ def certify(
         every, offset, limit: which inputs.
         batch: images in one call; for modules and callables 32 if it is not said.
         threads: workers; for a callable 2, one of which makes noise while the other asks it.
+        shard: run one part of the inputs, as "3/16", into a ledger of its own; `merge` unites them.
         id: what a callable is known by in the ledger, or the name of a module.
         num_classes: for a callable that answers with classes.
         batch_invariant: promises that a callable answers an image the same, bit for bit, whatever
@@ -187,6 +190,7 @@ def predict(
     limit: int | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    shard: str | None = None,
     id: str | None = None,
     num_classes: int | None = None,
     batch_invariant: bool = False,
@@ -236,6 +240,8 @@ def recertify(
     limit: int | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    shard: str | None = None,
+    into: PathLike | None = None,
     id: str | Sequence[str] | None = None,
     num_classes: int | None = None,
     batch_invariant: bool = False,
@@ -270,6 +276,8 @@ def recertify(
         n_p: samples of the modified network per input, for methods other than auto.
         among, gamma: the number of candidates to correct for; the threshold of irs.
         alpha: failure probability of a new certificate; by default twice the ledger's.
+        into: leave the ledger as it is and write to this one, made as a copy or continued, as each
+            `shard` needs one of its own.
         id, noise_on: as for `certify`; ids are a list where `classify` is one.
 
     Returns:
@@ -283,8 +291,8 @@ def recertify(
     networks = _networks(classify, id, num_classes, batch_invariant, noise_on)
     data = None if images is None else images_of(images, labels)
     _file_labels(options)
-    at = _ledger_at(ledger)
-    return Results(_recert.recertify(at.path, networks, data, options, Reporter(progress)), at)
+    at = _ledger_at(ledger if into is None else into)
+    return Results(_recert.recertify(Path(ledger), networks, data, options, Reporter(progress)), at)
 
 
 def verify(
@@ -309,6 +317,7 @@ def verify(
     offset: int = 0,
     limit: int | None = None,
     threads: int | None = None,
+    shard: str | None = None,
     progress: Progress = True,
     train: bool = False,
     classes: PathLike | None = None,
@@ -414,6 +423,22 @@ def explain(
     if html is not None and page is not None:
         _write(html, page)
     return Explanation(text, table)
+
+
+def merge(
+    out: PathLike, ledgers: Sequence[PathLike], *, partial: bool = False
+) -> Ledger:
+    """Unite the ledgers of a run's shards, or any of one run, in the one at `out`.
+
+    Args:
+        out: the ledger to make, or one to add to. It is replaced when all is done.
+        ledgers: in any order.
+        partial: whether shards may be missing, which is logged as a warning then.
+    """
+    lacking = _recert.merge(Path(out), [Path(ledger) for ledger in ledgers], partial)
+    for words in lacking:
+        logging.getLogger("recert").warning("%s", words)
+    return Ledger(out)
 
 
 def check(
