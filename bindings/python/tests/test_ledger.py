@@ -130,7 +130,7 @@ def test_shards_are_merged_into_the_whole_run(tmp_path, greys, caplog):
     run(tmp_path / "whole.recert")
     parts = [tmp_path / f"{i}.recert" for i in (1, 2, 3)]
     for i, part in enumerate(parts, 1):
-        assert len(run(part, f"{i}/3")) == 2
+        assert run(part, f"{i}/3").rows == 2
     with pytest.raises(recert.InputError, match="shard 2/3 is missing: 2 of 6 inputs"):
         recert.merge(tmp_path / "run.recert", [parts[2], parts[0]])
     recert.merge(tmp_path / "run.recert", [parts[2], parts[0]], partial=True)

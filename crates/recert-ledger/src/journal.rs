@@ -535,29 +535,8 @@ mod tests {
                 r#"{"methods":"irs,auto","planned":12,"through":false}"#.to_owned(),
             ),
             (
-                "begun",
-                r#"{"methods":"certify","planned":12,"positions":[[0,12,20]],"shard":"3/4","through":false}"#
-                    .to_owned(),
-            ),
-            (
                 "ended",
                 r#"{"methods":"certify","milliseconds":1500}"#.to_owned(),
-            ),
-            (
-                "ended",
-                r#"{"methods":"certify","milliseconds":1500,"shard":"3/4"}"#.to_owned(),
-            ),
-            (
-                "merged",
-                format!(
-                    r#"{{"answered":[{{"answers":12,"network":{name}}}],"fresh":4,"parts":[{{"certificates":3,"file":"1.recert","inputs":3,"results":0,"seal":"{hash}"}},{{"certificates":0,"file":"2.recert","inputs":3,"results":2}}]}}"#
-                ),
-            ),
-            (
-                "verifying",
-                format!(
-                    r#"{{"planned":2,"positions":[[0,2,1]],"shard":"1/2","verification":{verification}}}"#
-                ),
             ),
             (
                 "verifying",
@@ -584,13 +563,49 @@ mod tests {
                 r#"{"answered":[],"fresh":0,"from":2}"#.to_owned(),
             ),
         ] {
-            let event = JournalEvent::read(kind, &text);
-            assert!(!matches!(event, JournalEvent::Foreign { .. }), "{event:?}");
-            assert_eq!(
-                (event.kind(), event.to_json()),
-                (kind, text.clone()),
-                "{kind}"
-            );
+            is_read_and_written(kind, &text);
+        }
+    }
+
+    fn is_read_and_written(kind: &str, text: &str) {
+        let event = JournalEvent::read(kind, text);
+        assert!(!matches!(event, JournalEvent::Foreign { .. }), "{event:?}");
+        assert_eq!((event.kind(), event.to_json().as_str()), (kind, text));
+    }
+
+    #[test]
+    fn what_ledgers_of_shards_hold_is_read_and_written_byte_for_byte() {
+        let hash = "0a".repeat(32);
+        let name = format!(
+            r#"{{"engine":"rten 0.27.0, float32","output":"y","preprocess":"none","sha256":"{hash}"}}"#
+        );
+        let verification = format!(
+            r#"{{"effort":"{{}}","kind":"linf","method":"crown","network":{name},"specification":"{{}}"}}"#
+        );
+        for (kind, text) in [
+            (
+                "begun",
+                r#"{"methods":"certify","planned":12,"positions":[[0,12,20]],"shard":"3/4","through":false}"#
+                    .to_owned(),
+            ),
+            (
+                "ended",
+                r#"{"methods":"certify","milliseconds":1500,"shard":"3/4"}"#.to_owned(),
+            ),
+            (
+                "merged",
+                format!(
+                    r#"{{"answered":[{{"answers":12,"network":{name}}}],"fresh":4,"parts":[{{"certificates":3,"file":"1.recert","inputs":3,"results":0,"seal":"{hash}"}},{{"certificates":0,"file":"2.recert","inputs":3,"results":2}}]}}"#
+                ),
+            ),
+            (
+                "verifying",
+                format!(
+                    r#"{{"planned":2,"positions":[[0,2,1]],"shard":"1/2","verification":{verification}}}"#
+                ),
+            ),
+        ] {
+            is_read_and_written(kind, &text);
         }
     }
 

@@ -137,14 +137,10 @@ fn what_a_shard_cannot_be_is_refused_by_the_flag() {
     let fresh = with(&certify, &["--shard", "1/2", "--seed", "fresh"]);
     fails(2, &["every shard needs the same --seed"]).check(&fresh);
     let shapes = asset("shapes.onnx");
-    let via = [
-        "--shard",
-        "1/2",
-        "--via",
-        &shapes,
-        "--via-precision",
-        "bf16",
-    ];
+    let faster = place.text("p.onnx");
+    let prune = ["approximate", &shapes, "--prune", "20%", "--out", &faster];
+    ok(&with(&[], &prune));
+    let via = ["--shard", "1/2", "--via", &faster];
     fails(2, &["certify the faster version in shards", "--shard"]).check(&with(&certify, &via));
     let explain = words(&format!(
         "explain --model {shapes} --data {} --eps 1/2550 --limit 2 --shard 1/2",

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::params;
 use rusqlite::types::Value;
 
-use super::super::rows::{Piece, insert, share};
+use super::super::rows::{Entry, Piece, insert, share};
 use super::super::{Ledger, Series};
 use super::rows::{ANSWERS, CHOSEN, REMEDY, Table, Two};
 use crate::codes::Codes;
@@ -21,8 +21,11 @@ use crate::{Error, ErrorKind};
 pub(super) struct Times {
     /// By the network's number in the part and the input: for each series the time in the part and in
     /// the united ledger, and those with the selection samples.
-    kept: HashMap<(i64, i64), Vec<[(u64, u64); 2]>>,
+    kept: HashMap<(i64, i64), Vec<BothTimes>>,
 }
+
+/// In the part, and in the united ledger.
+type BothTimes = [(u64, u64); 2];
 
 impl Times {
     /// Replaces the time of all of a series' answers, if `micros` is that.
@@ -251,7 +254,7 @@ fn micros(rows: &[StoredRow]) -> u64 {
 /// The answers of a series, those with margins apart from those without.
 fn pieces(ledger: &Ledger, series: Series, class: u16) -> Result<Vec<Piece>, Error> {
     let rows = ledger.index(series, 0..=u32::MAX, usize::MAX)?;
-    let (with, without): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.has_margins());
+    let (with, without): (Vec<_>, Vec<_>) = rows.into_iter().partition(Entry::has_margins);
     let groups = [with, without].into_iter().filter(|rows| !rows.is_empty());
     groups
         .map(|rows| ledger.piece(series, &rows, class))
