@@ -2,7 +2,8 @@
 //!
 //! Some statements depend on an order of events that no answer shows: which networks were
 //! known to the ledger before any of them ran, what was removed, what an engine was compared
-//! with. Each such event is one entry, and entries are only ever added.
+//! with. Each such event is one entry, and entries are only ever added. The file has every kind of entry with
+//! its form in JSON, which are read side by side; that is why it is long.
 
 use serde::{Deserialize, Serialize};
 

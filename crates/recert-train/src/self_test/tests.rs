@@ -14,6 +14,10 @@ fn sizes(count: usize) -> Sizes {
 }
 
 /// The operations of other devices, on the processor.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as a device is asked, which may fail"
+)]
 fn other(probe: &Probe, mut numbers: Numbers) -> Result<Computed> {
     Ok(composed(|| probe.computed(&mut numbers)))
 }

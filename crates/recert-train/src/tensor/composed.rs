@@ -50,7 +50,7 @@ pub(super) fn fused(operation: Operation, [a, b, c]: [Tensor<2>; 3]) -> Tensor<2
             let [centre, radius] = [b, c].map(|ends| along(ends, &a));
             column((a.clone() * centre).sum_dim(2) - (a.abs() * radius).sum_dim(2))
         }
-        Operation::Sums => sums(a, b),
+        Operation::Sums => sums(&a, &b),
     }
 }
 
@@ -122,7 +122,7 @@ impl Lines {
 }
 
 /// The five sums of `fused::neurons`, `[1, 5]`.
-fn sums(centre: Tensor<2>, radius: Tensor<2>) -> Tensor<2> {
+fn sums(centre: &Tensor<2>, radius: &Tensor<2>) -> Tensor<2> {
     let one = |sum: Tensor<1>| -> Tensor<2> { sum.reshape([1, 1]) };
     let active = centre.clone().greater(radius.clone()).bool_not();
     let inactive = (centre.clone() + radius.clone()).lower_elem(0.0).bool_not();
@@ -135,9 +135,9 @@ fn sums(centre: Tensor<2>, radius: Tensor<2>) -> Tensor<2> {
         one(x.clone().mask_fill(others.clone(), 0.0).sum())
     };
     let parts = vec![
-        one(radius.sum()),
-        over(&centre, &active),
-        -over(&centre, &inactive),
+        one(radius.clone().sum()),
+        over(centre, &active),
+        -over(centre, &inactive),
         over(&squares, &active),
         over(&squares, &inactive),
     ];

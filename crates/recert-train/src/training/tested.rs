@@ -92,7 +92,7 @@ impl Training<'_> {
     fn compare_losses(&self, device: Device) -> Result<()> {
         let schedule = &self.settings.schedule;
         let last = schedule.epochs - 1;
-        let middle = (schedule.ramp_start + schedule.ramp_end) / 2;
+        let middle = usize::midpoint(schedule.ramp_start, schedule.ramp_end);
         let mut epochs = [0, middle, schedule.ramp_end, last].map(|epoch| epoch.min(last));
         epochs.sort_unstable();
         let positions = &self.chosen[0][..self.settings.batch.min(self.chosen[0].len())];

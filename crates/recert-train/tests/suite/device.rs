@@ -101,6 +101,10 @@ fn convolutions_and_normalizations_train_and_resume_there(description: &str) {
 }
 
 test!(a_build_without_it_says_how_to_build_with_it, needs processor_alone);
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "as the harness gives what a test needs"
+)]
 fn a_build_without_it_says_how_to_build_with_it((): &()) {
     let examples = examples(40);
     let settings = on(Device::Gpu, settings(Method::Ibp));
