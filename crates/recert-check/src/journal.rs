@@ -313,28 +313,7 @@ impl Journal {
                     None => self.lost.push((position as u64 + 1, claim)),
                 }
             }
-            JournalEvent::Begun {
-                methods,
-                planned,
-                shard,
-                positions,
-                ..
-            } => {
-                let listed = positions.as_ref().map(recert_ledger::Positions::len);
-                if listed.is_some() != shard.is_some() || listed.is_some_and(|all| all != planned) {
-                    let form = "a shard with a list of all inputs planned, or neither";
-                    let stored = match listed {
-                        Some(all) => format!("a list of {all} inputs, {planned} planned"),
-                        None => "no list".to_owned(),
-                    };
-                    fields.wrong("body.positions", stored, form);
-                }
-                let methods = methods.split(',').map(str::to_owned);
-                let runs = network
-                    .into_iter()
-                    .flat_map(|n| methods.clone().map(move |m| (n, m)));
-                self.begun.extend(runs.map(|run| (run, planned)));
-            }
+            begun @ JournalEvent::Begun { .. } => self.run_begun(begun, network, fields),
             of_bounds @ (JournalEvent::Verifying { .. } | JournalEvent::Results { .. }) => {
                 self.of_bounds((position, network), of_bounds, fields, tables);
             }
@@ -351,6 +330,34 @@ impl Journal {
             // How long it took: no certificate rests on that.
             JournalEvent::Ended { .. } | JournalEvent::Foreign { .. } => {}
         }
+    }
+
+    /// Reads an entry of a run that began.
+    fn run_begun(&mut self, event: JournalEvent, network: Option<i64>, fields: &mut Fields<'_>) {
+        let JournalEvent::Begun {
+            methods,
+            planned,
+            shard,
+            positions,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let listed = positions.as_ref().map(recert_ledger::Positions::len);
+        if listed.is_some() != shard.is_some() || listed.is_some_and(|all| all != planned) {
+            let form = "a shard with a list of all inputs planned, or neither";
+            let stored = match listed {
+                Some(all) => format!("a list of {all} inputs, {planned} planned"),
+                None => "no list".to_owned(),
+            };
+            fields.wrong("body.positions", stored, form);
+        }
+        let methods = methods.split(',').map(str::to_owned);
+        let runs = network
+            .into_iter()
+            .flat_map(|n| methods.clone().map(move |m| (n, m)));
+        self.begun.extend(runs.map(|run| (run, planned)));
     }
 
     /// Reads an entry of an engine that was compared with a reference.

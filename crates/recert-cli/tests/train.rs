@@ -289,9 +289,70 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
     );
 }
 
-/// A setting that changes nothing, a network that normalizes its images already, one number for a list,
-/// a fraction, a limit of test images: what is said of them, and that two trainings are not into one
-/// file at once.
+/// What is said of a network that normalizes its images already, and of one that cannot be trained.
+fn trained_further(folder: &Path, out: &str) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    // The file has its normalization inside; --quiet leaves out the remark.
+    let further = [
+        "train", "--model", out, "--method", "ibp", "--eps", "1/255", "--epochs", "1",
+    ];
+    let further = |flags: &[&str]| {
+        let data = format!("npz:{}", demo("shapes-calibration.npz"));
+        let to = path("further.onnx");
+        let more = [
+            "--limit",
+            "64",
+            "--ramp-end",
+            "0",
+            "--data",
+            &data,
+            "--out",
+            &to,
+        ];
+        let output = run(&[&further[..], &more, flags].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let twice = "normalizes its images itself";
+    assert!(further(&["--mean", "0.5"]).contains(twice));
+    assert!(!further(&["--mean", "0", "--std", "1"]).contains(twice));
+    assert!(!further(&["--mean", "0.5", "--quiet"]).contains(twice));
+    // What cannot be trained is named with its file.
+    let quantized = path("int8.onnx");
+    let data = format!("npz:{}", demo("shapes-calibration.npz"));
+    let made = run(&[
+        "approximate",
+        out,
+        "--int8",
+        "--calibration",
+        &data,
+        "--calibration-limit",
+        "5",
+        "--out",
+        &quantized,
+    ]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let refused = run(&[
+        "train",
+        "--model",
+        &quantized,
+        "--data",
+        &data,
+        "--method",
+        "standard",
+        "--out",
+        &path("x.onnx"),
+    ]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(
+        stderr(&refused).contains("int8.onnx: the network is quantized"),
+        "{}",
+        stderr(&refused)
+    );
+}
+
+/// A setting that changes nothing, one number for a list, a fraction, a limit of test images: what is said
+/// of them, and that two trainings are not into one file at once.
 #[test]
 fn what_is_given_is_used_or_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -351,63 +412,7 @@ fn what_is_given_is_used_or_named() {
         assert!(page.contains(line), "{line}: {page}");
     }
 
-    // The file has its normalization inside; --quiet leaves out the remark.
-    let further = [
-        "train", "--model", &out, "--method", "ibp", "--eps", "1/255", "--epochs", "1",
-    ];
-    let further = |flags: &[&str]| {
-        let data = format!("npz:{}", demo("shapes-calibration.npz"));
-        let to = path("further.onnx");
-        let more = [
-            "--limit",
-            "64",
-            "--ramp-end",
-            "0",
-            "--data",
-            &data,
-            "--out",
-            &to,
-        ];
-        let output = run(&[&further[..], &more, flags].concat());
-        assert!(output.status.success(), "{}", stderr(&output));
-        stderr(&output)
-    };
-    let twice = "normalizes its images itself";
-    assert!(further(&["--mean", "0.5"]).contains(twice));
-    assert!(!further(&["--mean", "0", "--std", "1"]).contains(twice));
-    assert!(!further(&["--mean", "0.5", "--quiet"]).contains(twice));
-    // What cannot be trained is named with its file.
-    let quantized = path("int8.onnx");
-    let data = format!("npz:{}", demo("shapes-calibration.npz"));
-    let made = run(&[
-        "approximate",
-        &out,
-        "--int8",
-        "--calibration",
-        &data,
-        "--calibration-limit",
-        "5",
-        "--out",
-        &quantized,
-    ]);
-    assert!(made.status.success(), "{}", stderr(&made));
-    let refused = run(&[
-        "train",
-        "--model",
-        &quantized,
-        "--data",
-        &data,
-        "--method",
-        "standard",
-        "--out",
-        &path("x.onnx"),
-    ]);
-    assert_eq!(refused.status.code(), Some(3));
-    assert!(
-        stderr(&refused).contains("int8.onnx: the network is quantized"),
-        "{}",
-        stderr(&refused)
-    );
+    trained_further(folder.path(), &out);
 
     // One training a file.
     let held = recert::ledger::Lock::take(Path::new(&out)).unwrap();

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use recert::engine::ImageShape;
 use recert::job::{
-    self, CertifyConfig, Data, DataConfig, Event, Goal, Merged, Method, Network, NetworkConfig,
-    Norm, Outcome, PredictConfig, Recertification, RecertifyConfig, Shard, VerifyConfig,
-    VerifyMethod,
+    self, CertifyConfig, Data, DataConfig, DataOptions, Event, Goal, Merged, Method, Network,
+    NetworkConfig, Norm, Outcome, PredictConfig, Recertification, RecertifyConfig, Shard,
+    VerifyConfig, VerifyMethod,
 };
 use recert::ledger::{JournalEvent, Ledger};
 use recert::{ErrorKind, Field};
@@ -62,6 +62,7 @@ impl Place {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "runs take a shard or none")]
 fn shard(number: u32, of: u32) -> Option<Shard> {
     Some(Shard::new(number, of).unwrap())
 }
@@ -348,6 +349,18 @@ fn merging_in_steps_and_merging_again_changes_nothing() {
     assert_eq!([ended("all.recert"), ended("grown.recert")], [5, 5]);
 }
 
+/// Stops once three inputs are concluded, which it counts.
+struct Stop<'a>(&'a mut usize);
+
+impl job::Events for Stop<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        *self.0 += usize::from(matches!(event, Event::Concluded { .. }));
+    }
+    fn stop(&self) -> bool {
+        *self.0 >= 3
+    }
+}
+
 #[test]
 fn a_shard_is_continued_by_any_other_division() {
     let place = Place::new();
@@ -361,15 +374,6 @@ fn a_shard_is_continued_by_any_other_division() {
     let mut rows = 0;
     let (data, network) = (data(), f());
     let job = job::certify(&path("b.recert"), &config(shard(1, 2)), &data, &network).unwrap();
-    struct Stop<'a>(&'a mut usize);
-    impl job::Events for Stop<'_> {
-        fn event(&mut self, event: Event<'_>) {
-            *self.0 += usize::from(matches!(event, Event::Concluded { .. }));
-        }
-        fn stop(&self) -> bool {
-            *self.0 >= 3
-        }
-    }
     let outcome = job.run(&mut Stop(&mut rows)).unwrap();
     assert_eq!(outcome, Outcome::Stopped);
     let error = place.merge("m.recert", &["b.recert"]).unwrap_err();
@@ -466,7 +470,7 @@ fn a_recertification_in_shards_is_the_whole_one() {
     let whole = place.path("late.recert");
     second.run(&base, &whole, None);
     let parts = shards(&place, 2, "late", &|own, shard| {
-        second.run(&base, own, shard)
+        second.run(&base, own, shard);
     });
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     place.merge("late-merged.recert", &parts).unwrap();
@@ -561,7 +565,7 @@ fn a_verification_in_shards_is_the_whole_one() {
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
     let data = Data::open(&DataConfig {
         data: format!("npz:{demo}/shapes-test.npz"),
-        options: Default::default(),
+        options: DataOptions::default(),
     })
     .unwrap();
     let engine = NetworkConfig {
@@ -691,9 +695,15 @@ fn what_does_not_belong_together_is_refused_and_nothing_is_written() {
         place.merge("out.recert", &[part]).unwrap_err();
         assert_eq!(std::fs::read(path("out.recert")).unwrap(), before);
     }
-    // A shard without inputs, and a plan that is made of all inputs.
+}
+
+/// A shard without inputs, and a plan that is made of all inputs.
+#[test]
+fn what_shards_cannot_be_is_refused() {
+    let place = Place::new();
+    let ledger = place.path("x.recert");
     let (data, f) = (data(), f());
-    let error = job::certify(&path("x.recert"), &config(shard(18, 20)), &data, &f)
+    let error = job::certify(&ledger, &config(shard(18, 20)), &data, &f)
         .err()
         .unwrap();
     assert_eq!(error.field(), Some(Field::Shard));
@@ -705,8 +715,7 @@ fn what_does_not_belong_together_is_refused_and_nothing_is_written() {
     );
     let slow = network("slow", 0.75);
     let budget = "5%".parse().unwrap();
-    let ledger = path("x.recert");
-    let error = job::certify_via(&ledger, &config(half), budget, &data, &f, &slow);
+    let error = job::certify_via(&ledger, &config(shard(2, 2)), budget, &data, &f, &slow);
     assert_eq!(error.err().unwrap().field(), Some(Field::Shard));
 }
 

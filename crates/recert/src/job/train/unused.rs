@@ -102,6 +102,7 @@ pub(in crate::job) fn remark(names: &[&str], method: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
     use std::ops::ControlFlow;
 
     use recert_train::{Architecture, Examples, Network, Training};
@@ -172,7 +173,7 @@ mod tests {
         while !training.is_done() {
             let epoch = training.epoch(|_| ControlFlow::Continue(()));
             let epoch = epoch.unwrap().unwrap();
-            found += &format!("{} {:?}\n", epoch.loss, epoch.validation);
+            writeln!(found, "{} {:?}", epoch.loss, epoch.validation).unwrap();
         }
         format!("{found}{:?}", training.network())
     }
@@ -218,7 +219,7 @@ mod tests {
                     if seen { vec![] } else { vec![name] },
                     "{method}: {change}"
                 );
-                assert!(!(changed && !unused.is_empty()), "{method}: {change}");
+                assert!(!changed || unused.is_empty(), "{method}: {change}");
             }
         }
     }
