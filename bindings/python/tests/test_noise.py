@@ -14,7 +14,16 @@ from conftest import ROOT
 import recert
 from recert import _philox, _recert
 from recert._classify import Prepared, answers
-from recert._device import GAUSSIAN, INTEGER, INVALID, Library, Noise, Worker, same_noise
+from recert._device import (
+    GAUSSIAN,
+    INTEGER,
+    INVALID,
+    Library,
+    Noise,
+    Worker,
+    WrongNoise,
+    same_noise,
+)
 
 GOLDEN = ROOT / "crates" / "recert-noise" / "tests" / "golden"
 TOP = 2**32 - 1
@@ -45,9 +54,13 @@ class Numpy(Library):
     def run(self, network: Callable[[Any], Any], rows: Any, shape: tuple[int, ...]) -> Any:
         return answers(network(rows.reshape(-1, *shape)))
 
-    def codes(self, given: np.ndarray, margins: Any) -> list[np.ndarray]:
+    def kept(self, given: np.ndarray) -> np.ndarray:
+        return given.copy()
+
+    def codes(self, given: np.ndarray, margins: Any, classes: int) -> list[np.ndarray]:
         if given.ndim == 1:
-            return [given.astype(np.uint16)]
+            valid = (given >= 0) & (given < classes)
+            return [np.where(valid, given, INVALID).astype(np.uint16)]
         finite = np.isfinite(given).all(1)
         found = [np.where(finite, given.argmax(1), INVALID).astype(np.uint16)]
         if margins is not None:
@@ -79,8 +92,15 @@ def normals(seed: int, stream: int, input: int, sample: int, count: int) -> np.n
     """Noise of one sample, as it is added to a black image with a sigma of 1."""
     noise = Noise(Numpy(), GAUSSIAN, seed, 1.0)
     black = np.zeros(count, dtype=np.float32)
-    [(made, _)] = noise.batches(stream, input, np.array([sample]), black, 1)
+    [(made, _)] = unseen(noise, count).batches(stream, input, np.array([sample]), black, 1)
     return made[0]
+
+
+def unseen(noise: Noise, count: int) -> Noise:
+    """The same noise, not compared with the host's: rational arithmetic is the oracle here, and the host has
+    no range that ends after the last of all numbers."""
+    noise._shown.add((1, count))
+    return noise
 
 
 def grouped(name: str, most: int, *more: str) -> dict[Any, list[dict[str, str]]]:
@@ -109,7 +129,7 @@ def test_integer_noise_is_the_one_of_exact_arithmetic() -> None:
     for (seed, stream, input, sample, sigma), group in grouped(
         "integer_values.tsv", 5000, "sigma"
     ).items():
-        noise = Noise(Numpy(), INTEGER, seed, sigma)
+        noise = unseen(Noise(Numpy(), INTEGER, seed, sigma), 5000)
         [(made, is_open)] = noise.batches(stream, input, np.array([sample]), black, 1)
         # What further bits decide is marked, and made by the host.
         if any(row["decided"] != "first" for row in group):
@@ -173,9 +193,64 @@ class OneBit(Numpy):
         return made, is_open
 
 
+class WithoutFlags(Numpy):
+    """Integer noise that does not tell which samples need further bits."""
+
+    def integer(self, *given: Any) -> tuple[Any, Any]:
+        made, is_open = super().integer(*given)
+        return made, np.zeros_like(is_open)
+
+
+class OneShape(Numpy):
+    """A compiler that is right at the shape of the comparison alone."""
+
+    def gaussian(self, ids: Any, samples: Any, sigma: Any, image: Any) -> Any:
+        made = super().gaussian(ids, samples, sigma, image)
+        return made if image.shape[-1] == 3072 else made + np.float32(0.5)
+
+
+def test_every_shape_is_compared_when_it_is_first_used() -> None:
+    library = OneShape()
+    assert same_noise(library) is None
+    noise = Noise(library, GAUSSIAN, 0, 0.25)
+    with pytest.raises(WrongNoise, match="in 8 of 8 values"):
+        list(noise.batches(1, 0, np.arange(2), np.zeros(4, dtype=np.float32), 2))
+
+
+def of_worker(network: Callable[[Any], Any], **asked: Any) -> dict[str, Any]:
+    """What a worker replies on 100 samples of a grey image, in batches of 32."""
+    request = {
+        "generator": GAUSSIAN, "seed": 0, "sigma": 0.25, "stream": 1, "input": 0,
+        "samples": [(0, 100)], "margins": False if asked["action"] == "select" else None, **asked,
+    }
+    return Worker(network, Numpy(), 3)(request, np.full((1, 2, 2), 0.5, np.float32), 32)
+
+
+def test_a_class_out_of_range_is_no_class() -> None:
+    network = lambda batch: np.where(of_classes(batch) == 1, 1, 7)  # noqa: E731
+    classes = of_worker(network, action="answer")["classes"]
+    assert set(classes.tolist()) == {1, INVALID}
+    selected = of_worker(network, action="select")
+    assert list(selected["counts"]) == [1]
+    assert selected["invalid"] == 100 - selected["counts"][1] > 0
+
+
+def test_a_network_may_use_its_output_again() -> None:
+    room = np.zeros((32, 3), dtype=np.float32)
+
+    def reusing(batch: np.ndarray) -> np.ndarray:
+        out = room[: len(batch)]
+        out[:] = linear(batch)
+        return out
+
+    expected, found = (of_worker(net, action="select") for net in (linear, reusing))
+    assert len(expected["counts"]) > 1 and found["counts"] == expected["counts"]
+
+
 @pytest.mark.parametrize(
     ("library", "says"),
     [
+        (WithoutFlags(), "which samples need further bits: sample 1046 of input 7"),
         (WithoutErrors(), "element 353 of sample 0 of input 7"),
         (InFloat32(), GAUSSIAN),
         (OneBit(), f"element 999 of sample 0 .*{INTEGER}"),

@@ -14,7 +14,7 @@ import recert  # noqa: E402
 from recert import Smooth  # noqa: E402
 from recert import _recert, _torch  # noqa: E402
 from recert._classify import prepared  # noqa: E402
-from recert._device import INVALID, Worker, same_noise  # noqa: E402
+from recert._device import GAUSSIAN, INVALID, Noise, Worker, same_noise  # noqa: E402
 
 SMALL = {"sigma": 0.25, "n": 500, "n0": 20, "progress": False}
 
@@ -263,6 +263,22 @@ def test_the_ledger_is_the_same_wherever_noise_is_made(tmp_path, greys, noise) -
     )
     assert check.holds and check["rerun"]["samples"] == 3000
     assert check["rerun"]["differences"] == check["rerun"]["near_ties"] == []
+
+
+def test_more_shapes_than_pytorch_keeps_programs_of_are_made(monkeypatch) -> None:
+    """Its limit is of programs of one function; further shapes are made by single operations."""
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
+    torch._dynamo.reset()
+    real = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda function, **how: real(function, backend="eager", **how)
+    )
+    library = _torch.Torch(torch.device("cpu"), torch.float32, _torch._compiled())
+    noise = Noise(library, GAUSSIAN, 0, 0.25)
+    for size in range(2, 7):
+        pixels = np.zeros(4, dtype=np.float32)
+        [(made, _)] = noise.batches(1, 0, np.arange(size), pixels, size)
+        assert made.shape == (size, 4)
 
 
 def test_codes_are_the_librarys() -> None:

@@ -63,15 +63,17 @@ class Jax(Library):
     def run(self, network: Callable[[Any], Any], rows: Any, shape: tuple[int, ...]) -> Any:
         given = jnp.asarray(network(rows.reshape(-1, *shape)))
         if given.ndim == 1 and jnp.issubdtype(given.dtype, jnp.integer):
-            return given.astype(jnp.int32)
+            # Narrower integers would make classes of numbers that are none.
+            small = (given >= 0) & (given < INVALID)
+            return jnp.where(small, given, -1).astype(jnp.int32)
         if given.ndim == 2 and jnp.issubdtype(given.dtype, jnp.floating):
             return given.astype(jnp.float32)
         # The words for what is no answer.
         return answers(given)
 
-    def codes(self, answers: Any, margins: tuple[int, Any] | None) -> list[Any]:
+    def codes(self, answers: Any, margins: tuple[int, Any] | None, classes: int) -> list[Any]:
         if answers.ndim == 1:
-            return [_class_codes(answers)]
+            return [_class_codes(answers, classes)]
         if margins is None:
             return [_codes(answers)]
         return [_codes(answers), _buckets(answers, *margins)]
@@ -92,8 +94,8 @@ def _integer(ids: Any, samples: Any, table: Any, levels: Any) -> tuple[Any, Any]
 
 
 @jax.jit
-def _class_codes(answers: Any) -> Any:
-    valid = (answers >= 0) & (answers < INVALID)
+def _class_codes(answers: Any, classes: Any) -> Any:
+    valid = (answers >= 0) & (answers < classes)
     return jnp.where(valid, answers, INVALID).astype(jnp.uint16)
 
 

@@ -207,15 +207,18 @@ class Torch(Library):
         # The words for what is no answer.
         return answers(given)
 
-    def codes(self, answers: Any, margins: tuple[int, Any] | None) -> list[Any]:
+    def kept(self, answers: Any) -> Any:
+        return answers.clone()
+
+    def codes(self, answers: Any, margins: tuple[int, Any] | None, classes: int) -> list[Any]:
         with torch.inference_mode():
-            return _codes(answers, margins)
+            return _codes(answers, margins, classes)
 
 
-def _codes(answers: Any, margins: tuple[int, Any] | None) -> list[Any]:
+def _codes(answers: Any, margins: tuple[int, Any] | None, classes: int = INVALID) -> list[Any]:
     """As `Answers::class`, `Answers::margin` and `margin_code` of the Rust library."""
     if answers.ndim == 1:
-        valid = (answers >= 0) & (answers < INVALID)
+        valid = (answers >= 0) & (answers < classes)
         return [torch.where(valid, answers, INVALID).to(torch.int16)]
     count = answers.shape[1]
     position = torch.arange(count, device=answers.device)
@@ -246,11 +249,25 @@ def _integer(ids: Any, samples: Any, table: Any, levels: Any) -> Any:
 
 
 def _compiled() -> tuple[Any, Any]:
-    """One program for the noise of each law."""
-    return (
-        torch.compile(_gaussian, dynamic=False, fullgraph=True),
-        torch.compile(_integer, dynamic=False, fullgraph=True),
-    )
+    """One program for the noise of each law and shape, as long as PyTorch compiles further ones: it
+    keeps a number of them, and then single operations make the noise."""
+
+    def program(function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled = torch.compile(function, dynamic=False, fullgraph=True)
+        compiles = True
+
+        def made(*given: Any) -> Any:
+            nonlocal compiles
+            if compiles:
+                try:
+                    return compiled(*given)
+                except torch._dynamo.exc.FailOnRecompileLimitHit:
+                    compiles = False
+            return function(*given)
+
+        return made
+
+    return program(_gaussian), program(_integer)
 
 
 def _shown_right(device: torch.device, programs: tuple[Any, Any]) -> tuple[Any, Any]:
