@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use recert_ledger::raw::Table;
 use recert_ledger::{
-    Answered, Error, ForgottenClaim, HeaderRecord, JournalEvent, Ledger, NetworkName,
+    Answered, Error, ForgottenClaim, HeaderRecord, JournalEvent, Ledger, NetworkName, Positions,
     VerificationName, hex,
 };
 
@@ -55,6 +55,25 @@ struct Life {
     removed: bool,
 }
 
+/// What runs by a method were begun for.
+#[derive(Default)]
+struct Planned {
+    /// How many inputs the last one.
+    last: u64,
+    /// The inputs of the whole runs that shards are of.
+    lists: Vec<Positions>,
+}
+
+impl Planned {
+    /// The inputs that any shard's whole run has; `None` where there was no shard, or where lists are so
+    /// long that going through them would take long.
+    fn listed(&self) -> Option<BTreeSet<u32>> {
+        let all: u64 = self.lists.iter().map(Positions::len).sum();
+        let lists = (1..=results::MOST).contains(&all).then_some(&self.lists)?;
+        Some(lists.iter().flat_map(Positions::iter).collect())
+    }
+}
+
 /// The journal as far as it was read.
 #[derive(Default)]
 struct Journal {
@@ -68,9 +87,8 @@ struct Journal {
     header: Option<(usize, HeaderRecord)>,
     /// What the entries of each claim record, by the network's number and the claim's text.
     concluded: BTreeMap<(i64, String), Vec<Concluded>>,
-    /// How many inputs the last run by a method was begun for, by the network's number and the
-    /// method.
-    begun: BTreeMap<(i64, String), u64>,
+    /// What runs by a method were begun for, by the network's number and the method.
+    begun: BTreeMap<(i64, String), Planned>,
     /// What the entries of each verification record.
     verified: BTreeMap<VerificationName, Verified>,
     /// Whether the ledger is older than its journal.
@@ -344,7 +362,7 @@ impl Journal {
         else {
             return;
         };
-        let listed = positions.as_ref().map(recert_ledger::Positions::len);
+        let listed = positions.as_ref().map(Positions::len);
         if listed.is_some() != shard.is_some() || listed.is_some_and(|all| all != planned) {
             let form = "a shard with a list of all inputs planned, or neither";
             let stored = match listed {
@@ -357,7 +375,11 @@ impl Journal {
         let runs = network
             .into_iter()
             .flat_map(|n| methods.clone().map(move |m| (n, m)));
-        self.begun.extend(runs.map(|run| (run, planned)));
+        for run in runs {
+            let begun = self.begun.entry(run).or_default();
+            begun.last = planned;
+            begun.lists.extend(positions.clone());
+        }
     }
 
     /// Reads an entry of an engine that was compared with a reference.
@@ -399,13 +421,28 @@ impl Journal {
     /// the inputs that it names, however many there were.
     fn unfinished(&self, claims: &Claims) -> Vec<Unchecked> {
         let runs = self.begun.iter();
-        let open = runs.filter_map(|((network, method), &planned)| {
+        let open = runs.filter_map(|((network, method), begun)| {
             let claims = claims.values();
             let claims = claims.filter(|c| c.network == *network && c.method_name == *method);
             let named = claims.clone().filter_map(|claim| claim.most).max();
-            let planned = named.map_or(planned, |named| named.min(planned));
-            let concluded = claims.map(|claim| claim.concluded.borrow().len() as u64);
+            let planned = named.map_or(begun.last, |named| named.min(begun.last));
+            let concluded = claims
+                .clone()
+                .map(|claim| claim.concluded.borrow().len() as u64);
             let concluded = concluded.max().unwrap_or(0);
+            // Certificates of other inputs do not stand for those of a shard that is not here.
+            let listed = begun.listed().filter(|_| named.is_none());
+            let of_listed = listed.map(|listed| {
+                let there = claims.map(|claim| {
+                    let concluded = claim.concluded.borrow();
+                    let there = concluded.iter().filter(|&input| listed.contains(input));
+                    there.count() as u64
+                });
+                (listed.len() as u64, there.max().unwrap_or(0))
+            });
+            let (planned, concluded) = of_listed
+                .filter(|(planned, concluded)| concluded < planned)
+                .unwrap_or((planned, concluded));
             (concluded < planned).then(|| Unchecked::Unfinished {
                 network: *network,
                 method: method.clone(),

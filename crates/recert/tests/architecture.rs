@@ -256,7 +256,7 @@ fn libraries_from_elsewhere_have_one_user() {
         (&["burn-core", "burn"], "recert-train"),
     ];
     // Tests damage ledgers, behind the back of recert-ledger.
-    let exceptions = ["recert-cli", "recert-check"]
+    let exceptions = ["recert", "recert-cli", "recert-check"]
         .map(|tests| (tests, "rusqlite", DependencyKind::Development));
     for package in &packages() {
         for dependency in &package.dependencies {

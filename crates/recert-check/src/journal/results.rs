@@ -15,7 +15,7 @@ use crate::tables::{FIRST_WITH_VERIFICATIONS, Tables};
 use crate::unchecked::Unchecked;
 
 /// The most positions of entries that are gone through one by one.
-const MOST: u64 = 1 << 24;
+pub(super) const MOST: u64 = 1 << 24;
 
 /// What entries record of a verification.
 #[derive(Default)]

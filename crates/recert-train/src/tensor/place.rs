@@ -126,7 +126,7 @@ fn gpu() -> Place {
 #[cfg(not(feature = "gpu"))]
 pub(crate) fn opened() -> std::result::Result<String, String> {
     Err(
-        "this build trains on the processor alone; build recert with --features train-gpu, or \
+        "this build trains on the processor alone; build recert with its feature train-gpu, or \
          train on the cpu"
             .to_owned(),
     )

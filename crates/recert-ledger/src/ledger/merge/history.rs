@@ -12,7 +12,7 @@ use rusqlite::params;
 
 use super::super::Ledger;
 use super::super::journal::{answered, first_fresh};
-use crate::journal::{Answered, JournalEntry, JournalEvent, NetworkName};
+use crate::journal::{Answered, JournalEntry, JournalEvent, MergedPart, NetworkName};
 use crate::records::NetworkId;
 use crate::{Error, ErrorKind};
 
@@ -31,6 +31,8 @@ pub(super) struct Before {
     /// The first fresh sample without an answer.
     pub(super) fresh: u64,
     entries: HashSet<Text>,
+    /// When what was merged.
+    merges: Vec<(u64, Vec<MergedPart>)>,
 }
 
 impl Before {
@@ -38,14 +40,19 @@ impl Before {
         let sql = |source| merged.sql(source);
         let networks = merged.networks()?.into_iter();
         let numbers = networks.clone().map(|(id, _)| (id.0, id)).collect();
-        let entries = merged.journal()?.into_iter();
+        let entries = merged.journal()?;
+        let merges = entries.iter().filter_map(|entry| match &entry.event {
+            JournalEvent::Merged { parts, .. } => Some((entry.seconds, parts.clone())),
+            _ => None,
+        });
         Ok(Self {
+            merges: merges.collect(),
             named: networks
                 .map(|(_, network)| NetworkName::new(&network))
                 .collect(),
             answered: answered(&merged.connection).map_err(sql)?,
             fresh: first_fresh(&merged.connection).map_err(sql)?,
-            entries: entries.map(|entry| text(&entry, &numbers)).collect(),
+            entries: entries.iter().map(|entry| text(entry, &numbers)).collect(),
         })
     }
 
@@ -111,6 +118,23 @@ impl Before {
                     self.named.extend(new.iter().cloned());
                     JournalEvent::Named {
                         networks: new,
+                        answered: most(&self.answered, &answered),
+                        fresh: fresh.max(self.fresh),
+                    }
+                }
+                JournalEvent::Merged {
+                    parts,
+                    answered,
+                    fresh,
+                } => {
+                    let known = |(seconds, known): &(u64, Vec<MergedPart>)| {
+                        *seconds == entry.seconds && *known == parts
+                    };
+                    if self.merges.iter().any(known) {
+                        continue;
+                    }
+                    JournalEvent::Merged {
+                        parts,
                         answered: most(&self.answered, &answered),
                         fresh: fresh.max(self.fresh),
                     }

@@ -343,4 +343,4 @@ impl Two<'_> {
 
 /// What to do about ledgers that contradict one another.
 pub(super) const REMEDY: &str = "one of the two was not made by the network on the data and noise that both state, or \
-                      its engine does not answer alike everywhere: `recert check --rerun` shows which";
+                      its engine does not answer alike everywhere: a check that runs the networks again shows which";
