@@ -41,6 +41,12 @@ pub(crate) fn raise(error: impl Into<Error>) -> PyErr {
     Python::attach(|py| exception(py, error.kind(), field, &error.to_string()))
 }
 
+/// The exception for what this build of the package lacks.
+#[cfg(not(feature = "train"))]
+pub(crate) fn lacking(message: &str) -> PyErr {
+    Python::attach(|py| exception(py, ErrorKind::Other, None, message))
+}
+
 /// The exception for a keyword that cannot be what it is.
 pub(crate) fn refuse(keyword: &str, message: &str) -> PyErr {
     Python::attach(|py| exception(py, ErrorKind::Parameter, Some(keyword), message))

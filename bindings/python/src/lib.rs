@@ -14,6 +14,7 @@
 //! | `answerer` | one that makes its noise there, too; the host's noise for it |
 //! | `watch` | what a running job reports, and Ctrl-C |
 //! | `runs`, `verify`, `reading` | jobs with noise, jobs by bounds, and what reads ledgers |
+//! | `making` | what makes networks |
 //! | `bounds` | bounds on arrays |
 //! | `program` | the command line |
 
@@ -24,6 +25,7 @@ mod bounds;
 mod callable;
 mod errors;
 mod given;
+mod making;
 mod options;
 mod program;
 mod reading;
@@ -39,11 +41,13 @@ mod _recert {
     #[pymodule_export]
     use crate::bounds::{bound, cells, joint_upper, prediction};
     #[pymodule_export]
+    use crate::making::{approximate, train};
+    #[pymodule_export]
     use crate::program::main;
     #[pymodule_export]
     use crate::reading::{check, counts, ledger, merge, report};
     #[pymodule_export]
-    use crate::runs::{certify, classes_of, predict, recertify};
+    use crate::runs::{certify, classes_of, plan, predict, recertify};
     #[pymodule_export]
     use crate::verify::{explain, verify};
 

@@ -1,4 +1,4 @@
-//! Jobs with noise: certify, predict, recertify.
+//! Jobs with noise: certify, predict, recertify, and what to expect of the last.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use recert::engine::EngineOptions;
 use recert::job::{
-    self, CertifyConfig, Goal, Job, Method, Network, Outcome, PredictConfig, Recertification,
-    RecertifyConfig, Sampled,
+    self, CertifyConfig, Data, Forecast, Goal, Job, Method, Network, Outcome, PredictConfig,
+    Recertification, RecertifyConfig, Sampled,
 };
 use recert::ledger::Ledger;
 
@@ -165,45 +165,79 @@ pub(crate) fn recertify<'py>(
         let message = "a log holds the rows of one network: leave it out, or name one network";
         return Err(refuse("log", message));
     }
-    let mut config = recertify_config(&options)?;
+    let raised = Raised::default();
+    let (recertification, data, networks) =
+        opened(py, &ledger, networks, images.as_ref(), &options, &raised)?;
+    run(py, (report, log), &raised, || {
+        recertification.job(&data, &networks)
+    })
+}
+
+/// What may be expected of recertifying networks from `ledger`: JSON, and tables.
+#[pyfunction]
+pub(crate) fn plan(
+    py: Python<'_>,
+    ledger: PathBuf,
+    networks: Vec<Classify>,
+    images: Option<Images<'_>>,
+    options: Bound<'_, PyDict>,
+) -> PyResult<(String, String)> {
+    let (options, raised) = (Options(options), Raised::default());
+    let (recertification, data, networks) =
+        opened(py, &ledger, networks, images.as_ref(), &options, &raised)?;
+    let forecasts = py.detach(|| recertification.forecasts(&data, &networks));
+    let forecasts = forecasts.map_err(|error| raised.because(error))?;
+    let tables: Vec<String> = forecasts.iter().map(Forecast::to_string).collect();
+    let json = Forecast::all_to_json(&forecasts).to_string();
+    Ok((json, tables.join("\n")))
+}
+
+/// A recertification with its images, the ledger's own where none are given, and its networks.
+fn opened(
+    py: Python<'_>,
+    ledger: &Path,
+    networks: Vec<Classify>,
+    images: Option<&Images<'_>>,
+    options: &Options<'_>,
+    raised: &Raised,
+) -> PyResult<(Recertification, Data, Vec<Network>)> {
+    let mut config = recertify_config(options)?;
     let called = |network: &Classify| matches!(network, Classify::Callable(_));
     if networks.iter().any(called) {
         config.run.threads.get_or_insert(WORKERS);
     }
     let into: Option<PathBuf> = options.get("into")?;
     let recertification = py.detach(|| {
-        let recertification = Recertification::open(&ledger, &config, networks.len())?;
+        let recertification = Recertification::open(ledger, &config, networks.len())?;
         let Some(into) = into else {
             return Ok(recertification);
         };
-        job::copy_for_shard(&ledger, &into)?;
+        job::copy_for_shard(ledger, &into)?;
         Recertification::open(&into, &config, networks.len())
     });
     let recertification = recertification.map_err(raise)?;
     let data = match images {
         Some(Images::Files(data)) => {
             let how = options.data()?;
-            py.detach(|| recertification.data(Some(&data), &how))
+            py.detach(|| recertification.data(Some(data), &how))
                 .map_err(raise)?
         }
-        Some(images) => images.open(py, &options)?,
+        Some(images) => images.open(py, options)?,
         None => {
             let how = options.data()?;
             py.detach(|| recertification.data(None, &how))
                 .map_err(raise)?
         }
     };
-    let (raised, network) = (Raised::default(), options.network()?);
+    let network = options.network()?;
     let networks: Vec<Network> = (networks.into_iter())
         .map(|given| {
-            given.network(py, data.shape(), &raised, |path| {
+            given.network(py, data.shape(), raised, |path| {
                 recertification.network(path, &network, &data)
             })
         })
         .collect::<PyResult<_>>()?;
-    run(py, (report, log), &raised, || {
-        recertification.job(&data, &networks)
-    })
+    Ok((recertification, data, networks))
 }
 
 fn recertify_config(options: &Options<'_>) -> PyResult<RecertifyConfig> {

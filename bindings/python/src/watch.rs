@@ -1,6 +1,7 @@
 //! What a running job reports, and Ctrl-C.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -131,9 +132,47 @@ impl Watch {
             return Err(raise(error));
         }
         match outcome.map_err(|error| raised.because(error))? {
-            Outcome::Finished => Ok(()),
+            Outcome::Finished => {
+                self.remark_on_invalid();
+                Ok(())
+            }
             // Nothing stops a job but what is raised above.
             Outcome::Stopped => Err(PyKeyboardInterrupt::new_err(())),
+        }
+    }
+
+    /// What Python raised meanwhile.
+    #[cfg(feature = "train")]
+    pub(crate) fn raised(&mut self) -> PyResult<()> {
+        self.raised.get_mut().take().map_or(Ok(()), Err)
+    }
+
+    /// What was said.
+    #[cfg(feature = "train")]
+    pub(crate) fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// Says of each network how many of its answers are for no class, where any are.
+    fn remark_on_invalid(&mut self) {
+        let networks: BTreeSet<usize> = self.rows.iter().map(|row| row.network).collect();
+        for &network in &networks {
+            let rows = self.rows.iter().filter(|row| row.network == network);
+            let (invalid, evaluations) = rows.fold((0, 0), |(invalid, evaluations), row| {
+                (invalid + row.invalid, evaluations + row.evaluations)
+            });
+            if invalid == 0 {
+                continue;
+            }
+            let which = match networks.len() {
+                1 => "the network".to_owned(),
+                _ => format!("network {network}"),
+            };
+            let words = format!(
+                "{which} gave no valid class on {invalid} of {evaluations} samples: logits that are NaN or \
+                 infinite, or a class that there is not; each counts against every class"
+            );
+            self.say(&words, Some("classify"));
         }
     }
 

@@ -235,6 +235,30 @@ def test_a_callable_is_run_again_by_its_id(tmp_path, greys) -> None:
     assert again.holds and again["rerun"]["networks"][0]["samples"] == 5
 
 
+def test_answers_that_are_no_class_are_remarked_on(greys) -> None:
+    def nowhere(batch):
+        return np.full((len(batch), 2), np.nan, np.float32)
+
+    keywords = {key: value for key, value in SMALL.items() if key != "num_classes"}
+    found = recert.certify(nowhere, *greys, id="nan", **keywords)
+    assert np.all(found["class"] == -1)
+    assert any("no valid class on 18000 of 18300" in remark for remark in found.remarks)
+    right = recert.certify(bright(0.5), *greys, id="b", **SMALL)
+    assert not any("no valid class" in remark for remark in right.remarks)
+
+
+def test_what_to_expect_is_not_run(tmp_path, greys) -> None:
+    first = certified(tmp_path, greys)
+    before = first.ledger.path.read_bytes()
+    plan = recert.plan(first.ledger, bright(0.52), *greys, id="0.52", budget=["5%", "50%"])
+    [network] = plan.data["networks"]
+    assert [one["evaluations"] for one in network["budgets"]] == [900, 9000]
+    assert "0.52" in str(plan) and "speed-up" in str(plan)
+    assert first.ledger.path.read_bytes() == before
+    until = recert.plan(first.ledger, bright(0.52), *greys, id="0.52", until_radius=0.2)
+    assert until.data["networks"][0]["until"]["radius"] == 0.2
+
+
 def test_progress_and_remarks_are_told(greys, caplog) -> None:
     told = []
     keywords = {**SMALL, "progress": lambda done, of: told.append((done, of))}

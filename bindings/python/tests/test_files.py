@@ -91,6 +91,48 @@ def test_verdicts_by_bounds(tmp_path, shapes) -> None:
     assert len(again) == 3
 
 
+def test_approximate_versions(tmp_path) -> None:
+    made = recert.approximate(MODEL, out=tmp_path, bf16=True, prune="10%")
+    assert made.file == tmp_path / "shapes.prune10.bf16.onnx" and made.file.is_file()
+    assert len(made.data["steps"]) == 2
+    assert "of the weights changed" in str(made)
+    keywords = {"calibration": DATA, "calibration_limit": 20, "engine": "direct"}
+    int8 = recert.approximate(MODEL, out=tmp_path / "i.onnx", int8=True, **keywords)
+    assert int8.data["schema"] == "recert-approximation/1" and int8.file.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("keywords", "field"),
+    [({}, "prune"), ({"int8": True}, "calibration"), ({"prune": "200%"}, "prune"),
+     ({"fp16": True, "bf16": True}, "int8")],
+)
+def test_what_cannot_be_made_is_told_by_field(tmp_path, keywords, field) -> None:
+    with pytest.raises(recert.ParameterError) as caught:
+        recert.approximate(MODEL, out=tmp_path / "net.onnx", **keywords)
+    assert caught.value.field == field and not (tmp_path / "net.onnx").exists()
+
+
+def test_a_training_or_how_to_build_it(tmp_path) -> None:
+    settings = {
+        "data": f"npz:{DEMO / 'shapes-calibration.npz'}", "limit": 80, "validation": 20,
+        "architecture": "fc-10", "method": "ibp", "eps": Fraction(1, 255), "epochs": 2,
+        "ramp_end": 1, "batch": 30, "sigma": 0.5, "clean_weight": 0.3,
+    }
+    told = []
+    try:
+        found = recert.train(
+            out=tmp_path / "net.onnx", progress=lambda done, of: told.append((done, of)), **settings
+        )
+    except recert.Error as error:
+        assert error.kind == "other" and "--features train" in str(error)
+        pytest.skip("this package is built without the feature train")
+    assert found.file.is_file() and len(found.epochs) == 2 and told[-1] == (2, 2)
+    assert 0 <= found.validation["bounded"] <= found.validation["clean"] <= 1
+    assert any("sigma" in remark for remark in found.remarks) and found.page.startswith("# ")
+    with pytest.raises(recert.ParameterError, match="unknown field `alhpa`"):
+        recert.train(out=tmp_path / "net.onnx", alhpa=1, **settings)
+
+
 def test_explanations(tmp_path) -> None:
     found = recert.explain(
         MODEL, DATA, eps="1/25500", limit=2, engine="direct", progress=False,

@@ -25,11 +25,33 @@ if TYPE_CHECKING:
         ParameterError,
         WorkersError,
     )
-    from ._jobs import certify, check, explain, merge, predict, recertify, report, verify
+    from ._jobs import (
+        approximate,
+        certify,
+        check,
+        explain,
+        merge,
+        plan,
+        predict,
+        recertify,
+        report,
+        train,
+        verify,
+    )
     from ._ledger import Ledger
     from ._recert import __version__
     from ._smooth import Smooth
-    from ._tables import Check, Explanation, Report, Results, Table, Verdicts
+    from ._tables import (
+        Approximation,
+        Check,
+        Explanation,
+        Plan,
+        Report,
+        Results,
+        Table,
+        Training,
+        Verdicts,
+    )
 
 # What is asked for is imported then, so that the command `recert` does not wait for numpy.
 _WHERE = {
@@ -43,16 +65,37 @@ _WHERE = {
         "WorkersError",
     ),
     "_jobs": (
-        "certify", "check", "explain", "merge", "predict", "recertify", "report", "verify",
+        "approximate",
+        "certify",
+        "check",
+        "explain",
+        "merge",
+        "plan",
+        "predict",
+        "recertify",
+        "report",
+        "train",
+        "verify",
     ),
     "_ledger": ("Ledger",),
     "_recert": ("__version__",),
     "_smooth": ("Smooth",),
-    "_tables": ("Check", "Explanation", "Report", "Results", "Table", "Verdicts"),
+    "_tables": (
+        "Approximation",
+        "Check",
+        "Explanation",
+        "Plan",
+        "Report",
+        "Results",
+        "Table",
+        "Training",
+        "Verdicts",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "Approximation",
     "Check",
     "EngineError",
     "Error",
@@ -62,21 +105,26 @@ __all__ = [
     "LedgerError",
     "OutputError",
     "ParameterError",
+    "Plan",
     "Report",
     "Results",
     "Smooth",
     "Table",
+    "Training",
     "Verdicts",
     "WorkersError",
     "__version__",
+    "approximate",
     "bounds",
     "certify",
     "check",
     "explain",
     "merge",
+    "plan",
     "predict",
     "recertify",
     "report",
+    "train",
     "verify",
 ]
 

@@ -20,7 +20,16 @@ from ._errors import OutputError, ParameterError
 from ._images import images_of
 from ._ledger import Ledger
 from ._progress import Progress, Reporter
-from ._tables import Check, Explanation, Report, Results, Verdicts
+from ._tables import (
+    Approximation,
+    Check,
+    Explanation,
+    Plan,
+    Report,
+    Results,
+    Training,
+    Verdicts,
+)
 
 PathLike = Union[str, "os.PathLike[str]"]
 Amount = Union[int, float, str]
@@ -295,6 +304,157 @@ def recertify(
     return Results(_recert.recertify(Path(ledger), networks, data, options, Reporter(progress)), at)
 
 
+def plan(
+    ledger: PathLike,
+    classify: Any,
+    images: Any = None,
+    labels: Any = None,
+    *,
+    budget: Amount | Sequence[Amount] | None = None,
+    target_acr: float | None = None,
+    until_radius: float | None = None,
+    method: str | Sequence[str] = "auto",
+    among: int | None = None,
+    one_sided: bool = False,
+    alpha: float | None = None,
+    limit: int | None = None,
+    id: str | Sequence[str] | None = None,
+    num_classes: int | None = None,
+    train: bool = False,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+) -> Plan:
+    """What to expect of `recertify` with the same keywords; nothing is run or written.
+
+    Without a goal, what several budgets are expected to give. The plan reads the original's answers: a
+    budget that is chosen by it is outside of the statement of the certificates.
+
+    Returns:
+        `.data` as `recert recertify --plan --json` has it, `str()` the tables.
+    """
+    options = dict(locals())
+    for name in ("ledger", "classify", "images", "id"):
+        del options[name]
+    if num_classes is None:
+        num_classes = _recert.classes_of(Path(ledger))
+    networks = _networks(classify, id, num_classes)
+    data = None if images is None else images_of(images, labels)
+    _file_labels(options)
+    text, tables = _recert.plan(Path(ledger), networks, data, options)
+    return Plan(text, tables)
+
+
+def approximate(
+    model: PathLike,
+    *,
+    out: PathLike,
+    int8: bool = False,
+    fp16: bool = False,
+    bf16: bool = False,
+    prune: float | str | None = None,
+    prune_globally: bool = False,
+    calibration: str | os.PathLike[str] | None = None,
+    calibration_limit: int = 500,
+    sigma: float | None = None,
+    percentile: float | None = None,
+    train: bool = False,
+    labels: PathLike | None = None,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+) -> Approximation:
+    """Make a half-precision, int8 or pruned version of a network.
+
+    Args:
+        model: an ONNX file.
+        out: the file to write, or a folder, which gets NAME.KIND.onnx.
+        int8: weights per channel, activations by `calibration`.
+        fp16, bf16: weights in half precision.
+        prune: the share of weights of every layer to set to zero, as "10%" or 0.1.
+        prune_globally: prune over all layers together.
+        calibration: for int8, the images: a path, or FORMAT:PATH; `train` takes the training set.
+        calibration_limit: at most so many of them.
+        sigma: noise on them, that which the network will be certified at.
+        percentile: clip ranges to the central part of the values, in per cent.
+
+    Returns:
+        `.file`, `.data` as `recert approximate --json` has it, `str()` what was changed.
+    """
+    options = dict(locals())
+    for name in ("model", "out"):
+        del options[name]
+    if calibration is not None:
+        options["calibration"] = os.fspath(calibration)
+    text, words = _recert.approximate(
+        _file(model, "approximate needs"), Path(out), options
+    )
+    return Approximation(text, words)
+
+
+def train(
+    config: PathLike | None = None,
+    *,
+    out: PathLike,
+    threads: int | None = None,
+    progress: Progress = True,
+    **settings: Any,
+) -> Training:
+    """Train a network through the bounds that verify it, into an ONNX file.
+
+    The package has to be built with the feature `train`; it says how where it is not.
+
+    Args:
+        config: a file of settings, as of `recert train`.
+        out: the file to write.
+        threads: no result depends on their number.
+        progress: show it, by epochs, or a callable that is told how many are done, and of how many.
+        settings: those of `recert train`, with underscores, before the file's: `eps="8/255"`.
+
+    Returns:
+        `.file`, `.epochs`, `.validation`, `.test`, `.page`, `.remarks`.
+
+    Raises:
+        recert.Error: in the words of the command line.
+        KeyboardInterrupt: the epochs that are done are kept, and the same call goes on from there.
+    """
+    named = {name.replace("_", "-"): _setting(value) for name, value in settings.items()}
+    try:
+        given = json.dumps({name: value for name, value in named.items() if value is not None})
+    except TypeError as error:
+        raise ParameterError(f"a setting cannot be that: {error}") from error
+    file = None if config is None else Path(config)
+    found, page = _recert.train(file, given, Path(out), threads, Reporter(progress))
+    return Training(found, page)
+
+
+def _setting(value: Any) -> Any:
+    """A setting as JSON has it."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Fraction):
+        return str(value)
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def verify(
     model: PathLike | None = None,
     images: Any = None,
@@ -361,12 +521,12 @@ def verify(
     return Verdicts(_recert.verify(path, given, options, Reporter(progress)))
 
 
-def _file(model: Any) -> str:
-    """The path of a network that bounds are propagated through: they need its operations."""
+def _file(model: Any, who: str = "bounds need") -> str:
+    """The path of a network whose operations are needed."""
     if not isinstance(model, (str, os.PathLike)):
         kind = type(model).__name__
         raise ParameterError(
-            f"bounds need the path of an ONNX file, not a {kind}: export the network", "model"
+            f"{who} the path of an ONNX file, not a {kind}: export the network", "model"
         )
     return os.fspath(model)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -272,3 +273,60 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(self._table)}</pre>"
+
+
+class Plan:
+    """What recertifying is expected to give: `data` as `recert recertify --plan --json` has it, `str()`
+    as tables."""
+
+    def __init__(self, text: str, tables: str) -> None:
+        self.data: dict[str, Any] = json.loads(text)
+        self._tables = tables
+
+    def __str__(self) -> str:
+        return self._tables
+
+    def __repr__(self) -> str:
+        return f"<Plan: {', '.join(network['network'] for network in self.data['networks'])}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self._tables)}</pre>"
+
+
+class Approximation:
+    """An approximate version that was written to `file`: `data` as `recert approximate --json` has
+    it, `str()` what was changed."""
+
+    def __init__(self, text: str, words: str) -> None:
+        self.data: dict[str, Any] = json.loads(text)
+        self.file = Path(self.data["file"])
+        self._words = words
+
+    def __str__(self) -> str:
+        return self._words
+
+    def __repr__(self) -> str:
+        return f"<Approximation: {str(self.file)!r}>"
+
+
+class Training:
+    """A network that was trained and written to `file`. Scores are shares of images, clean, noisy,
+    adversarial and bounded; those that bound are in fast arithmetic, and `verify` proves."""
+
+    def __init__(self, text: str, page: str) -> None:
+        found = json.loads(text)
+        self.file = Path(found["file"])
+        self.sha256: str = found["sha256"]
+        self.epochs: list[dict[str, Any]] = found["epochs"]
+        self.epoch: int = found["epoch"]
+        self.validation: dict[str, Any] | None = found["validation"]
+        self.test: dict[str, Any] | None = found["test"]
+        self.scored: str = found["scored"]
+        self.remarks: list[str] = found["remarks"]
+        self.page = page
+
+    def __str__(self) -> str:
+        return self.page
+
+    def __repr__(self) -> str:
+        return f"<Training: {str(self.file)!r}, epoch {self.epoch} of {len(self.epochs)}>"
