@@ -99,7 +99,7 @@ def test_bounds_that_hold_at_all_times_are_below_those_that_hold_at_one() -> Non
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "words", "field"),
     [
         (lambda: bounds.clopper_pearson_lower(5, 3, 0.1), "5", "k"),
         (lambda: bounds.clopper_pearson_lower(-1, 3, 0.1), "k must be at least 0", "k"),
