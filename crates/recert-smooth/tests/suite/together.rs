@@ -376,7 +376,7 @@ fn networks_that_cannot_answer_together_are_refused() {
         })
     };
     for (of, asked, part) in [
-        (&[(0, 2), (1, 1)][..], 0, "same number of classifiers"),
+        (&[(0, 2), (1, 1)][..], 0, "the same number of instances"),
         (&[(0, 1), (2, 1), (0, 1)], 0, "twice"),
         (&[(0, 1), (1, 1)], 2, "do not have"),
         (&[], 0, "at least one worker"),
