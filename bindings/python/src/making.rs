@@ -110,8 +110,8 @@ pub(crate) fn train(
     _report: Option<Py<PyAny>>,
 ) -> PyResult<(String, String)> {
     Err(crate::errors::lacking(
-        "this package is built without training: build it with the feature `train`, as by \
-         `MATURIN_PEP517_ARGS=\"--features train\" pip install ./bindings/python`",
+        "this package is built without training: build it with the feature `train`, as docs/python.md \
+         describes",
     ))
 }
 
