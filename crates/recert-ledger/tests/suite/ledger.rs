@@ -133,7 +133,9 @@ fn another_run_is_refused_and_named() {
     type Change = fn(&mut Header);
     let changes: [(&str, Change); 9] = [
         ("sigma", |h| h.sigma = 0.3),
-        ("the network: net.onnx (SHA-256 07", |h| h.network.sha256 = [8; 32]),
+        ("the network: net.onnx (SHA-256 07", |h| {
+            h.network.sha256 = [8; 32];
+        }),
         ("preprocessing", |h| {
             h.network.preprocess = "scale=255".into();
         }),

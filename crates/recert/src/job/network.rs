@@ -1,4 +1,6 @@
 //! The networks of a job: ONNX files in an engine, or any classifier.
+//!
+//! Every way to open one is here, side by side, as they share what is refused; so the file is long.
 
 use std::fmt;
 use std::path::Path;

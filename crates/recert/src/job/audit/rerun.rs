@@ -1,4 +1,7 @@
 //! The auditor's rerun: are the answers in a ledger those that its networks give?
+//!
+//! From the files that are given to what the samples show, in the order in which it happens: each step needs what the
+//! one before found, and so the file is long.
 
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
