@@ -479,9 +479,8 @@ impl JournalEvent {
 mod tests {
     use super::*;
 
-    /// Texts written by hand from `docs/ledger.md`.
-    #[test]
-    fn what_ledgers_hold_is_read_and_written_byte_for_byte() {
+    /// A hash, the name of a network, and that of a verification, as texts hold them.
+    fn parts() -> [String; 3] {
         let hash = "0a".repeat(32);
         let name = format!(
             r#"{{"engine":"rten 0.27.0, float32","output":"y","preprocess":"none","sha256":"{hash}"}}"#
@@ -489,6 +488,13 @@ mod tests {
         let verification = format!(
             r#"{{"effort":"{{}}","kind":"linf","method":"crown","network":{name},"specification":"{{}}"}}"#
         );
+        [hash, name, verification]
+    }
+
+    /// Texts written by hand from `docs/ledger.md`.
+    #[test]
+    fn what_ledgers_hold_is_read_and_written_byte_for_byte() {
+        let [hash, name, verification] = parts();
         for (kind, text) in [
             (
                 "named",
@@ -576,13 +582,7 @@ mod tests {
 
     #[test]
     fn what_ledgers_of_shards_hold_is_read_and_written_byte_for_byte() {
-        let hash = "0a".repeat(32);
-        let name = format!(
-            r#"{{"engine":"rten 0.27.0, float32","output":"y","preprocess":"none","sha256":"{hash}"}}"#
-        );
-        let verification = format!(
-            r#"{{"effort":"{{}}","kind":"linf","method":"crown","network":{name},"specification":"{{}}"}}"#
-        );
+        let [hash, name, verification] = parts();
         for (kind, text) in [
             (
                 "begun",
