@@ -29,7 +29,9 @@ impl Lacking {
 
     /// What a run over the inputs `whole` in so many shards lacks; `None` where it is complete.
     fn new(run: String, whole: &[u32], of: u32, there: &BTreeSet<u32>) -> Option<Self> {
-        let shards = (1..=of).filter_map(|number| Shard::new(number, of));
+        // Those beyond have no input, and there may be billions of them.
+        let with_inputs = u32::try_from(whole.len()).map_or(of, |inputs| inputs.min(of));
+        let shards = (1..=with_inputs).filter_map(|number| Shard::new(number, of));
         let lacking = shards.map(|shard| {
             let part = shard.part(whole);
             let missing = part.iter().filter(|idx| !there.contains(idx)).count();
@@ -179,4 +181,23 @@ fn concluded(
         }
     }
     Ok(every.unwrap_or(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_without_inputs_are_not_gone_through() {
+        let there = BTreeSet::from([0, 20]);
+        let lacking = Lacking::new("certify".to_owned(), &[0, 20, 40], u32::MAX, &there);
+        let lacking = lacking.unwrap();
+        assert_eq!(lacking.missing(), 1);
+        assert_eq!(
+            lacking.to_string(),
+            "certify: shard 3/4294967295 is missing: 1 of 3 inputs"
+        );
+        let there = BTreeSet::from([0, 20, 40]);
+        assert!(Lacking::new(String::new(), &[0, 20, 40], u32::MAX, &there).is_none());
+    }
 }
