@@ -207,15 +207,8 @@ fn opened(
         config.run.threads.get_or_insert(WORKERS);
     }
     let into: Option<PathBuf> = options.get("into")?;
-    let recertification = py.detach(|| {
-        let recertification = Recertification::open(ledger, &config, networks.len())?;
-        let Some(into) = into else {
-            return Ok(recertification);
-        };
-        job::copy_for_shard(ledger, &into)?;
-        Recertification::open(&into, &config, networks.len())
-    });
-    let recertification = recertification.map_err(raise)?;
+    let opened = py.detach(|| Recertification::open(ledger, &config, networks.len()));
+    let mut recertification = opened.map_err(raise)?;
     let data = match images {
         Some(Images::Files(data)) => {
             let how = options.data()?;
@@ -237,6 +230,10 @@ fn opened(
             })
         })
         .collect::<PyResult<_>>()?;
+    if let Some(into) = into {
+        let copied = py.detach(|| recertification.into_copy(&into, &data, &networks));
+        recertification = copied.map_err(raise)?;
+    }
     Ok((recertification, data, networks))
 }
 

@@ -74,7 +74,7 @@ pub use event::{Event, Events, Pass, PassKind, Rows, Saved, VerifyPass};
 pub use explain::{ExplainConfig, ExplainJob, ExplainMethod, explain};
 pub use first_look::{FirstLook, OriginalLook};
 pub use held::{Sampled, comparisons};
-pub use merge::{Merged, copy_for_shard, merge};
+pub use merge::{Merged, merge};
 pub use network::{Network, NetworkConfig};
 pub use place::{NetworkDrive, check_ledger_place};
 pub use plan::{Expected, ExpectedUntil, Forecast};

@@ -125,9 +125,6 @@ impl Again {
 
     /// Recertifies from `ledger`, into `own` if that is another one.
     fn run(&self, ledger: &Path, own: &Path, shard: Option<Shard>) {
-        if own != ledger {
-            job::copy_for_shard(ledger, own).unwrap();
-        }
         let mut config = self.config.clone();
         config.run.threads = Some(1);
         config.run.batch = Some(64);
@@ -137,7 +134,10 @@ impl Again {
             .map(|(name, limit)| network(name, *limit))
             .collect();
         let data = data();
-        let recertification = Recertification::open(own, &config, networks.len()).unwrap();
+        let mut recertification = Recertification::open(ledger, &config, networks.len()).unwrap();
+        if own != ledger {
+            recertification = recertification.into_copy(own, &data, &networks).unwrap();
+        }
         let job = recertification.job(&data, &networks).unwrap();
         assert_eq!(job.run(&mut |_: Event<'_>| ()).unwrap(), Outcome::Finished);
     }

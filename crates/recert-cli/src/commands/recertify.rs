@@ -1,6 +1,6 @@
 //! `recert recertify`.
 
-use recert::job::{Goal, Recertification, RecertifyConfig, copy_for_shard};
+use recert::job::{Goal, Recertification, RecertifyConfig};
 
 use super::plan;
 use crate::args::Recertify;
@@ -11,20 +11,7 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
     if args.model.len() > 1 && args.run.log.is_some() {
         return usage("--log holds the rows of one network: leave it out, or name one --model");
     }
-    let ledger = match &args.into {
-        Some(into) => {
-            // What is wrong with the configuration is found before a copy is made.
-            drop(Recertification::open(
-                &args.ledger,
-                &config(args),
-                args.model.len(),
-            )?);
-            copy_for_shard(&args.ledger, into)?;
-            into
-        }
-        None => &args.ledger,
-    };
-    let recertification = Recertification::open(ledger, &config(args), args.model.len())?;
+    let mut recertification = Recertification::open(&args.ledger, &config(args), args.model.len())?;
     let options = args.data_args.config();
     let data = recertification.data(args.data.as_deref(), &options)?;
     // One network that cannot be loaded is found before any of them is run.
@@ -32,6 +19,10 @@ pub(crate) fn run(args: &Recertify) -> Result<()> {
     let networks = (args.model.iter())
         .map(|model| recertification.network(model, &network, &data))
         .collect::<Result<Vec<_>, _>>()?;
+    let ledger = args.into.as_ref().unwrap_or(&args.ledger);
+    if let Some(into) = &args.into {
+        recertification = recertification.into_copy(into, &data, &networks)?;
+    }
     if args.plan {
         let forecasts = recertification.forecasts(&data, &networks)?;
         return plan::print(&forecasts, (args.json, args.csv));

@@ -88,6 +88,13 @@ fn shards_are_certified_merged_recertified_and_merged_again() {
     }
     fails(3, &["auto of p.onnx: shard 2/2 is missing: 3 of 7 inputs"])
         .check(&merge(&out, &own[..1]));
+    // The name of a new file was forgotten: no shard becomes the merged ledger by that.
+    for parts in [&own[..], &ledgers[..]] {
+        let before = std::fs::read(&parts[0]).unwrap();
+        fails(3, &["is the ledger of shard 1/", "name a new file first"])
+            .check(&merge(&parts[0], &parts[1..]));
+        assert_eq!(std::fs::read(&parts[0]).unwrap(), before);
+    }
     ok(&merge(&out, &own));
     assert_eq!(
         held(&place.path("run.recert")),
@@ -159,6 +166,19 @@ fn what_a_shard_cannot_be_is_refused_by_the_flag() {
         &ledgers[1],
     ];
     fails(4, &["2.recert has other inputs than", "--into"]).check(&with(&[], &other));
+    // Nothing is left of a shard that could not begin, which would be merged as one that has nothing to do.
+    let into = place.text("z.recert");
+    let missing = place.text("none.onnx");
+    let never = [
+        "recertify",
+        &ledgers[0],
+        "--model",
+        &missing,
+        "--into",
+        &into,
+    ];
+    fails(3, &["none.onnx"]).check(&with(&[], &never));
+    assert!(!place.path("z.recert").exists());
     fails(3, &["there is no such file"]).check(&merge(&place.text("y.recert"), &[ledger]));
     fails(2, &["LEDGER"]).check(&with(&[], &["merge", &ledgers[0]]));
 }
@@ -170,12 +190,14 @@ fn a_merge_that_is_killed_leaves_what_was_there_and_can_be_made_again() {
     ok(&with(&certify_demo(300, 10, INPUTS), &["--ledger", &whole]));
     let expected = held(&place.path("whole.recert"));
     let ledgers = certified(&place, 2);
-    let before = held(&place.path("1.recert"));
+    let half = place.text("half.recert");
+    ok(&with(&merge(&half, &ledgers[..1]), &["--partial"]));
+    let before = held(&place.path("half.recert"));
     for existing in [false, true] {
         let (name, out) = ("run.recert", place.text("run.recert"));
         for millis in [0, 2, 5, 10, 15, 20, 30, 45, 70, 100, 150] {
             if existing && !place.path(name).exists() {
-                std::fs::copy(&ledgers[0], place.path(name)).unwrap();
+                std::fs::copy(&half, place.path(name)).unwrap();
             }
             let mut child = command(&merge(&out, &ledgers))
                 .stdout(Stdio::null())
@@ -218,7 +240,8 @@ fn a_ledger_that_is_written_to_is_merged_as_it_is_but_not_replaced() {
     let writer = recert::ledger::Ledger::open(&place.path("1.recert")).unwrap();
     // As a part it is read; as the one to be made it is in use.
     ok(&merge(&place.text("run.recert"), &ledgers));
-    fails(4, &["1.recert", "another process is writing"]).check(&merge(&ledgers[0], &ledgers[1..]));
+    let into_it = with(&merge(&ledgers[0], &ledgers[1..]), &["--partial"]);
+    fails(4, &["1.recert", "another process is writing"]).check(&into_it);
     writer.close().unwrap();
-    ok(&merge(&ledgers[0], &ledgers[1..]));
+    ok(&into_it);
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use recert_check::check;
-use recert_ledger::{Ledger, Merge, Totals};
+use recert_ledger::{JournalEvent, Ledger, Merge, Shard, Totals};
 use recert_smooth::{finished_inputs, stopped_inputs};
 
 use crate::{Error, ErrorKind, Field, Result};
@@ -26,8 +26,9 @@ pub struct Merged {
 /// fails, or the process is killed, `out` is as it was.
 ///
 /// # Errors
-/// [`ErrorKind::Input`] for a ledger that does not pass, or contradicts another one; and where
-/// shards are missing, by their numbers, unless they may be (`partial`).
+/// [`ErrorKind::Input`] for a ledger that does not pass, or contradicts another one; where
+/// shards are missing, by their numbers, unless they may be (`partial`); and where `out` is there
+/// and itself the ledger of a shard, as where the name of a new file was forgotten, unless likewise.
 /// [`ErrorKind::Ledger`] for ledgers of different runs or data, and where a process writes to `out`.
 ///
 /// ```
@@ -54,6 +55,17 @@ pub struct Merged {
 /// ```
 pub fn merge(out: &Path, ledgers: &[PathBuf], partial: bool) -> Result<Merged> {
     let there = out.metadata().is_ok_and(|file| file.len() > 0);
+    if there
+        && !partial
+        && let Some(shard) = shard_of(out)?
+    {
+        let message = format!(
+            "{} is there, and is the ledger of shard {shard}, which the others would be added to: name a \
+             new file first, then the ledgers to unite",
+            out.display()
+        );
+        return Err(Error::new(ErrorKind::Input, message).about(Field::Out));
+    }
     for ledger in there
         .then_some(out)
         .into_iter()
@@ -74,6 +86,20 @@ pub fn merge(out: &Path, ledgers: &[PathBuf], partial: bool) -> Result<Merged> {
     let totals = united.totals();
     united.publish()?;
     Ok(Merged { totals, lacking })
+}
+
+/// The shard that a ledger is of, if nothing was merged into it since.
+fn shard_of(ledger: &Path) -> Result<Option<Shard>> {
+    let mut shard = None;
+    for entry in Ledger::open_read_only(ledger)?.journal()? {
+        match entry.event {
+            JournalEvent::Merged { .. } => shard = None,
+            JournalEvent::Begun { shard: found, .. }
+            | JournalEvent::Verifying { shard: found, .. } => shard = found,
+            _ => {}
+        }
+    }
+    Ok(shard)
 }
 
 /// Fails where a check finds something wrong.
@@ -99,27 +125,9 @@ fn passes(ledger: &Path, otherwise: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Input, message))
 }
 
-/// Makes `copy` a copy of the original's `ledger`, for a recertification that is to be written to a
-/// ledger of its own, as that of a shard is. Where `copy` is there, a run into it can be continued: it
-/// has to be of the same run and the same inputs.
-///
-/// # Errors
-/// [`ErrorKind::Ledger`] if `copy` is another ledger's; whatever reading and writing fail with.
-///
-/// ```
-/// use recert::job::copy_for_shard;
-///
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let folder = tempfile::tempdir()?;
-/// # let ledger = certified(folder.path())?;
-/// let own = folder.path().join("shard-3.recert");
-/// copy_for_shard(&ledger, &own)?;
-/// copy_for_shard(&ledger, &own)?; // the same again: nothing to do
-/// # Ok(())
-/// # }
-/// ```
-pub fn copy_for_shard(ledger: &Path, copy: &Path) -> Result<()> {
+/// Makes `copy` a copy of the original's `ledger`, or, where it is there, fails unless it is one of the
+/// same run and the same inputs, so that a run into it can be continued.
+pub(super) fn copy_for_shard(ledger: &Path, copy: &Path) -> Result<()> {
     let original = Ledger::open_read_only(ledger)?;
     if copy.symlink_metadata().is_err() {
         original.snapshot(copy)?;

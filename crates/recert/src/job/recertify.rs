@@ -14,6 +14,7 @@ use super::compared::Compared;
 use super::config::{self, Amount, RunConfig};
 use super::data::{Data, DataOptions};
 use super::held::Sampled;
+use super::merge::copy_for_shard;
 use super::network::{Network, NetworkConfig};
 use super::remark::Remark;
 use super::scratch::out_of_reach;
@@ -230,6 +231,36 @@ impl Recertification {
             stopped: stopped.len(),
             asked,
         })
+    }
+
+    /// The same recertification in a ledger of its own, as that of a shard is: `copy` becomes a copy
+    /// of the original's ledger, once it is known that nothing is wrong with data and networks. Where
+    /// `copy` is there, a run into it is continued: it has to be of the same run and the same
+    /// inputs.
+    ///
+    /// # Errors
+    /// As for [`job`](Self::job); [`ErrorKind::Ledger`] if `copy` is another ledger's, and whatever
+    /// reading and writing fail with.
+    ///
+    /// ```
+    /// use recert::job::{Recertification, RecertifyConfig};
+    ///
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/dots.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let ledger = certified(folder.path())?;
+    /// let own = folder.path().join("shard-3.recert");
+    /// let (data, networks) = (dots()?, [brighter_than(1.1)?]);
+    /// let shard = Recertification::open(&ledger, &RecertifyConfig::default(), 1)?;
+    /// let shard = shard.into_copy(&own, &data, &networks)?;
+    /// shard.job(&data, &networks)?.run(&mut |_: Event<'_>| ())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn into_copy(self, copy: &Path, data: &Data, networks: &[Network]) -> Result<Self> {
+        drop(self.job(data, networks)?);
+        copy_for_shard(&self.ledger, copy)?;
+        Self::open(copy, &self.config, networks.len())
     }
 
     /// The data that the ledger was made with: at the path that it records, or at `data`.
