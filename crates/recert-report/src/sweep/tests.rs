@@ -86,3 +86,24 @@ fn numbers_that_are_none_of_images_are_refused() {
     made.points[0].values.clear();
     assert!(made.svg().is_err());
 }
+
+#[test]
+fn every_dot_has_its_name_and_a_long_subtitle_its_lines() {
+    let mut made = sweep(&[
+        [200, 198, 120],
+        [200, 190, 150],
+        [200, 170, 100],
+        [200, 170, 100],
+    ]);
+    for (i, point) in made.points.iter_mut().enumerate() {
+        point.name = format!("eps-0.{i}");
+    }
+    made.certificate = "verified within 0.1 in L-inf of every image ".repeat(6);
+    let svg = made.svg().unwrap();
+    for i in 0..3 {
+        assert!(svg.contains(&format!(">eps-0.{i}</text>")), "{svg}");
+    }
+    assert_eq!(svg.matches("class=\"sub\"").count(), 3, "{svg}");
+    // Two networks in one place: both names are there, one below the other.
+    assert!(svg.contains(">eps-0.3</text>"), "{svg}");
+}
