@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import _philox, _recert
+from ._classify import answers
 
 INVALID = 65535
 """The code of an answer for no class."""
@@ -64,6 +65,42 @@ class Library:
         """Classes in 16 bits, those that are not below `classes` as invalid, and margin buckets in 8
         where margins are wanted: of which class, and their edges on the device."""
         raise NotImplementedError
+
+
+class Host(Library):
+    """Arrays of numpy, for callables that take these."""
+
+    device, on_host = "host", True
+
+    def here(self, array: np.ndarray) -> Any:
+        return array
+
+    def host(self, arrays: list[Any]) -> Callable[[], np.ndarray]:
+        return lambda: np.concatenate(arrays)
+
+    def run(self, network: Callable[[Any], Any], rows: Any, shape: tuple[int, ...]) -> Any:
+        return answers(network(rows.reshape(-1, *shape)))
+
+    def kept(self, answers: Any) -> Any:
+        return answers.copy()
+
+    def codes(self, answers: Any, margins: tuple[int, Any] | None, classes: int) -> list[Any]:
+        """As `Answers::class`, `Answers::margin` and `margin_code` of the Rust library."""
+        if answers.ndim == 1:
+            valid = (answers >= 0) & (answers < classes)
+            return [np.where(valid, answers, INVALID).astype(np.uint16)]
+        finite = np.isfinite(answers).all(1)
+        # The first of equal ones.
+        codes = [np.where(finite, answers.argmax(1), INVALID).astype(np.uint16)]
+        if margins is not None:
+            of_class, edges = margins
+            others = np.where(np.arange(answers.shape[1]) == of_class, -np.inf, answers).max(1)
+            with np.errstate(invalid="ignore", over="ignore"):
+                margin = answers[:, of_class] - others.astype(np.float32)
+            reached = (edges <= np.abs(margin)[:, None]).sum(1)
+            valid = finite & np.isfinite(margin)
+            codes.append(np.where(valid, reached, 0).astype(np.uint8))
+        return codes
 
 
 class WrongNoise(RuntimeError):

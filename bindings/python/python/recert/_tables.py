@@ -113,12 +113,15 @@ class Results(Table):
     """What a person should know, and no row shows."""
     new_evaluations: int
     """Evaluations that this call made; what the ledger had was not made again."""
+    workers: list[dict[str, Any]]
+    """What each worker of `recert.ray` did: node, address, pid, chunks, samples, seconds, lost."""
 
     def __init__(self, found: Mapping[str, Any], ledger: Ledger) -> None:
         super().__init__(found["rows"])
         self.ledger = ledger
         self.remarks = found["remarks"]
         self.new_evaluations = found["evaluations"]
+        self.workers = []
 
     @property
     def predict(self) -> np.ndarray:
