@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -29,15 +30,15 @@ from ._errors import ParameterError, WorkersError
 
 _log = logging.getLogger("recert")
 
-MOST_THREADS = 1024
-"""The most threads that a job has: as many chunks are asked for at a time."""
+MOST = 512
+"""The most workers, and chunks in flight, of one process. A chunk is sized to be answered within a second,
+and with more this process would be busy handing them out (bench/ray)."""
 
 DEPTH = 2
 """Chunks that a worker has: one that it is about, and one that waits, so that it need not."""
 
 DEEP = 256
-"""Up to so many threads every worker has a chunk that waits. With more, this process would be busy with the
-many small ones that it takes to answer each within a second."""
+"""Up to so many chunks in flight every worker has one that waits."""
 
 LOSSES = 5
 """Workers that a chunk may be lost with, or that may be lost one after the other before they are ready."""
@@ -229,10 +230,11 @@ class Member:
     samples: int = 0
     seconds: float = 0.0
     alive: bool = False
+    used: bool = False
     lost: bool = False
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.address}"
+        return f"process {self.pid} on {self.address}" if self.pid else "one that had not begun"
 
 
 @dataclass
@@ -264,7 +266,7 @@ class Pool:
 
     Args:
         networks: each with the keywords of `prepared`.
-        workers: how many; None for as many as there is room for, now and later.
+        workers: how many, up to `MOST`; None for as many as there is room for, now and later.
         needs: what each needs of a node.
         patience: seconds to wait while no worker is there.
     """
@@ -292,8 +294,15 @@ class Pool:
                 "name a number of workers, which then are waited for"
             )
         count = workers or room
-        # More threads ask than there are workers, so that none waits; see DEEP.
-        self.threads = min(MOST_THREADS, max(count, min(DEPTH * count, DEEP)))
+        if count > MOST:
+            _log.warning(
+                "one process keeps %d workers busy, and %d are there: run a shard of the inputs in each of "
+                "several (shard=), and merge",
+                MOST, count,
+            )
+            count = MOST
+        # As many requests are answered at a time.
+        self.threads = max(count, min(DEPTH * count, DEEP))
         self._actor = ray.remote(Answering)
         self._members: list[Member] = []
         self._refused = 0
@@ -308,9 +317,11 @@ class Pool:
         self._lost_in_a_row = 0
         self._last_alive = time.monotonic()
         self._ended = threading.Event()
+        self._signals = _Signals()
         self._keeper = threading.Thread(target=self._keep, name="recert workers", daemon=True)
 
     def __enter__(self) -> Pool:
+        self._signals.begin()
         self._keeper.start()
         try:
             with self._turn:
@@ -329,6 +340,7 @@ class Pool:
         """Ends all workers."""
         self._ended.set()
         self._keeper.join()
+        self._signals.end()
         for member in self._members:
             if not member.lost:
                 ray.kill(member.actor)
@@ -349,12 +361,12 @@ class Pool:
         return [asked(i, identity) for i, identity in enumerate(self._identities)]
 
     def report(self) -> list[dict[str, Any]]:
-        """What each worker that was ready did: node, address, pid, chunks, samples, seconds, lost."""
+        """What each worker did that was used: node, address, pid, chunks, samples, seconds, lost."""
         names = ("node", "address", "pid", "chunks", "samples", "seconds", "lost")
         return [
             {name: getattr(member, name) for name in names}
             for member in self._members
-            if member.pid
+            if member.used
         ]
 
     # Asked by the threads of the job.
@@ -526,7 +538,7 @@ class Pool:
 
     def _wanted(self) -> int:
         count = self._needs.room() if self._workers is None else self._workers
-        return max(0, count - self._refused)
+        return max(0, min(count, MOST) - self._refused)
 
     def _begin_worker(self) -> None:
         actor = self._actor.options(max_restarts=0, max_concurrency=DEPTH, **self._needs.options())
@@ -565,7 +577,11 @@ class Pool:
                 )
             return
         except failures.RayTaskError as error:
-            self._fail(_raised(error))
+            if self._identities is None:
+                self._fail(_raised(error))
+            else:
+                # Others have the network: it lies with the node, as one that lacks a library.
+                self._refuse(member, f"loading the network failed there: {error}")
             return
         member.node, member.address = found["node"], found["address"]
         member.pid = found["pid"]
@@ -585,26 +601,28 @@ class Pool:
                 self._identities = identities
             differs = _difference(self._identities, identities)
             if differs is None:
-                member.alive = True
+                member.alive = member.used = True
                 self._alive += 1
                 self._lost_in_a_row = 0
                 self._count(member, 0)
             self._turn.notify_all()
         if differs is not None:
-            member.lost = True
-            self._refused += 1
-            _log.warning(
-                "a worker (%s) is not used, as its network is another one in the ledger: %s", member,
-                differs,
-            )
-            _kill(member)
+            self._refuse(member, f"its network would be another one in the ledger: {differs}")
+
+    def _refuse(self, member: Member, why: str) -> None:
+        member.lost = True
+        self._refused += 1
+        _log.warning("a worker (%s) is not used: %s", member, why)
+        _kill(member)
 
     def _watch(self, now: float) -> None:
         if self._alive:
             self._last_alive = now
+        elif self._signals.interrupted():
+            self._fail(KeyboardInterrupt())
         elif now - self._last_alive > self._patience:
             begun = sum(1 for member in self._members if not member.lost)
-            lost = sum(1 for member in self._members if member.lost and member.pid)
+            lost = sum(1 for member in self._members if member.lost and member.used)
             self._fail(
                 WorkersError(
                     f"for {self._patience:g} seconds there was no worker: {lost} were lost, and {begun} "
@@ -635,6 +653,47 @@ class Pool:
             kept = self._images.get(key)
             if kept is not None:
                 kept.users -= 1
+
+
+class _Signals:
+    """Whether Ctrl-C was pressed, told to another thread than the main one.
+
+    A job sees it when a reply comes, and without workers none does; the main thread waits in it.
+    """
+
+    def __init__(self) -> None:
+        self._ends: tuple[int, int] | None = None
+
+    def begin(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        others = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        if others != -1:
+            # Who is told so far goes on to be.
+            signal.set_wakeup_fd(others)
+            os.close(read)
+            os.close(write)
+            return
+        self._ends = read, write
+
+    def interrupted(self) -> bool:
+        if self._ends is None:
+            return False
+        try:
+            return signal.SIGINT in os.read(self._ends[0], 4096)
+        except BlockingIOError:
+            return False
+
+    def end(self) -> None:
+        if self._ends is not None:
+            if threading.current_thread() is threading.main_thread():
+                signal.set_wakeup_fd(-1)
+            for one in self._ends:
+                os.close(one)
+            self._ends = None
 
 
 def _known_here(classify: Any, how: dict[str, Any]) -> Prepared | None:

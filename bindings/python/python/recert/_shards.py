@@ -25,7 +25,7 @@ A_WORKER = 8
 """Shards for each worker, so that none waits long for the last ones."""
 
 AHEAD = 2
-"""Shards for each worker that Ray is given at a time."""
+"""Shards for each worker that Ray is given at a time, where it may run as many as there is room for."""
 
 
 def certify(
@@ -163,7 +163,7 @@ class _Shards:
         running: dict[Any, int] = {}
         try:
             while True:
-                while len(running) < AHEAD * workers:
+                while len(running) < self._at_once(workers):
                     number = next(waiting, None)
                     if number is None:
                         break
@@ -179,6 +179,12 @@ class _Shards:
             for reference in running:
                 ray.cancel(reference, force=True)
             reporter("ended", not running)
+
+    def _at_once(self, workers: int) -> int:
+        """How many shards Ray is given at a time: also for nodes that come, if no number was named."""
+        if self._workers is not None:
+            return workers
+        return AHEAD * max(workers, self._needs.room())
 
     def _keep(self, number: int, chunks: int, ledger: bytes | None) -> None:
         if ledger is None:

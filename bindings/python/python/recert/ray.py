@@ -6,7 +6,8 @@
 
 Each function is that of `recert` of the same name, with its keywords and these:
 
-    workers: how many; if it is not said, as many as the cluster has room for, and more as nodes come.
+    workers: how many, up to 512; if it is not said, as many as the cluster has room for, and more as nodes
+        come.
     cpus, gpus, resources: what each worker needs of a node, as of Ray's actors. A module runs on the GPU
         of its worker, where that has one.
     patience: seconds to wait while there is no worker at all.
@@ -74,7 +75,7 @@ def certify(
         classify: as for `recert.certify`, or a network `made_by` a function.
         workers, cpus, gpus, resources, patience: see `recert.ray`.
         chunks: for ONNX files, the number of shards.
-        keywords: those of `recert.certify` but `threads` and `shard`.
+        keywords: those of `recert.certify` but `threads`, and for ONNX files but `shard`.
 
     Returns:
         The rows, and in `.workers` what each worker did.
@@ -226,9 +227,8 @@ def _over(
     run: Callable[[list[Any], int], Results],
 ) -> Results:
     """A job whose networks are in workers."""
-    for name in ("threads", "shard"):
-        _refuse(keywords.get(name) is not None, "it is `workers` that says how many there are", name)
-        keywords.pop(name, None)
+    threads = keywords.pop("threads", None)
+    _refuse(threads is not None, "it is `workers` that says how many there are", "threads")
     # Workers know these by now.
     for name in ("noise_on", "batch_invariant"):
         keywords.pop(name, None)
