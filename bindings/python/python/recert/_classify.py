@@ -61,6 +61,10 @@ def prepared(
         from . import _torch
 
         return _torch.prepared(classify, id, num_classes, batch_invariant, noise_on, keyword)
+    art = sys.modules.get("art.estimators.classification")
+    if art is not None and isinstance(classify, art.ClassifierMixin):
+        num_classes = num_classes or classify.nb_classes
+        classify = _of_art(classify, keyword)
     if not callable(classify):
         raise ParameterError(
             "a network is the path of an ONNX file, a torch.nn.Module, or a callable from a batch "
@@ -90,6 +94,31 @@ def prepared(
         note="a callable, known by the id that it was given: the SHA-256 is of that text alone",
         answer=answer,
     )
+
+
+def _of_art(estimator: Any, keyword: str) -> Callable[[np.ndarray], Any]:
+    """A classifier of the Adversarial Robustness Toolbox, as a callable."""
+    if hasattr(estimator, "sample_size") and hasattr(estimator, "scale"):
+        raise ParameterError(
+            "the estimator is smoothed, and its answers are random: give the classifier that it "
+            "smooths, or take its class from recert.art",
+            keyword,
+        )
+    clip = estimator.clip_values
+    if clip is not None and (np.any(np.asarray(clip[0]) != 0) or np.any(np.asarray(clip[1]) != 1)):
+        raise ParameterError(
+            "the estimator's clip_values are not 0 and 1, as pixels are: scale images inside of it, or "
+            "take recert.art, which keeps its units",
+            keyword,
+        )
+    # A flag of estimators alone that have channels.
+    last = getattr(estimator, "channels_first", True) is False
+
+    def classify(batch: np.ndarray) -> Any:
+        given = np.ascontiguousarray(batch.transpose(0, 2, 3, 1)) if last else batch
+        return estimator.predict(given, batch_size=len(given))
+
+    return classify
 
 
 def _on_device(classify: Callable[[Any], Any], device: Any, num_classes: int | None) -> Any:
