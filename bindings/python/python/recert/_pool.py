@@ -37,8 +37,9 @@ and with more this process would be busy handing them out (bench/ray)."""
 DEPTH = 2
 """Chunks that a worker has: one that it is about, and one that waits, so that it need not."""
 
-DEEP = 256
-"""Up to so many chunks in flight every worker has one that waits."""
+DEEP = 32
+"""Up to so many chunks in flight every worker has one that waits. With more workers this process would be busy
+with the many chunks that are answered within a second (bench/ray), and it matters less that a worker waits."""
 
 LOSSES = 5
 """Workers that a chunk may be lost with, or that may be lost one after the other before they are ready."""
