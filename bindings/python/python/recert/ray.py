@@ -32,7 +32,8 @@ from ._errors import EngineError, ParameterError, WorkersError
 from ._tables import Results, Verdicts
 
 try:
-    import ray as _installed
+    # A part of it, as any folder named ray, such as the one that Ray makes in /tmp, can be imported.
+    from ray import cloudpickle as _installed
 except ImportError as error:
     raise ImportError(
         "recert.ray needs Ray, which is not installed: pip install 'recert[ray]'"
