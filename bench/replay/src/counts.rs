@@ -80,7 +80,9 @@ impl Counts {
                 })
                 .collect();
             let mut samples = [0; CODES];
-            code.iter().for_each(|&code| samples[code] += 1);
+            for &code in &code {
+                samples[code] += 1;
+            }
             inputs.push(Base {
                 idx: input.idx,
                 correct: input.label == Some(u32::from(selection.class)),

@@ -29,7 +29,7 @@ pub fn read(path: &Path, sigma: f64) -> Result<Option<Vec<(f64, bool)>>, Error> 
             return Err(format!("{}: not a row of a log: {row}", path.display()).into());
         };
         let idx: u64 = idx.parse()?;
-        if idx % 20 != 0 {
+        if !idx.is_multiple_of(20) {
             continue;
         }
         if predict == "-1" {

@@ -63,7 +63,7 @@ impl Inputs<'_> {
     }
 
     /// From scratch: h's own counts of f's class, and what the baseline pays to select it.
-    pub fn from_scratch(
+    pub fn scratch(
         &self,
         baseline: Baseline,
         seen: &[Seen],
@@ -293,11 +293,12 @@ fn limit_curve(
         let other = (n - k) as f64 / n as f64 * m as f64;
         let mut at = |other: u64| -> Result<f64, Error> {
             let key = (other.min(m), m);
-            if !memory.contains_key(&key) {
-                let p = bound::direct(m - key.0, m, levels.whole)?;
-                memory.insert(key, radius(p)?);
+            if let Some(&known) = memory.get(&key) {
+                return Ok(known);
             }
-            Ok(memory[&key])
+            let found = radius(bound::direct(m - key.0, m, levels.whole)?)?;
+            memory.insert(key, found);
+            Ok(found)
         };
         let (below, part) = (other.floor(), other.fract());
         let expected = at(below as u64)? * (1.0 - part) + at(below as u64 + 1)? * part;

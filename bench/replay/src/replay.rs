@@ -27,7 +27,7 @@ const FROM_SCRATCH: [u64; 19] = [
     10, 11, 12, 13, 14, 16, 18, 20, 23, 26, 30, 35, 40, 50, 60, 70, 80, 90, 100,
 ];
 
-/// Budgets of `auto`, and of from scratch with a plan, as parts of the largest n_p: from all of it down, each by a
+/// Budgets of `auto`, and of from scratch with a plan, as parts of the largest `n_p`: from all of it down, each by a
 /// factor below the last.
 const BUDGETS: i32 = 12;
 const FACTOR: f64 = 1.5;
@@ -219,7 +219,7 @@ impl Cell {
                 let seen: Vec<_> = seen.iter().map(|seen| seen[at]).collect();
                 let budget = number as f64 / self.n as f64;
                 for &(name, baseline) in &baselines[..if rounds { 1 } else { 2 }] {
-                    let spent = inputs.from_scratch(baseline, &seen, &mut memory)?;
+                    let spent = inputs.scratch(baseline, &seen, &mut memory)?;
                     put(name, budget, spent);
                 }
             }
