@@ -135,7 +135,9 @@ def test_shards_are_merged_into_the_whole_run(tmp_path, greys, caplog):
         recert.merge(tmp_path / "run.recert", [parts[2], parts[0]])
     recert.merge(tmp_path / "run.recert", [parts[2], parts[0]], partial=True)
     assert "shard 2/3 is missing" in caplog.text
-    merged = recert.merge(tmp_path / "run.recert", [parts[1]])
+    with pytest.raises(recert.Error, match="is the ledger of shard 1/3"):
+        recert.Ledger(parts[0]).merge(parts[1:])
+    merged = recert.Ledger(tmp_path / "run.recert").merge([parts[1]])
 
     again_parts = [tmp_path / f"again-{i}.recert" for i in (1, 2)]
     for i, part in enumerate(again_parts, 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Ledger:
     """A ledger, as it was when something of it was first asked for.
 
-    Nothing is ever written by it. A run that goes on meanwhile is seen by a new `Ledger`.
+    Nothing but `merge` writes to the file. A run that goes on meanwhile is seen by a new `Ledger`.
 
         >>> ledger = recert.Ledger("run.recert")
         >>> ledger.to_pandas().groupby(["network", "method"]).radius.mean()
@@ -124,6 +125,18 @@ class Ledger:
         from ._jobs import report
 
         return report(self, **keywords)
+
+    def merge(
+        self, ledgers: Sequence[str | os.PathLike[str]], *, partial: bool = False
+    ) -> Ledger:
+        """Adds ledgers of the same run to a merged one, such as shards that came later:
+        `recert.merge` with this ledger as the one to add to.
+
+            >>> recert.Ledger("run.recert").merge(["3.recert", "9.recert"])
+        """
+        from ._jobs import merge
+
+        return merge(self, ledgers, partial=partial)
 
     def __fspath__(self) -> str:
         return str(self.path)
