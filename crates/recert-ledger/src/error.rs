@@ -36,6 +36,10 @@ pub(crate) const ADVICE: &str = "if it is a copy, copy the original again with `
      copy made during a run also lacks what is in the -wal file beside the original); otherwise go \
      on from an earlier copy: the same command evaluates again what it lacks, on the same noise";
 
+/// What to do where a file cannot be locked.
+pub(crate) const NO_LOCKS: &str = "its file system may not lock files: keep ledgers on a local disk, \
+     and put snapshots of them there (`recert snapshot`)";
+
 /// A failure to read or to write a ledger, naming its file.
 #[derive(Debug)]
 pub struct Error {
@@ -57,19 +61,28 @@ impl Error {
 
     pub(crate) fn sql(path: &Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
-        // The index of the write-ahead log could not be made longer.
-        let no_room = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
-        let full = source
+        let failed = source
             .sqlite_error()
-            .is_some_and(|error| error.extended_code == no_room);
-        let short_read = (source.sqlite_error())
-            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
+            .map_or(Failed::Otherwise, |error| Failed::of(error.extended_code));
         let (kind, message) = match source.sqlite_error_code() {
-            code if full || code == Some(ErrorCode::DiskFull) => (
+            code if failed == Failed::NoRoom || code == Some(ErrorCode::DiskFull) => (
                 ErrorKind::DiskFull,
                 "the disk is full; everything that was written before is kept: \
                  free some space and run the same command again"
                     .to_owned(),
+            ),
+            _ if failed == Failed::Writing => (
+                ErrorKind::Io,
+                format!(
+                    "cannot be written to ({source}): a quota or a limit on the size of files may be \
+                     reached, or the disk fails; everything that was written before is kept: make \
+                     room, or copy the ledger to another disk with `recert snapshot`, and run the \
+                     same command again"
+                ),
+            ),
+            _ if failed == Failed::Locking => (
+                ErrorKind::Open,
+                format!("cannot be locked ({source}); {NO_LOCKS}"),
             ),
             Some(ErrorCode::NotADatabase) => (ErrorKind::Corrupt, "is not a recert ledger".into()),
             Some(ErrorCode::DatabaseCorrupt) => (
@@ -77,9 +90,14 @@ impl Error {
                 format!("is damaged or truncated: {ADVICE}"),
             ),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                (ErrorKind::InUse, "is in use by another process".into())
+                let message = format!("is in use by another process; if there is none, {NO_LOCKS}");
+                (ErrorKind::InUse, message)
             }
-            Some(ErrorCode::ReadOnly) => (ErrorKind::Io, "cannot be written to".into()),
+            Some(ErrorCode::ReadOnly) => (
+                ErrorKind::Io,
+                "cannot be written to: copy it with `recert snapshot` to a folder that may be"
+                    .into(),
+            ),
             Some(ErrorCode::CannotOpen) => (ErrorKind::Open, "cannot be opened".into()),
             // A stored value does not have its column's type, or a table or column is missing.
             None if is_misread(&source) => (ErrorKind::Corrupt, format!("is damaged: {source}")),
@@ -89,7 +107,7 @@ impl Error {
                 | ErrorCode::TypeMismatch
                 | ErrorCode::TooBig,
             ) => (ErrorKind::Corrupt, format!("is damaged: {source}")),
-            _ if short_read => (
+            _ if failed == Failed::ShortRead => (
                 ErrorKind::Corrupt,
                 format!("is damaged or truncated: {ADVICE}"),
             ),
@@ -103,6 +121,12 @@ impl Error {
         }
     }
 
+    /// The same failure of another file.
+    pub(crate) fn of(mut self, path: &Path) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -111,6 +135,41 @@ impl Error {
     /// The ledger's file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// What the system refused to `SQLite`, which names the failing call but not the system's reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failed {
+    /// The index of the write-ahead log could not be made longer.
+    NoRoom,
+    /// A file could not be written, for another reason than a full disk.
+    Writing,
+    /// A lock of `SQLite`'s own.
+    Locking,
+    /// A file ends where it should not.
+    ShortRead,
+    Otherwise,
+}
+
+impl Failed {
+    fn of(extended_code: i32) -> Self {
+        use rusqlite::ffi;
+        match extended_code {
+            ffi::SQLITE_IOERR_SHMSIZE => Self::NoRoom,
+            ffi::SQLITE_IOERR_WRITE
+            | ffi::SQLITE_IOERR_FSYNC
+            | ffi::SQLITE_IOERR_DIR_FSYNC
+            | ffi::SQLITE_IOERR_TRUNCATE
+            | ffi::SQLITE_IOERR_DELETE => Self::Writing,
+            ffi::SQLITE_IOERR_LOCK
+            | ffi::SQLITE_IOERR_RDLOCK
+            | ffi::SQLITE_IOERR_UNLOCK
+            | ffi::SQLITE_IOERR_CHECKRESERVEDLOCK
+            | ffi::SQLITE_IOERR_SHMLOCK => Self::Locking,
+            ffi::SQLITE_IOERR_SHORT_READ => Self::ShortRead,
+            _ => Self::Otherwise,
+        }
     }
 }
 
@@ -140,5 +199,65 @@ impl std::error::Error for Error {
         self.source
             .as_deref()
             .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refused_is_said_with_what_to_do() {
+        use rusqlite::ffi;
+        for (code, kind, parts) in [
+            (
+                ffi::SQLITE_FULL,
+                ErrorKind::DiskFull,
+                ["disk is full", "same command"],
+            ),
+            (
+                ffi::SQLITE_IOERR_SHMSIZE,
+                ErrorKind::DiskFull,
+                ["disk is full", "is kept"],
+            ),
+            (ffi::SQLITE_IOERR_WRITE, ErrorKind::Io, ["quota", "is kept"]),
+            (
+                ffi::SQLITE_IOERR_FSYNC,
+                ErrorKind::Io,
+                ["the disk fails", "same command"],
+            ),
+            (
+                ffi::SQLITE_IOERR_LOCK,
+                ErrorKind::Open,
+                ["cannot be locked", "local disk"],
+            ),
+            (
+                ffi::SQLITE_BUSY,
+                ErrorKind::InUse,
+                ["another process", "local disk"],
+            ),
+            (
+                ffi::SQLITE_READONLY,
+                ErrorKind::Io,
+                ["cannot be written to", "recert snapshot"],
+            ),
+            (
+                ffi::SQLITE_IOERR_SHORT_READ,
+                ErrorKind::Corrupt,
+                ["truncated", "earlier copy"],
+            ),
+            (
+                ffi::SQLITE_CORRUPT,
+                ErrorKind::Corrupt,
+                ["truncated", "recert snapshot"],
+            ),
+        ] {
+            let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let error = Error::sql(Path::new("run.recert"), source);
+            assert_eq!(error.kind(), kind, "{error}");
+            for part in ["run.recert"].iter().chain(&parts) {
+                assert!(error.to_string().contains(part), "{part}: {error}");
+            }
+        }
     }
 }

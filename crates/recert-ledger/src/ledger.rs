@@ -270,7 +270,11 @@ impl Ledger {
         // with write access; without that access the file is complete as it is.
         let (ledger, version) = Self::read(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
             .or_else(|_| Self::read(path, OpenFlags::SQLITE_OPEN_READ_ONLY))
-            .or_else(|error| Self::read_alone(path).unwrap_or(Err(error)))?;
+            .or_else(|error| match Self::read_alone(path) {
+                Some(read) => read,
+                None if error.kind() == ErrorKind::Open => Err(log_beside(path)),
+                None => Err(error),
+            })?;
         for tables in &READ_OLDER[version as usize - 1..] {
             let make = ledger.connection.execute_batch(tables);
             make.map_err(|e| ledger.sql(e))?;
@@ -282,8 +286,7 @@ impl Ledger {
     /// `SQLite` asks for one beside it. Returns `None` if there is a write-ahead log: without
     /// it the ledger would not be whole.
     fn read_alone(path: &Path) -> Option<Result<(Self, i64), Error>> {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
+        let log = with_suffix(path, "-wal");
         if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
             return None;
         }
@@ -330,6 +333,10 @@ impl Ledger {
             .map_err(sql)?;
         if check != "ok" {
             let message = format!("is damaged: {check}; {}", crate::error::ADVICE);
+            return Err(corrupt(&message));
+        }
+        if !is_whole(&connection, path).map_err(sql)? {
+            let message = format!("is truncated: {}", crate::error::ADVICE);
             return Err(corrupt(&message));
         }
         let (header, network) = read_header(&connection)
@@ -493,6 +500,14 @@ fn exists(path: &Path) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Open, path, message))
 }
 
+/// A ledger that cannot be opened, whose last run did not end.
+fn log_beside(path: &Path) -> Error {
+    let message = "cannot be opened: what the last run wrote is in the -wal file beside it, which can \
+                   only be read where a file can be made beside both: copy both to a folder that may \
+                   be written to, and read the copy";
+    Error::new(ErrorKind::Open, path, message)
+}
+
 /// Fails if the folder that the file is to be in is not there.
 fn has_folder(path: &Path) -> Result<(), Error> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
@@ -517,15 +532,34 @@ fn is_unborn(path: &Path) -> bool {
     };
     // Looked for first: opening the file may remove them.
     let left = ["-wal", "-journal"].iter().any(|suffix| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        std::fs::metadata(&name).is_ok_and(|file| file.len() > 0)
+        std::fs::metadata(with_suffix(path, suffix)).is_ok_and(|file| file.len() > 0)
     });
     let bare = || {
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
             .is_ok_and(|connection| is_bare(&connection))
     };
     metadata.is_file() && (metadata.len() == 0 || left && bare())
+}
+
+/// Whether the file has all bytes of its pages. `SQLite` reads what a cut-off last page lacks as
+/// zeros. With a log beside it that is left to the check of pages, as the log may have the page.
+fn is_whole(connection: &Connection, path: &Path) -> rusqlite::Result<bool> {
+    // As long as this reads, nobody who has no log yet begins one.
+    connection.execute_batch("BEGIN")?;
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let length = pragma("page_count").and_then(|pages| Ok(pages * pragma("page_size")?));
+    let has_log = std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let found = std::fs::metadata(path).map(|file| file.len());
+    connection.execute_batch("COMMIT")?;
+    let length = length?.unsigned_abs();
+    Ok(has_log || found.is_ok_and(|found| found >= length))
+}
+
+/// A file beside a ledger.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Whether the database has no table.

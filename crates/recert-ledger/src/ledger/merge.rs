@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Ledger, Seal, differences, is_unborn};
+use super::{Ledger, Seal, differences, is_unborn, with_suffix};
 use crate::journal::{FileHash, JournalEvent, MergedPart};
 use crate::lock::Lock;
 use crate::records::{NetworkId, parse_hex};
@@ -122,7 +122,7 @@ impl Merge {
         let mut ledgers = in_order(ledgers, into)?.into_iter();
         let first = ledgers.next().expect("there is at least one");
         let mut merge = Self {
-            made: beside(out, ".merge"),
+            made: with_suffix(out, ".merge"),
             out: out.to_owned(),
             totals: Totals {
                 ledgers: 0,
@@ -374,15 +374,9 @@ fn count(ledger: &Ledger, table: &str) -> Result<u64, Error> {
     Ok(counts[0])
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 /// Removes a file and what `SQLite` and the lock may have left beside it.
 fn remove(path: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
-        let _ = std::fs::remove_file(beside(path, suffix));
+        let _ = std::fs::remove_file(with_suffix(path, suffix));
     }
 }

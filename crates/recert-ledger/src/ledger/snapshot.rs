@@ -59,10 +59,13 @@ impl Ledger {
             return Err(Error::new(ErrorKind::Open, copy, message));
         };
         let vacuum = self.connection.execute("VACUUM main INTO ?1", [name]);
-        vacuum.map_err(|source| match source.sqlite_error_code() {
-            // What cannot be opened is the copy.
-            Some(rusqlite::ErrorCode::CannotOpen) => Error::sql(copy, source),
-            _ => self.sql(source),
+        vacuum.map_err(|source| {
+            let error = self.sql(source);
+            match error.kind() {
+                // What cannot be made is the copy; the ledger itself is only read.
+                ErrorKind::Open | ErrorKind::DiskFull | ErrorKind::Io => error.of(copy),
+                _ => error,
+            }
         })?;
         let io = |why: std::io::Error| {
             Error::new(ErrorKind::Io, copy, format!("cannot be written: {why}"))

@@ -6,5 +6,6 @@ mod copies;
 mod journal;
 mod ledger;
 mod seal;
+mod truncated;
 mod verifications;
 mod versions;
