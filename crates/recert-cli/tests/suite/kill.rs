@@ -3,6 +3,7 @@
 //! moment that comes too late finds a finished run, which must resume as well.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -50,7 +51,7 @@ fn kill(child: &mut Child) {
 }
 
 /// The positions in rows, after the header.
-fn finished(lines: &[String]) -> Vec<u32> {
+pub(crate) fn finished(lines: &[String]) -> Vec<u32> {
     let rows = lines.iter().skip(1);
     rows.map(|row| {
         row.split('\t')
@@ -71,6 +72,18 @@ fn answered(place: &Place, name: &str) -> BTreeMap<(String, u32, u32), u64> {
         }
     }
     all
+}
+
+/// Checks that each row on stdout has its certificate in the ledger.
+#[track_caller]
+pub(crate) fn rows_are_kept(held: &Held, lines: &[String], when: &dyn Debug) {
+    // The rows are of the networks that came last.
+    let networks = &held.networks[1.min(held.networks.len() - 1)..];
+    let of = networks.iter().flat_map(|network| &network.certificates);
+    let certificates: Vec<u32> = of.map(|certificate| certificate.idx).collect();
+    for idx in finished(lines) {
+        assert!(certificates.contains(&idx), "row {idx} after {when:?}");
+    }
 }
 
 /// Whether `path` holds a ledger yet: a process may be killed before it does.
@@ -95,16 +108,7 @@ fn killed_often(place: &Place, name: &str, words: &[String], moments: &[Moment])
         for (key, samples) in &before {
             assert!(after[key] >= *samples, "{key:?} after {moment:?}");
         }
-        // The rows are of the networks that came last.
-        let networks = held(&place.path(name)).networks;
-        let certificates: Vec<u32> = networks[1.min(networks.len() - 1)..]
-            .iter()
-            .flat_map(|network| &network.certificates)
-            .map(|certificate| certificate.idx)
-            .collect();
-        for idx in finished(&lines) {
-            assert!(certificates.contains(&idx), "row {idx} after {moment:?}");
-        }
+        rows_are_kept(&held(&place.path(name)), &lines, &moment);
     }
     ok(words);
     held(&place.path(name))
@@ -203,7 +207,7 @@ fn recertify_ends_the_same_however_often_it_is_killed() {
 }
 
 /// Writes a pruned version of the demo network.
-fn pruned(place: &Place) -> String {
+pub(crate) fn pruned(place: &Place) -> String {
     let network = place.text("pruned.onnx");
     let model = asset("shapes.onnx");
     let words = ["approximate", &model, "--prune", "20%", "--out", &network];

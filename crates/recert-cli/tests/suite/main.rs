@@ -19,6 +19,8 @@ mod ledgers;
 mod merge;
 mod mutations;
 mod outputs;
+mod processes;
+mod random_kills;
 mod samples;
 mod together;
 mod until;

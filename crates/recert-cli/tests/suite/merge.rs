@@ -8,10 +8,10 @@ use crate::common::{
     Place, asset, certify_demo, command, evaluations, fails, held, ok, rows, run, with, words,
 };
 
-const INPUTS: u32 = 7;
+pub(crate) const INPUTS: u32 = 7;
 
 /// Certifies shards of the demo into `1.recert`, `2.recert`, ..
-fn certified(place: &Place, of: u32) -> Vec<String> {
+pub(crate) fn certified(place: &Place, of: u32) -> Vec<String> {
     let ledgers: Vec<String> = (1..=of)
         .map(|i| place.text(&format!("{i}.recert")))
         .collect();
@@ -23,7 +23,7 @@ fn certified(place: &Place, of: u32) -> Vec<String> {
     ledgers
 }
 
-fn merge(out: &str, ledgers: &[String]) -> Vec<String> {
+pub(crate) fn merge(out: &str, ledgers: &[String]) -> Vec<String> {
     let ledgers: Vec<&str> = ledgers.iter().map(String::as_str).collect();
     with(&with(&[], &["merge", out]), &ledgers)
 }
