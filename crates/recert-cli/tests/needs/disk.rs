@@ -8,9 +8,9 @@ use recert_testing::{Skip, note, test};
 use crate::common::{Place, asset, certify_demo, fails, held, ok, run, with};
 
 /// The right to mount small file systems, which root has on Linux.
-struct MayMount;
+pub(crate) struct MayMount;
 
-fn may_mount() -> Result<MayMount, Skip> {
+pub(crate) fn may_mount() -> Result<MayMount, Skip> {
     match try_mount(&Place::new(), "16k") {
         Some(_) => Ok(MayMount),
         None => Err(Skip::because(
@@ -20,7 +20,7 @@ fn may_mount() -> Result<MayMount, Skip> {
 }
 
 /// A small file system in the folder `disk`, unmounted when it is dropped.
-struct Disk<'a>(&'a Place);
+pub(crate) struct Disk<'a>(&'a Place);
 
 fn try_mount<'a>(place: &'a Place, size: &str) -> Option<Disk<'a>> {
     std::fs::create_dir(place.path("disk")).unwrap();
@@ -33,12 +33,17 @@ fn try_mount<'a>(place: &'a Place, size: &str) -> Option<Disk<'a>> {
 }
 
 impl<'a> Disk<'a> {
-    fn mount(_: &MayMount, place: &'a Place, size: &str) -> Self {
+    pub(crate) fn mount(_: &MayMount, place: &'a Place, size: &str) -> Self {
         try_mount(place, size).expect("it could be mounted before")
     }
 
     fn grow(&self) {
-        let words = ["-o", "remount,size=50m", &self.0.text("disk")];
+        self.remount("size=50m");
+    }
+
+    pub(crate) fn remount(&self, option: &str) {
+        let options = format!("remount,{option}");
+        let words = ["-o", &options, &self.0.text("disk")];
         let status = Command::new("mount").args(words).status();
         assert!(status.is_ok_and(|status| status.success()));
     }
@@ -92,6 +97,52 @@ fn a_full_disk_loses_nothing_and_the_same_command_resumes(may_mount: &MayMount) 
             "{size}"
         );
     }
+}
+
+test!(a_full_disk_stops_recertify_and_merge_without_loss, needs may_mount);
+fn a_full_disk_stops_recertify_and_merge_without_loss(may_mount: &MayMount) {
+    let place = Place::new();
+    let calm = place.text("calm.recert");
+    ok(&with(&certify_demo(600, 10, 4), &["--ledger", &calm]));
+    let network = place.text("pruned.onnx");
+    let prune = [
+        "approximate",
+        &asset("shapes.onnx"),
+        "--prune",
+        "20%",
+        "--out",
+        &network,
+    ];
+    ok(&with(&[], &prune));
+    let recertify = |ledger: &str| {
+        let words = ["recertify", ledger, "--model", &network, "--budget", "90%"];
+        with(&[], &words)
+    };
+    let disk = Disk::mount(may_mount, &place, "50m");
+    let (ledger, base) = (place.path("disk/run.recert"), place.path("base.recert"));
+    std::fs::copy(&calm, &ledger).unwrap();
+    std::fs::copy(&calm, &base).unwrap();
+    ok(&recertify(&calm));
+    let ledger = place.text("disk/run.recert");
+
+    // Hardly room for an index of the log, and for little of it.
+    for size in ["size=100k", "size=170k"] {
+        disk.remount(size);
+        fails(6, &["run.recert", "disk is full", "same command"]).check(&recertify(&ledger));
+        let kept = held(ledger.as_ref());
+        assert_eq!(kept.networks[0], held(&base).networks[0], "{size}");
+    }
+    // A ledger that no longer fits beside the one that is there.
+    let merge = ["merge", &ledger, &calm];
+    let before = held(ledger.as_ref());
+    fails(6, &["run.recert", "disk is full", "same command"]).check(&with(&[], &merge));
+    assert_eq!(held(ledger.as_ref()), before);
+    assert!(!place.path("disk/run.recert.merge").exists());
+    disk.grow();
+    ok(&recertify(&ledger));
+    assert_eq!(held(ledger.as_ref()), held(calm.as_ref()));
+    ok(&with(&[], &merge));
+    assert_eq!(held(ledger.as_ref()), held(calm.as_ref()));
 }
 
 test!(a_full_disk_leaves_no_half_written_file, needs may_mount);

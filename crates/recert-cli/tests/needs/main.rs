@@ -8,6 +8,7 @@ mod common;
 mod disk;
 mod engines;
 mod formats;
+mod places;
 mod transform;
 
 fn main() -> std::process::ExitCode {

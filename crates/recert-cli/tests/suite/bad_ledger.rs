@@ -2,7 +2,7 @@
 //! of space; and logs that cannot be written. Each is an error that says which,
 //! and a ledger that was good before is good afterwards, with all it held.
 
-use crate::common::{Place, asset, certify_demo, fails, held, ok, small_data, with};
+use crate::common::{Place, Said, asset, certify_demo, fails, held, ok, small_data, with};
 use recert::ledger::Ledger;
 
 #[test]
@@ -235,6 +235,91 @@ fn a_ledger_in_use_is_refused_but_can_be_reported() {
     drop(writer);
     ok(&certify);
     assert_eq!(held(&place.path("busy.recert")), before);
+}
+
+#[test]
+fn a_file_that_may_not_be_written_to_is_read_alone() {
+    let place = Place::new();
+    let ledger = place.text("run.recert");
+    let certify = with(&certify_demo(30, 5, 2), &["--ledger", &ledger]);
+    ok(&certify);
+    let before = std::fs::read(&ledger).unwrap();
+    let set = |readonly| {
+        let mut permissions = std::fs::metadata(&ledger).unwrap().permissions();
+        permissions.set_readonly(readonly);
+        std::fs::set_permissions(&ledger, permissions).unwrap();
+    };
+    set(true);
+    let refused = fails(3, &["run.recert", "may not be written to", "permissions"]);
+    refused.check(&certify);
+    let recertify = ["recertify", &ledger, "--model", &asset("shapes.onnx")];
+    refused.check(&with(&[], &recertify));
+    refused.check(&with(&[], &["merge", &ledger, &ledger]));
+    ok(&with(&[], &["report", &ledger]));
+    ok(&with(&[], &["check", &ledger, "--strict"]));
+    assert_eq!(std::fs::read(&ledger).unwrap(), before);
+    set(false);
+}
+
+/// The system refuses to let a file grow, as where a quota is reached: `SQLite` does not tell
+/// that from a failing disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_ledger_that_may_not_grow_keeps_what_it_has() {
+    let limited = |blocks: u32, words: &[String]| -> Said {
+        let limit = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let output = std::process::Command::new("/bin/sh")
+            .args(["-c", &limit])
+            .arg(env!("CARGO_BIN_EXE_recert"))
+            .args(words)
+            .output();
+        output.unwrap().into()
+    };
+    let refused = |words: &[String], said: &Said| {
+        let full = if said.stderr.contains("disk is full") {
+            "disk is full"
+        } else {
+            "quota"
+        };
+        fails(6, &["run.recert", full, "is kept", "same command"]).check_said(words, said);
+    };
+    let calm = Place::new();
+    let calm_ledger = calm.text("calm.recert");
+    ok(&with(&certify_demo(300, 5, 5), &["--ledger", &calm_ledger]));
+    // Of 512 bytes, or 1024 where a shell counts so.
+    for blocks in [1, 60, 120, 250, 350] {
+        let place = Place::new();
+        let words = with(
+            &certify_demo(300, 5, 5),
+            &["--ledger", &place.text("run.recert")],
+        );
+        let said = limited(blocks, &words);
+        if said.code != Some(0) {
+            refused(&words, &said);
+        }
+        assert!(blocks > 60 || said.code != Some(0), "{blocks}");
+        let kept = said.stdout.lines().skip(1).count();
+        if kept > 0 {
+            let certificates = held(&place.path("run.recert"))
+                .networks
+                .remove(0)
+                .certificates;
+            assert!(certificates.len() >= kept, "{blocks}");
+        }
+        ok(&words);
+        assert_eq!(
+            held(&place.path("run.recert")),
+            held(calm_ledger.as_ref()),
+            "{blocks}"
+        );
+    }
+    // A merged ledger that cannot be made leaves nothing.
+    let place = Place::new();
+    let merge = ["merge", &place.text("run.recert"), &calm_ledger];
+    let merge = with(&[], &merge);
+    refused(&merge, &limited(60, &merge));
+    assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 0);
+    ok(&merge);
 }
 
 #[test]
