@@ -314,10 +314,12 @@ fn merge_is_killed_at_random_instants() {
     let mut random = random("merge");
     let ledgers = certified(&place, 2);
     let out = place.text("run.recert");
+    let half = merge(&place.text("half.recert"), &ledgers[..1]);
+    ok(&with(&half, &["--partial"]));
     let count = kills().div_ceil(2);
     for (base, to) in [
         (None, "a new file"),
-        (Some("1.recert"), "one that is there"),
+        (Some("half.recert"), "one that is there"),
     ] {
         let job = Job {
             place: &place,
