@@ -6,8 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use recert_fuzz::compare::Case;
-use recert_fuzz::network::network;
-use recert_fuzz::worker::model_of;
+use recert_fuzz::network::{model_of, network};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(model) = model_of("fuzzed", &network(bytes)) else {

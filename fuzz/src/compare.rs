@@ -143,7 +143,7 @@ impl Case {
     /// Where the reference interpreter does not take it.
     pub fn new(model: Model) -> Result<Self> {
         let reference = Reference::new(&model)?;
-        let images = images(reference.image.len());
+        let images = images(reference.image_len);
         let answers = images.iter().map(|image| reference.answer(image));
         let answers: Vec<Answer> = answers.collect::<Result<_>>()?;
         let roundings = ROUNDINGS[usize::from(reference.jumps)];

@@ -7,10 +7,10 @@ use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
-use recert_engine::{Answers, EngineOptions, Network, NetworkOptions, engines};
+use recert_engine::{Answers, EngineOptions, ImageShape, Network, NetworkOptions, engines};
 use recert_graph::Model;
 
-use crate::reference::{Answer, image_shape, in_layout};
+use crate::reference::{Answer, image_extents, in_layout};
 
 /// ONNX Runtime with all optimisations off: a second opinion on the reference interpreter.
 pub const PLAIN: &str = "onnxruntime-plain";
@@ -48,7 +48,12 @@ pub fn answers(
     if engine == PLAIN {
         return Ok(vec![plain(model, images)?]);
     }
-    let image = image_shape(&model.signature()?)?;
+    let [channels, height, width] = image_extents(&model.signature()?)?;
+    let image = ImageShape {
+        channels,
+        height,
+        width,
+    };
     let runtime = engines::open(engine, &EngineOptions::default())?;
     let network = Network::load(model, runtime.as_ref(), image, &NetworkOptions::default())?;
     let mut worker = network.worker()?;

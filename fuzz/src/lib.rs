@@ -4,8 +4,10 @@
 //! Everything is a function of bytes: those of a seed (`cargo run -- compare`), or those
 //! of libFuzzer (`fuzz_targets/`). `README.md` has the findings.
 
+#[cfg(feature = "engines")]
 pub mod compare;
 pub mod draw;
+#[cfg(feature = "engines")]
 pub mod engines;
 pub mod families;
 pub mod images;
@@ -15,5 +17,8 @@ pub mod quantize;
 pub mod reference;
 pub mod shrink;
 pub mod sketch;
+pub mod sound;
+#[cfg(feature = "engines")]
 pub mod table;
+#[cfg(feature = "engines")]
 pub mod worker;

@@ -11,10 +11,12 @@ use anyhow::{Context, Result, bail};
 use recert_fuzz::compare::Outcome;
 use recert_fuzz::draw::{Draw, bytes_of};
 use recert_fuzz::engines::{PLAIN, installed};
-use recert_fuzz::mutate::{self, KINDS, Kind};
+use recert_fuzz::mutate::{self, Kind};
+use recert_fuzz::network::model_of;
 use recert_fuzz::shrink::shrink;
+use recert_fuzz::sound::sound;
 use recert_fuzz::table::{Row, markdown};
-use recert_fuzz::worker::{Findings, Subject, Worker, model_of, work};
+use recert_fuzz::worker::{Findings, Subject, Worker, work};
 use recert_graph::proto::onnx::NodeProto;
 
 const USAGE: &str =
@@ -220,19 +222,12 @@ fn mutated(seed: u64) -> Result<()> {
 fn read_damaged(seed: u64, folder: &Path) -> Result<()> {
     let bytes = bytes_of(seed);
     let mut draw = Draw::new(&bytes);
-    let kind = draw.pick(&[
-        KINDS[0],
-        KINDS[0],
-        KINDS[0],
-        Kind::Ledger,
-        Kind::Images,
-        Kind::Images,
-        Kind::Log,
-        Kind::Specification,
-    ]);
-    let mut file = mutate::sound(kind, seed / 7, folder)?;
+    // Networks are of many forms: a quarter of the files.
+    let which = draw.below(Kind::ALL.len() + 4);
+    let kind = Kind::ALL.get(which).copied().unwrap_or(Kind::Network);
+    let mut file = sound(kind, seed / 7, folder)?;
     mutate::damage(&mut file, &mut draw);
-    mutate::read(kind, &file, folder)
+    mutate::read(kind, &file, folder).map(|_| ())
 }
 
 fn damaged(first: u64, count: u64) -> Result<bool> {

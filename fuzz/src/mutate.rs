@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use recert::bounds::vnnlib;
+use recert_bounds::vnnlib;
 use recert_data::{DataSpec, Dataset, Format, Options};
 use recert_graph::{Builder, Data, Interpreter, Limits, Model, Tensor};
+use recert_ledger::{Ledger, Proof, TransformProof, raw};
 
-use crate::draw::{Draw, bytes_of};
-use crate::network::network;
+use crate::draw::Draw;
 
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,137 +18,67 @@ pub enum Kind {
     Network,
     /// A ledger: opened, checked.
     Ledger,
-    /// Images in every format.
-    Images,
+    /// A blob of a ledger: answers, numbers of samples, proofs. Without its checksum, which
+    /// reading adds.
+    Blob,
+    /// A batch of CIFAR as a pickle.
+    Pickle,
+    /// CIFAR's binary records.
+    Records,
+    /// IDX, of images and of labels.
+    Idx,
+    /// A numpy array, of images and of labels.
+    Npy,
+    /// A zip file of such arrays.
+    Npz,
+    /// SVHN's MAT file.
+    Mat,
+    /// Images in Parquet.
+    Parquet,
+    /// PNG, JPEG, WebP, BMP.
+    Picture,
+    /// Rows of pixels as text.
+    Csv,
+    /// Labels as text, and names of classes.
+    Labels,
     /// A log in the format of Cohen et al.
     Log,
+    /// A report as JSON.
+    Report,
     /// A specification in VNN-LIB, and a list of instances.
     Specification,
 }
 
-/// All kinds.
-pub const KINDS: [Kind; 5] = [
-    Kind::Network,
-    Kind::Ledger,
-    Kind::Images,
-    Kind::Log,
-    Kind::Specification,
-];
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 16] = [
+        Self::Network,
+        Self::Ledger,
+        Self::Blob,
+        Self::Pickle,
+        Self::Records,
+        Self::Idx,
+        Self::Npy,
+        Self::Npz,
+        Self::Mat,
+        Self::Parquet,
+        Self::Picture,
+        Self::Csv,
+        Self::Labels,
+        Self::Log,
+        Self::Report,
+        Self::Specification,
+    ];
 
-/// A sound file of a kind, small, one of several by `seed`.
-///
-/// # Errors
-/// Where it cannot be made.
-pub fn sound(kind: Kind, seed: u64, folder: &Path) -> Result<Vec<u8>> {
-    Ok(match kind {
-        Kind::Network => prost::Message::encode_to_vec(&network(&bytes_of(seed))),
-        Kind::Ledger => {
-            let path = folder.join("sound.recert");
-            if !path.exists() {
-                ledger(&path)?;
-            }
-            std::fs::read(path)?
-        }
-        Kind::Images => images(seed),
-        Kind::Log => b"idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t0.512\t1\t0:00:01.5\n\
-            20\t8\t-1\t0.0\t0\t0:00:01.4\n40\t2\t2\t1.25\t1\t0:00:01.6\n"
-            .to_vec(),
-        Kind::Specification => SPECIFICATIONS[seed as usize % SPECIFICATIONS.len()]
-            .as_bytes()
-            .to_vec(),
-    })
-}
-
-/// Specifications as they are published: a box, a disjunction of outputs, disjunctions of boxes
-/// with outputs; and a list of instances.
-const SPECIFICATIONS: [&str; 4] = [
-    "; a box\n(declare-const X_0 Real)\n(declare-const X_1 Real)\n(declare-const Y_0 Real)\n\
-     (declare-const Y_1 Real)\n(assert (<= X_0 0.6798577687))\n(assert (>= X_0 0.6))\n\
-     (assert (and (<= X_1 0.5) (>= X_1 -5e-1)))\n(assert (<= Y_0 Y_1))\n(assert (>= Y_0 3.99))\n",
-    "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n(declare-const Y_1 Real)\n\
-     (declare-const Y_2 Real)\n(assert (<= X_0 1.0))\n(assert (>= X_0 0.0))\n(assert (or\n    \
-     (and (>= Y_0 Y_2))\n    (and (>= Y_1 Y_2))\n))\n",
-    "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n(declare-const Y_1 Real)\n(assert (or\n    \
-     (and (<= X_0 0.1) (>= X_0 0.0) (<= Y_0 Y_1))\n    \
-     (and (<= X_0 0.9) (>= X_0 0.8) (>= Y_0 100))\n))\n",
-    "onnx/net.onnx,vnnlib/a.vnnlib,116\nonnx/net.onnx.gz,vnnlib/b.vnnlib.gz,20.5\n",
-];
-
-/// A ledger of a function of four pixels, certified on two images.
-fn ledger(path: &Path) -> Result<()> {
-    use recert::engine::ImageShape;
-    use recert::job::{self, CertifyConfig, Data, Event, Events, Network};
-
-    struct Silent;
-    impl Events for Silent {
-        fn event(&mut self, _: Event<'_>) {}
+    /// Its name, in one word.
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
     }
-    let image = ImageShape {
-        channels: 1,
-        height: 2,
-        width: 2,
-    };
-    let pixels = [0.0, 0.0, 0.2, 0.0, 1.0, 0.8, 1.0, 1.0];
-    let data = Data::from_pixels("two greys", image, &pixels, Some(vec![0, 1]))?;
-    let bright = |image: &[f32]| Some(u16::from(image.iter().sum::<f32>() > 2.0));
-    let network = Network::from_fn("bright", 2, image, bright)?;
-    let config = CertifyConfig {
-        n: 200,
-        n0: 20,
-        ..CertifyConfig::new(0.25)
-    };
-    let outcome = job::certify(path, &config, &data, &network)?.run(&mut Silent)?;
-    anyhow::ensure!(
-        outcome == recert::smooth::Outcome::Finished,
-        "the run was stopped"
-    );
-    Ok(())
-}
 
-fn npy(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
+    /// The kind of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
-    header.push('\n');
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((header.len() as u16).to_le_bytes());
-    file.extend(header.as_bytes());
-    file.extend(data);
-    file
-}
-
-fn images(seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let floats: Vec<u8> = (0..24).flat_map(|_| random.f32().to_le_bytes()).collect();
-    match seed % 6 {
-        0 => npy("<f4", "2, 3, 2, 2", &floats),
-        1 => {
-            let mut idx = vec![0, 0, 8, 3];
-            for size in [3_u32, 2, 2] {
-                idx.extend(size.to_be_bytes());
-            }
-            idx.extend([200; 12]);
-            idx
-        }
-        2 => {
-            let mut record = vec![0; 2 * 3073];
-            random.fill(&mut record[1..3073]);
-            record[0] = 1;
-            record[3073] = 2;
-            record
-        }
-        3 => {
-            include_bytes!("../../crates/recert-data/tests/golden/parquet/colour.parquet").to_vec()
-        }
-        4 => include_bytes!("../../crates/recert-data/tests/golden/parquet/lists.parquet").to_vec(),
-        _ => png(),
-    }
-}
-
-/// A PNG of 4 x 4 pixels, stored without compression.
-fn png() -> Vec<u8> {
-    include_bytes!("../../crates/recert-data/tests/golden/mode_l.png").to_vec()
 }
 
 /// Damages a file: bits, bytes, numbers, pieces cut out, doubled or moved.
@@ -187,59 +117,168 @@ pub fn damage(file: &mut Vec<u8>, draw: &mut Draw<'_>) {
     }
 }
 
-/// Reads a file of a kind in every way that the product does. A panic is a finding.
+/// Reads a file of a kind in every way that the product does: how many of these took it. A
+/// panic is a finding.
 ///
 /// # Errors
 /// Where the file cannot be written for those who read paths.
-pub fn read(kind: Kind, file: &[u8], folder: &Path) -> Result<()> {
+pub fn read(kind: Kind, file: &[u8], folder: &Path) -> Result<usize> {
+    let path = folder.join(match kind {
+        Kind::Ledger => "damaged.recert",
+        Kind::Picture => "damaged.png",
+        Kind::Specification => "damaged.vnnlib",
+        _ => "damaged",
+    });
+    let write = || std::fs::write(&path, file);
+    let mut taken = 0;
+    let mut count = |took: bool| taken += usize::from(took);
     match kind {
-        Kind::Network => network_file(file),
+        Kind::Network => count(network_file(file)),
         Kind::Ledger => {
-            let path = folder.join("damaged.recert");
-            for old in ["-wal", "-shm", ""] {
-                let _ = std::fs::remove_file(folder.join(format!("damaged.recert{old}")));
+            for suffix in ["-wal", "-shm", "-journal", ".lock", ""] {
+                let _ = std::fs::remove_file(folder.join(format!("damaged.recert{suffix}")));
             }
-            std::fs::write(&path, file)?;
-            if let Ok(ledger) = recert_ledger::Ledger::open_read_only(&path) {
-                let _ = (ledger.networks(), ledger.inputs());
-                let _ = ledger.seal();
-            }
-            let _ = recert_check::check(&path);
-            let _ = recert_ledger::Ledger::open(&path).and_then(recert_ledger::Ledger::close);
+            write()?;
+            count(ledger_file(&path).is_ok());
+            count(recert_check::check(&path).is_ok_and(|report| report.is_clean()));
+            count(Ledger::open(&path).and_then(Ledger::close).is_ok());
         }
-        Kind::Images => {
-            let path = folder.join("damaged.png");
-            std::fs::write(&path, file)?;
-            for format in Format::ALL {
-                let spec: DataSpec = format!("{}:{}", format.prefix(), path.display()).parse()?;
-                if let Ok(data) = Dataset::open(&spec, &Options::default()) {
-                    for i in 0..data.len().min(3) as u32 {
-                        let _ = (data.image(i), data.label(i), data.name(i));
-                    }
-                }
+        Kind::Blob => {
+            let Some((first, rest)) = file.split_first() else {
+                return Ok(0);
+            };
+            let mut blob = rest.to_vec();
+            blob.extend(crc32fast::hash(rest).to_le_bytes());
+            // The row that the blob is of says how many samples there are: as many as the blob does.
+            let samples = rest.get(1).map_or(0, |&byte| u64::from(byte & 0x7f));
+            match first % 4 {
+                0 => count(Proof::decode(&blob).is_ok()),
+                1 => count(TransformProof::decode(&blob).is_ok()),
+                2 => count(raw::decode_answers(&blob, None, samples, 3).is_ok()),
+                _ => count(raw::decode_samples(Some(&blob), 0, samples).is_ok()),
             }
         }
-        Kind::Log => {
-            let _ = recert_report::cohen::parse(file);
+        Kind::Log => count(recert_report::cohen::parse(file).is_ok()),
+        Kind::Report => {
+            count(recert_report::json::from_str(&String::from_utf8_lossy(file)).is_ok());
         }
         Kind::Specification => {
-            let _ = vnnlib::parse(&String::from_utf8_lossy(file));
-            let path = folder.join("damaged.vnnlib");
-            std::fs::write(&path, file)?;
-            let _ = (vnnlib::read(&path), vnnlib::instances(&path));
+            count(vnnlib::parse(&String::from_utf8_lossy(file)).is_ok());
+            write()?;
+            count(vnnlib::read(&path).is_ok());
+            count(vnnlib::instances(&path).is_ok());
         }
+        Kind::Labels => {
+            write()?;
+            let images = folder.join("images.npy");
+            if !images.exists() {
+                std::fs::write(&images, crate::sound::npy("|u1", "3, 1, 1, 1", &[1, 2, 3]))?;
+            }
+            for (labels, classes) in [(true, false), (false, true), (true, true)] {
+                let options = Options {
+                    labels: labels.then(|| path.clone()),
+                    classes: classes.then(|| path.clone()),
+                    ..Options::default()
+                };
+                count(read_images(Some(Format::Npy), &images, &options));
+            }
+        }
+        Kind::Pickle
+        | Kind::Records
+        | Kind::Idx
+        | Kind::Npy
+        | Kind::Npz
+        | Kind::Mat
+        | Kind::Parquet
+        | Kind::Picture
+        | Kind::Csv => {
+            write()?;
+            let options = Options::default();
+            for &format in formats(kind) {
+                count(read_images(Some(format), &path, &options));
+            }
+            // Recognised by its content.
+            count(read_images(None, &path, &options));
+            match kind {
+                Kind::Picture => {
+                    let options = Options {
+                        resize: Some(9),
+                        crop: Some(8),
+                        ..Options::default()
+                    };
+                    count(read_images(Some(Format::ImageFolder), &path, &options));
+                }
+                Kind::Idx | Kind::Npy => {
+                    let options = Options {
+                        labels: Some(path.clone()),
+                        ..Options::default()
+                    };
+                    count(read_images(None, &path, &options));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(taken)
+}
+
+/// The formats of a kind of images.
+fn formats(kind: Kind) -> &'static [Format] {
+    match kind {
+        Kind::Pickle => &[Format::Cifar10Python, Format::Cifar100Python],
+        Kind::Records => &[Format::Cifar10Binary, Format::Cifar100Binary],
+        Kind::Idx => &[Format::Idx],
+        Kind::Npy => &[Format::Npy],
+        Kind::Npz => &[Format::Npz],
+        Kind::Mat => &[Format::Svhn],
+        Kind::Parquet => &[Format::Parquet],
+        Kind::Picture => &[Format::ImageFolder, Format::GreyFolder],
+        Kind::Csv => &[Format::Csv],
+        _ => &[],
+    }
+}
+
+/// Whether there are images in a file, of which the first few are read.
+fn read_images(format: Option<Format>, path: &Path, options: &Options) -> bool {
+    let spec = DataSpec {
+        format,
+        path: path.to_owned(),
+    };
+    let Ok(data) = Dataset::open(&spec, options) else {
+        return false;
+    };
+    let mut good = true;
+    for i in 0..data.len().min(3) as u32 {
+        good &= data.image(i).is_ok();
+        let _ = (data.label(i), data.name(i), data.class_name(i));
+    }
+    good
+}
+
+/// Everything that a ledger holds.
+fn ledger_file(path: &Path) -> Result<(), recert_ledger::Error> {
+    let ledger = Ledger::open_read_only(path)?;
+    ledger.seal()?;
+    ledger.journal()?;
+    ledger.inputs()?;
+    for (network, _) in ledger.networks()? {
+        ledger.claims(network)?;
+        ledger.certificates(network)?;
+    }
+    for (verification, _, _) in ledger.verifications()? {
+        ledger.results(verification)?;
     }
     Ok(())
 }
 
 /// Everything that is done with a network before an engine sees it.
-fn network_file(file: &[u8]) {
+fn network_file(file: &[u8]) -> bool {
     let Ok(model) = Model::from_bytes("damaged", file.to_vec()) else {
-        return;
+        return false;
     };
     let _ = model.signature();
     let Ok(graph) = Builder::new(&model).build() else {
-        return;
+        return false;
     };
     let limits = Limits { elements: 1 << 20 };
     if let (Ok(interpreter), [input]) = (Interpreter::new(&graph, limits), graph.inputs()) {
@@ -254,4 +293,5 @@ fn network_file(file: &[u8]) {
         }
     }
     let _ = graph.fold();
+    true
 }

@@ -1,5 +1,7 @@
 //! A whole network from bytes: input, body, head, and perhaps a quantization.
 
+use anyhow::Result;
+use recert_graph::Model;
 use recert_graph::proto::onnx::ModelProto;
 use recert_graph::proto::onnx::tensor_proto::DataType;
 use recert_graph::testing::info;
@@ -240,4 +242,13 @@ fn finish(sketch: &mut Sketch<'_>, classes: usize) {
     let name = sketch.now.name.clone();
     let output = info(&name, kind, &dims);
     sketch.net.graph().output.push(output);
+}
+
+/// The network of a message, as if it were read from a file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn model_of(name: &str, proto: &ModelProto) -> Result<Model> {
+    let bytes = prost::Message::encode_to_vec(proto);
+    Ok(Model::from_bytes(name, bytes)?)
 }

@@ -104,7 +104,7 @@ fn ranges(proto: &ModelProto) -> Option<HashMap<String, (f32, f32)>> {
     let graph = reference.graph();
     let interpreter = Interpreter::new(graph, Limits { elements: 1 << 24 }).ok()?;
     let mut ranges: HashMap<String, (f32, f32)> = HashMap::new();
-    for image in images(reference.image.len()).iter().skip(2).take(5) {
+    for image in images(reference.image_len).iter().skip(2).take(5) {
         let id = graph.inputs()[0];
         let shape = graph.value(id).shape.at(1);
         let one = in_layout(&signature, image);

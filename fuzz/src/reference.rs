@@ -1,7 +1,6 @@
 //! The right answers: the reference interpreter's, one image after the other.
 
 use anyhow::{Context, Result, bail};
-use recert_engine::ImageShape;
 use recert_graph::testing::perturbed;
 use recert_graph::{
     Builder, Data, Extent, Graph, InputLayout, Interpreter, Limits, Model, Op, Signature, Tensor,
@@ -19,8 +18,8 @@ pub struct Reference {
     graph: Graph,
     signature: Signature,
     batch: usize,
-    /// The shape of its images.
-    pub image: ImageShape,
+    /// Values of an image.
+    pub image_len: usize,
     /// Whether it answers with classes.
     pub classes: bool,
     /// Whether some operator jumps: rounding may move an answer by far.
@@ -31,7 +30,7 @@ impl Reference {
     /// Reads a network.
     pub fn new(model: &Model) -> Result<Self> {
         let signature = model.signature()?;
-        let image = image_shape(&signature)?;
+        let image_len = image_extents(&signature)?.iter().product();
         let graph = Builder::new(model)
             .outputs(&[&signature.output.name])
             .build()?;
@@ -52,7 +51,7 @@ impl Reference {
             graph,
             signature,
             batch,
-            image,
+            image_len,
         })
     }
 
@@ -131,18 +130,18 @@ fn jumps(op: &Op) -> bool {
     }
 }
 
-/// The shape of a network's images, where its file states it.
-pub fn image_shape(signature: &Signature) -> Result<ImageShape> {
+/// Channels, height and width of a network's images, where its file states them.
+pub fn image_extents(signature: &Signature) -> Result<[usize; 3]> {
     let (channels, height, width) = match signature.input.layout {
         InputLayout::Nchw { c, h, w } | InputLayout::Nhwc { h, w, c } => (Some(c), h, w),
         InputLayout::Flat { d } => (Some(1), Some(1), d),
         _ => bail!("another layout of the input"),
     };
-    Ok(ImageShape {
-        channels: channels.context("no number of channels")?,
-        height: height.context("no height")?,
-        width: width.context("no width")?,
-    })
+    Ok([
+        channels.context("no number of channels")?,
+        height.context("no height")?,
+        width.context("no width")?,
+    ])
 }
 
 /// An image (channels, rows, columns) in the layout of the network's input.

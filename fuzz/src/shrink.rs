@@ -88,7 +88,7 @@ fn cut_head(proto: &ModelProto, place: usize) -> Tried {
     let node = proto.graph.as_ref()?.node.get(place)?.clone();
     let name = node.output.first()?.clone();
     let made = || -> Option<Vec<i64>> {
-        let model = crate::worker::model_of("network", proto).ok()?;
+        let model = crate::network::model_of("network", proto).ok()?;
         let graph = Builder::new(&model).outputs(&[&name]).build().ok()?;
         let value = graph.value(*graph.outputs().first()?);
         if value.constant.is_some() || value.element != recert_graph::ElementType::Float32 {

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use recert_graph::Model;
-use recert_graph::proto::onnx::ModelProto;
 
 use crate::compare::{Case, Outcome};
 use crate::draw::bytes_of;
 use crate::engines::PLAIN;
-use crate::network::network;
+use crate::network::{model_of, network};
 
 /// What begins every line that a worker writes; engines print what they like.
 const MARK: &str = "@@ ";
@@ -55,15 +54,6 @@ impl Subject {
             Self::File(path) => Model::read(path)?,
         })
     }
-}
-
-/// The network of a message, as if it were read from a file.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn model_of(name: &str, proto: &ModelProto) -> Result<Model> {
-    let bytes = prost::Message::encode_to_vec(proto);
-    Ok(Model::from_bytes(name, bytes)?)
 }
 
 /// Compares what the lines of the standard input name, in these engines, until it ends.
