@@ -99,6 +99,14 @@ fn parse(text: &str, names: Option<&[String]>) -> Result<RawLabels> {
         Some(header) => {
             let column = |words| header.iter().position(|field| is_word(field, words));
             let label = column(&LABEL_WORDS).unwrap_or(0);
+            if label >= width {
+                let message = format!(
+                    "has labels in column {}, by its first line, and rows of {width} columns; give \
+                     every row as many columns as there are names",
+                    label + 1
+                );
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
             let key = column(&IMAGE_WORDS).or((width == 2).then_some(1 - label));
             (label, key.filter(|key| *key != label))
         }
@@ -251,6 +259,20 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(numbers(text).as_deref(), Some(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_columns_that_rows_lack_are_an_error() {
+        // The second was found by a fuzzer.
+        for text in [
+            "a,b,label\n3,4\n",
+            "immage,la!age,label\n0,",
+            "a;b;class\n1\n",
+        ] {
+            let error = parse(text, None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{text:?}");
+            assert!(error.to_string().contains("in column 3"), "{error}");
         }
     }
 
