@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use recert_ledger::{
     CellMethod, Certificate, Claim, Codes, Distance, Effort, Engine, Evidence, Header, Images,
-    Input, KnownBounds, Ledger, Network, NeuronBounds, Parameters, Proof, ProofLayer, ProofLeaf,
-    ProofRow, ProofSplit, ProvedCell, ScratchParameters, Selection, Series, Sides, Specification,
-    Stream, Task, TransformProof, Verdict, Verification, VerificationResult,
+    Input, KnownBounds, Ledger, Network, NetworkId, NeuronBounds, Parameters, Proof, ProofLayer,
+    ProofLeaf, ProofRow, ProofSplit, ProvedCell, ScratchParameters, Selection, Series, Sides,
+    Specification, Stream, Task, TransformProof, Verdict, Verification, VerificationResult,
 };
 use recert_num::{Alpha, clopper_pearson_lower};
 
@@ -21,14 +21,12 @@ use crate::network::network;
 pub fn count(kind: Kind) -> u64 {
     match kind {
         Kind::Network => 60,
-        Kind::Ledger => 1,
-        Kind::Blob => 3,
         Kind::Pickle | Kind::Records | Kind::Npz | Kind::Mat | Kind::Log => 2,
-        Kind::Idx | Kind::Labels => 3,
+        Kind::Blob | Kind::Idx | Kind::Labels => 3,
         Kind::Npy => 5,
         Kind::Parquet => 6,
         Kind::Picture => 10,
-        Kind::Csv | Kind::Report => 1,
+        Kind::Ledger | Kind::Csv | Kind::Report => 1,
         Kind::Specification => SPECIFICATIONS.len() as u64,
     }
 }
@@ -219,6 +217,13 @@ fn ledger(path: &Path) -> Result<()> {
             ledger.conclude(series, &[certificate])?;
         }
     }
+    verified(&mut ledger, base)?;
+    ledger.close()?;
+    Ok(())
+}
+
+/// Adds a verification with a proof.
+fn verified(ledger: &mut Ledger, base: NetworkId) -> Result<()> {
     let distance = Distance {
         eps: "2/255".into(),
         radius: 2.0 / 255.0,
@@ -249,7 +254,6 @@ fn ledger(path: &Path) -> Result<()> {
         micros: 1500,
     };
     ledger.put_result(verification, &result)?;
-    ledger.close()?;
     Ok(())
 }
 
