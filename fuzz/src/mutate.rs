@@ -10,6 +10,7 @@ use recert_graph::{Builder, Data, Interpreter, Limits, Model, Tensor};
 use recert_ledger::{Ledger, Proof, TransformProof, raw};
 
 use crate::draw::Draw;
+use crate::sound::sound;
 
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,11 +210,9 @@ pub fn read(kind: Kind, file: &[u8], folder: &Path) -> Result<usize> {
                     count(read_images(Some(Format::ImageFolder), &path, &options));
                 }
                 Kind::Idx | Kind::Npy => {
-                    let options = Options {
-                        labels: Some(path.clone()),
-                        ..Options::default()
-                    };
-                    count(read_images(None, &path, &options));
+                    for good in as_labels(&path, folder)? {
+                        count(good);
+                    }
                 }
                 _ => {}
             }
@@ -236,6 +235,22 @@ fn formats(kind: Kind) -> &'static [Format] {
         Kind::Csv => &[Format::Csv],
         _ => &[],
     }
+}
+
+/// Whether a file is read as the labels of three images: numbers, or names.
+fn as_labels(path: &Path, folder: &Path) -> Result<[bool; 2]> {
+    let images = folder.join("labelled");
+    std::fs::write(&images, sound(Kind::Idx, 0, folder)?)?;
+    let classes = folder.join("classes");
+    std::fs::write(&classes, "aa\nab\n")?;
+    Ok([None, Some(classes)].map(|classes| {
+        let options = Options {
+            labels: Some(path.to_owned()),
+            classes,
+            ..Options::default()
+        };
+        read_images(None, &images, &options)
+    }))
 }
 
 /// Whether there are images in a file, of which the first few are read.
