@@ -1,4 +1,5 @@
-"""Counts the rows that run.sh's verifications left in WORK, and writes results/ in HERE:
+"""Counts the rows that run.sh's verifications left in WORK, and writes results/ in HERE; what results/ has of
+other networks stays:
 
     table.py WORK HERE
 
@@ -31,17 +32,32 @@ def processor(path):
     return sum(map(float, found[-1])) if found else None
 
 
+def kept(file):
+    """The rows of an earlier results/, if there is one."""
+    if not file.exists():
+        return []
+    with open(file) as rows:
+        return list(csv.DictReader(rows, delimiter="\t"))
+
+
 def main(work, here):
     columns, lines = {}, []
+    results = here / "results"
+    verdicts = kept(results / "verdicts.tsv")
+    networks = {(row["run"], row["by"]): row for row in kept(results / "networks.tsv")}
     for file in sorted((here / "runs").glob("*.toml")):
         settings = tomllib.loads(file.read_text())
         for side in ["recert", "peer"]:
             made = work / f"{side}.{file.stem}"
+            column = f"{file.stem}.{side}"
             if not Path(f"{made}.tsv").exists():
+                if (file.stem, side) in networks:
+                    columns[column] = {row["input"]: row[column] for row in verdicts if row[column]}
+                    lines.append(networks[file.stem, side])
                 continue
             with open(f"{made}.tsv") as rows:
                 letters = {row["input"]: letter(row) for row in csv.DictReader(rows, delimiter="\t")}
-            columns[f"{file.stem}.{side}"] = letters
+            columns[column] = letters
             found, total = Counter(letters.values()), len(letters)
             share = lambda of: f"{100 * sum(found[c] for c in of) / total:.2f}"
             lines.append({
@@ -52,20 +68,20 @@ def main(work, here):
                 "verifying_cpu_s": f"{processor(Path(f'{made}.verify')):.0f}",
             })  # fmt: skip
     inputs = sorted({i for letters in columns.values() for i in letters}, key=int)
-    with open(here / "results" / "verdicts.tsv", "w") as out:
+    with open(results / "verdicts.tsv", "w") as out:
         print("input", *columns, sep="\t", file=out)
         for i in inputs:
             print(i, *(letters.get(i, "") for letters in columns.values()), sep="\t", file=out)
     names = list(lines[0])
-    with open(here / "results" / "networks.tsv", "w") as out:
+    with open(results / "networks.tsv", "w") as out:
         print(*names, sep="\t", file=out)
         for line in lines:
             print(*line.values(), sep="\t", file=out)
-    with open(here / "results" / "table.md", "w") as out:
+    with open(results / "table.md", "w") as out:
         print(f"| {' | '.join(names)} |\n|{'--|' * 2}{'--:|' * (len(names) - 2)}", file=out)
         for line in lines:
             print(f"| {' | '.join(str(value) for value in line.values())} |", file=out)
-    print((here / "results" / "table.md").read_text(), end="")
+    print((results / "table.md").read_text(), end="")
 
 
 if __name__ == "__main__":
