@@ -1,6 +1,8 @@
 //! Runs in shards: however a run is divided, in whatever order its ledgers are merged and however
 //! often it is continued in between, the result is row by row that of one run; and what does not
 //! belong together is refused.
+//!
+//! One long file: every test divides one of the same few small runs, and compares by the same function.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,7 @@
 //! Recertifying modified networks from the ledger of the original.
+//!
+//! A fifth of it is documentation: the configuration has a field for everything that a person may ask for,
+//! and is checked where it is defined.
 
 use std::path::{Path, PathBuf};
 
