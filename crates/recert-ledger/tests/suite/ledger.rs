@@ -3,24 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{codes, header, input};
+use crate::common::{codes, header, input, selection};
 use recert_ledger::{
     Certificate, Claim, ErrorKind, Evidence, Header, Images, Ledger, Parameters, ScratchParameters,
-    Selection, Series, Sides, Stream,
+    Series, Sides, Stream,
 };
 
 /// A ledger with input 0 selected (class 3) and its certify series.
 fn ledger(path: &Path) -> (Ledger, Series) {
     let ledger = Ledger::create(path, &header()).unwrap();
     ledger.add_input(&input(0)).unwrap();
-    let selection = Selection {
-        samples: 100,
-        counts: [(3, 97), (2, 2)].into(),
-        invalid: 1,
-        class: 3,
-        edges: Some(vec![0.25, 0.5]),
-        micros: 11,
-    };
+    let selection = selection();
     let base = ledger.base();
     ledger.put_selection(base, 0, &selection).unwrap();
     assert_eq!(ledger.selection(base, 0).unwrap(), Some(selection));

@@ -2,23 +2,17 @@
 
 use std::path::Path;
 
-use crate::common::{codes, header, input};
+use crate::common::{codes, header, input, selection};
 use recert_ledger::raw::{Table, Value, decode_answers, decode_samples};
-use recert_ledger::{Ledger, Seal, Selection, Series, Stream};
+use recert_ledger::{Ledger, Seal, Series, Stream};
 
 fn make(path: &Path) -> Series {
     let ledger = Ledger::create(path, &header()).unwrap();
     assert_eq!(ledger.seal().unwrap(), Seal::Absent);
     ledger.add_input(&input(0)).unwrap();
-    let selection = Selection {
-        samples: 100,
-        counts: [(3, 97), (2, 2)].into(),
-        invalid: 1,
-        class: 3,
-        edges: Some(vec![0.25, 0.5]),
-        micros: 11,
-    };
-    ledger.put_selection(ledger.base(), 0, &selection).unwrap();
+    ledger
+        .put_selection(ledger.base(), 0, &selection())
+        .unwrap();
     let series = Series {
         network: ledger.base(),
         idx: 0,

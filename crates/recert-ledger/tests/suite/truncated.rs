@@ -7,9 +7,9 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use recert_ledger::{Error, ErrorKind, Ledger, Selection, Series, Stream};
+use recert_ledger::{Error, ErrorKind, Ledger, Series, Stream};
 
-use crate::common::{codes, header, input};
+use crate::common::{codes, header, input, selection};
 
 /// The answers that the ledgers here have, in commits of so many.
 const COMMITS: [u64; 4] = [1000, 200, 40_000, 3000];
@@ -30,15 +30,9 @@ fn unclosed(path: &Path) -> Vec<u64> {
     let ledger = Ledger::create(&source, &header()).unwrap();
     let log = || with(&source, "-wal").metadata().unwrap().len();
     ledger.add_input(&input(0)).unwrap();
-    let selection = Selection {
-        samples: 100,
-        counts: [(3, 97), (2, 2)].into(),
-        invalid: 1,
-        class: 3,
-        edges: Some(vec![0.25, 0.5]),
-        micros: 11,
-    };
-    ledger.put_selection(ledger.base(), 0, &selection).unwrap();
+    ledger
+        .put_selection(ledger.base(), 0, &selection())
+        .unwrap();
     let mut lengths = vec![log()];
     let mut first = 0;
     for count in COMMITS {

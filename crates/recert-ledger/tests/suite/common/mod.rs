@@ -1,6 +1,6 @@
 //! What the tests' ledgers are of.
 
-use recert_ledger::{Codes, Engine, Header, INVALID, Input, Network, Task};
+use recert_ledger::{Codes, Engine, Header, INVALID, Input, Network, Selection, Task};
 
 /// A network of its own for each `byte`.
 pub(crate) fn network(byte: u8) -> Network {
@@ -42,6 +42,18 @@ pub(crate) fn input(idx: u32) -> Input {
         sha256: [idx as u8; 32],
         label: (idx != 20).then_some(3),
         name: None,
+    }
+}
+
+/// Of class 3.
+pub(crate) fn selection() -> Selection {
+    Selection {
+        samples: 100,
+        counts: [(3, 97), (2, 2)].into(),
+        invalid: 1,
+        class: 3,
+        edges: Some(vec![0.25, 0.5]),
+        micros: 11,
     }
 }
 
