@@ -79,9 +79,9 @@ pub(crate) fn warn_of_distance(norm: Norm, epsilon: &Epsilon) {
     }
 }
 
-/// Fails if the file that `flag` names is one of `inputs`, or a ledger.
+/// Fails if the file of text that `flag` names is one of `inputs`, a ledger, or there and no text.
 pub(crate) fn check_place(flag: &str, file: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
-    output::check_place(file, inputs).or_else(|error| usage(format!("{flag}: {error}")))
+    output::check_text_place(file, inputs).or_else(|error| usage(format!("{flag}: {error}")))
 }
 
 /// Writes a file, whole or not at all.

@@ -9,6 +9,9 @@ use recert_graph::write_whole;
 
 use crate::{Error, ErrorKind, Result};
 
+/// How much of a file is looked at for whether it is text.
+const BEGIN: u64 = 1 << 16;
+
 /// What every `SQLite` database begins with, and so every ledger.
 const DATABASE: &[u8] = b"SQLite format 3\0";
 
@@ -34,6 +37,52 @@ pub fn check_place(out: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
         return refuse("a ledger, or another SQLite database");
     }
     Ok(())
+}
+
+/// The same for a file of text. One that is there and holds anything else, such as a network, images or an archive, is
+/// somebody's, whatever it is.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`], naming the file.
+///
+/// ```
+/// use recert::output::check_text_place;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// let page = folder.path().join("page.html");
+/// assert!(check_text_place(&page, &[]).is_ok());
+/// std::fs::write(&page, "an earlier page").unwrap();
+/// assert!(check_text_place(&page, &[]).is_ok());
+/// std::fs::write(&page, [8, 7, 0, 1]).unwrap();
+/// assert!(check_text_place(&page, &[]).is_err());
+/// ```
+pub fn check_text_place(out: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
+    check_place(out, inputs)?;
+    if begin(out, BEGIN).contains(&0) {
+        return Err(not_replaced(out, "no text"));
+    }
+    Ok(())
+}
+
+/// The same for a network. A file that is there and is none is somebody's.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`], naming the file.
+pub fn check_network_place(out: &Path, inputs: &[(&Path, &str)]) -> Result<()> {
+    check_place(out, inputs)?;
+    let there = out.is_file() && out.metadata().is_ok_and(|file| file.len() > 0);
+    if there && recert_graph::Model::read(out).is_err() {
+        return Err(not_replaced(out, "no network in ONNX"));
+    }
+    Ok(())
+}
+
+fn not_replaced(out: &Path, what: &str) -> Error {
+    let message = format!(
+        "{} is there and is {what}, so that it is not replaced: choose another name, or remove it",
+        out.display()
+    );
+    Error::new(ErrorKind::Parameter, message)
 }
 
 /// The path in the text that names a data set.
@@ -105,7 +154,7 @@ pub fn npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
 }
 
 /// Whether two paths lead to one file, through links of either kind.
-fn same(a: &Path, b: &Path) -> bool {
+pub(crate) fn same(a: &Path, b: &Path) -> bool {
     let (Ok(whole_a), Ok(whole_b)) = (fs::canonicalize(a), fs::canonicalize(b)) else {
         return false;
     };
@@ -139,12 +188,18 @@ fn is_part(out: &Path, input: &Path) -> bool {
 }
 
 fn is_database(path: &Path) -> bool {
-    // Opening a pipe would wait for somebody to write to it.
-    if !path.is_file() {
-        return false;
-    }
+    begin(path, DATABASE.len() as u64) == DATABASE
+}
+
+/// The first bytes of a file; none of what is no file, or cannot be read.
+fn begin(path: &Path, length: u64) -> Vec<u8> {
     let mut begin = Vec::new();
-    let read =
-        File::open(path).and_then(|file| file.take(DATABASE.len() as u64).read_to_end(&mut begin));
-    read.is_ok() && begin == DATABASE
+    // Opening a pipe would wait for somebody to write to it.
+    if path.is_file() {
+        let read = File::open(path).and_then(|file| file.take(length).read_to_end(&mut begin));
+        if read.is_err() {
+            begin.clear();
+        }
+    }
+    begin
 }

@@ -27,6 +27,14 @@ fn writers(ledger: &str, model: &str, data: &str) -> [(&'static str, Vec<String>
     ]
 }
 
+/// Something that the file of this flag may have been before.
+fn earlier(flag: &str, model: &str) -> Vec<u8> {
+    match flag {
+        "--out" => std::fs::read(model).unwrap(),
+        _ => b"the one before".to_vec(),
+    }
+}
+
 /// Runs a command that is to refuse to write to `file`, which is left as it is.
 #[track_caller]
 fn refuses(words: &[String], flag: &str, file: &str, what: &str) {
@@ -51,6 +59,15 @@ fn ledgers_and_inputs_are_not_written_over() {
     refuses(approximate, "--out", &data, "is the calibration data");
     let log = with(&certify_demo(30, 5, 1), &["--ledger", &ledger]);
     refuses(&log, "--log", &other, "is a ledger");
+
+    // What is of another kind is somebody's, whatever it is: a page over images or a network, a network over a text.
+    let (images, text) = (place.text("other.npz"), place.text("settings.toml"));
+    std::fs::copy(&data, &images).unwrap();
+    std::fs::write(&text, "epochs = 3").unwrap();
+    refuses(report, "--html", &images, "no text");
+    refuses(report, "--html", &model, "no text");
+    refuses(approximate, "--out", &images, "no network");
+    refuses(approximate, "--out", &text, "no network");
 
     // By another spelling of its path, and through links of either kind.
     std::fs::create_dir(place.path("folder")).unwrap();
@@ -89,7 +106,7 @@ fn what_was_written_before_is_written_again() {
         let said = ok(&words);
         assert!(said.stderr.contains(&format!("wrote {file}")), "{said:?}");
         let first = std::fs::read(&file).unwrap();
-        std::fs::write(&file, "something else").unwrap();
+        std::fs::write(&file, earlier(flag, &model)).unwrap();
         ok(&words);
         assert!(std::fs::read(&file).unwrap() == first, "{file}");
     }
@@ -114,7 +131,7 @@ fn a_file_that_cannot_be_finished_leaves_the_one_before() {
     let [ledger, model, data] = prepare(&place);
     for (flag, words) in writers(&ledger, &model, &data) {
         let file = place.text(&format!("file{flag}"));
-        std::fs::write(&file, "the one before").unwrap();
+        std::fs::write(&file, earlier(flag, &model)).unwrap();
         let output = std::process::Command::new("/bin/sh")
             .args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\""])
             .arg(env!("CARGO_BIN_EXE_recert"))
@@ -122,7 +139,10 @@ fn a_file_that_cannot_be_finished_leaves_the_one_before() {
             .output()
             .unwrap();
         fails(6, &[&file, "File too large"]).check_said(&words, &output.into());
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "the one before");
+        assert!(
+            std::fs::read(&file).unwrap() == earlier(flag, &model),
+            "{file}"
+        );
     }
     assert_no_partial(&place.path(""));
 }

@@ -158,23 +158,28 @@ impl PredictConfig {
     }
 }
 
+/// Fails for a number of threads that there cannot be.
+pub(super) fn check_threads(threads: usize) -> Result<()> {
+    match threads {
+        0 => Err(Error::parameter(
+            Field::Threads,
+            "there must be at least 1 worker",
+        )),
+        1..=MOST_THREADS => Ok(()),
+        _ => Err(Error::parameter(
+            Field::Threads,
+            format!("there may be at most {MOST_THREADS} workers, but {threads} are asked for"),
+        )),
+    }
+}
+
 impl RunConfig {
     pub(super) fn validate(self) -> Result<()> {
         if self.batch == Some(0) {
             let message = "a batch must hold at least 1 image";
             return Err(Error::parameter(Field::Batch, message));
         }
-        match self.threads {
-            Some(0) => Err(Error::parameter(
-                Field::Threads,
-                "there must be at least 1 worker",
-            )),
-            Some(threads) if threads > MOST_THREADS => Err(Error::parameter(
-                Field::Threads,
-                format!("there may be at most {MOST_THREADS} workers, but {threads} are asked for"),
-            )),
-            _ => Ok(()),
-        }
+        self.threads.map_or(Ok(()), check_threads)
     }
 
     /// Those of a run's inputs that this process is to do: its shard, or all.
