@@ -3,7 +3,8 @@
     losses.py STEPS DATA WORK RESULTS
 
 STEPS is the example program of recert-train, which records batches, random numbers, points, weights, losses and
-gradients of every step. RESULTS gets losses.tsv and gradients.tsv: for every method how far the two sides are apart.
+gradients of every step. RESULTS gets losses.tsv and gradients.tsv: for every method how far the two sides are apart;
+and losses.json: versions, the sizes of batches, and the commit of the checkout that this file is in.
 
 - `loss`: at recert's weights, batches and points, the largest difference of a loss, relative to it; `loss_double` in
   float64, at every seventh step.
@@ -37,6 +38,8 @@ METHODS = os.environ.get(
     "geometric",
 ).split()
 COUNT, BATCH = int(os.environ.get("STEPS", 50)), int(os.environ.get("BATCH", 64))
+# Of the comparison of gradients.
+GRADIENT_STEPS, GRADIENT_BATCH = 3, 16
 # Networks of all layers for the gradients: convolutions, fully connected ones, batch normalizations of both.
 CROPS = {"cnn3": 28, "fc-60-40": 28, "cnn7-bn": 8}
 NETWORKS = os.environ.get("NETWORKS", " ".join(CROPS)).split()
@@ -175,8 +178,18 @@ def trajectory(record, architecture, settings, given):
     return max(abs(a - b) / abs(b) for a, b in zip(losses, expected))
 
 
+def commit():
+    """The commit of the checkout, with `-dirty` where files differ from it."""
+    command = ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 def main():
     torch.set_num_threads(1)
+    begun_at = commit()
     RESULTS.mkdir(parents=True, exist_ok=True)
     with (RESULTS / "losses.tsv").open("w") as table:
         table.write("method\tsteps\tfirst\tlast\tloss\tloss_double\ttrajectory\tattacks\tpoints\n")
@@ -200,8 +213,8 @@ def main():
         table.write("network\tmethod\tsteps\tsingle\tdouble\tworst\n")
         for architecture in NETWORKS:
             for method in METHODS:
-                settings, steps = settings_of(method), 3
-                record = Record(architecture, settings, steps, 16, CROPS[architecture])
+                settings, steps = settings_of(method), GRADIENT_STEPS
+                record = Record(architecture, settings, steps, GRADIENT_BATCH, CROPS[architecture])
                 worst = {}
                 for dtype in (torch.float32, torch.float64):
                     # The first step is of eps 0 and trains on clean images.
@@ -212,8 +225,9 @@ def main():
                 table.write("\t".join(map(str, row)) + "\n")
                 table.flush()
                 print(*row, flush=True)
-    versions = {"torch": torch.__version__, "numpy": np.__version__}
-    (RESULTS / "losses.json").write_text(json.dumps(versions, indent=1) + "\n")
+    found = {"torch": torch.__version__, "numpy": np.__version__, "commit": begun_at}
+    found |= {"steps": COUNT, "batch": BATCH, "gradient_steps": GRADIENT_STEPS, "gradient_batch": GRADIENT_BATCH}
+    (RESULTS / "losses.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -312,12 +312,12 @@ def margin_loss(margins):
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
 
 
-def box(pixels, points, eps, radius):
-    """Centre and radius of the box of this radius around points, moved to lie within eps of the pixels and in [0, 1]."""
-    room = max(eps - radius, 0.0)
-    centre = torch.clamp(points, pixels - room, pixels + room)
-    lower, upper = (centre - radius).clamp(0, 1), (centre + radius).clamp(0, 1)
-    return (upper + lower) / 2, (upper - lower) / 2
+def box(pixels, points, eps, share):
+    """Centre and radius of this share of the box within eps of the pixels and in [0, 1], around points that are moved
+    so that it lies within that box, as SABR's authors cut it."""
+    lower, upper = (pixels - eps).clamp(0, 1), (pixels + eps).clamp(0, 1)
+    radius = (upper - lower) / 2 * share
+    return torch.max(torch.min(points, upper - radius), lower + radius), radius
 
 
 def on_points(state):
@@ -499,11 +499,11 @@ class State:
         moment, network = self.moment, self.network
         method, eps = self.settings["method"], moment["eps"]
         small = method in ("sabr", "staps")
-        inner = self.settings["tau"] * eps if small else eps
+        share = self.settings["tau"] if small else 1.0
         if self.region is None and method == "gaussian-ibp":
             # Around the noisy image, and not cut to [0, 1].
             self.region = self.points, torch.full_like(self.points, eps)
-        region = self.region or box(self.images, self.points if small else self.images, eps, inner)
+        region = self.region or box(self.images, self.points if small else self.images, eps, share)
         shrink = self.settings["relu-shrink"] if method in ("sabr", "taps", "staps") else 1.0
         self.rows = margin_rows(self.labels, network.classes, network.dtype)
         self.found = intervals(network, self.affines, *region, shrink)
@@ -697,7 +697,7 @@ def evaluated(network, settings, images, labels, eps):
         with torch.no_grad():
             right = network.logits(x, affines).argmax(1) == y
             rows = margin_rows(y, network.classes, network.dtype)
-            found = intervals(network, affines, *box(x, x, eps, eps))
+            found = intervals(network, affines, *box(x, x, eps, 1.0))
             ibp = ibp_margins(network, found, rows)
             crown = crown_margins(network, affines, found, rows)
             bounded = (torch.maximum(ibp, crown) > 0).all(1)

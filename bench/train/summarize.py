@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(sys.argv[1])
-PEERS = ["torch", "compiled", "auto_LiRPA"]
+PEERS = {"torch": "PyTorch", "compiled": "torch.compile", "auto_LiRPA": "auto_LiRPA"}
 
 
 def rows(name):
@@ -25,29 +25,50 @@ def table(head, body):
     print()
 
 
+def shown(x):
+    return f"{x:.0f}" if x >= 100 else f"{x:.1f}"
+
+
 def speed():
+    """Times by the clock, medians over rounds; ratios to the fastest of the others, by medians, in brackets the least
+    and the largest of a round, then of the least times of all rounds, and of processor time."""
     found = rows("speed.tsv")
+    if not found:
+        return
+    systems = [peer for peer in PEERS if any(row["system"] == peer for row in found)]
     kinds = list(dict.fromkeys((r["network"], r["method"], r["threads"]) for r in found))
     body = []
-    for network, method, threads in kinds:
-        mine = [r for r in found if (r["network"], r["method"], r["threads"]) == (network, method, threads)]
+    for kind in kinds:
+        mine = [r for r in found if (r["network"], r["method"], r["threads"]) == kind]
         of = lambda system, column: [float(r[column]) for r in mine if r["system"] == system]
-        middle = lambda system, column: statistics.median(of(system, column)) if of(system, column) else None
-        times = {system: middle(system, "cpu_ms") for system in ["recert", *PEERS]}
-        best = min((p for p in PEERS if times[p]), key=times.get, default=None)
-        if best is None or times["recert"] is None:
+        middle = lambda system, column: statistics.median(of(system, column))
+        there = [peer for peer in systems if of(peer, "wall_ms")]
+        if not there or not of("recert", "wall_ms"):
             continue
-        ratios = [a / b for a, b in zip(of("recert", "cpu_ms"), of(best, "cpu_ms"))]
-        walls = middle("recert", "wall_ms") / middle(best, "wall_ms")
-        show = lambda x: "-" if x is None else f"{x:.0f}" if x >= 100 else f"{x:.1f}"
-        spread = f"{times['recert'] / times[best]:.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-        peaks = [show(middle(s, "peak_mib")) for s in ("recert", best)]
-        body.append(
-            [network, method, threads, mine[0]["batch"], *(show(times[s]) for s in ["recert", *PEERS]), spread]
-            + [f"{walls:.2f}", *peaks]
-        )
-    head = ["network", "method", "threads", "batch", "recert", *PEERS, "ratio to the fastest", "by the clock"]
-    table([*head, "peak MiB of recert", "of the fastest"], body)
+        best = min(there, key=lambda peer: middle(peer, "wall_ms"))
+        ratio = lambda column: middle("recert", column) / middle(best, column)
+        rounds = [a / b for a, b in zip(of("recert", "wall_ms"), of(best, "wall_ms"))]
+        least = min(of("recert", "wall_ms")) / min(of(best, "wall_ms"))
+        times = [shown(middle(peer, "wall_ms")) if peer in there else "-" for peer in systems]
+        spread = f"{ratio('wall_ms'):.2f} ({min(rounds):.2f}-{max(rounds):.2f})"
+        peaks = [f"{middle(system, 'peak_mib'):.0f}" for system in ("recert", best)]
+        row = [*kind, shown(middle("recert", "wall_ms")), *times]
+        body.append([*row, spread, f"{least:.2f}", f"{ratio('cpu_ms'):.2f}", *peaks])
+    head = ["network", "method", "threads", "recert, ms by the clock", *(PEERS[peer] for peer in systems)]
+    head += ["ratio (rounds)", "of least times", "of processor time", "peak MiB of recert"]
+    head.append(f"of {'PyTorch' if systems == ['torch'] else 'the fastest'}")
+    table(head, body)
+
+
+def losses():
+    columns = {
+        "method": "method", "loss": "loss, float32", "loss_double": "float64", "trajectory": "50 own steps",
+        "attacks": "with own attacks", "points": "same pixels",
+    }  # fmt: skip
+    found = rows("losses.tsv")
+    if found:
+        body = [[row[column] for column in columns] for row in found]
+        table(list(columns.values()), body)
 
 
 def plain(name):
@@ -57,5 +78,5 @@ def plain(name):
 
 
 speed()
-plain("losses.tsv")
+losses()
 plain("gradients.tsv")

@@ -26,6 +26,8 @@ from ledger import decode, near  # noqa: E402
 METHODS = ["standard", "gaussian", "gaussian-hinge", "gaussian-ibp", "ibp", "pgd"]
 NETWORK = ["dataset", "method", "seed", "sigma", "images", "clean", "under_noise", "disagreement",
            "disagreement_near", "acr", "acr_scratch", "evaluations", "evaluations_scratch", "speed_up_5"]
+# Images whose share of all disagreements is shown.
+MOST = 5
 IMAGE = ["dataset", "method", "seed", "sigma", "idx", "label", "right", "pairs", "disagreements", "top"]
 
 
@@ -149,7 +151,7 @@ def tables(lines, images):
                 print("| " + " | ".join(cells) + " |")
             print("\nDifferences of disagreement, in points of per cent, on the same images and seeds "
                   "(mean ± standard error over images, seeds averaged):\n")
-            print("| method | less standard | less gaussian |\n|---|---|---|")
+            print("| method | less standard | less gaussian | less gaussian-ibp |\n|---|---|---|---|")
             rate = {}
             for row in images:
                 if row["dataset"] == dataset and row["sigma"] == sigma:
@@ -158,13 +160,26 @@ def tables(lines, images):
             ids = sorted({idx for _, idx in rate})
             for method in known:
                 cells = [method]
-                for other in ("standard", "gaussian"):
+                for other in ("standard", "gaussian", "gaussian-ibp"):
                     if other not in known or other == method:
                         cells.append("")
                         continue
                     d = [statistics.fmean(rate[method, i]) - statistics.fmean(rate[other, i]) for i in ids]
                     cells.append(f"{statistics.fmean(d):+.3f} ± {statistics.stdev(d) / math.sqrt(len(d)):.3f}")
                 print("| " + " | ".join(cells) + " |")
+            carried(known, rate)
+
+
+def carried(known, rate):
+    """Prints by how many images the disagreement is made: rates of (method, image), a number a seed."""
+    print(f"\nHow much of a method's disagreements, over all seeds, its {MOST} images with the most have:\n")
+    print(f"| method | disagreement % ± standard error over images | of the {MOST} images | images without any |")
+    print("|---|---|---|---|")
+    for method in known:
+        each = sorted((statistics.fmean(found) for (of, _), found in rate.items() if of == method), reverse=True)
+        middle, error = statistics.fmean(each), statistics.stdev(each) / math.sqrt(len(each))
+        cells = [method, f"{middle:.3f} ± {error:.3f}", f"{100 * sum(each[:MOST]) / sum(each):.0f} %"]
+        print("| " + " | ".join([*cells, f"{each.count(0.0)} of {len(each)}"]) + " |")
 
 
 def main():

@@ -38,3 +38,4 @@ for network in profit_standard profit_colt cnn_crown_ibp; do
   explain "$network" "$models/$network.onnx"
 done
 "${PYTHON:-python3}" "$here/measure.py" "$work" "$here/results"
+"${PYTHON:-python3}" "$here/common.py" "$here/results"

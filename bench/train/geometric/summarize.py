@@ -9,6 +9,8 @@ import statistics
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+# Verdicts on CGT's own network, by the same verifier.
+CGT = Path(__file__).parents[2] / "geometric" / "results"
 
 
 def rows(path):
@@ -68,6 +70,33 @@ def networks():
     print()
 
 
+def beside_cgt():
+    """Networks beside CGT's on the images that both were verified on: fewer where a list was stopped."""
+    compared = [
+        ("knapsack60-1_adaptive", "rotate_adaptive", "adaptive cells", ["forward"]),
+        ("knapsack60-1_240_sum", "rotate_grid240", "240 cells, sum", ["sum"]),
+        ("knapsack60-1_240_knapsack", "rotate_grid240", "240 cells, knapsack", ["sum", "sum+merged", "knapsack"]),
+    ]
+    columns = ["network", "cells and bounds", "images", "verified", "CGT's network", "alone", "CGT's alone"]
+    columns += ["processor s an image, mean", "of a verified one"]
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    for name, other, what, methods in compared:
+        path = RESULTS / f"{name}.tsv"
+        if not path.exists():
+            continue
+        mine, theirs = rows(path), {row["image"]: row for row in rows(CGT / f"{other}.tsv")}
+        pairs = [(proved_by(row, methods), proved_by(theirs[row["image"]], methods)) for row in mine]
+        alone = [pairs.count((True, False)), pairs.count((False, True))]
+        found = [sum(pair[side] for pair in pairs) for side in (0, 1)]
+        seconds = [
+            statistics.mean(float(row["processor"]) for row in part)
+            for part in (mine, [row for row in mine if row["verdict"] == "verified"])
+        ]
+        cells = [name.partition("_")[0], what, len(mine), *found, *alone, *(f"{second:.2f}" for second in seconds)]
+        print(f"| {' | '.join(map(str, cells))} |")
+    print()
+
+
 def steps():
     path = RESULTS / "steps.tsv"
     if not path.exists():
@@ -84,4 +113,5 @@ def steps():
 
 
 networks()
+beside_cgt()
 steps()

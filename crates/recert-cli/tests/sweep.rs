@@ -197,16 +197,24 @@ fn networks_trained_with_noise_are_scored_under_noise() {
         [score]\nsigma = 0.1\nradius = 0.05\nn = 200\nn0 = 20\nimages = 10\n";
     let file = file(folder.path(), tables);
     let out = folder.path().join("noise");
-    let output = run(&[
-        "sweep",
-        &file,
-        "--out",
-        &out.display().to_string(),
-        "--quiet",
-        "--test-front",
-    ]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).is_empty(), "{}", stderr(&output));
+    let out_text = out.display().to_string();
+    let words = ["sweep", &file, "--out", &out_text, "--test-front"];
+    let output = run(&words);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    // All networks are certified on the same noise, as they are to be compared.
+    assert!(
+        said.contains("certified, ") && !said.contains("from the same noise"),
+        "{said}"
+    );
+    // Nothing grows here.
+    assert!(
+        said.contains("epoch 5:") && !said.contains("ramp "),
+        "{said}"
+    );
+    let again = run(&[&words[..], &["--quiet"]].concat());
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert!(stderr(&again).is_empty(), "{}", stderr(&again));
     let found = json(&out);
     assert_eq!(found["points"].as_array().unwrap().len(), 3);
     assert_eq!(found["fields"].as_array().unwrap().len(), 4);
@@ -231,6 +239,51 @@ fn networks_trained_with_noise_are_scored_under_noise() {
 }
 
 #[test]
+fn a_network_that_cannot_be_trained_stops_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("some");
+    let out_text = out.display().to_string();
+    // Images of 32 x 32 pixels cannot be moved by 16, which is known once they are read.
+    let tables =
+        |shifts: &str| format!("[sweep]\nshift = [{shifts}]\n[score]\neps = 0.001\nimages = 5\n");
+    let some = file(folder.path(), &tables("16, 0, 20"));
+    let words = ["sweep", &some, "--out", &out_text];
+    let output = run(&words);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let early = "shift-16: could not be trained: shift: 16 pixels";
+    let late = "2 of 3 networks could not be trained: shift-16, shift-20";
+    assert!(said.contains(early) && said.contains(late), "{said}");
+    assert!(said.find("3 of 3: shift-20") < said.find(late), "{said}");
+    let found = json(&out);
+    assert_eq!(found["points"].as_array().unwrap().len(), 1);
+    assert_eq!(found["points"][0]["name"], "shift-0");
+    assert_eq!(found["failed"][1]["name"], "shift-20");
+    let page = std::fs::read_to_string(out.join("sweep.md")).unwrap();
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    for text in [&page, &table] {
+        assert!(text.contains("Could not be trained"), "{text}");
+    }
+
+    // What is in the folder and is no whole network is to be removed by whoever put it there.
+    let network = out.join("shift-0.onnx");
+    let bytes = std::fs::read(&network).unwrap();
+    std::fs::write(&network, &bytes[..bytes.len() / 2]).unwrap();
+    let output = run(&words);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let parts = ["shift-0.onnx", "remove it to train it again"];
+    assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+
+    // Where none can be trained, the first says why.
+    let none = file(folder.path(), &tables("16, 20"));
+    let output = run(&["sweep", &none, "--out", &out_text]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let last = stderr(&output).lines().last().unwrap().to_owned();
+    assert!(last.contains("shift: 16 pixels"), "{last}");
+}
+
+#[test]
 fn what_is_wrong_is_named_with_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
@@ -251,6 +304,12 @@ fn what_is_wrong_is_named_with_file_and_line() {
     refused(&format!("[sweep]\nseed = [1, 1]\n{score}"), &[], 2, &at(14));
     refused(
         &format!("[sweep]\neps = [0.1, 2.0]\n{score}"),
+        &[],
+        2,
+        &at(14),
+    );
+    refused(
+        &format!("[sweep]\nstd = [0.25, 1e-9]\n{score}"),
         &[],
         2,
         &at(14),

@@ -86,11 +86,12 @@ fn a_killed_training_resumes_to_the_same_bits_and_verify_takes_the_network() {
     assert!(!Path::new(&killed).exists() && train_checkpoint(Path::new(&killed)).exists());
     let resumed = run(&words);
     assert!(resumed.status.success(), "{}", stderr(&resumed));
-    assert!(
-        stderr(&resumed).contains("of 4 epochs were done before"),
-        "{}",
-        stderr(&resumed)
-    );
+    for words in [
+        "of 4 epochs were done before",
+        "128 images, 32 for validation, 10 classes, ",
+    ] {
+        assert!(stderr(&resumed).contains(words), "{}", stderr(&resumed));
+    }
     assert_eq!(
         std::fs::read(&whole).unwrap(),
         std::fs::read(&killed).unwrap()
@@ -217,10 +218,27 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
         );
         assert!(!out.exists() && !train_checkpoint(&out).exists());
     };
+    for (flag, value, named) in [
+        ("--attack-steps", "0", "attack-steps: 0 is not from 1"),
+        ("--learning-rate", "11", "learning-rate: 11 is not above 0"),
+        ("--decay", "2", "decay: 2 is not above 0"),
+        ("--clip", "0", "clip: 0 is not above 0"),
+        ("--std", "1e-7", "std: 0.0000001 is no finite number"),
+        ("--mean", "1e5", "mean: 100000 is not from -10000"),
+        ("--milestones", "60,50", "milestones: 50 does not come"),
+        ("--milestones", "0,50", "milestones: 0 is no epoch"),
+        ("--shift", "16", "shift: 16 pixels are half or more"),
+    ] {
+        refused(&[&file, flag, value], 2, named);
+    }
     refused(&[&file, "--eps", "-1"], 2, "eps");
     refused(&[&file, "--eps", "NaN"], 2, "eps");
     refused(&[&file, "--method", "magic"], 2, "crown-ibp");
-    refused(&[&file, "--method", "sabr"], 2, "tau");
+    refused(
+        &[&file, "--method", "sabr"],
+        2,
+        "tau: sabr needs it, as in tau = 0.4 (above 0",
+    );
     refused(&[&file, "--method", "staps"], 2, "tau");
     refused(&[&file, "--method", "geometric"], 2, "transform");
     let turned = [&file, "--method", "geometric", "--transform"];
@@ -275,6 +293,10 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
             "line 1: clean-weight: 3 numbers",
         ),
         ("eps = '8:255'\n", "line 1: eps: '8:255' is no distance"),
+        (
+            "eps = 0.1\n[sweep]\nseed = [1]\n[score]\neps = 0.1\n",
+            "this is a file for `recert sweep`",
+        ),
     ] {
         std::fs::write(&wrong, text).unwrap();
         refused(&[&wrong.display().to_string()], 2, named);
@@ -315,6 +337,11 @@ fn trained_further(folder: &Path, out: &str) {
     };
     let twice = "normalizes its images itself";
     assert!(further(&["--mean", "0.5"]).contains(twice));
+    // A preset's architecture gives way to the network that is given; what was made before is replaced.
+    let said = further(&["--preset", "mnist-0.1-ibp"]);
+    assert!(said.contains(twice), "{said}");
+    let replaces = format!("replaces {}, which is there", path("further.onnx"));
+    assert!(said.contains(&replaces), "{said}");
     assert!(!further(&["--mean", "0", "--std", "1"]).contains(twice));
     assert!(!further(&["--mean", "0.5", "--quiet"]).contains(twice));
     // What cannot be trained is named with its file.
@@ -423,7 +450,117 @@ fn what_is_given_is_used_or_named() {
         assert!(stderr(&second).contains(part), "{}", stderr(&second));
     }
     assert_eq!(before, std::fs::read(&out).unwrap());
+    #[cfg(unix)]
+    by_a_link(folder.path(), &words);
     drop(held);
     assert!(run(&words).status.success());
     assert!(!Path::new(&format!("{out}.lock")).exists());
+}
+
+/// The file that a training into `net.onnx` has is busy by another name, too.
+#[cfg(unix)]
+fn by_a_link(folder: &Path, words: &[&str]) {
+    let link = folder.join("link.onnx");
+    std::os::unix::fs::symlink("net.onnx", &link).unwrap();
+    let link = link.display().to_string();
+    let mut words = words.to_vec();
+    let at = words.iter().position(|word| *word == "--out").unwrap();
+    words[at + 1] = &link;
+    let second = run(&words);
+    assert_eq!(second.status.code(), Some(4), "{}", stderr(&second));
+    let named = stderr(&second);
+    assert!(
+        named.contains("the network's file ") && named.contains("net.onnx"),
+        "{named}"
+    );
+}
+
+/// What is no error and yet is likely to be none of what was meant.
+#[test]
+fn what_is_likely_a_mistake_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = settings(folder.path()).display().to_string();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (out, page) = (path("net.pth"), path("net.md"));
+    let data = format!("npz:{}", demo("shapes-calibration.npz"));
+    let words = [
+        "train",
+        &file,
+        "--method",
+        "Standard",
+        "--architecture",
+        "FC-10",
+        "--epochs",
+        "2",
+        "--average-from",
+        "5",
+        "--milestones",
+        "1,7",
+        "--test",
+        &data,
+        "--out",
+        &out,
+        "--page",
+        &page,
+    ];
+    let made = run(&words);
+    let said = stderr(&made);
+    assert!(made.status.success(), "{said}");
+    for part in [
+        "average-from 5: training ends after 2 epochs, so that nothing is averaged",
+        "milestones 7: training ends after 2 epochs",
+        "net.pth: what is written is ONNX",
+        "data and test are the same images",
+    ] {
+        assert_eq!(said.matches(part).count(), 1, "{part}: {said}");
+    }
+    // Nothing grows in plain training.
+    assert!(
+        said.contains("epoch 1:") && !said.contains("ramp "),
+        "{said}"
+    );
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("| epoch | learning rate | loss |"), "{page}");
+    assert!(!page.contains("| eps |"), "{page}");
+}
+
+/// Images without labels, and with one label that is wrong.
+#[test]
+fn labels_that_cannot_be_are_named_with_their_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("images.csv");
+    let name = format!("csv:{}", file.display());
+    let out = folder.path().join("net.onnx").display().to_string();
+    let train = |labels: [Option<u32>; 3]| {
+        let row = |label: Option<u32>| {
+            let label = label.map_or_else(String::new, |label| format!("{label},"));
+            format!("{label}0.5{}\n", ",0.25".repeat(783))
+        };
+        std::fs::write(&file, labels.map(row).concat()).unwrap();
+        let words = [
+            "train",
+            "--data",
+            &name,
+            "--method",
+            "standard",
+            "--architecture",
+            "fc-10",
+            "--out",
+            &out,
+        ];
+        let output = run(&words);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let said = train([Some(0), Some(1_000_000), Some(1)]);
+    let wrong = format!(
+        "{name}: labels go up to 1000000, but only 3 of 1000001 classes have images: image 1 has it"
+    );
+    assert!(said.contains(&wrong) && said.len() < 1000, "{said}");
+    let said = train([None; 3]);
+    assert!(
+        said.contains(&format!("{name}: image 0 has no label: give images")),
+        "{said}"
+    );
+    assert!(!said.contains("--"), "{said}");
 }

@@ -42,6 +42,7 @@ pub const SCHEMA: &str = "recert-sweep/1";
 ///     test: None,
 ///     fields: vec!["alpha".to_owned()],
 ///     points: vec![point("0.1", 98, 90), point("0.5", 97, 93), point("0.9", 96, 92)],
+///     failed: Vec::new(),
 /// };
 /// assert_eq!(sweep.front(), [true, true, false]);
 /// assert!(sweep.table()?.contains("alpha-0.9.onnx"));
@@ -62,6 +63,17 @@ pub struct Sweep {
     pub fields: Vec<String>,
     /// The networks.
     pub points: Vec<Point>,
+    /// Those that could not be trained.
+    pub failed: Vec<Failed>,
+}
+
+/// A network of the family that could not be trained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The settings that it would have, in a word.
+    pub name: String,
+    /// What went wrong.
+    pub error: String,
 }
 
 /// A network of the family.
@@ -141,6 +153,7 @@ struct Document<'a> {
     test: Option<&'a str>,
     fields: &'a [String],
     points: Vec<PointOut<'a>>,
+    failed: &'a [Failed],
 }
 
 #[derive(Serialize)]
@@ -178,6 +191,10 @@ impl Sweep {
                 "Test: {test}, of the front alone. Nothing is chosen by them."
             ));
         }
+        let failed = self.failed.iter();
+        notes.extend(failed.map(|Failed { name, error }| {
+            format!("Could not be trained, and is not in the table: {name}: {error}.")
+        }));
         notes
     }
 
@@ -271,6 +288,7 @@ impl Sweep {
             points: points
                 .map(|(point, front)| PointOut { front, point })
                 .collect(),
+            failed: &self.failed,
         };
         serde_json::to_string_pretty(&document)
             .map(|text| text + "\n")

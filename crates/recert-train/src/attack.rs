@@ -5,7 +5,7 @@ use crate::tensor::{Matrix, Precision};
 /// How adversarial images are searched for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attack {
-    /// Steps of each search; 0 for none.
+    /// Steps of each search. A training takes at least one; without any, images stay as they are.
     pub steps: usize,
     /// The length of a step, in units of the radius that is searched.
     pub step: f64,

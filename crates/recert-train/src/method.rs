@@ -58,10 +58,10 @@ pub enum Method {
     /// `CE(m)` with `m = beta crown + (1 - beta) ibp`, beta from 1 to 0 over the ramp (Zhang et
     /// al., ICLR 2020).
     CrownIbp,
-    /// `CE(m)` by intervals on a box of radius `tau eps` around an adversarial image (Mueller et
+    /// `CE(m)` by intervals on the share `tau` of the box, around an adversarial image (Mueller et
     /// al., ICLR 2023).
     Sabr {
-        /// The share of eps that is bounded, in (0, 1].
+        /// The share of the box's width that is bounded, in (0, 1].
         tau: f64,
     },
     /// `alpha CE(m) + (1 - alpha) CE(adversarial)` (De Palma et al., ICLR 2024).
@@ -88,7 +88,7 @@ pub enum Method {
     },
     /// TAPS on SABR's box, and SABR during the ramp (Mao et al., NeurIPS 2023).
     Staps {
-        /// The share of eps that is bounded, in (0, 1].
+        /// The share of the box's width that is bounded, in (0, 1].
         tau: f64,
         /// What is attacked, and the gradient.
         latent: Latent,
@@ -316,10 +316,10 @@ pub(crate) fn prepared(
         attacked(pixels, columns, ball, attack, generator, losses)
     };
     let read = |points: &[f32]| Matrix::new(columns, points, precision);
-    let region = || Some(region(pixels, pixels, moment.eps, moment.eps, columns));
+    let region = || Some(region(pixels, pixels, moment.eps, 1.0, columns));
     let small = |generator: &mut fastrand::Rng, tau: f64| {
         let found = on_images(generator);
-        self::region(pixels, &found, moment.eps, tau * moment.eps, columns)
+        self::region(pixels, &found, moment.eps, tau, columns)
     };
     match *method {
         Method::Standard => Prepared::default(),
@@ -410,19 +410,23 @@ fn interleaved(noise: Noise<'_>, samples: usize, columns: usize) -> Vec<f32> {
     rows.collect()
 }
 
-/// The box of radius `radius` around points that are moved so that it lies within `eps` of the
-/// pixels, cut to [0, 1].
-fn region(pixels: &[f32], points: &[f32], eps: f64, radius: f64, columns: usize) -> Interval {
-    let (room, radius) = ((eps - radius).max(0.0) as f32, radius as f32);
-    let ends = |sign: f32| {
-        let pairs = pixels.iter().zip(points);
-        let ends = pairs.map(|(&pixel, &point)| {
-            let centre = point.clamp(pixel - room, pixel + room);
-            (centre + sign * radius).clamp(0.0, 1.0)
-        });
-        Matrix::new(columns, &ends.collect::<Vec<_>>(), Precision::Single)
-    };
-    Interval::between(&ends(-1.0), &ends(1.0))
+/// The share `tau` of the box within `eps` of the pixels and in [0, 1], around points that are moved so that it
+/// lies within that box. At the edge of [0, 1] the whole box is narrower, and so is its share.
+fn region(pixels: &[f32], points: &[f32], eps: f64, tau: f64, columns: usize) -> Interval {
+    let (eps, tau) = (eps as f32, tau as f32);
+    let pairs = pixels.iter().zip(points);
+    let ends = pairs.map(|(&pixel, &point)| {
+        let (low, high) = ((pixel - eps).max(0.0), (pixel + eps).min(1.0));
+        if tau >= 1.0 {
+            return (low, high);
+        }
+        let width = (high - low) * tau;
+        let least = (point - width / 2.0).min(high - width).max(low);
+        (least, (least + width).min(high))
+    });
+    let (low, high): (Vec<f32>, Vec<f32>) = ends.unzip();
+    let read = |ends: &[f32]| Matrix::new(columns, ends, Precision::Single);
+    Interval::between(&read(&low), &read(&high))
 }
 
 /// 1 at every row's label and 0 elsewhere.

@@ -197,8 +197,43 @@ impl Layer {
 pub struct Normalization {
     /// The means, one a channel.
     pub mean: Vec<f32>,
-    /// The standard deviations, one a channel, all above 0.
+    /// The standard deviations, one a channel, all above 0; see [`Normalization::check`].
     pub std: Vec<f32>,
+}
+
+/// The largest mean, to either side, and the least standard deviation, in units of pixels in [0, 1].
+const MOST_MEAN: f32 = 1e4;
+const LEAST_STD: f32 = 1e-6;
+
+impl Normalization {
+    /// Checks that all numbers are in their ranges, whatever the channels: means are at most 10,000 in size, deviations
+    /// at least 1e-6, and all are finite.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::Setting`] with the field and the number.
+    ///
+    /// ```
+    /// use recert_train::Normalization;
+    ///
+    /// let wrong = Normalization { mean: vec![0.1307], std: vec![0.0] };
+    /// let error = wrong.check().unwrap_err();
+    /// assert_eq!(error.field(), Some("std"));
+    /// assert_eq!(error.to_string(), "0 is no finite number of at least 1e-6");
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        let means = -MOST_MEAN..=MOST_MEAN;
+        if let Some(mean) = (self.mean.iter()).find(|mean| !means.contains(*mean)) {
+            let text = format!("{mean} is not from -{MOST_MEAN} to {MOST_MEAN}");
+            return Err(Error::setting("mean", text));
+        }
+        let usable = |std: &f32| std.is_finite() && *std >= LEAST_STD;
+        if let Some(std) = (self.std.iter()).find(|&std| !usable(std)) {
+            let text = format!("{std} is no finite number of at least {LEAST_STD:e}");
+            return Err(Error::setting("std", text));
+        }
+        Ok(())
+    }
 }
 
 /// How weights begin.
@@ -432,11 +467,5 @@ fn check_normalization(channels: usize, normalization: &Normalization) -> Result
             ));
         }
     }
-    if !mean.iter().all(|mean| mean.is_finite()) {
-        return Err(Error::setting("mean", "a mean that is not finite"));
-    }
-    if !std.iter().all(|std| std.is_normal() && *std > 0.0) {
-        return Err(Error::setting("std", "a deviation that is not above 0"));
-    }
-    Ok(())
+    normalization.check()
 }

@@ -299,8 +299,11 @@ impl<'a, E: Scalar> Strided<'a, E> {
         }
         let elements = &self.elements[row * self.down + column * self.across..];
         if self.across == 1 {
-            let rows = elements.chunks(self.down).zip(packed.chunks_mut(width));
-            rows.for_each(|(row, packed)| packed[..used].copy_from_slice(&row[..used]));
+            // Not chunks as long as rows are apart: the one row of a turned column is longer than its `down` of 1.
+            for (row, packed) in packed.chunks_mut(width).enumerate() {
+                let begin = row * self.down;
+                packed[..used].copy_from_slice(&elements[begin..begin + used]);
+            }
         } else {
             assert_eq!(self.down, 1, "a matrix or its transpose");
             transpose(elements, self.across, [used, depth], packed, width);
@@ -413,9 +416,36 @@ mod tests {
     }
 
     #[test]
+    fn columns_and_rows_are_multiplied_whichever_way_they_lie() {
+        for (n, m) in [(1, 1), (1, 5), (6, 1), (3, 16), (9, 40), (300, 1), (2, 300)] {
+            let (a, b) = (noise(1, n), noise(2, m));
+            // [n, 1] and [1, m], as they lie and as transposes.
+            let tall = [Strided::new(&a, 1), Strided::new(&a, n).transposed()];
+            let flat = [Strided::new(&b, m), Strided::new(&b, 1).transposed()];
+            for (tall, flat) in tall.iter().flat_map(|a| flat.map(|b| (*a, b))) {
+                let made = tall.times(flat);
+                let turned = flat.transposed().times(tall.transposed());
+                assert_eq!((made.len(), turned.len()), (n * m, n * m));
+                for (i, a) in a.iter().enumerate() {
+                    for (j, b) in b.iter().enumerate() {
+                        assert_eq!(made[i * m + j], a * b, "{n} {m}");
+                        assert_eq!(turned[j * n + i], a * b, "{n} {m}");
+                    }
+                }
+                let [inner] = tall.transposed().times(tall)[..] else {
+                    panic!("a row times a column is one number");
+                };
+                let expected: f64 = wide(&a).iter().map(|x| x * x).sum();
+                assert!((f64::from(inner) - expected).abs() < 1e-6 * n as f64);
+            }
+        }
+    }
+
+    #[test]
     fn products_of_matrices_and_transposes_are_their_definition_on_any_number_of_threads() {
         for (count, inner, columns) in [
             (1, 1, 1),
+            (7, 1, 50),
             (3, 300, 7),
             (9, 17, 50),
             (70, 256, 48),

@@ -39,26 +39,53 @@ impl Default for Schedule {
     }
 }
 
+/// The largest learning rate: Adam moves every weight by about as much in a step.
+const MOST_RATE: f64 = 10.0;
+
 /// The share of the ramp that grows with the fourth power.
 const MIDDLE: f64 = 0.25;
 
 impl Schedule {
     /// Checks that numbers are in their ranges.
     pub(crate) fn check(&self) -> Result<()> {
+        let refused = |field, text: String| Err(Error::setting(field, text));
         if !(1..=100_000).contains(&self.epochs) {
-            return Err(Error::setting("epochs", "not from 1 to 100000"));
+            let text = format!("{} is not from 1 to 100000", self.epochs);
+            return refused("epochs", text);
         }
-        if self.ramp_start > self.ramp_end {
-            return Err(Error::setting("ramp-end", "the ramp ends before it starts"));
+        let (start, end) = (self.ramp_start, self.ramp_end);
+        if start > end {
+            let text = format!("the ramp ends at epoch {end}, before it starts at epoch {start}");
+            return refused("ramp-end", text);
         }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(Error::setting("learning-rate", "not above 0"));
+        let above = [
+            ("learning-rate", self.learning_rate, MOST_RATE),
+            ("decay", self.decay, 1.0),
+        ];
+        for (field, number, most) in above {
+            if !(number > 0.0 && number <= most) {
+                return refused(field, format!("{number} is not above 0 and at most {most}"));
+            }
         }
-        if !(self.decay > 0.0 && self.decay <= 1.0) {
-            return Err(Error::setting("decay", "not in (0, 1]"));
+        if let Some(weight) = (self.clean.iter()).find(|weight| !(0.0..=1.0).contains(*weight)) {
+            return refused("clean-weight", format!("{weight} is not from 0 to 1"));
         }
-        if !self.clean.iter().all(|weight| (0.0..=1.0).contains(weight)) {
-            return Err(Error::setting("clean-weight", "not in [0, 1]"));
+        self.check_milestones()
+    }
+
+    /// Checks that milestones are epochs that come one after the other.
+    fn check_milestones(&self) -> Result<()> {
+        if self.milestones.first() == Some(&0) {
+            let text = "0 is no epoch to fall at: name epochs from 1 on";
+            return Err(Error::setting("milestones", text));
+        }
+        let mut pairs = self.milestones.windows(2);
+        if let Some(pair) = pairs.find(|pair| pair[0] >= pair[1]) {
+            let text = format!(
+                "{} does not come after {}: name epochs in ascending order",
+                pair[1], pair[0]
+            );
+            return Err(Error::setting("milestones", text));
         }
         Ok(())
     }
@@ -144,6 +171,46 @@ mod tests {
             ..Schedule::default()
         };
         assert_eq!(none.ramp(0.0), 1.0);
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_with_its_value() {
+        let refused = |schedule: Schedule| {
+            let error = schedule.check().unwrap_err();
+            format!("{}: {error}", error.field().unwrap())
+        };
+        let base = Schedule::default;
+        let rate = |learning_rate| Schedule {
+            learning_rate,
+            ..base()
+        };
+        let words = "learning-rate: 11 is not above 0 and at most 10";
+        assert_eq!(refused(rate(11.0)), words);
+        assert!(refused(rate(f64::NAN)).starts_with("learning-rate: NaN "));
+        let decay = Schedule {
+            decay: 1.5,
+            ..base()
+        };
+        assert_eq!(refused(decay), "decay: 1.5 is not above 0 and at most 1");
+        let milestones = |milestones: &[usize]| Schedule {
+            milestones: milestones.to_vec(),
+            ..base()
+        };
+        assert!(refused(milestones(&[0, 3])).starts_with("milestones: 0 is no epoch"));
+        let words = "milestones: 50 does not come after 60";
+        assert!(refused(milestones(&[60, 50])).starts_with(words));
+        assert!(refused(milestones(&[5, 5])).starts_with("milestones: 5 does not"));
+        assert!(milestones(&[]).check().is_ok() && milestones(&[1, 2, 99]).check().is_ok());
+        let clean = Schedule {
+            clean: [0.0, 2.0],
+            ..base()
+        };
+        assert_eq!(refused(clean), "clean-weight: 2 is not from 0 to 1");
+        let ramp = Schedule {
+            ramp_start: 30,
+            ..base()
+        };
+        assert!(refused(ramp).contains("ends at epoch 20, before it starts at epoch 30"));
     }
 
     #[test]

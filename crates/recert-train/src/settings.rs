@@ -45,7 +45,7 @@ pub struct Settings {
     /// What the upper ends of unstable ReLUs' intervals are multiplied by in the losses of SABR, TAPS
     /// and STAPS (Mueller et al., ICLR 2023), in (0, 1]; below 1 these are no bounds.
     pub relu_shrink: f64,
-    /// The epoch from which on weights are averaged over epochs.
+    /// The epoch from which on weights are averaged over epochs; one after the last averages nothing.
     pub average_from: Option<usize>,
     /// How images are varied.
     pub augmentation: Augmentation,
@@ -156,7 +156,6 @@ impl Settings {
         if let Some(latent) = self.method.latent() {
             within("taps-weight", latent.weight, 1e-6, 1000.0)?;
             within("connector", latent.connector, 1e-3, 0.5)?;
-            within("attack-steps", self.attack.steps as f64, 1.0, 10_000.0)?;
         }
         if let Method::SmoothAdv { samples, .. } = self.method {
             within("samples", samples as f64, 1.0, 1000.0)?;
@@ -168,7 +167,10 @@ impl Settings {
         };
         within("eps", self.eps, 0.0, most)?;
         if self.method.has_eps() && self.eps == 0.0 {
-            let text = format!("{} needs a radius above 0", self.method.name());
+            let text = format!(
+                "{} needs a radius, as in eps = 0.1 (above 0, at most {most})",
+                self.method.name()
+            );
             return Err(Error::setting("eps", text));
         }
         match (&self.cells, self.method == Method::Geometric) {
@@ -192,13 +194,14 @@ impl Settings {
             }
         }
         within("validation-eps", self.validation_eps, 0.0, most)?;
-        within("attack-steps", self.attack.steps as f64, 0.0, 10_000.0)?;
+        within("attack-steps", self.attack.steps as f64, 1.0, 10_000.0)?;
         within("attack-step", self.attack.step, 1e-6, 10.0)?;
         within("attack-restarts", self.attack.restarts as f64, 1.0, 1000.0)?;
         within("attack-radius", self.attack.radius, 1e-6, 100.0)?;
         within("batch", self.batch as f64, 1.0, 65_536.0)?;
         if self.clip.is_nan() || self.clip <= 0.0 {
-            return Err(Error::setting("clip", "not above 0"));
+            let text = format!("{} is not above 0", self.clip);
+            return Err(Error::setting("clip", text));
         }
         within("l1", self.l1, 0.0, 1.0)?;
         within("regularizer", self.regularizer, 0.0, 1000.0)?;
@@ -210,12 +213,6 @@ impl Settings {
         if self.relu_shrink != 1.0 && !shrinks {
             let text = format!("{} does not shrink intervals", self.method.name());
             return Err(Error::setting("relu-shrink", text));
-        }
-        if let Some(from) = self.average_from
-            && from >= self.schedule.epochs
-        {
-            let text = "weights are averaged from an epoch that is after the last";
-            return Err(Error::setting("average-from", text));
         }
         Ok(())
     }

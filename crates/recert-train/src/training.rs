@@ -143,6 +143,7 @@ impl<'d> Training<'d> {
         settings.check()?;
         check_fits(&network, examples)?;
         check_cut(&network, &settings)?;
+        check_shift(&network, &settings)?;
         if let Some(cells) = &settings.cells {
             // Cells grow over the ramp: one that is too wide is refused now.
             let mut random = generator(settings.seed, Purpose::Cells, 0, 0);
@@ -406,6 +407,19 @@ fn check_cut(network: &Network, settings: &Settings) -> Result<()> {
         )
     };
     Err(Error::setting("attacked-relus", text))
+}
+
+/// Checks that images are not moved out of sight.
+fn check_shift(network: &Network, settings: &Settings) -> Result<()> {
+    let [_, height, width] = network.image;
+    let (side, shift) = (height.min(width), settings.augmentation.shift);
+    if shift == 0 || shift < side.div_ceil(2) {
+        return Ok(());
+    }
+    let text = format!(
+        "{shift} pixels are half or more of images of {height} x {width}: move them by fewer"
+    );
+    Err(Error::setting("shift", text))
 }
 
 /// Checks that examples are of a network's images and classes.

@@ -31,7 +31,8 @@ most `images` (1000) of the images that were kept for validation. docs/training.
 
 The folder gets NAME.onnx and NAME.recert of every network, the validation images, and sweep.json,
 sweep.md and sweep.svg. The same command again goes on where it was stopped or killed: a network
-that is there is not trained again.";
+that is there is not trained again. Networks that cannot be trained are listed, the others are trained,
+and the command ends with 1.";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = SWEEP)]

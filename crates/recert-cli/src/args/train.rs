@@ -107,7 +107,7 @@ flags! {
     /// Samples of noise an image (smoothadv) [default: 1]
     #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Method")]
     samples: usize,
-    /// The share of eps that is bounded (sabr, staps)
+    /// The share of the box's width that is bounded (sabr, staps)
     #[arg(long, value_name = "T", help_heading = "Method")]
     tau: f64,
     /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp, gaussian-ibp)
@@ -218,7 +218,7 @@ pub(crate) struct Train {
     /// A file of settings, TOML
     #[arg(value_name = "CONFIG")]
     pub(crate) file: Option<PathBuf>,
-    /// The network to write, an ONNX file; normalisation is inside
+    /// The network to write, an ONNX file; normalisation is inside, and what is there is replaced
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Also write a page of what was trained and how it went, Markdown

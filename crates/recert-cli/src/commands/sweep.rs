@@ -1,13 +1,14 @@
 //! `recert sweep`: a family of networks, trained and scored.
 
 use recert::job::{Event, SweepConfig, SweepEvent, SweepEvents, TrainEvents, sweep};
+use recert::report::sweep::Sweep;
 
 use super::train::Progress;
-use crate::args::Sweep;
+use crate::args;
 use crate::exit::{Code, Failure, Result};
 use crate::terminal::{self, print};
 
-pub(crate) fn run(args: &Sweep) -> Result<()> {
+pub(crate) fn run(args: &args::Sweep) -> Result<()> {
     let config = SweepConfig::from_file(&args.file)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.unwrap_or(cores);
@@ -49,7 +50,24 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
             terminal::write(file, &text)?;
         }
     }
-    Ok(())
+    all_trained(&swept)
+}
+
+/// Fails where points do, once all else is done and written.
+fn all_trained(swept: &Sweep) -> Result<()> {
+    let failed: Vec<&str> = (swept.failed.iter())
+        .map(|point| point.name.as_str())
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} of {} networks could not be trained: {}; the results have why, and the same command tries them again",
+        failed.len(),
+        failed.len() + swept.points.len(),
+        failed.join(", ")
+    );
+    Err(Failure::new(Code::Other, message))
 }
 
 /// Shows how far a sweep is.
@@ -75,6 +93,10 @@ impl SweepEvents for Shown {
             }
             SweepEvent::Warning(text) => terminal::remark(text),
             SweepEvent::Train(event) => self.training.event(event),
+            SweepEvent::Failed { name, error } => {
+                self.training.clear();
+                terminal::remark(&format!("{name}: could not be trained: {error}"));
+            }
             SweepEvent::Score(event) => {
                 self.training.clear();
                 if let Event::Remark(remark) = event {

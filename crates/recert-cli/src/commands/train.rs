@@ -119,6 +119,8 @@ fn summary(trained: &Trained) -> String {
 pub(super) struct Progress {
     quiet: bool,
     bar: ProgressBar,
+    /// Whether something grows over a ramp.
+    ramps: bool,
 }
 
 impl Progress {
@@ -126,6 +128,7 @@ impl Progress {
         Self {
             quiet,
             bar: ProgressBar::hidden(),
+            ramps: false,
         }
     }
 
@@ -146,8 +149,10 @@ impl Progress {
         if epoch.eps > 0.0 {
             parts.push(format!("eps {:.4}", epoch.eps));
         }
-        let (ramp, seconds) = (percent(epoch.ramp), epoch.seconds);
-        parts.push(format!("ramp {ramp}, {seconds:.1} s"));
+        if self.ramps {
+            parts.push(format!("ramp {}", percent(epoch.ramp)));
+        }
+        parts.push(format!("{:.1} s", epoch.seconds));
         let line = format!("epoch {}: {}", epoch.number, parts.join(", "));
         self.bar.suspend(|| terminal::remark(&line));
     }
@@ -162,16 +167,18 @@ impl TrainEvents for Progress {
             TrainEvent::Started {
                 method,
                 images: [trained, kept],
+                classes,
                 weights,
                 epochs,
                 done,
             } => {
+                self.ramps = method.ramps();
                 let before = match done {
                     0 => String::new(),
                     _ => format!("; {done} of {epochs} epochs were done before"),
                 };
                 let line = format!(
-                    "{method}: {}, {kept} for validation, {}{before}",
+                    "{method}: {}, {kept} for validation, {classes} classes, {}{before}",
                     count(trained as u64, "image"),
                     count(weights as u64, "weight")
                 );

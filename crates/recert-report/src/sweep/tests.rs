@@ -21,6 +21,7 @@ fn sweep(found: &[[u64; 3]]) -> Sweep {
         test: None,
         fields: vec!["seed".to_owned()],
         points: found.iter().enumerate().map(point).collect(),
+        failed: Vec::new(),
     }
 }
 
@@ -74,6 +75,36 @@ fn pages_have_all_points_and_mark_the_front() {
     let svg = made.svg().unwrap();
     assert_eq!(svg.matches("<circle class=\"dot\"").count(), 2, "{svg}");
     assert!(!svg.contains("<sweep>"), "{svg}");
+}
+
+#[test]
+fn networks_that_could_not_be_trained_are_listed() {
+    let mut made = sweep(&[[200, 190, 150]]);
+    let json = |made: &Sweep| -> serde_json::Value {
+        serde_json::from_str(&made.json().unwrap()).unwrap()
+    };
+    assert_eq!(json(&made)["failed"], serde_json::json!([]));
+    assert!(!made.table().unwrap().contains("Could not be trained"));
+    made.failed.push(Failed {
+        name: "seed-9".to_owned(),
+        error: "the loss is \u{1b}[2J NaN".to_owned(),
+    });
+    let table = made.table().unwrap();
+    assert!(
+        table.contains("Could not be trained, and is not in the table: seed-9: the loss"),
+        "{table}"
+    );
+    assert!(!table.contains('\u{1b}'), "{table}");
+    let page = made.markdown("plot.svg").unwrap();
+    assert!(
+        page.contains("\nCould not be trained, and is not in the table: seed-9: "),
+        "{page}"
+    );
+    let found = json(&made);
+    assert_eq!(found["schema"], SCHEMA);
+    assert_eq!(found["failed"][0]["name"], "seed-9");
+    assert_eq!(found["failed"][0]["error"], made.failed[0].error.as_str());
+    assert_eq!(found["points"].as_array().unwrap().len(), 1);
 }
 
 #[test]

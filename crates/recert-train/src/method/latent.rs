@@ -21,7 +21,7 @@ pub struct Latent {
     /// fewer than there are. No residual block may be open where they begin.
     pub relus: usize,
     /// By how much the gradient of the loss on attacked margins is multiplied, beside that of the
-    /// loss on bounds, in (0, 1000]. The paper's alpha is `weight / (1 + weight)`.
+    /// loss on bounds, in (0, 1000]. Its paper weighs the two gradients by alpha and 1 - alpha, in this ratio.
     pub weight: f64,
     /// The connector's c, in [0.001, 0.5]: within this share of the box's width from an end, a point
     /// moves with it, fully at the end and not at all at that distance.

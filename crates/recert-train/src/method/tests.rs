@@ -504,11 +504,11 @@ fn boxes_lie_within_eps_and_the_image() {
             "{a:?} {b:?}"
         );
     };
-    let [low, high] = ends(region(&pixels, &pixels, 0.1, 0.1, 4));
+    let [low, high] = ends(region(&pixels, &pixels, 0.1, 1.0, 4));
     close(&low, [0.0, 0.4, 0.9, 0.2]);
     close(&high, [0.1, 0.6, 1.0, 0.4]);
-    // SABR: the centre is within 0.08 of the pixel, the radius 0.02.
-    let [low, high] = ends(region(&pixels, &points, 0.1, 0.02, 4));
-    close(&low, [0.06, 0.4, 0.9, 0.33]);
-    close(&high, [0.1, 0.44, 0.94, 0.37]);
+    // SABR: a fifth of each box, which is half as wide at 0 and at 1, around the point within it.
+    let [low, high] = ends(region(&pixels, &points, 0.1, 0.2, 4));
+    close(&low, [0.08, 0.4, 0.9, 0.33]);
+    close(&high, [0.1, 0.44, 0.92, 0.37]);
 }

@@ -162,18 +162,20 @@ fn residual(
 impl FromStr for Architecture {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self> {
+    /// Reads a name, in capitals or not.
+    fn from_str(given: &str) -> Result<Self> {
         let unknown = || {
             Error::setting(
                 "architecture",
                 format!(
-                    "no architecture is called '{text}'; there are fc-WIDTH-.., cnn3, cnn5, cnn7, \
+                    "no architecture is called '{given}'; there are fc-WIDTH-.., cnn3, cnn5, cnn7, \
                      cnn7-bn, cgt-mnist, and resnetDEPTH and resnetDEPTH-b for a DEPTH of 8, 14, \
                      20, .. 1202"
                 ),
             )
         };
-        Ok(match text {
+        let text = given.to_ascii_lowercase();
+        Ok(match &*text {
             "cnn3" => Self::Cnn3,
             "cnn5" => Self::Cnn5,
             "cnn7" => Self::Cnn7 { batch_norm: false },
@@ -256,7 +258,6 @@ mod tests {
             "fc-0",
             "fc-12-x",
             "cnn4",
-            "CNN3",
             "resnet",
             "resnet2",
             "resnet21",
@@ -268,6 +269,13 @@ mod tests {
             assert_eq!(error.field(), Some("architecture"), "{name}");
         }
         assert!(Architecture::Cnn3.layers([1, 1, 1], 10).is_err());
+        for (name, written) in [
+            ("CNN7-BN", "cnn7-bn"),
+            ("FC-20", "fc-20"),
+            ("ResNet20-B", "resnet20-b"),
+        ] {
+            assert_eq!(name.parse::<Architecture>().unwrap().to_string(), written);
+        }
     }
 
     #[test]

@@ -316,3 +316,66 @@ impl Training<'_> {
         noise
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use recert_graph::testing::noise;
+
+    use super::*;
+    use crate::examples::Examples;
+    use crate::network::{Architecture, Initialization, Normalization};
+    use crate::schedule::Schedule;
+    use crate::settings::Settings;
+
+    const IMAGE: [usize; 3] = [1, 6, 6];
+
+    /// Images of which the third with the label is bright.
+    fn examples() -> Examples {
+        let pixels = (0..60_usize).flat_map(|image| {
+            let dots = noise(image as u32, 36).into_iter().enumerate();
+            dots.map(move |(at, dot)| {
+                let bright = at / 12 == image % 3;
+                (if bright { 0.75 } else { 0.25 }) + 0.15 * dot
+            })
+        });
+        let labels = (0..60).map(|image| image % 3).collect();
+        Examples::new(IMAGE, pixels.collect(), labels, 3).unwrap()
+    }
+
+    #[test]
+    fn a_training_that_diverges_is_an_error() {
+        let examples = examples();
+        let layers: Architecture = "fc-8-8".parse().unwrap();
+        let layers = layers.layers(IMAGE, 3).unwrap();
+        let normalization = Normalization {
+            mean: vec![0.5],
+            std: vec![0.5],
+        };
+        let begun = Network::new(IMAGE, layers, normalization, Initialization::He, 11).unwrap();
+        let settings = Settings {
+            clip: f64::INFINITY,
+            batch: 16,
+            schedule: Schedule {
+                epochs: 50,
+                ramp_end: 0,
+                ..Schedule::default()
+            },
+            validation: 12,
+            seed: 5,
+            ..Settings::new(Method::Standard)
+        };
+        let mut training = Training::new(begun, &examples, settings).unwrap();
+        // Settings allow no such rate.
+        training.settings.schedule.learning_rate = 1e30;
+        let error = loop {
+            match training.epoch(|_| ControlFlow::Continue(())) {
+                Ok(_) => assert!(!training.is_done(), "it did not diverge"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Diverged);
+        assert!(error.to_string().contains("epoch "), "{error}");
+    }
+}

@@ -13,10 +13,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use recert_graph::Model;
-use recert_report::sweep::{Accuracy, Point, Sweep};
+use recert_report::sweep::{Accuracy, Failed, Point, Sweep};
 use serde::Deserialize;
 
-use super::train::{self, TRAINING, TrainConfig, TrainEvent, TrainEvents, open_images, train};
+use super::config::check_threads;
+use super::train::{
+    self, TRAINING, TrainConfig, TrainEvent, TrainEvents, open_images, remark_on_test, train,
+};
 use super::{Data, DataConfig, DataOptions, Event, SubsetConfig};
 use crate::{Error, ErrorKind, Field, Result, output};
 
@@ -46,6 +49,13 @@ pub enum SweepEvent<'a> {
     Warning(&'a str),
     /// Its training goes on.
     Train(TrainEvent<'a>),
+    /// Its training failed: the sweep goes on with the others.
+    Failed {
+        /// Its name.
+        name: &'a str,
+        /// What went wrong.
+        error: &'a Error,
+    },
     /// It is being verified or certified.
     Score(Event<'a>),
     /// It is scored.
@@ -122,9 +132,7 @@ pub fn sweep(
     test_front: bool,
     threads: usize,
 ) -> Result<SweepJob> {
-    if threads == 0 {
-        return Err(Error::parameter(Field::Threads, "at least one is needed"));
-    }
+    check_threads(threads)?;
     if folder.exists() && !folder.is_dir() {
         return Err(Error::output(folder.display(), "it is no folder").about(Field::Out));
     }
@@ -142,37 +150,39 @@ pub fn sweep(
 }
 
 impl SweepJob {
-    /// Trains and scores whatever is not yet; `None` where it was stopped.
+    /// Trains and scores whatever is not yet; `None` where it was stopped. Points whose training fails are left out,
+    /// and are among [`Sweep::failed`]; the same sweep again tries them again.
     ///
     /// # Errors
-    /// As those of [`train`](super::train()), and of verifying or certifying. [`ErrorKind::Input`] where a
-    /// network in the folder is of another training.
+    /// As those of [`train`](super::train()), of the first point where all fail, and of verifying or certifying.
+    /// [`ErrorKind::Input`] where a network in the folder is of another training, or cannot be read;
+    /// [`ErrorKind::Output`] and [`ErrorKind::Ledger`] of any point.
     pub fn run<E: SweepEvents + Send>(self, events: &mut E) -> Result<Option<Sweep>> {
         fs::create_dir_all(&self.folder)
             .map_err(|why| Error::output(self.folder.display(), why))?;
         if let Some(text) = &self.config.unused {
             events.event(SweepEvent::Warning(text));
         }
-        let mut points = Vec::new();
+        if let Some(text) = self.same_test()? {
+            events.event(SweepEvent::Warning(&text));
+        }
+        let (mut points, mut failed, mut first) = (Vec::new(), Vec::new(), None);
         let mut validation: Option<(String, Data)> = None;
         for (number, point) in self.config.points.iter().enumerate() {
-            let file = self.file(point, "onnx");
-            let known = file.exists();
-            events.event(SweepEvent::Point {
-                name: &point.name,
-                number,
-                points: self.config.points.len(),
-                trained: known,
-            });
-            let model = if known {
-                trained_before(&file, &point.config)?
-            } else {
-                let trained = train(point.config.clone(), &file, self.threads)
-                    .and_then(|job| job.run(&mut Training(events)))
-                    .map_err(|error| error.during(format!("training {}", point.name)))?;
-                match trained {
-                    Some(trained) => trained.model,
-                    None => return Ok(None),
+            let model = match self.trained(number, point, events)? {
+                None => return Ok(None),
+                Some(Ok(model)) => model,
+                Some(Err(error)) => {
+                    events.event(SweepEvent::Failed {
+                        name: &point.name,
+                        error: &error,
+                    });
+                    failed.push(Failed {
+                        name: point.name.clone(),
+                        error: error.to_string(),
+                    });
+                    first.get_or_insert(error.during(format!("training {}", point.name)));
+                    continue;
                 }
             };
             let images = validation_name(&point.config);
@@ -181,11 +191,11 @@ impl SweepJob {
                 _ => self.validation(&point.config, &images)?,
             };
             let (_, data) = validation.insert((images, data));
-            let ledger = self.file(point, "recert");
+            let network = self.file(&point.name, "onnx");
             let score = score::Scored {
                 score: &self.config.score,
-                network: &file,
-                ledger: &ledger,
+                network: &network,
+                ledger: &self.file(&point.name, "recert"),
                 data,
                 subset: SubsetConfig::default(),
                 seed: VALIDATION_SEED,
@@ -202,11 +212,14 @@ impl SweepJob {
             points.push(Point {
                 name: point.name.clone(),
                 values: point.values.clone(),
-                network: file_name(&file),
+                network: file_name(&network),
                 sha256: model.sha256_hex(),
                 validation: accuracy,
                 test: None,
             });
+        }
+        if let Some(error) = first.filter(|_| points.is_empty()) {
+            return Err(error);
         }
         let mut swept = Sweep {
             title: "Natural against certified accuracy".to_owned(),
@@ -215,6 +228,7 @@ impl SweepJob {
             test: None,
             fields: self.config.fields.clone(),
             points,
+            failed,
         };
         if let Some(test) = &self.test
             && !self.test_front(test, &mut swept, events)?
@@ -222,6 +236,46 @@ impl SweepJob {
             return Ok(None);
         }
         Ok(Some(swept))
+    }
+
+    /// The network of a point, trained unless it is there, or why its training failed; `None` where it was stopped.
+    fn trained(
+        &self,
+        number: usize,
+        point: &SweepPoint,
+        events: &mut (impl SweepEvents + Send),
+    ) -> Result<Option<Result<Model>>> {
+        let file = self.file(&point.name, "onnx");
+        let known = file.exists();
+        events.event(SweepEvent::Point {
+            name: &point.name,
+            number,
+            points: self.config.points.len(),
+            trained: known,
+        });
+        if known {
+            let model = trained_before(&file, &point.config)?;
+            return Ok(Some(Ok(model)));
+        }
+        let trained = train(point.config.clone(), &file, self.threads)
+            .and_then(|job| job.run(&mut Training(events)));
+        match trained {
+            // A full disk, or another process in the folder: of no point alone.
+            Err(error) if matches!(error.kind(), ErrorKind::Output | ErrorKind::Ledger) => {
+                Err(error.during(format!("training {}", point.name)))
+            }
+            Err(error) => Ok(Some(Err(error))),
+            Ok(trained) => Ok(trained.map(|trained| Ok(trained.model))),
+        }
+    }
+
+    /// A warning where the front is reported on the images that it is trained on.
+    fn same_test(&self) -> Result<Option<String>> {
+        let data = (self.config.points.first()).and_then(|point| point.config.data.as_deref());
+        match (data, &self.test) {
+            (Some(data), Some(test)) => remark_on_test(data, test),
+            _ => Ok(None),
+        }
     }
 
     /// Scores the front on the test images; whether all of it.
@@ -241,15 +295,12 @@ impl SweepJob {
         };
         let mut images = 0;
         let front = swept.front();
-        for (position, point) in self.config.points.iter().enumerate() {
-            if !front[position] {
-                continue;
-            }
-            let ledger = self.file(point, "test.recert");
+        let points = swept.points.iter_mut().zip(front);
+        for (point, _) in points.filter(|(_, front)| *front) {
             let score = score::Scored {
                 score: &self.config.score,
-                network: &self.file(point, "onnx"),
-                ledger: &ledger,
+                network: &self.file(&point.name, "onnx"),
+                ledger: &self.file(&point.name, "test.recert"),
                 data: &data,
                 subset,
                 seed: TEST_SEED,
@@ -259,7 +310,7 @@ impl SweepJob {
                 return Ok(false);
             };
             images = accuracy.images;
-            swept.points[position].test = Some(accuracy);
+            point.test = Some(accuracy);
             events.event(SweepEvent::Scored {
                 name: &point.name,
                 accuracy,
@@ -273,8 +324,8 @@ impl SweepJob {
         Ok(true)
     }
 
-    fn file(&self, point: &SweepPoint, kind: &str) -> PathBuf {
-        self.folder.join(format!("{}.{kind}", point.name))
+    fn file(&self, point: &str, kind: &str) -> PathBuf {
+        self.folder.join(format!("{point}.{kind}"))
     }
 
     /// The images that a point is scored on, from the files of this name, which are written.
@@ -332,7 +383,11 @@ fn file_name(path: &Path) -> String {
 
 /// A network that an earlier run trained, which its record has to be of this configuration.
 fn trained_before(file: &Path, config: &TrainConfig) -> Result<Model> {
-    let model = Model::read(file)?;
+    let model = Model::read(file).map_err(|error| {
+        let error = Error::from(error);
+        let message = format!("{error}; remove it to train it again");
+        Error::new(error.kind(), message)
+    })?;
     let record = model.metadata(TRAINING).unwrap_or_default();
     let record: serde_json::Value = serde_json::from_str(record).unwrap_or_default();
     let known = TrainConfig::deserialize(&record["config"]).ok();

@@ -1,9 +1,23 @@
 //! Training networks through the bounds that verify them, from data and a configuration to an
 //! ONNX file.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `config` | what to train and how, as plain values |
+//! | `presets` | published settings |
+//! | `values` | values of settings as a person writes them |
+//! | `unused` | settings that change nothing |
+//! | `remarks` | what else a person should know before |
+//! | `images` | the images, their labels and classes |
+//! | `files` | network, checkpoint and lock |
+//! | `page` | what was trained and how it went |
 
 mod config;
+mod files;
+mod images;
 mod page;
 mod presets;
+mod remarks;
 mod unused;
 mod values;
 
@@ -12,25 +26,25 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use recert_graph::{Model, write_whole};
-use recert_ledger::Lock;
 use recert_train::{
     Best, DeviceReport, Epoch, Examples, Method, Network, Normalization, Progress, Scores,
     Settings, Training, with_threads,
 };
 
-use super::{Data, DataConfig, DataOptions};
-use crate::{Error, ErrorKind, Field, Result, output};
+use super::config::check_threads;
+use crate::{Error, ErrorKind, Field, Result};
 
 use config::Begin;
 pub use config::TrainConfig;
 pub(super) use config::{Effective, at_line, unreadable};
+pub use files::train_checkpoint;
+use images::Images;
+pub(super) use images::{kept, open_images, remark_on_test};
 pub use presets::train_presets;
 pub(super) use unused::remark as remark_on_unused;
 
 /// The key of the file's metadata that holds the training's record, as JSON.
 pub const TRAINING: &str = "recert.training";
-
-const NO_DATA: &str = "name the images to train on";
 
 /// What happens in a training.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +56,8 @@ pub enum TrainEvent<'a> {
         method: &'a Method,
         /// Images that are trained on, and kept for validation.
         images: [usize; 2],
+        /// Classes that are told apart.
+        classes: usize,
         /// Weights of the network.
         weights: usize,
         /// Epochs in all.
@@ -93,6 +109,8 @@ pub struct TrainJob {
     test: Option<Examples>,
     network: Network,
     out: PathBuf,
+    /// What `out` leads to.
+    place: PathBuf,
     threads: usize,
     /// A remark on settings that change nothing, and other remarks.
     unused: Option<String>,
@@ -116,13 +134,6 @@ pub struct Trained {
     pub scored: String,
     /// What was trained and how it went, as a page in Markdown.
     pub page: String,
-}
-
-/// The file that a training into `out` writes its checkpoints to.
-pub fn train_checkpoint(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(".checkpoint");
-    out.with_file_name(name)
 }
 
 /// A training by `config` into the file `out`, on `threads` threads, which no result depends on.
@@ -154,45 +165,26 @@ pub fn train_checkpoint(out: &Path) -> PathBuf {
 /// # Ok::<(), recert::Error>(())
 /// ```
 pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob> {
+    check_threads(threads)?;
     let unused = config.unused()?;
     let config = config.complete()?;
     let settings = config.settings()?;
-    let unused = unused::remark(&unused, settings.method.name());
-    let Some(data) = config.data.clone() else {
-        return Err(Error::parameter(Field::Data, NO_DATA));
-    };
-    if out.exists() && !out.is_file() {
-        return Err(Error::output(out.display(), "it is no file").about(Field::Out));
-    }
-    output::check_folder(out).map_err(|error| error.about(Field::Out))?;
-    let data_path = output::data_path(&data);
-    let mut inputs = Vec::new();
-    inputs.extend(
-        config
-            .model
-            .as_deref()
-            .map(|model| (model, "the network it begins with")),
-    );
-    inputs.extend(data_path.as_deref().map(|data| (data, "the data")));
-    output::check_place(out, &inputs).map_err(|error| error.about(Field::Out))?;
-    let set = open_images(&data, true)?;
-    let shape = set.shape();
-    let image = [shape.channels, shape.height, shape.width];
-    let normalization = config.normalization(shape.channels);
-    let begun = match config.begin()? {
-        Begin::File(file) => Begun::Network(Box::new(begun_with(&file, image, normalization)?)),
-        Begin::Architecture(architecture) => Begun::Architecture(architecture, normalization),
-    };
-    let labels = labels(&set, config.limit)?;
+    let (data, test) = (images::named(&config)?.to_owned(), config.test.clone());
+    let place = files::resolved(out);
+    files::check(&place, &config, &data).map_err(|error| error.about(Field::Out))?;
+    let set = Images::open(&data, true)?;
+    let image = set.extents();
+    let begun = Begun::of(&config, image)?;
+    let labels = set.labels(config.limit)?;
     let classes = match &begun {
         Begun::Network(network) => network.classes(),
-        Begun::Architecture(..) => classes(&set, &labels),
+        Begun::Architecture(..) => set.classes(&labels)?,
     };
-    let examples = examples(&set, labels, classes)?;
-    let mut remarks = Vec::new();
+    let examples = set.examples(labels, classes)?;
+    let mut remarks = remarks::of_schedule(&config, &settings, &unused);
     let network = match begun {
         Begun::Network(network) => {
-            remarks.extend(normalized_twice(&config, &network));
+            remarks.extend(remarks::of_normalization(&config, &network));
             *network
         }
         Begun::Architecture(architecture, normalization) => Network::new(
@@ -203,32 +195,33 @@ pub fn train(config: TrainConfig, out: &Path, threads: usize) -> Result<TrainJob
             settings.seed,
         )?,
     };
-    let test = config.test.as_deref().map(|test| {
-        let set = open_images(test, false)?;
-        let labels = self::labels(&set, config.test_limit)?;
-        self::examples(&set, labels, classes)
-    });
-    let test = test.transpose()?;
+    let mut tested = None;
+    if let Some(test) = &test {
+        let images = Images::open(test, false)?;
+        remarks.extend(images.remark_beside(&set)?);
+        let labels = images.labels(config.test_limit)?;
+        tested = Some(images.examples(labels, classes)?);
+    }
     // What a run would refuse only when it starts.
     Training::new(network.clone(), &examples, settings.clone())?;
-    if let Some(test) = &test
+    if let Some(test) = &tested
         && test.image() != examples.image()
     {
         let message = "test: its images are of another size than those of the training data";
         return Err(Error::new(ErrorKind::Parameter, message));
     }
-    if threads == 0 {
-        return Err(Error::parameter(Field::Threads, "at least one is needed"));
-    }
+    remarks.extend(remarks::of_classes(&examples));
+    remarks.extend(remarks::of_ending(out));
     Ok(TrainJob {
+        unused: unused::remark(&unused, settings.method.name()),
         config,
         settings,
         examples,
-        test,
+        test: tested,
         network,
         out: out.to_owned(),
+        place,
         threads,
-        unused,
         remarks,
     })
 }
@@ -245,99 +238,20 @@ fn begun_with(file: &Path, image: [usize; 3], normalization: Normalization) -> R
     })
 }
 
-/// A remark where both the file and the settings normalize.
-fn normalized_twice(config: &TrainConfig, network: &Network) -> Option<String> {
-    let given = config.normalization(network.image()[0]);
-    let changes =
-        given.mean.iter().any(|&mean| mean != 0.0) || given.std.iter().any(|&std| std != 1.0);
-    (changes && *network.normalization() != given).then(|| {
-        "the network that is begun with normalizes its images itself, and mean and std come in front of \
-         that: leave them out, or set them to 0 and 1 where a preset has them"
-            .to_owned()
-    })
-}
-
 /// What a training begins with.
 enum Begun {
     Network(Box<Network>),
     Architecture(recert_train::Architecture, Normalization),
 }
 
-/// Images by their name, the training set or the test set where there are two.
-pub(super) fn open_images(data: &str, train: bool) -> Result<Data> {
-    Data::open(&DataConfig {
-        data: data.to_owned(),
-        options: DataOptions {
-            train,
-            ..DataOptions::default()
-        },
-    })
-}
-
-/// The labels of the first images, at most `limit`.
-fn labels(set: &Data, limit: Option<usize>) -> Result<Vec<usize>> {
-    let count = set.len().min(limit.unwrap_or(usize::MAX)) as u32;
-    let label = |idx| {
-        set.label(idx).map(|label| label as usize).ok_or_else(|| {
-            let message = format!("image {idx} has no label to train with");
-            Error::new(ErrorKind::Input, message)
+impl Begun {
+    fn of(config: &TrainConfig, image: [usize; 3]) -> Result<Self> {
+        let normalization = config.normalization(image[0]);
+        Ok(match config.begin()? {
+            Begin::File(file) => Self::Network(Box::new(begun_with(&file, image, normalization)?)),
+            Begin::Architecture(architecture) => Self::Architecture(architecture, normalization),
         })
-    };
-    (0..count).map(label).collect()
-}
-
-/// How many classes there are: as many as have names, else up to the largest label.
-fn classes(set: &Data, labels: &[usize]) -> usize {
-    let named = set
-        .files()
-        .and_then(|files| Some(files.class_names()?.len()));
-    let largest = labels.iter().max().map_or(0, |&label| label + 1);
-    named.unwrap_or(0).max(largest).max(2)
-}
-
-fn examples(set: &Data, labels: Vec<usize>, classes: usize) -> Result<Examples> {
-    let shape = set.shape();
-    let mut pixels = Vec::with_capacity(labels.len() * shape.len());
-    for idx in 0..labels.len() {
-        pixels.extend(set.image(idx as u32)?.pixels);
     }
-    let image = [shape.channels, shape.height, shape.width];
-    Ok(Examples::new(image, pixels, labels, classes)?)
-}
-
-/// Images that a training keeps for validation.
-pub(super) struct Kept {
-    /// Channels, height and width.
-    pub(super) image: [usize; 3],
-    /// Pixels in [0, 1], image by image.
-    pub(super) pixels: Vec<f32>,
-    /// The label of each.
-    pub(super) labels: Vec<usize>,
-}
-
-/// The images that a training by `config` keeps for validation: at most `most` of them, evenly
-/// spread.
-pub(super) fn kept(config: &TrainConfig, most: usize) -> Result<Kept> {
-    let config = config.clone().complete()?;
-    let settings = config.settings()?;
-    let Some(data) = &config.data else {
-        return Err(Error::parameter(Field::Data, NO_DATA));
-    };
-    let set = open_images(data, true)?;
-    let labels = labels(&set, config.limit)?;
-    let [_, kept] = settings.split(labels.len())?;
-    let count = kept.len().min(most);
-    let chosen: Vec<usize> = (0..count).map(|i| kept[i * kept.len() / count]).collect();
-    let mut pixels = Vec::new();
-    for &idx in &chosen {
-        pixels.extend(set.image(idx as u32)?.pixels);
-    }
-    let shape = set.shape();
-    Ok(Kept {
-        image: [shape.channels, shape.height, shape.width],
-        pixels,
-        labels: chosen.into_iter().map(|idx| labels[idx]).collect(),
-    })
 }
 
 impl TrainJob {
@@ -353,12 +267,8 @@ impl TrainJob {
     }
 
     fn trained(&self, events: &mut impl TrainEvents) -> Result<Option<Trained>> {
-        let _lock = Lock::take(&self.out).map_err(|error| {
-            let error = Error::from(error);
-            let message = format!("{error}; or name another file");
-            Error::new(error.kind(), message).about(Field::Out)
-        })?;
-        let checkpoint = train_checkpoint(&self.out);
+        let _lock = files::lock(&self.place)?;
+        let checkpoint = files::checkpoint_of(&self.place);
         let (network, settings) = (self.network.clone(), self.settings.clone());
         let mut training = match std::fs::read(&checkpoint) {
             Ok(bytes) => Training::resumed(network, &self.examples, settings, &bytes)
@@ -421,6 +331,7 @@ impl TrainJob {
         events.event(TrainEvent::Started {
             method: &self.settings.method,
             images: [trained.len(), kept.len()],
+            classes: self.network.classes(),
             weights: self.network.size(),
             epochs: self.settings.schedule.epochs,
             done: training.epochs().len(),
@@ -431,19 +342,12 @@ impl TrainJob {
         for text in &self.remarks {
             events.event(TrainEvent::Warning(text));
         }
-        let missing = self.examples.missing();
-        if !missing.is_empty() {
+        if self.place.exists() {
             let text = format!(
-                "no training image is of the classes {missing:?}: the network will not learn them"
+                "the network replaces {}, which is there",
+                self.out.display()
             );
             events.event(TrainEvent::Warning(&text));
-        }
-        if self.settings.schedule.ramp_end >= self.settings.schedule.epochs
-            && self.settings.method.ramps()
-        {
-            let text = "no epoch comes after the ramp: eps, or the cells' widths, have their full \
-                        value in none";
-            events.event(TrainEvent::Warning(text));
         }
     }
 
@@ -458,7 +362,7 @@ impl TrainJob {
         let name = self.out.file_name().unwrap_or_default().to_string_lossy();
         let record = page::record(&self.config, training, test);
         let model = best.network.to_model(&name, &[(TRAINING, &record)])?;
-        let written = model.write(&self.out);
+        let written = model.write(&self.place);
         written.map_err(|why| Error::output("the network", Error::from(why)))?;
         // What is left of the training is in the file; that the checkpoint stays harms nothing.
         std::fs::remove_file(checkpoint).ok();

@@ -9,8 +9,8 @@ use recert_smooth::Outcome;
 use super::config::{Bounds, Certificate, Noise, SweepScore};
 use super::{SweepEvent, SweepEvents};
 use crate::job::{
-    CertifyConfig, Data, Event, Events, Network, NetworkConfig, Norm, RunConfig, Sampled,
-    SubsetConfig, VerifyConfig, certify, verify,
+    CertifyConfig, Data, DataConfig, Event, Events, Network, NetworkConfig, Norm, Remark,
+    RunConfig, Sampled, SubsetConfig, VerifyConfig, certify, verify,
 };
 use crate::{Error, ErrorKind, Result};
 
@@ -99,7 +99,10 @@ impl Scored<'_> {
             }
         };
         if let Some(idx) = counts.unlabelled {
-            let message = format!("image {idx} has no label to score with");
+            let record = DataConfig::from_record(self.data.record());
+            let name = record.map_or_else(String::new, |record| record.data);
+            let message =
+                format!("{name}: image {idx} has no label to score with: give images with labels");
             return Err(Error::new(ErrorKind::Input, message));
         }
         Ok((outcome == Outcome::Finished).then_some(counts.found))
@@ -139,6 +142,8 @@ impl<E: SweepEvents> Events for Counts<'_, E> {
                 let certified = natural && certificate.radius >= self.radius;
                 (input, [natural, certified, class.is_none()])
             }
+            // The networks of a sweep are certified on the same noise on purpose.
+            Event::Remark(Remark::SeedUsed { .. }) => return,
             _ => return self.events.event(SweepEvent::Score(event)),
         };
         if input.label.is_none() {

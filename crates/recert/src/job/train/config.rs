@@ -90,7 +90,7 @@ config! {
     sigma: f64,
     /// Samples of noise an image (smoothadv).
     samples: usize,
-    /// The share of eps that is bounded (sabr, staps).
+    /// The share of the box's width that is bounded (sabr, staps).
     tau: f64,
     /// The weight of the bounds (mtl-ibp, cc-ibp, exp-ibp, gaussian-ibp).
     alpha: f64,
@@ -214,6 +214,18 @@ pub(in crate::job) struct Effective {
     limit: Option<usize>,
 }
 
+/// What is wrong with a text that states a family of trainings, and not one.
+fn family(text: &str) -> Option<Error> {
+    let document = DeTable::parse(text).ok()?;
+    let mut names = document.get_ref().keys();
+    let name = names.find(|name| ["sweep", "score"].contains(&name.get_ref().as_ref()))?;
+    let why = format!(
+        "[{}] is of a family of trainings: this is a file for `recert sweep`",
+        name.get_ref()
+    );
+    Some(at_line(text, name.span(), why))
+}
+
 /// A choice among names.
 fn chosen<T: Clone>(name: &str, given: &str, choices: &[(&str, T)]) -> Result<T> {
     let found = choices.iter().find(|(choice, _)| *choice == given);
@@ -230,7 +242,8 @@ impl TrainConfig {
     ///
     /// [`ErrorKind::Parameter`] for what is no TOML, or names no setting.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| unreadable(text, &error))
+        let read = toml::from_str(text);
+        read.map_err(|error| family(text).unwrap_or_else(|| unreadable(text, &error)))
     }
 
     /// The configuration of a JSON text, with the names of files.
@@ -268,48 +281,54 @@ impl TrainConfig {
         Self::from_toml(&text).map_err(|error| refused(&path.display().to_string(), error))
     }
 
-    /// With what the preset says under it.
+    /// With what the preset says under it. Its architecture gives way to a network to begin with.
     pub(in crate::job) fn complete(self) -> Result<Self> {
         let Some(name) = &self.preset else {
             return Ok(self);
         };
-        let preset = presets::preset(name).ok_or_else(|| {
+        let mut preset = presets::preset(name).ok_or_else(|| {
             let names: Vec<&str> = presets::train_presets().map(|(name, _)| name).collect();
             refused(
                 "preset",
                 format!("'{name}' is none of {}", names.join(", ")),
             )
         })?;
+        if self.model.is_some() {
+            preset.architecture = None;
+        }
         Ok(preset.under(self))
     }
 
     /// The method.
     fn method(&self) -> Result<Method> {
-        let needed = |name: &str, value: Option<f64>| {
-            let method = self.method.as_deref().unwrap_or_default();
-            value.ok_or_else(|| refused(name, format!("{method} needs it")))
-        };
-        let name = self.method.as_deref();
-        let name = name.ok_or_else(|| {
+        let name = self.method.as_deref().ok_or_else(|| {
             let message = "name a method of training, or a preset";
             Error::parameter(Field::Method, message)
         })?;
-        let sigma = || needed("sigma", self.sigma);
-        let alpha = || needed("alpha", self.alpha);
-        let tau = || needed("tau", self.tau);
+        let name = name.to_ascii_lowercase();
+        let needed = |field: &str, value: Option<f64>, example: &str| {
+            let why = || format!("{name} needs it, as in {field} = {example}");
+            value.ok_or_else(|| refused(field, why()))
+        };
+        let sigma = || {
+            let example = "0.25 (above 0, in units of pixels in [0, 1])";
+            needed("sigma", self.sigma, example)
+        };
+        let alpha = || needed("alpha", self.alpha, "0.5 (from 0 to 1)");
+        let tau = || needed("tau", self.tau, "0.4 (above 0, at most 1)");
         let standard = Latent::default();
         let latent = Latent {
             relus: self.attacked_relus.unwrap_or(standard.relus),
             weight: self.taps_weight.unwrap_or(standard.weight),
             connector: self.connector.unwrap_or(standard.connector),
         };
-        Ok(match name {
+        Ok(match &*name {
             "standard" => Method::Standard,
             "gaussian" => Method::Gaussian { sigma: sigma()? },
             "gaussian-hinge" => Method::GaussianHinge {
                 sigma: sigma()?,
-                margin: needed("margin", self.margin)?,
-                weight: needed("margin-weight", self.margin_weight)?,
+                margin: needed("margin", self.margin, "2 (above 0, in units of logits)")?,
+                weight: needed("margin-weight", self.margin_weight, "0.5 (from 0 on)")?,
             },
             "gaussian-ibp" => Method::GaussianIbp {
                 sigma: sigma()?,
@@ -332,9 +351,10 @@ impl TrainConfig {
                 latent,
             },
             "geometric" => Method::Geometric,
-            other => {
+            _ => {
+                let given = self.method.as_deref().unwrap_or_default();
                 let message = format!(
-                    "'{other}' is none of standard, gaussian, gaussian-hinge, gaussian-ibp, pgd, \
+                    "'{given}' is none of standard, gaussian, gaussian-hinge, gaussian-ibp, pgd, \
                      smoothadv, ibp, crown-ibp, sabr, mtl-ibp, cc-ibp, exp-ibp, taps, staps, \
                      geometric"
                 );
@@ -352,7 +372,10 @@ impl TrainConfig {
         let widths = self.cell_width.clone();
         Ok(Some(Cells {
             transformation: transformation.map_err(|error| refused("transform", error))?,
-            widths: widths.ok_or_else(|| refused("cell-width", "a transformation needs it"))?,
+            widths: widths.ok_or_else(|| {
+                let why = "a transformation needs it, as in cell-width = 0.5 (a width for each parameter)";
+                refused("cell-width", why)
+            })?,
             pixels: self.pixels.as_deref().unwrap_or("interval").parse()?,
             per_batch: self.batch_cells.unwrap_or(1),
         }))
@@ -416,6 +439,12 @@ impl TrainConfig {
             ..base
         };
         settings.check()?;
+        let numbers = |given: &Option<Vec<f32>>| given.clone().unwrap_or_default();
+        let normalization = Normalization {
+            mean: numbers(&self.mean),
+            std: numbers(&self.std),
+        };
+        normalization.check()?;
         Ok(settings)
     }
 

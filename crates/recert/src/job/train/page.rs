@@ -67,18 +67,22 @@ pub(super) fn page(
     let settings = training.settings();
     let [trained, kept] = training.split();
     let best = training.best();
+    let method = &settings.method;
     let mut page = format!("# Training of {}\n\n", model.name());
     let seconds: f64 = training.epochs().iter().map(|epoch| epoch.seconds).sum();
-    let lines = [
+    let aim = match &settings.cells {
+        Some(cells) => Some(("transformation", cells.to_string())),
+        None => method.has_eps().then(|| {
+            let (eps, scored) = (settings.eps, settings.validation_eps);
+            ("eps", format!("{eps} (scores at {scored})"))
+        }),
+    };
+    let mut lines = vec![
         ("network", format!("SHA-256 `{}`", model.sha256_hex())),
-        ("method", settings.method.to_string()),
-        match &settings.cells {
-            Some(cells) => ("transformation", cells.to_string()),
-            None => (
-                "eps",
-                format!("{} (scores at {})", settings.eps, settings.validation_eps),
-            ),
-        },
+        ("method", method.to_string()),
+    ];
+    lines.extend(aim);
+    lines.extend([
         (
             "images",
             format!(
@@ -93,7 +97,7 @@ pub(super) fn page(
             format!("{}, {seconds:.0} s in all", training.epochs().len()),
         ),
         ("epoch kept", best.epoch.to_string()),
-    ];
+    ]);
     page.push_str("| | |\n|---|---|\n");
     for (name, value) in lines {
         // Writing to a string cannot fail.
@@ -120,31 +124,47 @@ pub(super) fn page(
             .ok();
         }
     }
-    page.push_str(
-        "\n## Epochs\n\n\
-         | epoch | ramp | eps | learning rate | loss | points right | bounded | validation clean | \
-         validation bounded | seconds |\n|---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    for epoch in training.epochs() {
-        let validation = epoch.validation;
-        writeln!(
-            page,
-            "| {} | {} | {:.4} | {:.1e} | {:.4} | {} | {} | {} | {} | {:.1} |",
-            epoch.number,
-            percent(epoch.ramp),
-            epoch.eps,
-            epoch.rate,
-            epoch.loss,
-            optional(epoch.points),
-            optional(epoch.certified),
-            optional(validation.map(|scores| scores.clean)),
-            optional(validation.and_then(|scores| scores.certified)),
-            epoch.seconds
-        )
-        .ok();
-    }
+    page.push_str(&epochs(training));
     page.push_str("\n## Configuration\n\n```toml\n");
     page.push_str(&toml::to_string(config).unwrap_or_default());
     page.push_str("```\n");
     page
+}
+
+/// Every epoch, with the columns that the method has values for.
+fn epochs(training: &Training<'_>) -> String {
+    let method = &training.settings().method;
+    let (ramps, has_eps) = (method.ramps(), method.has_eps());
+    let mut heads = vec!["epoch"];
+    heads.extend(ramps.then_some("ramp"));
+    heads.extend(has_eps.then_some("eps"));
+    heads.extend([
+        "learning rate",
+        "loss",
+        "points right",
+        "bounded",
+        "validation clean",
+        "validation bounded",
+        "seconds",
+    ]);
+    let mut text = "\n## Epochs\n\n".to_owned();
+    writeln!(text, "| {} |", heads.join(" | ")).ok();
+    writeln!(text, "|{}", "---|".repeat(heads.len())).ok();
+    for epoch in training.epochs() {
+        let validation = epoch.validation;
+        let mut cells = vec![epoch.number.to_string()];
+        cells.extend(ramps.then(|| percent(epoch.ramp)));
+        cells.extend(has_eps.then(|| format!("{:.4}", epoch.eps)));
+        cells.extend([
+            format!("{:.1e}", epoch.rate),
+            format!("{:.4}", epoch.loss),
+            optional(epoch.points),
+            optional(epoch.certified),
+            optional(validation.map(|scores| scores.clean)),
+            optional(validation.and_then(|scores| scores.certified)),
+            format!("{:.1}", epoch.seconds),
+        ]);
+        writeln!(text, "| {} |", cells.join(" | ")).ok();
+    }
+    text
 }

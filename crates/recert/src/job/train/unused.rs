@@ -1,8 +1,9 @@
 //! Settings that are given and change nothing.
 
-use recert_train::{Method, Settings};
+use recert_train::{Method, Schedule, Settings};
 
 use super::config::TrainConfig;
+use super::presets::preset;
 
 /// The names of the settings given in `own` that the training by `whole`, which is the same with its
 /// preset, has no use for.
@@ -27,6 +28,7 @@ pub(super) fn unused(
     let small = matches!(method, M::Sabr { .. } | M::Staps { .. });
     let latent = method.latent().is_some();
     let ramps = method.ramps();
+    let falls = late(&settings.schedule).len() < settings.schedule.milestones.len();
     let all = [
         (
             "initialization",
@@ -71,10 +73,11 @@ pub(super) fn unused(
         ("ramp-start", own.ramp_start.is_some(), ramps),
         ("ramp-end", own.ramp_end.is_some(), ramps),
         (
-            "decay",
-            own.decay.is_some(),
-            !settings.schedule.milestones.is_empty(),
+            "milestones",
+            own.milestones.is_some(),
+            falls || falls_without(whole, settings.schedule.epochs),
         ),
+        ("decay", own.decay.is_some(), falls),
         ("clean-weight", own.clean_weight.is_some(), bounds),
         ("regularizer", own.regularizer.is_some(), bounds),
         (
@@ -86,6 +89,20 @@ pub(super) fn unused(
     ];
     let given = all.into_iter().filter(|&(_, given, used)| given && !used);
     given.map(|(name, ..)| name).collect()
+}
+
+/// The milestones that come after the last epoch.
+pub(super) fn late(schedule: &Schedule) -> Vec<usize> {
+    let milestones = schedule.milestones.iter().copied();
+    milestones.filter(|&at| at >= schedule.epochs).collect()
+}
+
+/// Whether the learning rate would fall before the end if no milestones were given.
+fn falls_without(whole: &TrainConfig, epochs: usize) -> bool {
+    let preset = whole.preset.as_deref().and_then(preset);
+    let milestones = preset.and_then(|preset| preset.milestones);
+    let milestones = milestones.unwrap_or_else(|| Schedule::default().milestones);
+    milestones.iter().any(|&at| at < epochs)
 }
 
 /// A remark on such settings, where there are any.
@@ -176,6 +193,23 @@ mod tests {
             writeln!(found, "{} {:?}", epoch.loss, epoch.validation).unwrap();
         }
         format!("{found}{:?}", training.network())
+    }
+
+    #[test]
+    fn milestones_after_the_last_epoch_change_nothing_where_there_would_be_none() {
+        let unused = |text: &str| TrainConfig::from_toml(text).unwrap().unused().unwrap();
+        let short = "method = 'standard'\nepochs = 5\n";
+        let both = ["milestones", "decay"];
+        assert_eq!(
+            unused(&format!("{short}milestones = [5, 9]\ndecay = 0.1")),
+            both
+        );
+        assert!(unused(&format!("{short}milestones = [4, 9]\ndecay = 0.1")).is_empty());
+        // In place of the default's, and of a preset's, that would come.
+        assert!(unused("method = 'standard'\nmilestones = 99").is_empty());
+        assert!(unused("preset = 'mnist-0.1-ibp'\nmilestones = 99").is_empty());
+        let preset = "preset = 'mnist-0.1-ibp'\nepochs = 30\nmilestones = 99";
+        assert_eq!(unused(preset), ["milestones"]);
     }
 
     #[test]
