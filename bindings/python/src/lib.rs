@@ -14,7 +14,7 @@
 //! | `answerer` | one that makes its noise there, too; the host's noise for it |
 //! | `watch` | what a running job reports, and Ctrl-C |
 //! | `runs`, `verify`, `reading` | jobs with noise, jobs by bounds, and what reads ledgers |
-//! | `making` | what makes networks |
+//! | `making`, `search` | what makes networks, and looks for versions of them |
 //! | `bounds` | bounds on arrays |
 //! | `program` | the command line |
 
@@ -30,6 +30,7 @@ mod options;
 mod program;
 mod reading;
 mod runs;
+mod search;
 mod verify;
 mod watch;
 
@@ -48,6 +49,8 @@ mod _recert {
     use crate::reading::{check, counts, ledger, merge, report};
     #[pymodule_export]
     use crate::runs::{certify, classes_of, plan, predict, recertify};
+    #[pymodule_export]
+    use crate::search::{sensitivity, tune};
     #[pymodule_export]
     use crate::verify::{explain, verify};
 

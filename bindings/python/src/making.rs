@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use recert::job::{ApproximateConfig, Int8Config, Numbers, approximate as make};
+use recert::job::{ApproximateConfig, Numbers, Selected, approximate as make};
 use recert::net::{HalfFormat, PruneScope};
 
 use crate::errors::{raise, refuse};
 use crate::options::Options;
+use crate::search::calibration;
 
 /// Makes an approximate version of a network: JSON of what was changed, and the same in words.
 #[pyfunction]
@@ -22,12 +23,10 @@ pub(crate) fn approximate(
     let is = |keyword| Ok::<_, PyErr>(options.get::<bool>(keyword)?.unwrap_or(false));
     let numbers = match (is("int8")?, is("fp16")?, is("bf16")?) {
         (false, false, false) => None,
-        (true, false, false) => Some(Numbers::Int8(Int8Config {
-            limit: options.count("calibration_limit")?.unwrap_or(500),
-            sigma: options.get("sigma")?,
-            percentile: options.get("percentile")?,
+        (true, false, false) => Some(Numbers::Int8 {
+            bits: options.count("weight_bits")?.unwrap_or(8),
             network: options.network()?,
-        })),
+        }),
         (false, true, false) => Some(Numbers::Half(HalfFormat::Float16)),
         (false, false, true) => Some(Numbers::Half(HalfFormat::BFloat16)),
         _ => return Err(refuse("int8", "choose one of int8, fp16 and bf16")),
@@ -38,13 +37,20 @@ pub(crate) fn approximate(
         PruneScope::PerLayer
     };
     let prune = options.parsed("prune")?;
+    let names = |keyword| Ok::<_, PyErr>(options.get::<Vec<String>>(keyword)?.unwrap_or_default());
+    let layers = match (names("layers")?, names("all_but")?) {
+        (only, but) if only.is_empty() && but.is_empty() => Selected::All,
+        (only, but) if but.is_empty() => Selected::Only(only),
+        (only, but) if only.is_empty() => Selected::AllBut(but),
+        _ => return Err(refuse("layers", "choose one of layers and all_but")),
+    };
     let config = ApproximateConfig {
         model,
         out,
         prune: prune.map(|share| (share, scope)),
         numbers,
-        calibration: options.get("calibration")?,
-        options: options.data()?,
+        layers,
+        calibration: calibration(&options, options.get("sigma")?)?,
     };
     let made = py.detach(|| make(&config)).map_err(raise)?;
     Ok((made.to_json().to_string(), made.to_string()))

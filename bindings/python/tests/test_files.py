@@ -101,6 +101,34 @@ def test_approximate_versions(tmp_path) -> None:
     assert int8.data["schema"] == "recert-approximation/1" and int8.file.stat().st_size > 1000
 
 
+def test_layers_and_a_search_among_versions(tmp_path) -> None:
+    certified = tmp_path / "run.recert"
+    recert.certify(
+        MODEL, DATA, ledger=certified, engine="direct", sigma=0.5, n=300, n0=30, limit=6, progress=False
+    )
+    told = []
+    found = recert.sensitivity(
+        certified, MODEL, change=["bf16", "prune50%"], samples=40,
+        progress=lambda done, of: told.append((done, of)),
+    )
+    assert len(found.layers) == 2 * len({one["layer"] for one in found.layers})
+    assert "radius lost" in str(found) and found._repr_html_().startswith("<svg")
+    assert (tmp_path / "run.search.recert").exists()
+    space = {"changes": ["bf16", "prune50%"], "candidates": 5, "chosen": 2, "least_radius": "20%"}
+    tuned = recert.tune(
+        certified, MODEL, space=space, out=tmp_path / "tuned", samples=40, budget="50%", progress=False
+    )
+    assert 1 <= len(tuned.networks) <= 5 and "Evaluations:" in str(tuned)
+    best = tuned.best
+    assert best is None or Path(best["certified"]["file"]).exists()
+    assert recert.Ledger(tmp_path / "tuned" / "tuned.recert").check()
+    with pytest.raises(recert.ParameterError, match="changes") as caught:
+        recert.tune(certified, MODEL, space={"candidates": 3}, out=tmp_path / "tuned")
+    assert caught.value.field == "space"
+    made = recert.approximate(MODEL, out=tmp_path, bf16=True, layers=[found.layers[0]["layer"]])
+    assert len(made.data["steps"][0]["layers"]) == 1
+
+
 @pytest.mark.parametrize(
     ("keywords", "field"),
     [({}, "prune"), ({"int8": True}, "calibration"), ({"prune": "200%"}, "prune"),

@@ -3,6 +3,7 @@
 mod explain;
 mod others;
 mod runs;
+mod search;
 mod shared;
 #[cfg(feature = "train")]
 mod sweep;
@@ -19,6 +20,7 @@ pub(crate) use others::{
     Approximate, Check, Completions, Demo, Engines, Forget, Man, Merge, Report, Samples, Snapshot,
 };
 pub(crate) use runs::{Certify, Predict, Recertify};
+pub(crate) use search::{Sensitivity, Tune};
 pub use shared::FIRST_RUNS;
 pub(crate) use shared::{
     DataArgs, NetworkArgs, RunArgs, ScratchArgs, Seed, SidesArgs, SubjectArgs, start_again_by,
@@ -123,6 +125,10 @@ pub(crate) enum Command {
     Sweep(Absent),
     /// Make a half-precision, int8 or pruned version of a network
     Approximate(Approximate),
+    /// Change each layer of a certified network alone, and rank layers by what that does
+    Sensitivity(Sensitivity),
+    /// Search among versions of a certified network for a cheaper one that keeps its certificates
+    Tune(Tune),
     /// Report on ledgers: tables, JSON, an HTML page
     Report(Report),
     /// Verify a ledger: recompute its certificates from the recorded answers with independent code

@@ -13,17 +13,17 @@
 //! | [`half()`] | weights and biases rounded to float16 or bfloat16 |
 //! | [`quantize_int8`] | int8 weights and uint8 activations, ranges calibrated by the caller |
 //!
-//! None of the last three writes a network whose weights are all as before:
+//! The last three change all layers or some ([`Layers`]). None of them writes a network whose weights are all as before:
 //! that is an error, since certifying it again would say nothing.
 //!
 //! ```
-//! use recert_net::{Model, PruneScope, prune};
+//! use recert_net::{Layers, Model, PruneScope, prune};
 //!
 //! # fn main() -> recert_net::Result<()> {
 //! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/residual.onnx");
 //! let network = Model::read(path)?;
 //! assert_eq!(network.signature()?.input.name, "image");
-//! let (pruned, changes) = prune(&network, 0.3, PruneScope::PerLayer)?;
+//! let (pruned, changes) = prune(&network, 0.3, PruneScope::PerLayer, &Layers::ALL)?;
 //! assert_ne!(pruned.sha256(), network.sha256());
 //! println!("{changes}");
 //! # Ok(())
@@ -42,6 +42,7 @@ mod rank;
 #[cfg(test)]
 mod reference;
 mod rewrite;
+mod selection;
 
 pub use changes::{Changes, LayerChange};
 pub use layers::{Weights, weights};
@@ -51,3 +52,4 @@ pub use rewrite::{
     Calibration, HalfFormat, Int8Options, PruneScope, RangeMethod, calibration_points,
     fold_batchnorm, half, instrument, prune, quantize_int8, quantize_int8_with,
 };
+pub use selection::{Layers, with_node_names};

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use recert_graph::proto::onnx::ValueInfoProto;
 use recert_graph::{Builder, Dim, Extent};
 use recert_net::{
-    Calibration, HalfFormat, Model, PruneScope, RangeMethod, calibration_points, fold_batchnorm,
-    half, instrument, prune, quantize_int8, weights,
+    Calibration, HalfFormat, Layers, Model, PruneScope, RangeMethod, calibration_points,
+    fold_batchnorm, half, instrument, prune, quantize_int8, weights,
 };
 
 /// Calls everything that takes a network.
@@ -24,8 +24,8 @@ fn exercise(bytes: Vec<u8>) {
         drop(model.plain(&shape, &outputs[..1]));
     }
     drop(weights(&model));
-    drop(prune(&model, 0.5, PruneScope::Global));
-    drop(half(&model, HalfFormat::Float16));
+    drop(prune(&model, 0.5, PruneScope::Global, &Layers::ALL));
+    drop(half(&model, HalfFormat::Float16, &Layers::ALL));
     drop(fold_batchnorm(&model));
     let Ok(points) = calibration_points(&model) else {
         return;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use recert_graph::{Builder, Data, Extent, Interpreter, Limits, Tensor};
 use recert_net::{
-    Calibration, Changes, HalfFormat, Model, PruneScope, RangeMethod, Result, calibration_points,
-    half, instrument, prune, quantize_int8,
+    Calibration, Changes, HalfFormat, Layers, Model, PruneScope, RangeMethod, Result,
+    calibration_points, half, instrument, prune, quantize_int8,
 };
 
 /// Kinds that a rewrite refuses: the rewrite, the kind, and a word of the reason.
@@ -136,9 +136,15 @@ fn int8_versions_of_early_operator_sets_are_near_the_network() {
 #[test]
 fn every_kind_is_rewritten_or_refused_for_a_reason() {
     let rewrites: [(&str, Rewrite); 4] = [
-        ("prune", |model| prune(model, 0.5, PruneScope::PerLayer)),
-        ("fp16", |model| half(model, HalfFormat::Float16)),
-        ("bf16", |model| half(model, HalfFormat::BFloat16)),
+        ("prune", |model| {
+            prune(model, 0.5, PruneScope::PerLayer, &Layers::ALL)
+        }),
+        ("fp16", |model| {
+            half(model, HalfFormat::Float16, &Layers::ALL)
+        }),
+        ("bf16", |model| {
+            half(model, HalfFormat::BFloat16, &Layers::ALL)
+        }),
         ("int8", int8),
     ];
     let mut wrong = Vec::new();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use recert_graph::{InputLayout, OutputKind};
 use recert_net::{
-    Calibration, Changes, ErrorKind, HalfFormat, Model, PruneScope, RangeMethod,
+    Calibration, Changes, ErrorKind, HalfFormat, Layers, Model, PruneScope, RangeMethod,
     calibration_points, half, instrument, prune, quantize_int8,
 };
 use recert_testing::{shared, test};
@@ -115,7 +115,7 @@ test!(all_can_be_pruned, needs shared);
 fn all_can_be_pruned(shared: &Path) {
     for path in networks(shared) {
         let model = Model::read(&path).unwrap();
-        match prune(&model, 0.3, PruneScope::PerLayer) {
+        match prune(&model, 0.3, PruneScope::PerLayer, &Layers::ALL) {
             Ok((result, changes)) => {
                 check(&model, &result, &changes);
                 for weights in recert_net::weights(&result).unwrap() {
@@ -136,7 +136,7 @@ test!(all_can_be_rounded, needs shared);
 fn all_can_be_rounded(shared: &Path) {
     for path in networks(shared) {
         let model = Model::read(&path).unwrap();
-        match half(&model, HalfFormat::Float16) {
+        match half(&model, HalfFormat::Float16, &Layers::ALL) {
             Ok((result, changes)) => {
                 check(&model, &result, &changes);
                 assert!(
@@ -150,7 +150,7 @@ fn all_can_be_rounded(shared: &Path) {
                 assert_eq!(model.name(), "fcnn7_float16.onnx");
             }
         }
-        let (result, changes) = half(&model, HalfFormat::BFloat16).unwrap();
+        let (result, changes) = half(&model, HalfFormat::BFloat16, &Layers::ALL).unwrap();
         check(&model, &result, &changes);
     }
 }

@@ -12,7 +12,8 @@
 //! - [`cohen`]: the field's tab-separated logs, written line by line and read.
 //!
 //! Besides, [`samples`] shows how many samples a certificate needs, and [`features`] what proofs by
-//! bounds rest on, and [`sweep`] networks of a family of trainings, with the Pareto front.
+//! bounds rest on, [`sweep`] networks of a family of trainings, with the Pareto front, and [`layers`] what changing
+//! each layer of a network alone does, and [`tuned`] what a search among versions of a network found.
 //!
 //! The crate knows no ledger, no network, no noise and no statistics: it prints
 //! the bounds that it is given, and never rounds a lower bound up or an upper
@@ -25,10 +26,12 @@ pub mod cohen;
 pub mod features;
 pub mod html;
 pub mod json;
+pub mod layers;
 pub mod samples;
 pub mod speed_up;
 pub mod sweep;
 pub mod table;
+pub mod tuned;
 
 pub mod csv;
 mod error;

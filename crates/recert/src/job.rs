@@ -26,6 +26,7 @@
 //! | `verify`, `verify/` | verify by bounds, without noise |
 //! | `explain`, `explain/` | what such proofs rest on |
 //! | `whole` | whole numbers as people write them |
+//! | `search/`, `sensitivity`, `tune/` | look for an approximate version, on samples that no certificate rests on |
 //! | `approximate`, `report` | make approximate networks; report on ledgers |
 //! | `train`, `train/` | train networks (with the feature `train`) |
 //! | `sweep`, `sweep/` | train and score a family of networks (likewise) |
@@ -52,16 +53,21 @@ mod recertify;
 mod remark;
 mod report;
 mod scratch;
+mod search;
+mod sensitivity;
 mod session;
 #[cfg(feature = "train")]
 mod sweep;
 #[cfg(feature = "train")]
 mod train;
+mod tune;
 mod upkeep;
 mod verify;
 mod whole;
 
-pub use approximate::{ApproximateConfig, Approximation, Int8Config, Numbers, approximate};
+pub use approximate::{
+    ApproximateConfig, Approximation, CalibrationConfig, Numbers, Selected, approximate,
+};
 pub use audit::{
     Auditor, Checked, Difference, Findings, Rerun, RerunConfig, RerunNetwork, ResultDifference,
     ResultsAgain, check,
@@ -75,7 +81,7 @@ pub use explain::{ExplainConfig, ExplainJob, ExplainMethod, explain};
 pub use first_look::{FirstLook, OriginalLook};
 pub use held::{Sampled, comparisons};
 pub use merge::{Merged, merge};
-pub use network::{Network, NetworkConfig};
+pub use network::{Computation, Network, NetworkConfig};
 pub use place::{NetworkDrive, check_ledger_place};
 pub use plan::{Expected, ExpectedUntil, Forecast};
 pub use recertify::{Goal, Method, Recertification, RecertifyConfig};
@@ -83,6 +89,8 @@ pub(crate) use remark::QUANTIZED;
 pub use remark::Remark;
 pub use report::{Reported, report, report_on};
 pub use scratch::{certify, certify_via, fresh_seed, predict, via_configs};
+pub use search::{Change, Format, SearchConfig};
+pub use sensitivity::{SensitivityConfig, SensitivityEvent, SensitivityEvents, sensitivity};
 pub use session::Job;
 #[cfg(feature = "train")]
 pub use sweep::{SweepConfig, SweepEvent, SweepEvents, SweepJob, SweepPoint, SweepScore, sweep};
@@ -91,6 +99,7 @@ pub use train::{
     TRAINING, TrainConfig, TrainEvent, TrainEvents, TrainJob, Trained, train, train_checkpoint,
     train_presets,
 };
+pub use tune::{Constraint, Cost, Proposals, Space, TuneConfig, TuneEvent, TuneEvents, tune};
 pub use upkeep::{forget, snapshot};
 pub use verify::{
     Epsilon, Norm, Reverification, VerifyConfig, VerifyJob, VerifyMethod, VnnlibFile,

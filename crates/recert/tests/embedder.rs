@@ -11,7 +11,7 @@ use recert::engine::{Answers, Arithmetic, Classifier, EngineIdentity, FnClassifi
 use recert::job::{
     self, ApproximateConfig, Auditor, CertifyConfig, ClassifierIdentity, Data, DataConfig,
     DataOptions, Event, Events, Goal, Job, Method, Network, NetworkConfig, Numbers, PassKind,
-    Recertification, RecertifyConfig, Remark, RerunConfig, RunConfig, SubsetConfig,
+    Recertification, RecertifyConfig, Remark, RerunConfig, RunConfig, Selected, SubsetConfig,
 };
 use recert::ledger::Ledger;
 use recert::net::{HalfFormat, PruneScope};
@@ -448,8 +448,8 @@ fn files_of_networks_are_read_once() {
                 out: file.clone(),
                 prune,
                 numbers,
+                layers: Selected::All,
                 calibration: None,
-                options: DataOptions::default(),
             })
             .unwrap();
             let direct = NetworkConfig {

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
         predict,
         recertify,
         report,
+        sensitivity,
         train,
+        tune,
         verify,
     )
     from ._ledger import Ledger
@@ -48,8 +50,10 @@ if TYPE_CHECKING:
         Plan,
         Report,
         Results,
+        Sensitivity,
         Table,
         Training,
+        Tuned,
         Verdicts,
     )
 
@@ -74,7 +78,9 @@ _WHERE = {
         "predict",
         "recertify",
         "report",
+        "sensitivity",
         "train",
+        "tune",
         "verify",
     ),
     "_ledger": ("Ledger",),
@@ -87,8 +93,10 @@ _WHERE = {
         "Plan",
         "Report",
         "Results",
+        "Sensitivity",
         "Table",
         "Training",
+        "Tuned",
         "Verdicts",
     ),
 }
@@ -108,9 +116,11 @@ __all__ = [
     "Plan",
     "Report",
     "Results",
+    "Sensitivity",
     "Smooth",
     "Table",
     "Training",
+    "Tuned",
     "Verdicts",
     "WorkersError",
     "__version__",
@@ -124,7 +134,9 @@ __all__ = [
     "predict",
     "recertify",
     "report",
+    "sensitivity",
     "train",
+    "tune",
     "verify",
 ]
 

@@ -363,6 +363,9 @@ def approximate(
     bf16: bool = False,
     prune: float | str | None = None,
     prune_globally: bool = False,
+    weight_bits: int = 8,
+    layers: Sequence[str] = (),
+    all_but: Sequence[str] = (),
     calibration: str | os.PathLike[str] | None = None,
     calibration_limit: int = 500,
     sigma: float | None = None,
@@ -391,6 +394,8 @@ def approximate(
         fp16, bf16: weights in half precision.
         prune: the share of weights of every layer to set to zero, as "10%" or 0.1.
         prune_globally: prune over all layers together.
+        weight_bits: for int8, bits of a weight, 2 to 8.
+        layers, all_but: change these layers alone, or all but these, by the names of their nodes.
         calibration: for int8, the images: a path, or FORMAT:PATH; `train` takes the training set.
         calibration_limit: at most so many of them.
         sigma: noise on them, that which the network will be certified at.
@@ -408,6 +413,129 @@ def approximate(
         _file(model, "approximate needs"), Path(out), options
     )
     return Approximation(text, words)
+
+
+def sensitivity(
+    ledger: PathLike,
+    model: PathLike,
+    *,
+    change: str | Sequence[str] = (),
+    versions: Sequence[PathLike] = (),
+    computed_by: str | Sequence[str] = (),
+    samples: float = 200,
+    inputs: float = 100,
+    search: PathLike | None = None,
+    calibration: str | os.PathLike[str] | None = None,
+    calibration_limit: int = 500,
+    percentile: float | None = None,
+    train: bool = False,
+    labels: PathLike | None = None,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    data: str | os.PathLike[str] | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+    threads: int | None = None,
+    batch: int | None = None,
+    progress: Progress = True,
+) -> Sensitivity:
+    """Change each layer of a certified network alone, and see what that does.
+
+    Args:
+        ledger: that of the certified network.
+        model: the network, an ONNX file.
+        change: what a layer becomes: "fp16", "bf16", "int8" to "int2", "prune10%", "prune10%+int8"; or several.
+        versions: other files, compared as wholes.
+        computed_by: engines that compute these files, or the network's own: "openvino/bf16" (`--as` of the command).
+        samples: of an input that networks are compared on, under noise of a seed of its own.
+        inputs: the most of the ledger's that are looked at.
+        search: the ledger of these samples; beside the certified one by default.
+        calibration: images to observe activations on, for integers; `train`, `labels` and so on say how to
+            read them.
+        data: the inputs, where they are no longer where the ledger says.
+        progress: show it, by networks, or a callable that is told how many are done, and of how many.
+
+    Returns:
+        `.layers` with intervals, `.svg`, `str()` the table.
+    """
+    options = _searched(locals())
+    options["versions"] = [Path(version) for version in versions]
+    ledger, model = Path(ledger), _file(model, "sensitivity needs")
+    return Sensitivity(*_recert.sensitivity(ledger, model, options, Reporter(progress)))
+
+
+def tune(
+    ledger: PathLike,
+    model: PathLike,
+    *,
+    space: PathLike | Mapping[str, Any],
+    out: PathLike,
+    budget: float | str = "50%",
+    samples: float = 200,
+    inputs: float = 100,
+    calibration: str | os.PathLike[str] | None = None,
+    calibration_limit: int = 500,
+    percentile: float | None = None,
+    train: bool = False,
+    labels: PathLike | None = None,
+    classes: PathLike | None = None,
+    label_offset: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    data: str | os.PathLike[str] | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    output: str | None = None,
+    mean: float | Sequence[float] = (),
+    std: float | Sequence[float] = (),
+    scale: float | None = None,
+    max_memory: int | None = None,
+    threads: int | None = None,
+    batch: int | None = None,
+    progress: Progress = True,
+) -> Tuned:
+    """Search among versions of a certified network for a cheaper one that keeps its certificates.
+
+    Args:
+        ledger: that of the certified network, with no other network's answers in it; it is left as it is.
+        model: the network, an ONNX file.
+        space: what to look among and what to find: a TOML file, or its fields as a mapping, with underscores or
+            hyphens (`{"changes": ["int8", "int4"], "least_radius": "99%"}`).
+        out: the folder for networks and ledgers; the same call goes on from what is there.
+        budget: evaluations of each chosen network for its certificates.
+        samples, inputs, calibration, data: as of `sensitivity`.
+
+    Returns:
+        `.networks`, `.best`, `.svg`, `str()` the table.
+    """
+    options = _searched(locals())
+    fields = "{}"
+    if isinstance(space, Mapping):
+        named = {name.replace("_", "-"): _setting(value) for name, value in space.items()}
+        fields = json.dumps(named)
+    else:
+        options["space_file"] = Path(space)
+    ledger, model, folder = Path(ledger), _file(model, "tune needs"), Path(out)
+    return Tuned(*_recert.tune(ledger, model, fields, folder, options, Reporter(progress)))
+
+
+def _searched(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords of a search that are options."""
+    others = ("ledger", "model", "space", "out", "progress")
+    options = {name: value for name, value in given.items() if name not in others}
+    for name in ("calibration", "data"):
+        if options[name] is not None:
+            options[name] = os.fspath(options[name])
+    return options
 
 
 def train(

@@ -312,6 +312,53 @@ class Approximation:
         return f"<Approximation: {str(self.file)!r}>"
 
 
+class Sensitivity:
+    """Layers of a certified network, each changed alone: `data` as `recert sensitivity --json` has it, `str()` the
+    table; `svg` is the plot, which a notebook shows."""
+
+    def __init__(self, text: str, table: str, svg: str) -> None:
+        self.data: dict[str, Any] = json.loads(text)
+        self.layers: list[dict[str, Any]] = self.data["layers"]
+        self.svg = svg
+        self._table = table
+
+    def __str__(self) -> str:
+        return self._table
+
+    def __repr__(self) -> str:
+        return f"<Sensitivity: {self.data['network']!r}, {len(self.layers)} changes of layers>"
+
+    def _repr_html_(self) -> str:
+        return self.svg
+
+
+class Tuned:
+    """A search among versions of a certified network: `data` as `recert tune --json` has it, `networks` all that was
+    looked at, cheapest first, `best` the cheapest that was certified to have what was asked for; `str()` is the
+    table, `svg` the plot, which a notebook shows."""
+
+    def __init__(self, text: str, table: str, svg: str) -> None:
+        self.data: dict[str, Any] = json.loads(text)
+        self.networks: list[dict[str, Any]] = self.data["networks"]
+        self.svg = svg
+        self._table = table
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The cheapest network whose certificates have what was asked for, if any has."""
+        meets = (one for one in self.networks if one["certified"] and one["certified"]["meets"])
+        return next(meets, None)
+
+    def __str__(self) -> str:
+        return self._table
+
+    def __repr__(self) -> str:
+        return f"<Tuned: {self.data['network']!r}, {len(self.networks)} networks>"
+
+    def _repr_html_(self) -> str:
+        return self.svg
+
+
 class Training:
     """A network that was trained and written to `file`. Scores are shares of images, clean, noisy,
     adversarial and bounded; those that bound are in fast arithmetic, and `verify` proves."""

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::{Arg, ArgGroup, Args as ClapArgs};
 use recert::job::Fraction;
 
+use super::search::CalibrationArgs;
 use super::shared::{count, probability};
 use super::{DataArgs, NetworkArgs};
 
 /// What the engine's flags are for, and their defaults, where there is no ledger.
-fn for_calibration(arg: Arg) -> Arg {
+pub(super) fn for_calibration(arg: Arg) -> Arg {
     let help = match arg.get_id().as_str() {
         "engine" => {
             "The engine that runs the calibration images: direct, rten (both built in), openvino \
@@ -30,7 +31,8 @@ const APPROXIMATE: &str = "\
 Examples:
   recert approximate net.onnx --bf16 --out .
   recert approximate net.onnx --prune 10% --out pruned/net.onnx
-  recert approximate net.onnx --int8 --calibration cifar-10-batches-py --train --sigma 0.5 --out .";
+  recert approximate net.onnx --int8 --calibration cifar-10-batches-py --train --sigma 0.5 --out .
+  recert approximate net.onnx --bf16 --all-but /fc/Gemm --out net.bf16-but-last.onnx";
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(mut_args(for_calibration), after_help = APPROXIMATE)]
@@ -56,26 +58,26 @@ pub(crate) struct Approximate {
     /// Prune over all layers together instead of within each
     #[arg(long, requires = "prune")]
     pub(crate) prune_globally: bool,
-    /// Images to calibrate int8 on: a path, or FORMAT:PATH
-    #[arg(long, help_heading = "Calibration", value_name = "SPEC")]
-    pub(crate) calibration: Option<String>,
-    /// Calibrate on this many images at most
+    /// Bits of a weight with --int8, 2 to 8; each is stored in a byte
+    #[arg(long, value_name = "BITS", default_value_t = 8, requires = "int8")]
+    pub(crate) weight_bits: u8,
+    /// Change these layers alone, by the names of their nodes, which --json lists
     #[arg(
         long,
-        value_name = "COUNT",
-        value_parser = count::<u32>,
-        default_value_t = 500,
-        help_heading = "Calibration"
+        value_delimiter = ',',
+        value_name = "NAME,..",
+        conflicts_with = "all_but"
     )]
-    pub(crate) calibration_limit: u32,
+    pub(crate) layers: Vec<String>,
+    /// Change all layers but these
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
+    pub(crate) all_but: Vec<String>,
     /// Add noise of this standard deviation to the calibration images: the sigma that the network
     /// will be certified at
     #[arg(long, value_name = "S", help_heading = "Calibration")]
     pub(crate) sigma: Option<f64>,
-    /// Percentile calibration: clip each activation's range to the central P % of its values
-    /// instead of covering all
-    #[arg(long, value_name = "P", help_heading = "Calibration")]
-    pub(crate) percentile: Option<f64>,
+    #[command(flatten)]
+    pub(crate) calibrate: CalibrationArgs,
     /// Print what was changed as JSON
     #[arg(long)]
     pub(crate) json: bool,

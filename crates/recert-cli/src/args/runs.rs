@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use recert::engine::Precision;
-use recert::job::{Amount, Method};
+use recert::job::{Amount, Computation, Method};
 
+use super::search::computation;
 use super::shared::{Named, STATEMENT, count, named, probability};
 use super::{DataArgs, NetworkArgs, RunArgs, ScratchArgs, SidesArgs, SubjectArgs};
 
@@ -160,6 +161,16 @@ pub(crate) struct Recertify {
     /// `recert certify --seed fresh` into another ledger, and recertify from that
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) model: Vec<PathBuf>,
+    /// What computes each of these networks: ENGINE, ENGINE/PRECISION or ENGINE/PRECISION@DEVICE, such as openvino/bf16;
+    /// of several, each is a network of its own, in one pass [default: as the original, or --engine]
+    #[arg(
+        long = "as",
+        value_delimiter = ',',
+        value_name = "ENGINE,..",
+        value_parser = computation,
+        conflicts_with_all = ["engine", "precision", "device"]
+    )]
+    pub(crate) computations: Vec<Computation>,
     /// How to recertify, one method or several; all but auto use the first `n_p` samples
     #[arg(long, value_parser = named(&METHODS), value_delimiter = ',', default_value = "auto")]
     pub(crate) method: Vec<Method>,

@@ -1,6 +1,6 @@
 //! `recert approximate`.
 
-use recert::job::{ApproximateConfig, Int8Config, Numbers, approximate};
+use recert::job::{ApproximateConfig, Numbers, Selected, approximate};
 use recert::net::{HalfFormat, PruneScope};
 
 use crate::args::Approximate;
@@ -29,23 +29,28 @@ fn config(args: &Approximate) -> ApproximateConfig {
         PruneScope::PerLayer
     };
     let numbers = if args.int8 {
-        Some(Numbers::Int8(Int8Config {
-            limit: args.calibration_limit,
-            sigma: args.sigma,
-            percentile: args.percentile,
+        Some(Numbers::Int8 {
+            bits: args.weight_bits,
             network: args.network.config(),
-        }))
+        })
     } else if args.fp16 {
         Some(Numbers::Half(HalfFormat::Float16))
     } else {
         args.bf16.then_some(Numbers::Half(HalfFormat::BFloat16))
+    };
+    let layers = if !args.layers.is_empty() {
+        Selected::Only(args.layers.clone())
+    } else if args.all_but.is_empty() {
+        Selected::All
+    } else {
+        Selected::AllBut(args.all_but.clone())
     };
     ApproximateConfig {
         model: args.model.clone(),
         out: args.out.clone(),
         prune: args.prune.map(|share| (share, scope)),
         numbers,
-        calibration: args.calibration.clone(),
-        options: args.data_args.config(),
+        layers,
+        calibration: args.calibrate.config(args.sigma, args.data_args.config()),
     }
 }

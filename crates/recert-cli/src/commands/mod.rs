@@ -11,10 +11,12 @@ mod plan;
 mod recertify;
 mod report;
 mod samples;
+mod sensitivity;
 #[cfg(feature = "train")]
 mod sweep;
 #[cfg(feature = "train")]
 mod train;
+mod tune;
 mod upkeep;
 mod verify;
 
@@ -38,6 +40,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
              --path crates/recert-cli --features train` (docs/training.md)",
         ),
         Command::Approximate(args) => approximate::run(args),
+        Command::Sensitivity(args) => sensitivity::run(args),
+        Command::Tune(args) => tune::run(args),
         Command::Report(args) => report::run(args),
         Command::Check(args) => check::run(args),
         Command::Snapshot(args) => upkeep::snapshot(args),

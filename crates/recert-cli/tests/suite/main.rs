@@ -22,6 +22,7 @@ mod outputs;
 mod processes;
 mod random_kills;
 mod samples;
+mod search;
 mod together;
 mod until;
 mod upkeep;

@@ -10,6 +10,7 @@ use super::operands::{Operand, Role, own_operands};
 use crate::changes::{Changes, LayerChange};
 use crate::constant::Source;
 use crate::draft::{Draft, is_float32};
+use crate::selection::Layers;
 
 /// A floating-point format of 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,7 +24,7 @@ pub enum HalfFormat {
     BFloat16,
 }
 
-/// Rounds the weights and biases of all convolution and linear layers to 16
+/// Rounds the weights and biases of the convolution and linear layers of `layers` to 16
 /// bits, to nearest, half to even.
 ///
 /// Only tensors that serve as weights or biases are rounded: the constants of
@@ -33,16 +34,17 @@ pub enum HalfFormat {
 ///
 /// # Errors
 ///
+/// [`ErrorKind::Argument`] for a layer that is not there;
 /// [`ErrorKind::Tensor`] where a value overflows the format, with the tensor's
 /// name; [`ErrorKind::Unchanged`] where every weight is representable already;
 /// [`ErrorKind::Unsupported`] for quantized weights and subgraphs.
-pub fn half(model: &Model, format: HalfFormat) -> Result<(Model, Changes)> {
-    rewrite(model, format).map_err(|error| error.at(model.name()))
+pub fn half(model: &Model, format: HalfFormat, layers: &Layers) -> Result<(Model, Changes)> {
+    rewrite(model, format, layers).map_err(|error| error.at(model.name()))
 }
 
-fn rewrite(model: &Model, format: HalfFormat) -> Result<(Model, Changes)> {
+fn rewrite(model: &Model, format: HalfFormat, chosen: &Layers) -> Result<(Model, Changes)> {
     let mut draft = Draft::of(model)?;
-    let (operands, note) = own_operands(&mut draft, true)?;
+    let (operands, note) = own_operands(&mut draft, true, chosen)?;
     let mut layers = Vec::new();
     let mut subnormals = 0;
     let mut rounded = Vec::new();
@@ -68,7 +70,7 @@ fn rewrite(model: &Model, format: HalfFormat) -> Result<(Model, Changes)> {
         HalfFormat::BFloat16 => "weights and biases rounded to bfloat16, stored as float32",
     };
     let arithmetic = "float32 arithmetic on the rounded values".to_owned();
-    let mut changes = Changes::new(words.to_owned(), arithmetic, layers);
+    let mut changes = Changes::new(format!("{words}{}", chosen.words()), arithmetic, layers);
     if subnormals > 0 {
         changes.notes.push(format!(
             "{subnormals} values are subnormal in the format, so rounded with a larger relative error"
@@ -191,7 +193,7 @@ mod tests {
             (HalfFormat::Float16, "float16"),
             (HalfFormat::BFloat16, "bfloat16"),
         ] {
-            let (result, changes) = half(&golden::network(), format).unwrap();
+            let (result, changes) = half(&golden::network(), format, &Layers::ALL).unwrap();
             golden::assert_close(
                 &outputs(&result, &golden::images()),
                 &golden::floats(name),
@@ -230,7 +232,8 @@ mod tests {
             (HalfFormat::BFloat16, 65519.0, 65536.0),
         ];
         for (format, value, rounded) in table {
-            let (result, changes) = half(&linear(&[value, 1.0]).model(), format).unwrap();
+            let (result, changes) =
+                half(&linear(&[value, 1.0]).model(), format, &Layers::ALL).unwrap();
             assert_eq!(
                 crate::weights(&result).unwrap()[0].values,
                 [rounded, 1.0],
@@ -242,18 +245,28 @@ mod tests {
 
     #[test]
     fn refuses_overflow_and_no_change() {
-        let error = half(&linear(&[1.1, 65520.0]).model(), HalfFormat::Float16).unwrap_err();
+        let error = half(
+            &linear(&[1.1, 65520.0]).model(),
+            HalfFormat::Float16,
+            &Layers::ALL,
+        )
+        .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tensor);
         assert!(error.to_string().contains("`w`"), "{error}");
-        let error = half(&linear(&[1.1, f32::MAX]).model(), HalfFormat::BFloat16).unwrap_err();
+        let error = half(
+            &linear(&[1.1, f32::MAX]).model(),
+            HalfFormat::BFloat16,
+            &Layers::ALL,
+        )
+        .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tensor);
         for format in [HalfFormat::Float16, HalfFormat::BFloat16] {
-            let error = half(&linear(&[0.5, -2.0]).model(), format).unwrap_err();
+            let error = half(&linear(&[0.5, -2.0]).model(), format, &Layers::ALL).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unchanged);
             // Rounded once, rounding again changes nothing.
-            let (result, _) = half(&linear(&[0.3, -2.0]).model(), format).unwrap();
+            let (result, _) = half(&linear(&[0.3, -2.0]).model(), format, &Layers::ALL).unwrap();
             assert_eq!(
-                half(&result, format).unwrap_err().kind(),
+                half(&result, format, &Layers::ALL).unwrap_err().kind(),
                 ErrorKind::Unchanged
             );
         }
@@ -262,10 +275,16 @@ mod tests {
     #[test]
     fn float16_halves_the_file_and_reports_subnormals() {
         let values = recert_graph::testing::noise(5, 10_000);
-        let (result, changes) = half(&linear(&values).model(), HalfFormat::Float16).unwrap();
+        let (result, changes) =
+            half(&linear(&values).model(), HalfFormat::Float16, &Layers::ALL).unwrap();
         assert!(changes.size_after * 10 < changes.size_before * 6);
         assert_eq!(changes.size_after, result.size());
-        let (_, changes) = half(&linear(&[1e-6, 0.3]).model(), HalfFormat::Float16).unwrap();
+        let (_, changes) = half(
+            &linear(&[1e-6, 0.3]).model(),
+            HalfFormat::Float16,
+            &Layers::ALL,
+        )
+        .unwrap();
         assert!(
             changes.notes[0].starts_with("1 values are subnormal"),
             "{:?}",
@@ -289,7 +308,7 @@ mod tests {
                 vec![constant("", &[2], &[0.1, 0.2])],
             )
             .node("Add", &["h", "bias"], "y");
-        let (result, _) = half(&net.model(), HalfFormat::Float16).unwrap();
+        let (result, _) = half(&net.model(), HalfFormat::Float16, &Layers::ALL).unwrap();
         let x = crate::reference::Array::new(&[1, 2], vec![0.0, 0.0]);
         let tensors = crate::reference::run(&result, &x);
         let rounded = |v: f32| f64::from(f16::from_f32(v).to_f32());
@@ -300,7 +319,8 @@ mod tests {
             [f64::from(0.1_f32), f64::from(0.7_f32)]
         );
         // It can be pruned afterwards: zero is exact in float16.
-        let (pruned, _) = crate::prune(&result, 0.5, crate::PruneScope::PerLayer).unwrap();
+        let (pruned, _) =
+            crate::prune(&result, 0.5, crate::PruneScope::PerLayer, &Layers::ALL).unwrap();
         assert_eq!(crate::weights(&pruned).unwrap()[0].values[..2], [0.0, 0.0]);
         let text = pruned.metadata("recert.approximation").unwrap();
         assert!(

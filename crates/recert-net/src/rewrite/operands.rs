@@ -10,6 +10,7 @@ use recert_graph::{Error, ErrorKind, Result, stored};
 use crate::constant::{self, Source};
 use crate::draft::Draft;
 use crate::layers::{check_finite, layers, note_unknown};
+use crate::selection::Layers;
 
 /// A stored tensor that only layers take, as their weights or biases.
 pub(super) struct Operand {
@@ -29,25 +30,31 @@ pub(super) enum Role {
     Bias,
 }
 
-/// All weights, and biases if asked for, in file order, each stored tensor once. One that is
+/// All weights of the `chosen` layers, and biases if asked for, in file order, each stored tensor once. One that is
 /// also used for something else is copied first, so that a change of it
 /// reaches the layers alone. Also a note on layers that are out of reach.
 ///
 /// # Errors
 ///
+/// [`ErrorKind::Argument`] where one that is chosen is not there;
 /// [`ErrorKind::Unsupported`] where a layer's weights are stored as integers,
 /// [`ErrorKind::Tensor`] where they are not finite.
 pub(super) fn own_operands(
     draft: &mut Draft,
     biases: bool,
+    chosen: &Layers,
 ) -> Result<(Vec<Operand>, Option<String>)> {
     let index = draft.index()?;
     let graph = draft.graph();
+    chosen.check(graph, &index)?;
     let mut wanted = Vec::new();
     let found = layers(graph, &index)?;
     let note = note_unknown(graph, &found);
     for layer in found {
         let name = layer.name(graph);
+        if !chosen.includes(&name) {
+            continue;
+        }
         if layer.source(graph, &index).is_none() {
             return Err(Error::new(
                 ErrorKind::Unsupported,

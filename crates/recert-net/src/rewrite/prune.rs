@@ -7,6 +7,7 @@ use recert_graph::{Error, ErrorKind, Model, Result, stored};
 use super::operands::{Operand, own_operands};
 use crate::changes::{Changes, LayerChange};
 use crate::draft::Draft;
+use crate::selection::Layers;
 
 /// Among which weights the smallest are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -22,34 +23,45 @@ pub enum PruneScope {
 }
 
 /// Sets the fraction of the weights with the least magnitude to zero
-/// (unstructured, L1), in all convolution and linear layers.
+/// (unstructured, L1), in the convolution and linear layers of `layers`.
 ///
 /// Of `n` weights `fraction * n` become zero, rounded to nearest, half to
 /// even, as `torch` rounds; among equal magnitudes those stored first go
 /// first. Biases and batch normalisations stay: nothing is folded before. A
-/// stored tensor that several layers share is pruned once, for all of them.
+/// stored tensor that several layers share is pruned once, for all of them; if one of them alone is to
+/// be pruned, it gets a copy.
 ///
 /// Engines compute as before, so pruning alone makes nothing faster; it makes
 /// a network that compresses well.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Argument`] unless `0 < fraction <= 1`;
+/// [`ErrorKind::Argument`] unless `0 < fraction <= 1`, and for a layer that is not there;
 /// [`ErrorKind::Unchanged`] where every chosen weight is zero already;
 /// [`ErrorKind::Unsupported`] for quantized weights and subgraphs.
-pub fn prune(model: &Model, fraction: f64, scope: PruneScope) -> Result<(Model, Changes)> {
+pub fn prune(
+    model: &Model,
+    fraction: f64,
+    scope: PruneScope,
+    layers: &Layers,
+) -> Result<(Model, Changes)> {
     if !(fraction > 0.0 && fraction <= 1.0) {
         return Err(Error::new(
             ErrorKind::Argument,
             format!("the fraction to prune must be above 0 and at most 1, not {fraction}"),
         ));
     }
-    rewrite(model, fraction, scope).map_err(|error| error.at(model.name()))
+    rewrite(model, fraction, scope, layers).map_err(|error| error.at(model.name()))
 }
 
-fn rewrite(model: &Model, fraction: f64, scope: PruneScope) -> Result<(Model, Changes)> {
+fn rewrite(
+    model: &Model,
+    fraction: f64,
+    scope: PruneScope,
+    chosen: &Layers,
+) -> Result<(Model, Changes)> {
     let mut draft = Draft::of(model)?;
-    let (mut operands, note) = own_operands(&mut draft, false)?;
+    let (mut operands, note) = own_operands(&mut draft, false, chosen)?;
     let before: Vec<Vec<f32>> = operands
         .iter()
         .map(|operand| operand.values.clone())
@@ -94,7 +106,8 @@ fn rewrite(model: &Model, fraction: f64, scope: PruneScope) -> Result<(Model, Ch
     let percent = (fraction * 1e8).round() / 1e6;
     let mut changes = Changes::new(
         format!(
-            "pruned: the {percent} % of the weights with the least magnitude {among} set to zero"
+            "pruned: the {percent} % of the weights with the least magnitude {among} set to zero{}",
+            chosen.words()
         ),
         "float32 arithmetic".to_owned(),
         layers,
@@ -138,7 +151,7 @@ mod tests {
     }
 
     fn pruned(model: &Model, fraction: f64, scope: PruneScope) -> Vec<Vec<f32>> {
-        let (result, _) = prune(model, fraction, scope).unwrap();
+        let (result, _) = prune(model, fraction, scope, &Layers::ALL).unwrap();
         // Through the file, so that what is written is what is checked.
         let result = Model::from_bytes("again", result.to_bytes()).unwrap();
         crate::weights(&result)
@@ -150,7 +163,8 @@ mod tests {
 
     #[test]
     fn golden_network_agrees_with_numpy_and_onnx_runtime() {
-        let (result, changes) = prune(&golden::network(), 0.5, PruneScope::PerLayer).unwrap();
+        let (result, changes) =
+            prune(&golden::network(), 0.5, PruneScope::PerLayer, &Layers::ALL).unwrap();
         golden::assert_close(
             &outputs(&result, &golden::images()),
             &golden::floats("pruned"),
@@ -229,7 +243,8 @@ mod tests {
             .node("MatMul", &["x", "w"], "h")
             .node("Add", &["h", "w"], "sum")
             .node_with("Gemm", &["sum", "kt"], "y", vec![int("transB", 0)]);
-        let (result, changes) = prune(&net.model(), 0.5, PruneScope::PerLayer).unwrap();
+        let (result, changes) =
+            prune(&net.model(), 0.5, PruneScope::PerLayer, &Layers::ALL).unwrap();
         let weights: Vec<_> = crate::weights(&result)
             .unwrap()
             .into_iter()
@@ -259,7 +274,7 @@ mod tests {
             .node("Mul", &["w", "w"], "square")
             .node("Gemm", &["x", "square"], "h")
             .node("Gemm", &["h", "w"], "y");
-        let (_, changes) = prune(&net.model(), 0.5, PruneScope::PerLayer).unwrap();
+        let (_, changes) = prune(&net.model(), 0.5, PruneScope::PerLayer, &Layers::ALL).unwrap();
         assert_eq!(changes.layers.len(), 1);
         assert!(changes.notes[0].contains("`make_h`"), "{:?}", changes.notes);
     }
@@ -268,16 +283,22 @@ mod tests {
     fn refusals() {
         let model = linear(&[1.0, 2.0]).model();
         for fraction in [0.0, -0.1, 1.1, f64::NAN] {
-            let error = prune(&model, fraction, PruneScope::PerLayer).unwrap_err();
+            let error = prune(&model, fraction, PruneScope::PerLayer, &Layers::ALL).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Argument);
         }
         let unchanged = [(linear(&[0.0, 2.0]), 0.5), (linear(&[1.0, 2.0]), 0.1)];
         for (net, fraction) in unchanged {
-            let error = prune(&net.model(), fraction, PruneScope::Global).unwrap_err();
+            let error =
+                prune(&net.model(), fraction, PruneScope::Global, &Layers::ALL).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unchanged);
         }
-        let error =
-            prune(&linear(&[1.0, f32::NAN]).model(), 0.5, PruneScope::PerLayer).unwrap_err();
+        let error = prune(
+            &linear(&[1.0, f32::NAN]).model(),
+            0.5,
+            PruneScope::PerLayer,
+            &Layers::ALL,
+        )
+        .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tensor);
     }
 
@@ -292,7 +313,7 @@ mod tests {
             for weight in &order[..count] {
                 expected[*weight] = 0.0;
             }
-            match prune(&model, fraction, PruneScope::PerLayer) {
+            match prune(&model, fraction, PruneScope::PerLayer, &Layers::ALL) {
                 Ok((result, changes)) => {
                     prop_assert_eq!(&crate::weights(&result).unwrap()[0].values, &expected);
                     prop_assert_eq!(changes.zeroed(), order[..count].iter().filter(|p| values[**p] != 0.0).count());

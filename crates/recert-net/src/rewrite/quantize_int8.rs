@@ -9,7 +9,7 @@ mod opset;
 mod plan;
 mod weights;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use self::plan::Plan;
 use recert_graph::index::standard_op;
@@ -23,25 +23,78 @@ use super::{fold_batchnorm, fold_bias};
 use crate::changes::{Changes, LayerChange};
 use crate::draft::Draft;
 use crate::rank::ranks;
+use crate::selection::Layers;
 
 pub use calibration::{Calibration, RangeMethod};
 
-/// Options of [`quantize_int8_with`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
+/// Options of [`quantize_int8_with`]: by default every layer, and 8 bits a weight.
+///
+/// ```
+/// use recert_net::{Int8Options, Layers};
+///
+/// // 4 bits a weight in `conv2`, 8 in `conv1`, and float32 in all others.
+/// let options = Int8Options::default()
+///     .with_layers(Layers::only(["conv1", "conv2"]))
+///     .with_bits_of("conv2", 4);
+/// assert_eq!((options.bits("conv1"), options.bits("conv2")), (8, 4));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Int8Options {
-    /// Use 7 bits a weight (-63 to 63). Processors without VNNI add pairs of
-    /// 8-bit products in 16 bits, which saturates for large weights, so that
-    /// the network would be another function there; 7 bits cannot saturate.
-    pub seven_bit_weights: bool,
+    layers: Layers,
+    bits: u8,
+    bits_of: BTreeMap<String, u8>,
+}
+
+impl Default for Int8Options {
+    fn default() -> Self {
+        Self {
+            layers: Layers::ALL,
+            bits: 8,
+            bits_of: BTreeMap::new(),
+        }
+    }
 }
 
 impl Int8Options {
-    /// The options with 7 bits a weight.
+    /// The layers to quantize; others compute in float32, on tensors that are not quantized for them.
     #[must_use]
-    pub fn with_seven_bit_weights(mut self) -> Self {
-        self.seven_bit_weights = true;
+    pub fn with_layers(mut self, layers: Layers) -> Self {
+        self.layers = layers;
         self
+    }
+
+    /// Bits of a weight, 2 to 8, where a layer has none of its own: integers from `1 - 2^(bits - 1)` to
+    /// `2^(bits - 1) - 1`, stored in a byte each. Processors without VNNI add pairs of 8-bit
+    /// products in 16 bits, which saturates for large weights, so that some engines compute
+    /// another function there; 7 bits cannot saturate.
+    #[must_use]
+    pub fn with_bits(mut self, bits: u8) -> Self {
+        self.bits = bits;
+        self
+    }
+
+    /// Bits of a weight of one layer.
+    #[must_use]
+    pub fn with_bits_of(mut self, layer: impl Into<String>, bits: u8) -> Self {
+        self.bits_of.insert(layer.into(), bits);
+        self
+    }
+
+    /// Bits of a weight of the layer of this name.
+    pub fn bits(&self, layer: &str) -> u8 {
+        self.bits_of.get(layer).copied().unwrap_or(self.bits)
+    }
+
+    /// Fails for numbers of bits that are none.
+    fn check(&self) -> Result<()> {
+        let mut all = self.bits_of.values().chain([&self.bits]);
+        match all.find(|bits| !(2..=8).contains(*bits)) {
+            None => Ok(()),
+            Some(bits) => Err(Error::new(
+                ErrorKind::Argument,
+                format!("weights may have 2 to 8 bits, not {bits}"),
+            )),
+        }
     }
 }
 
@@ -56,7 +109,7 @@ impl Int8Options {
 pub fn calibration_points(model: &Model) -> Result<Vec<String>> {
     let list = || {
         let (draft, _) = prepare(model)?;
-        Ok(Plan::of(&draft)?.points().to_vec())
+        Ok(Plan::of(&draft, &Layers::ALL)?.points().to_vec())
     };
     list().map_err(|error: Error| error.at(model.name()))
 }
@@ -129,7 +182,7 @@ fn float_info(name: &str, rank: Option<usize>) -> ValueInfoProto {
 ///
 /// As [`quantize_int8_with`].
 pub fn quantize_int8(model: &Model, calibration: &Calibration) -> Result<(Model, Changes)> {
-    quantize_int8_with(model, calibration, Int8Options::default())
+    quantize_int8_with(model, calibration, &Int8Options::default())
 }
 
 /// Quantizes the network to int8, statically: ranges come from calibration.
@@ -150,11 +203,13 @@ pub fn quantize_int8(model: &Model, calibration: &Calibration) -> Result<(Model,
 /// - outputs of the network stay float32, and so do all other operators.
 ///
 /// `ConvTranspose`, layers whose weights are on the left or in stacks, and
-/// layers that take a known tensor stay float32. The operator set becomes 13
+/// layers that take a known tensor stay float32, and so do layers that are not among `options`' and
+/// the additions, concatenations and poolings of what any of these makes. The operator set becomes 13
 /// where it is older, if every operator means the same there.
 ///
 /// # Errors
 ///
+/// [`ErrorKind::Argument`] for a layer that is not there and for numbers of bits outside 2 to 8;
 /// [`ErrorKind::Calibration`] where a point was not observed;
 /// [`ErrorKind::Unsupported`] for a network that is quantized already, has no
 /// layer to quantize, subgraphs, weights other than float32, or an operator
@@ -163,7 +218,7 @@ pub fn quantize_int8(model: &Model, calibration: &Calibration) -> Result<(Model,
 pub fn quantize_int8_with(
     model: &Model,
     calibration: &Calibration,
-    options: Int8Options,
+    options: &Int8Options,
 ) -> Result<(Model, Changes)> {
     rewrite(model, calibration, options).map_err(|error| error.at(model.name()))
 }
@@ -205,16 +260,16 @@ fn prepare(model: &Model) -> Result<(Draft, usize)> {
 fn rewrite(
     model: &Model,
     calibration: &Calibration,
-    options: Int8Options,
+    options: &Int8Options,
 ) -> Result<(Model, Changes)> {
+    options.check()?;
     let (mut draft, folded) = prepare(model)?;
-    let plan = Plan::of(&draft)?;
+    let plan = Plan::of(&draft, &options.layers)?;
     let scales = activation_scales(&plan, calibration)?;
     opset::raise_to_13(&mut draft)?;
 
-    let largest = if options.seven_bit_weights { 63 } else { 127 };
     let mut notes = plan.notes().to_vec();
-    let (layers, first) = weights::quantize(&mut draft, &plan, &scales, largest, &mut notes)?;
+    let (layers, first) = weights::quantize(&mut draft, &plan, &scales, options, &mut notes)?;
     insert_activations(&mut draft, &plan, &scales);
     draft.graph_mut().node.splice(0..0, first);
     draft.remove_unused();
@@ -229,17 +284,19 @@ fn report(
     layers: Vec<LayerChange>,
     folded: usize,
     calibration: &Calibration,
-    options: Int8Options,
+    options: &Int8Options,
 ) -> Changes {
-    let bits = if options.seven_bit_weights {
-        "int8 (7 bits used)"
-    } else {
-        "int8"
+    let bits = match options.bits {
+        8 => "int8".to_owned(),
+        fewer => format!("int8 ({fewer} bits used)"),
     };
+    let of = (options.bits_of.iter()).map(|(layer, bits)| format!(", {bits} bits in {layer}"));
     let mut changes = Changes::new(
         format!(
-            "quantized: {bits} weights with a scale for each channel, uint8 activations with scales from {}",
-            calibration.method()
+            "quantized: {bits} weights with a scale for each channel, uint8 activations with scales from {}{}{}",
+            calibration.method(),
+            of.collect::<String>(),
+            options.layers.words(),
         ),
         "integer arithmetic (uint8 by int8 into int32) where the engine has it, else float32 on the same \
          grid; float32 in the rest and in the outputs"
@@ -293,7 +350,8 @@ fn activation_scale(point: &str, low: f32, high: f32) -> Result<ActivationScale>
 }
 
 /// Puts a quantization and a dequantization after every planned tensor, and
-/// lets all that took the tensor take the dequantized one.
+/// lets all that took the tensor take the dequantized one, but for what stays in float32 because it
+/// was not chosen.
 fn insert_activations(draft: &mut Draft, plan: &Plan, scales: &HashMap<String, ActivationScale>) {
     let mut parameters: HashMap<&str, (String, String)> = HashMap::new();
     for point in plan.points() {
@@ -343,8 +401,8 @@ fn insert_activations(draft: &mut Draft, plan: &Plan, scales: &HashMap<String, A
             .filter_map(|name| pairs.remove(name.as_str()))
             .flatten(),
     );
-    for mut node in nodes {
-        for name in &mut node.input {
+    for (position, mut node) in nodes.into_iter().enumerate() {
+        for name in (node.input.iter_mut()).filter(|_| !plan.stays(position)) {
             if let Some(other) = renamed.get(name.as_str()) {
                 name.clone_from(other);
             }

@@ -8,6 +8,7 @@ mod coverage_cells;
 mod coverage_pairs;
 mod coverage_plans;
 mod coverage_rounds;
+mod coverage_search;
 mod coverage_tail;
 mod coverage_two_sided;
 mod float_attack;

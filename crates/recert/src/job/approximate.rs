@@ -1,10 +1,13 @@
-//! Approximate versions of a network: pruned, of half precision, or in 8 bits.
+//! Approximate versions of a network: pruned, of half precision, or in 8 bits or fewer, all layers or some.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use recert_data::Subset;
-use recert_net::{self as net, Changes, HalfFormat, LayerChange, Model, PruneScope, RangeMethod};
+use recert_data::{Dataset, Subset};
+use recert_net::{
+    self as net, Calibration, Changes, HalfFormat, Int8Options, LayerChange, Layers, Model,
+    PruneScope, RangeMethod,
+};
 use serde_json::{Value, json};
 
 use super::config::{self, Fraction};
@@ -25,26 +28,20 @@ pub struct ApproximateConfig {
     pub prune: Option<(Fraction, PruneScope)>,
     /// The numbers that weights, and for int8 activations, are to be; after pruning.
     pub numbers: Option<Numbers>,
-    /// The images to observe activations on, which int8 needs: a path, or
-    /// `FORMAT:PATH`.
-    pub calibration: Option<String>,
-    /// How to read them.
-    pub options: DataOptions,
-}
-
-/// The numbers of an approximate version.
-#[derive(Debug, Clone)]
-pub enum Numbers {
-    /// Weights of half precision.
-    Half(HalfFormat),
-    /// Weights and activations in 8 bits.
-    Int8(Int8Config),
+    /// The layers to change.
+    pub layers: Selected,
+    /// The images to observe activations on, which int8 needs.
+    pub calibration: Option<CalibrationConfig>,
 }
 
 /// How to find the ranges of activations.
 #[derive(Debug, Clone)]
-pub struct Int8Config {
-    /// The most images to run.
+pub struct CalibrationConfig {
+    /// The images: a path, or `FORMAT:PATH`.
+    pub data: String,
+    /// How to read them.
+    pub options: DataOptions,
+    /// The most of them to run.
     pub limit: u32,
     /// Standard deviation, in units of pixels in [0, 1], of noise added to the images: that which the network
     /// will be certified at.
@@ -52,8 +49,70 @@ pub struct Int8Config {
     /// Clip to the central part of the values, in per cent (above 0, at most 100), instead
     /// of covering all.
     pub percentile: Option<f64>,
-    /// How to run the network.
-    pub network: NetworkConfig,
+}
+
+/// Layers of a network, by the names of their nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Selected {
+    /// All of them.
+    #[default]
+    All,
+    /// These.
+    Only(Vec<String>),
+    /// All but these.
+    AllBut(Vec<String>),
+}
+
+impl Selected {
+    /// These layers of `model`, whose nodes have names.
+    fn of(&self, model: &Model) -> Result<Layers> {
+        let (field, named) = match self {
+            Self::All => return Ok(Layers::ALL),
+            Self::Only(names) => (Field::Layers, names),
+            Self::AllBut(names) => (Field::AllBut, names),
+        };
+        let all = net::weights(model)?
+            .into_iter()
+            .map(|weights| weights.layer);
+        let mut chosen: Vec<String> = all.collect();
+        if let Some(missing) = named.iter().find(|name| !chosen.contains(name)) {
+            let message = format!(
+                "the network has no layer `{missing}`; those with weights are {}",
+                chosen.join(", ")
+            );
+            return Err(Error::parameter(field, message));
+        }
+        let only = matches!(self, Self::Only(_));
+        chosen.retain(|name| named.contains(name) == only);
+        if chosen.is_empty() {
+            return Err(Error::parameter(field, "no layer is left to change"));
+        }
+        Ok(Layers::only(chosen))
+    }
+
+    /// What a file's name says of them.
+    fn kind(&self) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::Only(names) if names.len() == 1 => Some(file_name(&names[0])),
+            Self::Only(names) => Some(format!("{}-layers", names.len())),
+            Self::AllBut(names) => Some(format!("all-but-{}", names.len())),
+        }
+    }
+}
+
+/// The numbers of an approximate version.
+#[derive(Debug, Clone)]
+pub enum Numbers {
+    /// Weights of half precision.
+    Half(HalfFormat),
+    /// Weights in 8 bits or fewer, and activations in 8.
+    Int8 {
+        /// Bits of a weight, 2 to 8; each is stored in 8.
+        bits: u8,
+        /// How to run the network on the images of the calibration.
+        network: NetworkConfig,
+    },
 }
 
 /// An approximate version that was written.
@@ -136,7 +195,7 @@ impl fmt::Display for Approximation {
 /// [`ErrorKind::Output`] if the file cannot be written.
 ///
 /// ```
-/// use recert::job::{ApproximateConfig, Numbers, approximate};
+/// use recert::job::{ApproximateConfig, Numbers, Selected, approximate};
 /// use recert::net::HalfFormat;
 ///
 /// # let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/demo");
@@ -146,8 +205,8 @@ impl fmt::Display for Approximation {
 ///     out: folder.path().join("half.onnx"),
 ///     prune: None,
 ///     numbers: Some(Numbers::Half(HalfFormat::Float16)),
+///     layers: Selected::All,
 ///     calibration: None,
-///     options: Default::default(),
 /// })?;
 /// assert!(made.file.is_file() && made.steps.len() == 1);
 /// # Ok::<(), recert::Error>(())
@@ -157,9 +216,13 @@ pub fn approximate(config: &ApproximateConfig) -> Result<Approximation> {
         check_place(&config.out, config)?;
     }
     let mut model = Model::read(&config.model)?;
+    if config.layers != Selected::All {
+        model = net::with_node_names(&model)?;
+    }
+    let layers = config.layers.of(&model)?;
     let (mut kinds, mut steps) = (Vec::new(), Vec::new());
     if let Some((share, scope)) = config.prune {
-        let (pruned, changes) = net::prune(&model, share.get(), scope)?;
+        let (pruned, changes) = net::prune(&model, share.get(), scope, &layers)?;
         kinds.push(format!(
             "prune{}",
             (share.get() * 100.0 * 1e6).round() / 1e6
@@ -169,11 +232,20 @@ pub fn approximate(config: &ApproximateConfig) -> Result<Approximation> {
     }
     if let Some(numbers) = &config.numbers {
         let (kind, (changed, changes)) = match numbers {
-            Numbers::Half(HalfFormat::Float16) => ("fp16", net::half(&model, HalfFormat::Float16)?),
-            Numbers::Half(format) => ("bf16", net::half(&model, *format)?),
-            Numbers::Int8(how) => ("int8", int8(&model, config, how)?),
+            Numbers::Half(format) => {
+                let kind = match format {
+                    HalfFormat::Float16 => "fp16",
+                    _ => "bf16",
+                };
+                (kind.to_owned(), net::half(&model, *format, &layers)?)
+            }
+            Numbers::Int8 { bits, network } => {
+                let ranges = config.calibration.as_ref();
+                let made = int8(&model, ranges, (*bits, network), layers)?;
+                (format!("int{bits}"), made)
+            }
         };
-        kinds.push(kind.to_owned());
+        kinds.push(kind);
         steps.push(changes);
         model = changed;
     }
@@ -181,6 +253,7 @@ pub fn approximate(config: &ApproximateConfig) -> Result<Approximation> {
         let message = "nothing to do: choose fp16, bf16, int8, or a share to prune";
         return Err(Error::parameter(Field::Prune, message));
     }
+    kinds.extend(config.layers.kind());
     let out = if config.out.is_dir() {
         config.out.join(name(&config.model, &kinds.join(".")))
     } else {
@@ -202,60 +275,128 @@ fn check_place(out: &Path, config: &ApproximateConfig) -> Result<()> {
     if out.exists() && !out.is_file() {
         return Err(Error::output(out.display(), "it is no file"));
     }
-    let data = config.calibration.as_deref().and_then(data_path);
+    let calibration = config.calibration.as_ref();
+    let data = calibration.and_then(|images| data_path(&images.data));
     let inputs = [
         (Some(&config.model), "the network itself"),
         (data.as_ref(), "the calibration data"),
-        (config.options.labels.as_ref(), "the file of labels"),
-        (config.options.classes.as_ref(), "the list of classes"),
+        (
+            calibration.and_then(|images| images.options.labels.as_ref()),
+            "the file of labels",
+        ),
+        (
+            calibration.and_then(|images| images.options.classes.as_ref()),
+            "the list of classes",
+        ),
     ];
     let inputs: Vec<_> = (inputs.into_iter())
         .filter_map(|(path, name)| Some((path?.as_path(), name)))
         .collect();
-    output::check_place(out, &inputs).map_err(|error| error.about(Field::Out))
+    output::check_network_place(out, &inputs).map_err(|error| error.about(Field::Out))
 }
 
-fn int8(model: &Model, config: &ApproximateConfig, how: &Int8Config) -> Result<(Model, Changes)> {
-    let Some(data) = config.calibration.clone() else {
+/// Quantizes the network, with the images that it was calibrated on in the file.
+fn int8(
+    model: &Model,
+    calibration: Option<&CalibrationConfig>,
+    (bits, network): (u8, &NetworkConfig),
+    layers: Layers,
+) -> Result<(Model, Changes)> {
+    if !(2..=8).contains(&bits) {
+        let message = format!("weights may have 2 to 8 bits, not {bits}");
+        return Err(Error::parameter(Field::WeightBits, message));
+    }
+    let Some(calibration) = calibration else {
         let message = "int8 needs images to observe activations on";
         return Err(Error::parameter(Field::Calibration, message));
     };
-    if how.limit == 0 {
-        let message = "at least 1 image is needed to calibrate on";
-        return Err(Error::parameter(Field::CalibrationLimit, message));
+    let images = calibration.images()?;
+    let ranges = images.observe(model, network)?;
+    let options = Int8Options::default().with_bits(bits).with_layers(layers);
+    let (quantized, mut changes) = net::quantize_int8_with(model, &ranges, &options)?;
+    let quantized = images.record(&quantized)?;
+    changes.size_after = quantized.size();
+    Ok((quantized, changes))
+}
+
+/// The images that activations are observed on.
+pub(super) struct CalibrationSet {
+    data: Data,
+    images: Subset,
+    noise: Option<CalibrationNoise>,
+    method: RangeMethod,
+}
+
+impl CalibrationConfig {
+    /// Opens the images.
+    pub(super) fn images(&self) -> Result<CalibrationSet> {
+        if self.limit == 0 {
+            let message = "at least 1 image is needed to calibrate on";
+            return Err(Error::parameter(Field::CalibrationLimit, message));
+        }
+        let noise = match self.sigma {
+            Some(sigma) => Some(CalibrationNoise {
+                sigma: recert_smooth::noise_sigma(config::sigma(sigma)?)?,
+                seed: 0,
+            }),
+            None => None,
+        };
+        let data = Data::open(&DataConfig {
+            data: self.data.clone(),
+            options: self.options.clone(),
+        })?;
+        // Spread over the whole set, which may be sorted by class.
+        let all = data.len() as u32;
+        let every = all.div_ceil(self.limit).max(1);
+        Ok(CalibrationSet {
+            images: Subset::new(data.len(), every, Some(self.limit))?,
+            data,
+            noise,
+            method: self
+                .percentile
+                .map_or(RangeMethod::MinMax, RangeMethod::Percentile),
+        })
     }
-    let noise = match how.sigma {
-        Some(sigma) => Some(CalibrationNoise {
-            sigma: recert_smooth::noise_sigma(config::sigma(sigma)?)?,
-            seed: 0,
-        }),
-        None => None,
-    };
-    let data = Data::open(&DataConfig {
-        data,
-        options: config.options.clone(),
-    })?;
-    let set = data.files().expect("it was opened from files");
-    // Spread over the whole set, which may be sorted by class.
-    let every = (set.len() as u32).div_ceil(how.limit).max(1);
-    let images = Subset::new(set.len(), every, Some(how.limit))?;
-    let method = how
-        .percentile
-        .map_or(RangeMethod::MinMax, RangeMethod::Percentile);
-    let runtime = how.network.runtime(model)?;
-    let options = how.network.options()?;
-    let engine = runtime.as_ref();
-    let calibration = crate::calibrate(model, engine, &options, set, images.clone(), noise, method)
+}
+
+impl CalibrationSet {
+    fn set(&self) -> &Dataset {
+        self.data.files().expect("it was opened from files")
+    }
+
+    /// Runs the network on them and observes what quantizing it needs the ranges of.
+    pub(super) fn observe(&self, model: &Model, network: &NetworkConfig) -> Result<Calibration> {
+        let runtime = network.runtime(model)?;
+        let options = network.options()?;
+        let (engine, images) = (runtime.as_ref(), self.images.clone());
+        crate::calibrate(
+            model,
+            engine,
+            &options,
+            self.set(),
+            images,
+            self.noise,
+            self.method,
+        )
         .map_err(|error| {
             if error.kind() == ErrorKind::Parameter && error.field().is_none() {
                 return error.about(Field::Percentile);
             }
             error
-        })?;
-    let (quantized, mut changes) = net::quantize_int8(model, &calibration)?;
-    let quantized = record_images(&quantized, set, images)?;
-    changes.size_after = quantized.size();
-    Ok((quantized, changes))
+        })
+    }
+
+    /// The network with a list of them in its file.
+    pub(super) fn record(&self, model: &Model) -> Result<Model> {
+        record_images(model, self.set(), self.images.clone())
+    }
+}
+
+/// A layer's name with nothing that a file's name may not have.
+fn file_name(layer: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let name = layer.trim_matches('/').chars();
+    name.map(|c| if fits(c) { c } else { '_' }).collect()
 }
 
 /// `net.onnx` becomes `net.KIND.onnx`.

@@ -4,11 +4,13 @@
 
 use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
 use recert_engine::{
     self as engine, Apart, Arithmetic, Class, Classifier, Comparison, EngineOptions, FnClassifier,
     ImageShape, NetworkOptions, Precision, Preprocess, Runtime, engines,
 };
+use recert_graph::proto::onnx::NodeProto;
 use recert_ledger::{self as ledger, Ledger};
 use recert_net::Model;
 use recert_smooth::run::{Answerer, Instance};
@@ -102,6 +104,76 @@ impl NetworkConfig {
         Ok(match self.named() {
             Some(name) => engines::open(name, &self.engine_options())?,
             None => engines::embedded(model, self.output.as_deref()),
+        })
+    }
+}
+
+/// An engine with its arithmetic, in words: `openvino`, `openvino/bf16`, `onnxruntime/f32@CUDA`.
+///
+/// ```
+/// use recert::job::{Computation, NetworkConfig};
+///
+/// let computation: Computation = "openvino/bf16@GPU".parse()?;
+/// let config = computation.of(&NetworkConfig::default());
+/// assert_eq!((config.engine.as_deref(), config.device.as_deref()), (Some("openvino"), Some("GPU")));
+/// assert_eq!(computation.to_string(), "openvino/bf16@GPU");
+/// # Ok::<(), recert::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Computation {
+    engine: String,
+    precision: Option<Precision>,
+    device: Option<String>,
+}
+
+impl Computation {
+    /// The same way to run a network, computed so.
+    #[must_use]
+    pub fn of(&self, config: &NetworkConfig) -> NetworkConfig {
+        NetworkConfig {
+            engine: Some(self.engine.clone()),
+            precision: self.precision,
+            device: self.device.clone(),
+            ..config.clone()
+        }
+    }
+}
+
+impl fmt::Display for Computation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.engine)?;
+        if let Some(precision) = self.precision {
+            write!(f, "/{}", precision.name())?;
+        }
+        match &self.device {
+            Some(device) => write!(f, "@{device}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Computation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (computed, device) = match text.trim().split_once('@') {
+            Some((computed, device)) => (computed, Some(device)),
+            None => (text.trim(), None),
+        };
+        let (engine, precision) = match computed.split_once('/') {
+            Some((engine, precision)) => (engine, Some(precision.parse::<Precision>()?)),
+            None => (computed, None),
+        };
+        if engine.is_empty() || device.is_some_and(str::is_empty) {
+            let message = format!(
+                "'{text}' is no engine with its arithmetic: write as in openvino/bf16, or onnxruntime/f32@CUDA"
+            );
+            return Err(Error::new(ErrorKind::Parameter, message));
+        }
+        Ok(Self {
+            engine: engine.to_owned(),
+            precision,
+            device: device.map(str::to_owned),
         })
     }
 }
@@ -260,6 +332,16 @@ impl Network {
         let model =
             Model::read(path).map_err(|error| loading_like(path.display(), base, error.into()))?;
         Self::like(model, config, base, &samples.into())
+    }
+
+    /// The same for a model that was read or made.
+    pub(super) fn of_model(
+        model: Model,
+        config: &NetworkConfig,
+        base: &ledger::Network,
+        samples: &Sampled<'_>,
+    ) -> Result<Self> {
+        Self::like(model, config, base, samples)
     }
 
     /// A network of a ledger, loaded and computed as the ledger records it.
@@ -539,6 +621,15 @@ impl Network {
             engine: self.identity.engine.clone(),
             found: comparison.to_string(),
         }));
+        if self.identity.preprocess != "none"
+            && let Some(first) = first_arithmetic(&loaded.model)
+        {
+            remarks.push(Remark::NormalizedTwice {
+                network: network(),
+                given: self.identity.preprocess.clone(),
+                first,
+            });
+        }
         if loaded.chosen_output {
             remarks.push(Remark::OutputChosen {
                 network: network(),
@@ -610,4 +701,30 @@ impl fmt::Debug for Network {
             .field("identity", &self.identity)
             .finish_non_exhaustive()
     }
+}
+
+/// The operator that a file first computes its image with, where that is arithmetic with a constant, as
+/// normalisation is.
+fn first_arithmetic(model: &Model) -> Option<String> {
+    let graph = model.graph_proto();
+    let stored = |name: &str| {
+        let constant = |node: &NodeProto| {
+            node.op_type() == "Constant" && node.output.iter().any(|output| output == name)
+        };
+        graph.initializer.iter().any(|tensor| tensor.name() == name)
+            || graph.node.iter().any(constant)
+    };
+    let image = graph
+        .input
+        .iter()
+        .find(|input| !stored(input.name()))?
+        .name();
+    let takes = |node: &&NodeProto| node.input.iter().any(|input| input == image);
+    let first = graph.node.iter().find(takes)?;
+    let with_constant = first.input.iter().any(|input| stored(input));
+    let arithmetic = matches!(
+        first.op_type(),
+        "Sub" | "Div" | "Mul" | "Add" | "BatchNormalization"
+    );
+    (arithmetic && with_constant).then(|| first.op_type().to_owned())
 }

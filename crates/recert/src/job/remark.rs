@@ -50,6 +50,15 @@ pub enum Remark {
         /// The number of classes.
         classes: u32,
     },
+    /// Normalisation was given for a network that seems to normalize its images itself.
+    NormalizedTwice {
+        /// The network's file.
+        network: String,
+        /// What was given.
+        given: String,
+        /// The first operation of the file on the image.
+        first: String,
+    },
     /// Layers that networks have in common are computed once.
     LayersShared {
         /// How many networks share them.
@@ -257,6 +266,7 @@ impl Remark {
             Self::Unchanged { .. } | Self::GivenAgain { .. } => Field::Model,
             Self::SeedUsed { .. } => Field::Seed,
             Self::OutputChosen { .. } => Field::Output,
+            Self::NormalizedTwice { .. } => Field::Mean,
             Self::SmallBudget { .. } | Self::Unspent { .. } => Field::Budget,
             Self::BatchDependent { .. } => Field::Batch,
             Self::RadiusOutOfReach { .. } => Field::UntilRadius,
@@ -292,6 +302,15 @@ impl fmt::Display for Remark {
                 engine,
                 found,
             } => write!(f, "{network} by {engine}: {found}"),
+            Self::NormalizedTwice {
+                network,
+                given,
+                first,
+            } => write!(
+                f,
+                "{network} may normalize its images itself, as the first that it does with them is {first} with \
+                 constants: {given} comes in front of that; leave it out if so"
+            ),
             Self::OutputChosen {
                 network,
                 output,

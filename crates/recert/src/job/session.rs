@@ -225,7 +225,7 @@ impl<'a> Session<'a> {
     }
 
     /// Opens the ledger, last of all, and runs.
-    fn run(self, events: &mut dyn Events) -> Result<Outcome> {
+    pub(super) fn run(self, events: &mut dyn Events) -> Result<Outcome> {
         for remark in self.remarks {
             events.event(Event::Remark(remark));
         }

@@ -10,6 +10,7 @@ use crate::constant;
 use crate::draft::Draft;
 use crate::layers::{Layer, check_finite, layers, note_unknown};
 use crate::rank::SAME_TYPE_AND_RANK;
+use crate::selection::Layers;
 
 /// The point that stands for a network input is its name after this prefix.
 pub(super) const INPUT_POINT: &str = "recert.input.";
@@ -23,15 +24,19 @@ pub(super) struct Plan {
     /// Each tensor to quantize with the point whose range it has.
     tensors: Vec<(String, String)>,
     inputs: HashSet<String>,
+    /// Nodes, by position, that could be quantized and were not chosen.
+    stays: HashSet<usize>,
 }
 
 impl Plan {
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`] where no layer can be quantized.
-    pub(super) fn of(draft: &Draft) -> Result<Self> {
+    /// [`ErrorKind::Unsupported`] where no layer can be quantized, [`ErrorKind::Argument`] where one that is
+    /// selected is not there.
+    pub(super) fn of(draft: &Draft, selected: &Layers) -> Result<Self> {
         let graph = draft.graph();
         let index = draft.index()?;
+        selected.check(graph, &index)?;
         let activations = activations(graph, &index)?;
         let is_activation = |node: &NodeProto, operand: usize| {
             input(node, operand).is_some_and(|t| activations.contains(t))
@@ -42,6 +47,10 @@ impl Plan {
         let mut notes: Vec<String> = note_unknown(graph, &all).into_iter().collect();
         let mut chosen = Vec::new();
         let mut wanted: HashSet<String> = HashSet::new();
+        // Nodes in float32 because their layer was not selected, and tensors made from theirs.
+        let mut stays = HashSet::new();
+        let is_selected = |layer: &Layer| selected.includes(&layer.name(graph));
+        let float = made_from(graph, all.iter().filter(|layer| !is_selected(layer)), &all);
         for layer in all {
             let node = &graph.node[layer.node];
             let fits = layer.input == 1
@@ -49,7 +58,9 @@ impl Plan {
                 && node.op_type() != "ConvTranspose"
                 && is_activation(node, 0)
                 && layer.takes_float32(graph, &index);
-            if fits {
+            if !is_selected(&layer) {
+                stays.insert(layer.node);
+            } else if fits {
                 check_finite(&layer.name(graph), &layer.constant.values)?;
                 wanted.insert(node.input[0].clone());
                 chosen.push(layer);
@@ -62,14 +73,19 @@ impl Plan {
                  can be quantized",
             ));
         }
-        for node in &graph.node {
+        for (position, node) in graph.node.iter().enumerate() {
             let all = (0..node.input.len()).all(|operand| is_activation(node, operand));
-            match standard_op(node) {
-                "Add" | "Concat" if all => wanted.extend(node.input.iter().cloned()),
+            let taken = match standard_op(node) {
+                "Add" | "Concat" if all => &node.input[..],
                 "AveragePool" | "GlobalAveragePool" | "ReduceMean" if is_activation(node, 0) => {
-                    wanted.insert(node.input[0].clone());
+                    &node.input[..1]
                 }
-                _ => {}
+                _ => continue,
+            };
+            if taken.iter().any(|name| float.contains(name)) {
+                stays.insert(position);
+            } else {
+                wanted.extend(taken.iter().cloned());
             }
         }
         if found > chosen.len() {
@@ -86,6 +102,7 @@ impl Plan {
             points: Vec::new(),
             tensors: Vec::new(),
             inputs,
+            stays,
         };
         plan.share_ranges(graph, &index, wanted);
         Ok(plan)
@@ -132,6 +149,11 @@ impl Plan {
         }
     }
 
+    /// Whether the node at this position takes tensors as they were before, because it was not chosen.
+    pub(super) fn stays(&self, position: usize) -> bool {
+        self.stays.contains(&position)
+    }
+
     pub(super) fn layers(&self) -> &[Layer] {
         &self.layers
     }
@@ -157,6 +179,24 @@ impl Plan {
             .find(|(name, _)| name == tensor)
             .map(|(_, point)| point.as_str())
     }
+}
+
+/// The tensors that `makers` make, and what is made of these, up to the next layer of `all`.
+fn made_from<'a>(
+    graph: &GraphProto,
+    makers: impl Iterator<Item = &'a Layer>,
+    all: &[Layer],
+) -> HashSet<String> {
+    let makers: HashSet<usize> = makers.map(|layer| layer.node).collect();
+    let layers: HashSet<usize> = all.iter().map(|layer| layer.node).collect();
+    let mut made = HashSet::new();
+    for (position, node) in graph.node.iter().enumerate() {
+        let follows = !layers.contains(&position) && node.input.iter().any(|n| made.contains(n));
+        if makers.contains(&position) || follows {
+            made.extend(node.output.iter().cloned());
+        }
+    }
+    made
 }
 
 /// The float32 tensors that depend on the network's input by way of operators

@@ -166,8 +166,8 @@ fn linear_layers_and_the_input_itself() {
 fn seven_bits_use_half_the_range() {
     let (model, x) = (linear(13).model(), input(&[2, 6]));
     let calibration = calibrate(&model, &x, RangeMethod::MinMax);
-    let options = Int8Options::default().with_seven_bit_weights();
-    let (result, _) = quantize_int8_with(&model, &calibration, options).unwrap();
+    let options = Int8Options::default().with_bits(7);
+    let (result, _) = quantize_int8_with(&model, &calibration, &options).unwrap();
     let stored = result
         .graph_proto()
         .initializer
@@ -310,4 +310,103 @@ fn the_instrumented_network_computes_the_same() {
     assert_eq!(outputs(&probe, &images), outputs(&model, &images));
     assert_eq!(probe.input().unwrap(), model.input().unwrap());
     assert_eq!(probe.graph_proto().output.len(), 7);
+}
+
+/// The names of the layers of the golden network, in order.
+fn layer_names() -> Vec<String> {
+    let weights = crate::weights(&golden::network()).unwrap();
+    weights.into_iter().map(|weights| weights.layer).collect()
+}
+
+#[test]
+fn a_layer_alone_is_quantized_with_its_input_and_nothing_else() {
+    let (model, images) = (golden::network(), golden::images());
+    let calibration = calibrate(&model, &images, RangeMethod::MinMax);
+    let folded = fold_batchnorm::fold_batchnorm(&model).unwrap().0;
+    let before = crate::weights(&folded).unwrap();
+    let exact = outputs(&model, &images);
+    let distance = |other: &[f64]| -> f64 {
+        let pairs = exact.iter().zip(other);
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    };
+    let all = quantize_int8(&model, &calibration).unwrap().0;
+    let all = distance(&outputs(&all, &images));
+    for (position, name) in layer_names().iter().enumerate() {
+        let options = Int8Options::default().with_layers(Layers::only([name]));
+        let (result, changes) = quantize_int8_with(&model, &calibration, &options).unwrap();
+        assert_eq!(changes.layers.len(), 1);
+        assert!(changes.approximation.ends_with(&format!("in {name} alone")));
+        for (other, (before, after)) in before
+            .iter()
+            .zip(crate::weights(&result).unwrap())
+            .enumerate()
+        {
+            assert_eq!(before.values == after.values, other != position, "{name}");
+        }
+        let one = distance(&outputs(&result, &images));
+        assert!(0.0 < one && one < 2.0 * all, "{name}: {one} of {all}");
+    }
+    // All of them by name are all of them.
+    let options = Int8Options::default().with_layers(Layers::only(layer_names()));
+    let named = quantize_int8_with(&model, &calibration, &options)
+        .unwrap()
+        .0;
+    assert_eq!(distance(&outputs(&named, &images)), all);
+}
+
+#[test]
+fn a_sum_stays_float32_where_one_of_its_layers_does() {
+    let net = Net::new(13)
+        .input("x", &[1, 4])
+        .output("y", &[1, 4])
+        .noise("a", &[4, 4])
+        .noise("b", &[4, 4])
+        .noise("c", &[4, 4])
+        .node("MatMul", &["x", "a"], "left")
+        .node("MatMul", &["x", "b"], "right")
+        .node("Add", &["left", "right"], "sum")
+        .node("MatMul", &["sum", "c"], "y");
+    let model = net.model();
+    let x = Array::new(&[1, 4], noise(4, 4).iter().map(|v| f64::from(*v)).collect());
+    let calibration = calibrate(&model, &x, RangeMethod::MinMax);
+    // (layers quantized, quantizations of activations)
+    for (layers, expected) in [
+        (vec!["make_left", "make_right", "make_y"], 4), // x, left, right, sum
+        (vec!["make_left", "make_right"], 3),
+        (vec!["make_left"], 1),
+        (vec!["make_left", "make_y"], 2),
+        (vec!["make_y"], 1),
+    ] {
+        let options = Int8Options::default().with_layers(Layers::only(layers.clone()));
+        let (result, _) = quantize_int8_with(&model, &calibration, &options).unwrap();
+        assert_eq!(count(&result, "QuantizeLinear"), expected, "{layers:?}");
+        golden::assert_close(&outputs(&result, &x), &outputs(&model, &x), 0.1);
+    }
+}
+
+#[test]
+fn fewer_bits_use_fewer_integers() {
+    let (model, images) = (golden::network(), golden::images());
+    let calibration = calibrate(&model, &images, RangeMethod::MinMax);
+    let names = layer_names();
+    let distinct = |model: &Model, layer: usize| -> usize {
+        let weights = &crate::weights(model).unwrap()[layer];
+        // By channel they are multiples of one scale.
+        let channel = &weights.values[..weights.values.len() / weights.shape[0]];
+        let mut values: Vec<u32> = channel.iter().map(|v| v.abs().to_bits()).collect();
+        values.sort_unstable();
+        values.dedup();
+        values.len()
+    };
+    let options = Int8Options::default().with_bits_of(&names[0], 2);
+    let (result, changes) = quantize_int8_with(&model, &calibration, &options).unwrap();
+    assert!(distinct(&result, 0) <= 2, "0 and one scale");
+    assert!(distinct(&result, 1) > 4);
+    let words = format!("2 bits in {}", names[0]);
+    assert!(changes.approximation.contains(&words), "{changes}");
+    for wrong in [1, 9] {
+        let options = Int8Options::default().with_bits(wrong);
+        let error = quantize_int8_with(&model, &calibration, &options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Argument);
+    }
 }

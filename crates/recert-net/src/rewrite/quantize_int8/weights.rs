@@ -6,8 +6,8 @@ use recert_graph::index::input;
 use recert_graph::proto::onnx::NodeProto;
 use recert_graph::{Result, stored};
 
-use super::ActivationScale;
 use super::plan::Plan;
+use super::{ActivationScale, Int8Options};
 use crate::changes::LayerChange;
 use crate::constant;
 use crate::draft::Draft;
@@ -24,7 +24,7 @@ pub(super) fn quantize(
     draft: &mut Draft,
     plan: &Plan,
     scales: &HashMap<String, ActivationScale>,
-    largest: i8,
+    options: &Int8Options,
     notes: &mut Vec<String>,
 ) -> Result<(Vec<LayerChange>, Vec<NodeProto>)> {
     let index = draft.index()?;
@@ -55,6 +55,7 @@ pub(super) fn quantize(
             count: shape[axis],
             inner: shape[axis + 1..].iter().product(),
         };
+        let largest = ((1_i16 << (options.bits(&name) - 1)) - 1) as i8;
         let mut weight_scales = channels.scales(weights, largest);
         // A bias must be one number a channel to be quantized with it.
         let bias = bias.and_then(|bias| bias.per_channel(channels.count));

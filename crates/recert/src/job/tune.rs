@@ -1,0 +1,761 @@
+//! Searching among versions of a certified network for one that costs less and keeps its certificates.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `config` | what is looked among, and what is to be found |
+//! | `propose` | which networks to look at, from what each layer bears |
+//! | `race` | which of them are looked at further |
+//!
+//! Networks are looked at on samples of a ledger of its own. Those that are chosen are certified from the certified
+//! network's samples, which no decision saw, all named together before any of them runs there: what is
+//! reported of them is a statement about networks named in advance, and a choice among them.
+
+mod config;
+mod propose;
+mod race;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use recert_ledger::{Goal as LedgerGoal, Ledger, NetworkName};
+use recert_net::Model;
+use recert_num::MAX_ALPHA;
+use recert_report::tuned::{Certified, Seen, Tuned};
+use recert_smooth::Outcome;
+use recert_smooth::run::seconds_an_image;
+
+use super::data::{Data, DataOptions};
+use super::event::{Event, Events};
+use super::network::Network;
+use super::recertify::{Goal, Recertification, RecertifyConfig};
+use super::search::{
+    Estimator, InputPairs, Loss, Maker, Measure, Original, Recipe, Samples, estimator,
+};
+use super::sensitivity::{TOGETHER, calibrated};
+use crate::{Error, ErrorKind, Field, Result, output};
+
+pub use config::{Constraint, Cost, Proposals, Space, TuneConfig};
+
+/// The most bytes of networks that stay loaded between rounds.
+const KEPT: usize = 1 << 30;
+
+/// What happens in a search.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum TuneEvent<'a> {
+    /// Each layer is looked at by itself.
+    Layers {
+        /// How many networks that makes.
+        networks: usize,
+    },
+    /// The networks to look at are known.
+    Proposed {
+        /// How many there are.
+        networks: usize,
+    },
+    /// A round begins.
+    Round {
+        /// Samples of each input.
+        samples: u64,
+        /// The networks that are still looked at.
+        networks: usize,
+    },
+    /// These networks are certified.
+    Chosen {
+        /// Their files.
+        files: &'a [PathBuf],
+    },
+    /// A pass over the inputs goes on.
+    Pass(Event<'a>),
+}
+
+/// Watches a search, and may stop it. Any `FnMut(TuneEvent<'_>)` is one that never does.
+pub trait TuneEvents {
+    /// Something happened.
+    fn event(&mut self, event: TuneEvent<'_>);
+
+    /// Whether to stop; the same search again goes on from there.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+impl<F: FnMut(TuneEvent<'_>)> TuneEvents for F {
+    fn event(&mut self, event: TuneEvent<'_>) {
+        self(event);
+    }
+}
+
+/// Passes on the events of a pass.
+struct Passes<'a, E>(&'a mut E);
+
+impl<E: TuneEvents> Events for Passes<'_, E> {
+    fn event(&mut self, event: Event<'_>) {
+        self.0.event(TuneEvent::Pass(event));
+    }
+
+    fn stop(&self) -> bool {
+        self.0.stop()
+    }
+}
+
+/// A layer of the certified network.
+#[derive(Debug, Clone, PartialEq)]
+struct Layer {
+    name: String,
+    weights: u64,
+    /// Multiply-adds of an image.
+    operations: u64,
+}
+
+/// A network that is looked at.
+struct Candidate {
+    name: String,
+    source: Source,
+    sha256: [u8; 32],
+    bytes: usize,
+    cost: f64,
+    network: Option<Network>,
+    /// Samples of each input that it was compared on.
+    samples: u64,
+    loss: Option<Loss>,
+    stopped: bool,
+}
+
+/// Where a network comes from.
+enum Source {
+    Recipe(Recipe),
+    File(PathBuf),
+}
+
+impl Source {
+    /// What each layer becomes, where that is known.
+    fn layers(&self) -> BTreeMap<String, String> {
+        match self {
+            Self::Recipe(recipe) => {
+                let layers = recipe.0.iter();
+                layers
+                    .map(|(layer, change)| (layer.clone(), change.to_string()))
+                    .collect()
+            }
+            Self::File(_) => BTreeMap::new(),
+        }
+    }
+}
+
+/// Runs a search, and returns all that it looked at, cheapest first, with the certificates of the networks that it chose;
+/// `None` where it was stopped, and the same search again goes on from there.
+///
+/// # Errors
+/// [`ErrorKind::Input`] for another network than the ledger's and for files that cannot be read;
+/// [`ErrorKind::Parameter`], naming the field that is out of range; [`ErrorKind::Ledger`] where the
+/// ledger has answers of other networks, among which those that are chosen could not be counted.
+///
+/// ```no_run
+/// use recert::job::{Space, TuneConfig, TuneEvent, tune};
+///
+/// # fn main() -> Result<(), recert::Error> {
+/// let space = Space::from_toml("changes = ['bf16', 'prune20%']\nleast-radius = '99%'")?;
+/// let config = TuneConfig::new("run.recert", "net.onnx", space, "tuned");
+/// let data = config.data(None, &Default::default())?;
+/// let tuned = tune(&config, &data, &mut |_: TuneEvent<'_>| ())?.expect("nothing stopped it");
+/// println!("{}", tuned.table());
+/// # Ok(())
+/// # }
+/// ```
+pub fn tune(
+    config: &TuneConfig,
+    data: &Data,
+    events: &mut impl TuneEvents,
+) -> Result<Option<Tuned>> {
+    if config.folder.exists() && !config.folder.is_dir() {
+        return Err(Error::output(config.folder.display(), "it is no folder").about(Field::Out));
+    }
+    let original = Original::open(&config.ledger, &config.model, &config.network, data)?;
+    check_alone(config)?;
+    let budget = config.budget.of(
+        Field::Budget,
+        original.header.n * original.certified.len() as u64,
+    )?;
+    let calibration = calibrated(
+        &original,
+        &config.space.changes,
+        config.calibration.as_ref(),
+    )?;
+    fs::create_dir_all(&config.folder)
+        .map_err(|why| Error::output(config.folder.display(), why))?;
+    let samples = Samples::new(
+        &original,
+        data,
+        &config.search,
+        &config.folder.join("search.recert"),
+    )?;
+    let measure = match config.space.constraint {
+        Some(Constraint::ShareAt { radius, .. }) => Measure::ShareAt(radius),
+        _ => Measure::Radius,
+    };
+    let mut search = Search {
+        estimator: estimator(&original, measure)?,
+        maker: Maker::new(&original.model, calibration)?,
+        layers: Vec::new(),
+        config,
+        data,
+        original: &original,
+        samples,
+        measure,
+    };
+    search.layers = search.layers()?;
+    if !search.samples.run_original(&mut Passes(events))? {
+        return Ok(None);
+    }
+    let Some((mut candidates, unchanged)) = search.candidates(events)? else {
+        return Ok(None);
+    };
+    events.event(TuneEvent::Proposed {
+        networks: candidates.len(),
+    });
+    let Some(original_pairs) = search.race(&mut candidates, events)? else {
+        return Ok(None);
+    };
+    let chosen = race::choose(
+        &candidates
+            .iter()
+            .map(Candidate::standing)
+            .collect::<Vec<_>>(),
+        search.allowed(&original_pairs, budget)?,
+        config.space.chosen,
+    );
+    let Some(mut certified) = search.certify(&mut candidates, &chosen, budget, events)? else {
+        return Ok(None);
+    };
+    let searched = search.samples.evaluations()?;
+    let all = (original.header.n0 + original.header.n) * original.certified.len() as u64;
+    let mut networks: Vec<Seen> = Vec::new();
+    for (position, candidate) in candidates.into_iter().enumerate() {
+        networks.push(Seen {
+            layers: candidate.source.layers(),
+            name: candidate.name,
+            cost: candidate.cost,
+            samples: candidate.samples,
+            lost: candidate
+                .loss
+                .expect("every candidate was looked at")
+                .interval(),
+            stopped: candidate.stopped,
+            certified: certified.remove(&position),
+        });
+    }
+    networks.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    Ok(Some(Tuned {
+        network: original.header.network.file.clone(),
+        cost: config.space.cost.words().to_owned(),
+        measure: search.words(),
+        constraint: search.least(),
+        original: (search.value(&original.radii()), search.original_cost()?),
+        inputs: search.samples.inputs() as u64,
+        from_scratch: all * networks.len() as u64,
+        certified: networks
+            .iter()
+            .filter_map(|n| Some(n.certified.as_ref()?.evaluations))
+            .sum(),
+        searched,
+        networks,
+        unchanged,
+    }))
+}
+
+/// Fails where networks that are chosen could not be named together before any other ran.
+fn check_alone(config: &TuneConfig) -> Result<()> {
+    if config.space.chosen == 1 || config.folder.join(TUNED).exists() {
+        return Ok(());
+    }
+    let ledger = Ledger::open_read_only(&config.ledger)?;
+    for (id, network) in ledger.networks()? {
+        if id != ledger.base() && ledger.stored_bytes(id)?.samples > 0 {
+            let message = format!(
+                "{} has answers of {} already, so that no networks can be named together now before any of them ran: \
+                 certify the original again with a fresh seed into another ledger and search from that, or set chosen = 1",
+                config.ledger.display(),
+                network.file,
+            );
+            return Err(Error::new(ErrorKind::Ledger, message));
+        }
+    }
+    Ok(())
+}
+
+/// The ledger of the networks that are chosen, in the search's folder.
+const TUNED: &str = "tuned.recert";
+
+/// What latencies were measured, in the search's folder: a search that goes on must not measure others.
+const LATENCIES: &str = "latencies.json";
+
+impl TuneConfig {
+    /// With the default samples and half of n for certificates, without calibration.
+    pub fn new(
+        ledger: impl Into<PathBuf>,
+        model: impl Into<PathBuf>,
+        space: Space,
+        folder: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            ledger: ledger.into(),
+            model: model.into(),
+            network: super::NetworkConfig::default(),
+            space,
+            calibration: None,
+            search: super::SearchConfig::default(),
+            budget: super::Amount::Percent(50.0),
+            folder: folder.into(),
+        }
+    }
+
+    /// The data that the ledger was made with: at the path that it records, or at `data`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] if it is not there or cannot be read.
+    pub fn data(&self, data: Option<&str>, options: &DataOptions) -> Result<Data> {
+        Original::data(&self.ledger, data, options)
+    }
+
+    /// Standard deviation of the ledger's noise, in units of pixels in [0, 1].
+    ///
+    /// # Errors
+    /// If the ledger cannot be read.
+    pub fn sigma(&self) -> Result<f64> {
+        Ok(Ledger::open_read_only(&self.ledger)?.header().sigma)
+    }
+}
+
+impl Cost {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Size => "bytes, each weight at its bits",
+            Self::Operations => "multiply-adds of an image times bits of the weight",
+            Self::Latency => "seconds an image, measured",
+        }
+    }
+}
+
+impl Candidate {
+    /// What it costs and is expected to lose.
+    fn standing(&self) -> race::Standing<'_> {
+        race::Standing {
+            cost: self.cost,
+            loss: self.loss.as_ref().expect("every candidate was looked at"),
+            stopped: self.stopped,
+        }
+    }
+}
+
+/// A search that goes on.
+struct Search<'a> {
+    config: &'a TuneConfig,
+    data: &'a Data,
+    original: &'a Original,
+    samples: Samples<'a>,
+    measure: Measure,
+    estimator: Estimator,
+    maker: Maker,
+    layers: Vec<Layer>,
+}
+
+impl Search<'_> {
+    /// The layers that may change.
+    fn layers(&self) -> Result<Vec<Layer>> {
+        let places = self.original.places(&self.maker, self.data)?;
+        let all = self.maker.layers()?;
+        if let Some(missing) =
+            (self.config.space.keep.iter()).find(|kept| all.iter().all(|(name, _)| name != *kept))
+        {
+            let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+            let message = format!(
+                "keep: the network has no layer `{missing}`; those with weights are {}",
+                names.join(", ")
+            );
+            return Err(Error::parameter(Field::Space, message));
+        }
+        let layers = all.into_iter().map(|(name, weights)| Layer {
+            operations: weights * places.get(&name).copied().unwrap_or(1),
+            name,
+            weights,
+        });
+        Ok(layers.collect())
+    }
+
+    /// What a network by a recipe costs, where that is not measured.
+    fn recipe_cost(&self, recipe: &Recipe) -> f64 {
+        let bits = |layer: &Layer| recipe.0.get(&layer.name).map_or(32, |change| change.bits());
+        match self.config.space.cost {
+            Cost::Operations => {
+                let all = self.layers.iter();
+                all.map(|layer| layer.operations as f64 * f64::from(bits(layer)))
+                    .sum()
+            }
+            Cost::Size | Cost::Latency => {
+                let weights: u64 = self.layers.iter().map(|layer| layer.weights).sum();
+                let rest = (self.original.model.size() as f64 - 4.0 * weights as f64).max(0.0);
+                let all = self.layers.iter();
+                rest + all
+                    .map(|l| l.weights as f64 * f64::from(bits(l)) / 8.0)
+                    .sum::<f64>()
+            }
+        }
+    }
+
+    /// What the certified network costs.
+    fn original_cost(&self) -> Result<f64> {
+        match self.config.space.cost {
+            Cost::Size => Ok(self.original.model.size() as f64),
+            Cost::Operations => Ok(self.recipe_cost(&Recipe::default())),
+            Cost::Latency => self.latency(&self.original.network),
+        }
+    }
+
+    /// Seconds an image, as they were measured first.
+    fn latency(&self, network: &Network) -> Result<f64> {
+        let file = self.config.folder.join(LATENCIES);
+        let mut known: BTreeMap<String, f64> = match fs::read_to_string(&file) {
+            Ok(text) => serde_json::from_str(&text).map_err(|why| {
+                let message = format!(
+                    "{}: {why}: remove it, and all are measured again",
+                    file.display()
+                );
+                Error::new(ErrorKind::Input, message)
+            })?,
+            Err(_) => BTreeMap::new(),
+        };
+        let identity = network.identity();
+        let key = format!(
+            "{} {}",
+            recert_ledger::hex(&identity.sha256),
+            identity.engine
+        );
+        if let Some(&seconds) = known.get(&key) {
+            return Ok(seconds);
+        }
+        let mut worker = network.worker()?;
+        let seconds = seconds_an_image(worker.as_mut())?;
+        known.insert(key, seconds);
+        let text = serde_json::to_string_pretty(&known).expect("numbers and texts are JSON");
+        output::write(&file, text.as_bytes())?;
+        Ok(seconds)
+    }
+
+    /// The network of a candidate.
+    fn model(&self, source: &Source, name: &str) -> Result<Option<Model>> {
+        match source {
+            Source::Recipe(recipe) => self.maker.make(recipe, &format!("{name}.onnx")),
+            Source::File(file) => Ok(Some(Model::read(file)?)),
+        }
+    }
+
+    /// The networks to look at, and what was asked for and is the certified one.
+    fn candidates(
+        &self,
+        events: &mut impl TuneEvents,
+    ) -> Result<Option<(Vec<Candidate>, Vec<String>)>> {
+        let space = &self.config.space;
+        let free = |layer: &&Layer| !space.keep.contains(&layer.name);
+        let free: Vec<&Layer> = self.layers.iter().filter(free).collect();
+        let mut sources: Vec<(String, Source)> = Vec::new();
+        for file in &space.networks {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            sources.push((name.into_owned(), Source::File(file.clone())));
+        }
+        if !space.changes.is_empty() && !free.is_empty() {
+            let room = space.candidates.saturating_sub(sources.len());
+            let recipes = match space.proposals {
+                Proposals::Random => propose::random(&free, &space.changes, room),
+                Proposals::Layers => {
+                    let Some(bearing) = self.bearing(&free, events)? else {
+                        return Ok(None);
+                    };
+                    let cost = |recipe: &Recipe| self.recipe_cost(recipe);
+                    propose::recipes(&free, &space.changes, &bearing, &cost, room)
+                }
+            };
+            for recipe in recipes {
+                sources.push((recipe.to_string(), Source::Recipe(recipe)));
+            }
+        }
+        let (mut candidates, mut unchanged) = (Vec::<Candidate>::new(), Vec::new());
+        for (name, source) in sources {
+            let Some(model) = self.model(&source, &name)? else {
+                unchanged.push(name);
+                continue;
+            };
+            let (sha256, bytes) = (model.sha256(), model.size());
+            if sha256 == self.original.header.network.sha256 {
+                unchanged.push(name);
+                continue;
+            }
+            // Two recipes may come to the same, where a layer cannot become what another one does.
+            if candidates.iter().any(|known| known.sha256 == sha256) {
+                continue;
+            }
+            let (cost, network) = match (&source, space.cost) {
+                (Source::Recipe(recipe), Cost::Size | Cost::Operations) => {
+                    (self.recipe_cost(recipe), None)
+                }
+                (Source::File(_), Cost::Size) => (bytes as f64, None),
+                (Source::File(file), Cost::Operations) => {
+                    let message = format!(
+                        "{}: the bits of its weights are not known, so that it cannot be compared by operations: take \
+                         size or latency as the cost",
+                        file.display()
+                    );
+                    return Err(Error::parameter(Field::Space, message));
+                }
+                (_, Cost::Latency) => {
+                    let network = self.original.version(model, self.data, &self.samples)?;
+                    (self.latency(&network)?, Some(network))
+                }
+            };
+            candidates.push(Candidate {
+                name,
+                source,
+                sha256,
+                bytes,
+                cost,
+                network,
+                samples: 0,
+                loss: None,
+                stopped: false,
+            });
+        }
+        if candidates.is_empty() {
+            let message = "not one network of the search is another than the certified one";
+            return Err(Error::parameter(Field::Space, message));
+        }
+        Ok(Some((candidates, unchanged)))
+    }
+
+    /// What each layer is expected to lose by each change, looked at alone on few samples.
+    fn bearing(
+        &self,
+        layers: &[&Layer],
+        events: &mut impl TuneEvents,
+    ) -> Result<Option<propose::Bearing>> {
+        let mut bearing = propose::Bearing::new();
+        let mut versions = Vec::new();
+        for layer in layers {
+            for &change in &self.config.space.changes {
+                let name = format!("{change} in {}.onnx", layer.name);
+                match self.maker.make(&Recipe::one(&layer.name, change), &name)? {
+                    Some(model) => versions.push((layer.name.clone(), change, model)),
+                    None => {
+                        bearing.insert((layer.name.clone(), change), 0.0);
+                    }
+                }
+            }
+        }
+        events.event(TuneEvent::Layers {
+            networks: versions.len(),
+        });
+        let samples = race::rounds(self.config.search.samples)[0];
+        let mut versions = versions.into_iter().peekable();
+        while versions.peek().is_some() {
+            let together: Vec<_> = versions.by_ref().take(TOGETHER).collect();
+            let mut networks = Vec::new();
+            for (_, _, model) in &together {
+                networks.push(
+                    self.original
+                        .version(model.clone(), self.data, &self.samples)?,
+                );
+            }
+            let networks: Vec<&Network> = networks.iter().collect();
+            let Some(seen) = self.samples.run(&networks, samples, &mut Passes(events))? else {
+                return Ok(None);
+            };
+            for ((layer, change, _), pairs) in together.into_iter().zip(seen) {
+                bearing.insert((layer, change), self.estimator.loss(&pairs)?.estimate);
+            }
+        }
+        Ok(Some(bearing))
+    }
+
+    /// Looks at the candidates on more and more samples, and stops with those that another one beats; what was
+    /// seen of the original on them.
+    fn race(
+        &self,
+        candidates: &mut [Candidate],
+        events: &mut impl TuneEvents,
+    ) -> Result<Option<Vec<InputPairs>>> {
+        let mut original = Vec::new();
+        let rounds = race::rounds(self.config.search.samples);
+        let deviations = race::deviations(candidates.len(), rounds.len());
+        for samples in rounds {
+            let left: Vec<usize> = (0..candidates.len())
+                .filter(|&i| !candidates[i].stopped)
+                .collect();
+            events.event(TuneEvent::Round {
+                samples,
+                networks: left.len(),
+            });
+            for together in left.chunks(TOGETHER) {
+                for &i in together {
+                    self.load(&mut candidates[i])?;
+                }
+                let networks = together.iter().map(|&i| candidates[i].network.as_ref());
+                let networks: Vec<&Network> = networks.map(|n| n.expect("it is loaded")).collect();
+                let Some(seen) = self.samples.run(&networks, samples, &mut Passes(events))? else {
+                    return Ok(None);
+                };
+                for (&i, pairs) in together.iter().zip(seen) {
+                    candidates[i].samples = samples;
+                    candidates[i].loss = Some(self.estimator.loss(&pairs)?);
+                    original = pairs;
+                }
+                if candidates.iter().map(|c| c.bytes).sum::<usize>() > KEPT {
+                    for &i in together {
+                        candidates[i].network = None;
+                    }
+                }
+            }
+            let standings: Vec<_> = candidates.iter().map(Candidate::standing).collect();
+            let beaten = race::beaten(&standings, deviations);
+            for (candidate, beaten) in candidates.iter_mut().zip(beaten) {
+                candidate.stopped |= beaten;
+                if candidate.stopped {
+                    candidate.network = None;
+                }
+            }
+        }
+        // Those that went all the way were not stopped, whatever the last round said.
+        for candidate in candidates {
+            candidate.stopped &= candidate.samples < self.config.search.samples;
+        }
+        Ok(Some(original))
+    }
+
+    fn load(&self, candidate: &mut Candidate) -> Result<()> {
+        if candidate.network.is_none() {
+            let model = self.model(&candidate.source, &candidate.name)?;
+            let model = model.expect("it was made before");
+            candidate.network = Some(self.original.version(model, self.data, &self.samples)?);
+        }
+        Ok(())
+    }
+
+    /// What certificates with these radii have.
+    fn value(&self, radii: &[f64]) -> f64 {
+        let all = radii.len().max(1) as f64;
+        match self.measure {
+            Measure::Radius => radii.iter().sum::<f64>() / all,
+            Measure::ShareAt(least) => radii.iter().filter(|r| **r >= least).count() as f64 / all,
+        }
+    }
+
+    /// What is measured, in words.
+    fn words(&self) -> String {
+        match self.measure {
+            Measure::Radius => "average certified radius of any class".to_owned(),
+            Measure::ShareAt(radius) => format!("share certified at radius {radius}, of any class"),
+        }
+    }
+
+    /// The least value that was asked for.
+    fn least(&self) -> Option<f64> {
+        Some(match self.config.space.constraint? {
+            Constraint::Radius(radius) => radius,
+            Constraint::RadiusShare(share) => share * self.value(&self.original.radii()),
+            Constraint::ShareAt { least, .. } => least,
+        })
+    }
+
+    /// How much may be lost, if something was asked for, of the value that the original itself would be certified to
+    /// have by the budget, from scratch, at a share of alpha. That is estimated from the samples of the search, as no
+    /// answer on the ledger's samples may have a part in what is chosen.
+    fn allowed(&self, pairs: &[InputPairs], budget: u64) -> Result<Option<f64>> {
+        let Some(constraint) = self.config.space.constraint else {
+            return Ok(None);
+        };
+        let header = &self.original.header;
+        let share = (2.0 * header.alpha).min(MAX_ALPHA) / self.config.space.chosen as f64;
+        let each = (budget / self.original.certified.len() as u64).clamp(1, header.n);
+        let by_budget = Estimator::new(header.sigma, share, each, self.measure)?.original(pairs)?;
+        let least = match constraint {
+            Constraint::Radius(radius) => radius,
+            Constraint::RadiusShare(share) => share * self.estimator.original(pairs)?,
+            Constraint::ShareAt { least, .. } => least,
+        };
+        Ok(Some(by_budget - least))
+    }
+
+    /// Writes the networks that were chosen, recertifies them and returns what each has, by its position.
+    fn certify(
+        &self,
+        candidates: &mut [Candidate],
+        chosen: &[usize],
+        budget: u64,
+        events: &mut impl TuneEvents,
+    ) -> Result<Option<BTreeMap<usize, Certified>>> {
+        let mut files = Vec::new();
+        for (rank, &i) in chosen.iter().enumerate() {
+            let name = format!("{}.onnx", rank + 1);
+            let file = self.config.folder.join(&name);
+            let model = self.model(&candidates[i].source, &candidates[i].name)?;
+            let model = model.expect("it was made before");
+            let bytes = Model::from_bytes(name, model.to_bytes())?;
+            bytes
+                .write(&file)
+                .map_err(|why| Error::output("a network", Error::from(why)))?;
+            candidates[i].network = None;
+            files.push(file);
+        }
+        events.event(TuneEvent::Chosen { files: &files });
+        let recertify = RecertifyConfig {
+            goal: Goal::Budget(vec![super::Amount::Count(budget)]),
+            run: self.config.search.run,
+            ..RecertifyConfig::default()
+        };
+        let recertification = Recertification::open(&self.config.ledger, &recertify, files.len())?;
+        let networks = (files.iter())
+            .map(|file| recertification.network(file, &self.config.network, self.data))
+            .collect::<Result<Vec<_>>>()?;
+        let tuned = self.config.folder.join(TUNED);
+        let recertification = recertification.into_copy(&tuned, self.data, &networks)?;
+        let outcome = recertification
+            .job(self.data, &networks)?
+            .run(&mut Passes(events))?;
+        if outcome != Outcome::Finished {
+            return Ok(None);
+        }
+        let ledger = Ledger::open_read_only(&tuned)?;
+        let mut certified = BTreeMap::new();
+        for ((&i, file), network) in chosen.iter().zip(&files).zip(&networks) {
+            let (radii, evaluations) = certificates(&ledger, network, budget)?;
+            let value = self.value(&radii);
+            certified.insert(
+                i,
+                Certified {
+                    file: file.display().to_string(),
+                    value,
+                    evaluations,
+                    meets: self.least().is_none_or(|least| value >= least),
+                },
+            );
+        }
+        Ok(Some(certified))
+    }
+}
+
+/// The radii of a network's certificates by a budget, 0 for abstentions, and what they rest on.
+fn certificates(ledger: &Ledger, network: &Network, budget: u64) -> Result<(Vec<f64>, u64)> {
+    let name = NetworkName::new(network.identity());
+    let known = ledger.networks()?;
+    let (id, _) = (known.iter())
+        .find(|(_, known)| NetworkName::new(known) == name)
+        .expect("a network that ran is in the ledger");
+    let (mut radii, mut evaluations) = (Vec::new(), 0);
+    for certificate in ledger.certificates(*id)? {
+        let goal = certificate.claim.parameters.goal();
+        if certificate.claim.method() == "auto" && goal == Some(LedgerGoal::Budget(budget)) {
+            radii.push(certificate.class.map_or(0.0, |_| certificate.radius));
+            evaluations += certificate.evaluations;
+        }
+    }
+    Ok((radii, evaluations))
+}
