@@ -27,7 +27,9 @@ from ._tables import (
     Plan,
     Report,
     Results,
+    Sensitivity,
     Training,
+    Tuned,
     Verdicts,
 )
 
