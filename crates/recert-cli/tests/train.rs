@@ -205,17 +205,9 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
     let refused = |words: &[&str], code: i32, named: &str| {
         let all = [&["train", "--out", &out_text], words].concat();
         let output = run(&all);
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{words:?}: {}",
-            stderr(&output)
-        );
-        assert!(
-            stderr(&output).contains(named),
-            "{words:?}: {}",
-            stderr(&output)
-        );
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        assert!(said.contains(named), "{words:?}: {said}");
         assert!(!out.exists() && !train_checkpoint(&out).exists());
     };
     for (flag, value, named) in [
@@ -301,8 +293,15 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
         std::fs::write(&wrong, text).unwrap();
         refused(&[&wrong.display().to_string()], 2, named);
     }
+}
+
+#[test]
+fn a_checkpoint_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = settings(folder.path()).display().to_string();
+    let out = folder.path().join("net.onnx");
     std::fs::write(train_checkpoint(&out), "something else").unwrap();
-    let output = run(&["train", "--out", &out_text, &file]);
+    let output = run(&["train", "--out", &out.display().to_string(), &file]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
     assert!(
         stderr(&output).contains("net.onnx.checkpoint"),

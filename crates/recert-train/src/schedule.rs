@@ -79,12 +79,9 @@ impl Schedule {
             let text = "0 is no epoch to fall at: name epochs from 1 on";
             return Err(Error::setting("milestones", text));
         }
-        let mut pairs = self.milestones.windows(2);
-        if let Some(pair) = pairs.find(|pair| pair[0] >= pair[1]) {
-            let text = format!(
-                "{} does not come after {}: name epochs in ascending order",
-                pair[1], pair[0]
-            );
+        let mut pairs = self.milestones.iter().zip(self.milestones.iter().skip(1));
+        if let Some((one, next)) = pairs.find(|(one, next)| one >= next) {
+            let text = format!("{next} does not come after {one}: name epochs in ascending order");
             return Err(Error::setting("milestones", text));
         }
         Ok(())

@@ -69,7 +69,7 @@ impl TuneEvents for Shown {
         let networks = |number: usize| count(number as u64, "network");
         match event {
             TuneEvent::Layers { networks: number } => {
-                terminal::remark(&format!("each layer by itself: {}", networks(number)))
+                terminal::remark(&format!("each layer by itself: {}", networks(number)));
             }
             TuneEvent::Proposed { networks: number } => {
                 terminal::remark(&format!("looking at {}", networks(number)));
@@ -77,11 +77,11 @@ impl TuneEvents for Shown {
             TuneEvent::Round {
                 samples,
                 networks: number,
-            } => terminal::remark(&format!(
-                "{} on {} of each input",
-                networks(number),
-                count(samples, "sample")
-            )),
+            } => {
+                let samples = count(samples, "sample");
+                let networks = networks(number);
+                terminal::remark(&format!("{networks} on {samples} of each input"));
+            }
             TuneEvent::Chosen { files } => {
                 let files: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
                 terminal::remark(&format!("certifying {}", files.join(", ")));

@@ -259,6 +259,7 @@ impl Remark {
                 noisy_only: false, ..
             }
             | Self::BelowOriginal { .. }
+            | Self::NormalizedTwice { .. }
             | Self::OtherPreprocessing { .. } => Field::Mean,
             Self::TooFewSamples { .. } => Field::N,
             Self::ClassesByName { .. } => Field::Classes,
@@ -266,7 +267,6 @@ impl Remark {
             Self::Unchanged { .. } | Self::GivenAgain { .. } => Field::Model,
             Self::SeedUsed { .. } => Field::Seed,
             Self::OutputChosen { .. } => Field::Output,
-            Self::NormalizedTwice { .. } => Field::Mean,
             Self::SmallBudget { .. } | Self::Unspent { .. } => Field::Budget,
             Self::BatchDependent { .. } => Field::Batch,
             Self::RadiusOutOfReach { .. } => Field::UntilRadius,
