@@ -106,7 +106,8 @@ impl LayerReport {
                 self.inputs, self.samples, self.sigma
             ),
             "Disagreement: the share of samples on which the two networks answer otherwise, on average over \
-             these inputs; each end of the interval fails with 2.5 % at most."
+             these inputs; each end of a row's interval fails with 2.5 % at most, if the version was fixed before these samples \
+             were looked at."
                 .to_owned(),
             format!(
                 "Radius lost: what the average radius, {} here, is expected to lose, by a model of how often a version \

@@ -43,6 +43,12 @@ pub const SCHEMA: &str = "recert-tune/1";
 ///     constraint: Some(0.395),
 ///     original: (0.41, 1_100_000.0),
 ///     inputs: 100,
+///     sigma: 0.25,
+///     certified_inputs: 100,
+///     n: 10_000,
+///     original_alpha: 0.001,
+///     alpha: 0.002,
+///     budget: 500_000,
 ///     networks: vec![small, seen("bf16 in 20 layers", 550_000.0, 0.0)],
 ///     searched: 120_000,
 ///     certified: 9_000,
@@ -67,6 +73,18 @@ pub struct Tuned {
     pub original: (f64, f64),
     /// The inputs that were looked at.
     pub inputs: u64,
+    /// Standard deviation of the noise, in units of pixels in [0, 1].
+    pub sigma: f64,
+    /// The inputs that are certified.
+    pub certified_inputs: u64,
+    /// Samples of an input, and the failure probability, of each of the original's certificates.
+    pub n: u64,
+    /// See [`n`](Self::n).
+    pub original_alpha: f64,
+    /// The failure probability of each certificate of a chosen network, divided among those that were chosen.
+    pub alpha: f64,
+    /// Evaluations of each chosen network, over all inputs.
+    pub budget: u64,
     /// The networks, at least one, cheapest first.
     pub networks: Vec<Seen>,
     /// Evaluations on samples of the search, of all networks.
@@ -158,9 +176,17 @@ impl Tuned {
         ));
         if chosen > 0 {
             notes.push(format!(
-                "Certified: the {chosen} that were chosen, named together to the ledger before any of them ran there; \
-                 their certificates hold for whichever of these {chosen} is taken by them. They are from fewer evaluations than \
-                 the original's, so that they have less than a network is expected to have from as many."
+                "Certified: the {chosen} that were chosen, named together to the ledger before any of them ran there, on {} \
+                 at sigma {}, from {} evaluations each. Each certificate fails with probability {} at most, whichever of \
+                 these {chosen} is taken by them; the original's, from {} samples of each input, with {}. Values are averages \
+                 of certificates, and no bounds themselves. That holds for one search of a ledger: for another one, \
+                 certify the original again with a fresh seed.",
+                text::counted(self.certified_inputs, "input"),
+                self.sigma,
+                text::grouped(self.budget),
+                self.alpha,
+                text::grouped(self.n),
+                self.original_alpha,
             ));
         }
         let spent = self.searched + self.certified;
@@ -391,6 +417,12 @@ mod tests {
             constraint: Some(0.39),
             original: (0.4, 1000.0),
             inputs: 10,
+            sigma: 0.5,
+            certified_inputs: 10,
+            n: 1000,
+            original_alpha: 0.001,
+            alpha: 0.002,
+            budget: 5000,
             networks,
             searched: 900,
             certified: 100,

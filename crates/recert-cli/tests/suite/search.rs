@@ -210,6 +210,33 @@ fn a_search_is_refused_what_it_cannot_look_at() {
     let own = sensitivity(&ledger, &format!("--change bf16 --search {ledger}"));
     fails(2, &["--search", "of its own"]).check(&own);
     assert!(!place.path("run.search.recert").exists());
+    // Nor is another ledger of its noise: a copy, or one of fewer samples.
+    let copy = place.text("copy.recert");
+    std::fs::copy(&ledger, &copy).unwrap();
+    let seed = format!("--change bf16 --samples 400 --search {copy}");
+    fails(2, &["copy.recert", "seed", "--search"]).check(&sensitivity(&ledger, &seed));
+    let fewer = place.text("fewer.recert");
+    let demo = certify_demo(50, 50, 12);
+    ok(&with(&demo, &["--every", "5", "--ledger", &fewer]));
+    let seed = format!("--change bf16 --samples 50 --search {fewer}");
+    fails(2, &["fewer.recert", "seed"]).check(&sensitivity(&ledger, &seed));
+    // Pairs of other inputs are not taken for those of these.
+    ok(&sensitivity(
+        &ledger,
+        "--change prune50% --samples 20 --inputs 4",
+    ));
+    let said = ok(&sensitivity(
+        &ledger,
+        "--change prune50% --samples 20 --inputs 3 --json",
+    ));
+    let found = json(&said.stdout);
+    assert!(
+        found["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["pairs"] == 3 * 20)
+    );
 }
 
 fn tune(place: &Place, ledger: &str, space: &str, more: &str) -> Vec<String> {
@@ -292,6 +319,17 @@ fn a_search_certifies_what_it_chooses_and_goes_on_after_a_kill() {
     }
     // Again: the same answer, from what is there.
     assert_eq!(json(&ok(&asked).stdout), found);
+    // Another choice in the same folder is none that was named in advance, and nothing of the first one is lost.
+    let files = std::fs::read(place.path("tuned/1.onnx")).unwrap();
+    let other = SPACE
+        .replace("chosen = 3", "chosen = 1")
+        .replace("'60%'", "'99%'");
+    let other = tune(&place, &ledger, &other, "--budget 50%");
+    let said = crate::common::run(&other);
+    let refused = said.code == Some(4) && said.stderr.contains("another search");
+    assert!(refused, "{:?} {}", said.code, said.stderr);
+    assert_eq!(std::fs::read(place.path("tuned/1.onnx")).unwrap(), files);
+    assert!(json(&std::fs::read_to_string(place.path("tuned/tune.json")).unwrap()) == found);
 }
 
 #[test]

@@ -318,7 +318,7 @@ fn versions(
     for (layer, weights) in maker.layers()? {
         for &change in changes {
             let name = format!("{file} with {change} in {layer}");
-            let Some(model) = maker.make(&Recipe::one(&layer, change), &name)? else {
+            let Some((model, _)) = maker.make(&Recipe::one(&layer, change), &name)? else {
                 unchanged.push(format!("{layer} ({change})"));
                 continue;
             };

@@ -113,6 +113,8 @@ struct Layer {
 struct Candidate {
     name: String,
     source: Source,
+    /// What each layer became, where that is known.
+    layers: BTreeMap<String, String>,
     sha256: [u8; 32],
     bytes: usize,
     cost: f64,
@@ -127,21 +129,6 @@ struct Candidate {
 enum Source {
     Recipe(Recipe),
     File(PathBuf),
-}
-
-impl Source {
-    /// What each layer becomes, where that is known.
-    fn layers(&self) -> BTreeMap<String, String> {
-        match self {
-            Self::Recipe(recipe) => {
-                let layers = recipe.0.iter();
-                layers
-                    .map(|(layer, change)| (layer.clone(), change.to_string()))
-                    .collect()
-            }
-            Self::File(_) => BTreeMap::new(),
-        }
-    }
 }
 
 /// Runs a search, and returns all that it looked at, cheapest first, with the certificates of the networks that it chose;
@@ -209,6 +196,10 @@ pub fn tune(
     if !search.samples.run_original(&mut Passes(events))? {
         return Ok(None);
     }
+    if output::same(&config.folder.join("search.recert"), &config.ledger) {
+        let message = "the ledger of the certified network is in the place of the search's";
+        return Err(Error::parameter(Field::Out, message));
+    }
     let Some((mut candidates, unchanged)) = search.candidates(events)? else {
         return Ok(None);
     };
@@ -234,7 +225,7 @@ pub fn tune(
     let mut networks: Vec<Seen> = Vec::new();
     for (position, candidate) in candidates.into_iter().enumerate() {
         networks.push(Seen {
-            layers: candidate.source.layers(),
+            layers: candidate.layers,
             name: candidate.name,
             cost: candidate.cost,
             samples: candidate.samples,
@@ -254,6 +245,12 @@ pub fn tune(
         constraint: search.least(),
         original: (search.value(&original.radii()), search.original_cost()?),
         inputs: search.samples.inputs() as u64,
+        sigma: original.header.sigma,
+        original_alpha: original.header.alpha,
+        n: original.header.n,
+        alpha: (2.0 * original.header.alpha).min(MAX_ALPHA),
+        budget,
+        certified_inputs: original.certified.len() as u64,
         from_scratch: all * networks.len() as u64,
         certified: networks
             .iter()
@@ -424,7 +421,11 @@ impl Search<'_> {
                 );
                 Error::new(ErrorKind::Input, message)
             })?,
-            Err(_) => BTreeMap::new(),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(why) => {
+                let message = format!("{}: {why}", file.display());
+                return Err(Error::new(ErrorKind::Input, message));
+            }
         };
         let identity = network.identity();
         let key = format!(
@@ -443,11 +444,26 @@ impl Search<'_> {
         Ok(seconds)
     }
 
-    /// The network of a candidate.
-    fn model(&self, source: &Source, name: &str) -> Result<Option<Model>> {
+    /// The network of a candidate, and what each layer of it became.
+    fn model(&self, source: &Source, name: &str) -> Result<Option<(Model, Recipe)>> {
         match source {
             Source::Recipe(recipe) => self.maker.make(recipe, &format!("{name}.onnx")),
-            Source::File(file) => Ok(Some(Model::read(file)?)),
+            Source::File(file) => Ok(Some((Model::read(file)?, Recipe::default()))),
+        }
+    }
+
+    /// The same again.
+    fn again(&self, candidate: &Candidate) -> Result<Model> {
+        let made = self.model(&candidate.source, &candidate.name)?;
+        match made {
+            Some((model, _)) if model.sha256() == candidate.sha256 => Ok(model),
+            _ => {
+                let message = format!(
+                    "{} is another network than it was when the search began",
+                    candidate.name
+                );
+                Err(Error::new(ErrorKind::Input, message).about(Field::Space))
+            }
         }
     }
 
@@ -482,7 +498,7 @@ impl Search<'_> {
         }
         let (mut candidates, mut unchanged) = (Vec::<Candidate>::new(), Vec::new());
         for (name, source) in sources {
-            let Some(model) = self.model(&source, &name)? else {
+            let Some((model, done)) = self.model(&source, &name)? else {
                 unchanged.push(name);
                 continue;
             };
@@ -496,8 +512,8 @@ impl Search<'_> {
                 continue;
             }
             let (cost, network) = match (&source, space.cost) {
-                (Source::Recipe(recipe), Cost::Size | Cost::Operations) => {
-                    (self.recipe_cost(recipe), None)
+                (Source::Recipe(_), Cost::Size | Cost::Operations) => {
+                    (self.recipe_cost(&done), None)
                 }
                 (Source::File(_), Cost::Size) => (bytes as f64, None),
                 (Source::File(file), Cost::Operations) => {
@@ -514,6 +530,11 @@ impl Search<'_> {
                 }
             };
             candidates.push(Candidate {
+                layers: done
+                    .0
+                    .iter()
+                    .map(|(layer, change)| (layer.clone(), change.to_string()))
+                    .collect(),
                 name,
                 source,
                 sha256,
@@ -544,10 +565,11 @@ impl Search<'_> {
             for &change in &self.config.space.changes {
                 let name = format!("{change} in {}.onnx", layer.name);
                 match self.maker.make(&Recipe::one(&layer.name, change), &name)? {
-                    Some(model) => versions.push((layer.name.clone(), change, model)),
-                    None => {
-                        bearing.insert((layer.name.clone(), change), 0.0);
+                    Some((model, done)) if done.0.values().any(|done| *done == change) => {
+                        versions.push((layer.name.clone(), change, model));
                     }
+                    // It cannot become that, or only a part of it.
+                    _ => {}
                 }
             }
         }
@@ -632,8 +654,7 @@ impl Search<'_> {
 
     fn load(&self, candidate: &mut Candidate) -> Result<()> {
         if candidate.network.is_none() {
-            let model = self.model(&candidate.source, &candidate.name)?;
-            let model = model.expect("it was made before");
+            let model = self.again(candidate)?;
             candidate.network = Some(self.original.version(model, self.data, &self.samples)?);
         }
         Ok(())
@@ -684,6 +705,41 @@ impl Search<'_> {
         Ok(Some(by_budget - least))
     }
 
+    /// Fails where the folder has certificates, or files, of other networks than these: they are of another choice.
+    fn check_chosen(&self, models: &[Model]) -> Result<()> {
+        const REMEDY: &str = "one search is stated of one ledger: search into another folder, from a ledger that was \
+                              certified with a fresh seed";
+        let tuned = self.config.folder.join(TUNED);
+        if tuned.exists() {
+            let ledger = Ledger::open_read_only(&tuned)?;
+            let known = ledger
+                .networks()?
+                .into_iter()
+                .filter(|(id, _)| *id != ledger.base());
+            let is_other = |sha256: &[u8; 32]| models.iter().all(|model| model.sha256() != *sha256);
+            let mut known = known.map(|(_, network)| network);
+            if let Some(other) = known.find(|network| is_other(&network.sha256)) {
+                let message = format!(
+                    "{} has certificates of {}, which was chosen before by another search: {REMEDY}",
+                    tuned.display(),
+                    other.file
+                );
+                return Err(Error::new(ErrorKind::Ledger, message).about(Field::Out));
+            }
+        }
+        for model in models {
+            let file = self.config.folder.join(model.name());
+            if file.exists() && Model::read(&file)?.sha256() != model.sha256() {
+                let message = format!(
+                    "{} is there and is another network: {REMEDY}",
+                    file.display()
+                );
+                return Err(Error::new(ErrorKind::Input, message).about(Field::Out));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the networks that were chosen, recertifies them and returns what each has, by its position.
     fn certify(
         &self,
@@ -692,17 +748,22 @@ impl Search<'_> {
         budget: u64,
         events: &mut impl TuneEvents,
     ) -> Result<Option<BTreeMap<usize, Certified>>> {
-        let mut files = Vec::new();
+        let mut models = Vec::new();
         for (rank, &i) in chosen.iter().enumerate() {
             let name = format!("{}.onnx", rank + 1);
-            let file = self.config.folder.join(&name);
-            let model = self.model(&candidates[i].source, &candidates[i].name)?;
-            let model = model.expect("it was made before");
-            let bytes = Model::from_bytes(name, model.to_bytes())?;
-            bytes
+            models.push(Model::from_bytes(
+                name,
+                self.again(&candidates[i])?.to_bytes(),
+            )?);
+            candidates[i].network = None;
+        }
+        self.check_chosen(&models)?;
+        let mut files = Vec::new();
+        for model in &models {
+            let file = self.config.folder.join(model.name());
+            model
                 .write(&file)
                 .map_err(|why| Error::output("a network", Error::from(why)))?;
-            candidates[i].network = None;
             files.push(file);
         }
         events.event(TuneEvent::Chosen { files: &files });
@@ -726,7 +787,7 @@ impl Search<'_> {
         let ledger = Ledger::open_read_only(&tuned)?;
         let mut certified = BTreeMap::new();
         for ((&i, file), network) in chosen.iter().zip(&files).zip(&networks) {
-            let (radii, evaluations) = certificates(&ledger, network, budget)?;
+            let (radii, evaluations) = certificates(&ledger, network, (budget, chosen.len()))?;
             let value = self.value(&radii);
             certified.insert(
                 i,
@@ -742,17 +803,26 @@ impl Search<'_> {
     }
 }
 
-/// The radii of a network's certificates by a budget, 0 for abstentions, and what they rest on.
-fn certificates(ledger: &Ledger, network: &Network, budget: u64) -> Result<(Vec<f64>, u64)> {
+/// The radii of a network's certificates by a budget, among so many, 0 for abstentions, and what they rest on.
+fn certificates(
+    ledger: &Ledger,
+    network: &Network,
+    (budget, among): (u64, usize),
+) -> Result<(Vec<f64>, u64)> {
     let name = NetworkName::new(network.identity());
     let known = ledger.networks()?;
     let (id, _) = (known.iter())
         .find(|(_, known)| NetworkName::new(known) == name)
         .expect("a network that ran is in the ledger");
+    let alpha = (2.0 * ledger.header().alpha).min(MAX_ALPHA);
     let (mut radii, mut evaluations) = (Vec::new(), 0);
     for certificate in ledger.certificates(*id)? {
-        let goal = certificate.claim.parameters.goal();
-        if certificate.claim.method() == "auto" && goal == Some(LedgerGoal::Budget(budget)) {
+        let (claim, parameters) = (&certificate.claim, &certificate.claim.parameters);
+        let is_it = claim.method() == "auto"
+            && claim.alpha == alpha
+            && parameters.among() as usize == among
+            && parameters.goal() == Some(LedgerGoal::Budget(budget));
+        if is_it {
             radii.push(certificate.class.map_or(0.0, |_| certificate.radius));
             evaluations += certificate.evaluations;
         }

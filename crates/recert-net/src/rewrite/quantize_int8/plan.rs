@@ -67,11 +67,15 @@ impl Plan {
             }
         }
         if chosen.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "no convolution or linear layer with known float32 weights takes an activation, so nothing \
-                 can be quantized",
-            ));
+            // Of some layers it may be that none can; of all of them it is the network that cannot.
+            let kind = if selected.is_all() {
+                ErrorKind::Unsupported
+            } else {
+                ErrorKind::Unchanged
+            };
+            let message = "no convolution or linear layer with known float32 weights takes an activation, so nothing \
+                           can be quantized";
+            return Err(Error::new(kind, message));
         }
         for (position, node) in graph.node.iter().enumerate() {
             let all = (0..node.input.len()).all(|operand| is_activation(node, operand));

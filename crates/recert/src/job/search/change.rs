@@ -68,6 +68,15 @@ impl Change {
         self.format
     }
 
+    /// What is left of it where only a part was done.
+    pub(super) fn done(self, pruned: bool, formatted: bool) -> Option<Self> {
+        let done = Self {
+            pruned: self.pruned.filter(|_| pruned),
+            format: self.format.filter(|_| formatted),
+        };
+        (done.pruned.is_some() || done.format.is_some()).then_some(done)
+    }
+
     /// The bits of a weight, those that became zero included.
     pub fn bits(self) -> u32 {
         self.format.map_or(32, Format::bits)

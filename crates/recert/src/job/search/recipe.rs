@@ -70,26 +70,22 @@ impl Maker {
         Ok(self.layers()?.iter().map(|(_, weights)| weights).sum())
     }
 
-    /// The network by a recipe; `None` where not one weight would be another.
+    /// The network by a recipe, and what of it was done, as some layers cannot become everything; `None` where not
+    /// one weight would be another.
     ///
     /// # Errors
     /// [`ErrorKind::Parameter`](crate::ErrorKind::Parameter) where integers are asked for and no
     /// activations were observed; whatever the rewrites fail with.
-    pub(in super::super) fn make(&self, recipe: &Recipe, name: &str) -> Result<Option<Model>> {
+    pub(in super::super) fn make(
+        &self,
+        recipe: &Recipe,
+        name: &str,
+    ) -> Result<Option<(Model, Recipe)>> {
         let mut model = self.model.clone();
-        let mut changed = false;
+        let (mut pruned, mut formatted) = (BTreeSet::new(), BTreeSet::new());
         let of = |wanted: &dyn Fn(&Change) -> bool| {
             let layers = recipe.0.iter().filter(|(_, change)| wanted(change));
             Layers::only(layers.map(|(layer, _)| layer.as_str()))
-        };
-        let mut step = |done: net::Result<(Model, net::Changes)>, model: &mut Model| match done {
-            Ok((made, _)) => {
-                changed = true;
-                *model = made;
-                Ok(())
-            }
-            Err(error) if error.kind() == net::ErrorKind::Unchanged => Ok(()),
-            Err(error) => Err(Error::from(error)),
         };
         let shares: BTreeSet<Option<u32>> = (recipe.0.values())
             .map(|change| change.pruned().map(|share| (share * 1e6).round() as u32))
@@ -97,10 +93,8 @@ impl Maker {
         for share in shares.into_iter().flatten() {
             let share = f64::from(share) / 1e6;
             let layers = of(&|change| change.pruned() == Some(share));
-            step(
-                net::prune(&model, share, PruneScope::PerLayer, &layers),
-                &mut model,
-            )?;
+            let made = net::prune(&model, share, PruneScope::PerLayer, &layers);
+            step(made, &mut model, &mut pruned)?;
         }
         let ints: Vec<(&String, u8)> = (recipe.0.iter())
             .filter_map(|(layer, change)| match change.format() {
@@ -129,7 +123,7 @@ impl Maker {
                 .values()
                 .any(|change| change.format() == Some(format))
             {
-                step(net::half(&model, half, &layers), &mut model)?;
+                step(net::half(&model, half, &layers), &mut model, &mut formatted)?;
             }
         }
         if !ints.is_empty() {
@@ -143,15 +137,34 @@ impl Maker {
             }
             let layers = Layers::only(ints.iter().map(|(layer, _)| layer.as_str()));
             let options = options.with_layers(layers);
-            match net::quantize_int8_with(&model, calibration, &options) {
-                // None of these layers can become integers: they stay as they are.
-                Err(error) if error.kind() == net::ErrorKind::Unsupported => {}
-                done => step(done, &mut model)?,
-            }
+            let made = net::quantize_int8_with(&model, calibration, &options);
+            step(made, &mut model, &mut formatted)?;
         }
-        if !changed {
+        let done = recipe.0.iter().filter_map(|(layer, change)| {
+            let done = change.done(pruned.contains(layer), formatted.contains(layer));
+            Some((layer.clone(), done?))
+        });
+        let done = Recipe(done.collect());
+        if done.0.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Model::from_bytes(name, model.to_bytes())?))
+        Ok(Some((Model::from_bytes(name, model.to_bytes())?, done)))
+    }
+}
+
+/// Takes what a rewrite made, and notes the layers that it was of; nothing where it would have changed nothing.
+fn step(
+    made: net::Result<(Model, net::Changes)>,
+    model: &mut Model,
+    done: &mut BTreeSet<String>,
+) -> Result<()> {
+    match made {
+        Ok((made, changes)) => {
+            done.extend(changes.layers.into_iter().map(|change| change.layer));
+            *model = made;
+            Ok(())
+        }
+        Err(error) if error.kind() == net::ErrorKind::Unchanged => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

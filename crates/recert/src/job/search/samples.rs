@@ -4,10 +4,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use recert_engine::pixel_graph;
 use recert_graph::{Op, ValueId};
-use recert_ledger::{Certificate, Evidence, Header, Ledger, NetworkName, Task};
+use recert_ledger::{Certificate, Claim, Evidence, Header, Ledger, NetworkName, Task};
 use recert_net::Model;
 use recert_num::MAX_ALPHA;
 use recert_smooth::bound::Paired;
@@ -97,19 +98,29 @@ impl Original {
         let samples = Sampled::new(data, header.sigma).remembering(&opened);
         let loaded = Network::of_model(model.clone(), network, &header.network, &samples)?;
         let finished = finished_inputs(&opened)?;
-        let mut certified: Vec<CertifiedInput> = (opened.certificates(opened.base())?.iter())
-            .filter_map(|certificate| {
-                let whole = samples_of(&certificate.evidence)? == header.n
-                    && finished.contains(&certificate.idx);
-                whole.then_some(CertifiedInput {
-                    idx: certificate.idx,
-                    radius: certificate.class.map_or(0.0, |_| certificate.radius),
-                })
+        let certificates = opened.certificates(opened.base())?;
+        let whole = |certificate: &&Certificate| {
+            let all = samples_of(&certificate.evidence) == Some(header.n);
+            all && finished.contains(&certificate.idx)
+        };
+        // Where there are several kinds of certificates, those of one claim: the largest of several radii is no statement.
+        let claims = certificates
+            .iter()
+            .filter(whole)
+            .map(|certificate| &certificate.claim);
+        let of = |claim: &Arc<Claim>| {
+            let same = certificates
+                .iter()
+                .filter(whole)
+                .filter(move |c| c.claim == *claim);
+            same.map(|certificate| CertifiedInput {
+                idx: certificate.idx,
+                radius: certificate.class.map_or(0.0, |_| certificate.radius),
             })
-            .collect();
-        // Where an input has several certificates, the one of the larger radius first.
-        certified.sort_by(|a, b| a.idx.cmp(&b.idx).then(b.radius.total_cmp(&a.radius)));
-        certified.dedup_by_key(|input| input.idx);
+            .collect::<Vec<_>>()
+        };
+        let mut certified = claims.map(of).max_by_key(Vec::len).unwrap_or_default();
+        certified.sort_by_key(|input| input.idx);
         if certified.is_empty() {
             let message = format!(
                 "{} has no input that was certified with all n = {} samples: finish certifying one",
@@ -248,11 +259,13 @@ impl<'a> Samples<'a> {
             data: data.record().to_owned(),
             ..original.header.clone()
         };
-        if header.seed == original.header.seed && !ledger.exists() {
-            return refuse(
-                Field::Seed,
-                "the seed drawn is the ledger's own: run it again",
+        if header.seed == original.header.seed {
+            let message = format!(
+                "{} has the seed of the certified network's ledger: a search may look at none of its samples, so \
+                 name another file",
+                ledger.display()
             );
+            return Err(Error::parameter(Field::Search, message));
         }
         Ok(Self {
             original,
@@ -342,13 +355,24 @@ impl<'a> Samples<'a> {
                 .iter()
                 .find(is_it)
                 .expect("a network that ran is there");
-            all.push(Self::seen(&ledger.certificates(*id)?, samples));
+            let seen = self.seen(&ledger.certificates(*id)?, samples);
+            if seen.len() != self.inputs.len() {
+                let message = format!(
+                    "{} holds pairs of {} of the {} inputs that are looked at: it is of another search, so name \
+                     another file",
+                    self.ledger.display(),
+                    seen.len(),
+                    self.inputs.len(),
+                );
+                return Err(Error::new(ErrorKind::Ledger, message).about(Field::Search));
+            }
+            all.push(seen);
         }
         Ok(Some(all))
     }
 
     /// What certificates by pairs on so many samples hold.
-    fn seen(certificates: &[Certificate], samples: u64) -> Vec<InputPairs> {
+    fn seen(&self, certificates: &[Certificate], samples: u64) -> Vec<InputPairs> {
         let pairs = certificates.iter().filter_map(|certificate| {
             let Evidence::Pairs {
                 k,
@@ -363,7 +387,9 @@ impl<'a> Samples<'a> {
             else {
                 return None;
             };
-            (m == samples).then_some(InputPairs {
+            let mut inputs = self.inputs.iter();
+            let wanted = m == samples && inputs.any(|input| input.idx == certificate.idx);
+            wanted.then_some(InputPairs {
                 original: (k, n),
                 pairs: m,
                 disagreements,

@@ -59,13 +59,12 @@ pub(super) fn recipes(
             10_f64.powf(f64::from(price) / f64::from(PRICES) * 8.0 - 6.0) / whole.max(1e-300);
         let mut recipe = Recipe::default();
         for layer in layers {
+            // A layer that cannot become something has no entry.
             let gain = |change: Change| {
-                let lost = bearing
-                    .get(&(layer.name.clone(), change))
-                    .map_or(0.0, |lost| lost.max(0.0));
-                price * saves[&(layer.name.as_str(), change)] - lost
+                let lost = bearing.get(&(layer.name.clone(), change))?.max(0.0);
+                Some(price * saves[&(layer.name.as_str(), change)] - lost)
             };
-            let best = changes.iter().map(|&change| (gain(change), change));
+            let best = (changes.iter()).filter_map(|&change| Some((gain(change)?, change)));
             let best = best.max_by(|(a, _), (b, _)| a.total_cmp(b));
             if let Some((gain, change)) = best.filter(|(gain, _)| *gain > 0.0) {
                 debug_assert!(gain.is_finite());
