@@ -196,10 +196,6 @@ pub fn tune(
     if !search.samples.run_original(&mut Passes(events))? {
         return Ok(None);
     }
-    if output::same(&config.folder.join("search.recert"), &config.ledger) {
-        let message = "the ledger of the certified network is in the place of the search's";
-        return Err(Error::parameter(Field::Out, message));
-    }
     let Some((mut candidates, unchanged)) = search.candidates(events)? else {
         return Ok(None);
     };
