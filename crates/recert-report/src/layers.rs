@@ -143,13 +143,16 @@ impl LayerReport {
         });
         let rows = layers.into_iter().map(|layer| {
             let percent = |share: f64| format!("{:.3}", share * 100.0);
+            // The ends are bounds: outward.
+            let down = |share: f64| percent((share * 1e5).floor() / 1e5);
+            let up = |share: f64| percent((share * 1e5).ceil() / 1e5);
             let (often, lost) = (layer.disagreement, layer.radius_lost);
             vec![
                 printable(&layer.layer).into_owned(),
                 layer.change.clone(),
                 text::grouped(layer.weights),
                 percent(often.estimate),
-                format!("{} to {}", percent(often.lower), percent(often.upper)),
+                format!("{} to {}", down(often.lower), up(often.upper)),
                 format!("{:.5}", lost.estimate),
                 format!("{:.5} to {:.5}", lost.lower, lost.upper),
             ]
