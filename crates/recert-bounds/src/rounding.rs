@@ -17,8 +17,10 @@ pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 /// The unit roundoff of f64.
 pub(crate) const U: f64 = f64::EPSILON / 2.0;
 
-/// Above what a product, or its error, loses to underflow.
-pub(crate) const TINY: f64 = f64::MIN_POSITIVE;
+/// Above what a product, or its error, loses to underflow: 2^-960. It could be 2^-1022; but it is charged wherever a
+/// value is exactly 0, its product with a weight would then be subnormal, and a processor may take a hundred times
+/// as long for such a product.
+pub(crate) const TINY: f64 = f64::MIN_POSITIVE * (1_u64 << 62) as f64;
 
 /// Sums of more terms than this are not made here.
 pub(crate) const MOST_TERMS: usize = 1 << 30;
@@ -35,12 +37,45 @@ pub(crate) fn gamma(n: usize) -> f64 {
 
 /// The sum of `a[i] b[i]`, in eight partial sums.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    ARCH.dispatch(|| lanes(a, b, |a, b| a * b))
+    ARCH.dispatch(Dot::<false> { a, b })
 }
 
 /// The sum of `|a[i]| b[i]`, in eight partial sums.
 pub(crate) fn abs_dot(a: &[f64], b: &[f64]) -> f64 {
-    ARCH.dispatch(|| lanes(a, b, |a, b| a.abs() * b))
+    ARCH.dispatch(Dot::<true> { a, b })
+}
+
+/// What [`dot`] does, or with magnitudes [`abs_dot`], to be compiled for each set of instructions.
+struct Dot<'a, const MAGNITUDES: bool> {
+    a: &'a [f64],
+    b: &'a [f64],
+}
+
+impl<const MAGNITUDES: bool> WithSimd for Dot<'_, MAGNITUDES> {
+    type Output = f64;
+
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "to be compiled for each set of instructions"
+    )]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        let (a, a_rest) = self.a.as_chunks::<8>();
+        let (b, b_rest) = self.b.as_chunks::<8>();
+        let mut sums = Lanes::new(simd);
+        for (a, b) in a.iter().zip(b) {
+            let [a, b] = [a, b].map(|x| S::as_simd_f64s(x).0);
+            for (i, (&a, &b)) in a.iter().zip(b).enumerate() {
+                let a = if MAGNITUDES { simd.abs_f64s(a) } else { a };
+                sums.add(simd, i, simd.mul_f64s(a, b));
+            }
+        }
+        let rest = a_rest.iter().zip(b_rest);
+        let rest: f64 = rest
+            .map(|(&a, &b)| if MAGNITUDES { a.abs() } else { a } * b)
+            .sum();
+        sums.total() + rest
+    }
 }
 
 /// The sum of `a[i]` times the first vector's element where it is not negative, else the second's,
@@ -236,25 +271,6 @@ impl WithSimd for TakeLines<'_> {
         }
         totals
     }
-}
-
-#[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "to be compiled for each set of instructions"
-)]
-fn lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut sums = [0.0; 8];
-    let (a, a_rest) = a.as_chunks::<8>();
-    let (b, b_rest) = b.as_chunks::<8>();
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..8 {
-            sums[lane] += term(a[lane], b[lane]);
-        }
-    }
-    let rest = a_rest.iter().zip(b_rest);
-    let rest: f64 = rest.map(|(&a, &b)| term(a, b)).sum();
-    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

@@ -43,10 +43,11 @@ impl Map {
             if !step.kind.is_spatial() {
                 continue;
             }
+            let inverse = Inverse::of(step.kind, t);
             for earlier in &mut derivative {
-                *earlier = inverse(step.kind, t, earlier, false);
+                *earlier = inverse.after(earlier, false);
             }
-            value = inverse(step.kind, t, &value, true);
+            value = inverse.after(&value, true);
             derivative[index] = by_parameter(step.kind, t, &value);
         }
         let offset = [half(width), half(height)];
@@ -79,37 +80,47 @@ impl Map {
     }
 }
 
-/// The source of a pixel by interval arithmetic on its coordinates step by step, as CGT encloses
-/// it (Yang et al., ICLR 2023, section 4), but rounded outward.
-pub(crate) fn step_by_step(
-    transformation: &Transformation,
-    cell: &[Interval],
-    [width, height]: [usize; 2],
-    [column, row]: [usize; 2],
-) -> Source {
-    let mut x = Interval::point(column as f64 - half(width));
-    let mut y = Interval::point(half(height) - row as f64);
-    for (step, &t) in transformation.steps().iter().zip(cell).rev() {
-        [[x, ..], [y, ..]] = inverse(
-            step.kind,
-            t,
-            &[
-                [x, Interval::ZERO, Interval::ZERO],
-                [y, Interval::ZERO, Interval::ZERO],
-            ],
-            // A translation moves the coordinate itself here, which is the first entry.
-            false,
-        );
-        match step.kind {
-            Kind::TranslateX => x = x - t,
-            Kind::TranslateY => y = y - t,
-            _ => {}
+/// The sources of pixels by interval arithmetic on their coordinates step by step, as CGT encloses
+/// them (Yang et al., ICLR 2023, section 4), but rounded outward.
+pub(crate) struct StepByStep {
+    /// The inverse steps, last to first.
+    steps: Vec<Inverse>,
+    middle: [f64; 2],
+}
+
+impl StepByStep {
+    /// Over the box of one interval for each step of `transformation`.
+    pub(crate) fn over(
+        transformation: &Transformation,
+        cell: &[Interval],
+        [width, height]: [usize; 2],
+    ) -> Self {
+        let steps = transformation.steps().iter().zip(cell).rev();
+        Self {
+            steps: steps.map(|(step, &t)| Inverse::of(step.kind, t)).collect(),
+            middle: [half(width), half(height)],
         }
     }
-    [
-        x + Interval::point(half(width)),
-        Interval::point(half(height)) - y,
-    ]
+
+    /// The source of the pixel in `column` and `row`.
+    pub(crate) fn source(&self, column: usize, row: usize) -> Source {
+        let zero = Interval::ZERO;
+        let mut x = Interval::point(column as f64 - self.middle[0]);
+        let mut y = Interval::point(self.middle[1] - row as f64);
+        for step in &self.steps {
+            // A translation moves the coordinate itself here, which is the first entry.
+            [[x, ..], [y, ..]] = step.after(&[[x, zero, zero], [y, zero, zero]], false);
+            match step.kind {
+                Kind::TranslateX => x = x - step.t,
+                Kind::TranslateY => y = y - step.t,
+                _ => {}
+            }
+        }
+        [
+            x + Interval::point(self.middle[0]),
+            Interval::point(self.middle[1]) - y,
+        ]
+    }
 }
 
 fn half(extent: usize) -> f64 {
@@ -125,28 +136,46 @@ fn along(line: &Row, x: f64, y: f64) -> Interval {
     line[0].times(x) + line[1].times(y) + line[2]
 }
 
-/// Puts the inverse of a step after `map`: its linear part, and where `moves`, its translation.
-fn inverse(kind: Kind, t: Interval, map: &[Row; 2], moves: bool) -> [Row; 2] {
-    let [x, y] = map;
-    let combine = |f: &dyn Fn(Interval, Interval) -> Interval| -> Row {
-        [f(x[0], y[0]), f(x[1], y[1]), f(x[2], y[2])]
-    };
-    match kind {
-        Kind::Rotate => {
-            let (sine, cosine) = (sine(t), cosine(t));
-            [
-                combine(&|x, y| x * cosine + y * sine),
-                combine(&|x, y| y * cosine - x * sine),
-            ]
+/// The inverse of a step over an interval of its parameter.
+struct Inverse {
+    kind: Kind,
+    t: Interval,
+    /// Sine and cosine of a rotation's angle.
+    turn: [Interval; 2],
+}
+
+impl Inverse {
+    fn of(kind: Kind, t: Interval) -> Self {
+        let turn = match kind {
+            Kind::Rotate => [sine(t), cosine(t)],
+            _ => [Interval::ZERO; 2],
+        };
+        Self { kind, t, turn }
+    }
+
+    /// Puts the inverse after `map`: its linear part, and where `moves`, its translation.
+    fn after(&self, map: &[Row; 2], moves: bool) -> [Row; 2] {
+        let ([x, y], t) = (map, self.t);
+        let combine = |f: &dyn Fn(Interval, Interval) -> Interval| -> Row {
+            [f(x[0], y[0]), f(x[1], y[1]), f(x[2], y[2])]
+        };
+        match self.kind {
+            Kind::Rotate => {
+                let [sine, cosine] = self.turn;
+                [
+                    combine(&|x, y| x * cosine + y * sine),
+                    combine(&|x, y| y * cosine - x * sine),
+                ]
+            }
+            Kind::TranslateX if moves => [[x[0], x[1], x[2] - t], *y],
+            Kind::TranslateY if moves => [*x, [y[0], y[1], y[2] - t]],
+            Kind::Scale => [
+                combine(&|x, _| x.over_positive(t)),
+                combine(&|_, y| y.over_positive(t)),
+            ],
+            Kind::Shear => [combine(&|x, y| x - y * t), *y],
+            Kind::TranslateX | Kind::TranslateY | Kind::Contrast | Kind::Brightness => *map,
         }
-        Kind::TranslateX if moves => [[x[0], x[1], x[2] - t], *y],
-        Kind::TranslateY if moves => [*x, [y[0], y[1], y[2] - t]],
-        Kind::Scale => [
-            combine(&|x, _| x.over_positive(t)),
-            combine(&|_, y| y.over_positive(t)),
-        ],
-        Kind::Shear => [combine(&|x, y| x - y * t), *y],
-        Kind::TranslateX | Kind::TranslateY | Kind::Contrast | Kind::Brightness => *map,
     }
 }
 

@@ -2,7 +2,7 @@
 //! image.
 
 use super::cell::Cell;
-use super::coordinates::step_by_step;
+use super::coordinates::StepByStep;
 use super::image::Extents;
 use super::transformation::Transformation;
 use super::weights::each_weight;
@@ -58,10 +58,11 @@ impl Interpolation {
         extents.values()?;
         cell.check(transformation)?;
         let (parameters, size) = (cell.intervals(), [extents.width, extents.height]);
+        let sources = StepByStep::over(transformation, &parameters, size);
         let mut made = Self::default();
         for row in 0..extents.height {
             for column in 0..extents.width {
-                let source = step_by_step(transformation, &parameters, size, [column, row]);
+                let source = sources.source(column, row);
                 let outside = each_weight(size, source, |column, row, weight| {
                     if weight.high > 0.0 && made.sources.len() <= MAX_WEIGHTS {
                         made.sources.push(row * extents.width + column);

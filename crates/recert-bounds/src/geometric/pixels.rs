@@ -17,7 +17,7 @@
 use recert_num::directed::{add_up, mul_up};
 
 use super::cell::Cell;
-use super::coordinates::{Map, Source, step_by_step};
+use super::coordinates::{Map, Source, StepByStep};
 use super::image::{Extents, Plane, Scratch};
 use super::lines::{Lines, half_widths};
 use super::transformation::{Kind, MAX_STEPS, Transformation};
@@ -111,10 +111,11 @@ impl<'a> Transformed<'a> {
         }
         let parameters = cell.intervals();
         let size = [self.extents.width, self.extents.height];
+        let sources = StepByStep::over(self.transformation, &parameters, size);
         let mut bounds = self.empty();
         for row in 0..self.extents.height {
             for column in 0..self.extents.width {
-                let source = step_by_step(self.transformation, &parameters, size, [column, row]);
+                let source = sources.source(column, row);
                 for (channel, plane) in self.planes.iter().enumerate() {
                     let mut weights = Weights::new(plane, source);
                     let mut range = match method {
