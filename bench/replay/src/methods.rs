@@ -198,7 +198,9 @@ impl Inputs<'_> {
             evaluations += answered.pairs.iter().sum::<u64>() + answered.beside;
             let (pairs, own) = (answered.pairs[0], answered.own[0]);
             let p = match design {
-                Design::Nothing | Design::Both { .. } => LowerBound::ZERO,
+                Design::Nothing | Design::FreshBoth { .. } | Design::Both { .. } => {
+                    LowerBound::ZERO
+                }
                 Design::Fresh { .. } => bound::direct(own, pairs, whole)?,
                 Design::Loss { .. } => {
                     let other = pairs - own;

@@ -175,7 +175,7 @@ impl Samples {
         };
         let mut left = [0; CELLS];
         let by_cell = match design {
-            Design::Nothing | Design::Both { .. } => false,
+            Design::Nothing | Design::FreshBoth { .. } | Design::Both { .. } => false,
             Design::Fresh { samples } => {
                 let h = law.h();
                 let own = (0..samples).filter(|&i| self.answers[1].at(i) < h);

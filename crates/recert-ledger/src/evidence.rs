@@ -152,6 +152,32 @@ pub enum Evidence {
         /// Pilot samples.
         pilot: u64,
     },
+    /// `auto`, bound `fresh-two-sided`: the bounds of [`Evidence::TwoSided`] from h's answers on samples that f has not
+    /// answered. Both shares are of `alpha_whole`, by the votes among f's selection samples.
+    FreshBoth {
+        /// The class selected.
+        class: u16,
+        /// Fresh samples that h answered with it.
+        k: u64,
+        /// Fresh samples.
+        n: u64,
+        /// Invalid answers.
+        invalid: u64,
+        /// Pilot samples.
+        pilot: u64,
+        /// The most frequent other answer.
+        runner_up: Option<u16>,
+        /// Fresh samples that h answered with it.
+        k_runner_up: u64,
+        /// The share of alpha for the class.
+        alpha_class: f64,
+        /// The share for the ratio.
+        alpha_ratio: f64,
+        /// The lower bound of the class's share of the answers that are it or the runner-up.
+        ratio_lower: f64,
+        /// The upper bound of every other answer's probability.
+        p_upper: f64,
+    },
     /// `auto`, bound `mixture`: as `Fresh`, anytime-valid.
     FreshMixture {
         /// The class selected.
@@ -341,6 +367,7 @@ impl Evidence {
             | Self::Until { invalid, .. }
             | Self::Pairs { invalid, .. }
             | Self::Fresh { invalid, .. }
+            | Self::FreshBoth { invalid, .. }
             | Self::FreshMixture { invalid, .. }
             | Self::Loss { invalid, .. }
             | Self::LossMixture { invalid, .. }
@@ -386,6 +413,7 @@ fn variant(method: &str, bound: Option<&str>) -> Option<&'static str> {
         ("irs" | "zeta" | "loss" | "paired", "none") => "Stopped",
         ("auto", "none") => "Nothing",
         ("auto", "fresh") => "Fresh",
+        ("auto", "fresh-two-sided") => "FreshBoth",
         ("auto", "mixture") => "FreshMixture",
         ("auto", "loss") => "Loss",
         ("auto", "loss-mixture") => "LossMixture",
@@ -461,6 +489,11 @@ mod tests {
                 "auto",
                 "fresh",
                 r#"{"class":3,"invalid":0,"k":4,"n":9,"pilot":0}"#,
+            ),
+            (
+                "auto",
+                "fresh-two-sided",
+                r#"{"alpha_class":0.0005,"alpha_ratio":0.00005,"class":3,"invalid":0,"k":7,"k_runner_up":2,"n":9,"p_upper":0.1,"pilot":0,"ratio_lower":0.9,"runner_up":4}"#,
             ),
             (
                 "auto",

@@ -77,7 +77,7 @@ pub(crate) const TERMS: [Term; 16] = [
 ];
 
 /// Lower confidence bounds of the class's probability, and methods that choose among them.
-const BOUNDS: [Term; 13] = [
+const BOUNDS: [Term; 14] = [
     term("direct", "Clopper-Pearson on the network's own samples"),
     term(
         "two-sided",
@@ -86,6 +86,10 @@ const BOUNDS: [Term; 13] = [
     term(
         "fresh",
         "Clopper-Pearson on new noise samples that f was never run on",
+    ),
+    term(
+        "fresh-two-sided",
+        "as two-sided, on new noise samples that f was never run on",
     ),
     term("zeta", "f's bound less zeta (IRS, theorem 2)"),
     term(

@@ -50,6 +50,11 @@ pub enum Design {
         /// The number of samples.
         samples: u64,
     },
+    /// Fresh samples, for a two-sided certificate from h's answers alone.
+    FreshBoth {
+        /// The number of samples.
+        samples: u64,
+    },
     /// The first late samples, whatever f answered, for a two-sided certificate.
     Both {
         /// The number of samples.
@@ -75,6 +80,8 @@ pub enum Family {
     Both,
     /// [`Design::Fresh`].
     Fresh,
+    /// [`Design::FreshBoth`].
+    FreshBoth,
     /// [`Design::Loss`]: decisions look only at whether f answered c.
     Loss,
     /// [`Design::Cells`], for the bound [`tail`](crate::bound::tail()).
@@ -89,7 +96,7 @@ impl Design {
     pub fn cost(self) -> u64 {
         match self {
             Self::Nothing => 0,
-            Self::Fresh { samples } => samples,
+            Self::Fresh { samples } | Self::FreshBoth { samples } => samples,
             Self::Both { pairs } | Self::Loss { pairs } => pairs,
             Self::Cells { pairs } => pairs.iter().sum(),
         }
@@ -102,6 +109,9 @@ impl Design {
         match self {
             Self::Nothing => Self::Nothing,
             Self::Fresh { samples } => Self::Fresh {
+                samples: scale(samples),
+            },
+            Self::FreshBoth { samples } => Self::FreshBoth {
                 samples: scale(samples),
             },
             Self::Both { pairs } => Self::Both {

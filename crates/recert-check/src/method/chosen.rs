@@ -16,6 +16,7 @@ use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, clopper_p
 use serde_json::json;
 
 use self::late::{Base, Found, h_on};
+use super::scratch::from_answers;
 use crate::answers::{CERTIFY, FRESH, Series};
 use crate::arithmetic::{Cell, lower_bound};
 use crate::claim::{Shares, early};
@@ -68,7 +69,12 @@ pub(super) fn derive(
 /// An input on which the ledger has all n samples may have been concluded before it had them.
 /// What tells then is what the certificate counted.
 fn is_stopped(context: &Context<'_>, selection: &Selection) -> bool {
-    let bounds = ["\"none\"", "\"fresh\"", "\"mixture\""];
+    let bounds = [
+        "\"none\"",
+        "\"fresh\"",
+        "\"fresh-two-sided\"",
+        "\"mixture\"",
+    ];
     if !context.stops || !bounds.contains(&context.bound.as_str()) {
         return false;
     }
@@ -106,11 +112,12 @@ fn derive_from(
         ("\"loss\"", false) | ("\"loss-mixture\"", true) => loss(context, f, shares, anytime)?,
         ("\"cells\"", _) => cells::cells(context, f, shares.whole, false)?,
         ("\"tail\"", false) => cells::cells(context, f, shares.whole, true)?,
+        ("\"fresh-two-sided\"", false) if two => fresh_both(context, f, selection, shares.whole)?,
         ("\"both\"", false) if two => both(context, f, shares)?,
         _ => {
             let known = match (anytime, two) {
                 (true, _) => "none, mixture, loss-mixture or cells",
-                (false, true) => "none, fresh, loss, cells, tail or both",
+                (false, true) => "none, fresh, fresh-two-sided, loss, cells, tail or both",
                 (false, false) => "none, fresh, loss, cells or tail",
             };
             return Err(("bound", known.to_owned()));
@@ -188,6 +195,28 @@ fn fresh(
         bound: if anytime { "mixture" } else { "fresh" },
         p,
         q: None,
+        counts,
+    })
+}
+
+/// The two-sided bound from h's answers on samples that f has not answered; f's selection samples decide how alpha is
+/// split.
+fn fresh_both(
+    context: &Context<'_>,
+    f: &Base<'_>,
+    selection: &Selection,
+    share: f64,
+) -> Result<Found, Wrong> {
+    let m = at_most(context.free.n, "n", f.n)?;
+    let samples: Vec<u32> = (0..m as u32).collect();
+    let answers = h_on(context, FRESH, &samples)?;
+    let ((p, q), counts) = from_answers(selection, &answers, share)?;
+    Ok(Found {
+        stream: FRESH,
+        samples,
+        bound: "fresh-two-sided",
+        p: Bound::Exactly(p.get()),
+        q: Some(q),
         counts,
     })
 }

@@ -13,6 +13,7 @@ use crate::derived::{
     Bound, Context, Derived, Wrong, alpha, count, missing, numbers, one_sided, recorded, tally,
     two_sided as two_sided_radius,
 };
+use crate::tables::Selection;
 
 /// `certify` and `direct`. With `class_of_base`, the selection samples are those of the ledger's
 /// own network, and not among what the certificate cost.
@@ -55,6 +56,28 @@ pub(super) fn derive(
             samples: n,
         });
     }
+    let (bounds, counts) = from_answers(selection, answers, level)?;
+    let (certified, radius) = two_sided_radius(class, bounds, sigma)?;
+    Ok(Derived {
+        counts,
+        class: certified,
+        radius,
+        p_lower: Bound::Exactly(bounds.0.get()),
+        bound: "two-sided",
+        evaluations,
+        micros,
+        samples: n,
+    })
+}
+
+/// The bounds of the class selected and of every other answer from a network's answers, with the counts that are
+/// recorded of them.
+pub(super) fn from_answers(
+    selection: &Selection,
+    answers: &[u16],
+    level: f64,
+) -> Result<((LowerBound, UpperBound), serde_json::Value), Wrong> {
+    let (class, n) = (selection.class, answers.len() as u64);
     // The selection samples decide how alpha is split.
     let votes = selection.counts.get(&class).copied().unwrap_or(0);
     let against = runner_up(&selection.counts, class).1;
@@ -68,23 +91,15 @@ pub(super) fn derive(
     let shares = alpha(level)?.split(&weights).map_err(numbers)?;
     // Invalid answers count against the class as answers of another class would.
     let (other, k_other) = runner_up(&tally(answers.iter()), class);
+    let k = count(answers, class);
     let bounds = two(k, k_other, n, [shares[0], shares[1]])?;
-    let (certified, radius) = two_sided_radius(class, (bounds.p, bounds.q), sigma)?;
-    Ok(Derived {
-        counts: json!({
-            "class": class, "k": k, "n": n, "invalid": invalid,
-            "runner_up": other, "k_runner_up": k_other,
-            "alpha_class": shares[0].get(), "alpha_ratio": shares[1].get(),
-            "ratio_lower": bounds.t.get(), "p_upper": bounds.q.get(),
-        }),
-        class: certified,
-        radius,
-        p_lower: Bound::Exactly(bounds.p.get()),
-        bound: "two-sided",
-        evaluations,
-        micros,
-        samples: n,
-    })
+    let counts = json!({
+        "class": class, "k": k, "n": n, "invalid": count(answers, INVALID),
+        "runner_up": other, "k_runner_up": k_other,
+        "alpha_class": shares[0].get(), "alpha_ratio": shares[1].get(),
+        "ratio_lower": bounds.t.get(), "p_upper": bounds.q.get(),
+    });
+    Ok(((bounds.p, bounds.q), counts))
 }
 
 /// The most frequent answer other than `class`, ties to the lower index, and its count.

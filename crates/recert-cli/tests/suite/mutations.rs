@@ -370,7 +370,14 @@ fn every_bound_of_auto_is_derived() {
             bounds.insert(bound.clone(), (Table::Certificate, row));
         }
     }
-    for bound in ["both", "fresh", "mixture", "none", "tail"] {
+    for bound in [
+        "both",
+        "fresh",
+        "fresh-two-sided",
+        "mixture",
+        "none",
+        "tail",
+    ] {
         assert!(bounds.contains_key(bound), "{bound} is not in {bounds:?}");
     }
     let rows: Vec<_> = bounds.into_values().collect();

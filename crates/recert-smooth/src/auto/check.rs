@@ -93,7 +93,7 @@ impl NetworkPlan {
                 "the plan of network {network} cannot be used: {problem}"
             )))
         };
-        let both = |design| matches!(design, Design::Both { .. });
+        let both = |design| matches!(design, Design::Both { .. } | Design::FreshBoth { .. });
         if plan.until.is_some() && self.choices.iter().any(|choice| both(choice.design)) {
             return differs(
                 "it has a two-sided design, for which no bound holds after every round",

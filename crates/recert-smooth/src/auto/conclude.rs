@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::Auto;
 use super::rounds::TwoRounds;
 use super::subjects::{CertifiedInput, tally};
-use crate::bound::{self, Answered, Beta, Conclusion, Lattice, Tally};
+use crate::bound::{self, Answered, Beta, Conclusion, Lattice, Shares, Tally};
 use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, Tilts, cell_of, early};
 use crate::run::series;
 use crate::{Error, certify};
@@ -185,6 +185,16 @@ impl Recertified<'_> {
                 };
                 (bound::direct(own, pairs, whole)?, "fresh", evidence)
             }
+            Design::FreshBoth { .. } | Design::Both { .. } if anytime => {
+                return Err(Error::parameter(
+                    "there is no bound of a two-sided design that holds after every round",
+                ));
+            }
+            Design::FreshBoth { .. } => {
+                let (found, evidence) = self.fresh_both(answers)?;
+                p_upper = Some(found.p_upper);
+                (found.p_lower, "fresh-two-sided", evidence)
+            }
             Design::Loss { .. } if anytime => {
                 let (p_lower, prior, witness) = mixture()?;
                 let evidence = Evidence::LossMixture {
@@ -212,11 +222,6 @@ impl Recertified<'_> {
                 };
                 let p_lower = bound::coded_loss(k, n, f, Tally { pairs, other }, h)?;
                 (p_lower, "loss", evidence)
-            }
-            Design::Both { .. } if anytime => {
-                return Err(Error::parameter(
-                    "there is no bound of a two-sided design that holds after every round",
-                ));
             }
             Design::Both { .. } => {
                 let (found, evidence) = self.both(f_codes, answers)?;
@@ -246,7 +251,35 @@ impl Recertified<'_> {
         self.subject.pilot.min(self.subject.k)
     }
 
-    /// The two-sided bound, with its evidence.
+    /// The two-sided bound from h's answers alone, with its evidence. Alpha is split by f's selection samples, as for
+    /// a certificate from scratch.
+    fn fresh_both(&self, answers: &[u16]) -> Result<(bound::TwoSided, Evidence), Error> {
+        let class = self.input.class;
+        let (votes, against) = self.input.selected;
+        let shares = Shares::from_votes(votes, against, self.study.levels.whole)?;
+        let mut answered = BTreeMap::new();
+        tally(&mut answered, answers);
+        let runner_up = bound::runner_up(&answered, class);
+        let (k, n) = (certify::count(&answered, class), answers.len() as u64);
+        let k_runner_up = runner_up.map_or(0, |(_, count)| count);
+        let found = bound::two_sided(k, k_runner_up, n, shares)?;
+        let evidence = Evidence::FreshBoth {
+            class,
+            k,
+            n,
+            invalid: certify::count(&answered, INVALID),
+            pilot: self.pilot(),
+            runner_up: runner_up.map(|(class, _)| class),
+            k_runner_up,
+            alpha_class: shares.class.get(),
+            alpha_ratio: shares.ratio.get(),
+            ratio_lower: found.ratio_lower.get(),
+            p_upper: found.p_upper.get(),
+        };
+        Ok((found, evidence))
+    }
+
+    /// The two-sided bound from pairs, with its evidence.
     fn both(&self, f_codes: &Codes, answers: &[u16]) -> Result<(bound::Both, Evidence), Error> {
         let Levels { f, h, .. } = self.study.levels;
         let Subject { n, k, .. } = self.subject;

@@ -21,6 +21,8 @@ use crate::{Error, Sides, bound, certify};
 pub(super) struct CertifiedInput {
     pub(super) idx: u32,
     pub(super) class: u16,
+    /// f's selection samples with the class, and the largest number with any other class.
+    pub(super) selected: (u64, u64),
     /// The largest count of an answer other than the class, [`INVALID`] included, among f's
     /// late samples.
     pub(super) runner_up: u64,
@@ -77,6 +79,8 @@ impl CertifiedInput {
             .selection(ledger.base(), idx)?
             .ok_or_else(|| not_certified(idx))?;
         let class = selection.class;
+        let against = bound::runner_up(&selection.counts, class).map_or(0, |(_, votes)| votes);
+        let selected = (certify::count(&selection.counts, class), against);
         let mut votes = selection.counts;
         votes.insert(INVALID, selection.invalid);
         if stopped.contains(&idx) {
@@ -84,6 +88,7 @@ impl CertifiedInput {
             let input = Self {
                 idx,
                 class,
+                selected,
                 runner_up: 0,
             };
             return Ok((input, subject, true));
@@ -115,6 +120,7 @@ impl CertifiedInput {
         let input = Self {
             idx,
             class,
+            selected,
             runner_up: late.into_values().max().unwrap_or(0),
         };
         Ok((input, subject, margins))

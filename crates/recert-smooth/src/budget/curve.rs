@@ -3,7 +3,7 @@
 use recert_num::clopper_pearson_lower;
 
 use super::cells::Prospect;
-use super::radius::{both, fresh, loss, quantile};
+use super::radius::{both, fresh, fresh_both, loss, quantile};
 use super::{Design, Family, Levels, Rates, Subject};
 use crate::Error;
 
@@ -40,6 +40,11 @@ impl Point {
             (Design::Fresh { samples: from }, Design::Fresh { samples: to }) => Design::Fresh {
                 samples: more(from, to),
             },
+            (Design::FreshBoth { samples: from }, Design::FreshBoth { samples: to }) => {
+                Design::FreshBoth {
+                    samples: more(from, to),
+                }
+            }
             (Design::Loss { pairs: from }, Design::Loss { pairs: to }) => Design::Loss {
                 pairs: more(from, to),
             },
@@ -105,7 +110,8 @@ impl Curve {
         levels: Levels,
         tilt: Option<f64>,
     ) -> Result<Self, Error> {
-        if subject.stopped && family != Family::Fresh {
+        let is_fresh = matches!(family, Family::Fresh | Family::FreshBoth);
+        if subject.stopped && !is_fresh {
             // f's samples prove nothing where their number was up to the answers.
             return Ok(Self::default());
         }
@@ -130,6 +136,12 @@ impl Curve {
                 for samples in costs(subject.n) {
                     let radius = fresh(1.0 - subject.q(), samples, levels.whole)?;
                     put(samples, radius, Design::Fresh { samples }, 0.0);
+                }
+            }
+            Family::FreshBoth => {
+                for samples in costs(subject.n) {
+                    let radius = fresh_both(subject, samples, levels.whole)?;
+                    put(samples, radius, Design::FreshBoth { samples }, 0.0);
                 }
             }
             Family::Loss => {

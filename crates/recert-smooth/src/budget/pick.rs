@@ -46,7 +46,7 @@ impl Picker {
         };
         let missing = match design {
             Design::Nothing => Missing::Any(0),
-            Design::Fresh { samples } => {
+            Design::Fresh { samples } | Design::FreshBoth { samples } => {
                 picked.samples = (0..samples.min(cached) as u32).collect();
                 Missing::Any(0)
             }
@@ -111,7 +111,7 @@ impl Design {
     /// The stream of its samples.
     pub(crate) fn stream(self) -> Stream {
         match self {
-            Self::Fresh { .. } => Stream::Fresh,
+            Self::Fresh { .. } | Self::FreshBoth { .. } => Stream::Fresh,
             _ => Stream::Certify,
         }
     }

@@ -1,9 +1,10 @@
 //! The radius to expect from a number of samples, in units of sigma, for plans.
 
-use recert_num::{Alpha, LowerBound, clopper_pearson_lower, clopper_pearson_upper};
+use recert_num::{Alpha, LowerBound, UpperBound, clopper_pearson_lower, clopper_pearson_upper};
 
 use super::{Levels, Rates, Subject};
-use crate::{Error, bound};
+use crate::Error;
+use crate::bound::{self, Shares};
 
 /// `Phi^-1(p)` where it is positive, else 0; to about eight digits, for plans.
 ///
@@ -75,6 +76,29 @@ pub(super) fn fresh(p: f64, m: u64, alpha: Alpha) -> Result<f64, Error> {
     })
 }
 
+/// The two-sided radius from `m` fresh samples, if h answers as f does and the runner-up's part of the other answers is
+/// as the votes suggest.
+pub(super) fn fresh_both(subject: Subject, m: u64, alpha: Alpha) -> Result<f64, Error> {
+    let shares = Shares::from_votes(subject.favour, subject.rival, alpha)?;
+    let others = (subject.votes - subject.favour) as f64;
+    let part = (subject.rival as f64 + 0.5) / (others + 0.5);
+    mean(subject.q(), m, |other| {
+        let other = other.min(m);
+        let runner_up = ((part * other as f64).ceil() as u64).min(other);
+        let found = bound::two_sided(m - other, runner_up, m, shares)?;
+        two_sided(found.p_lower, found.p_upper)
+    })
+}
+
+/// `(Phi^-1(p) - Phi^-1(q))/2` where that is positive, else 0.
+fn two_sided(p: LowerBound, q: UpperBound) -> Result<f64, Error> {
+    let normal = |p: f64| recert_num::normal_quantile_lower(p.clamp(1e-12, 1.0 - 1e-12));
+    if p.get() <= q.get() {
+        return Ok(0.0);
+    }
+    Ok((normal(p.get())? - normal(q.get())?) / 2.0)
+}
+
 /// The radius from `m` pairs of which h loses each with probability `lost`.
 pub(super) fn loss(p_f: LowerBound, lost: f64, m: u64, levels: Levels) -> Result<f64, Error> {
     mean(lost, m, |other| {
@@ -102,11 +126,7 @@ pub(super) fn both(subject: Subject, rates: &Rates, m: u64, levels: Levels) -> R
             arrived: count.min(m),
         };
         let found = bound::both(f, levels.f, h, levels.h)?;
-        let normal = |p: f64| recert_num::normal_quantile_lower(p.clamp(1e-12, 1.0 - 1e-12));
-        if found.p_lower.get() <= found.p_upper.get() {
-            return Ok(0.0);
-        }
-        Ok((normal(found.p_lower.get())? - normal(found.p_upper.get())?) / 2.0)
+        two_sided(found.p_lower, found.p_upper)
     })
 }
 

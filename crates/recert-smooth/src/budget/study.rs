@@ -432,7 +432,7 @@ impl Study {
             families.push(if anytime { Family::Cells } else { Family::Tail });
         }
         if self.both_sides && !anytime {
-            families.push(Family::Both);
+            families.extend([Family::FreshBoth, Family::Both]);
         }
         families
     }

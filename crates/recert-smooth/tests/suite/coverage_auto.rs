@@ -561,7 +561,7 @@ fn recode(subject: &mut Subject, rng: &mut StdRng) {
 #[test]
 fn designs_look_at_one_coding_and_not_at_their_own_pilot() {
     let mut rng = StdRng::seed_from_u64(3);
-    let mut kinds = [0; 4];
+    let mut kinds = [0; 5];
     for turn in 0..160 {
         let levels = Levels::new(Alpha::new([0.05, 0.002][turn % 2]).unwrap(), 1).unwrap();
         let goal = match turn % 3 {
@@ -623,8 +623,9 @@ fn designs_look_at_one_coding_and_not_at_their_own_pilot() {
             Design::Cells { .. } => 1,
             Design::Both { .. } => 2,
             Design::Fresh { .. } | Design::Nothing => 3,
+            Design::FreshBoth { .. } => 4,
         }] += 1;
     }
-    eprintln!("{kinds:?} designs of pairs, cells, both, fresh or nothing");
+    eprintln!("{kinds:?} designs of pairs, cells, both, fresh or nothing, fresh two-sided");
     assert!(kinds.iter().all(|&count| count > 1), "{kinds:?}");
 }

@@ -116,6 +116,21 @@ fn early_samples_are_votes_and_nothing_else() {
 }
 
 #[test]
+fn the_runner_up_of_fresh_samples_is_bounded_at_a_share_of_the_whole() {
+    let fresh = derived("fresh-two-sided", 99, 60, &json!({"n": 80, "pilot": 5})).unwrap();
+    assert_eq!(
+        (fresh.counts["k"].as_u64(), fresh.evaluations),
+        (Some(70), 85)
+    );
+    let shares = ["alpha_class", "alpha_ratio"].map(|name| fresh.counts[name].as_f64().unwrap());
+    assert!(shares[0] + shares[1] <= 2e-3 && shares[1] > 0.0);
+    let expected = clopper_pearson_lower(70, 80, Alpha::new(shares[0]).unwrap());
+    assert!(matches!(fresh.p_lower, Bound::Exactly(p) if p == expected.unwrap().get()));
+    let runner_up = fresh.counts["k_runner_up"].as_u64().unwrap();
+    assert!((1..=10).contains(&runner_up));
+}
+
+#[test]
 fn invalid_answers_are_another_answer_to_both() {
     let found = derived("both", 99, 60, &json!({"pairs": 12, "pilot": 10})).unwrap();
     // Samples 20 to 31: h leaves 3 on none of f's and is 3 where f is 5 on 20 and 28.

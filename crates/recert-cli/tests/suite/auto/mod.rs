@@ -309,7 +309,7 @@ fn certificates_follow_from_the_answers_in_the_ledger() {
     }
     ok(&recertify(&ledger, &int8, &["--target-acr", "0.3"]));
     let bounds = recount(&place.path("run.recert"));
-    for bound in ["none", "fresh", "loss", "tail"] {
+    for bound in ["none", "fresh", "fresh-two-sided", "loss", "tail"] {
         assert!(bounds.contains_key(bound), "{bound} is not in {bounds:?}");
     }
     let all: u64 = bounds.values().sum();

@@ -10,7 +10,7 @@ use recert::noise::Stream;
 use recert::num::{
     Alpha, LowerBound, Sigma, UpperBound, clopper_pearson_lower, clopper_pearson_upper,
 };
-use recert::smooth::bound::{Conclusion, Verdict};
+use recert::smooth::bound::{Conclusion, Shares, Verdict, two_sided};
 use serde_json::{Value, json};
 
 use super::series;
@@ -190,7 +190,9 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
     // The samples are the first late ones of their codes, or fresh.
     let (stream, samples) = match bound {
         "none" => (Stream::Certify, Vec::new()),
-        "fresh" | "mixture" => (Stream::Fresh, (0..counts.count("n") as u32).collect()),
+        "fresh" | "fresh-two-sided" | "mixture" => {
+            (Stream::Fresh, (0..counts.count("n") as u32).collect())
+        }
         "loss" | "loss-mixture" => (Stream::Certify, f.first_of_class(counts.count("pairs"))),
         "cells" | "tail" => {
             let pairs = counts.list("pairs").map(|pairs| pairs as u64);
@@ -241,6 +243,25 @@ fn recertified(ledger: &Ledger, network: NetworkId, certificate: &Certificate) {
             counts.has("k", &json!(pairs - other));
             let expected = clopper_pearson_lower(pairs - other, pairs, alpha_whole).unwrap();
             assert_eq!(p_lower, expected);
+        }
+        "fresh-two-sided" => {
+            // As from scratch: shares by the selection samples, the largest other answer against the class.
+            let against = (selection.counts.iter())
+                .filter(|&(&c, _)| c != class)
+                .map(|(_, &count)| count);
+            let votes = selection.counts.get(&class).copied().unwrap_or(0);
+            let shares = Shares::from_votes(votes, against.max().unwrap_or(0), alpha_whole);
+            let largest = (own.iter().filter(|&&answer| answer != class))
+                .map(|answer| own.iter().filter(|&other| other == answer).count() as u64);
+            let runner_up = largest.max().unwrap_or(0);
+            counts.has("k", &json!(pairs - other));
+            counts.has("n", &json!(pairs));
+            counts.has("k_runner_up", &json!(runner_up));
+            let found = two_sided(pairs - other, runner_up, pairs, shares.unwrap()).unwrap();
+            assert_eq!(p_lower, found.p_lower);
+            counts.has("p_upper", &json!(found.p_upper.get()));
+            let bounds = (found.p_lower, found.p_upper);
+            conclusion = Conclusion::two_sided(class, bounds, sigma, "").unwrap();
         }
         "mixture" => {
             counts.has("k", &json!(pairs - other));

@@ -131,6 +131,7 @@ impl Score {
         let name = match design {
             Design::Nothing => "nothing",
             Design::Fresh { .. } => "fresh",
+            Design::FreshBoth { .. } => "fresh, two-sided",
             Design::Both { .. } => "both",
             Design::Loss { .. } => "loss",
             Design::Cells { .. } => "cells",
@@ -348,7 +349,7 @@ fn conclude(
     let own = all.pairs - all.other;
     let prior = s.prior(choice.design, &choice.rates).unwrap();
     let bound = match choice.design {
-        Design::Nothing | Design::Both { .. } => return 0.0,
+        Design::Nothing | Design::FreshBoth { .. } | Design::Both { .. } => return 0.0,
         Design::Fresh { .. } if anytime => {
             bound::anytime(own, all.pairs, prior, whole).map(|found| found.p_lower)
         }
