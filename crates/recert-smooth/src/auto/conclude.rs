@@ -156,12 +156,7 @@ impl Recertified<'_> {
         };
         let mut p_upper = None;
         let (p_lower, name, evidence) = match choice.design {
-            Design::Nothing => {
-                // On an input on which f stopped, its counts are evidence of nothing.
-                let (k, n) = if self.subject.stopped { (0, 0) } else { (k, n) };
-                let evidence = Evidence::Nothing { class, k, n, pilot };
-                (LowerBound::ZERO, "none", evidence)
-            }
+            Design::Nothing => (LowerBound::ZERO, "none", self.nothing()),
             Design::Fresh { .. } if anytime => {
                 let (p_lower, prior, witness) = mixture()?;
                 let evidence = Evidence::FreshMixture {
@@ -244,6 +239,19 @@ impl Recertified<'_> {
             name,
             evidence,
         })
+    }
+
+    /// The evidence where nothing but the pilot was evaluated.
+    fn nothing(&self) -> Evidence {
+        let Subject { n, k, stopped, .. } = self.subject;
+        // On an input on which f stopped, its counts are evidence of nothing.
+        let (k, n) = if stopped { (0, 0) } else { (k, n) };
+        Evidence::Nothing {
+            class: self.input.class,
+            k,
+            n,
+            pilot: self.pilot(),
+        }
     }
 
     /// How many pilot samples there were.
