@@ -357,6 +357,12 @@ fn every_bound_of_auto_is_derived() {
     for flags in all {
         ok(&with(&recertify, flags));
     }
+    // Pairs are worth a two-sided bound where the networks hardly differ.
+    let near = place.text("near.onnx");
+    let words = ["approximate", &asset("shapes.onnx"), "--prune", "5%", "--out", &near];
+    ok(&with(&[], &words));
+    let words = ["recertify", &ledger, "--model", &near, "--budget", "10%"];
+    ok(&with(&[], &words));
     clean(&place.path("auto.recert"));
     let victim = Victim::new(&place, "auto.recert");
     let connection = victim.connection();
