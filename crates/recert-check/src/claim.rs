@@ -55,6 +55,8 @@ pub(crate) enum Method {
         anytime: bool,
         /// Whether two-sided certificates are allowed.
         both: bool,
+        /// Whether they are allowed from fresh samples too.
+        fresh_both: bool,
     },
     /// From scratch, by an anytime-valid bound.
     Until { level: f64 },
@@ -67,7 +69,7 @@ pub(crate) struct Shares {
     pub(crate) f: f64,
     /// For the event about h, in bounds with two events.
     pub(crate) h: f64,
-    /// For a bound with a single event.
+    /// For a bound with a single event, and for those from fresh samples alone.
     pub(crate) whole: f64,
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn derive(method: &Method, context: &Context<'_>) -> Result<Derived, 
             shares,
             anytime,
             both,
-        } => chosen::derive(context, *shares, *anytime, *both),
+            fresh_both,
+        } => chosen::derive(context, *shares, *anytime, [*both, *fresh_both]),
     }
 }

@@ -98,7 +98,8 @@ pub enum Parameters {
         alpha_f: f64,
         /// Share for h in such a bound.
         alpha_h: f64,
-        /// Share for a bound that consists of a single event.
+        /// Share for a bound that consists of a single event, and for those from fresh samples
+        /// alone.
         alpha_whole: f64,
         /// The number of candidates that the network may be chosen among by their
         /// results; 1 for a network named in advance.
@@ -112,6 +113,10 @@ pub enum Parameters {
         /// Which inputs these are; the first ledgers did not record it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         inputs_sha256: Option<InputsHash>,
+        /// The rule that splits `alpha_whole` where the runner-up is bounded from fresh samples;
+        /// absent where no design does that, as in all by the first versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<Rule>,
         /// Whether the runner-up's probability may be bounded too.
         sides: Sides,
     },
@@ -471,6 +476,10 @@ mod tests {
             ("auto", auto(r#"{"each":99}"#, "")),
             ("auto", auto(r#"{"mean_radius_over_sigma":0.5}"#, &hash)),
             ("auto", auto(r#"{"until":1.0}"#, &hash)),
+            (
+                "auto",
+                auto(r#"{"budget":1003}"#, &format!(r#"{hash},"rule":"votes-1""#)),
+            ),
         ] {
             let parameters = read(method, &text);
             assert!(

@@ -146,10 +146,14 @@ fn auto(request: &Auto, alpha: f64, run: &Run) -> Result<Expected, Wrong> {
     if let Some(hash) = &request.inputs_sha256 {
         parameters["inputs_sha256"] = json!(hash);
     }
+    if request.fresh_both {
+        parameters["rule"] = json!("votes-1");
+    }
     let method = Method::Auto {
         shares,
         anytime: matches!(request.goal, Goal::Until(_)),
         both: request.two_sided,
+        fresh_both: request.fresh_both,
     };
     Ok(Expected {
         most: Some(inputs),

@@ -49,6 +49,9 @@ pub(crate) struct Auto {
     pub(crate) inputs_sha256: Option<String>,
     /// Whether two-sided certificates are allowed.
     pub(crate) two_sided: bool,
+    /// Whether they may be from fresh samples too, with alpha split by the rule votes-1; the
+    /// first versions had none.
+    pub(crate) fresh_both: bool,
     pub(crate) goal: Goal,
 }
 
@@ -126,12 +129,22 @@ fn auto(stored: &Value) -> Result<Auto, Wrong> {
             parameter(format!("{name}, a whole number from {low} to {high}"))
         })
     };
+    let (two_sided, goal) = (whole("sides", 1..=2)? == 2, goal(stored)?);
+    let fresh_both = match stored.get("rule") {
+        None => false,
+        Some(rule) if rule == "votes-1" && two_sided && !matches!(goal, Goal::Until(_)) => true,
+        Some(_) => {
+            let form = "rule, which is votes-1 where sides is 2 and the goal is not until";
+            return Err(parameter(form));
+        }
+    };
     Ok(Auto {
         among: whole("among", 1..=MOST_CANDIDATES)?,
         inputs: whole("inputs", 0..=u64::from(u32::MAX))?,
         inputs_sha256: inputs_sha256(stored)?,
-        two_sided: whole("sides", 1..=2)? == 2,
-        goal: goal(stored)?,
+        two_sided,
+        fresh_both,
+        goal,
     })
 }
 

@@ -32,12 +32,12 @@ const PILOT: u64 = 50;
 /// The description of a valid witness, for violations.
 const WITNESS: &str = "witness, a number above 0";
 
-/// Derives a certificate of `auto`; `two` allows two-sided bounds.
+/// Derives a certificate of `auto`; `two` allows two-sided bounds from pairs, and from fresh samples.
 pub(super) fn derive(
     context: &Context<'_>,
     shares: Shares,
     anytime: bool,
-    two: bool,
+    two: [bool; 2],
 ) -> Result<Derived, Wrong> {
     let (base, n) = (context.run.base, context.run.n);
     let selection = context.selection(base)?;
@@ -101,7 +101,7 @@ fn derive_from(
     f: &Base<'_>,
     selection: &Selection,
     shares: Shares,
-    (anytime, two): (bool, bool),
+    (anytime, [of_pairs, of_fresh]): (bool, [bool; 2]),
 ) -> Result<Derived, Wrong> {
     let n = f.answers.len() as u64;
     let mut found = match (context.bound.as_str(), anytime) {
@@ -112,13 +112,16 @@ fn derive_from(
         ("\"loss\"", false) | ("\"loss-mixture\"", true) => loss(context, f, shares, anytime)?,
         ("\"cells\"", _) => cells::cells(context, f, shares.whole, false)?,
         ("\"tail\"", false) => cells::cells(context, f, shares.whole, true)?,
-        ("\"fresh-two-sided\"", false) if two => fresh_both(context, f, selection, shares.whole)?,
-        ("\"both\"", false) if two => both(context, f, shares)?,
+        ("\"fresh-two-sided\"", false) if of_fresh => {
+            fresh_both(context, f, selection, shares.whole)?
+        }
+        ("\"both\"", false) if of_pairs => both(context, f, shares)?,
         _ => {
-            let known = match (anytime, two) {
-                (true, _) => "none, mixture, loss-mixture or cells",
-                (false, true) => "none, fresh, fresh-two-sided, loss, cells, tail or both",
-                (false, false) => "none, fresh, loss, cells or tail",
+            let known = match (anytime, of_pairs, of_fresh) {
+                (true, ..) => "none, mixture, loss-mixture or cells",
+                (_, _, true) => "none, fresh, fresh-two-sided, loss, cells, tail or both",
+                (_, true, _) => "none, fresh, loss, cells, tail or both",
+                _ => "none, fresh, loss, cells or tail",
             };
             return Err(("bound", known.to_owned()));
         }

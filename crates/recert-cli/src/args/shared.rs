@@ -282,7 +282,8 @@ pub(crate) const STATEMENT: &str = "Certificates";
 /// Which probabilities a certificate from scratch bounds.
 #[derive(Debug, Clone, Copy, ClapArgs)]
 pub(crate) struct SidesArgs {
-    /// From scratch: bound only the top class's probability (Cohen et al. 2019)
+    /// Bound only the top class's probability (Cohen et al. 2019): from scratch, and by auto, which
+    /// is then left without the designs that bound the runner-up too
     #[arg(long, help_heading = STATEMENT)]
     one_sided: bool,
 }

@@ -359,7 +359,14 @@ fn every_bound_of_auto_is_derived() {
     }
     // Pairs are worth a two-sided bound where the networks hardly differ.
     let near = place.text("near.onnx");
-    let words = ["approximate", &asset("shapes.onnx"), "--prune", "5%", "--out", &near];
+    let words = [
+        "approximate",
+        &asset("shapes.onnx"),
+        "--prune",
+        "5%",
+        "--out",
+        &near,
+    ];
     ok(&with(&[], &words));
     let words = ["recertify", &ledger, "--model", &near, "--budget", "10%"];
     ok(&with(&[], &words));

@@ -16,7 +16,7 @@ use super::subjects::{CertifiedInput, tally};
 use crate::bound::{self, Answered, Beta, Conclusion, Lattice, Shares, Tally};
 use crate::budget::{CELLS, Choice, Design, Goal, Levels, Study, Subject, Tilts, cell_of, early};
 use crate::run::series;
-use crate::{Error, certify};
+use crate::{Error, Sides, certify};
 
 impl Auto {
     /// The claim of the certificates: `samples` samples an input on average, and the goal. The
@@ -31,6 +31,7 @@ impl Auto {
         for idx in inputs {
             hash.update(idx.to_le_bytes());
         }
+        let fresh_both = self.sides == Sides::Two && !matches!(goal, ledger::Goal::Until(_));
         let parameters = Parameters::Auto {
             alpha_f: study.levels.f.get(),
             alpha_h: study.levels.h.get(),
@@ -40,6 +41,7 @@ impl Auto {
             goal,
             inputs: inputs.len() as u64,
             inputs_sha256: Some(InputsHash(hash.finalize().into())),
+            rule: fresh_both.then_some(Shares::RULE),
             sides: self.sides,
         };
         certify::claim(ledger.header(), parameters, samples, self.alpha)

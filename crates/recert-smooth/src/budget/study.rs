@@ -384,7 +384,7 @@ impl Study {
         let price = bought.price;
         // What the goal buys is taken; what it does not buy is settled by the price.
         let buys = !matches!(self.goal, Goal::Each(_));
-        // Two-sided designs are not made smaller later: others may take what is not spent.
+        // Two-sided designs of pairs are not made smaller later: others may take what is not spent.
         let mut room = self.part(inputs).saturating_sub(bought.evaluations);
         let mut settled = Vec::new();
         for (&i, (curves, bought)) in inputs.iter().zip(curves.iter().zip(bought.points)) {

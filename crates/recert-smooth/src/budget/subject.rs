@@ -17,7 +17,8 @@ pub struct Levels {
     /// Failure probability of the event about h in such bounds.
     #[serde(with = "crate::serial::alpha")]
     pub h: Alpha,
-    /// Failure probability of a bound that consists of a single event.
+    /// Failure probability of a bound that consists of a single event, and of those from fresh
+    /// samples alone.
     #[serde(with = "crate::serial::alpha")]
     pub whole: Alpha,
 }

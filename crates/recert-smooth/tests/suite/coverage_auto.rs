@@ -556,8 +556,8 @@ fn recode(subject: &mut Subject, rng: &mut StdRng) {
 }
 
 /// The family and the tilt of f's codes depend on no code of a late sample; for
-/// pairs with `f = c` decisions do not look at the margins; those of both sides
-/// look at no late code at all. And nothing looks at the own pilot.
+/// pairs with `f = c` decisions do not look at the margins; those of pairs for both
+/// sides look at no late code at all. And nothing looks at the own pilot.
 #[test]
 fn designs_look_at_one_coding_and_not_at_their_own_pilot() {
     let mut rng = StdRng::seed_from_u64(3);

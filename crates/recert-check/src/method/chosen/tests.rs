@@ -18,6 +18,22 @@ const SHARES: Shares = Shares {
 /// 3; margins 0 to 7 in turn. h answers 3 on the first `answered` samples, but 5 on
 /// every eighth.
 fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Derived, Wrong> {
+    let three_or_five = |sample: u32| if sample.is_multiple_of(8) { 5 } else { 3 };
+    derived_as(
+        bound,
+        (answered, votes),
+        stored,
+        (&three_or_five, [true; 2]),
+    )
+}
+
+/// As [`derived`], with other answers of h, and with the two-sided bounds that are allowed.
+fn derived_as(
+    bound: &str,
+    (answered, votes): (u32, u64),
+    stored: &Json,
+    (h, two): (&dyn Fn(u32) -> u16, [bool; 2]),
+) -> Result<Derived, Wrong> {
     let run = Run {
         predict: false,
         sigma: 0.5,
@@ -59,9 +75,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
     };
     let of_h = Series {
         samples: (0..answered).collect(),
-        classes: (0..answered)
-            .map(|sample| if sample.is_multiple_of(8) { 5 } else { 3 })
-            .collect(),
+        classes: (0..answered).map(h).collect(),
         ..Series::default()
     };
     let fresh = of_h.clone();
@@ -86,7 +100,7 @@ fn derived(bound: &str, answered: u32, votes: u64, stored: &Json) -> Result<Deri
         stops: false,
         abstains: false,
     };
-    derive(&context, SHARES, false, true)
+    derive(&context, SHARES, false, two)
 }
 
 #[test]
@@ -117,17 +131,45 @@ fn early_samples_are_votes_and_nothing_else() {
 
 #[test]
 fn the_runner_up_of_fresh_samples_is_bounded_at_a_share_of_the_whole() {
-    let fresh = derived("fresh-two-sided", 99, 60, &json!({"n": 80, "pilot": 5})).unwrap();
-    assert_eq!(
-        (fresh.counts["k"].as_u64(), fresh.evaluations),
-        (Some(70), 85)
-    );
-    let shares = ["alpha_class", "alpha_ratio"].map(|name| fresh.counts[name].as_f64().unwrap());
-    assert!(shares[0] + shares[1] <= 2e-3 && shares[1] > 0.0);
-    let expected = clopper_pearson_lower(70, 80, Alpha::new(shares[0]).unwrap());
-    assert!(matches!(fresh.p_lower, Bound::Exactly(p) if p == expected.unwrap().get()));
-    let runner_up = fresh.counts["k_runner_up"].as_u64().unwrap();
-    assert!((1..=10).contains(&runner_up));
+    let stored = json!({"n": 80, "pilot": 5});
+    let fresh = derived("fresh-two-sided", 99, 60, &stored).unwrap();
+    // Of 60 votes to 40, one eighth of alpha is for the class.
+    let whole = Alpha::new(2e-3).unwrap();
+    let shares = whole.split(&[1.0, 7.0]).unwrap();
+    let counts = &fresh.counts;
+    for (name, share) in ["alpha_class", "alpha_ratio"].into_iter().zip(&shares) {
+        assert_eq!(counts[name], share.get(), "{name}");
+    }
+    for (name, count) in [("k", 70), ("n", 80), ("runner_up", 5), ("k_runner_up", 10)] {
+        assert_eq!(counts[name], count, "{name}");
+    }
+    assert_eq!(fresh.evaluations, 85);
+    let p = clopper_pearson_lower(70, 80, shares[0]).unwrap().get();
+    let t = clopper_pearson_lower(70, 80, shares[1]).unwrap().get();
+    let q = counts["p_upper"].as_f64().unwrap();
+    assert!((q - (1.0 - p).min(p * (1.0 - t) / t)).abs() < 1e-12);
+    assert!(matches!(fresh.p_lower, Bound::Exactly(found) if found == p));
+    assert!(fresh.class == Some(3) && fresh.radius > 0.0);
+    // Not where the claim has no such bounds.
+    let answers = |sample: u32| if sample.is_multiple_of(8) { 5_u16 } else { 3 };
+    let older = (&answers as &dyn Fn(u32) -> u16, [true, false]);
+    let refused = derived_as("fresh-two-sided", (99, 60), &stored, older);
+    assert_eq!(refused.err().unwrap().0, "bound");
+}
+
+/// Invalid answers, more frequent than any other class's.
+#[test]
+fn an_invalid_answer_may_be_the_runner_up_of_fresh_samples() {
+    let answers = |sample: u32| match sample % 8 {
+        0 | 1 => INVALID,
+        2 => 5,
+        _ => 3,
+    };
+    let stored = json!({"n": 80, "pilot": 5});
+    let fresh = derived_as("fresh-two-sided", (99, 60), &stored, (&answers, [true; 2])).unwrap();
+    for (name, count) in [("k", 50), ("invalid", 20), ("k_runner_up", 20)] {
+        assert_eq!(fresh.counts[name], count, "{name}");
+    }
 }
 
 #[test]

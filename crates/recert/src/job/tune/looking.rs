@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use recert_ledger::{Goal as LedgerGoal, Ledger, NetworkName};
+use recert_ledger::{Goal as LedgerGoal, Ledger, NetworkName, Parameters};
 use recert_net::Model;
 use recert_num::MAX_ALPHA;
 use recert_report::tuned::Certified;
@@ -494,7 +494,8 @@ fn certificates(
     let (mut radii, mut evaluations) = (Vec::new(), 0);
     for certificate in ledger.certificates(*id)? {
         let (claim, parameters) = (&certificate.claim, &certificate.claim.parameters);
-        let is_it = claim.method() == "auto"
+        // By the rule of today: an earlier version may have begun the same.
+        let is_it = matches!(parameters, Parameters::Auto { rule: Some(_), .. })
             && claim.alpha == alpha
             && parameters.among() as usize == among
             && parameters.goal() == Some(LedgerGoal::Budget(budget));
