@@ -15,6 +15,8 @@ def read(name):
 print("| proposals | looked at | cheapest that is certified to meet | of the size | value | evaluations | of which search |")
 print("|---|--:|---|--:|--:|--:|--:|")
 for name in ("search", "random", "search-99"):
+    if not (folder / f"{name}.json").exists():
+        continue
     found = read(name)
     meets = [one for one in found["networks"] if one["certified"] and one["certified"]["meets"]]
     best = min(meets, key=lambda one: one["cost"], default=None)
